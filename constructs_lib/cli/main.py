@@ -1,0 +1,72 @@
+"""The command line on the app itself: ``python app.py`` synthesizes, ``python app.py --help`` tells the rest."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+
+from constructs_lib.cli.declaration import Declaration, root_of
+from constructs_lib.cli.synth import synth
+from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.mistake import DeclarationError
+from constructs_lib.synth.writer import WriteError
+
+#: Exit codes: mistakes of the user and refusals; faults of the library (EX_SOFTWARE of sysexits.h).
+USER_MISTAKE, INTERNAL_FAULT = 1, 70
+
+
+def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
+    """Run the command line of an app and exit.
+
+    Args:
+        declaration: Function that declares the system for one environment and returns it.
+        environments: All environments.
+    """
+    root = root_of(declaration)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    cli = typer.Typer(
+        add_completion=False,
+        rich_markup_mode="rich",
+        help="Synthesizes the repository that Argo CD deploys from.",
+    )
+
+    @cli.callback(invoke_without_command=True)
+    def default(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            synth(declaration, environments, root, [], check=False)
+
+    @cli.command("synth")
+    def synth_command(
+        names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+        check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
+    ) -> None:
+        """Write dist/ and argocd/ from the declaration.
+
+        Example: python app.py synth local
+        """
+        synth(declaration, environments, root, names or [], check=check)
+
+    try:
+        cli(standalone_mode=False)
+    except DeclarationError as error:
+        for mistake in error.mistakes:
+            console.print(mistake.render(root), markup=False)
+        count = len(error.mistakes)
+        console.print(f"{count} mistake{'s' if count > 1 else ''} in the declaration; nothing was written.")
+        sys.exit(USER_MISTAKE)
+    except WriteError as error:
+        console.print(str(error), markup=False)
+        sys.exit(USER_MISTAKE)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as fault:
+        if hasattr(fault, "format_message"):
+            console.print(fault.format_message(), markup=False)
+            sys.exit(USER_MISTAKE)
+        traceback.print_exc()
+        console.print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
+        sys.exit(INTERNAL_FAULT)

@@ -1,0 +1,121 @@
+"""The command ``synth``: write the repository from the declaration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from constructs_lib.cli.declaration import Declaration, declare
+from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.mistake import DeclarationError, Mistake, nearest
+from constructs_lib.synth.tree import Tree, owned_paths, synthesize
+from constructs_lib.synth.writer import Change, WriteError, compare, recover, write
+
+#: Files named in the closing lines; a longer list says how many more there are.
+_NAMED = 20
+#: The output folder that ``cdk8s.yaml`` names; the cdk8s command line empties it before it runs the app.
+CDK8S_FOLDER = ".cdk8s"
+
+
+def synth(
+    declaration: Declaration,
+    environments: Sequence[Environment],
+    root: Path,
+    names: Sequence[str],
+    *,
+    check: bool,
+) -> None:
+    """Write the files of some environments, or only compare.
+
+    Args:
+        declaration: The declaration.
+        environments: All environments.
+        root: Root of the repository.
+        names: Environments to synthesize; none means all.
+        check: Write nothing, and exit with 1 if something would be written.
+
+    Raises:
+        DeclarationError: The declaration has mistakes.
+        WriteError: The files cannot be written, or an environment is unknown.
+    """
+    chosen = _choose(environments, names)
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not check and (recovered := recover(root)):
+        progress.print(recovered, markup=False)
+    trees = _synthesize(declaration, chosen, progress)
+    files = {path: content for tree in trees for path, content in tree.files.items()}
+    owned = owned_paths([environment.name for environment in chosen] if names else None)
+    output = os.environ.get("CDK8S_OUTDIR")
+    if output and Path(output).resolve() != root / CDK8S_FOLDER:
+        # cdk8s synth with a folder of the user's choice, or to the standard output.
+        change = _copy(Path(output), files)
+    else:
+        if output:
+            _copy(Path(output), files)
+        change = compare(root, files, owned) if check else write(root, files, owned)
+    _report(trees, change, check=check)
+    if check and (change.created or change.updated or change.removed):
+        raise typer.Exit(1)
+
+
+def _choose(environments: Sequence[Environment], names: Sequence[str]) -> list[Environment]:
+    known = {environment.name: environment for environment in environments}
+    for name in names:
+        if name not in known:
+            raise WriteError(f'There is no environment "{name}"; {nearest(name, known)}')
+    return [known[name] for name in dict.fromkeys(names)] if names else list(environments)
+
+
+def _synthesize(declaration: Declaration, environments: Sequence[Environment], progress: Console) -> list[Tree]:
+    trees: list[Tree] = []
+    mistakes: list[Mistake] = []
+    with progress.status("reading the declaration") as status:
+        for system in declare(declaration, environments):
+            try:
+                trees.append(synthesize(system, status.update))
+            except DeclarationError as error:
+                mistakes += error.mistakes
+    if mistakes:
+        raise DeclarationError(mistakes)
+    return trees
+
+
+def _copy(folder: Path, files: dict[str, bytes]) -> Change:
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    return Change(tuple(sorted(files)), (), (), 0)
+
+
+def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
+    out = Console(highlight=False, soft_wrap=True)
+    for tree in trees:
+        out.print(
+            f"{tree.environment}: {tree.objects} objects of {tree.components} components in {tree.waves} waves",
+            markup=False,
+        )
+    changed = [
+        *(("+", path) for path in change.created),
+        *(("~", path) for path in change.updated),
+        *(("-", path) for path in change.removed),
+    ]
+    for sign, path in changed[:_NAMED]:
+        out.print(f"  {sign} {path}", markup=False)
+    if len(changed) > _NAMED:
+        out.print(f"  … and {len(changed) - _NAMED} more")
+    if not changed:
+        out.print(f"{change.unchanged} files are up to date; nothing was written.")
+        return
+    counts = (
+        f"{len(change.created)} created, {len(change.updated)} updated, {len(change.removed)} removed, "
+        f"{change.unchanged} unchanged"
+    )
+    if check:
+        out.print(f"The files are not up to date ({counts}); run make synth and commit what it writes.")
+    else:
+        out.print(f"Wrote {len(change.created) + len(change.updated)} files: {counts}.")

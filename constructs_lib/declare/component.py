@@ -1,0 +1,138 @@
+"""A component: one namespace, one folder of manifests, one Argo CD Application, one owner of its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import cdk8s
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.mistake import Location, here
+from constructs_lib.declare.secret import SecretReference
+from constructs_lib.declare.system import System
+
+if TYPE_CHECKING:
+    from constructs_lib.declare.workload import Workload
+
+PodSecurity = Literal["restricted", "baseline", "privileged"]
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """A component that must be healthy first, with no traffic between the two.
+
+    Attributes:
+        component: The one that comes first.
+        reason: Why, as ``why`` prints it.
+        location: Where it was declared.
+    """
+
+    component: Component
+    reason: str
+    location: Location
+
+
+class Component(cdk8s.Chart):
+    """A namespace with everything in it.
+
+    It is a real cdk8s chart: whatever cdk8s or cdk8s-plus construct is created inside of it is synthesized with it.
+    A :class:`~constructs_lib.declare.workload.Workload` that is declared directly in a system makes its component
+    itself, so most declarations never name this class.
+    """
+
+    #: Whether the component itself has volumes, beside those of its workloads.
+    holds_data = False
+
+    def __init__(
+        self,
+        scope: System,
+        id: str,
+        *,
+        namespace: str | None = None,
+        pod_security: PodSecurity = "restricted",
+    ) -> None:
+        """Declare a component.
+
+        Args:
+            scope: The system.
+            id: Name of the component, of its folder and of its Application.
+            namespace: Its namespace. Default: the id.
+            pod_security: Pod Security level that the namespace enforces. Default ``restricted``
+                (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
+        """
+        self.location = here()
+        problem = validation.dns_label(id)
+        safe_id = "unnamed" if problem else id
+        super().__init__(cdk8s.App(), safe_id, disable_resource_name_hashes=True)
+        self.system = scope
+        self.id = safe_id
+        self.namespace_name = namespace if namespace is not None else safe_id
+        self.pod_security: PodSecurity = pod_security
+        self.predecessors: list[Predecessor] = []
+        self.secrets: dict[str, SecretReference] = {}
+        self._workloads: dict[str, Workload] = {}
+        if problem:
+            scope.ledger.report(repr(id), problem)
+        elif namespace is not None and (problem := validation.dns_label(namespace)):
+            scope.ledger.report(id, f"namespace: {problem}")
+        elif self.namespace_name in ("default", "kube-system", "kube-public", "kube-node-lease", "argocd"):
+            scope.ledger.report(id, f'the namespace "{self.namespace_name}" is not ours to own; choose another.')
+        scope.register(self)
+
+    @property
+    def workloads(self) -> Sequence[Workload]:
+        """The workloads, in the order of their declaration."""
+        return tuple(self._workloads.values())
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether something in it must outlive the component's removal."""
+        return self.holds_data or any(workload.holds_data for workload in self._workloads.values())
+
+    def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
+        """Roll out only once ``others`` are healthy, though nothing is called there.
+
+        Args:
+            others: Components, or workloads that stand for theirs.
+            reason: Why, for the explanation of the order.
+        """
+        for other in others:
+            component = getattr(other, "component", other)
+            if not isinstance(component, Component) or component.system is not self.system:
+                self.system.ledger.report(self.id, f"after() takes components of the same system, not {other!r}.")
+            elif component is self:
+                self.system.ledger.report(self.id, "a component cannot come after itself.")
+            else:
+                self.predecessors.append(Predecessor(component, reason, here()))
+
+    def add_workload(self, workload: Workload) -> None:
+        """Take in a workload; called by its constructor."""
+        self._workloads[workload.id] = workload
+
+    def workload(self, id: str) -> Workload | None:
+        """Return the workload with this id, or None."""
+        return self._workloads.get(id)
+
+    def secret_key(self, reference: SecretReference) -> str:
+        """Return the key under which this component's Secret holds a value, adding it if it is new."""
+        own = reference.component == self.id
+        key = reference.key if own else f"{reference.component}.{reference.key}"
+        self.secrets.setdefault(key, reference)
+        return key
+
+    def to_json(self) -> list[Any]:
+        """Return all Kubernetes objects of the component, those of cdk8s constructs inside of it included.
+
+        Raises:
+            DeclarationError: The system's declaration has mistakes.
+        """
+        from constructs_lib.derive.graph import Graph
+        from constructs_lib.derive.manifests import component_manifests
+
+        return component_manifests(self, Graph(self.system))
+
+    def construct_manifests(self) -> list[dict[str, Any]]:
+        """Return the objects of the cdk8s constructs that were created inside of the component."""
+        return list(super().to_json())

@@ -1,0 +1,132 @@
+"""Mistakes in a declaration: where they stand, what is wrong, what would be right.
+
+A construct never raises on bad input. It records a :class:`Mistake` in the ledger of its system and goes on with
+a harmless stand-in, so that one run reports everything that is wrong with a declaration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+_LIBRARY = str(Path(__file__).resolve().parent.parent)
+
+
+@dataclass(frozen=True, order=True)
+class Location:
+    """A line of the declaration.
+
+    Attributes:
+        file: Path of the Python file, as the interpreter knows it.
+        line: Line number, counted from 1.
+    """
+
+    file: str
+    line: int
+
+    def relative_to(self, root: Path | None) -> str:
+        """Return ``file:line``, the file relative to ``root`` where it lies below it."""
+        if root is not None:
+            try:
+                return f"{Path(self.file).resolve().relative_to(root.resolve()).as_posix()}:{self.line}"
+            except ValueError:
+                pass
+        return f"{self.file}:{self.line}"
+
+
+def is_user_code(file: str) -> bool:
+    """Tell whether a file belongs to the user: neither to this library nor to the bridge to Node.js."""
+    return not (file.startswith((_LIBRARY, "<")) or "/jsii/" in file.replace("\\", "/"))
+
+
+def here() -> Location:
+    """Return the line of the user's code that is being run: the innermost frame outside of this library."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if is_user_code(frame.f_code.co_filename):
+            return Location(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return Location("<unknown>", 0)
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One thing that is wrong with a declaration.
+
+    Attributes:
+        location: The line at which it stands.
+        subject: The construct that it concerns, for instance ``user-service``.
+        problem: What is wrong, with the remedy, in one sentence or two.
+    """
+
+    location: Location
+    subject: str
+    problem: str
+
+    def render(self, root: Path | None = None) -> str:
+        """Return the mistake as one line, its file relative to ``root``."""
+        return f"{self.location.relative_to(root)}: {self.subject}: {self.problem}"
+
+
+class DeclarationError(Exception):
+    """Raised when a declaration with mistakes is to be synthesized.
+
+    Attributes:
+        mistakes: All of them, in the order of their location.
+    """
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        """Collect ``mistakes``, each one once."""
+        self.mistakes = tuple(sorted(set(mistakes)))
+        super().__init__("\n".join(mistake.render() for mistake in self.mistakes))
+
+
+@dataclass
+class Ledger:
+    """The mistakes of one system."""
+
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def report(self, subject: str, problem: str, location: Location | None = None) -> None:
+        """Record a mistake at ``location`` (default: the line of the user's code that is being run)."""
+        self.mistakes.append(Mistake(location or here(), subject, problem))
+
+    def raise_if_any(self) -> None:
+        """Raise :class:`DeclarationError` if a mistake was recorded."""
+        if self.mistakes:
+            raise DeclarationError(self.mistakes)
+
+    def __iter__(self) -> Iterator[Mistake]:
+        """Iterate over the mistakes in the order in which they were made."""
+        return iter(self.mistakes)
+
+
+#: Ledgers of the systems declared so far, so that mistakes made before a declaration broke off are reported too.
+open_ledgers: ContextVar[list[Ledger] | None] = ContextVar("open_ledgers", default=None)
+
+
+def new_ledger() -> Ledger:
+    """Return a ledger, known to the command line if that is what runs the declaration."""
+    ledger = Ledger()
+    opened = open_ledgers.get()
+    if opened is not None:
+        opened.append(ledger)
+    return ledger
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint that names the known word closest to ``word``, or all of them when none is close."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    if not words:
+        return "there is none."
+    if len(words) > 12:
+        return f"one of {', '.join(words[:12])}, … ({len(words)} in all)."
+    return f"one of {', '.join(words)}."

@@ -1,0 +1,222 @@
+"""Prometheus, Alertmanager and Grafana, by the chart kube-prometheus-stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess, merged
+from constructs_lib.declare.secret import SecretReference, generated
+from constructs_lib.declare.system import System
+from constructs_lib.objects import pod
+from constructs_lib.objects.manifest import manifest
+
+_NAME = "app.kubernetes.io/name"
+
+
+def _resources(cpu: str, memory: str, limit: str) -> dict[str, Any]:
+    return pod.Resources(cpu, memory, limit).manifest()
+
+
+class Monitoring(HelmChart):
+    """kube-prometheus-stack. Prometheus scrapes the cluster and every metrics endpoint of the system."""
+
+    holds_data = True
+
+    def __init__(
+        self,
+        scope: System,
+        id: str = "monitoring",
+        *,
+        storage: str,
+        retention_days: int,
+        version: str,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Declare the stack.
+
+        Args:
+            scope: The system.
+            id: Its name. Default ``monitoring``.
+            storage: Size of Prometheus' volume, such as ``20Gi``.
+            retention_days: Days of history.
+            version: Version of the chart; the values were checked against 88.5.3.
+            values: Further values, over the library's own.
+        """
+        prometheus = {_NAME: "prometheus"}
+        alertmanager = {_NAME: "alertmanager"}
+        grafana = {_NAME: "grafana"}
+        kube_state_metrics = {_NAME: "kube-state-metrics"}
+        operator = {"app": "kube-prometheus-stack-operator"}
+        super().__init__(
+            scope,
+            id,
+            repository="https://prometheus-community.github.io/helm-charts",
+            chart="kube-prometheus-stack",
+            version=version,
+            # node-exporter reads the node's own file systems and network.
+            pod_security="privileged",
+            kinds=(
+                Kind("", "ConfigMap"),
+                Kind("", "Service"),
+                Kind("", "ServiceAccount"),
+                Kind("apps", "DaemonSet"),
+                Kind("apps", "Deployment"),
+                Kind("monitoring.coreos.com", "Alertmanager"),
+                Kind("monitoring.coreos.com", "Prometheus"),
+                Kind("monitoring.coreos.com", "PrometheusRule"),
+                Kind("monitoring.coreos.com", "ServiceMonitor"),
+                Kind("rbac.authorization.k8s.io", "Role"),
+                Kind("rbac.authorization.k8s.io", "RoleBinding"),
+            ),
+            cluster_kinds=(
+                Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
+                Kind("rbac.authorization.k8s.io", "ClusterRole"),
+                Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+            ),
+            # A headless Service in front of CoreDNS.
+            other_namespaces=("kube-system",),
+            access=(
+                PodAccess(
+                    "prometheus",
+                    prometheus,
+                    kubernetes_api=True,
+                    to_nodes=(9100, 10250),
+                    to_pods=(
+                        (prometheus, (8080, 9090)),
+                        (alertmanager, (8080, 9093)),
+                        (grafana, (3000,)),
+                        (kube_state_metrics, (8080,)),
+                        (operator, (8080,)),
+                    ),
+                    to_dns_metrics=True,
+                    scrapes=True,
+                ),
+                PodAccess("alertmanager", alertmanager),
+                PodAccess(
+                    "grafana",
+                    grafana,
+                    kubernetes_api=True,
+                    to_pods=((prometheus, (9090,)), (alertmanager, (9093,))),
+                ),
+                PodAccess("kube-state-metrics", kube_state_metrics, kubernetes_api=True),
+                PodAccess("prometheus-operator", operator, kubernetes_api=True),
+            ),
+        )
+        if problem := validation.quantity(storage, "20Gi"):
+            scope.ledger.report(self.id, f"storage: {problem}")
+        if isinstance(retention_days, bool) or not isinstance(retention_days, int) or retention_days < 1:
+            scope.ledger.report(self.id, f"retention_days: {retention_days!r} is no number of days; at least 1.")
+        user = self.secret_key(
+            SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))
+        )
+        password = self.secret_key(
+            SecretReference(self.id, "grafana-password", generated("password of Grafana's administrator"))
+        )
+        self.values = merged(self._values(storage, retention_days, user, password), values)
+
+    def _values(self, storage: str, retention_days: int, user: str, password: str) -> dict[str, Any]:
+        off = {"enabled": False}
+        everything = {
+            f"{kind}SelectorNilUsesHelmValues": False
+            for kind in ("podMonitor", "probe", "rule", "scrapeConfig", "serviceMonitor")
+        }
+        return {
+            "fullnameOverride": "kube-prometheus",
+            # A managed control plane is out of reach, and k3s runs it inside of one process.
+            "kubeControllerManager": off,
+            "kubeScheduler": off,
+            "kubeEtcd": off,
+            "kubeProxy": off,
+            "defaultRules": {
+                "rules": {
+                    "etcd": False,
+                    "kubeControllerManager": False,
+                    "kubeProxy": False,
+                    "kubeSchedulerAlerting": False,
+                    "kubeSchedulerRecording": False,
+                    "windows": False,
+                }
+            },
+            "prometheusOperator": {
+                # Its Jobs are hooks that would run before the namespace is there.
+                "admissionWebhooks": off,
+                "tls": off,
+                "resources": _resources("100m", "128Mi", "256Mi"),
+                "prometheusConfigReloader": {"resources": _resources("10m", "32Mi", "64Mi")},
+            },
+            "prometheus": {
+                "prometheusSpec": {
+                    **everything,
+                    "retention": f"{retention_days}d",
+                    "resources": _resources("250m", "1Gi", "2Gi"),
+                    "storageSpec": {
+                        "volumeClaimTemplate": {
+                            "spec": pod.volume_claim(storage, self.system.environment.cluster.storage_class)
+                        }
+                    },
+                }
+            },
+            "alertmanager": {
+                "alertmanagerSpec": {
+                    # The chart would render its configuration as a Secret. The operator makes one that, like
+                    # the chart's, notifies nobody, and adds every AlertmanagerConfig to it.
+                    "useExistingSecret": True,
+                    "resources": _resources("20m", "64Mi", "128Mi"),
+                }
+            },
+            "grafana": {
+                "admin": {"existingSecret": self.id, "userKey": user, "passwordKey": password},
+                # It need not call its maker, and what opens the Kubernetes API to it may open that as well.
+                "grafana.ini": {
+                    "analytics": {
+                        "check_for_updates": False,
+                        "check_for_plugin_updates": False,
+                        "reporting_enabled": False,
+                    }
+                },
+                # By default its account may read every Secret of the cluster.
+                "rbac": {"namespaced": True},
+                "resources": _resources("100m", "256Mi", "512Mi"),
+                "sidecar": {
+                    # They share the pod's network, and would both listen on 8080.
+                    "dashboards": {
+                        "env": {"HEALTH_PORT": "8084"},
+                        "resource": "configmap",
+                        "searchNamespace": self.namespace_name,
+                    },
+                    "datasources": {"env": {"HEALTH_PORT": "8082"}, "resource": "configmap"},
+                    "resources": _resources("20m", "96Mi", "192Mi"),
+                },
+                "testFramework": off,
+            },
+            "kube-state-metrics": {"resources": _resources("20m", "64Mi", "256Mi")},
+            "prometheus-node-exporter": {"resources": _resources("20m", "32Mi", "64Mi")},
+        }
+
+    def chart_manifests(self) -> Iterator[dict[str, Any]]:
+        """Yield a PodMonitor for every workload with a metrics endpoint.
+
+        They stand here and not with the workloads, so that a component needs no monitoring to be deployed.
+        """
+        for component in self.system.components:
+            for workload in component.workloads:
+                endpoints = [
+                    {"port": endpoint.name, "path": path, "interval": "30s"}
+                    for endpoint in workload.endpoints.values()
+                    for path in endpoint.metrics
+                ]
+                if endpoints:
+                    yield manifest(
+                        "monitoring.coreos.com/v1",
+                        "PodMonitor",
+                        workload.name,
+                        self.namespace_name,
+                        workload.labels,
+                        spec={
+                            "namespaceSelector": {"matchNames": [component.namespace_name]},
+                            "selector": {"matchLabels": workload.selector},
+                            "podMetricsEndpoints": endpoints,
+                        },
+                    )

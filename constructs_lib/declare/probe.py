@@ -1,0 +1,41 @@
+"""Probes: how the kubelet learns that a program is alive and ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Http:
+    """A GET request that must be answered with a status from 200 to 399.
+
+    Attributes:
+        path: Path of the request.
+        port: Name of the port.
+    """
+
+    path: str
+    port: str
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the probe's action."""
+        return {"httpGet": {"path": self.path, "port": self.port}}
+
+
+@dataclass(frozen=True)
+class Tcp:
+    """A connection that must be accepted.
+
+    Attributes:
+        port: Name of the port.
+    """
+
+    port: str
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the probe's action."""
+        return {"tcpSocket": {"port": self.port}}
+
+
+Probe = Http | Tcp

@@ -1,0 +1,73 @@
+"""Secret values: named in the declaration, never held by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Owner = Literal["generated", "supplied"]
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that the environment's store holds.
+
+    Attributes:
+        owner: ``generated`` (the bootstrap makes it, nobody needs to know it) or ``supplied`` (a person gives it).
+        purpose: What it is for, as the person who supplies or rotates it should read it.
+    """
+
+    owner: Owner
+    purpose: str
+
+
+@dataclass(frozen=True)
+class SecretReference:
+    """A secret value with its place in the store.
+
+    Attributes:
+        component: Component that owns the value: one entry of the store.
+        key: Key within that entry.
+        secret: The value itself.
+    """
+
+    component: str
+    key: str
+    secret: Secret
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the pod, given to the program through the downward API.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
+    """
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A text that looks like a secret by the name of its variable and is none."""
+
+    text: str
+
+
+def generated(purpose: str) -> Secret:
+    """Return a secret that the bootstrap makes once and keeps."""
+    return Secret("generated", purpose)
+
+
+def supplied(purpose: str) -> Secret:
+    """Return a secret that a person gives: a licence, an API key, an account file."""
+    return Secret("supplied", purpose)
+
+
+def field(path: str) -> Field:
+    """Return a field of the pod, for instance ``field("metadata.namespace")``."""
+    return Field(path)
+
+
+def plain(text: str) -> Plain:
+    """Return ``text`` for a variable whose name looks like that of a secret, such as ``TOKEN_TTL_KEY``."""
+    return Plain(text)

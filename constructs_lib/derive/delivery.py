@@ -1,0 +1,170 @@
+"""What Argo CD needs: an AppProject, an Application for every component, and the root Application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.helm_chart import HelmChart, Kind
+from constructs_lib.declare.system import System
+from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.manifests import WAVE, is_cluster_scoped
+from constructs_lib.objects.manifest import Manifest
+
+ARGOCD_NAMESPACE = "argocd"
+_API = "argoproj.io/v1alpha1"
+_SERVER = "https://kubernetes.default.svc"
+_FINALIZER = "resources-finalizer.argocd.argoproj.io"
+#: A sync that fails is tried again for ever, and takes up the commit that mends it (argo-cd issues 11494, 16489).
+_RETRY = {"limit": -1, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
+_SYNC_OPTIONS = ["FailOnSharedResource=true", "RespectIgnoreDifferences=true", "ServerSideApply=true"]
+
+
+def folder(component: Component) -> str:
+    """Return the folder of a component's manifests, relative to the repository."""
+    return f"dist/{component.system.environment.name}/{component.id}"
+
+
+def _metadata(system: System, name: str, annotations: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": ARGOCD_NAMESPACE,
+        "labels": {"app.kubernetes.io/part-of": system.name},
+        "annotations": dict(annotations),
+    }
+
+
+def application(component: Component, graph: Graph) -> Manifest:
+    """Return the Application that deploys a component, in the wave that its dependencies give it.
+
+    https://argo-cd.readthedocs.io/en/stable/user-guide/application-specification/
+    """
+    system = component.system
+    repository = system.environment.repository
+    manifests = {
+        "repoURL": repository.url,
+        "targetRevision": repository.revision,
+        "path": folder(component),
+    }
+    if isinstance(component, HelmChart):
+        chart = {
+            "repoURL": component.repository,
+            "chart": component.chart,
+            "targetRevision": component.version,
+            "helm": {"releaseName": component.id, "valuesObject": component.values},
+        }
+        source: dict[str, Any] = {"sources": [chart, manifests]}
+    else:
+        source = {"source": manifests}
+    scaled = [
+        {"group": "apps", "kind": "StatefulSet", "name": workload.name, "jsonPointers": ["/spec/replicas"]}
+        for workload in component.workloads
+        if workload.autoscaled and workload.holds_data
+    ]
+    return {
+        "apiVersion": _API,
+        "kind": "Application",
+        "metadata": {
+            **_metadata(
+                system,
+                component.id,
+                {"argocd.argoproj.io/manifest-generate-paths": ".", WAVE: str(graph.waves[component.id])},
+            ),
+            # With it, what the component owned goes with it, all but what is protected.
+            "finalizers": [_FINALIZER],
+        },
+        "spec": {
+            "project": system.name,
+            **source,
+            "destination": {"server": _SERVER, "namespace": component.namespace_name},
+            "syncPolicy": {
+                "automated": {"prune": True, "selfHeal": True},
+                "retry": _RETRY,
+                "syncOptions": _SYNC_OPTIONS,
+            },
+            **({"ignoreDifferences": scaled} if scaled else {}),
+            "revisionHistoryLimit": 5,
+        },
+    }
+
+
+def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
+    """Return the AppProject: this repository and its charts, these namespaces, these kinds, and nothing more.
+
+    It permits the Applications themselves too, so that the root lives in it and not in ``default``.
+
+    Args:
+        system: The system.
+        manifests: All objects of all its components.
+    """
+    charts = [component for component in system.components if isinstance(component, HelmChart)]
+    namespaces = {component.namespace_name for component in system.components} | {ARGOCD_NAMESPACE}
+    cluster: set[tuple[str, str, str]] = set()
+    namespaced = {("argoproj.io", "Application"), ("argoproj.io", "AppProject")}
+    for manifest in manifests:
+        group = manifest["apiVersion"].rpartition("/")[0]
+        if is_cluster_scoped(manifest):
+            cluster.add((group, manifest["kind"], manifest["metadata"]["name"]))
+        else:
+            namespaced.add((group, manifest["kind"]))
+            namespaces.add(manifest["metadata"]["namespace"])
+    for chart in charts:
+        namespaces.update(chart.other_namespaces)
+        namespaced.update((kind.group, kind.kind) for kind in chart.kinds)
+    chart_kinds: set[Kind] = {kind for chart in charts for kind in chart.cluster_kinds}
+    return {
+        "apiVersion": _API,
+        "kind": "AppProject",
+        "metadata": _metadata(system, system.name, {WAVE: "-1"}),
+        "spec": {
+            "description": f"{system.name} on {system.environment.name}",
+            "sourceRepos": sorted({system.environment.repository.url, *(chart.repository for chart in charts)}),
+            "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
+            "clusterResourceWhitelist": [
+                *(
+                    {"group": group, "kind": kind, "name": name}
+                    for group, kind, name in sorted(cluster)
+                    if Kind(group, kind) not in chart_kinds
+                ),
+                *(
+                    {"group": kind.group, "kind": kind.kind}
+                    for kind in sorted(chart_kinds, key=lambda kind: (kind.group, kind.kind))
+                ),
+            ],
+            "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(namespaced)],
+        },
+    }
+
+
+def root_application(system: System) -> Manifest:
+    """Return the root: the one object that the bootstrap applies; it deploys the project and the Applications.
+
+    It is not part of what it deploys, because its own health would then wait for itself. It has no finalizer: deleting
+    it leaves everything running.
+    """
+    environment = system.environment
+    return {
+        "apiVersion": _API,
+        "kind": "Application",
+        "metadata": _metadata(system, system.name, {"argocd.argoproj.io/manifest-generate-paths": "."}),
+        "spec": {
+            "project": system.name,
+            "source": {
+                "repoURL": environment.repository.url,
+                "targetRevision": environment.repository.revision,
+                "path": f"argocd/{environment.name}",
+                "directory": {"exclude": ROOT_FILE},
+            },
+            "destination": {"server": _SERVER, "namespace": ARGOCD_NAMESPACE},
+            "syncPolicy": {
+                "automated": {"prune": True, "selfHeal": True},
+                "retry": _RETRY,
+                "syncOptions": ["FailOnSharedResource=true", "ServerSideApply=true"],
+            },
+            "revisionHistoryLimit": 5,
+        },
+    }
+
+
+ROOT_FILE = "root.yaml"

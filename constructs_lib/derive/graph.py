@@ -1,0 +1,245 @@
+"""The order of deployment, computed from the declared edges."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.external_secrets import ExternalSecrets
+from constructs_lib.declare.helm_chart import HelmChart
+from constructs_lib.declare.metrics_server import MetricsServer
+from constructs_lib.declare.mistake import Location
+from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import Edge, Workload
+
+Node = TypeVar("Node")
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """One component comes after another.
+
+    Attributes:
+        source: The one that waits.
+        target: The one that must be healthy first.
+        reason: Why, in words.
+        location: Line of the declaration from which it follows.
+    """
+
+    source: Component
+    target: Component
+    reason: str
+    location: Location
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Pods that call an endpoint.
+
+    Attributes:
+        namespace: Their namespace.
+        labels: Labels that select them.
+        port: The port that they call.
+    """
+
+    namespace: str
+    labels: tuple[tuple[str, str], ...]
+    port: int
+
+
+class Graph:
+    """Everything that follows from the edges of a system: waves, stages and callers. Linear in their number."""
+
+    def __init__(self, system: System) -> None:
+        """Compute the order.
+
+        Raises:
+            DeclarationError: The declaration has mistakes, cycles among them.
+        """
+        self.system = system
+        self._find_platform()
+        for component in system.components:
+            for workload in component.workloads:
+                workload.check()
+        self.dependencies = {component.id: self._dependencies_of(component) for component in system.components}
+        self.waves = self._waves()
+        self._stages: dict[Workload, int] = {}
+        for component in system.components:
+            self._stages.update(self._stages_of(component))
+        system.ledger.raise_if_any()
+        self.callers = self._callers()
+
+    def first_stage(self, workload: Workload) -> int:
+        """Return the stages that lie before a workload's own: those of what it needs in the same component."""
+        return self._stages[workload]
+
+    def _find_platform(self) -> None:
+        self.external_secrets = self._only(ExternalSecrets)
+        self.metrics_server = self._only(MetricsServer)
+        self.scraper = next(
+            (
+                component
+                for component in self.system.components
+                if isinstance(component, HelmChart) and any(access.scrapes for access in component.access)
+            ),
+            None,
+        )
+
+    def _only(self, kind: type[HelmChart]) -> HelmChart | None:
+        found = [component for component in self.system.components if isinstance(component, kind)]
+        for second in found[1:]:
+            self.system.ledger.report(
+                second.id,
+                f"{kind.__name__} is already declared as {found[0].id}; one is enough.",
+                second.location,
+            )
+        return found[0] if found else None
+
+    def _dependencies_of(self, component: Component) -> list[Dependency]:
+        found: dict[str, Dependency] = {}
+
+        def add(target: Component | None, reason: str, location: Location) -> None:
+            if target is not None:
+                found.setdefault(target.id, Dependency(component, target, reason, location))
+
+        for workload in component.workloads:
+            for edge in workload.edges:
+                target = edge.endpoint.workload.component
+                if edge.order and target is not component:
+                    add(
+                        target,
+                        f"{workload.name} needs {edge.endpoint.workload.name} {edge.endpoint.name}",
+                        edge.location,
+                    )
+            if workload.autoscaled and self._metrics_api_for(workload):
+                add(self.metrics_server, f"{workload.name} is scaled by metrics", workload.location)
+        for predecessor in component.predecessors:
+            add(predecessor.component, predecessor.reason, predecessor.location)
+        if component.secrets and self._secrets_for(component):
+            add(self.external_secrets, "its secrets come from External Secrets", component.location)
+        return list(found.values())
+
+    def _metrics_api_for(self, workload: Workload) -> bool:
+        if self.metrics_server is None and "metrics-api" not in self.system.environment.cluster.provides:
+            self.system.ledger.report(
+                workload.subject,
+                "it is autoscaled, and nothing brings the metrics API: declare MetricsServer(system), or the cluster "
+                'with provides=("metrics-api",).',
+                workload.location,
+            )
+        return self.metrics_server is not None
+
+    def _secrets_for(self, component: Component) -> bool:
+        if self.external_secrets is None and "external-secrets" not in self.system.environment.cluster.provides:
+            self.system.ledger.report(
+                component.id,
+                "it has secrets, and nothing brings External Secrets: declare ExternalSecrets(system), or the cluster "
+                'with provides=("external-secrets",).',
+                component.location,
+            )
+        return self.external_secrets is not None
+
+    def _waves(self) -> dict[str, int]:
+        targets = {id: [dependency.target.id for dependency in found] for id, found in self.dependencies.items()}
+        waves, cycle = longest_chains(targets)
+        if cycle:
+            self._report_cycle(
+                [
+                    next(dependency for dependency in self.dependencies[source] if dependency.target.id == target)
+                    for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)
+                ]
+            )
+        return waves
+
+    def _report_cycle(self, path: Sequence[Dependency]) -> None:
+        chain = " → ".join([*(dependency.source.id for dependency in path), path[0].source.id])
+        edges = "; ".join(
+            f"{dependency.reason} ({dependency.location.relative_to(None).rsplit('/', 1)[-1]})" for dependency in path
+        )
+        self.system.ledger.report(
+            path[-1].source.id,
+            f"these components wait for each other: {chain}. {edges}. Take one of the edges away, or declare it with "
+            f"order=False.",
+            path[-1].location,
+        )
+
+    def _stages_of(self, component: Component) -> dict[Workload, int]:
+        inner: dict[Workload, list[Edge]] = {
+            workload: [edge for edge in workload.edges if edge.order and edge.endpoint.workload.component is component]
+            for workload in component.workloads
+        }
+        targets = {workload: [edge.endpoint.workload for edge in edges] for workload, edges in inner.items()}
+        levels, cycle = longest_chains(targets)
+        if cycle:
+            names = " → ".join(workload.name for workload in [*cycle, cycle[0]])
+            closing = next(edge for edge in inner[cycle[-1]] if edge.endpoint.workload is cycle[0])
+            self.system.ledger.report(
+                component.id,
+                f"these workloads wait for each other: {names}. Take one of the edges away, or declare it with "
+                f"order=False.",
+                closing.location,
+            )
+            return dict.fromkeys(component.workloads, 0)
+        first: dict[Workload, int] = {}
+        for workload in sorted(component.workloads, key=lambda workload: levels[workload]):
+            first[workload] = max(
+                (first[target] + target.stages for target in targets[workload]),
+                default=0,
+            )
+        return first
+
+    def _callers(self) -> Mapping[Workload, list[Caller]]:
+        callers: dict[Workload, list[Caller]] = defaultdict(list)
+        for component in self.system.components:
+            for workload in component.workloads:
+                pods = [(workload.selector, workload.edges)]
+                pods += [({"app.kubernetes.io/name": name}, edges) for name, edges in workload.helpers.items()]
+                for labels, edges in pods:
+                    for edge in edges:
+                        callers[edge.endpoint.workload].append(
+                            Caller(component.namespace_name, tuple(labels.items()), edge.endpoint.port)
+                        )
+        return callers
+
+
+def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> tuple[dict[Node, int], list[Node]]:
+    """Return the length of the longest chain below every node, and a cycle if there is one.
+
+    Args:
+        targets: Nodes that each node comes after.
+
+    Returns:
+        The lengths (0 for a node that comes after none) and an empty list; or, with a cycle, what could be computed
+        and the nodes of the shortest cycle through the first node that is part of one, each coming after the next.
+    """
+    waiting = {node: len(set(after)) for node, after in targets.items()}
+    followers: dict[Node, list[Node]] = {node: [] for node in targets}
+    for node, after in targets.items():
+        for target in dict.fromkeys(after):
+            followers[target].append(node)
+    lengths = dict.fromkeys((node for node, count in waiting.items() if count == 0), 0)
+    ready = list(lengths)
+    for node in ready:
+        for follower in followers[node]:
+            lengths[follower] = max(lengths.get(follower, 0), lengths[node] + 1)
+            waiting[follower] -= 1
+            if waiting[follower] == 0:
+                ready.append(follower)
+    if len(ready) == len(targets):
+        return lengths, []
+    stuck = {node for node, count in waiting.items() if count > 0}
+    return {node: lengths.get(node, 0) for node in targets}, _cycle(targets, stuck)
+
+
+def _cycle(targets: Mapping[Node, Iterable[Node]], stuck: set[Node]) -> list[Node]:
+    node = next(candidate for candidate in targets if candidate in stuck)
+    seen: dict[Node, int] = {}
+    path: list[Node] = []
+    while node not in seen:
+        seen[node] = len(path)
+        path.append(node)
+        node = next(target for target in targets[node] if target in stuck)
+    return path[seen[node] :]

@@ -1,0 +1,112 @@
+"""All objects of one component, in the order in which Argo CD applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.helm_chart import HelmChart
+from constructs_lib.declare.workload import LAST
+from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.namespace import namespace
+from constructs_lib.derive.network import network_policies
+from constructs_lib.derive.secrets import external_secret
+from constructs_lib.objects.manifest import Manifest
+
+WAVE = "argocd.argoproj.io/sync-wave"
+
+#: Kinds without a namespace that people put into a component by cdk8s.
+_CLUSTER_SCOPED = frozenset(
+    {
+        "APIService",
+        "ClusterExternalSecret",
+        "ClusterIssuer",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ClusterSecretStore",
+        "CustomResourceDefinition",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "PersistentVolume",
+        "PriorityClass",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    }
+)
+#: Kinds that pods may refer to, so they are set up before any pod.
+_SET_UP = frozenset({"ConfigMap", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"})
+
+
+def is_cluster_scoped(manifest: Manifest) -> bool:
+    """Tell whether an object of ours, or of a well-known kind, has no namespace."""
+    return manifest["kind"] in _CLUSTER_SCOPED
+
+
+def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
+    """Return all objects of a component, each with its sync wave, ordered by wave, kind and name.
+
+    Wave 0 sets up; then come the stages of the workloads, those of what is needed first. A chart's own objects have
+    no wave of ours and so are in wave 0: there the set-up comes before, in wave -1.
+
+    Raises:
+        DeclarationError: A construct of cdk8s inside of the component made what may not be in Git.
+    """
+    staged = [*_set_up(component, graph)]
+    for workload in component.workloads:
+        before = graph.first_stage(workload)
+        for stage, manifest in workload.manifests():
+            staged.append((stage if stage in (0, LAST) else before + stage, manifest))
+    last = max([stage for stage, _ in staged if stage != LAST], default=0)
+    staged += _constructs(component, last)
+    offset = 0
+    if isinstance(component, HelmChart):
+        offset = -1
+        # Stage 1 is the chart's.
+        staged += [(2, manifest) for manifest in component.chart_manifests()]
+        last = max(last, 2)
+    manifests = []
+    for stage, manifest in staged:
+        annotations = manifest["metadata"].setdefault("annotations", {})
+        annotations.setdefault(WAVE, str((last if stage == LAST else stage) + offset))
+        manifest["metadata"]["annotations"] = dict(sorted(annotations.items()))
+        manifests.append(manifest)
+    component.system.ledger.raise_if_any()
+    return sorted(manifests, key=_order)
+
+
+def _order(manifest: Manifest) -> tuple[int, str, str, str]:
+    metadata = manifest["metadata"]
+    return (
+        int(metadata["annotations"][WAVE]),
+        manifest["kind"],
+        metadata.get("namespace", ""),
+        metadata["name"],
+    )
+
+
+def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest]]:
+    yield 0, namespace(component)
+    for policy in network_policies(component, graph):
+        yield 0, policy
+    secret = external_secret(component)
+    if secret is not None:
+        yield 0, secret
+
+
+def _constructs(component: Component, last: int) -> Iterator[tuple[int, Manifest]]:
+    """Yield what cdk8s constructs inside of the component made, in its namespace."""
+    for manifest in component.construct_manifests():
+        if manifest["kind"] == "Secret" and (manifest.get("data") or manifest.get("stringData")):
+            component.system.ledger.report(
+                component.id,
+                f'the Secret "{manifest["metadata"]["name"]}" would put its values into Git; use generated("…") or '
+                f'supplied("…").',
+                component.location,
+            )
+        metadata = manifest["metadata"]
+        if not is_cluster_scoped(manifest):
+            metadata = {"name": metadata["name"], "namespace": component.namespace_name, **metadata}
+        yield 0 if manifest["kind"] in _SET_UP else max(last, 1), {**manifest, "metadata": metadata}

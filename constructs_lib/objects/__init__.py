@@ -1,0 +1,1 @@
+"""Parts of Kubernetes objects that constructs share."""

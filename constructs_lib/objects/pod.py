@@ -1,0 +1,140 @@
+"""Parts of pods that every workload shares: security, probes, resources, volumes, spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.declare import validation
+
+#: Seconds between the end of a pod's life in the Service and the signal to its program: endpoints, kube-proxy and
+#: load balancers need them to stop sending (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
+DEREGISTRATION_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a container asks for and may use.
+
+    There is no CPU limit on purpose: it throttles a program while the node idles, and requests already share the
+    processor fairly (https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/).
+
+    Attributes:
+        cpu: Processor that is reserved, such as ``500m``.
+        memory: Memory that is reserved, such as ``256Mi``.
+        memory_limit: Memory above which it is killed. Default: what is reserved.
+    """
+
+    cpu: str
+    memory: str
+    memory_limit: str | None = None
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the resources."""
+        problems = [
+            ("cpu", validation.quantity(self.cpu, "500m")),
+            ("memory", validation.quantity(self.memory, "256Mi")),
+            ("memory_limit", validation.quantity(self.memory_limit or self.memory, "512Mi")),
+        ]
+        for field, problem in problems:
+            if problem:
+                yield f"resources, {field}: {problem}"
+        if any(problem for _, problem in problems) or self.memory_limit is None:
+            return
+        if validation.parse_quantity(self.memory) > validation.parse_quantity(self.memory_limit):
+            yield (
+                f"resources: the memory request {self.memory} is above its limit {self.memory_limit}; "
+                f"raise the limit or lower the request."
+            )
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the container's ``resources``."""
+        return {
+            "requests": {"cpu": self.cpu, "memory": self.memory},
+            "limits": {"memory": self.memory_limit or self.memory},
+        }
+
+
+#: For containers that only run a short script.
+SCRIPT_RESOURCES = Resources("50m", "64Mi", "256Mi")
+
+
+def container_security() -> dict[str, Any]:
+    """Return the security context that Pod Security ``restricted`` asks of a container, and a read-only root."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def pod_security(user: int, group: int | None = None) -> dict[str, Any]:
+    """Return the security context of a pod whose program runs as ``user``; its volumes belong to ``group``."""
+    group = user if group is None else group
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": group,
+        "fsGroup": group,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def spread(selector: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return constraints that spread pods over the nodes, without refusing to run where there is only one."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": dict(selector)},
+        }
+    ]
+
+
+def secret_variable(name: str, secret: str, key: str) -> dict[str, Any]:
+    """Return an environment variable that comes from a Secret."""
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def field_variable(name: str, path: str) -> dict[str, Any]:
+    """Return an environment variable that comes from the pod's own fields."""
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def empty_volume(name: str) -> dict[str, Any]:
+    """Return a volume that lives as long as the pod."""
+    return {"name": name, "emptyDir": {}}
+
+
+def secret_volume(name: str, secret: str, items: Mapping[str, str]) -> dict[str, Any]:
+    """Return a volume with keys of a Secret as files, readable by the pod's group alone."""
+    return {
+        "name": name,
+        "secret": {
+            "secretName": secret,
+            "defaultMode": 0o440,
+            "items": [{"key": key, "path": path} for key, path in items.items()],
+        },
+    }
+
+
+def config_volume(name: str, config_map: str) -> dict[str, Any]:
+    """Return a volume with the files of a ConfigMap."""
+    return {"name": name, "configMap": {"name": config_map}}
+
+
+def mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    """Return a volume mount."""
+    return {"name": name, "mountPath": path, **({"readOnly": True} if read_only else {})}
+
+
+def volume_claim(storage: str, storage_class: str | None) -> dict[str, Any]:
+    """Return the spec of a PersistentVolumeClaim for one node at a time."""
+    return {
+        "accessModes": ["ReadWriteOnce"],
+        **({"storageClassName": storage_class} if storage_class else {}),
+        "resources": {"requests": {"storage": storage}},
+    }

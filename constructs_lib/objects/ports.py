@@ -1,0 +1,25 @@
+"""The ports of a workload, on its containers and on its Service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from constructs_lib.declare.workload import Workload
+
+
+def container_ports(workload: Workload) -> list[dict[str, Any]]:
+    """Return the ports of a workload's container."""
+    return [
+        {"name": endpoint.name, "containerPort": endpoint.port, "protocol": "TCP"}
+        for endpoint in workload.endpoints.values()
+    ]
+
+
+def service_ports(workload: Workload) -> list[dict[str, Any]]:
+    """Return the ports of a workload's Service: all but those that only its own pods use."""
+    return [
+        {"name": endpoint.name, "port": endpoint.port, "targetPort": endpoint.name, "protocol": "TCP"}
+        for endpoint in workload.endpoints.values()
+        if not endpoint.internal
+    ]

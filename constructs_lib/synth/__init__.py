@@ -1,0 +1,1 @@
+"""From constructs to a tree of files, whole or not at all."""

@@ -1,0 +1,108 @@
+"""From a system to the files of its repository. A pure function: no clock, no randomness, no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from constructs_lib.declare.system import System
+from constructs_lib.derive.delivery import ROOT_FILE, app_project, application, folder, root_application
+from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.manifests import component_manifests
+from constructs_lib.derive.secrets import secret_values
+from constructs_lib.objects.manifest import Manifest
+from constructs_lib.synth.manifest_yaml import dump
+
+
+@dataclass
+class Tree:
+    """The files of one environment.
+
+    Attributes:
+        environment: Its name.
+        files: Content by path, relative to the repository.
+        objects: Number of Kubernetes objects in them.
+        components: Number of components.
+        waves: Number of waves in which Argo CD rolls the components out.
+    """
+
+    environment: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    objects: int = 0
+    components: int = 0
+    waves: int = 0
+
+    def add(self, path: str, manifest: Manifest) -> None:
+        """Add an object as a file.
+
+        Raises:
+            ValueError: Another object has the same path; the library or a cdk8s construct made it twice.
+        """
+        if path in self.files:
+            raise ValueError(f"two objects would be written to {path}")
+        self.files[path] = dump(manifest)
+        self.objects += 1
+
+
+def synthesize(system: System, on_component: Callable[[str], None] = lambda name: None) -> Tree:
+    """Return the files of a system.
+
+    Args:
+        system: The system.
+        on_component: Called with the name of every environment and component before it is synthesized.
+
+    Raises:
+        DeclarationError: The declaration has mistakes; all of them are in it.
+    """
+    graph = Graph(system)
+    environment = system.environment.name
+    tree = Tree(environment, components=len(system.components), waves=len(set(graph.waves.values())))
+    kinds: dict[tuple[str, str, str, str | None], Manifest] = {}
+    for component in system.components:
+        on_component(f"{environment}: {component.id}")
+        for manifest in component_manifests(component, graph):
+            tree.add(f"{folder(component)}/{file_name(manifest, component.namespace_name)}", manifest)
+            kinds.setdefault(_permission(manifest), manifest)
+        tree.add(f"argocd/{environment}/Application-{component.id}.yaml", application(component, graph))
+    tree.add(f"argocd/{environment}/AppProject-{system.name}.yaml", app_project(system, kinds.values()))
+    tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
+    values = {"store": system.environment.secret_store_namespace, "values": secret_values(system)}
+    tree.files[secrets_file(environment)] = (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+    return tree
+
+
+def _permission(manifest: Manifest) -> tuple[str, str, str, str | None]:
+    """Return what an AppProject sees of an object, so that the project is made from one object of each sort."""
+    metadata = manifest["metadata"]
+    namespace = metadata.get("namespace")
+    return manifest["apiVersion"], manifest["kind"], "" if namespace else metadata["name"], namespace
+
+
+def file_name(manifest: Manifest, namespace: str) -> str:
+    """Return the name of an object's file; one outside of the component's namespace carries its own."""
+    metadata = manifest["metadata"]
+    other = metadata.get("namespace", namespace)
+    suffix = "" if other == namespace else f".{other}"
+    return f"{manifest['kind']}-{metadata['name'].replace(':', '-')}{suffix}.yaml"
+
+
+def secrets_file(environment: str) -> str:
+    """Return the path of the list of secret values that the bootstrap fills."""
+    return f"bootstrap/{environment}/secrets.json"
+
+
+def owned_paths(environments: Iterable[str] | None = None) -> list[str]:
+    """Return what the generator owns in the repository: folders (with a slash at the end) and patterns of files.
+
+    Args:
+        environments: Only what belongs to these. Default: everything, so that an environment that is no longer
+            declared is removed.
+    """
+    if environments is None:
+        return ["dist/", "argocd/", secrets_file("*")]
+    return [
+        path
+        for environment in environments
+        for path in (f"dist/{environment}/", f"argocd/{environment}/", secrets_file(environment))
+    ]

@@ -1,0 +1,19 @@
+CREATE TABLE IF NOT EXISTS groups (
+    id VARCHAR PRIMARY KEY,
+    name VARCHAR NOT NULL,
+    created_by VARCHAR NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS users (
+    id VARCHAR PRIMARY KEY,
+    name VARCHAR NOT NULL,
+    surname VARCHAR NOT NULL,
+    email VARCHAR NOT NULL UNIQUE,
+    password VARCHAR NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS membership (
+    user_id VARCHAR NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    group_id VARCHAR NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, group_id)
+);
