@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: synth test check bench lint format lock clean help
+.PHONY: synth test check checkov bench lint format lock clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
@@ -14,6 +14,10 @@ test: $(VENV)/ready ## Run all tests, the linter and the type checker among them
 check: $(VENV)/ready ## Fail if the committed files are not what app.py gives
 	@$(BIN)/python app.py synth --check
 
+checkov: .venv-checkov/bin/checkov ## Have checkov judge the manifests in dist/
+	@set -e; for environment in dist/*; do \
+		echo "$$environment"; .venv-checkov/bin/checkov --config-file .checkov.yaml -d $$environment; done
+
 bench: $(VENV)/ready ## Measure synthesis: time and memory from 10 to 5,000 services, beside one cdk8s App
 	@$(BIN)/python bench/synth.py
 
@@ -22,14 +26,18 @@ format: $(VENV)/ready ## Format and mend the code
 
 lock: $(VENV)/ready ## Resolve the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --upgrade --no-emit-index-url \
-		--no-emit-find-links --extra test --output-file requirements.lock pyproject.toml
+	@$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --upgrade --extra=test \
+		--output-file=requirements.lock pyproject.toml
 
 clean: ## Remove everything that was set up
-	@rm -rf $(VENV) .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-checkov .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.venv-checkov/bin/checkov:
+	@$(PYTHON) -m venv .venv-checkov
+	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once, about a minute) …" >&2

@@ -14,6 +14,9 @@ RABBITMQ = "rabbitmq:4-management@sha256:06fb591136a49e861e01aaaf9ce45085839ca23
 POSTGRES = "postgres:18.6@sha256:06cad38a5d9f5d24b4d83d86def30795d5e4b757fedbf5281172b576dedcd941"
 CASSANDRA = "cassandra:latest@sha256:5e2c85d2d5db759c28c3efb50905f8d237f958321d6dfd8c176cb148700d9ade"
 
+# renovate: chart=external-secrets repository=https://charts.external-secrets.io
 EXTERNAL_SECRETS_CHART = "2.9.0"
+# renovate: chart=kube-prometheus-stack repository=https://prometheus-community.github.io/helm-charts
 KUBE_PROMETHEUS_STACK_CHART = "88.5.3"
+# renovate: chart=metrics-server repository=https://kubernetes-sigs.github.io/metrics-server
 METRICS_SERVER_CHART = "3.13.1"

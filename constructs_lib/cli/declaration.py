@@ -5,109 +5,199 @@ from __future__ import annotations
 import inspect
 import re
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from types import FrameType
+from typing import Any, TypeVar
 
-from constructs_lib.declare.environment import Environment, UnknownEnvironmentError
+from constructs_lib.declare.arguments import (
+    missing_arguments,
+    repeated_argument,
+    too_many_arguments,
+    unknown_argument,
+)
+from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.mistake import (
     DeclarationError,
     Ledger,
     Location,
     Mistake,
+    closest,
+    is_library_code,
     is_user_code,
-    nearest,
     open_ledgers,
+    shown,
 )
 from constructs_lib.declare.system import System
 
 Declaration = Callable[[Environment], System]
+Result = TypeVar("Result")
 
 
-def declare(declaration: Declaration, environments: Iterable[Environment]) -> list[System]:
-    """Return a system for every environment.
+def check(declaration: object, environments: object, location: Location) -> None:
+    """Check what ``main()`` was called with.
+
+    Args:
+        declaration: Its first argument.
+        environments: Its second argument.
+        location: The line of the call.
 
     Raises:
-        DeclarationError: The declaration has mistakes that keep it from being read to its end.
+        DeclarationError: It is not a function of one argument, or they are not environments.
+    """
+    mistakes: list[Mistake] = []
+    if not inspect.isroutine(declaration) or not hasattr(inspect.unwrap(declaration), "__code__"):
+        problem = f"the first argument is the function that declares the system, not {shown(declaration)}."
+        mistakes.append(Mistake(location, "main()", problem))
+    elif not _takes_one_argument(declaration):
+        problem = "the function that declares the system takes one argument, the environment."
+        mistakes.append(Mistake(_definition(declaration), f"{declaration.__name__}()", problem))
+    if not isinstance(environments, list | tuple) or not environments:
+        problem = "the second argument is a list of at least one environment, such as [LOCAL, PRODUCTION]."
+        mistakes.append(Mistake(location, "main()", problem))
+        environments = ()
+    known: dict[str, Environment] = {}
+    for environment in environments:
+        if not isinstance(environment, Environment):
+            problem = f"the second argument holds environments only, not {shown(environment)}."
+            mistakes.append(Mistake(location, "main()", problem))
+        elif problems := [*environment.misfits()]:
+            mistakes += [Mistake(place, "environment", problem) for place, problem in problems]
+        elif (first := known.setdefault(environment.name, environment)) is not environment:
+            problem = f"the name is taken by the environment declared at {first.location}; choose another."
+            mistakes.append(Mistake(environment.location, f"environment {environment.name}", problem))
+    if mistakes:
+        raise DeclarationError(mistakes)
+
+
+def _takes_one_argument(declaration: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(declaration).bind(None)
+    except TypeError:
+        return False
+    return True
+
+
+def run(declaration: Declaration, environment: Environment, finish: Callable[[System], Result]) -> Result:
+    """Return what ``finish`` makes of the system that is declared for an environment.
+
+    Raises:
+        DeclarationError: There are mistakes, made before or after whatever kept the declaration from its end.
     """
     ledgers: list[Ledger] = []
     token = open_ledgers.set(ledgers)
     try:
-        systems = [_run(declaration, environment, ledgers) for environment in environments]
-    finally:
-        open_ledgers.reset(token)
-    return systems
-
-
-def _run(declaration: Declaration, environment: Environment, ledgers: list[Ledger]) -> System:
-    try:
-        system = declaration(environment)
-    except DeclarationError:
-        raise
+        result = finish(_declare(declaration, environment))
+        mistakes: list[Mistake] = []
+    except DeclarationError as error:
+        mistakes = [*error.mistakes]
     except Exception as failure:
         mistake = mistake_from(failure)
-        if mistake is None:
+        mistakes = [mistake] if mistake else []
+        # A fault that comes after a mistake most likely comes from it, and is met again if it does not.
+        if not mistakes and not any(ledger.mistakes for ledger in ledgers):
             raise
-        raise DeclarationError([mistake, *(mistake for ledger in ledgers for mistake in ledger)]) from None
+    finally:
+        open_ledgers.reset(token)
+    mistakes += [mistake for ledger in ledgers for mistake in ledger]
+    if mistakes:
+        raise DeclarationError(mistakes)
+    return result
+
+
+def _declare(declaration: Declaration, environment: Environment) -> System:
+    system = declaration(environment)
+    name = f"{declaration.__name__}()"
     if not isinstance(system, System):
-        code = inspect.unwrap(declaration).__code__
-        location = Location(code.co_filename, code.co_firstlineno)
-        problem = f"{code.co_name}() must return the System that it declares; it returned {system!r}."
-        raise DeclarationError([Mistake(location, "declaration", problem)])
+        problem = f"it must return the System that it declares, and returned {shown(system)}."
+        raise DeclarationError([Mistake(_definition(declaration), name, problem)])
+    if system.environment is not environment:
+        problem = f"it was called for {environment.name} and returned a System for {system.environment.name}."
+        raise DeclarationError([Mistake(_definition(declaration), name, problem)])
     return system
 
 
 def mistake_from(failure: BaseException) -> Mistake | None:
-    """Return what an exception says about the user's own code; None if it is a fault of the library."""
-    frames = list(traceback.walk_tb(failure.__traceback__))
-    user = [(frame, line) for frame, line in frames if is_user_code(frame.f_code.co_filename)]
-    if not user:
-        return None
-    frame, line = user[-1]
-    location = Location(frame.f_code.co_filename, line)
-    if isinstance(failure, UnknownEnvironmentError):
-        return Mistake(location, "declaration", str(failure))
-    if isinstance(failure, TypeError) and (problem := _wrong_call(failure)):
-        return Mistake(location, "declaration", problem)
-    if frames[-1][0] is frame:
-        return Mistake(location, "declaration", f"{type(failure).__name__}: {failure}")
+    """Return what an exception says about the user's own code; None if it is a fault of the library.
+
+    Python and installed packages fail on behalf of who called them: the user, or the library.
+    """
+    below: list[FrameType] = []
+    for frame, line in reversed([*traceback.walk_tb(failure.__traceback__)]):
+        file = frame.f_code.co_filename
+        if is_library_code(file):
+            return None
+        if is_user_code(file):
+            return Mistake(Location(file, line), "declaration", _problem(failure, frame, below))
+        below.append(frame)
     return None
 
 
-_CALL = re.compile(r"(?:(\w+)\.__init__|(\w+))\(\) (got an unexpected keyword argument '(\w+)'|missing .*|takes .*)")
+def _problem(failure: BaseException, frame: FrameType, below: Sequence[FrameType]) -> str:
+    text = next(iter(str(failure).splitlines()), "")
+    if isinstance(failure, TypeError) and (problem := wrong_call(text, frame)):
+        return problem
+    if any(called.f_globals.get("__name__", "").startswith("jsii.") for called in below):
+        return f"cdk8s refuses this: {text.removeprefix('Error: ')}."
+    reason = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+    if isinstance(failure, AttributeError) and failure.name:
+        hint = closest(failure.name, [name for name in dir(failure.obj) if not name.startswith("_")])
+        reason += f'; did you mean "{hint}"?' if hint else "."
+        return f"it broke off here with {reason}"
+    return f"it broke off here with {reason}."
 
 
-def _wrong_call(failure: TypeError) -> str | None:
-    """Return a message for a call with arguments that its target does not take."""
-    match = _CALL.search(str(failure))
-    if not match:
+_CALL = re.compile(
+    r"(?P<name>\w+)(?:\.__init__)?\(\) "
+    r"(?:got an unexpected keyword argument '(?P<unknown>\w+)'|got multiple values for argument '(?P<twice>\w+)'|"
+    r"missing .*?: (?P<missing>.*)|takes )"
+)
+
+
+def wrong_call(text: str, frame: FrameType) -> str | None:
+    """Return the message for a call of something of the library's with arguments that it does not take.
+
+    Args:
+        text: What Python says about it.
+        frame: Where the call stands.
+
+    Returns:
+        The message; None if something else was called, or something else is wrong.
+    """
+    match = _CALL.search(text)
+    target = match and _exported(match["name"], frame)
+    if not match or target is None:
         return None
-    name = match[1] or match[2]
-    target = _exported(name)
-    if target is None:
-        return f"{name}() {match[3]}."
-    if match[4]:
-        function = target.__init__ if inspect.isclass(target) else target
-        parameters = [parameter for parameter in inspect.signature(function).parameters if parameter != "self"]
-        return f'{name}() has no argument "{match[4]}"; {nearest(match[4], parameters)}'
-    problem = (
-        match[3]
-        .replace("required positional argument", "argument")
-        .replace("required keyword-only argument", "argument")
-    )
-    return f"{name}() is {problem}." if problem.startswith("missing") else f"{name}() {problem}."
+    signature = inspect.signature(target.__init__ if inspect.isclass(target) else target)
+    parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+    names = [parameter.name for parameter in parameters]
+    if match["unknown"]:
+        return unknown_argument(match["name"], match["unknown"], names)
+    if match["twice"]:
+        return repeated_argument(match["name"], match["twice"])
+    if match["missing"]:
+        return missing_arguments(match["name"], re.findall(r"'(\w+)'", match["missing"]))
+    by_position = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    return too_many_arguments(match["name"], by_position, [name for name in names if name not in by_position])
 
 
-def _exported(name: str) -> Callable[..., Any] | None:
+def _exported(name: str, frame: FrameType) -> Callable[..., Any] | None:
+    """Return what ``name`` means where it is called, if it belongs to this library."""
     import constructs_lib
 
-    for owner in (constructs_lib, constructs_lib.Workload, constructs_lib.Component):
-        target = getattr(owner, name, None)
-        if callable(target):
-            return cast(Callable[..., Any], target)
+    for owner in (constructs_lib, constructs_lib.Workload, constructs_lib.Component, Environment):
+        target: Callable[..., Any] | None = getattr(owner, name, None)
+        if callable(target) and frame.f_locals.get(name, frame.f_globals.get(name, target)) is target:
+            return target
     return None
+
+
+def _definition(declaration: Callable[..., object]) -> Location:
+    """Return the line at which a function is defined."""
+    code = inspect.unwrap(declaration).__code__
+    return Location(code.co_filename, code.co_firstlineno)
 
 
 def root_of(declaration: Declaration) -> Path:
     """Return the folder of the file that holds a declaration: the root of its repository."""
-    return Path(inspect.unwrap(declaration).__code__.co_filename).resolve().parent
+    return Path(_definition(declaration).file).resolve().parent

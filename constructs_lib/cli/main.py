@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
-from rich.console import Console
 
-from constructs_lib.cli.declaration import Declaration, root_of
+from constructs_lib.cli.declaration import Declaration, check, root_of
+from constructs_lib.cli.report import console, print_mistakes
 from constructs_lib.cli.synth import synth
 from constructs_lib.declare.environment import Environment
-from constructs_lib.declare.mistake import DeclarationError
+from constructs_lib.declare.mistake import DeclarationError, here
 from constructs_lib.synth.writer import WriteError
 
-#: Exit codes: mistakes of the user and refusals; faults of the library (EX_SOFTWARE of sysexits.h).
-USER_MISTAKE, INTERNAL_FAULT = 1, 70
+#: Exit codes: mistakes of the user and refusals; faults of the library (EX_SOFTWARE of sysexits.h); Ctrl-C.
+USER_MISTAKE, INTERNAL_FAULT, INTERRUPTED = 1, 70, 130
 
 
 def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
@@ -26,8 +27,14 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         declaration: Function that declares the system for one environment and returns it.
         environments: All environments.
     """
+    location = here()
+    root = Path(location.file).resolve().parent
+    try:
+        check(declaration, environments, location)
+    except DeclarationError as error:
+        print_mistakes(error, root)
+        sys.exit(USER_MISTAKE)
     root = root_of(declaration)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     cli = typer.Typer(
         add_completion=False,
         rich_markup_mode="rich",
@@ -51,22 +58,21 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         synth(declaration, environments, root, names or [], check=check)
 
     try:
-        cli(standalone_mode=False)
+        # Without its standalone mode, Typer returns the code of typer.Exit.
+        if code := cli(standalone_mode=False):
+            sys.exit(code)
     except DeclarationError as error:
-        for mistake in error.mistakes:
-            console.print(mistake.render(root), markup=False)
-        count = len(error.mistakes)
-        console.print(f"{count} mistake{'s' if count > 1 else ''} in the declaration; nothing was written.")
+        print_mistakes(error, root)
         sys.exit(USER_MISTAKE)
     except WriteError as error:
-        console.print(str(error), markup=False)
+        console().print(str(error))
         sys.exit(USER_MISTAKE)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except Exception as fault:
         if hasattr(fault, "format_message"):
-            console.print(fault.format_message(), markup=False)
+            console().print(fault.format_message())
             sys.exit(USER_MISTAKE)
         traceback.print_exc()
-        console.print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
+        console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
         sys.exit(INTERNAL_FAULT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from constructs_lib.cli.declaration import Declaration, declare
+from constructs_lib.cli.declaration import Declaration, run
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.mistake import DeclarationError, Mistake, nearest
 from constructs_lib.synth.tree import Tree, owned_paths, synthesize
@@ -44,7 +45,7 @@ def synth(
     """
     chosen = _choose(environments, names)
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
-    if not check and (recovered := recover(root)):
+    if recovered := recover(root):
         progress.print(recovered, markup=False)
     trees = _synthesize(declaration, chosen, progress)
     files = {path: content for tree in trees for path, content in tree.files.items()}
@@ -74,9 +75,10 @@ def _synthesize(declaration: Declaration, environments: Sequence[Environment], p
     trees: list[Tree] = []
     mistakes: list[Mistake] = []
     with progress.status("reading the declaration") as status:
-        for system in declare(declaration, environments):
+        finish = functools.partial(synthesize, on_component=status.update)
+        for environment in environments:
             try:
-                trees.append(synthesize(system, status.update))
+                trees.append(run(declaration, environment, finish))
             except DeclarationError as error:
                 mistakes += error.mistakes
     if mistakes:

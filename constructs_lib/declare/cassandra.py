@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
-from constructs_lib.declare.workload import LAST, Edge, Workload
+from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.objects import pod, store
 from constructs_lib.objects.autoscaler import autoscaler
 from constructs_lib.objects.disruption_budget import disruption_budget
@@ -35,7 +36,10 @@ class Cassandra(Workload):
 
     holds_data = True
     stages = 2
+    #: The Job that applies the schema is called ``…-schema-12345678``, which is a label of its pods: 63 characters.
+    longest_name = 47
 
+    @checked
     def __init__(
         self,
         scope: System | Component | Workload,
@@ -83,10 +87,12 @@ class Cassandra(Workload):
         if isinstance(nodes, Autoscale):
             for problem in nodes.mistakes():
                 self.mistake(problem.replace("replicas:", "nodes:"))
-        elif isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
-            self.mistake(f"nodes: {nodes!r} is no size of a ring; at least 1, or Autoscale(2, 4).")
+        elif nodes < 1:
+            self.mistake(f"nodes: {nodes} is no size of a ring; at least 1, or Autoscale(2, 4).")
         if problem := validation.java_heap(heap, resources.memory_limit or resources.memory):
             self.mistake(f"heap: {problem}")
+        if problem := validation.file_names(schema):
+            self.mistake(f"schema: {problem}")
         self.schema = store.read_schema(self, schema, ".cql")
         self.password = self.secret("password", generated(f"password of the Cassandra role {user}"))
         self.offer(
@@ -124,7 +130,7 @@ class Cassandra(Workload):
         return "\n".join(lines) + "\n"
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
-        """Yield the objects: the ring first, then its roles and tables, its autoscaler last of all."""
+        """Yield the objects: the ring with its autoscaler first, then its roles and tables."""
         namespace = self.component.namespace_name
         yield (
             0,
@@ -141,10 +147,10 @@ class Cassandra(Workload):
             yield 1, service
         yield 1, self._ring()
         yield 1, disruption_budget(self)
-        yield 2, self._schema_job()
         if isinstance(self.nodes, Autoscale):
-            # Its last stage: the first sync would fail on an autoscaler that has no metrics yet, if it waited for it.
-            yield LAST, autoscaler(self, "StatefulSet", self.nodes, scale_down={"selectPolicy": "Disabled"})
+            # Before the Job, which waits for a ring of the declared size: the autoscaler is who enlarges it.
+            yield 1, autoscaler(self, "StatefulSet", self.nodes, scale_down={"selectPolicy": "Disabled"})
+        yield 2, self._schema_job()
 
     def _ring(self) -> Manifest:
         seeds = [
@@ -167,7 +173,7 @@ class Cassandra(Workload):
             ],
             "resources": self.resources.manifest(),
             # The port opens once the node has joined the ring, so the next one starts only then.
-            "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": 60},
+            "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": 180},
             "readinessProbe": {**probe, "periodSeconds": 10},
             "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
             "securityContext": pod.container_security(),
@@ -203,7 +209,7 @@ class Cassandra(Workload):
                 # Java drains the node on the signal: memory is flushed, and the ring told.
                 "terminationGracePeriodSeconds": 180,
                 "securityContext": pod.pod_security(_USER),
-                "topologySpreadConstraints": pod.spread(self.selector),
+                "topologySpreadConstraints": pod.spread(self.selector, strictly=self._has_nodes(self.size)),
                 "initContainers": [prepare],
                 "containers": [container],
                 "volumes": [

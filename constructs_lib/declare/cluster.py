@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from constructs_lib.declare import validation
-from constructs_lib.declare.mistake import Location, here, nearest
+from constructs_lib.declare.mistake import Location, here, nearest, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Cluster:
         "172.16.0.0/12",
         "192.168.0.0/16",
     )
-    location: Location = field(default_factory=here, compare=False, repr=False)
+    location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     #: ``metrics-api``: ``metrics.k8s.io`` answers, so autoscaling works without metrics-server. ``external-secrets``:
     #: External Secrets Operator with a ClusterSecretStore named like the environment's.
@@ -49,12 +49,17 @@ class Cluster:
         """Yield what is wrong with the cluster."""
         if self.kubernetes not in self.SUPPORTED_VERSIONS:
             first, last = self.SUPPORTED_VERSIONS[0], self.SUPPORTED_VERSIONS[-1]
-            yield f"Kubernetes {self.kubernetes!r} is not known; give a minor version from {first!r} to {last!r}."
-        if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
-            yield f"a cluster has at least 1 node, not {self.nodes!r}."
+            yield f'kubernetes: {shown(self.kubernetes)} is not known; give a version from "{first}" to "{last}".'
+        if self.nodes < 1:
+            yield f"nodes: {self.nodes} is no number of nodes; at least 1 is needed."
         for capability in self.provides:
             if capability not in self.CAPABILITIES:
-                yield f'provides: "{capability}" is not known; {nearest(capability, self.CAPABILITIES)}'
+                yield f"provides: {shown(capability)} is not known; {nearest(capability, self.CAPABILITIES)}"
+        if problem := validation.domain(self.domain):
+            yield f"domain: {problem}"
+        for network in self.cluster_networks:
+            if problem := validation.network(network):
+                yield f"cluster_networks: {problem}"
         if self.storage_class is not None and (problem := validation.dns_label(self.storage_class)):
             yield f"storage_class: {problem}"
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import cdk8s
 
 from constructs_lib.declare import validation
-from constructs_lib.declare.mistake import Location, here
+from constructs_lib.declare.arguments import checked, misfits
+from constructs_lib.declare.mistake import Location, here, shown
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from constructs_lib.declare.workload import Workload
 
 PodSecurity = Literal["restricted", "baseline", "privileged"]
+
+#: Namespaces of the cluster itself and of Argo CD.
+_FOREIGN_NAMESPACES = ("argocd", "default", "kube-node-lease", "kube-public", "kube-system")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,10 @@ class Component(cdk8s.Chart):
 
     #: Whether the component itself has volumes, beside those of its workloads.
     holds_data = False
+    #: Arguments that were wrong and have stand-ins in their place.
+    replaced: frozenset[str] = frozenset()
 
+    @checked
     def __init__(
         self,
         scope: System,
@@ -64,7 +71,7 @@ class Component(cdk8s.Chart):
         """
         self.location = here()
         problem = validation.dns_label(id)
-        safe_id = "unnamed" if problem else id
+        safe_id = scope.stand_in_id() if problem else id
         super().__init__(cdk8s.App(), safe_id, disable_resource_name_hashes=True)
         self.system = scope
         self.id = safe_id
@@ -74,11 +81,13 @@ class Component(cdk8s.Chart):
         self.secrets: dict[str, SecretReference] = {}
         self._workloads: dict[str, Workload] = {}
         if problem:
-            scope.ledger.report(repr(id), problem)
+            scope.ledger.report("component", problem)
         elif namespace is not None and (problem := validation.dns_label(namespace)):
             scope.ledger.report(id, f"namespace: {problem}")
-        elif self.namespace_name in ("default", "kube-system", "kube-public", "kube-node-lease", "argocd"):
-            scope.ledger.report(id, f'the namespace "{self.namespace_name}" is not ours to own; choose another.')
+        elif self.namespace_name in (*_FOREIGN_NAMESPACES, scope.environment.secret_store_namespace):
+            scope.ledger.report(
+                id, f'the namespace "{self.namespace_name}" has another owner already; choose one that is new.'
+            )
         scope.register(self)
 
     @property
@@ -98,12 +107,18 @@ class Component(cdk8s.Chart):
             others: Components, or workloads that stand for theirs.
             reason: Why, for the explanation of the order.
         """
+        for problem in misfits("reason", reason, str):
+            self.system.ledger.report(self.id, f"after(): {problem}")
         for other in others:
             component = getattr(other, "component", other)
-            if not isinstance(component, Component) or component.system is not self.system:
-                self.system.ledger.report(self.id, f"after() takes components of the same system, not {other!r}.")
+            if not isinstance(component, Component):
+                self.system.ledger.report(self.id, f"after() takes components and workloads, not {shown(other)}.")
+            elif component.system is not self.system:
+                self.system.ledger.report(
+                    self.id, f"after(): {component.id} belongs to another system; the order is that of one system."
+                )
             elif component is self:
-                self.system.ledger.report(self.id, "a component cannot come after itself.")
+                self.system.ledger.report(self.id, "after(): a component cannot come after itself; name another one.")
             else:
                 self.predecessors.append(Predecessor(component, reason, here()))
 
@@ -134,5 +149,29 @@ class Component(cdk8s.Chart):
         return component_manifests(self, Graph(self.system))
 
     def construct_manifests(self) -> list[dict[str, Any]]:
-        """Return the objects of the cdk8s constructs that were created inside of the component."""
-        return list(super().to_json())
+        """Return the objects of the cdk8s constructs that were created inside of the component.
+
+        What cdk8s refuses is a mistake, and so is an object that exists already: one of the two would be lost.
+        """
+        try:
+            manifests = list(super().to_json())
+        except RuntimeError as refusal:
+            reason = str(refusal).splitlines()[0].removeprefix("Error: ")
+            problem = f"cdk8s refuses what was created inside of it: {reason}."
+            self.system.ledger.report(self.id, problem, self.location)
+            return []
+        if manifests:
+            own = [manifest for workload in self._workloads.values() for _, manifest in workload.manifests()]
+            known = {self._identity(manifest) for manifest in own}
+            for manifest in manifests:
+                identity = self._identity(manifest)
+                if identity in known:
+                    kind, name, namespace = identity
+                    problem = f'there are two objects {kind} "{name}" in the namespace {namespace}; rename one of them.'
+                    self.system.ledger.report(self.id, problem, self.location)
+                known.add(identity)
+        return manifests
+
+    def _identity(self, manifest: dict[str, Any]) -> tuple[str, str, str]:
+        metadata = manifest["metadata"]
+        return manifest["kind"], metadata["name"], metadata.get("namespace", self.namespace_name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import field_misfits
 from constructs_lib.declare.cluster import Cluster
-from constructs_lib.declare.mistake import Location, here
+from constructs_lib.declare.mistake import Location, here, report_outside_of_systems
 
 Value = TypeVar("Value")
 
@@ -50,35 +51,37 @@ class Environment:
     cluster: Cluster
     repository: GitRepository
     secret_store_namespace: str = "secret-store"
-    location: Location = field(default_factory=here, compare=False, repr=False)
+    location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     def pick(self, **by_environment: Value) -> Value:
         """Return the value that belongs to this environment: ``environment.pick(local=1, production=3)``.
 
+        A value that is missing is a mistake; another environment's stands in for it.
+
         Raises:
-            UnknownEnvironmentError: None of the values is for this environment.
+            DeclarationError: It is missing, and there is no command line to which the mistake could be reported.
         """
-        if self.name not in by_environment:
-            raise UnknownEnvironmentError(
-                f'pick() has no value for the environment "{self.name}", only for '
-                f"{', '.join(sorted(by_environment)) or 'none'}; add {self.name}=…"
-            )
-        return by_environment[self.name]
+        if self.name in by_environment:
+            return by_environment[self.name]
+        known = f", only for {', '.join(sorted(by_environment))}" if by_environment else ""
+        problem = f"pick() has no value for this environment{known}; add {self.name}=…"
+        report_outside_of_systems(f"environment {self.name}", problem)
+        return next(iter(by_environment.values()), cast(Value, None))
+
+    def misfits(self) -> Iterator[tuple[Location, str]]:
+        """Yield which fields of the environment and its cluster are of the wrong type."""
+        for value, problem in field_misfits(self):
+            yield getattr(value, "location", self.location), problem
 
     def mistakes(self) -> Iterator[tuple[Location, str]]:
-        """Yield what is wrong with the environment and its cluster."""
+        """Yield what is wrong with the environment and its cluster, whose types are right."""
         if problem := validation.dns_label(self.name):
-            yield self.location, problem
+            yield self.location, f"name: {problem}"
         if problem := validation.dns_label(self.secret_store_namespace):
             yield self.location, f"secret_store_namespace: {problem}"
         if problem := validation.git_url(self.repository.url):
-            yield self.location, problem
-        branch = self.repository.branch
-        if not branch or branch.startswith(("refs/", "-", "/")) or any(c in branch for c in " ~^:?*[\\"):
-            yield self.location, f'"{branch}" is no branch; write its short name, for instance "main".'
+            yield self.location, f"repository: {problem}"
+        if problem := validation.git_branch(self.repository.branch):
+            yield self.location, f"repository: {problem}"
         for problem in self.cluster.mistakes():
             yield self.cluster.location, problem
-
-
-class UnknownEnvironmentError(LookupError):
-    """A declaration has no value for an environment; reported as a mistake at the line of the call."""

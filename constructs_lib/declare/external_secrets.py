@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess, merged
 from constructs_lib.declare.system import System
 from constructs_lib.objects.manifest import manifest
@@ -19,6 +20,7 @@ class ExternalSecrets(HelmChart):
     The store serves the namespaces of this system alone, and its account may read that one namespace alone.
     """
 
+    @checked
     def __init__(
         self,
         scope: System,
@@ -83,13 +85,19 @@ class ExternalSecrets(HelmChart):
         labels = {"app.kubernetes.io/name": _READER, "app.kubernetes.io/part-of": self.system.name}
         account = {"name": _READER, "namespace": self.namespace_name}
         yield manifest("v1", "ServiceAccount", _READER, self.namespace_name, labels, automountServiceAccountToken=False)
+        entries = sorted(
+            {reference.component for component in self.system.components for reference in component.secrets.values()}
+        )
         yield manifest(
             "rbac.authorization.k8s.io/v1",
             "Role",
             _READER,
             store,
             labels,
-            rules=[{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}],
+            # By name: whatever else is put into the store stays unread. An empty list of names would mean all.
+            rules=[{"apiGroups": [""], "resources": ["secrets"], "resourceNames": entries, "verbs": ["get"]}]
+            if entries
+            else [],
         )
         yield manifest(
             "rbac.authorization.k8s.io/v1",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.system import System
 
@@ -49,6 +50,19 @@ class PodAccess:
     to_dns_metrics: bool = False
     scrapes: bool = False
 
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the names, labels and ports."""
+        if problem := validation.dns_label(self.name):
+            yield problem
+        for pods in (self.pods, *(labels for labels, _ in self.to_pods)):
+            for name, value in pods.items():
+                if problem := validation.label(name, value):
+                    yield problem
+        for ports in (self.from_kubernetes_api, self.to_nodes, *(ports for _, ports in self.to_pods)):
+            for port in ports:
+                if problem := validation.port_number(port):
+                    yield problem
+
 
 def merged(values: Mapping[str, Any], over: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return ``values`` with ``over`` on top, key by key as Helm merges; lists and scalars are replaced.
@@ -71,6 +85,7 @@ class HelmChart(Component):
     Its namespace, network policies and secrets are plain manifests like everybody's.
     """
 
+    @checked
     def __init__(
         self,
         scope: System,
@@ -112,13 +127,27 @@ class HelmChart(Component):
         self.cluster_kinds = tuple(cluster_kinds)
         self.other_namespaces = tuple(other_namespaces)
         self.access = tuple(access)
-        if problem := validation.chart_version(version):
-            scope.ledger.report(id, problem)
-        if not re.fullmatch(r"(https|oci)://\S+", repository):
-            scope.ledger.report(id, f'repository: "{repository}" is no chart repository; write "https://…".')
-        for kind in (*kinds, *cluster_kinds):
-            if "*" in (kind.group, kind.kind):
-                scope.ledger.report(id, "kinds: name every kind; a wildcard would permit the chart anything.")
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        report = functools.partial(self.system.ledger.report, self.id)
+        if problem := validation.chart_version(self.version):
+            report(f"version: {problem}")
+        if problem := validation.chart_repository(self.repository):
+            report(f"repository: {problem}")
+        if problem := validation.chart_name(self.chart):
+            report(f"chart: {problem}")
+        if problem := validation.chart_values(self.values):
+            report(f"values: {problem}")
+        for namespace in self.other_namespaces:
+            if problem := validation.dns_label(namespace):
+                report(f"other_namespaces: {problem}")
+        for access in self.access:
+            for problem in access.mistakes():
+                report(f"access: {problem}")
+        for argument, kinds in (("kinds", self.kinds), ("cluster_kinds", self.cluster_kinds)):
+            if any("*" in (kind.group, kind.kind) for kind in kinds):
+                report(f"{argument}: name every kind; a wildcard would permit the chart anything.")
 
     def chart_manifests(self) -> Iterator[dict[str, Any]]:
         """Yield plain objects that need the chart to be running, such as objects of its custom kinds."""

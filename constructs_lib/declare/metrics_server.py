@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess, merged
 from constructs_lib.declare.system import System
 
@@ -14,6 +15,7 @@ _RESOURCES = {"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory
 class MetricsServer(HelmChart):
     """metrics-server by its chart: what autoscalers and ``kubectl top`` read."""
 
+    @checked
     def __init__(
         self,
         scope: System,

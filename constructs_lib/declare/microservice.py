@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.mistake import nearest
+from constructs_lib.declare.mistake import nearest, shown
 from constructs_lib.declare.probe import Http, Probe, Tcp
 from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
 from constructs_lib.declare.system import System
@@ -22,6 +23,11 @@ from constructs_lib.objects.manifest import Manifest, digest, manifest
 from constructs_lib.objects.pod import Resources
 from constructs_lib.objects.ports import container_ports, service_ports
 from constructs_lib.objects.scripts import script
+
+#: Folders that hold something in most images; a volume there would hide it.
+_FULL_FOLDERS = frozenset(
+    ("/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/tmp", "/usr", "/var")
+)
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,15 @@ class Rule:
 
     def mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the rule."""
+        if not self.verbs:
+            yield f"rbac: a rule without verbs permits nothing; name some of {', '.join(self.VERBS)}."
         for verb in self.verbs:
             if verb not in self.VERBS:
-                yield f'rbac: "{verb}" is no verb of the Kubernetes API; {nearest(verb, self.VERBS)}'
-        if "*" in self.resources or not self.resources:
-            yield "rbac: name the resources; a wildcard would permit Secrets too."
+                yield f"rbac: {shown(verb)} is no verb of the Kubernetes API; {nearest(verb, self.VERBS)}"
+        if not self.resources or any("*" in resource for resource in self.resources):
+            yield 'rbac: name the resources, for instance "pods"; a wildcard would permit Secrets too.'
+        if "*" in self.api_group:
+            yield 'rbac: name the API group, for instance "apps"; a wildcard would permit any.'
 
 
 @dataclass(frozen=True)
@@ -68,10 +78,18 @@ class AkkaCluster:
     management: str = "management"
     remoting: str = "remoting"
 
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the cluster."""
+        if problem := validation.label("app", self.service_name):
+            yield f"akka, service_name: {problem}"
+        if self.contact_points < 1:
+            yield f"akka: {self.contact_points} contact points form no cluster; at least 1 is needed."
+
 
 class Microservice(Workload):
     """A program of one's own. What follows from a declaration of three lines is listed in ``docs/constructs.md``."""
 
+    @checked
     def __init__(
         self,
         scope: System | Component | Workload,
@@ -133,7 +151,7 @@ class Microservice(Workload):
         self.exposed = exposed
         self.rbac = [*rbac]
         self.akka = akka
-        self.pod_labels = dict(labels or {})
+        self.pod_labels: dict[str, str] = {}
         self.user = user
         self.wait_image = wait_image
         self.internet = list(internet)
@@ -143,15 +161,18 @@ class Microservice(Workload):
             self.mistake(problem)
         if wait_image is not None and (problem := validation.image(wait_image)):
             self.mistake(f"wait_image: {problem}")
-        if not ports:
-            self.mistake('a microservice offers at least one port: ports={"http": 8080}.')
         internal = {akka.management, akka.remoting} if akka else set()
+        if not ports.keys() - internal:
+            beside = " beside those of Akka" if akka else ""
+            self.mistake(f'ports: a microservice offers at least one port{beside}; write ports={{"http": 8080}}.')
         for name, number in ports.items():
             self.offer(name, number, metrics=("/metrics",) if name == metrics else (), internal=name in internal)
         for variable, value in (env or {}).items():
             self._take_variable(variable, value)
         for path, secret in (files or {}).items():
             self._take_file(path, secret)
+        for label, text in (labels or {}).items():
+            self._take_label(label, text)
         if akka:
             self._join_akka(akka)
         default = Tcp(next(iter(self.endpoints), "none"))
@@ -160,24 +181,29 @@ class Microservice(Workload):
         if exposed is not None and exposed in self.endpoints:
             self.exposed_ports.append(self.endpoints[exposed].port)
         self.uses_kubernetes_api = bool(self.rbac)
-        self._check_arguments(exposed, metrics)
+        self._check_ports(exposed, metrics, {"readiness": readiness, "liveness": liveness})
+        self._check_numbers()
 
-    def _check_arguments(self, exposed: str | None, metrics: str | None) -> None:
+    def _check_ports(self, exposed: str | None, metrics: str | None, probes: Mapping[str, Probe | None]) -> None:
         for argument, name in (("exposed", exposed), ("metrics", metrics)):
-            if name is not None and name not in self.endpoints:
-                self.mistake(f'{argument}: there is no port "{name}"; {nearest(name, self.endpoints)}')
-        for argument, probe in (("readiness", self.readiness), ("liveness", self.liveness)):
-            if probe.port not in self.endpoints and self.endpoints:
-                self.mistake(f'{argument}: there is no port "{probe.port}"; {nearest(probe.port, self.endpoints)}')
+            if name is not None:
+                self._check_port(argument, name)
+        if exposed in self.endpoints and self.endpoints[exposed].internal:
+            self.mistake(f'exposed: the port "{exposed}" is for the pods of its Akka cluster only; choose another.')
+        for argument, probe in probes.items():
+            if probe is not None:
+                self._check_port(argument, probe.port)
             if isinstance(probe, Http) and not probe.path.startswith("/"):
-                self.mistake(f'{argument}: the path "{probe.path}" must begin with "/".')
+                self.mistake(f'{argument}: the path {shown(probe.path)} must begin with "/".')
+
+    def _check_numbers(self) -> None:
         for problem in self.resources.mistakes():
             self.mistake(problem)
         if isinstance(self.replicas, Autoscale):
             for problem in self.replicas.mistakes():
                 self.mistake(problem)
-        elif isinstance(self.replicas, bool) or not isinstance(self.replicas, int) or self.replicas < 1:
-            self.mistake(f"replicas: {self.replicas!r} is no number of pods; at least 1, or Autoscale(2, 6).")
+        elif self.replicas < 1:
+            self.mistake(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
         for rule in self.rbac:
             for problem in rule.mistakes():
                 self.mistake(problem)
@@ -188,21 +214,28 @@ class Microservice(Workload):
             ("start_seconds", self.start_seconds),
             ("drain_seconds", self.drain_seconds),
         ):
-            if not isinstance(seconds, int) or not 1 <= seconds <= 3600:
-                self.mistake(f"{argument}: {seconds!r} is out of range; 1 to 3600 seconds are allowed.")
-        if isinstance(self.user, bool) or not isinstance(self.user, int) or not 1 <= self.user <= 2**31 - 1:
-            self.mistake(f"user: {self.user!r} is no numeric user above 0; the program must not run as root.")
-        for label in self.pod_labels:
-            if label.startswith("app.kubernetes.io/"):
-                self.mistake(f'labels: "{label}" is set by the library; choose another label.')
+            if not 1 <= seconds <= 3600:
+                self.mistake(f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed.")
+        if not 1 <= self.user <= 2**31 - 1:
+            self.mistake(f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root.")
 
-    def _take_variable(self, name: str, value: object) -> None:
+    def _check_port(self, argument: str, name: str) -> None:
+        if not self.may_offer(name):
+            self.mistake(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
+
+    def _take_label(self, name: str, value: str) -> None:
+        if name.startswith("app.kubernetes.io/") or (name == "app" and self.akka):
+            self.mistake(f'labels: "{name}" is set by the library; choose another label.')
+        elif problem := validation.label(name, value):
+            self.mistake(f"labels: {problem}")
+        else:
+            self.pod_labels[name] = value
+
+    def _take_variable(self, name: str, value: str | Secret | Field | Plain) -> None:
         if isinstance(value, Secret):
             self.set_variable(name, self.secret(name, value))
         elif isinstance(value, Field | Plain):
             self.set_variable(name, value)
-        elif not isinstance(value, str):
-            self.mistake(f'env, {name}: {value!r} is no text; write "{value}" in quotes, or generated("…").')
         elif problem := validation.plain_secret(name, value):
             self.mistake(f"env: {problem}")
         else:
@@ -211,25 +244,29 @@ class Microservice(Workload):
     def _take_file(self, path: str, secret: Secret) -> None:
         folder, name = posixpath.split(path)
         if not path.startswith("/") or posixpath.normpath(path) != path or not name:
-            self.mistake(f'files: "{path}" is no absolute path of a file; write it like "/etc/service/key.json".')
-        elif folder in ("/", "/etc", "/app", "/usr", "/opt", "/tmp", "/var"):
-            self.mistake(f'files: "{path}": a volume would hide what {folder} holds; give the file its own folder.')
-        elif not isinstance(secret, Secret):
-            self.mistake(f'files, {path}: a file comes from a secret; use supplied("…") or generated("…").')
+            self.mistake(f'files: {shown(path)} is no absolute path of a file; write it like "/etc/service/key.json".')
+        elif folder in _FULL_FOLDERS:
+            self.mistake(
+                f'files: "{path}": a volume would hide what {folder} holds; give the file a folder of its own, for '
+                f'instance "{folder.rstrip("/")}/{self.id}/{name}".'
+            )
+        elif problem := validation.file_names([path]):
+            self.mistake(f"files: {problem}")
         else:
             self.files[path] = self.secret(name, secret)
 
     def _join_akka(self, akka: AkkaCluster) -> None:
+        for problem in akka.mistakes():
+            self.mistake(problem)
         for port in (akka.management, akka.remoting):
-            if port not in self.endpoints:
-                self.mistake(f'akka: there is no port "{port}"; {nearest(port, self.endpoints)}')
-            else:
+            self._check_port("akka", port)
+            if port in self.endpoints:
                 self.needs(self.endpoints[port])
         minimum = self.replicas.minimum if isinstance(self.replicas, Autoscale) else self.replicas
-        if isinstance(minimum, int) and minimum < akka.contact_points:
+        if 1 <= minimum < akka.contact_points:
             self.mistake(
-                f"replicas: {minimum} are below the {akka.contact_points} contact points of its Akka cluster, which "
-                f"would never form; at least {akka.contact_points} are needed."
+                f"replicas: {minimum} can never form an Akka cluster of {akka.contact_points} contact points; at least "
+                f"{akka.contact_points} are needed."
             )
         self.rbac.append(Rule(("pods",), ("get", "watch", "list")))
         self.pod_labels["app"] = akka.service_name
@@ -317,6 +354,10 @@ class Microservice(Workload):
             name = f"files-{number}"
             volumes.append(pod.secret_volume(name, self.component.id, items))
             mounts.append(pod.mount(name, folder, read_only=True))
+        if self.uses_kubernetes_api:
+            # Into this container alone: what waits before it calls no API.
+            volumes.append(pod.token_volume("token"))
+            mounts.append(pod.mount("token", pod.TOKEN_FOLDER, read_only=True))
         container: dict[str, Any] = {
             "name": self.name,
             "image": self.image,
@@ -345,7 +386,7 @@ class Microservice(Workload):
         waits = self._waits()
         spec = {
             "serviceAccountName": self.name,
-            "automountServiceAccountToken": self.uses_kubernetes_api,
+            "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": pod.DEREGISTRATION_SECONDS + self.drain_seconds,
             "securityContext": pod.pod_security(self.user),

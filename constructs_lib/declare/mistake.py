@@ -7,14 +7,18 @@ a harmless stand-in, so that one run reports everything that is wrong with a dec
 from __future__ import annotations
 
 import difflib
+import json
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-_LIBRARY = str(Path(__file__).resolve().parent.parent)
+_LIBRARY = f"{Path(__file__).parent.parent}/"
+#: Folders of Python and of the packages that are installed: what runs there was called by somebody's code.
+_INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 @dataclass(frozen=True, order=True)
@@ -29,6 +33,10 @@ class Location:
     file: str
     line: int
 
+    def __str__(self) -> str:
+        """Return ``file:line`` without the file's folder, as messages name a second place."""
+        return f"{Path(self.file).name}:{self.line}"
+
     def relative_to(self, root: Path | None) -> str:
         """Return ``file:line``, the file relative to ``root`` where it lies below it."""
         if root is not None:
@@ -39,13 +47,21 @@ class Location:
         return f"{self.file}:{self.line}"
 
 
+def is_library_code(file: str) -> bool:
+    """Tell whether a file belongs to this library."""
+    return file.startswith(_LIBRARY)
+
+
 def is_user_code(file: str) -> bool:
-    """Tell whether a file belongs to the user: neither to this library nor to the bridge to Node.js."""
-    return not (file.startswith((_LIBRARY, "<")) or "/jsii/" in file.replace("\\", "/"))
+    """Tell whether a file belongs to the user: neither to this library nor to Python or an installed package.
+
+    What dataclasses generate runs in a file called ``<string>``.
+    """
+    return not file.startswith((_LIBRARY, *_INSTALLED, "<"))
 
 
 def here() -> Location:
-    """Return the line of the user's code that is being run: the innermost frame outside of this library."""
+    """Return the line of the user's code that is being run: the innermost of its frames."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if is_user_code(frame.f_code.co_filename):
@@ -119,14 +135,42 @@ def new_ledger() -> Ledger:
     return ledger
 
 
+def report_outside_of_systems(subject: str, problem: str) -> None:
+    """Record a mistake that is made in no system yet, at the line of the user's code that is being run.
+
+    Raises:
+        DeclarationError: No command line runs the declaration, so nobody would read the record.
+    """
+    if open_ledgers.get() is None:
+        raise DeclarationError([Mistake(here(), subject, problem)])
+    new_ledger().report(subject, problem)
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: short, and the same in every run."""
+    if isinstance(value, str):
+        text = json.dumps(value if len(value) <= 60 else f"{value[:60]}…", ensure_ascii=False)
+        return text.encode(errors="backslashreplace").decode()
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    name = type(value).__name__
+    return f"a {name}" if isinstance(value, dict | list | set | tuple) else f"an object of type {name}"
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that ``word`` is most likely a misspelling of, if there is one."""
+    spellings = {name.casefold(): name for name in sorted(known)}
+    close = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=0.65)
+    return spellings[close[0]] if close else None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word closest to ``word``, or all of them when none is close."""
     words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    if not words:
-        return "there is none."
+    if close := closest(word, words):
+        return f'did you mean "{close}"?'
+    if len(words) < 2:
+        return f'there is only "{words[0]}".' if words else "there is none."
     if len(words) > 12:
         return f"one of {', '.join(words[:12])}, … ({len(words)} in all)."
     return f"one of {', '.join(words)}."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess, merged
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
@@ -24,6 +25,7 @@ class Monitoring(HelmChart):
 
     holds_data = True
 
+    @checked
     def __init__(
         self,
         scope: System,
@@ -106,8 +108,10 @@ class Monitoring(HelmChart):
         )
         if problem := validation.quantity(storage, "20Gi"):
             scope.ledger.report(self.id, f"storage: {problem}")
-        if isinstance(retention_days, bool) or not isinstance(retention_days, int) or retention_days < 1:
-            scope.ledger.report(self.id, f"retention_days: {retention_days!r} is no number of days; at least 1.")
+        if retention_days < 1:
+            scope.ledger.report(self.id, f"retention_days: {retention_days} is no number of days; at least 1 is kept.")
+        if problem := validation.chart_values(values or {}):
+            scope.ledger.report(self.id, f"values: {problem}")
         user = self.secret_key(
             SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))
         )

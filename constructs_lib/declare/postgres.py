@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
@@ -31,7 +32,10 @@ class Postgres(Workload):
 
     holds_data = True
     stages = 2
+    #: The CronJob that dumps is called ``…-backup``, and a CronJob's name has at most 52 characters.
+    longest_name = 45
 
+    @checked
     def __init__(
         self,
         scope: System | Component | Workload,
@@ -79,10 +83,12 @@ class Postgres(Workload):
                 self.mistake(f"{argument}: {problem}")
         if problem := validation.cron(backup_schedule):
             self.mistake(f"backup_schedule: {problem}")
-        if problem := validation.quantity(self.backup_storage, "10Gi"):
+        if backup_storage and (problem := validation.quantity(backup_storage, "10Gi")):
             self.mistake(f"backup_storage: {problem}")
-        if isinstance(backups_kept, bool) or not isinstance(backups_kept, int) or backups_kept < 1:
-            self.mistake(f"backups_kept: {backups_kept!r} is no number of dumps; at least 1 is kept.")
+        if backups_kept < 1:
+            self.mistake(f"backups_kept: {backups_kept} is no number of dumps; at least 1 is kept.")
+        if schema and (problem := validation.file_names([schema])):
+            self.mistake(f"schema: {problem}")
         self.schema = store.read_schema(self, [schema] if schema else [], ".sql")
         self.password = self.secret("password", generated(f"password of the PostgreSQL user {user}"))
         self.offer("sql", 5432, database=database, username=user, password=self.password)
@@ -159,7 +165,8 @@ class Postgres(Workload):
                 },
             ],
             "resources": self.resources.manifest(),
-            "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 60},
+            # Recovery after a crash replays the log, and a kill would begin it anew.
+            "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 360},
             "readinessProbe": {**probe, "periodSeconds": 10},
             "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
             "securityContext": pod.container_security(),
@@ -175,6 +182,8 @@ class Postgres(Workload):
             self,
             replicas=1,
             storage=self.storage,
+            # In order, a broken pod would be kept when its template is mended; there is only one.
+            parallel=True,
             template_spec={
                 "serviceAccountName": self.name,
                 "automountServiceAccountToken": False,
@@ -238,6 +247,8 @@ class Postgres(Workload):
             f"{self.name}-backup",
             self.component.namespace_name,
             {**self.labels, "app.kubernetes.io/name": f"{self.name}-backup"},
+            # A dump that failed is a reason for an alert, not for holding up every later wave.
+            annotations={"argocd.argoproj.io/ignore-healthcheck": "true"},
             spec={
                 "schedule": self.backup_schedule,
                 "timeZone": "Etc/UTC",

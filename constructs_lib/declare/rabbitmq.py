@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.mistake import shown
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
@@ -31,6 +33,7 @@ class RabbitMQ(Workload):
 
     holds_data = True
 
+    @checked
     def __init__(
         self,
         scope: System | Component | Workload,
@@ -68,18 +71,18 @@ class RabbitMQ(Workload):
         store.check_store(self, image, storage, resources)
         if user == "guest":
             self.mistake('user: "guest" is the login that everybody knows; choose another name.')
-        elif not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}", str(user)):
-            self.mistake(f"user: {user!r} is no plain user name; letters, digits and . _ -, a letter first.")
-        if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1 or nodes % 2 == 0:
-            self.mistake(f"nodes: {nodes!r} nodes have no majority to lose one; use 1, 3 or 5.")
+        elif not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}", user):
+            self.mistake(f"user: {shown(user)} is no plain user name; letters, digits and . _ -, a letter first.")
+        if nodes < 1 or nodes % 2 == 0:
+            self.mistake(f"nodes: {nodes} nodes have no majority once one is away; use 1, 3 or 5.")
         for feature in self.permit_deprecated:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", feature):
-                self.mistake(f'permit_deprecated: "{feature}" is no name of a feature, such as "global_qos".')
+                self.mistake(f'permit_deprecated: {shown(feature)} is no name of a feature, such as "global_qos".')
         self.password = self.secret("password", generated(f"password of the RabbitMQ user {user}"))
         self.cookie = self.secret("erlang-cookie", generated("cookie that the RabbitMQ nodes share"))
         self.offer("amqp", 5672, username=user, password=self.password, virtual_host="/")
         self.offer("management", 15672)
-        self.offer("metrics", 15692, metrics=("/metrics", "/metrics/per-object"))
+        self.offer("metrics", 15692, metrics=("/metrics/per-object",))
         peers = [self.offer("epmd", 4369, internal=True), self.offer("clustering", 25672, internal=True)]
         for endpoint in peers:
             self.needs(endpoint)
@@ -187,12 +190,12 @@ class RabbitMQ(Workload):
                 "enableServiceLinks": False,
                 "terminationGracePeriodSeconds": 180,
                 "securityContext": pod.pod_security(_USER),
-                "topologySpreadConstraints": pod.spread(self.selector),
+                "topologySpreadConstraints": pod.spread(self.selector, strictly=self._has_nodes(self.nodes)),
                 "initContainers": [prepare],
                 "containers": [container],
                 "volumes": [
                     pod.empty_volume("home"),
-                    pod.empty_volume("definitions"),
+                    pod.empty_volume("definitions", memory=True),
                     pod.empty_volume("tmp"),
                     pod.secret_volume("secrets", self.component.id, keys),
                     self._config_items("conf", "10-rabbitmq.conf"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import misfits
 from constructs_lib.declare.environment import Environment
-from constructs_lib.declare.mistake import here, nearest, new_ledger
+from constructs_lib.declare.mistake import DeclarationError, Mistake, here, nearest, new_ledger, shown
 
 if TYPE_CHECKING:
     from constructs_lib.declare.component import Component
@@ -25,12 +26,22 @@ class System:
         Args:
             environment: Where it runs.
             name: Its name; also that of the AppProject, and the value of ``app.kubernetes.io/part-of``.
+
+        Raises:
+            DeclarationError: The environment is none, so that nothing can be declared in it.
         """
+        if not isinstance(environment, Environment):
+            raise DeclarationError(
+                Mistake(here(), "system", problem) for problem in misfits("environment", environment, Environment)
+            )
+        if problems := [*environment.misfits()]:
+            raise DeclarationError(Mistake(place, "environment", problem) for place, problem in problems)
         self.environment = environment
         self.name = name
         self.location = here()
         self.ledger = new_ledger()
         self._components: dict[str, Component] = {}
+        self._owners: dict[str, Component] = {}
         if problem := validation.dns_label(name):
             self.ledger.report("system", problem)
         for location, problem in environment.mistakes():
@@ -45,12 +56,19 @@ class System:
         """Return a component by its id.
 
         Raises:
-            KeyError: There is no such component.
+            DeclarationError: There is no such component.
         """
-        try:
-            return self._components[name]
-        except KeyError:
-            raise KeyError(f'no component "{name}"; {nearest(name, self._components)}') from None
+        if name not in self._components:
+            problem = f"there is no component {shown(name)}; {nearest(str(name), self._components)}"
+            raise DeclarationError([Mistake(here(), "system", problem)])
+        return self._components[name]
+
+    def stand_in_id(self) -> str:
+        """Return an id that is free, for a component whose own cannot be used."""
+        number = 1
+        while f"unnamed-{number}" in self._components:
+            number += 1
+        return f"unnamed-{number}"
 
     def register(self, component: Component) -> None:
         """Take in a component; called by its constructor."""
@@ -58,20 +76,21 @@ class System:
         if known is not None:
             self.ledger.report(
                 component.id,
-                f"the id is taken by the component declared at {known.location.relative_to(None)}; ids are unique.",
+                f"the id is taken by the component declared at {known.location}; choose another, ids are unique.",
                 component.location,
             )
             return
         if component.id == self.name:
             self.ledger.report(
-                component.id, "a component cannot have the name of its system: that is the root Application."
+                component.id,
+                "the system has this name, and so has its root Application; choose another for the component.",
             )
-        for other in self._components.values():
-            if other.namespace_name == component.namespace_name:
-                self.ledger.report(
-                    component.id,
-                    f'the namespace "{component.namespace_name}" already belongs to {other.id}: a namespace has one '
-                    f"owner. Choose another, or declare the workload inside of {other.id}.",
-                    component.location,
-                )
+        owner = self._owners.setdefault(component.namespace_name, component)
+        if owner is not component:
+            self.ledger.report(
+                component.id,
+                f'the namespace "{component.namespace_name}" already belongs to {owner.id}: a namespace has one '
+                f"owner. Choose another, or declare the workload inside of {owner.id}.",
+                component.location,
+            )
         self._components[component.id] = component

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import PurePath
+
+from constructs_lib.declare.mistake import shown
+from constructs_lib.synth.manifest_yaml import dump
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[kMGTPE]|[KMGTPE]i)?")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|[kMGTPE]|[KMGTPE]i)?")
 _IMAGE = re.compile(
-    r"(?P<name>(?:[a-z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
+    r"(?P<name>(?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_EXACT_VERSION = re.compile(r"v?\d+\.\d+(\.\d+)?([-+._][A-Za-z0-9.+_-]+)?")
-_CHART_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][A-Za-z0-9.+-]+)?")
+_EXACT_VERSION = re.compile(r"v?[0-9]+\.[0-9]+(\.[0-9]+)?([-+._][A-Za-z0-9.+_-]+)?")
+_CHART_VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?")
+_CHART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
+_CONFIG_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_LABEL_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _SQL_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-_CRON_FIELD = re.compile(r"(\*|\d+(-\d+)?)(/\d+)?(,(\*|\d+(-\d+)?)(/\d+)?)*")
+_CRON_PART = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([1-9][0-9]?))?")
 _SECRET_NAME = re.compile(
     r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|LICENSE|LICENCE|PRIVATE|ACCESS|SECRET)_?KEY)$"
 )
-_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
+# Short schemes only, so that a long text takes linear time.
+_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]{0,15}://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+_LOGIN_IN_HTTPS = re.compile(r"https?://[^/\s@]+@", re.IGNORECASE)
 _GIT_URL = re.compile(r"https://[^\s/]+/\S+|ssh://\S+|git@[^\s:]+:\S+")
+#: What ``git check-ref-format`` refuses in a branch, and full references.
+_NO_BRANCH = re.compile(r"refs/.*|[-/.].*|.*([\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|//|/\.).*|.*(/|\.|\.lock)|@|")
+
+#: The fields of a cron expression as Kubernetes reads it, where Sunday is 0 and never 7.
+_CRON_LIMITS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of the month", 1, 31),
+    ("month", 1, 12),
+    ("day of the week", 0, 6),
+)
 
 _FACTORS: dict[str | None, Decimal] = {
     None: Decimal(1),
@@ -38,13 +62,15 @@ def dns_label(name: object) -> str | None:
     https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
     """
     if not isinstance(name, str) or not name:
-        return f"a name is a text that is not empty, not {name!r}."
+        return f"a name is a text that is not empty, not {shown(name)}."
     if len(name) > 63:
-        return f'the name "{name}" has {len(name)} characters; at most 63 are allowed.'
+        return f"the name {shown(name)} has {len(name)} characters; at most 63 are allowed."
     if not _DNS_LABEL.fullmatch(name):
         better = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         hint = f'; for instance "{better}".' if better else "."
-        return f'"{name}" is no DNS label: only a-z, 0-9 and "-", beginning and ending with a letter or digit{hint}'
+        return (
+            f'{shown(name)} is no DNS label: only a-z, 0-9 and "-", beginning and ending with a letter or digit{hint}'
+        )
     return None
 
 
@@ -64,14 +90,14 @@ def port_name(name: object) -> str | None:
 def port_number(number: object) -> str | None:
     """Check a TCP port."""
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 65535:
-        return f"{number!r} is no port; a whole number from 1 to 65535 is needed."
+        return f"{shown(number)} is no port; a whole number from 1 to 65535 is needed."
     return None
 
 
 def environment_variable(name: str) -> str | None:
     """Check the name of an environment variable."""
     if not _ENVIRONMENT_VARIABLE.fullmatch(name):
-        return f'"{name}" is no name of an environment variable; letters, digits and "_", not a digit first.'
+        return f'{shown(name)} is no name of an environment variable; letters, digits and "_", not a digit first.'
     return None
 
 
@@ -91,18 +117,23 @@ def parse_quantity(quantity: str) -> Decimal:
 
 
 def quantity(text: object, example: str) -> str | None:
-    """Check that ``text`` is a quantity above zero; ``example`` shows a right one."""
+    """Check that ``text`` is a quantity above zero; ``example`` shows a right one, in bytes if it ends in ``i``."""
     try:
-        positive = isinstance(text, str) and parse_quantity(text) > 0
+        value = parse_quantity(text) if isinstance(text, str) else Decimal(0)
     except ValueError:
-        positive = False
-    return None if positive else f'{text!r} is no quantity above zero; write it like "{example}".'
+        value = Decimal(0)
+    if value <= 0:
+        return f'{shown(text)} is no quantity above zero; write it like "{example}".'
+    if example.endswith("i") and value < 1024**2:
+        # The usual slip is 256m for 256Mi: a quarter of a byte.
+        return f'{shown(text)} is less than a megabyte; write it like "{example}".'
+    return None
 
 
 def image(reference: object) -> str | None:
     """Check an image reference: it has a digest, or else an exact version as its tag."""
     if not isinstance(reference, str) or not (match := _IMAGE.fullmatch(reference)):
-        return f'{reference!r} is no image reference; write "name:1.2.3" or "name:1.2.3@sha256:<64 hex digits>".'
+        return f'{shown(reference)} is no image reference; write "name:1.2.3" or "name:1.2.3@sha256:<64 hex digits>".'
     if match["digest"]:
         return None
     if not match["tag"]:
@@ -118,21 +149,21 @@ def image(reference: object) -> str | None:
 def chart_version(version: object) -> str | None:
     """Check that a Helm chart's version is exact, not a range."""
     if not isinstance(version, str) or not _CHART_VERSION.fullmatch(version):
-        return f'{version!r} is no exact chart version; write it like "1.2.3", without a range.'
+        return f'{shown(version)} is no exact chart version; write it like "1.2.3", without a range.'
     return None
 
 
 def sql_name(name: object) -> str | None:
     """Check a name in a database that needs no quotes: a database, a role, a keyspace."""
     if not isinstance(name, str) or not _SQL_NAME.fullmatch(name):
-        return f'{name!r} is no plain name in a database; a-z, 0-9 and "_", at most 48, a letter first.'
+        return f'{shown(name)} is no plain name in a database; a-z, 0-9 and "_", at most 48, a letter first.'
     return None
 
 
 def java_heap(heap: object, limit: str) -> str | None:
     """Check the size of a Java heap, which leaves at least a third of the container's memory to the rest of Java."""
     if not isinstance(heap, str) or not re.fullmatch(r"[1-9]\d*[MG]", heap):
-        return f'{heap!r} is no size of a Java heap; write it like "512M".'
+        return f'{shown(heap)} is no size of a Java heap; write it like "512M".'
     try:
         allowed = parse_quantity(limit) * 2 / 3
     except ValueError:
@@ -145,22 +176,37 @@ def java_heap(heap: object, limit: str) -> str | None:
 def host_name(name: object) -> str | None:
     """Check the full name of an internet host."""
     if not isinstance(name, str) or not _HOST_NAME.fullmatch(name):
-        return f'{name!r} is no full host name; write it like "api.example.com", without scheme, port or path.'
+        return f'{shown(name)} is no full host name; write it like "api.example.com", without scheme, port or path.'
+    return None
+
+
+def domain(name: str) -> str | None:
+    """Check a DNS domain, which may be a single label."""
+    if any(dns_label(part) for part in name.split(".")):
+        return f'{shown(name)} is no DNS domain; write it like "cluster.local".'
+    return None
+
+
+def network(block: str) -> str | None:
+    """Check a CIDR block of IPv4, as a NetworkPolicy names it."""
+    try:
+        ipaddress.IPv4Network(block)
+    except ValueError:
+        return f'{shown(block)} is no network; write it like "10.0.0.0/8".'
     return None
 
 
 def cron(schedule: object) -> str | None:
     """Check a cron expression of five fields: minute, hour, day of month, month, day of week."""
-    limits = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
     fields = schedule.split() if isinstance(schedule, str) else []
-    if len(fields) == 5 and all(_CRON_FIELD.fullmatch(entry) for entry in fields):
-        for entry, (low, high) in zip(fields, limits, strict=True):
-            values = [int(number) for number in re.findall(r"(?<!/)\b\d+", entry)]
-            if not all(low <= value <= high for value in values):
-                break
-        else:
-            return None
-    return f'{schedule!r} is no cron expression; five fields are needed, for instance "17 3 * * *".'
+    if len(fields) != len(_CRON_LIMITS):
+        return f'{shown(schedule)} is no cron expression; five fields are needed, for instance "17 3 * * *".'
+    for entry, (name, low, high) in zip(fields, _CRON_LIMITS, strict=True):
+        for part in entry.split(","):
+            match = _CRON_PART.fullmatch(part)
+            if not match or not low <= int(match[1] or low) <= int(match[2] or match[1] or low) <= high:
+                return f'{shown(part)} is no {name} of a cron expression; {low} to {high}, "*" or "*/2" is.'
+    return None
 
 
 def plain_secret(name: str, value: str) -> str | None:
@@ -171,14 +217,76 @@ def plain_secret(name: str, value: str) -> str | None:
             f'or plain("…") if it is none.'
         )
     if _URL_WITH_PASSWORD.search(value):
-        return f"{name} holds a URL with a password in plain text; give the password as a secret of its own."
+        return (
+            f"{name} holds a URL with a password in plain text; give the password as a secret of its own, "
+            f'or use plain("…") if it is none.'
+        )
     return None
 
 
 def git_url(url: object) -> str | None:
     """Check a Git repository's address that carries no password."""
+    if isinstance(url, str) and (_URL_WITH_PASSWORD.search(url) or _LOGIN_IN_HTTPS.match(url)):
+        return "the Git repository's address holds a login; leave it out, Argo CD takes it from a Secret."
     if not isinstance(url, str) or not _GIT_URL.fullmatch(url):
-        return f'{url!r} is no Git repository; write it like "https://github.com/team/repository.git".'
-    if _URL_WITH_PASSWORD.search(url):
-        return "the Git repository's address holds a password; Argo CD takes it from a Secret instead."
+        return f'{shown(url)} is no Git repository; write it like "https://github.com/team/repository.git".'
+    return None
+
+
+def git_branch(branch: object) -> str | None:
+    """Check the short name of a Git branch.
+
+    https://git-scm.com/docs/git-check-ref-format
+    """
+    if not isinstance(branch, str) or _NO_BRANCH.fullmatch(branch):
+        return f'{shown(branch)} is no branch; write its short name, for instance "main".'
+    return None
+
+
+def chart_repository(url: str) -> str | None:
+    """Check the address of a repository of Helm charts."""
+    if _URL_WITH_PASSWORD.search(url) or _LOGIN_IN_HTTPS.match(url):
+        return "the address holds a login; leave it out, Argo CD takes it from a Secret."
+    if not _CHART_REPOSITORY.fullmatch(url):
+        return f'{shown(url)} is no chart repository; write it like "https://charts.example.com".'
+    return None
+
+
+def chart_name(name: str) -> str | None:
+    """Check the name of a Helm chart."""
+    if not _CHART_NAME.fullmatch(name):
+        return f"{shown(name)} is no name of a chart; letters, digits and . _ - are allowed."
+    return None
+
+
+def chart_values(values: Mapping[str, object]) -> str | None:
+    """Check that the values of a chart can be written as YAML."""
+    try:
+        dump(values)
+    except (TypeError, ValueError) as problem:
+        return f"{problem}; use texts, numbers, True, False, None, lists and mappings."
+    return None
+
+
+def label(name: str, value: str) -> str | None:
+    """Check a Kubernetes label.
+
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+    """
+    if not _LABEL_NAME.fullmatch(name):
+        return f'{shown(name)} is no name of a label; write it like "team" or "example.com/team".'
+    if not _LABEL_VALUE.fullmatch(value):
+        return f"{name}: {shown(value)} is no value of a label; at most 63 letters, digits and . _ - are allowed."
+    return None
+
+
+def file_names(paths: Iterable[PurePath | str]) -> str | None:
+    """Check that files can be kept in one object of Kubernetes, which knows them by their names alone."""
+    known: set[str] = set()
+    for name in (PurePath(path).name for path in paths):
+        if not _CONFIG_KEY.fullmatch(name):
+            return f"{shown(name)} is no name for a file in Kubernetes; letters, digits and . _ - are allowed."
+        if name in known:
+            return f"two files are called {shown(name)}; give each one a name of its own."
+        known.add(name)
     return None

@@ -9,13 +9,11 @@ from typing import Any
 import constructs
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.mistake import Location, here, nearest
+from constructs_lib.declare.mistake import Location, here, nearest, shown
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.system import System
-
-#: Stage of objects that come with the last ones of the component, whose health no other object waits for.
-LAST = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,12 @@ class Workload(constructs.Construct):
     holds_data = False
     #: How many stages its objects have beside the set-up, see :meth:`manifests`.
     stages = 1
+    #: Longest name: a StatefulSet's pods carry it with a revision hash of up to 11 characters in a label.
+    longest_name = 52
+    #: Arguments that were wrong and have stand-ins in their place.
+    replaced: frozenset[str] = frozenset()
 
+    @checked
     def __init__(self, scope: System | Component | Workload, id: str, *, namespace: str | None = None) -> None:
         """Declare a workload.
 
@@ -103,18 +106,18 @@ class Workload(constructs.Construct):
             name = component.id
             id = component.id
         else:
-            component = scope.component if isinstance(scope, Workload) else scope
-            problem = validation.dns_label(id)
-            if problem:
+            component = scope if isinstance(scope, Component) else scope.component
+            if problem := validation.dns_label(id):
                 component.system.ledger.report(component.id, problem)
                 id = "unnamed"
-            if component.workload(id) is not None:
+            elif (known := component.workload(id)) is not None:
                 component.system.ledger.report(
                     component.id,
-                    f'the id "{id}" is taken by another workload of this component; ids are unique.',
+                    f'the id "{id}" is taken by the workload declared at {known.location}; choose another, ids are '
+                    f"unique.",
                 )
-                while component.workload(id) is not None:
-                    id += "-again"
+            while component.workload(id) is not None:
+                id += "-again"
             if namespace is not None:
                 component.system.ledger.report(
                     f"{component.id}/{id}",
@@ -122,21 +125,32 @@ class Workload(constructs.Construct):
                     f"{component.namespace_name}; leave the namespace out.",
                 )
             name = component.id if id == component.id else f"{component.id}-{id}"
-        super().__init__(component, id)
+        self._create(component, id)
         self.id = id
         self.component = component
         self.system = component.system
         self.name = name
         self.endpoints: dict[str, Endpoint] = {}
+        self._refused: set[str] = set()
         self.edges: list[Edge] = []
         self.environment: dict[str, object] = {}
         self.internet: list[InternetHost] = []
         self.uses_kubernetes_api = False
         self.exposed_ports: list[int] = []
-        if len(name) > 52:
-            # A StatefulSet's pods carry its name with a revision hash of up to 11 characters in a label.
-            self.mistake(f'the name "{name}" has {len(name)} characters; at most 52 leave room for the pods\' names.')
+        if len(name) > self.longest_name:
+            self.mistake(
+                f'the name "{name}" has {len(name)} characters; at most {self.longest_name} leave room for what '
+                f"Kubernetes appends to it."
+            )
         component.add_workload(self)
+
+    def _create(self, component: Component, id: str) -> None:
+        """Create the construct; cdk8s refuses an id that another construct inside of the component has."""
+        try:
+            super().__init__(component, id)
+        except RuntimeError as refusal:
+            component.system.ledger.report(component.id, f"{str(refusal).splitlines()[0]}; choose another id.")
+            super().__init__(component, f"{id}-again")
 
     @property
     def subject(self) -> str:
@@ -183,10 +197,11 @@ class Workload(constructs.Construct):
         problem = validation.port_name(name) or validation.port_number(port)
         if problem:
             self.mistake(f"port {name}: {problem}")
-            return self._stand_in(str(name))
+            self._refused.add(name)
+            return self._stand_in(name)
         for other in self.endpoints.values():
             if other.port == port:
-                self.mistake(f"the ports {other.name} and {name} are both {port}; a port can be used once.")
+                self.mistake(f"the ports {other.name} and {name} are both {port}; give each one a number of its own.")
         told: dict[str, str | SecretReference] = {
             "host": self.host,
             "port": str(port),
@@ -199,10 +214,17 @@ class Workload(constructs.Construct):
 
     def endpoint(self, name: str) -> Endpoint:
         """Return the endpoint called ``name``; a mistake is recorded when there is none."""
-        if name in self.endpoints:
+        if problems := [*misfits("endpoint()", name, str)]:
+            self.mistake(problems[0])
+        elif name in self.endpoints:
             return self.endpoints[name]
-        self.mistake(f'there is no endpoint "{name}"; {nearest(name, self.endpoints)}')
+        elif not self.may_offer(name):
+            self.mistake(f'there is no endpoint "{name}"; {nearest(name, self.endpoints)}')
         return self._stand_in(name)
+
+    def may_offer(self, name: str) -> bool:
+        """Tell whether there is an endpoint called ``name``, or would be but for a mistake that is known already."""
+        return name in self.endpoints or name in self._refused or "ports" in self.replaced
 
     def _stand_in(self, name: str) -> Endpoint:
         return Endpoint(self, name, 1, {}, declared=False)
@@ -218,9 +240,12 @@ class Workload(constructs.Construct):
                 can wait, and for two that call each other.
         """
         if not isinstance(endpoint, Endpoint):
-            self.mistake(f'needs() takes an endpoint, such as database.endpoint("sql"), not {endpoint!r}.')
+            self.mistake(f'needs() takes an endpoint, such as database.endpoint("sql"), not {shown(endpoint)}.')
             return
-        if not endpoint.declared:
+        problems = [*misfits("needs(), variables", variables, Mapping[str, str] | None), *misfits("order", order, bool)]
+        for problem in problems:
+            self.mistake(problem)
+        if problems or not endpoint.declared:
             return
         if endpoint.workload.system is not self.system:
             self.mistake(f"{endpoint.workload.subject} belongs to another system; an edge cannot leave its system.")
@@ -228,9 +253,10 @@ class Workload(constructs.Construct):
         for edge in self.edges:
             if edge.endpoint == endpoint:
                 self.mistake(
-                    f"it already needs {endpoint.workload.subject} {endpoint.name} "
-                    f"(line {edge.location.line}); declare an edge once."
+                    f"it already needs {endpoint.workload.subject} {endpoint.name} since {edge.location}; declare an "
+                    f"edge once."
                 )
+                return
         if endpoint.internal and endpoint.workload is not self:
             self.mistake(
                 f"the endpoint {endpoint.name} of {endpoint.workload.subject} is for its own pods only; "
@@ -257,7 +283,7 @@ class Workload(constructs.Construct):
         if problem := validation.environment_variable(name):
             self.mistake(problem)
         elif name in self.environment:
-            self.mistake(f"the variable {name} is set twice.")
+            self.mistake(f"the variable {name} is set twice; keep one of the two.")
         else:
             self.environment[name] = value
             if isinstance(value, SecretReference):
@@ -267,6 +293,8 @@ class Workload(constructs.Construct):
         """Return a reference to a secret value that this workload owns."""
         full_key = key if self.name == self.component.id else f"{self.id}-{key}"
         reference = SecretReference(self.component.id, full_key, secret)
+        if self.component.secrets.get(full_key, reference) != reference:
+            self.mistake(f'two secrets would have the key "{full_key}"; give the variable or file another name.')
         self.component.secret_key(reference)
         return reference
 
@@ -275,11 +303,15 @@ class Workload(constructs.Construct):
         """Whether a HorizontalPodAutoscaler owns the number of its replicas."""
         return False
 
+    def _has_nodes(self, pods: int) -> bool:
+        """Tell whether the cluster has a node for each of so many pods."""
+        return self.system.environment.cluster.nodes >= pods
+
     def check(self) -> None:
         """Record mistakes that show only once the whole system is declared."""
 
     def manifests(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield ``(stage, object)``: stage 0 is set up before any pod, 1 to :attr:`stages` follow, then :data:`LAST`.
+        """Yield ``(stage, object)``: stage 0 is set up before any pod, then 1 to :attr:`stages` follow.
 
         Each stage is healthy before the next one of this workload, and the last one before the first of any
         workload in the same component that needs this one.

@@ -138,7 +138,7 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
 
 
 def root_application(system: System) -> Manifest:
-    """Return the root: the one object that the bootstrap applies; it deploys the project and the Applications.
+    """Return the root: the bootstrap applies it, after the AppProject; it deploys both and the Applications.
 
     It is not part of what it deploys, because its own health would then wait for itself. It has no finalizer: deleting
     it leaves everything running.

@@ -17,6 +17,9 @@ from constructs_lib.declare.workload import Edge, Workload
 
 Node = TypeVar("Node")
 
+#: Who has more cycles than that has one cause for them.
+_CYCLES_REPORTED = 10
+
 
 @dataclass(frozen=True)
 class Dependency:
@@ -61,6 +64,7 @@ class Graph:
         """
         self.system = system
         self._find_platform()
+        self._check_platform()
         for component in system.components:
             for workload in component.workloads:
                 workload.check()
@@ -79,14 +83,33 @@ class Graph:
     def _find_platform(self) -> None:
         self.external_secrets = self._only(ExternalSecrets)
         self.metrics_server = self._only(MetricsServer)
-        self.scraper = next(
-            (
-                component
-                for component in self.system.components
-                if isinstance(component, HelmChart) and any(access.scrapes for access in component.access)
-            ),
-            None,
-        )
+        self.scrapers = [
+            component
+            for component in self.system.components
+            if isinstance(component, HelmChart) and any(access.scrapes for access in component.access)
+        ]
+
+    def _check_platform(self) -> None:
+        """Report, for the first that needs it, what neither the system nor the cluster brings."""
+        provided = self.system.environment.cluster.provides
+        components = self.system.components
+        workloads = (workload for component in components for workload in component.workloads)
+        scaled = next((workload for workload in workloads if workload.autoscaled), None)
+        if scaled and self.metrics_server is None and "metrics-api" not in provided:
+            self.system.ledger.report(
+                scaled.subject,
+                "it is autoscaled, and nothing brings the metrics API: declare MetricsServer(system, version=…), or "
+                'the cluster with provides=("metrics-api",).',
+                scaled.location,
+            )
+        secretive = next((component for component in components if component.secrets), None)
+        if secretive and self.external_secrets is None and "external-secrets" not in provided:
+            self.system.ledger.report(
+                secretive.id,
+                "it has secrets, and nothing brings External Secrets: declare ExternalSecrets(system, version=…), or "
+                'the cluster with provides=("external-secrets",).',
+                secretive.location,
+            )
 
     def _only(self, kind: type[HelmChart]) -> HelmChart | None:
         found = [component for component in self.system.components if isinstance(component, kind)]
@@ -108,44 +131,24 @@ class Graph:
         for workload in component.workloads:
             for edge in workload.edges:
                 target = edge.endpoint.workload.component
-                if edge.order and target is not component:
+                if edge.order and target.id != component.id:
                     add(
                         target,
                         f"{workload.name} needs {edge.endpoint.workload.name} {edge.endpoint.name}",
                         edge.location,
                     )
-            if workload.autoscaled and self._metrics_api_for(workload):
+            if workload.autoscaled:
                 add(self.metrics_server, f"{workload.name} is scaled by metrics", workload.location)
         for predecessor in component.predecessors:
             add(predecessor.component, predecessor.reason, predecessor.location)
-        if component.secrets and self._secrets_for(component):
+        if component.secrets:
             add(self.external_secrets, "its secrets come from External Secrets", component.location)
         return list(found.values())
 
-    def _metrics_api_for(self, workload: Workload) -> bool:
-        if self.metrics_server is None and "metrics-api" not in self.system.environment.cluster.provides:
-            self.system.ledger.report(
-                workload.subject,
-                "it is autoscaled, and nothing brings the metrics API: declare MetricsServer(system), or the cluster "
-                'with provides=("metrics-api",).',
-                workload.location,
-            )
-        return self.metrics_server is not None
-
-    def _secrets_for(self, component: Component) -> bool:
-        if self.external_secrets is None and "external-secrets" not in self.system.environment.cluster.provides:
-            self.system.ledger.report(
-                component.id,
-                "it has secrets, and nothing brings External Secrets: declare ExternalSecrets(system), or the cluster "
-                'with provides=("external-secrets",).',
-                component.location,
-            )
-        return self.external_secrets is not None
-
     def _waves(self) -> dict[str, int]:
         targets = {id: [dependency.target.id for dependency in found] for id, found in self.dependencies.items()}
-        waves, cycle = longest_chains(targets)
-        if cycle:
+        waves, cycles = _acyclic(targets)
+        for cycle in cycles:
             self._report_cycle(
                 [
                     next(dependency for dependency in self.dependencies[source] if dependency.target.id == target)
@@ -156,9 +159,7 @@ class Graph:
 
     def _report_cycle(self, path: Sequence[Dependency]) -> None:
         chain = " → ".join([*(dependency.source.id for dependency in path), path[0].source.id])
-        edges = "; ".join(
-            f"{dependency.reason} ({dependency.location.relative_to(None).rsplit('/', 1)[-1]})" for dependency in path
-        )
+        edges = "; ".join(f"{dependency.reason} ({dependency.location})" for dependency in path)
         self.system.ledger.report(
             path[-1].source.id,
             f"these components wait for each other: {chain}. {edges}. Take one of the edges away, or declare it with "
@@ -172,16 +173,24 @@ class Graph:
             for workload in component.workloads
         }
         targets = {workload: [edge.endpoint.workload for edge in edges] for workload, edges in inner.items()}
-        levels, cycle = longest_chains(targets)
-        if cycle:
+        levels, cycles = _acyclic(targets)
+        for cycle in cycles:
+            path = [
+                next(edge for edge in inner[source] if edge.endpoint.workload is target)
+                for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)
+            ]
             names = " → ".join(workload.name for workload in [*cycle, cycle[0]])
-            closing = next(edge for edge in inner[cycle[-1]] if edge.endpoint.workload is cycle[0])
+            edges = "; ".join(
+                f"{edge.source.name} needs {edge.endpoint.workload.name} {edge.endpoint.name} ({edge.location})"
+                for edge in path
+            )
             self.system.ledger.report(
                 component.id,
-                f"these workloads wait for each other: {names}. Take one of the edges away, or declare it with "
-                f"order=False.",
-                closing.location,
+                f"these workloads wait for each other: {names}. {edges}. Take one of the edges away, or declare it "
+                f"with order=False.",
+                path[-1].location,
             )
+        if cycles:
             return dict.fromkeys(component.workloads, 0)
         first: dict[Workload, int] = {}
         for workload in sorted(component.workloads, key=lambda workload: levels[workload]):
@@ -205,6 +214,18 @@ class Graph:
         return callers
 
 
+def _acyclic(targets: Mapping[Node, Iterable[Node]]) -> tuple[dict[Node, int], list[list[Node]]]:
+    """Return the lengths of :func:`longest_chains`, and the cycles, no two of which share a node."""
+    lengths, cycle = longest_chains(targets)
+    cycles: list[list[Node]] = []
+    while cycle and len(cycles) < _CYCLES_REPORTED:
+        cycles.append(cycle)
+        done = {node for found in cycles for node in found}
+        rest = {node: [target for target in after if target not in done] for node, after in targets.items()}
+        _, cycle = longest_chains({node: after for node, after in rest.items() if node not in done})
+    return lengths, cycles
+
+
 def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> tuple[dict[Node, int], list[Node]]:
     """Return the length of the longest chain below every node, and a cycle if there is one.
 
@@ -213,7 +234,7 @@ def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> tuple[dict[Node, i
 
     Returns:
         The lengths (0 for a node that comes after none) and an empty list; or, with a cycle, what could be computed
-        and the nodes of the shortest cycle through the first node that is part of one, each coming after the next.
+        and the nodes of one cycle, each coming after the next.
     """
     waiting = {node: len(set(after)) for node, after in targets.items()}
     followers: dict[Node, list[Node]] = {node: [] for node in targets}

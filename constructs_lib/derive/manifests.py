@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.helm_chart import HelmChart
-from constructs_lib.declare.workload import LAST
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.namespace import namespace
-from constructs_lib.derive.network import network_policies
+from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
 from constructs_lib.derive.secrets import external_secret
-from constructs_lib.objects.manifest import Manifest
+from constructs_lib.objects.manifest import Manifest, protected
 
 WAVE = "argocd.argoproj.io/sync-wave"
 
@@ -36,6 +35,8 @@ _CLUSTER_SCOPED = frozenset(
         "ValidatingWebhookConfiguration",
     }
 )
+#: Kinds of a data store without which it lives on, whole and closed to strangers.
+_REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})
 #: Kinds that pods may refer to, so they are set up before any pod.
 _SET_UP = frozenset({"ConfigMap", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"})
 
@@ -58,19 +59,20 @@ def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
     for workload in component.workloads:
         before = graph.first_stage(workload)
         for stage, manifest in workload.manifests():
-            staged.append((stage if stage in (0, LAST) else before + stage, manifest))
-    last = max([stage for stage, _ in staged if stage != LAST], default=0)
+            if workload.holds_data and manifest["kind"] not in _REPEATABLE:
+                _protect(manifest)
+            staged.append((before + stage if stage else 0, manifest))
+    last = max(stage for stage, _ in staged)
     staged += _constructs(component, last)
     offset = 0
     if isinstance(component, HelmChart):
         offset = -1
         # Stage 1 is the chart's.
         staged += [(2, manifest) for manifest in component.chart_manifests()]
-        last = max(last, 2)
     manifests = []
     for stage, manifest in staged:
         annotations = manifest["metadata"].setdefault("annotations", {})
-        annotations.setdefault(WAVE, str((last if stage == LAST else stage) + offset))
+        annotations.setdefault(WAVE, str(stage + offset))
         manifest["metadata"]["annotations"] = dict(sorted(annotations.items()))
         manifests.append(manifest)
     component.system.ledger.raise_if_any()
@@ -89,11 +91,21 @@ def _order(manifest: Manifest) -> tuple[int, str, str, str]:
 
 def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest]]:
     yield 0, namespace(component)
+    stores = {workload.name for workload in component.workloads if workload.holds_data}
     for policy in network_policies(component, graph):
+        if component.keeps_data and policy["metadata"]["name"] in {DEFAULT_DENY, DNS, *stores}:
+            _protect(policy)
         yield 0, policy
     secret = external_secret(component)
     if secret is not None:
         yield 0, secret
+
+
+def _protect(manifest: Manifest) -> None:
+    """Let an object live on with the data store that needs it, when the store's manifests are removed."""
+    annotations = manifest["metadata"].setdefault("annotations", {})
+    for name, value in protected().items():
+        annotations.setdefault(name, value)
 
 
 def _constructs(component: Component, last: int) -> Iterator[tuple[int, Manifest]]:

@@ -16,16 +16,18 @@ from constructs_lib.objects.manifest import Manifest, manifest
 
 #: The API server answers on 443 behind its Service and on 6443 on its own; policies see the one behind the Service.
 _API_PORTS = (443, 6443)
+#: Names of the policies that every component has.
+DEFAULT_DENY, DNS = "default-deny", "dns"
 _DNS_PODS = {"k8s-app": "kube-dns"}
 
 
 def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     """Yield the policies of a component: deny all, permit names, then one for every kind of pods."""
-    yield _policy(component, "default-deny", {}, None, None)
+    yield _policy(component, DEFAULT_DENY, {}, None, None)
     names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
     yield _policy(
         component,
-        "dns",
+        DNS,
         {},
         None,
         [{"to": [_peer("kube-system", _DNS_PODS)], "ports": names}],
@@ -91,11 +93,12 @@ def _ingress(workload: Workload, graph: Graph) -> list[dict[str, Any]]:
     for caller in graph.callers.get(workload, ()):
         by_pods.setdefault((caller.namespace, caller.labels), set()).add(caller.port)
     metrics = [endpoint.port for endpoint in workload.endpoints.values() if endpoint.metrics]
-    if metrics and graph.scraper is not None:
-        for access in graph.scraper.access:
-            if access.scrapes:
-                pods = (graph.scraper.namespace_name, tuple(access.pods.items()))
-                by_pods.setdefault(pods, set()).update(metrics)
+    if metrics:
+        for scraper in graph.scrapers:
+            for access in scraper.access:
+                if access.scrapes:
+                    pods = (scraper.namespace_name, tuple(access.pods.items()))
+                    by_pods.setdefault(pods, set()).update(metrics)
     for (namespace, labels), ports in sorted(by_pods.items()):
         rules.append({"from": [_peer(namespace, dict(labels))], "ports": _ports(*sorted(ports))})
     return rules
@@ -147,8 +150,8 @@ def _chart_egress(component: HelmChart, access: PodAccess, graph: Graph) -> list
         {"to": [_peer(component.namespace_name, labels)], "ports": _ports(*ports)} for labels, ports in access.to_pods
     ]
     if access.scrapes:
-        for other in graph.system.components:
-            for workload in other.workloads:
+        for other in sorted(graph.system.components, key=lambda component: component.id):
+            for workload in sorted(other.workloads, key=lambda workload: workload.name):
                 ports = sorted(endpoint.port for endpoint in workload.endpoints.values() if endpoint.metrics)
                 if ports:
                     rules.append({"to": [_peer(other.namespace_name, workload.selector)], "ports": _ports(*ports)})

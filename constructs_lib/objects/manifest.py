@@ -50,7 +50,11 @@ def protected() -> dict[str, str]:
     """Return annotations that keep an object alive when its manifest or its Application is removed.
 
     Measured: with these, removing the Application from Git leaves the object and its data in place
-    (``Prune=confirm`` would instead stop every rollout of the root).
+    (``Prune=confirm`` would instead stop every rollout of the root). An object that is kept is no difference, so that
+    the Application counts as synced without it.
     https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/
     """
-    return {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
+    return {
+        "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    }

@@ -82,13 +82,18 @@ def pod_security(user: int, group: int | None = None) -> dict[str, Any]:
     }
 
 
-def spread(selector: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return constraints that spread pods over the nodes, without refusing to run where there is only one."""
+def spread(selector: Mapping[str, str], *, strictly: bool = False) -> list[dict[str, Any]]:
+    """Return constraints that spread pods over the nodes.
+
+    Args:
+        selector: Labels of the pods.
+        strictly: Whether a pod rather waits than share a node while another one has none of them.
+    """
     return [
         {
             "maxSkew": 1,
             "topologyKey": "kubernetes.io/hostname",
-            "whenUnsatisfiable": "ScheduleAnyway",
+            "whenUnsatisfiable": "DoNotSchedule" if strictly else "ScheduleAnyway",
             "labelSelector": {"matchLabels": dict(selector)},
         }
     ]
@@ -104,9 +109,9 @@ def field_variable(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def empty_volume(name: str) -> dict[str, Any]:
-    """Return a volume that lives as long as the pod."""
-    return {"name": name, "emptyDir": {}}
+def empty_volume(name: str, *, memory: bool = False) -> dict[str, Any]:
+    """Return a volume that lives as long as the pod, in memory if it holds what must not reach the node's disk."""
+    return {"name": name, "emptyDir": {"medium": "Memory"} if memory else {}}
 
 
 def secret_volume(name: str, secret: str, items: Mapping[str, str]) -> dict[str, Any]:
@@ -124,6 +129,24 @@ def secret_volume(name: str, secret: str, items: Mapping[str, str]) -> dict[str,
 def config_volume(name: str, config_map: str) -> dict[str, Any]:
     """Return a volume with the files of a ConfigMap."""
     return {"name": name, "configMap": {"name": config_map}}
+
+
+#: Where client libraries look for the token of the pod's account.
+TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+def token_volume(name: str) -> dict[str, Any]:
+    """Return a volume with what the kubelet would mount for the account of the pod into all of its containers."""
+    return {
+        "name": name,
+        "projected": {
+            "sources": [
+                {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+            ]
+        },
+    }
 
 
 def mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from constructs_lib.declare import validation
 from constructs_lib.objects import pod
-from constructs_lib.objects.manifest import Manifest, digest, manifest
+from constructs_lib.objects.manifest import Manifest, digest, manifest, protected
 from constructs_lib.objects.ports import service_ports
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ def stateful_set(
         workload.component.namespace_name,
         workload.labels,
         annotations={
-            "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+            **protected(),
             # The API server fills in fields of the claims; only a server-side comparison knows them.
-            "argocd.argoproj.io/compare-options": "ServerSideDiff=true",
+            "argocd.argoproj.io/compare-options": "IgnoreExtraneous,ServerSideDiff=true",
         },
         spec={
             "replicas": replicas,
@@ -176,5 +176,6 @@ def schema_job(workload: Workload, template: Mapping[str, Any], inputs: object) 
         f"{workload.name}-schema-{digest([template, inputs], 8)}",
         workload.component.namespace_name,
         {**workload.labels, "app.kubernetes.io/name": f"{workload.name}-schema"},
-        spec={"backoffLimit": 10, "template": dict(template)},
+        # In the end it must fail: only then does Argo CD take up the commit that mends it.
+        spec={"backoffLimit": 10, "activeDeadlineSeconds": 1800, "template": dict(template)},
     )

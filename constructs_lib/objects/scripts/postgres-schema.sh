@@ -1,17 +1,22 @@
 # Brings the database up to its schema. Running it again changes nothing: the schema says IF NOT EXISTS throughout.
 set -eu
+# The first process of a container ends on a signal only if it says so.
+trap 'exit 143' TERM
 PGPASSWORD="$(cat "$PASSWORD_FILE")"
 export PGPASSWORD
 until pg_isready --quiet; do
   echo "waiting for $PGHOST:$PGPORT"
   sleep 2
 done
-tables="$(psql --no-psqlrc --quiet --tuples-only --no-align \
-  --command "select count(*) from information_schema.tables where table_schema = 'public'")"
+tables="$(psql --no-psqlrc --quiet --tuples-only --no-align --command \
+  "select count(*) from information_schema.tables where table_schema not in ('information_schema', 'pg_catalog')")"
 if [ "$tables" -gt 0 ]; then
   echo "dumping $PGDATABASE ($tables tables) before its schema is applied"
-  pg_dump --format=custom --file "$BACKUPS/.partial"
-  mv "$BACKUPS/.partial" "$BACKUPS/before-schema-$SCHEMA_DIGEST.dump"
+  # Not the name that the scheduled dump uses, which may run at the same time.
+  pg_dump --format=custom --file "$BACKUPS/.before-schema.partial"
+  mv "$BACKUPS/.before-schema.partial" "$BACKUPS/before-schema-$SCHEMA_DIGEST.dump"
+  # shellcheck disable=SC2012 # The names are ours: digests, without spaces.
+  ls -t "$BACKUPS"/before-schema-*.dump | tail -n +4 | while read -r old; do rm "$old"; done
 fi
 if [ -n "${SCHEMA:-}" ]; then
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --single-transaction --file "$SCHEMA"

@@ -1,0 +1,262 @@
+"""Arguments of the wrong kind: what a call gives is compared with what its signature declares.
+
+The constructors of constructs are marked with :func:`checked`. Their code can then rely on the types that they
+declare, and looks at the values alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, Union, cast, get_args, get_origin, get_type_hints
+
+from constructs_lib.declare.mistake import DeclarationError, Ledger, Mistake, closest, here, nearest, shown
+from constructs_lib.declare.secret import Field, Plain, Secret
+
+Parameters = ParamSpec("Parameters")
+
+#: Valid values in the place of required arguments, so that a wrong one causes no second mistake.
+_STAND_INS: Mapping[str, object] = {
+    "image": "unnamed:0.0.0",
+    "nodes": 1,
+    "ports": {"unnamed": 1},
+    "repository": "https://unnamed.invalid",
+    "retention_days": 1,
+    "storage": "1Gi",
+    "version": "0.0.0",
+}
+#: The same for all others: ids and names.
+_STAND_IN = "unnamed"
+
+#: What messages call a type, and how a value of it is written; all others are called by their name.
+_WORDS: Mapping[object, tuple[str, str]] = {
+    str: ("a text", '"…"'),
+    int: ("a whole number", "1"),
+    bool: ("True or False", "True"),
+    type(None): ("None", "None"),
+    Path: ('a path such as Path("…")', 'Path("…")'),
+    Secret: ('generated("…") or supplied("…")', 'generated("…")'),
+    Field: ('field("…")', 'field("…")'),
+    Plain: ('plain("…")', 'plain("…")'),
+}
+
+
+def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Have a construct's constructor report arguments that are unknown, missing or of the wrong type.
+
+    It goes on with stand-ins in their place, so that one run tells what is wrong with the rest of the declaration,
+    too; their names are in the construct's ``replaced``. The id is left to the constructor, whose check says more.
+
+    Raises:
+        DeclarationError: There is no scope to go on with.
+    """
+    name = constructor.__qualname__.removesuffix(".__init__")
+    _, *parameters = inspect.signature(constructor).parameters.values()
+
+    @functools.wraps(constructor)
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        construct: Any
+        construct, *positional = args
+        given, problems = _bound(name, parameters, positional, kwargs)
+        hints = _hints(constructor)
+        for argument in [argument for argument in given if argument != "id"]:
+            if found := [*misfits(argument, given[argument], hints[argument])]:
+                problems += found
+                del given[argument]
+        if not problems:
+            return constructor(*args, **kwargs)
+        _report(name, given, problems)
+        construct.replaced = frozenset(parameter.name for parameter in parameters) - given.keys()
+        for parameter in parameters:
+            if parameter.name not in given and parameter.default is parameter.empty:
+                given[parameter.name] = _STAND_INS.get(parameter.name, _STAND_IN)
+        return cast(Callable[..., None], constructor)(construct, **given)
+
+    return wrapper
+
+
+def _bound(
+    name: str,
+    parameters: Sequence[inspect.Parameter],
+    positional: Sequence[object],
+    keywords: Mapping[str, object],
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the arguments of a call by name, and what is wrong with the call."""
+    names = [parameter.name for parameter in parameters]
+    by_position = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    given: dict[str, Any] = dict(zip(by_position, positional, strict=False))
+    problems = []
+    misspelt = set()
+    for keyword, value in keywords.items():
+        if keyword in given:
+            problems.append(repeated_argument(name, keyword))
+        elif keyword not in names:
+            problems.append(unknown_argument(name, keyword, names))
+            misspelt.add(closest(keyword, names))
+        else:
+            given[keyword] = value
+    if len(positional) > len(by_position):
+        problems.append(too_many_arguments(name, by_position, names[len(by_position) :]))
+        return given, problems
+    needed = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+    if missing := [argument for argument in needed if argument not in given and argument not in misspelt]:
+        problems.append(missing_arguments(name, missing))
+    return given, problems
+
+
+def unknown_argument(name: str, argument: str, known: Sequence[str]) -> str:
+    """Return the message for an argument that ``name()`` does not take."""
+    return f'{name}() has no argument "{argument}"; {nearest(argument, known)}'
+
+
+def repeated_argument(name: str, argument: str) -> str:
+    """Return the message for an argument that ``name()`` gets twice, with and without its name."""
+    return f'{name}() gets the argument "{argument}" twice; keep one of the two.'
+
+
+def missing_arguments(name: str, missing: Sequence[str]) -> str:
+    """Return the message for arguments that ``name()`` needs and does not get."""
+    quoted = [f'"{argument}"' for argument in missing]
+    return f"{name}() lacks the argument{'s' if len(missing) > 1 else ''} {_joined(quoted, 'and')}."
+
+
+def too_many_arguments(name: str, by_position: Sequence[str], others: Sequence[str]) -> str:
+    """Return the message for a call with more arguments without a name than ``name()`` takes."""
+    first = f"only {_joined(by_position, 'and')} without a name" if by_position else "no argument without its name"
+    return f"{name}() takes {first}{f'; write {others[0]}=… and so on' if others else ''}."
+
+
+def _report(name: str, given: Mapping[str, Any], problems: Sequence[str]) -> None:
+    """Record what is wrong with the arguments of a construct.
+
+    Raises:
+        DeclarationError: It has no scope in whose ledger they could be recorded.
+    """
+    id = given.get("id")
+    subject = id if isinstance(id, str) else name
+    scope = given.get("scope")
+    if scope is None:
+        raise DeclarationError(Mistake(here(), subject, problem) for problem in problems)
+    component = getattr(scope, "component", scope)
+    if hasattr(component, "system"):
+        subject = f"{component.id}/{subject}"
+    ledger: Ledger = getattr(component, "system", scope).ledger
+    for problem in problems:
+        ledger.report(subject, problem)
+
+
+@functools.cache
+def _hints(owner: Any) -> Mapping[str, Any]:
+    """Return the types that a function or class declares."""
+    try:
+        return get_type_hints(owner, localns=vars(sys.modules["constructs_lib"]))
+    except NameError:
+        # A subclass of the user's that names its types in a way that only a type checker resolves.
+        return {}
+
+
+def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
+    """Yield where a value, or a part of it, is not of the type that it is declared to have.
+
+    Args:
+        where: What messages call the value: the name of the argument.
+        value: The value.
+        annotation: The type.
+    """
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    option = next((option for option in options if _is(value, option)), None)
+    if option is None:
+        # Somebody may have written a secret where it cannot stand, and messages end up in logs.
+        text = "a text" if isinstance(value, str) and Secret in options else shown(value)
+        hint = ""
+        if str in options and type(value) in (int, float):
+            hint = f'; write "{value}"'
+        elif int in options and isinstance(value, str) and value.isdecimal():
+            hint = f"; write {value}"
+        yield f"{where}: {_joined([_called(option) for option in options], 'or')} is needed, not {text}{hint}."
+        return
+    parts = get_args(option)
+    if isinstance(value, str):
+        if not _is_encodable(value):
+            yield f"{where}: the text {shown(value)} has half a character (a surrogate), which no file can hold."
+    elif isinstance(value, Mapping):
+        for key, entry in value.items() if parts else ():
+            yield from misfits(f"{where}, a key", key, parts[0])
+            yield from misfits(f"{where}, {key}", entry, parts[1])
+    elif isinstance(value, list | tuple):
+        kinds = parts[:1] * len(value) if get_origin(option) is Sequence or parts[1:] == (...,) else parts
+        for index, (entry, kind) in enumerate(zip(value, kinds, strict=False)):
+            yield from misfits(f"{where}[{index}]", entry, kind)
+    elif dataclasses.is_dataclass(value):
+        for _, problem in field_misfits(value):
+            yield f"{where}, {problem}"
+
+
+def field_misfits(record: Any) -> Iterator[tuple[object, str]]:
+    """Yield the fields of a dataclass that are not of the type that they are declared to have, each with a message."""
+    hints = _hints(record.__class__)
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        for problem in misfits(field.name, value, hints.get(field.name, Any)):
+            yield value, problem
+
+
+def _is(value: object, kind: Any) -> bool:
+    """Tell whether a value is of a type, as far as it shows without a look into it."""
+    origin = get_origin(kind) or kind
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
+    if origin is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin in (Sequence, tuple):
+        # A text is a sequence, too, and never one that is meant.
+        parts = get_args(kind)
+        fixed = origin is tuple and parts and parts[-1] is not ...
+        return isinstance(value, list | tuple) and (not fixed or len(value) == len(parts))
+    return origin is Any or not isinstance(origin, type) or isinstance(value, origin)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _called(kind: Any) -> str:
+    """Return what messages call a type."""
+    origin = get_origin(kind) or kind
+    if kind in _WORDS:
+        return _WORDS[kind][0]
+    if origin is Literal:
+        return _joined([shown(choice) for choice in get_args(kind)], "or")
+    if origin in (Mapping, Sequence, tuple):
+        return f"{'a mapping' if origin is Mapping else 'a list'} such as {_written(kind)}"
+    return _written(kind) if dataclasses.is_dataclass(kind) else f"a {origin.__name__}"
+
+
+def _written(kind: Any) -> str:
+    """Return how a value of a type is written in a declaration."""
+    origin, parts = get_origin(kind) or kind, get_args(kind)
+    if kind in _WORDS:
+        return _WORDS[kind][1]
+    if origin in (Union, types.UnionType):
+        return _written(parts[0])
+    if origin is Mapping:
+        return f"{{{_written(parts[0])}: {_written(parts[1])}}}"
+    if origin is Sequence or parts[1:] == (...,):
+        return f"[{_written(parts[0])}]"
+    if origin is tuple:
+        return f"({', '.join(_written(part) for part in parts)})"
+    return "…" if kind is Any else f"{origin.__name__}(…)"
+
+
+def _joined(words: Sequence[str], last: str) -> str:
+    """Return words as a list in a sentence: ``a, b or c``."""
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

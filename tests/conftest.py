@@ -1,0 +1,38 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from synthesized import Synthesized
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+ENVIRONMENTS = ("local", "production")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository: the declaration and the files that were committed with it."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def trees() -> dict[str, Synthesized]:
+    """PositionPal in both environments, synthesized once and read back from the bytes."""
+    import app
+    from constructs_lib import synthesize
+
+    systems = (app.positionpal(environment) for environment in (app.LOCAL, app.PRODUCTION))
+    return {
+        system.environment.name: Synthesized(system.environment.name, synthesize(system).files) for system in systems
+    }
+
+
+@pytest.fixture(scope="session", params=ENVIRONMENTS)
+def tree(request: pytest.FixtureRequest, trees: dict[str, Synthesized]) -> Synthesized:
+    """PositionPal in each of the environments in turn."""
+    return trees[request.param]

@@ -1,0 +1,173 @@
+"""Places, hints and lists of mistakes."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from constructs_lib import Environment, GitRepository, K3d, Microservice, System
+from constructs_lib.declare import mistake
+from constructs_lib.declare.mistake import (
+    DeclarationError,
+    Location,
+    Mistake,
+    closest,
+    here,
+    is_library_code,
+    is_user_code,
+    nearest,
+    shown,
+)
+
+HERE = Path(__file__)
+
+
+def line() -> int:
+    """Return the line of the caller."""
+    frame = inspect.currentframe()
+    assert frame is not None
+    assert frame.f_back is not None
+    return frame.f_back.f_lineno
+
+
+class TestHere:
+    def test_is_the_line_of_the_caller(self) -> None:
+        assert here() == Location(str(HERE), line())
+
+    def test_looks_through_the_library(self) -> None:
+        cluster, expected = K3d(kubernetes="1.36", nodes=1), line()
+        assert cluster.location == Location(str(HERE), expected)
+
+    def test_looks_through_python_and_packages(self) -> None:
+        cluster = K3d(kubernetes="1.36", nodes=1)
+        copied, expected = dataclasses.replace(cluster, nodes=2), line()
+        assert copied.location == Location(str(HERE), expected)
+
+    def test_looks_through_the_bridge_to_node(self) -> None:
+        repository = GitRepository("https://github.com/example/shop.git")
+        environment = Environment(name="local", repository=repository, cluster=K3d(kubernetes="1.36", nodes=1))
+        system = System(environment, "shop")
+        service, expected = Microservice(system, "web", image="web:1.0.0", ports={"http": 8080}), line()
+        assert service.component.location == Location(str(HERE), expected)
+
+    def test_unknown_where_no_file_calls(self) -> None:
+        names: dict[str, object] = {"here": here}
+        exec("def declared(): return here()", names)
+        place = eval("declared()", names)
+        assert place == Location(str(HERE), line() - 1)
+
+
+class TestWhoseCode:
+    @pytest.mark.parametrize("file", [mistake.__file__, json.__file__, pytest.__file__, "<string>", "<frozen os>"])
+    def test_not_the_users(self, file: str) -> None:
+        assert not is_user_code(file)
+
+    @pytest.mark.parametrize("file", [__file__, "/home/anna/shop/app.py", "app.py"])
+    def test_the_users(self, file: str) -> None:
+        assert is_user_code(file)
+
+    def test_folder_with_a_longer_name_is_not_the_library(self) -> None:
+        library = Path(mistake.__file__).parent.parent
+        assert not is_library_code(f"{library}_of_anna/app.py")
+        assert is_library_code(str(library / "app.py"))
+
+
+class TestLocation:
+    def test_is_relative_to_the_root(self, tmp_path: Path) -> None:
+        assert Location(str(tmp_path / "services" / "web.py"), 3).relative_to(tmp_path) == "services/web.py:3"
+
+    def test_stays_whole_outside_of_the_root(self, tmp_path: Path) -> None:
+        assert Location("/elsewhere/app.py", 3).relative_to(tmp_path) == "/elsewhere/app.py:3"
+
+    def test_second_place_in_a_message_is_short(self) -> None:
+        assert str(Location("/elsewhere/app.py", 3)) == "app.py:3"
+
+
+class TestNearest:
+    @pytest.mark.parametrize(
+        ("word", "close"),
+        [("gprc", "grpc"), ("GRPC", "grpc"), ("grpc2", "grpc"), ("managment", "management"), ("htpp", "http")],
+    )
+    def test_names_what_is_close(self, word: str, close: str) -> None:
+        assert nearest(word, ["http", "grpc", "management"]) == f'did you mean "{close}"?'
+
+    def test_lists_all_where_nothing_is_close(self) -> None:
+        assert nearest("amqp", ["http", "grpc"]) == "one of grpc, http."
+
+    def test_only_one(self) -> None:
+        assert nearest("amqp", ["http"]) == 'there is only "http".'
+
+    def test_none(self) -> None:
+        assert nearest("amqp", []) == "there is none."
+
+    def test_shortens_a_long_list(self) -> None:
+        told = nearest("amqp", [f"port-{number:02}" for number in range(20)])
+        assert told == f"one of {', '.join(f'port-{number:02}' for number in range(12))}, … (20 in all)."
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.text(), max_size=5), st.text())
+    def test_closest_is_one_of_them(self, known: list[str], word: str) -> None:
+        assert closest(word, known) in {None, *known}
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.text(min_size=1))
+    def test_word_is_closest_to_itself(self, word: str) -> None:
+        assert closest(word, [word]) == word
+
+
+class TestShown:
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            ("web", '"web"'),
+            ('a "b"', '"a \\"b\\""'),
+            ("é", '"é"'),
+            ("\x1b[31m", '"\\u001b[31m"'),
+            ("\ud83d", '"\\ud83d"'),
+            ("x" * 61, f'"{"x" * 60}…"'),
+            (None, "None"),
+            (True, "True"),
+            (1.5, "1.5"),
+            ([1], "a list"),
+            ({}, "a dict"),
+            (object(), "an object of type object"),
+        ],
+    )
+    def test_is_short_and_the_same_in_every_run(self, value: object, text: str) -> None:
+        assert shown(value) == text
+
+    @settings(deadline=None)
+    @given(st.text())
+    def test_is_one_line_that_can_be_printed(self, text: str) -> None:
+        assert len(shown(text).encode().splitlines()) == 1
+
+
+class TestDeclarationError:
+    FIRST = Mistake(Location("app.py", 2), "web", "a")
+    SECOND = Mistake(Location("app.py", 10), "api", "b")
+
+    def test_has_every_mistake_once_in_the_order_of_the_lines(self) -> None:
+        assert DeclarationError([self.SECOND, self.FIRST, self.SECOND]).mistakes == (self.FIRST, self.SECOND)
+
+    def test_text_is_one_line_for_each(self) -> None:
+        assert str(DeclarationError([self.SECOND, self.FIRST])) == "app.py:2: web: a\napp.py:10: api: b"
+
+
+def test_ledgers_are_not_shared_between_systems() -> None:
+    repository = GitRepository("https://github.com/example/shop.git")
+    environment = Environment(name="local", repository=repository, cluster=K3d(kubernetes="1.36", nodes=1))
+    System(environment, "Bad Name")
+    assert [*System(environment, "shop").ledger] == []
+
+
+def test_pick_raises_where_no_command_line_reports() -> None:
+    repository = GitRepository("https://github.com/example/shop.git")
+    environment = Environment(name="local", repository=repository, cluster=K3d(kubernetes="1.36", nodes=1))
+    with pytest.raises(DeclarationError, match="pick\\(\\) has no value for this environment, only for production"):
+        environment.pick(production=3)

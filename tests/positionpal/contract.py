@@ -1,0 +1,224 @@
+"""The contract's facts, and where the synthesized objects show them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from synthesized import Manifest, PodTemplate, Synthesized
+
+CONTRACT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "contract.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = CONTRACT["services"]
+INFRASTRUCTURE: dict[str, dict[str, Any]] = CONTRACT["infrastructure"]
+NAMESPACES: dict[str, str] = CONTRACT["namespaces"]
+DATABASES = {service: facts["database"] for service, facts in SERVICES.items() if "database" in facts}
+
+#: The port that clients of a data store or broker use, and those between its own nodes.
+CLIENT_PORT = {"rabbitmq": "amqp", "postgres": "sql", "cassandra": "cql"}
+PEER_PORTS: dict[str, tuple[str, ...]] = {
+    "rabbitmq": ("epmd", "clustering"),
+    "postgres": (),
+    "cassandra": ("internode",),
+}
+
+# What belongs to whom
+
+
+def service_pods(tree: Synthesized, service: str) -> PodTemplate:
+    """Return the pods of a service's own program."""
+    (template,) = tree.pods(NAMESPACES[service], ["Deployment"])
+    return template
+
+
+def store_pods(tree: Synthesized, service: str) -> PodTemplate:
+    """Return the pods of the data store that a service has to itself; for ``rabbitmq``, the broker's."""
+    (template,) = tree.pods(NAMESPACES[service], ["StatefulSet"])
+    return template
+
+
+def schema_pods(tree: Synthesized, service: str) -> PodTemplate:
+    """Return the pods of the Job that brings a service's data store up to its schema."""
+    (template,) = tree.pods(NAMESPACES[service], ["Job"])
+    return template
+
+
+def target_pods(tree: Synthesized, service: str, target: str) -> PodTemplate:
+    """Return the pods that a service knows as ``target``."""
+    if target == "database":
+        return store_pods(tree, service)
+    return store_pods(tree, target) if target in INFRASTRUCTURE else service_pods(tree, target)
+
+
+def container_ports(template: PodTemplate) -> dict[str, int]:
+    """Return the ports of a pod's program by name."""
+    return {port["name"]: port["containerPort"] for port in template.program.get("ports", [])}
+
+
+def own_ports(service: str) -> set[str]:
+    """Return the names of the ports that only a service's own pods use."""
+    own = [re.fullmatch(r"itself on (\w+) and (\w+)", target) for target in SERVICES[service]["talks_to"]]
+    return {name for match in own if match for name in match.groups()}
+
+
+def needed(service: str) -> list[str]:
+    """Return which services and brokers a service talks to, beside itself."""
+    return [target for target in SERVICES[service]["talks_to"] if not target.startswith("itself ")]
+
+
+def selected(tree: Synthesized, service: Manifest) -> list[PodTemplate]:
+    """Return the pods to which a Kubernetes Service leads."""
+    labels = service["spec"]["selector"]
+    return [
+        template
+        for template in tree.pods(service["metadata"]["namespace"])
+        if labels.items() <= dict(template.labels).items()
+    ]
+
+
+def resolve(tree: Synthesized, host: str) -> Manifest:
+    """Return the Kubernetes Service behind a host name."""
+    match = re.fullmatch(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc\.cluster\.local", host)
+    assert match, f"{host!r} is no full name of a Service"
+    return tree.the("Service", match[2], match[1])
+
+
+def assert_leads_to(tree: Synthesized, host: str, port: int, target: PodTemplate) -> None:
+    """Assert that a port of a host is one of exactly these pods."""
+    service = resolve(tree, host)
+    (entry,) = (entry for entry in service["spec"]["ports"] if entry["port"] == port)
+    (behind,) = selected(tree, service)
+    assert behind.owner is target.owner
+    number = entry["targetPort"]
+    assert port == (number if isinstance(number, int) else container_ports(target)[number])
+
+
+def needed_ports(tree: Synthesized, service: str) -> list[tuple[PodTemplate, int]]:
+    """Return which ports of which other pods a service calls: those its variables name, else all that are offered."""
+    found = []
+    for target in [*needed(service), *(["database"] if service in DATABASES else [])]:
+        template = target_pods(tree, service, target)
+        if target in SERVICES:
+            facts = [fact for fact in SERVICES[service]["env"].values() if isinstance(fact, dict)]
+            named = [fact["port"] for fact in facts if fact.get("of") == target]
+            offered = [name for name in SERVICES[target]["ports"] if name not in own_ports(target)]
+            ports = [SERVICES[target]["ports"][name] for name in named or offered]
+            found += [(template, port) for port in ports]
+        else:
+            kind = DATABASES[service]["kind"] if target == "database" else target
+            found.append((template, INFRASTRUCTURE[kind]["ports"][CLIENT_PORT[kind]]))
+    return found
+
+
+def autoscaler_of(tree: Synthesized, template: PodTemplate) -> Manifest | None:
+    """Return the autoscaler of a workload."""
+    found = [
+        manifest
+        for manifest in tree.objects("HorizontalPodAutoscaler", template.namespace)
+        if (manifest["spec"]["scaleTargetRef"]["kind"], manifest["spec"]["scaleTargetRef"]["name"])
+        == (template.kind, template.name)
+    ]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def least_replicas(tree: Synthesized, template: PodTemplate) -> int:
+    """Return how many pods of a workload run at least."""
+    autoscaler = autoscaler_of(tree, template)
+    return int(autoscaler["spec"]["minReplicas"] if autoscaler else template.owner["spec"]["replicas"])
+
+
+def namespaced(objects: Iterable[Manifest]) -> set[str]:
+    """Return the namespaces in which objects are."""
+    return {namespace for manifest in objects if (namespace := manifest["metadata"].get("namespace"))}
+
+
+# What a container gets to see
+
+
+def environment_of(tree: Synthesized, template: PodTemplate, container: Manifest) -> dict[str, Any]:
+    """Return every variable of a container: its text, or where it comes from."""
+    variables: dict[str, Any] = {}
+    for source in container.get("envFrom", []):
+        assert set(source) == {"configMapRef"}, "a whole Secret would bring variables that nobody named"
+        variables |= tree.the("ConfigMap", template.namespace, source["configMapRef"]["name"])["data"]
+    for variable in container.get("env", []):
+        variables[variable["name"]] = variable.get("value", variable.get("valueFrom"))
+    return variables
+
+
+def store_value(tree: Synthesized, namespace: str, secret: str, key: str) -> dict[str, str]:
+    """Return which value of the environment's secret store is under a key of a Secret."""
+    (source,) = (
+        manifest
+        for manifest in tree.objects("ExternalSecret", namespace)
+        if manifest["spec"]["target"]["name"] == secret
+    )
+    (entry,) = (entry for entry in source["spec"]["data"] if entry["secretKey"] == key)
+    reference = entry["remoteRef"]
+    (value,) = (
+        value
+        for value in tree.secrets["values"]
+        if (value["component"], value["key"]) == (reference["key"], reference["property"])
+    )
+    return dict(value)
+
+
+def secret_variable(tree: Synthesized, template: PodTemplate, name: str) -> dict[str, str]:
+    """Return which value of the secret store a variable of a program holds."""
+    variable = environment_of(tree, template, template.program)[name]
+    assert set(variable) == {"secretKeyRef"}, f"{name} does not come from a Secret"
+    reference = variable["secretKeyRef"]
+    assert not reference.get("optional")
+    return store_value(tree, template.namespace, reference["name"], reference["key"])
+
+
+def secret_files(tree: Synthesized, template: PodTemplate, container: Manifest) -> dict[str, dict[str, str]]:
+    """Return which value of the secret store each file holds that a container gets from a Secret, by its path."""
+    volumes = {volume["name"]: volume.get("secret") for volume in template.spec["volumes"]}
+    return {
+        f"{mount['mountPath']}/{item['path']}": store_value(tree, template.namespace, secret["secretName"], item["key"])
+        for mount in container["volumeMounts"]
+        if (secret := volumes.get(mount["name"]))
+        for item in secret["items"]
+    }
+
+
+def password_of_store(tree: Synthesized, service: str) -> dict[str, str]:
+    """Return which value of the secret store is the password of a data store, or of the broker."""
+    template = store_pods(tree, service)
+    if "database" in SERVICES.get(service, {}):
+        is_postgres = DATABASES[service]["kind"] == "postgres"
+        template = template if is_postgres else schema_pods(tree, service)
+        variables = environment_of(tree, template, template.program)
+        path = variables["POSTGRES_PASSWORD_FILE" if is_postgres else "PASSWORD_FILE"]
+        return secret_files(tree, template, template.program)[path]
+    return secret_files(tree, template, template.containers[0])["/secrets/password"]
+
+
+# Scripts that run in the cluster
+
+
+def run(container: Manifest, folder: Path, *image_folders: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a container's command on this machine, with every mounted path and ``image_folders`` below ``folder``."""
+    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+    for path in (*mounts, *image_folders):
+        (folder / path.strip("/")).mkdir(parents=True, exist_ok=True)
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(path)}(?![\w-])" for path in (*mounts, *image_folders)))
+
+    def moved(text: str) -> str:
+        return pattern.sub(lambda match: f"{folder}{match[0]}", text)
+
+    environment = {variable["name"]: moved(variable["value"]) for variable in container.get("env", [])}
+    return subprocess.run(
+        [moved(part) for part in container["command"]],
+        env={"PATH": f"{folder}/bin:{os.environ['PATH']}", **environment, **variables},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )

@@ -1,0 +1,342 @@
+"""The scripts of the PostgreSQL Jobs against a real server: what they promise about data, they keep."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import PATIENCE, free_port, listens, read_until, run, start, tools, variables, wait_for
+from synthesized import Manifest, Synthesized
+
+PASSWORD = """it's a "pass word" with \\ $HOME `id` %s ü"""
+PROGRAMS = ("initdb", "postgres", "psql", "pg_dump", "pg_restore", "pg_isready")
+SCHEMA = Path(__file__).parents[2] / "schemas" / "users_and_groups.sql"
+
+
+def binaries() -> Path | None:
+    """Return the folder with PostgreSQL's programs, those of its newest version; Debian has them off the PATH."""
+    on_path = shutil.which("postgres")
+    folders = [Path(on_path).resolve().parent] if on_path else []
+    folders += sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True
+    )
+    return next((folder for folder in folders if all((folder / program).exists() for program in PROGRAMS)), None)
+
+
+class Server:
+    """A PostgreSQL server on the loopback interface, set up like the library's: scram for everybody."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        """Initialize its data."""
+        self.programs = programs
+        self.data = folder / "data"
+        self.log = folder / "log"
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        # The server refuses to run as root.
+        self.user = "nobody" if os.getuid() == 0 else None
+        if self.user:
+            shutil.chown(folder, self.user)
+        password = folder / "password"
+        password.write_text(PASSWORD + "\n")
+        options = ["--auth=scram-sha-256", "--username=user", f"--pwfile={password}", "--encoding=UTF8", "--no-sync"]
+        initdb: list[str | Path] = [programs / "initdb", *options, "--no-locale", "--pgdata", self.data]
+        subprocess.run(initdb, user=self.user, cwd="/", check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+        command: list[str | Path] = [self.programs / "postgres", "-D", self.data, "-p", str(self.port), *settings]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, user=self.user, cwd="/", stdout=log, stderr=log)
+        wait_for(self._ready, "PostgreSQL")
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()
+        return listens(self.port)
+
+    def stop(self) -> None:
+        """Stop it, whatever its clients are at."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server of one's own."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip(f"PostgreSQL is not installed: no folder has all of {', '.join(PROGRAMS)}")
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    server = Server(programs, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+class Database:
+    """An empty database, and the Jobs of the user service that work on it."""
+
+    def __init__(self, server: Server, folder: Path, production: Synthesized) -> None:
+        """Create the database."""
+        self.server = server
+        self.name = "database_" + re.sub(r"\W", "_", folder.name.lower())
+        self.backups = folder / "backups"
+        self.backups.mkdir()
+        self.password_file = folder / "password"
+        self.password_file.write_text(PASSWORD)
+        self.path = f"{tools(folder / 'bin')}:{server.programs}:{os.environ['PATH']}"
+        (self.schema_job,) = (pod.program for pod in production.pods("pp-us", ["Job"]))
+        (self.backup_job,) = (pod.program for pod in production.pods("pp-us", ["CronJob"]))
+        self.sql(f"create database {self.name}", database="postgres")
+
+    def environment(self, container: Manifest, **others: str | Path) -> dict[str, str]:
+        """Return the variables of a Job, with what lies elsewhere here."""
+        here: dict[str, str | Path] = {
+            "PATH": self.path,
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.server.port),
+            "PGDATABASE": self.name,
+            "PASSWORD_FILE": self.password_file,
+            "BACKUPS": self.backups,
+        }
+        return variables(container, **{**here, **others})
+
+    def apply(self, schema: Path = SCHEMA, **others: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the schema Job."""
+        return run(self.schema_job["command"], self.environment(self.schema_job, SCHEMA=schema, **others))
+
+    def back_up(self, **others: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the scheduled Job."""
+        return run(self.backup_job["command"], self.environment(self.backup_job, **others))
+
+    def client(self, *command: str | Path) -> str:
+        """Run a client of PostgreSQL, and return what it writes."""
+        program, *rest = command
+        login = ["--host=127.0.0.1", f"--port={self.server.port}", "--username=user"]
+        result = run(
+            [self.server.programs / program, *login, *rest], {"PATH": os.environ["PATH"], "PGPASSWORD": PASSWORD}
+        )
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    def sql(self, statement: str, database: str | None = None) -> list[str]:
+        """Run a statement, and return its rows."""
+        quiet = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
+        return self.client("psql", f"--dbname={database or self.name}", *quiet, f"--command={statement}").splitlines()
+
+    def tables(self, database: str | None = None) -> set[str]:
+        """Return the names of all tables."""
+        return set(self.sql("select tablename from pg_tables where schemaname = 'public'", database))
+
+    def add_rows(self) -> None:
+        """Put a user into a group."""
+        self.sql("insert into users values ('1', 'Ada', 'Lovelace', 'ada@example.com', 'x')")
+        self.sql("insert into groups values ('a', 'Analysts', '1')")
+        self.sql("insert into membership values ('1', 'a')")
+
+    def rows(self, database: str | None = None) -> list[str]:
+        """Return who is in which group."""
+        select = (
+            "select u.name, g.name from membership m join users u on u.id = user_id join groups g on g.id = group_id"
+        )
+        return self.sql(select, database)
+
+    def restored(self, dump: Path) -> str:
+        """Restore a dump into an empty database, and return its name."""
+        name = f"{self.name}_restored"
+        self.sql(f"create database {name}", database="postgres")
+        self.client("pg_restore", f"--dbname={name}", "--exit-on-error", dump)
+        return name
+
+    def contents(self) -> list[str]:
+        """Return definitions and rows as SQL, without the random key that a dump of newer versions begins with."""
+        dump = self.client("pg_dump", f"--dbname={self.name}").splitlines()
+        return [line for line in dump if not line.startswith(("\\restrict", "\\unrestrict"))]
+
+    def dumps(self) -> list[str]:
+        """Return the names of the dumps on the backup volume."""
+        return sorted(path.name for path in self.backups.glob("*.dump"))
+
+
+@pytest.fixture
+def database(server: Server, tmp_path: Path, trees: dict[str, Synthesized]) -> Database:
+    """An empty database."""
+    return Database(server, tmp_path, trees["production"])
+
+
+def test_server_asks_for_a_password(database: Database) -> None:
+    """Or else the other tests would not show that the scripts give it."""
+    database.password_file.write_text("wrong")
+    result = database.back_up()
+    assert result.returncode != 0
+    assert "password authentication failed" in result.stdout
+    assert database.dumps() == []
+
+
+def test_first_run_creates_the_tables(database: Database) -> None:
+    """There is nothing to dump yet."""
+    result = database.apply()
+    assert result.returncode == 0, result.stdout
+    assert database.tables() == {"users", "groups", "membership"}
+    assert database.dumps() == []
+
+
+def test_second_run_dumps_and_changes_nothing(database: Database) -> None:
+    """A schema that is applied again finds everything in place, and rows survive it."""
+    database.apply()
+    database.add_rows()
+    before = database.contents()
+    result = database.apply(SCHEMA_DIGEST="0123abcd")
+    assert result.returncode == 0, result.stdout
+    assert "3 tables" in result.stdout
+    assert database.contents() == before
+    assert database.dumps() == ["before-schema-0123abcd.dump"]
+    assert database.rows(database.restored(database.backups / "before-schema-0123abcd.dump")) == ["Ada|Analysts"]
+
+
+def test_dumps_tables_of_every_schema_before(database: Database) -> None:
+    """Tables outside of ``public`` are data too."""
+    database.sql("create schema audit")
+    database.sql("create table audit.events (id int)")
+    database.sql("insert into audit.events values (42)")
+    assert database.apply(SCHEMA_DIGEST="0123abcd").returncode == 0
+    restored = database.restored(database.backups / "before-schema-0123abcd.dump")
+    assert database.sql("select id from audit.events", restored) == ["42"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["create table broken (id nonsense);", "insert into nowhere values (1);", "drop table users cascade; selec 1;"],
+)
+def test_broken_schema_leaves_the_database_as_it_was(database: Database, tmp_path: Path, end: str) -> None:
+    """Its statements hold together or not at all, and the Job fails."""
+    database.apply()
+    database.add_rows()
+    schema = tmp_path / "schema.sql"
+    schema.write_text(f"create table another (id int);\ndelete from membership;\n{end}\n")
+    before = database.contents()
+    result = database.apply(schema)
+    assert result.returncode != 0
+    assert "ERROR" in result.stdout
+    assert "in place" not in result.stdout
+    assert database.contents() == before
+
+
+def test_without_a_dump_no_schema(database: Database, tmp_path: Path) -> None:
+    """A backup volume that cannot be written to stops the schema, not only the dump."""
+    database.apply()
+    database.backups.rmdir()
+    schema = tmp_path / "schema.sql"
+    schema.write_text("create table another (id int);\n")
+    result = database.apply(schema)
+    assert result.returncode != 0
+    assert "in place" not in result.stdout
+    assert "another" not in database.tables()
+
+
+def test_both_jobs_may_dump_at_once(database: Database) -> None:
+    """What the one is writing is not what the other writes."""
+    database.apply()
+    database.password_file.write_text("wrong")
+    database.back_up()
+    database.password_file.write_text(PASSWORD)
+    (unfinished,) = database.backups.iterdir()
+    unfinished.write_text("being written")
+    assert database.apply().returncode == 0
+    assert unfinished.read_text() == "being written"
+    assert len(database.dumps()) == 1
+
+
+def test_database_without_a_schema(database: Database) -> None:
+    """The Job of a server without a schema file has nothing to apply, and ends well."""
+    environment = database.environment(database.schema_job)
+    del environment["SCHEMA"]
+    result = run(database.schema_job["command"], environment)
+    assert result.returncode == 0, result.stdout
+    assert database.tables() == set()
+
+
+def test_waits_for_a_server_that_comes_up_late(database: Database) -> None:
+    """It says for whom it waits."""
+    database.server.stop()
+    environment = database.environment(database.schema_job, SCHEMA=SCHEMA)
+    with start(database.schema_job["command"], environment) as process:
+        read_until(process, f"waiting for 127.0.0.1:{database.server.port}")
+        database.server.start()
+        read_until(process, "in place")
+        assert process.wait(PATIENCE) == 0
+    assert database.tables() == {"users", "groups", "membership"}
+
+
+def test_ends_on_a_signal_while_it_waits(database: Database) -> None:
+    """A shell that is a container's first process ends only if it catches the signal: by itself, with 143."""
+    environment = database.environment(database.schema_job, PGPORT=str(free_port()))
+    with start(database.schema_job["command"], environment) as process:
+        read_until(process, "waiting for")
+        process.terminate()
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+
+
+def test_dump_restores_into_an_empty_database(database: Database) -> None:
+    """With its rows and its tables."""
+    database.apply()
+    database.add_rows()
+    result = database.back_up()
+    assert result.returncode == 0, result.stdout
+    (name,) = database.dumps()
+    assert re.fullmatch(rf"{database.name}-\d{{8}}T\d{{6}}Z\.dump", name)
+    assert name in result.stdout
+    restored = database.restored(database.backups / name)
+    assert database.tables(restored) == {"users", "groups", "membership"}
+    assert database.rows(restored) == ["Ada|Analysts"]
+
+
+def test_dump_restores_over_what_is_there(database: Database) -> None:
+    """As the script says: with --clean --if-exists."""
+    database.apply()
+    database.add_rows()
+    database.back_up()
+    database.sql("delete from membership")
+    (name,) = database.dumps()
+    database.client("pg_restore", f"--dbname={database.name}", "--clean", "--if-exists", database.backups / name)
+    assert database.rows() == ["Ada|Analysts"]
+
+
+def test_keeps_the_newest_dumps(database: Database) -> None:
+    """Others' files, and what was dumped before a schema, are not its own to remove."""
+    database.apply()
+    old = [f"{database.name}-{day}T031700Z.dump" for day in (20240101, 20231231, 20240103, 20240102)]
+    others = ["before-schema-0123abcd.dump", f"{database.name}-before-migration.dump", "other-20200101T000000Z.dump"]
+    for name in [*old, *others]:
+        (database.backups / name).write_text("old")
+    result = database.back_up(KEEP="3")
+    assert result.returncode == 0, result.stdout
+    kept = set(database.dumps()) - set(others)
+    assert kept > {old[2], old[3]}
+    assert len(kept) == 3
+    assert set(others) < set(database.dumps())
+    assert [f"removed {name}" for name in (old[0], old[1])] == re.findall("removed .*", result.stdout)
+
+
+def test_failed_dump_removes_nothing(database: Database) -> None:
+    """As long as there is no newer dump, the oldest may be the last good one."""
+    old = [f"{database.name}-2024010{day}T031700Z.dump" for day in range(1, 5)]
+    for name in old:
+        (database.backups / name).write_text("old")
+    result = database.back_up(KEEP="1", PGPORT=str(free_port()))
+    assert result.returncode != 0
+    assert database.dumps() == old

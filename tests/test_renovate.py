@@ -1,0 +1,60 @@
+"""Renovate finds every version in ``versions.py``, and what it would look up is what is deployed."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import app
+import versions
+from constructs_lib import HelmChart
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGURATION: dict[str, Any] = json.loads((ROOT / "renovate.json").read_text())
+CONSTANTS = {name: value for name, value in vars(versions).items() if name.isupper()}
+
+
+def found(file: str) -> list[dict[str, str]]:
+    """Return what the custom managers capture in a file, each with its data source."""
+    text = (ROOT / file).read_text()
+    dependencies = []
+    for manager in CONFIGURATION["customManagers"]:
+        assert manager["customType"] == "regex"
+        # A pattern between slashes is a regular expression, searched in the path.
+        if any(re.search(pattern.strip("/"), file) for pattern in manager["managerFilePatterns"]):
+            for expression in manager["matchStrings"]:
+                # Renovate's engine, RE2, has neither of these.
+                assert not re.search(r"\(\?(=|!|<=|<!)|\\[1-9]", expression)
+                for match in re.finditer(expression.replace("(?<", "(?P<"), text):
+                    dependencies.append({**match.groupdict(), "datasource": manager["datasourceTemplate"]})
+    return dependencies
+
+
+def test_every_constant_is_found_once() -> None:
+    captured = [
+        f"{dependency['depName']}:{dependency['currentValue']}@{dependency['currentDigest']}"
+        if dependency["datasource"] == "docker"
+        else dependency["currentValue"]
+        for dependency in found("versions.py")
+    ]
+    assert sorted(captured) == sorted(CONSTANTS.values())
+
+
+def test_charts_are_looked_up_where_argo_cd_fetches_them() -> None:
+    looked_up = {
+        (dependency["depName"], dependency["registryUrl"], dependency["currentValue"])
+        for dependency in found("versions.py")
+        if dependency["datasource"] == "helm"
+    }
+    deployed = {
+        (component.chart, component.repository, component.version)
+        for environment in (app.LOCAL, app.PRODUCTION)
+        for component in app.positionpal(environment).components
+        if isinstance(component, HelmChart)
+    }
+    assert looked_up == deployed
+
+
+def test_generated_files_are_left_alone() -> None:
+    assert found("dist/production/gateway/Deployment-gateway.yaml") == []
+    assert {"dist/**", "argocd/**"} <= set(CONFIGURATION["ignorePaths"])

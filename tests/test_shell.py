@@ -1,0 +1,94 @@
+"""Every shell script of the repository, and every one in the generated objects, is sound by sh and by shellcheck."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthesized import Synthesized
+
+ROOT = Path(__file__).parent.parent
+SHEBANG = re.compile(r"#!\s*/(?:usr/)?bin/(?:env )?(bash|sh)\b")
+
+
+def files() -> dict[str, tuple[str, str]]:
+    """Return the shell and the text of every script of the repository: ``*.sh``, and what says it at its beginning."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    found = {}
+    for name in listing.stdout.splitlines():
+        path = ROOT / name
+        if path.is_file() and not path.is_symlink() and path.suffix in ("", ".sh"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if match := SHEBANG.match(text):
+                found[name] = (match[1], text)
+            elif path.suffix == ".sh":
+                found[name] = ("sh", text)
+    return found
+
+
+def embedded(part: Any) -> set[tuple[str, str]]:
+    """Return the shell and the text of every command ``sh -c`` below a part of an object."""
+    found: set[tuple[str, str]] = set()
+    if isinstance(part, dict):
+        for value in part.values():
+            found |= embedded(value)
+    elif isinstance(part, list):
+        if len(part) > 2 and part[1] == "-c" and Path(str(part[0])).name in ("bash", "sh"):
+            found.add((Path(part[0]).name, part[2]))
+        for value in part:
+            found |= embedded(value)
+    return found
+
+
+def check(shell: str, text: str) -> str:
+    """Return what shells and shellcheck have to say against a script."""
+    found = ""
+    shells = [shell] if shell == "bash" else [program for program in ("dash", "bash", "sh") if shutil.which(program)]
+    for program in shells:
+        result = subprocess.run([program, "-n"], input=text, capture_output=True, text=True, check=False)
+        found += result.stdout + result.stderr + (f"{program} -n fails" if result.returncode else "")
+    command = ["shellcheck", f"--shell={shell}", "--format=gcc", "-"]
+    return found + subprocess.run(command, input=text, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shellcheck() -> None:
+    """Shellcheck is there, or nothing here is tested."""
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+
+
+def test_files_of_the_repository() -> None:
+    """Those of the library among them."""
+    scripts = files()
+    assert {f"constructs_lib/objects/scripts/{name}.sh" for name in ("wait", "postgres-schema")} < set(scripts)
+    assert {name: problem for name, (shell, text) in scripts.items() if (problem := check(shell, text))} == {}
+
+
+def test_commands_of_the_generated_objects(tree: Synthesized) -> None:
+    """The library's scripts as they arrive in the pods, and what the constructs add to them."""
+    scripts = {script for manifest in tree.objects() for script in embedded(manifest)}
+    own = {path.read_text(encoding="utf-8") for path in (ROOT / "constructs_lib/objects/scripts").glob("*.sh")}
+    assert own <= {text for _, text in scripts}
+    assert [problem for shell, text in scripts if (problem := check(shell, text))] == []
+
+
+@pytest.mark.parametrize(
+    ("shell", "text"),
+    [
+        ("sh", "if true; then echo yes"),
+        ("sh", 'echo "never ends'),
+        ("sh", "rm -r $folder/*"),
+        ("sh", "[[ $a == b ]]"),
+        ("bash", "for file in $(ls); do cat $file; done"),
+    ],
+)
+def test_a_faulty_script_is_found(shell: str, text: str) -> None:
+    """Syntax, quotes, and what only bash knows in a script for sh."""
+    assert check(shell, text)

@@ -1,0 +1,170 @@
+"""Every argument of every public constructor, given a value of a wrong type or left out, is a mistake with its line."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from app_runs import Outcome, run
+
+import constructs_lib
+
+BEGINNING = """from pathlib import Path
+
+from constructs_lib import *
+
+IMAGE = "example/service:1.2.3"
+PORTS = {"http": 8080, "management": 8558, "remoting": 25520}
+CLUSTER = K3d(kubernetes="1.36", nodes=1, provides=("external-secrets", "metrics-api"))
+REPOSITORY = GitRepository("https://github.com/example/shop.git")
+LOCAL = Environment(name="local", repository=REPOSITORY, cluster=CLUSTER)
+
+
+def shop(environment):
+    system = System(environment, "shop")
+"""
+#: The line of a call in the function, and that of a call of ``main()``.
+IN_THE_FUNCTION, AT_THE_END = BEGINNING.count("\n") + 1, BEGINNING.count("\n") + 2
+
+#: Right values of the arguments without which nothing can be made, for every public constructor.
+NEEDED = {
+    "AkkaCluster": {"service_name": '"web"', "contact_points": "1"},
+    "Autoscale": {"minimum": "1", "maximum": "2"},
+    "Cassandra": {"image": "IMAGE", "keyspace": '"shop"', "user": '"shop"', "nodes": "1", "storage": '"1Gi"'},
+    "Cluster": {"kubernetes": '"1.36"', "nodes": "1"},
+    "Component": {},
+    "DigitalOcean": {
+        "kubernetes": '"1.36"',
+        "nodes": "1",
+        "name": '"shop"',
+        "region": '"fra1"',
+        "pool": '"shop"',
+        "size": '"large"',
+    },
+    "Environment": {"name": '"local"', "cluster": "CLUSTER", "repository": "REPOSITORY"},
+    "ExternalSecrets": {"version": '"1.0.0"'},
+    "GitRepository": {"url": '"https://github.com/example/shop.git"'},
+    "HelmChart": {"repository": '"https://charts.example.com"', "chart": '"cache"', "version": '"1.0.0"'},
+    "Http": {"path": '"/ready"', "port": '"http"'},
+    "InternetHost": {"host": '"api.example.com"'},
+    "K3d": {"kubernetes": '"1.36"', "nodes": "1"},
+    "Kind": {"group": '"apps"', "kind": '"Deployment"'},
+    "MetricsServer": {"version": '"1.0.0"'},
+    "Microservice": {"image": "IMAGE", "ports": '{"http": 8080}'},
+    "Monitoring": {"version": '"1.0.0"', "storage": '"1Gi"', "retention_days": "1"},
+    "PodAccess": {"name": '"web"', "pods": '{"app": "web"}'},
+    "Postgres": {"image": "IMAGE", "database": '"shop"', "user": '"shop"', "storage": '"1Gi"'},
+    "RabbitMQ": {"image": "IMAGE", "user": '"shop"', "storage": '"1Gi"'},
+    "Resources": {"cpu": '"1"', "memory": '"1Gi"'},
+    "Rule": {"resources": '("pods",)', "verbs": '("get",)'},
+    "System": {"environment": "environment", "name": '"shop"'},
+    "Tcp": {"port": '"http"'},
+    "Workload": {},
+    "field": {"path": '"metadata.name"'},
+    "generated": {"purpose": '"signs"'},
+    "plain": {"text": '"none"'},
+    "supplied": {"purpose": '"key"'},
+}
+
+#: Where a value stands in a declaration; a construct stands for itself.
+PLACES = {
+    "AkkaCluster": 'Microservice(system, "web", image=IMAGE, ports=PORTS, akka={value})',
+    "Autoscale": 'Microservice(system, "web", image=IMAGE, ports=PORTS, replicas={value})',
+    "Cluster": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
+    "DigitalOcean": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
+    "Environment": "main(shop, [{value}])",
+    "GitRepository": "main(shop, [Environment(name='local', repository={value}, cluster=CLUSTER)])",
+    "Http": 'Microservice(system, "web", image=IMAGE, ports=PORTS, readiness={value})',
+    "InternetHost": 'Microservice(system, "web", image=IMAGE, ports=PORTS, internet=[{value}])',
+    "K3d": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
+    "Kind": 'HelmChart(system, "cache", repository="https://a.example", chart="c", version="1.0.0", kinds=[{value}])',
+    "PodAccess": 'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", access=[{value}])',
+    "Resources": 'Microservice(system, "web", image=IMAGE, ports=PORTS, resources={value})',
+    "Rule": 'Microservice(system, "web", image=IMAGE, ports=PORTS, rbac=[{value}])',
+    "Tcp": 'Microservice(system, "web", image=IMAGE, ports=PORTS, readiness={value})',
+    "field": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',
+    "generated": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',
+    "plain": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',
+    "supplied": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',
+}
+
+#: Not called by a declaration: what the library makes itself, and the functions that take a whole declaration.
+NO_PART_OF_A_DECLARATION = {"DeclarationError", "Edge", "Endpoint", "Mistake", "main", "synthesize"}
+
+
+def parameters(name: str) -> list[inspect.Parameter]:
+    """Return the parameters of a public constructor or function."""
+    target = getattr(constructs_lib, name)
+    signature = inspect.signature(target.__init__ if inspect.isclass(target) else target)
+    return [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+
+
+def alternatives(annotation: str) -> set[str]:
+    """Return the parts of a union such as ``Sequence[int | str] | None``."""
+    return set(re.split(r" \| (?![^\[]*\])", annotation))
+
+
+def wrong_values(annotation: str) -> Iterator[str]:
+    """Yield values that are of none of the declared types."""
+    types = alternatives(annotation)
+    if "None" not in types:
+        yield "None"
+    if "int" not in types:
+        yield "7"
+    if not any(kind.startswith(("Sequence[str", "tuple[str")) for kind in types):
+        yield '["x"]'
+    if "str" not in types and "PodSecurity" not in types:
+        yield '"x"'
+    yield "object()"
+
+
+def calls(name: str) -> Iterator[tuple[str, str]]:
+    """Yield calls of a constructor that are right but for one argument, each with what is wrong with it."""
+    right = dict(NEEDED[name])
+    if "scope" in [parameter.name for parameter in parameters(name)]:
+        right = {"scope": "system", "id": '"web"', **right}
+    for parameter in parameters(name):
+        for value in wrong_values(str(parameter.annotation)):
+            arguments = {**right, parameter.name: value}
+            yield f"{parameter.name}={value}", f"{name}({', '.join(f'{k}={v}' for k, v in arguments.items())})"
+        if parameter.default is parameter.empty:
+            arguments = {key: value for key, value in right.items() if key != parameter.name}
+            yield f"no {parameter.name}", f"{name}({', '.join(f'{k}={v}' for k, v in arguments.items())})"
+
+
+def run_with(app: Path, name: str, call: str) -> Outcome:
+    """Run an app in which a call stands, and which goes on after it."""
+    line = PLACES.get(name, "{value}").format(value=call)
+    if line.startswith("main("):
+        app.write_text(f"{BEGINNING}    return system\n{line}\n")
+    else:
+        app.write_text(f"{BEGINNING}    {line}\n    return system\nmain(shop, [LOCAL])\n")
+    return run(app)
+
+
+def test_every_public_name_is_covered() -> None:
+    assert NEEDED.keys() | NO_PART_OF_A_DECLARATION == set(constructs_lib.__all__)
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_right_arguments_are_no_mistake(tmp_path: Path, name: str) -> None:
+    right = NEEDED[name]
+    if "scope" in [parameter.name for parameter in parameters(name)]:
+        right = {"scope": "system", "id": '"web"', **right}
+    call = f"{name}({', '.join(f'{key}={value}' for key, value in right.items())})"
+    assert run_with(tmp_path / "app.py", name, call) == Outcome(0, [])
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_wrong_argument_is_a_mistake_with_its_line(tmp_path: Path, name: str) -> None:
+    app = tmp_path / "app.py"
+    unclear = {}
+    for what, call in calls(name):
+        outcome = run_with(app, name, call)
+        place = rf"app\.py:({IN_THE_FUNCTION}|{AT_THE_END}): .*"
+        if outcome.code != 1 or not re.fullmatch(place, outcome.said[0]):
+            unclear[what] = outcome
+    assert unclear == {}
