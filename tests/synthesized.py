@@ -145,8 +145,18 @@ class Synthesized:
 
     @property
     def project(self) -> Manifest:
-        """The one AppProject."""
-        (project,) = (manifest for manifest in self.delivered if manifest["kind"] == "AppProject")
+        """The AppProject of the components."""
+        return self._project_of(next(iter(self.applications.values())))
+
+    @property
+    def root_project(self) -> Manifest:
+        """The AppProject of the root."""
+        return self._project_of(self.root)
+
+    def _project_of(self, application: Manifest) -> Manifest:
+        name = application["spec"]["project"]
+        projects = [manifest for manifest in self.delivered if manifest["kind"] == "AppProject"]
+        (project,) = (manifest for manifest in projects if manifest["metadata"]["name"] == name)
         return project
 
     @property

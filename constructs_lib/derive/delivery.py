@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.helm_chart import HelmChart, Kind
+from constructs_lib.declare.helm_chart import HelmChart
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import WAVE, is_cluster_scoped
@@ -90,18 +90,18 @@ def application(component: Component, graph: Graph) -> Manifest:
 
 
 def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
-    """Return the AppProject: this repository and its charts, these namespaces, these kinds, and nothing more.
+    """Return the AppProject of the components: this repository and its charts, these namespaces, these kinds.
 
-    It permits the Applications themselves too, so that the root lives in it and not in ``default``.
+    Applications are not among them, so that no chart and no component can add one of its own.
 
     Args:
         system: The system.
-        manifests: All objects of all its components.
+        manifests: Objects of its components, at least one of every kind in every namespace.
     """
     charts = [component for component in system.components if isinstance(component, HelmChart)]
-    namespaces = {component.namespace_name for component in system.components} | {ARGOCD_NAMESPACE}
+    namespaces = {component.namespace_name for component in system.components}
     cluster: set[tuple[str, str, str]] = set()
-    namespaced = {("argoproj.io", "Application"), ("argoproj.io", "AppProject")}
+    namespaced: set[tuple[str, str]] = set()
     for manifest in manifests:
         group = manifest["apiVersion"].rpartition("/")[0]
         if is_cluster_scoped(manifest):
@@ -112,33 +112,64 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
     for chart in charts:
         namespaces.update(chart.other_namespaces)
         namespaced.update((kind.group, kind.kind) for kind in chart.kinds)
-    chart_kinds: set[Kind] = {kind for chart in charts for kind in chart.cluster_kinds}
+    chart_kinds = {(kind.group, kind.kind) for chart in charts for kind in chart.cluster_kinds}
+    named = [entry for entry in sorted(cluster) if entry[:2] not in chart_kinds]
+    return _project(
+        system,
+        system.name,
+        f"The components of {system.name} on {system.environment.name}",
+        {system.environment.repository.url, *(chart.repository for chart in charts)},
+        namespaces,
+        namespaced,
+        [
+            *({"group": group, "kind": kind, "name": name} for group, kind, name in named),
+            *({"group": group, "kind": kind} for group, kind in sorted(chart_kinds)),
+        ],
+    )
+
+
+def root_project(system: System) -> Manifest:
+    """Return the AppProject of the root: Applications and AppProjects from this repository, and nothing else."""
+    return _project(
+        system,
+        _root_project_name(system),
+        f"The Applications of {system.name} on {system.environment.name}",
+        {system.environment.repository.url},
+        {ARGOCD_NAMESPACE},
+        {("argoproj.io", "Application"), ("argoproj.io", "AppProject")},
+        [],
+    )
+
+
+def _root_project_name(system: System) -> str:
+    return f"{system.name}-root"
+
+
+def _project(
+    system: System,
+    name: str,
+    description: str,
+    repositories: Iterable[str],
+    namespaces: Iterable[str],
+    kinds: Iterable[tuple[str, str]],
+    cluster_kinds: list[dict[str, str]],
+) -> Manifest:
     return {
         "apiVersion": _API,
         "kind": "AppProject",
-        "metadata": _metadata(system, system.name, {WAVE: "-1"}),
+        "metadata": _metadata(system, name, {WAVE: "-1"}),
         "spec": {
-            "description": f"{system.name} on {system.environment.name}",
-            "sourceRepos": sorted({system.environment.repository.url, *(chart.repository for chart in charts)}),
+            "description": description,
+            "sourceRepos": sorted(repositories),
             "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
-            "clusterResourceWhitelist": [
-                *(
-                    {"group": group, "kind": kind, "name": name}
-                    for group, kind, name in sorted(cluster)
-                    if Kind(group, kind) not in chart_kinds
-                ),
-                *(
-                    {"group": kind.group, "kind": kind.kind}
-                    for kind in sorted(chart_kinds, key=lambda kind: (kind.group, kind.kind))
-                ),
-            ],
-            "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(namespaced)],
+            "clusterResourceWhitelist": cluster_kinds,
+            "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(kinds)],
         },
     }
 
 
 def root_application(system: System) -> Manifest:
-    """Return the root: the bootstrap applies it, after the AppProject; it deploys both and the Applications.
+    """Return the root: the bootstrap applies it, after its AppProject; it deploys the projects and the Applications.
 
     It is not part of what it deploys, because its own health would then wait for itself. It has no finalizer: deleting
     it leaves everything running.
@@ -149,7 +180,7 @@ def root_application(system: System) -> Manifest:
         "kind": "Application",
         "metadata": _metadata(system, system.name, {"argocd.argoproj.io/manifest-generate-paths": "."}),
         "spec": {
-            "project": system.name,
+            "project": _root_project_name(system),
             "source": {
                 "repoURL": environment.repository.url,
                 "targetRevision": environment.repository.revision,

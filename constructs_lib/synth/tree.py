@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from constructs_lib.declare.system import System
-from constructs_lib.derive.delivery import ROOT_FILE, app_project, application, folder, root_application
+from constructs_lib.derive.delivery import ROOT_FILE, app_project, application, folder, root_application, root_project
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
 from constructs_lib.derive.secrets import secret_values
@@ -65,7 +65,8 @@ def synthesize(system: System, on_component: Callable[[str], None] = lambda name
             tree.add(f"{folder(component)}/{file_name(manifest, component.namespace_name)}", manifest)
             kinds.setdefault(_permission(manifest), manifest)
         tree.add(f"argocd/{environment}/Application-{component.id}.yaml", application(component, graph))
-    tree.add(f"argocd/{environment}/AppProject-{system.name}.yaml", app_project(system, kinds.values()))
+    for project in (app_project(system, kinds.values()), root_project(system)):
+        tree.add(f"argocd/{environment}/AppProject-{project['metadata']['name']}.yaml", project)
     tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
     values = {"store": system.environment.secret_store_namespace, "values": secret_values(system)}
     tree.files[secrets_file(environment)] = (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()

@@ -118,7 +118,7 @@ def test_every_component_has_its_own_application(tree: Synthesized) -> None:
 def test_waves_between_applications(tree: Synthesized) -> None:
     """The root rolls the Applications out in waves, after the project that permits them (3517)."""
     waves = [wave(application) for application in tree.applications.values()]
-    assert min(waves) > wave(tree.project)
+    assert min(waves) > max(wave(tree.project), wave(tree.root_project))
     assert all(WAVE in manifest["metadata"]["annotations"] for manifest in tree.delivered)
 
 
@@ -219,9 +219,21 @@ def test_names_are_unique(tree: Synthesized) -> None:
 
 def test_nobody_is_in_the_default_project(tree: Synthesized) -> None:
     """The project ``default`` permits everything."""
-    name = tree.project["metadata"]["name"]
-    assert name != "default"
-    assert {application["spec"]["project"] for application in every_application(tree)} == {name}
+    projects = {manifest["metadata"]["name"] for manifest in tree.delivered if manifest["kind"] == "AppProject"}
+    assert "default" not in projects
+    assert {application["spec"]["project"] for application in every_application(tree)} == projects
+
+
+def test_only_the_root_may_make_applications(tree: Synthesized) -> None:
+    """A chart, or a component, that could add an Application could have anything deployed."""
+    spec = tree.root_project["spec"]
+    assert [entry["namespace"] for entry in spec["destinations"]] == ["argocd"]
+    assert spec["sourceRepos"] == [REPOSITORY]
+    assert spec["clusterResourceWhitelist"] == []
+    assert [entry["kind"] for entry in spec["namespaceResourceWhitelist"]] == ["AppProject", "Application"]
+    assert {application["spec"]["project"] for application in tree.applications.values()} == {
+        tree.project["metadata"]["name"]
+    }
 
 
 def test_project_has_no_wildcards(tree: Synthesized) -> None:
@@ -245,9 +257,9 @@ def test_project_permits_exactly_the_sources(tree: Synthesized) -> None:
 
 
 def test_project_permits_exactly_the_namespaces(tree: Synthesized) -> None:
-    """Where an object is, where a chart puts one, and where the Applications themselves are."""
+    """Where an object is, and where a chart puts one."""
     wanted = {manifest["metadata"]["namespace"] for manifest in tree.objects() if "namespace" in manifest["metadata"]}
-    wanted |= {application["spec"]["destination"]["namespace"] for application in every_application(tree)}
+    wanted |= {application["spec"]["destination"]["namespace"] for application in tree.applications.values()}
     wanted |= of_charts(tree, CHART_NAMESPACES)
     destinations = tree.project["spec"]["destinations"]
     assert Counter(entry["namespace"] for entry in destinations) == Counter(wanted)
@@ -258,7 +270,7 @@ def test_project_permits_exactly_the_namespaces(tree: Synthesized) -> None:
 def test_project_permits_exactly_the_kinds(tree: Synthesized) -> None:
     """The kinds of all objects and of the charts; objects without a namespace by name where we make them."""
     spec = tree.project["spec"]
-    objects = [identity(manifest) for manifest in [*tree.objects(), *tree.delivered]]
+    objects = [identity(manifest) for manifest in tree.objects()]
     namespaced = {(group, kind) for group, kind, namespace, _ in objects if namespace}
     permitted = [(entry["group"], entry["kind"]) for entry in spec["namespaceResourceWhitelist"]]
     assert Counter(permitted) == Counter(namespaced | of_charts(tree, CHART_KINDS))
