@@ -120,4 +120,5 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
     if check:
         out.print(f"The files are not up to date ({counts}); run make synth and commit what it writes.")
     else:
-        out.print(f"Wrote {len(change.created) + len(change.updated)} files: {counts}.")
+        written = len(change.created) + len(change.updated)
+        out.print(f"Wrote {written} file{'' if written == 1 else 's'}: {counts}.")

@@ -146,32 +146,19 @@ class Component(cdk8s.Chart):
         from constructs_lib.derive.graph import Graph
         from constructs_lib.derive.manifests import component_manifests
 
-        return component_manifests(self, Graph(self.system))
+        manifests = component_manifests(self, Graph(self.system))
+        self.system.ledger.raise_if_any()
+        return manifests
 
     def construct_manifests(self) -> list[dict[str, Any]]:
         """Return the objects of the cdk8s constructs that were created inside of the component.
 
-        What cdk8s refuses is a mistake, and so is an object that exists already: one of the two would be lost.
+        What cdk8s refuses is a mistake.
         """
         try:
-            manifests = list(super().to_json())
+            return list(super().to_json())
         except RuntimeError as refusal:
             reason = str(refusal).splitlines()[0].removeprefix("Error: ")
             problem = f"cdk8s refuses what was created inside of it: {reason}."
             self.system.ledger.report(self.id, problem, self.location)
             return []
-        if manifests:
-            own = [manifest for workload in self._workloads.values() for _, manifest in workload.manifests()]
-            known = {self._identity(manifest) for manifest in own}
-            for manifest in manifests:
-                identity = self._identity(manifest)
-                if identity in known:
-                    kind, name, namespace = identity
-                    problem = f'there are two objects {kind} "{name}" in the namespace {namespace}; rename one of them.'
-                    self.system.ledger.report(self.id, problem, self.location)
-                known.add(identity)
-        return manifests
-
-    def _identity(self, manifest: dict[str, Any]) -> tuple[str, str, str]:
-        metadata = manifest["metadata"]
-        return manifest["kind"], metadata["name"], metadata.get("namespace", self.namespace_name)

@@ -52,8 +52,7 @@ def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
     Wave 0 sets up; then come the stages of the workloads, those of what is needed first. A chart's own objects have
     no wave of ours and so are in wave 0: there the set-up comes before, in wave -1.
 
-    Raises:
-        DeclarationError: A construct of cdk8s inside of the component made what may not be in Git.
+    What a construct of cdk8s may not make is recorded as a mistake and left out.
     """
     staged = [*_set_up(component, graph)]
     for workload in component.workloads:
@@ -69,14 +68,23 @@ def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
         offset = -1
         # Stage 1 is the chart's.
         staged += [(2, manifest) for manifest in component.chart_manifests()]
-    manifests = []
+    manifests: dict[tuple[str, str, str, str], Manifest] = {}
     for stage, manifest in staged:
-        annotations = manifest["metadata"].setdefault("annotations", {})
+        metadata = manifest["metadata"]
+        annotations = metadata.setdefault("annotations", {})
         annotations.setdefault(WAVE, str(stage + offset))
-        manifest["metadata"]["annotations"] = dict(sorted(annotations.items()))
-        manifests.append(manifest)
-    component.system.ledger.raise_if_any()
-    return sorted(manifests, key=_order)
+        metadata["annotations"] = dict(sorted(annotations.items()))
+        group = manifest["apiVersion"].rpartition("/")[0]
+        identity = (group, manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+        if identity in manifests:
+            where = f" in the namespace {namespace}" if (namespace := metadata.get("namespace")) else ""
+            component.system.ledger.report(
+                component.id,
+                f'there are two objects {manifest["kind"]} "{metadata["name"]}"{where}; rename one of them.',
+                component.location,
+            )
+        manifests[identity] = manifest
+    return sorted(manifests.values(), key=_order)
 
 
 def _order(manifest: Manifest) -> tuple[int, str, str, str]:
@@ -111,6 +119,15 @@ def _protect(manifest: Manifest) -> None:
 def _constructs(component: Component, last: int) -> Iterator[tuple[int, Manifest]]:
     """Yield what cdk8s constructs inside of the component made, in its namespace."""
     for manifest in component.construct_manifests():
+        wave = str(manifest["metadata"].get("annotations", {}).get(WAVE, "0"))
+        if not wave.lstrip("-").isdecimal():
+            component.system.ledger.report(
+                component.id,
+                f'the {manifest["kind"]} "{manifest["metadata"]["name"]}" has the sync wave {wave!r}; a whole number '
+                f"is needed.",
+                component.location,
+            )
+            continue
         if manifest["kind"] == "Secret" and (manifest.get("data") or manifest.get("stringData")):
             component.system.ledger.report(
                 component.id,

@@ -35,8 +35,9 @@ class Resources:
         problems = [
             ("cpu", validation.quantity(self.cpu, "500m")),
             ("memory", validation.quantity(self.memory, "256Mi")),
-            ("memory_limit", validation.quantity(self.memory_limit or self.memory, "512Mi")),
         ]
+        if self.memory_limit is not None:
+            problems.append(("memory_limit", validation.quantity(self.memory_limit, "512Mi")))
         for field, problem in problems:
             if problem:
                 yield f"resources, {field}: {problem}"

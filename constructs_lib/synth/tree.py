@@ -65,6 +65,7 @@ def synthesize(system: System, on_component: Callable[[str], None] = lambda name
             tree.add(f"{folder(component)}/{file_name(manifest, component.namespace_name)}", manifest)
             kinds.setdefault(_permission(manifest), manifest)
         tree.add(f"argocd/{environment}/Application-{component.id}.yaml", application(component, graph))
+    system.ledger.raise_if_any()
     for project in (app_project(system, kinds.values()), root_project(system)):
         tree.add(f"argocd/{environment}/AppProject-{project['metadata']['name']}.yaml", project)
     tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
