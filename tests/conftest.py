@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -25,10 +26,11 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def trees() -> dict[str, Synthesized]:
     """PositionPal in both environments, synthesized once and read back from the bytes."""
-    import app
     from constructs_lib import synthesize
 
-    systems = (app.positionpal(environment) for environment in (app.LOCAL, app.PRODUCTION))
+    # Under its path: other tests run apps of their own under the same name.
+    app = runpy.run_path(str(ROOT / "app.py"))
+    systems = (app["positionpal"](app[name.upper()]) for name in ENVIRONMENTS)
     return {
         system.environment.name: Synthesized(system.environment.name, synthesize(system).files) for system in systems
     }

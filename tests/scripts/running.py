@@ -87,7 +87,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 
 
 def tools(folder: Path, programs: Mapping[str, str | Path] | None = None) -> Path:
-    """Make a folder for PATH that holds some programs and no others.
+    """Make a folder for PATH that holds some programs, ``date`` as in every image, and no others.
 
     Its ``sleep`` takes a moment instead of seconds, and adds a line to the file ``sleeps`` beside it.
 
@@ -96,7 +96,7 @@ def tools(folder: Path, programs: Mapping[str, str | Path] | None = None) -> Pat
         programs: Paths of programs, or their names on PATH, by the names that they get here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, program in (programs or {}).items():
+    for name, program in {"date": "date", **(programs or {})}.items():
         (folder / name).symlink_to(program if Path(program).is_absolute() else found(str(program)))
     sleep = folder / "sleep"
     sleep.write_text(f"#!/bin/sh\necho >> {folder}/sleeps\nexec {found('sleep')} 0.05\n")

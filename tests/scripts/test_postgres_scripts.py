@@ -248,6 +248,17 @@ def test_without_a_dump_no_schema(database: Database, tmp_path: Path) -> None:
     assert "another" not in database.tables()
 
 
+def test_keeps_three_dumps_of_before(database: Database) -> None:
+    """Every schema leaves one behind, and the volume has an end."""
+    database.apply()
+    for digest in ("d", "c", "b", "a"):
+        assert database.apply(SCHEMA_DIGEST=digest).returncode == 0
+        for age, name in enumerate(["d", "c", "b", "a"]):
+            if (dump := database.backups / f"before-schema-{name}.dump").exists():
+                os.utime(dump, (1_000_000 + age, 1_000_000 + age))
+    assert database.dumps() == ["before-schema-a.dump", "before-schema-b.dump", "before-schema-c.dump"]
+
+
 def test_both_jobs_may_dump_at_once(database: Database) -> None:
     """What the one is writing is not what the other writes."""
     database.apply()

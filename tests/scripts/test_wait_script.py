@@ -41,9 +41,10 @@ def image(folder: Path, name: str) -> Path:
     return tools(folder / name, programs)
 
 
-def waiting(path: Path, *targets: str, shell: str = "dash") -> subprocess.Popen[str]:
+def waiting(path: Path, *targets: str, **variables: str) -> subprocess.Popen[str]:
     """Start the script as an init container does."""
-    return start([found(shell), "-c", script("wait.sh"), "wait", *targets], {"PATH": str(path)})
+    command = [found("dash"), "-c", script("wait.sh"), "wait", *targets]
+    return start(command, {"PATH": str(path), "WAIT_SECONDS": str(PATIENCE), **variables})
 
 
 @contextmanager
@@ -98,6 +99,36 @@ def test_waits_for_all_targets_by_name(tmp_path: Path) -> None:
                 seen = read_until(process, f"localhost:{last} accepts connections")
                 assert f"localhost:{late} accepts connections\nwaiting for localhost:{last}\n" in seen
                 assert process.wait(PATIENCE) == 0
+
+
+def test_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """What does not answer in time is named, and the program starts all the same: its next target is still tried."""
+    path = image(tmp_path, "bash")
+    dead = free_port()
+    with listener() as alive:
+        targets = [f"127.0.0.1:{port}" for port in (dead, alive)]
+        with waiting(path, *targets, WAIT_SECONDS="1") as process:
+            output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert output.splitlines() == [
+        f"waiting for {targets[0]}",
+        f"{targets[0]} does not answer; starting all the same",
+        f"waiting for {targets[1]}",
+        f"{targets[1]} accepts connections",
+    ]
+    assert sleeps(path) >= 1
+
+
+def test_all_targets_share_the_time(tmp_path: Path) -> None:
+    """Many that do not answer hold a program up no longer than one."""
+    path = image(tmp_path, "bash")
+    targets = [f"127.0.0.1:{free_port()}" for _ in range(5)]
+    begin = time.monotonic()
+    with waiting(path, *targets, WAIT_SECONDS="1") as process:
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert output.count("does not answer") == 5
+    assert time.monotonic() - begin < 4
 
 
 def test_nothing_to_wait_for(tmp_path: Path) -> None:
