@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import runpy
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -91,11 +92,13 @@ def at(manifest: Manifest, path: Steps) -> Any:
     return part
 
 
+@cache
 def kubernetes_version(environment: str) -> str:
     """Return the version of Kubernetes that an environment's cluster is declared with."""
-    import app
-
-    declared: dict[str, str] = {known.name: known.cluster.kubernetes for known in (app.LOCAL, app.PRODUCTION)}
+    declaration = runpy.run_path(str(Path(__file__).parent.parent / "app.py"))
+    declared: dict[str, str] = {
+        known.name: known.cluster.kubernetes for known in (declaration["LOCAL"], declaration["PRODUCTION"])
+    }
     return declared[environment]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def embedded(part: Any) -> set[tuple[str, str]]:
     return found
 
 
+@cache
 def check(shell: str, text: str) -> str:
     """Return what shells and shellcheck have to say against a script."""
     found = ""

@@ -14,7 +14,7 @@ from threading import Timer
 from typing import Any
 
 #: Long enough for a loaded machine; no test that passes comes near it.
-PATIENCE = 60
+PATIENCE = 120
 
 
 def rehomed(text: str, folders: Mapping[str, Path]) -> str:

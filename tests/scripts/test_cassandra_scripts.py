@@ -1,28 +1,27 @@
 """The scripts of a Cassandra ring: its configuration, and the Job that makes its roles, keyspace and tables.
 
-The Job runs in front of ``cqlsh_stand_in.py``, which says why and how it takes the place of a ring.
+The Job runs in front of ``cassandra_ring.py``, which says why and how it takes the place of a ring.
 """
 
 from __future__ import annotations
 
-import json
+import copy
 import os
 import re
 import signal
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from cassandra_ring import Ring, Role, serving
 from running import PATIENCE, read_until, rehomed, run, sleeps, start, tools, variables, wait_for
 from synthesized import Synthesized
 
 from constructs_lib.objects.scripts import script
 
 PASSWORD = 'it\'s a "pass" word; -- with \\ $HOME `id` % ü'
-SCHEMAS = Path(__file__).parents[2] / "schemas"
 IPV4 = ["10.244.0.17", "10.244.1.5", "10.244.12.130"]
 IPV6 = ["fd00:10:244::11", "fd00:10:244:1::5", "2001:db8::ffff:10.0.0.1"]
 
@@ -30,9 +29,8 @@ IPV6 = ["fd00:10:244::11", "fd00:10:244:1::5", "2001:db8::ffff:10.0.0.1"]
 class Job:
     """The schema Job of the chat service, in front of a ring."""
 
-    def __init__(self, folder: Path, production: Synthesized, nodes: int = 2) -> None:
-        """Make a fresh ring, and the Job's surroundings."""
-        self.nodes = nodes
+    def __init__(self, folder: Path, production: Synthesized) -> None:
+        """Make the Job's surroundings, and a fresh ring of two nodes."""
         (pod,) = production.pods("pp-cs", ["Job"])
         self.container = pod.program
         self.schema = production.the("ConfigMap", "pp-cs", "chat-service-database-schema")["data"]
@@ -45,38 +43,9 @@ class Job:
             (self.folders["/schema"] / name).write_text(text)
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD)
-        self.ring_file = folder / "ring.json"
         self.path = tools(folder / "bin")
-        cqlsh = self.path / "cqlsh"
-        program = (
-            f"import sys; sys.path.append('{Path(__file__).parent}'); import cqlsh_stand_in as c; c.end_with_main()"
-        )
-        cqlsh.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S -c "{program}" "$@"\n')
-        cqlsh.chmod(0o755)
-        self.ring = {
-            "roles": {"cassandra": {"password": "cassandra", "superuser": True, "login": True, "replicas": 1}},
-            "keyspaces": {"system_auth": "{'class': 'SimpleStrategy', 'replication_factor': '1'}"},
-            "tables": {},
-            "nodes": IPV4[:nodes],
-            "joining": [],
-            "closed": 0,
-            "killed_at": None,
-            "calls": [],
-        }
-
-    @property
-    def ring(self) -> dict[str, Any]:
-        """The state of the ring."""
-        state: dict[str, Any] = json.loads(self.ring_file.read_text())
-        return state
-
-    @ring.setter
-    def ring(self, state: dict[str, Any]) -> None:
-        self.ring_file.write_text(json.dumps(state))
-
-    def change(self, **parts: Any) -> None:
-        """Change parts of the ring's state."""
-        self.ring = {**self.ring, **parts}
+        self.nodes = 2
+        self.ring = Ring(IPV4[:2])
 
     @property
     def command(self) -> list[str]:
@@ -88,43 +57,28 @@ class Job:
     @property
     def environment(self) -> dict[str, str]:
         """The container's variables."""
-        here = variables(
-            self.container,
-            PATH=f"{self.path}:{os.environ['PATH']}",
-            PASSWORD_FILE=self.password_file,
-            NODES=str(self.nodes),
-        )
-        return {**here, "RING": str(self.ring_file)}
+        path = f"{self.path}:{os.environ['PATH']}"
+        return variables(self.container, PATH=path, PASSWORD_FILE=self.password_file, NODES=str(self.nodes))
 
-    def run(self) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
-        return run(self.command, self.environment)
+    def run(self, **others: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, with some variables set otherwise."""
+        with serving(self.ring, self.path / "cqlsh"):
+            return run(self.command, {**self.environment, **others})
 
-    def statements(self, role: str | None = None) -> list[str]:
-        """Return the statements that the ring was given, by one role if wanted, and that do more than ask."""
-        return [
-            statement["text"]
-            for call in self.ring["calls"]
-            if role in (None, call["role"])
-            for statement in call["statements"]
-            if not statement["text"].startswith("SELECT")
-        ]
-
-    def check_result(self) -> None:
-        """Check that the ring is as the Job leaves it."""
-        ring = self.ring
+    def check(self, result: subprocess.CompletedProcess[str]) -> None:
+        """Check that it ended well, and that the ring is as the Job leaves it."""
+        assert result.returncode == 0, result.stdout
+        assert f"the schema of {self.keyspace} is in place" in result.stdout
         replication = f"{{'class': 'NetworkTopologyStrategy', 'datacenter1': {self.nodes}}}"
-        assert ring["keyspaces"] == {"system_auth": replication, self.keyspace: replication}
-        tables = {
-            name for text in self.schema.values() for name in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", text)
-        }
+        assert self.ring.keyspaces == {"system_auth": replication, self.keyspace: replication}
+        tables = set(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", "".join(self.schema.values())))
         assert len(tables) > 5
-        assert set(ring["tables"][self.keyspace]) == tables
-        assert set(ring["roles"]) == {"cassandra", self.user}
-        own, built_in = ring["roles"][self.user], ring["roles"]["cassandra"]
-        assert own == {"password": PASSWORD, "superuser": True, "login": True, "replicas": self.nodes}
-        assert (built_in["login"], built_in["superuser"]) == (False, False)
-        assert re.fullmatch("[0-9a-f]{48}", built_in["password"])
+        assert self.ring.tables == {self.keyspace: tables}
+        assert set(self.ring.roles) == {"cassandra", self.user}
+        assert self.ring.roles[self.user] == Role(PASSWORD, superuser=True, login=True, replicas=self.nodes)
+        built_in = self.ring.roles["cassandra"]
+        assert (built_in.login, built_in.superuser) == (False, False)
+        assert re.fullmatch("[0-9a-f]{48}", built_in.password)
 
 
 @pytest.fixture
@@ -142,37 +96,33 @@ def test_the_job_runs_the_script(job: Job) -> None:
 
 @pytest.mark.parametrize("addresses", [IPV4, IPV6], ids=["ipv4", "ipv6"])
 @pytest.mark.parametrize("nodes", [1, 2, 3])
-def test_first_run(tmp_path: Path, trees: dict[str, Synthesized], nodes: int, addresses: list[str]) -> None:
+def test_first_run(job: Job, nodes: int, addresses: list[str]) -> None:
     """A fresh ring of any size ends up with its role, its keyspace and its tables, and without the built-in login."""
-    job = Job(tmp_path, trees["production"], nodes)
-    job.change(nodes=addresses[:nodes])
-    result = job.run()
-    assert result.returncode == 0, result.stdout
-    job.check_result()
+    job.nodes = nodes
+    job.ring = Ring(addresses[:nodes])
+    job.check(job.run())
     assert sleeps(job.path) == 0
-    assert f"the schema of {job.keyspace} is in place" in result.stdout
 
 
 def test_second_run_changes_nothing(job: Job) -> None:
     """Only the password that nobody knows is another one."""
     job.run()
-    first = job.ring
-    job.change(calls=[])
+    first = copy.deepcopy(job.ring)
+    job.ring.calls.clear()
     result = job.run()
-    assert result.returncode == 0, result.stdout
+    job.check(result)
     assert PASSWORD not in result.stdout
-    job.check_result()
-    second = job.ring
-    for ring in (first, second):
-        del ring["calls"], ring["roles"]["cassandra"]["password"]
-    assert second == first
-    assert not [text for text in job.statements() if text.startswith(("CREATE ROLE", "DROP"))]
+    assert job.ring.tables == first.tables
+    assert job.ring.keyspaces == first.keyspaces
+    assert job.ring.roles[job.user] == first.roles[job.user]
+    assert not [text for text, _ in job.ring.statements() if text.startswith(("CREATE ROLE", "DROP"))]
 
 
 @pytest.mark.parametrize(
     "moment",
     [
         "ALTER KEYSPACE system_auth",
+        "SELECT . FROM system_auth",
         "CREATE ROLE",
         "ALTER ROLE cassandra",
         "CREATE KEYSPACE",
@@ -182,83 +132,83 @@ def test_second_run_changes_nothing(job: Job) -> None:
 )
 def test_run_again_after_it_was_killed(job: Job, moment: str) -> None:
     """Before whichever statement it was: the next run finishes the work."""
-    job.change(killed_at=moment)
+    job.ring.killed_at = moment
     assert job.run().returncode == -signal.SIGKILL
-    assert not [text for text in job.statements() if text.startswith(moment)]
-    result = job.run()
-    assert result.returncode == 0, result.stdout
-    job.check_result()
+    assert job.ring.killed_at is None
+    assert not [text for call in job.ring.calls for text, _ in call.statements if re.search(moment, text)]
+    job.check(job.run())
 
 
-def test_waits_for_the_port_and_for_the_ring(tmp_path: Path, trees: dict[str, Synthesized]) -> None:
+def test_waits_for_the_port_and_for_the_ring(job: Job) -> None:
     """Nothing is written before all nodes have joined: with too few of them, the role would be lost to the others."""
-    job = Job(tmp_path, trees["production"], nodes=3)
-    job.change(closed=3, nodes=IPV4[:1], joining=IPV4[1:])
+    job.nodes = 3
+    job.ring = Ring(IPV4[:1], joining=IPV4[1:], closed=3)
     result = job.run()
-    assert result.returncode == 0, result.stdout
-    job.check_result()
-    written = [
-        statement
-        for call in job.ring["calls"]
-        for statement in call["statements"]
-        if not statement["text"].startswith("SELECT")
-    ]
-    assert {statement["nodes"] for statement in written} == {3}
+    job.check(result)
+    assert {nodes for _, nodes in job.ring.statements()} == {3}
     assert "ConnectionRefusedError" in result.stdout
     assert result.stdout.count("waiting for a ring of 3 nodes") == 2
 
 
 def test_nodes_beyond_the_declared_ones_hold_no_more_copies(job: Job) -> None:
     """An autoscaler adds nodes; what is replicated stays as declared."""
-    job.change(nodes=IPV4)
-    result = job.run()
-    assert result.returncode == 0, result.stdout
-    job.check_result()
+    job.ring = Ring(IPV4)
+    job.check(job.run())
 
 
-def test_larger_ring(tmp_path: Path, trees: dict[str, Synthesized]) -> None:
+def test_larger_ring(job: Job) -> None:
     """A ring that was declared larger knows its roles on the new nodes too."""
-    job = Job(tmp_path, trees["production"], nodes=1)
-    job.run()
+    job.nodes = 1
+    job.ring = Ring(IPV4[:1])
+    job.check(job.run())
     job.nodes = 3
-    job.change(nodes=IPV4)
-    result = job.run()
-    assert result.returncode == 0, result.stdout
-    job.check_result()
+    job.ring.nodes = IPV4
+    job.check(job.run())
 
 
 def test_password_is_on_no_command_line(job: Job) -> None:
     """Whoever sees the processes of the pod sees no password, and its files are for its user alone."""
     job.run()
-    arguments = [argument for call in job.ring["calls"] for argument in call["arguments"]]
-    assert job.statements("cassandra")
-    assert not [argument for argument in arguments if "pass" in argument.replace(str(job.password_file.parent), "")]
+    arguments = " ".join(argument for call in job.ring.calls for argument in call.arguments)
+    assert "--credentials" in arguments
+    assert PASSWORD not in arguments
+    assert "PASSWORD" not in arguments
+    assert [
+        text for text, _ in job.ring.statements() if f"PASSWORD = '{PASSWORD.replace(chr(39), chr(39) * 2)}'" in text
+    ]
     modes = {path.name: path.stat().st_mode & 0o777 for path in job.folders["/tmp"].iterdir()}
     assert modes == {"own": 0o600, "built-in": 0o600, "statements.cql": 0o600}
 
 
-def test_says_why_it_waits_for_a_login(job: Job) -> None:
-    """A password that is no longer the ring's stops the Job where a person sees the reason, and a signal ends it."""
+@pytest.fixture
+def job_that_waits(job: Job) -> Iterator[subprocess.Popen[str]]:
+    """The Job with a password that is no longer the ring's."""
     job.run()
     job.password_file.write_text("another")
-    with start(job.command, job.environment) as process:
-        output = read_until(process, "no built-in login")
-        assert "no own login yet: Connection error" in output
-        assert "Provided username admin and/or password are incorrect" in output
-        wait_for(lambda: sleeps(job.path) >= 1, "the first attempt")
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == 128 + signal.SIGTERM
-    assert job.ring["roles"][job.user]["password"] == PASSWORD
+    with serving(job.ring, job.path / "cqlsh"), start(job.command, job.environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_says_why_it_waits_for_a_login(job: Job, job_that_waits: subprocess.Popen[str]) -> None:
+    """A password that is no longer the ring's stops the Job where a person sees the reason, and a signal ends it."""
+    output = read_until(job_that_waits, "no built-in login")
+    assert "no own login yet: Connection error" in output
+    assert f"Provided username {job.user} and/or password are incorrect" in output
+    wait_for(lambda: sleeps(job.path) >= 1, "the first attempt")
+    job_that_waits.terminate()
+    job_that_waits.communicate(timeout=PATIENCE)
+    assert job_that_waits.returncode == 128 + signal.SIGTERM
+    assert job.ring.roles[job.user].password == PASSWORD
 
 
 def test_role_is_not_written_before_it_would_be_everywhere(job: Job) -> None:
     """If the roles cannot be replicated, the Job fails, and its next run begins where this one did."""
-    environment = {**job.environment, "DATACENTER": "elsewhere"}
-    assert run(job.command, environment).returncode == 2
-    assert set(job.ring["roles"]) == {"cassandra"}
-    assert job.run().returncode == 0
-    job.check_result()
+    assert job.run(DATACENTER="elsewhere").returncode == 2
+    assert set(job.ring.roles) == {"cassandra"}
+    job.check(job.run())
 
 
 def test_broken_schema_fails_the_job(job: Job) -> None:

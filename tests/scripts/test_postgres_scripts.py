@@ -63,10 +63,10 @@ class Server:
         assert self.process.poll() is None, self.log.read_text()
         return listens(self.port)
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it, whatever its clients are at."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(how)
             self.process.wait(PATIENCE)
             self.process = None
 
@@ -83,7 +83,8 @@ def server() -> Iterator[Server]:
         server.start()
         yield server
     finally:
-        server.stop()
+        # At once: its data is of no more use.
+        server.stop(signal.SIGQUIT)
         shutil.rmtree(folder)
 
 
