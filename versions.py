@@ -20,3 +20,7 @@ EXTERNAL_SECRETS_CHART = "2.9.0"
 KUBE_PROMETHEUS_STACK_CHART = "88.5.3"
 # renovate: chart=metrics-server repository=https://kubernetes-sigs.github.io/metrics-server
 METRICS_SERVER_CHART = "3.13.1"
+
+# renovate: chart=argo-cd repository=https://argoproj.github.io/argo-helm
+ARGO_CD_CHART = "10.10.0"
+K3S = "rancher/k3s:v1.36.4-k3s1@sha256:edad48e12bf81c3a09ac1c05c0c0ffaaa22145980b989d6fae84543a76b83657"

@@ -1016,9 +1016,8 @@ BAD_DECLARATIONS = [
     bad(
         "digitalocean region",
         "",
-        'app.py:13: environment local: region: "FRA 1" is no DNS label: only a-z, 0-9 and "-", beginning '
-        'and ending with a letter or digit; for instance "fra-1".',
-        cluster='DigitalOcean(name="shop", region="FRA 1", kubernetes="1.36", pool="shop", size="s-2vcpu", nodes=2)',
+        'app.py:13: environment local: region: "FRA 1" is not known; did you mean "fra1"?',
+        cluster='DigitalOcean(name="s", region="FRA 1", kubernetes="1.36", pool="s", size="s-2vcpu-4gb", nodes=2)',
     ),
     bad(
         "environment name",

@@ -106,11 +106,11 @@ class Synthesized:
 
     @cached_property
     def parsed(self) -> dict[str, Manifest]:
-        """The object in every YAML file, by the file's path."""
+        """The Kubernetes object in every YAML file that has one, by the file's path."""
         return {
             path: yaml.load(content, Loader=yaml.CSafeLoader)
             for path, content in self.files.items()
-            if path.endswith(".yaml")
+            if path.endswith(".yaml") and not path.startswith("bootstrap/")
         }
 
     @cached_property
@@ -162,8 +162,8 @@ class Synthesized:
     @property
     def secrets(self) -> dict[str, Any]:
         """What the bootstrap fills: the namespace of the store, and its values."""
-        content: dict[str, Any] = json.loads(self.files[f"bootstrap/{self.environment}/secrets.json"])
-        return content
+        content = json.loads(self.files[f"bootstrap/argocd/{self.environment}.tfvars.json"])
+        return {"store": content["secret_store"], "values": content["secrets"]}
 
     def objects(self, kind: str | None = None, namespace: str | None = None) -> list[Manifest]:
         """Return the objects of all components, of one kind or in one namespace if wanted."""

@@ -43,9 +43,9 @@ def checkout(tmp_path: Path) -> Path:
 
 def committed_files() -> dict[str, bytes]:
     """Return what the generator owns in the repository."""
-    files = [file for folder in ("dist", "argocd", "bootstrap") for file in (ROOT / folder).rglob("*")]
-    generated = [file for file in files if file.is_file() and (file.suffix == ".yaml" or file.name == "secrets.json")]
-    return {file.relative_to(ROOT).as_posix(): file.read_bytes() for file in generated}
+    patterns = (f"{path}**/*" if path.endswith("/") else path for path in owned_paths())
+    files = [file for pattern in patterns for file in ROOT.glob(pattern) if file.is_file()]
+    return {file.relative_to(ROOT).as_posix(): file.read_bytes() for file in files}
 
 
 def synth(cdk8s: list[str], checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

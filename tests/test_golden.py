@@ -31,5 +31,5 @@ def test_committed_files_are_up_to_date(root: Path, trees: dict[str, Synthesized
 
 def test_every_environment_is_committed(root: Path, trees: dict[str, Synthesized]) -> None:
     """The tests look at all environments that the declaration has."""
-    for folder in ("dist", "argocd", "bootstrap"):
+    for folder in ("dist", "argocd"):
         assert {entry.name for entry in (root / folder).iterdir() if entry.is_dir()} == set(trees)

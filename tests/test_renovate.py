@@ -52,7 +52,11 @@ def test_charts_are_looked_up_where_argo_cd_fetches_them() -> None:
         for component in app.positionpal(environment).components
         if isinstance(component, HelmChart)
     }
-    assert looked_up == deployed
+    bootstrap = {
+        ("argo-cd", "https://argoproj.github.io/argo-helm", environment.argocd_chart)
+        for environment in (app.LOCAL, app.PRODUCTION)
+    }
+    assert looked_up == deployed | bootstrap
 
 
 def test_generated_files_are_left_alone() -> None:

@@ -42,7 +42,7 @@ NEEDED = {
         "name": '"shop"',
         "region": '"fra1"',
         "pool": '"shop"',
-        "size": '"large"',
+        "size": '"s-2vcpu-4gb"',
     },
     "Environment": {"name": '"local"', "cluster": "CLUSTER", "repository": "REPOSITORY"},
     "ExternalSecrets": {"version": '"1.0.0"'},

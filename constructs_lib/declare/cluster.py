@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -77,6 +78,12 @@ class DigitalOcean(Cluster):
         pool: Name of the node pool.
         size: Droplet size of its nodes.
         tags: Tags of the cluster.
+        ha: Whether the control plane is highly available. It costs extra and cannot be turned off again. It is always
+            written out, because DigitalOcean's own default depends on the version of Kubernetes.
+        nodes_max: Number of nodes up to which the pool grows by itself; None leaves it at ``nodes``.
+        maintenance_day: Day on which DigitalOcean may maintain the cluster: ``monday`` to ``sunday``, or ``any``.
+        maintenance_start: Start of the four hours in which it may, in UTC, for instance ``"02:00"``.
+        surge_upgrade: Whether an upgrade adds nodes before it drains the old ones.
     """
 
     name: str
@@ -84,19 +91,78 @@ class DigitalOcean(Cluster):
     pool: str
     size: str
     tags: tuple[str, ...] = ()
+    ha: bool = False
+    nodes_max: int | None = None
+    maintenance_day: str = "sunday"
+    maintenance_start: str = "02:00"
+    surge_upgrade: bool = True
     storage_class: str | None = "do-block-storage-retain"
+
+    #: https://docs.digitalocean.com/platform/regional-availability/
+    REGIONS = (
+        "ams3", "atl1", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo2", "sfo3", "sgp1", "syd1", "tor1",
+    )  # fmt: skip
+    DAYS = ("any", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    #: The families of droplets and what follows them; prices and sizes change too often for a list.
+    _SIZE = re.compile(r"(s|c|c2|g|gd|m|m3|m6|so|so1_5|gpu)-[a-z0-9]+(-[a-z0-9]+)*")
+    _TAG = re.compile(r"[A-Za-z0-9_:-]{1,255}")
 
     def mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the cluster."""
         yield from super().mistakes()
-        for attribute in ("name", "region", "pool", "size"):
+        for attribute in ("name", "pool"):
             if problem := validation.dns_label(getattr(self, attribute)):
                 yield f"{attribute}: {problem}"
+        if self.region not in self.REGIONS:
+            yield f'region: "{self.region}" is not known; {nearest(str(self.region), self.REGIONS)}'
+        if not isinstance(self.size, str) or not self._SIZE.fullmatch(self.size):
+            yield f'size: "{self.size}" is no size of a droplet; write it like "s-4vcpu-8gb".'
+        for tag in self.tags:
+            if not self._TAG.fullmatch(tag):
+                yield f'tags: "{tag}" is no tag; letters, digits, ":", "-" and "_", at most 255.'
+        if self.nodes_max is not None and self.nodes_max <= self.nodes:
+            yield f"nodes_max: {self.nodes_max} is not more than the {self.nodes} nodes that there always are."
+        if self.maintenance_day not in self.DAYS:
+            yield f'maintenance_day: "{self.maintenance_day}" is not known; {nearest(self.maintenance_day, self.DAYS)}'
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", self.maintenance_start):
+            yield f'maintenance_start: "{self.maintenance_start}" is no time of day; write it like "02:00".'
 
 
 @dataclass(frozen=True, kw_only=True)
 class K3d(Cluster):
-    """A cluster of k3s nodes in Docker containers, on a laptop. K3s brings metrics-server and a load balancer."""
+    """A cluster of k3s nodes in Docker containers, on a laptop. K3s brings metrics-server and a load balancer.
 
+    Everything is bound to 127.0.0.1.
+
+    Attributes:
+        image: Image of k3s with its digest; None leaves making the cluster to you, and no k3d configuration is written.
+        servers: How many of the nodes are servers, which run the control plane besides their work.
+        api_port: Port of this machine for the Kubernetes API.
+        argocd_port: Port of this machine for Argo CD.
+        ports: Ports of this machine for ports of Services of type LoadBalancer, for instance ``{3000: 3000}``.
+    """
+
+    image: str | None = None
+    servers: int = 1
+    api_port: int = 6550
+    argocd_port: int = 8443
+    ports: Mapping[int, int] = field(default_factory=dict)
     storage_class: str | None = "local-path"
     provides: tuple[str, ...] = ("metrics-api",)
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the cluster."""
+        yield from super().mistakes()
+        if self.image is not None:
+            if problem := validation.image(self.image):
+                yield f"image: {problem}"
+            elif "@sha256:" not in self.image or f":v{self.kubernetes}." not in self.image:
+                yield f'image: "{self.image}" must be k3s {self.kubernetes} with its digest, ":v{self.kubernetes}.…@…".'
+        if self.nodes >= 1 and (not 1 <= self.servers <= self.nodes or self.servers % 2 == 0):
+            yield f"servers: an odd number up to the {self.nodes} nodes is needed, not {self.servers}."
+        taken = [self.api_port, self.argocd_port, *self.ports]
+        for port in [*taken, *self.ports.values()]:
+            if problem := validation.port_number(port):
+                yield problem
+        for port in sorted({port for port in taken if taken.count(port) > 1}):
+            yield f"the port {port} of this machine is given away twice."

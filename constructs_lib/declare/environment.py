@@ -45,12 +45,16 @@ class Environment:
         cluster: The cluster.
         repository: The Git repository.
         secret_store_namespace: Namespace from which External Secrets reads; the bootstrap fills it.
+        argocd_chart: Version of the chart ``argo-cd`` that the bootstrap installs; 10.10.0 carries Argo CD 3.5.
+        argocd_ha: Whether Argo CD is highly available: two of what serves, and a Redis of three, each on its own node.
     """
 
     name: str
     cluster: Cluster
     repository: GitRepository
     secret_store_namespace: str = "secret-store"
+    argocd_chart: str = "10.10.0"
+    argocd_ha: bool = False
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     def pick(self, **by_environment: Value) -> Value:
@@ -83,5 +87,9 @@ class Environment:
             yield self.location, f"repository: {problem}"
         if problem := validation.git_branch(self.repository.branch):
             yield self.location, f"repository: {problem}"
+        if problem := validation.chart_version(self.argocd_chart):
+            yield self.location, f"argocd_chart: {problem}"
+        if self.argocd_ha and 1 <= self.cluster.nodes < 3:
+            yield self.location, f"argocd_ha: its three Redis need 3 nodes, and there are {self.cluster.nodes}."
         for problem in self.cluster.mistakes():
             yield self.cluster.location, problem

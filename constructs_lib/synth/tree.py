@@ -6,13 +6,18 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from constructs_lib.declare.cluster import DigitalOcean, K3d
 from constructs_lib.declare.system import System
+from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
 from constructs_lib.derive.delivery import ROOT_FILE, app_project, application, folder, root_application, root_project
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
-from constructs_lib.derive.secrets import secret_values
 from constructs_lib.objects.manifest import Manifest
 from constructs_lib.synth.manifest_yaml import dump
+
+#: Not ``.auto.tfvars.json``: Terraform would load those of all environments at once.
+_INPUTS = "bootstrap/{module}/{environment}.tfvars.json"
+_K3D = "bootstrap/k3d/{environment}.yaml"
 
 
 @dataclass
@@ -69,8 +74,7 @@ def synthesize(system: System, on_component: Callable[[str], None] = lambda name
     for project in (app_project(system, kinds.values()), root_project(system)):
         tree.add(f"argocd/{environment}/AppProject-{project['metadata']['name']}.yaml", project)
     tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
-    values = {"store": system.environment.secret_store_namespace, "values": secret_values(system)}
-    tree.files[secrets_file(environment)] = (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+    tree.files |= _bootstrap_files(system)
     return tree
 
 
@@ -89,9 +93,23 @@ def file_name(manifest: Manifest, namespace: str) -> str:
     return f"{manifest['kind']}-{metadata['name'].replace(':', '-')}{suffix}.yaml"
 
 
-def secrets_file(environment: str) -> str:
-    """Return the path of the list of secret values that the bootstrap fills."""
-    return f"bootstrap/{environment}/secrets.json"
+def _bootstrap_files(system: System) -> dict[str, bytes]:
+    """Return what the bootstrap reads of an environment, by path."""
+    environment, cluster = system.environment.name, system.environment.cluster
+    inputs = {"argocd": argocd_inputs(system)}
+    if isinstance(cluster, DigitalOcean):
+        inputs["cluster"] = cluster_inputs(cluster)
+    files = {
+        _INPUTS.format(module=module, environment=environment): _json({"environment": environment, **variables})
+        for module, variables in inputs.items()
+    }
+    if isinstance(cluster, K3d) and cluster.image:
+        files[_K3D.format(environment=environment)] = dump(k3d_config(system, cluster))
+    return files
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def owned_paths(environments: Iterable[str] | None = None) -> list[str]:
@@ -101,10 +119,19 @@ def owned_paths(environments: Iterable[str] | None = None) -> list[str]:
         environments: Only what belongs to these. Default: everything, so that an environment that is no longer
             declared is removed.
     """
-    if environments is None:
-        return ["dist/", "argocd/", secrets_file("*")]
+    folders = ["dist/", "argocd/"]
+    if environments is not None:
+        environments = list(environments)
+        folders = [f"{folder}{environment}/" for environment in environments for folder in folders]
     return [
-        path
-        for environment in environments
-        for path in (f"dist/{environment}/", f"argocd/{environment}/", secrets_file(environment))
+        *folders,
+        *(
+            path
+            for environment in (["*"] if environments is None else environments)
+            for path in (
+                _INPUTS.format(module="argocd", environment=environment),
+                _INPUTS.format(module="cluster", environment=environment),
+                _K3D.format(environment=environment),
+            )
+        ),
     ]

@@ -63,7 +63,7 @@ def write(root: Path, files: Mapping[str, bytes], owned: Sequence[str]) -> Chang
         files: The wanted content by path, with ``/`` between names. Paths that are not owned are written, but
             not removed when they are no longer given.
         owned: What belongs to the generator alone: folders, ending in ``/``, from which all that is not in
-            ``files`` is removed, and patterns of single files such as ``bootstrap/*/secrets.json``, where
+            ``files`` is removed, and patterns of single files such as ``bootstrap/k3d/*.yaml``, where
             ``*`` stands for any part of one name. Links are removed or replaced, never followed.
 
     Returns:

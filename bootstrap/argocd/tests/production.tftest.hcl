@@ -1,0 +1,258 @@
+# terraform test -filter=tests/production.tftest.hcl -var-file=production.tfvars.json, with TF_WORKSPACE=production
+
+mock_provider "helm" {
+  override_during = plan
+}
+
+mock_provider "kubernetes" {
+  override_during = plan
+}
+
+mock_provider "random" {
+  override_during = plan
+
+  mock_resource "random_password" {
+    defaults = { result = "marked-generated-value" }
+  }
+}
+
+variables {
+  # Any file that is there.
+  kubeconfig = "main.tf"
+  context    = "mocked"
+  secret_values = {
+    "chat-service/AKKA_LICENSE_KEY"             = "marked-supplied-value"
+    "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
+    "location-service/MAPBOX_API_KEY"           = "marked-supplied-value"
+    "notification-service/service-account.json" = "marked-supplied-value"
+  }
+}
+
+run "argocd" {
+  command = plan
+
+  assert {
+    condition     = helm_release.argocd.version == var.chart && helm_release.argocd.chart == "argo-cd"
+    error_message = "The declared version of the chart is installed."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["resource.customizations.health.argoproj.io_Application"] == file("application-health.lua")
+    error_message = "The health check of Applications is in the values."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["application.resourceTrackingMethod"] == "annotation"
+    error_message = "Argo CD knows its objects by an annotation."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["users.anonymous.enabled"] == "false"
+    error_message = "Nobody gets in without a login."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.params["controller.diff.server.side"] == "true"
+    error_message = "The API server computes differences."
+  }
+  assert {
+    condition     = tonumber(yamldecode(helm_release.argocd.values[0]).configs.params["controller.sync.timeout.seconds"]) >= 1800
+    error_message = "A sync may take as long as the slowest healthy start."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).global.networkPolicy.create
+    error_message = "Argo CD has its network policies."
+  }
+  assert {
+    condition = alltrue([
+      for name in ["controller", "server", "repoServer", "redis"] :
+      can(yamldecode(helm_release.argocd.values[0])[name].resources.requests.cpu) && can(yamldecode(helm_release.argocd.values[0])[name].resources.limits.memory)
+    ])
+    error_message = "All of it has requests and a memory limit."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0])["redis-ha"].enabled && !yamldecode(helm_release.argocd.values[0]).redis.enabled
+    error_message = "Redis is highly available in production."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).server.replicas == 2 && yamldecode(helm_release.argocd.values[0]).repoServer.replicas == 2 && yamldecode(helm_release.argocd.values[0]).server.pdb.enabled
+    error_message = "What serves runs twice in production."
+  }
+  assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).server.service.type == "ClusterIP"
+    error_message = "Nothing of Argo CD is exposed in production."
+  }
+}
+
+run "secrets" {
+  command = plan
+
+  assert {
+    condition     = kubernetes_namespace_v1.store.metadata[0].name == var.secret_store
+    error_message = "The namespace is the one that the ClusterSecretStore reads."
+  }
+  assert {
+    condition     = toset(keys(kubernetes_secret_v1.store)) == toset([for secret in var.secrets : secret.component])
+    error_message = "Each component has one Secret."
+  }
+  assert {
+    condition     = alltrue([for id, secret in local.secrets : contains(nonsensitive(keys(local.store[secret.component])), secret.key)])
+    error_message = "Every declared value is in the Secret of its component."
+  }
+  assert {
+    condition     = nonsensitive(local.store["location-service"]["MAPBOX_API_KEY"]) == "marked-supplied-value" && nonsensitive(local.store["location-service"]["database-password"]) == "marked-generated-value"
+    error_message = "Supplied values come from the person, generated ones from Terraform."
+  }
+  assert {
+    condition     = alltrue([for secret in values(kubernetes_secret_v1.store) : nonsensitive(secret.data_wo_revision) >= 1 && secret.data_wo == null && nonsensitive(length(secret.data == null ? {} : secret.data)) == 0])
+    error_message = "Values are written and never read back."
+  }
+  assert {
+    condition     = alltrue([for password in values(random_password.generated) : password.length >= 32 && !password.special])
+    error_message = "Generated values are long, and safe in URLs and CQL."
+  }
+  assert {
+    condition     = length(kubernetes_secret_v1.repository) == 0
+    error_message = "A public repository needs no credential."
+  }
+}
+
+run "rotation" {
+  command = plan
+  variables {
+    secret_values = {
+      "chat-service/AKKA_LICENSE_KEY"             = "marked-supplied-value"
+      "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
+      "location-service/MAPBOX_API_KEY"           = "marked-supplied-other"
+      "notification-service/service-account.json" = "marked-supplied-value"
+    }
+  }
+
+  assert {
+    condition     = nonsensitive(kubernetes_secret_v1.store["location-service"].data_wo_revision) != nonsensitive(1 + parseint(substr(sha256(jsonencode(merge(local.store["location-service"], { MAPBOX_API_KEY = "marked-supplied-value" }))), 0, 12), 16))
+    error_message = "A changed value is written."
+  }
+}
+
+run "private_repository_by_token" {
+  command = plan
+  variables {
+    repository_credential = { username = "git", password = "marked-repository-value" }
+  }
+
+  assert {
+    condition     = kubernetes_secret_v1.repository[0].metadata[0].labels["argocd.argoproj.io/secret-type"] == "repository" && kubernetes_secret_v1.repository[0].metadata[0].namespace == "argocd"
+    error_message = "Argo CD finds the credential by its label."
+  }
+  assert {
+    condition     = nonsensitive(local.repository.url) == var.repository.url && nonsensitive(toset(keys(local.repository))) == toset(["type", "url", "username", "password"])
+    error_message = "It is for the declared repository."
+  }
+}
+
+run "private_repository_by_key" {
+  command = plan
+  variables {
+    repository_credential = { ssh_private_key = "marked-repository-value" }
+  }
+
+  assert {
+    condition     = nonsensitive(toset(keys(local.repository))) == toset(["type", "url", "sshPrivateKey"])
+    error_message = "It holds the key."
+  }
+}
+
+run "half_a_credential_is_refused" {
+  command = plan
+  variables {
+    repository_credential = { username = "git" }
+  }
+  expect_failures = [var.repository_credential]
+}
+
+run "missing_value_is_refused" {
+  command = plan
+  variables {
+    secret_values = {
+      "chat-service/AKKA_LICENSE_KEY"             = "marked-supplied-value"
+      "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
+      "notification-service/service-account.json" = "marked-supplied-value"
+    }
+  }
+  expect_failures = [var.secret_values]
+}
+
+run "unknown_value_is_refused" {
+  command = plan
+  variables {
+    secret_values = {
+      "chat-service/AKKA_LICENSE_KEY"             = "marked-supplied-value"
+      "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
+      "location-service/MAPBOX_API_KEY"           = "marked-supplied-value"
+      "location-service/MAPBOX_KEY"               = "marked-supplied-value"
+      "notification-service/service-account.json" = "marked-supplied-value"
+    }
+  }
+  expect_failures = [var.secret_values]
+}
+
+run "empty_value_is_refused" {
+  command = plan
+  variables {
+    secret_values = {
+      "chat-service/AKKA_LICENSE_KEY"             = "marked-supplied-value"
+      "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
+      "location-service/MAPBOX_API_KEY"           = " "
+      "notification-service/service-account.json" = "marked-supplied-value"
+    }
+  }
+  expect_failures = [var.secret_values]
+}
+
+run "range_of_charts_is_refused" {
+  command = plan
+  variables {
+    chart = "~> 10.0"
+  }
+  expect_failures = [var.chart]
+}
+
+run "missing_kubeconfig_is_refused" {
+  command = plan
+  variables {
+    kubeconfig = "nowhere.yaml"
+  }
+  expect_failures = [var.kubeconfig]
+}
+
+run "inputs_of_another_environment_are_refused" {
+  command = plan
+  variables {
+    environment = "local"
+  }
+  expect_failures = [var.environment]
+}
+
+run "root" {
+  command = plan
+
+  assert {
+    condition     = yamldecode(helm_release.root.values[0]).objects[1].spec.source.path == "argocd/production"
+    error_message = "The root Application deploys the environment's folder."
+  }
+  assert {
+    condition = (
+      yamldecode(helm_release.root.values[0]).objects[1].spec.source.repoURL == var.repository.url &&
+      yamldecode(helm_release.root.values[0]).objects[1].spec.source.targetRevision == "refs/heads/${var.repository.branch}"
+    )
+    error_message = "It reads the declared repository and branch."
+  }
+  assert {
+    condition     = yamldecode(helm_release.root.values[0]).objects[1] == yamldecode(file("../../argocd/production/root.yaml"))
+    error_message = "It is the generated file, unchanged."
+  }
+  assert {
+    condition     = yamldecode(helm_release.root.values[0]).objects[0].kind == "AppProject" && yamldecode(helm_release.root.values[0]).objects[0].metadata.annotations["helm.sh/resource-policy"] == "keep"
+    error_message = "Its project comes with it and stays when the release goes."
+  }
+  assert {
+    condition     = helm_release.root.namespace == "argocd"
+    error_message = "It lives beside Argo CD."
+  }
+}

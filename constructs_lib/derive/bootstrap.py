@@ -1,0 +1,79 @@
+"""What the bootstrap reads: the inputs of its two Terraform modules and the configuration of k3d."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from constructs_lib.declare.cluster import DigitalOcean, K3d
+from constructs_lib.declare.system import System
+from constructs_lib.derive.secrets import secret_values
+
+#: Port of every k3d node behind which Argo CD's server answers; the load balancer of k3d leads to it.
+ARGOCD_NODE_PORT = 30443
+_LOOPBACK = "127.0.0.1"
+
+
+def cluster_inputs(cluster: DigitalOcean) -> dict[str, Any]:
+    """Return the variables of ``bootstrap/cluster``, without the environment."""
+    return {
+        "name": cluster.name,
+        "region": cluster.region,
+        "kubernetes": cluster.kubernetes,
+        "ha": cluster.ha,
+        "tags": list(cluster.tags),
+        "node_pool": {
+            "name": cluster.pool,
+            "size": cluster.size,
+            "nodes": cluster.nodes,
+            "nodes_max": cluster.nodes_max,
+        },
+        "maintenance": {"day": cluster.maintenance_day, "start": cluster.maintenance_start},
+        "surge_upgrade": cluster.surge_upgrade,
+    }
+
+
+def argocd_inputs(system: System) -> dict[str, Any]:
+    """Return the variables of ``bootstrap/argocd``, without the environment.
+
+    The root Application and its AppProject are not among them: the module reads them from ``argocd/<environment>/``.
+    """
+    environment = system.environment
+    return {
+        "chart": environment.argocd_chart,
+        "ha": environment.argocd_ha,
+        "node_port": ARGOCD_NODE_PORT if isinstance(environment.cluster, K3d) else None,
+        "repository": {"url": environment.repository.url, "branch": environment.repository.branch},
+        "secret_store": environment.secret_store_namespace,
+        "secrets": secret_values(system),
+    }
+
+
+def k3d_config(system: System, cluster: K3d) -> dict[str, Any]:
+    """Return the configuration from which k3d makes the cluster.
+
+    https://k3d.io/stable/usage/configfile/
+
+    The load balancer of k3s stays, because a Service of type LoadBalancer that has no address would keep its
+    Application from being healthy. The user's own kubeconfig is left alone.
+    """
+    ports = {cluster.argocd_port: ARGOCD_NODE_PORT, **cluster.ports}
+    return {
+        "apiVersion": "k3d.io/v1alpha5",
+        "kind": "Simple",
+        # k3d takes at most 32 characters.
+        "metadata": {"name": f"{system.name}-{system.environment.name}"[:32].rstrip("-")},
+        "servers": cluster.servers,
+        "agents": cluster.nodes - cluster.servers,
+        "image": cluster.image,
+        "kubeAPI": {"hostIP": _LOOPBACK, "hostPort": str(cluster.api_port)},
+        "ports": [
+            {"port": f"{_LOOPBACK}:{port}:{target}", "nodeFilters": ["loadbalancer"]}
+            for port, target in sorted(ports.items())
+        ],
+        "options": {
+            "k3d": {"wait": True, "timeout": "300s"},
+            # Nothing here is an Ingress.
+            "k3s": {"extraArgs": [{"arg": "--disable=traefik", "nodeFilters": ["server:*"]}]},
+            "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
+        },
+    }
