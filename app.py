@@ -85,10 +85,7 @@ def positionpal(environment: Environment) -> System:
         namespace="pp-ns",
         image=versions.NOTIFICATION_SERVICE,
         ports={"grpc": 5052},
-        env={
-            "GRPC_PORT": "5052",
-            "FIREBASE_SERVICE_ACCOUNT_FILE_PATH": "/etc/firebase/service-account.json",
-        },
+        env={"GRPC_PORT": "5052", "FIREBASE_SERVICE_ACCOUNT_FILE_PATH": "/etc/firebase/service-account.json"},
         files={"/etc/firebase/service-account.json": supplied("Firebase service account")},
         replicas=Autoscale(pick(local=1, production=2), pick(local=2, production=4)),
         internet=[InternetHost("fcm.googleapis.com"), InternetHost("oauth2.googleapis.com")],
@@ -187,15 +184,8 @@ def positionpal(environment: Environment) -> System:
         )
 
     for service in (user, notification, location, chat):
-        variables = {
-            "RABBITMQ_HOST": "host",
-            "RABBITMQ_PORT": "port",
-            "RABBITMQ_USERNAME": "username",
-            "RABBITMQ_PASSWORD": "password",
-        }
-        if service is not user:
-            variables["RABBITMQ_VIRTUAL_HOST"] = "virtual_host"
-        service.needs(rabbitmq.endpoint("amqp"), variables)
+        told = ["host", "port", "username", "password", *([] if service is user else ["virtual_host"])]
+        service.needs(rabbitmq.endpoint("amqp"), {f"RABBITMQ_{name.upper()}": name for name in told})
         service.after(monitoring, reason="it is watched from its first request on")
     user.needs(notification.endpoint("grpc"))
     location.needs(notification.endpoint("grpc"))

@@ -10,8 +10,10 @@ locals {
       cm = {
         # Without a health check for Applications, waves between them gate nothing.
         "resource.customizations.health.argoproj.io_Application" = file("${path.module}/application-health.lua")
-        "application.resourceTrackingMethod"                     = "annotation"
-        "users.anonymous.enabled"                                = "false"
+        # A ring's autoscaler comes before the Job that waits for its nodes, so its health gates that Job.
+        "resource.customizations.health.autoscaling_HorizontalPodAutoscaler" = file("${path.module}/autoscaler-health.lua")
+        "application.resourceTrackingMethod"                                 = "annotation"
+        "users.anonymous.enabled"                                            = "false"
       }
       params = {
         "controller.diff.server.side" = "true"

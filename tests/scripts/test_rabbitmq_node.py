@@ -115,7 +115,8 @@ class Node:
             "RABBITMQ_LOG_BASE": str(self.folders["logs"]),
             "RABBITMQ_MNESIA_BASE": str(self.folders["home"] / "mnesia"),
             "RABBITMQ_NODENAME": f"test-{self.amqp}@localhost",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": loopback,
+            # Its threads sleep instead of spinning, because processors are few where tests run.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} +sbwt none +sbwtdcpu none +sbwtdio none",
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.set_password(PASSWORD)

@@ -40,6 +40,10 @@ run "argocd" {
     error_message = "The health check of Applications is in the values."
   }
   assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["resource.customizations.health.autoscaling_HorizontalPodAutoscaler"] == file("autoscaler-health.lua")
+    error_message = "The health check of autoscalers is in the values."
+  }
+  assert {
     condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["application.resourceTrackingMethod"] == "annotation"
     error_message = "Argo CD knows its objects by an annotation."
   }
