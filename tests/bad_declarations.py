@@ -926,6 +926,20 @@ BAD_DECLARATIONS = [
         "app.py:21: cache: access: 102500 is no port; a whole number from 1 to 65535 is needed.",
     ),
     bad(
+        "chart access to pods that are not its own",
+        """
+        HelmChart(
+            system,
+            "cache",
+            repository="https://charts.example.com",
+            chart="cache",
+            version="1.0.0",
+            access=[PodAccess("cache", {"app": "cache"}, to_pods=(({"app": "cash"}, (6379,)),))],
+        )
+        """,
+        "app.py:21: cache: access cache: no other PodAccess has the pods {'app': 'cash'}, so nothing would open.",
+    ),
+    bad(
         "chart values",
         'MetricsServer(system, version="3.13.1", values={"replicas": {1, 2}})',
         "app.py:21: metrics-server: values: replicas: Kubernetes objects hold no values of type set; use "

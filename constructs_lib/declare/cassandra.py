@@ -104,7 +104,7 @@ class Cassandra(Workload):
             password=self.password,
         )
         self.needs(self.offer("internode", 7000, internal=True))
-        # Bound to the loopback interface of the pod: for nodetool, and in no Service's or policy's reach.
+        # Bound to the loopback interface of the pod, for nodetool; no policy opens it.
         self.offer("jmx", 7199, internal=True)
 
     @property

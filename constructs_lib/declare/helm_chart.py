@@ -145,6 +145,13 @@ class HelmChart(Component):
         for access in self.access:
             for problem in access.mistakes():
                 report(f"access: {problem}")
+        known = [dict(access.pods) for access in self.access]
+        for access in self.access:
+            for labels, _ in access.to_pods:
+                if dict(labels) not in known:
+                    report(
+                        f"access {access.name}: no other PodAccess has the pods {dict(labels)}, so nothing would open."
+                    )
         for argument, kinds in (("kinds", self.kinds), ("cluster_kinds", self.cluster_kinds)):
             if any("*" in (kind.group, kind.kind) for kind in kinds):
                 report(f"{argument}: name every kind; a wildcard would permit the chart anything.")
