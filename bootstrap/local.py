@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +44,11 @@ def run(*command: str, cwd: Path = ROOT) -> None:
         raise RefusalError(f"This failed: {' '.join(command)}")
 
 
-def ask(*command: str, cwd: Path = ROOT) -> str | None:
+def ask(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str | None:
     """Return what a command prints, or None if it failed."""
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    result = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     return result.stdout.strip() if result.returncode == 0 else None
 
 
@@ -149,6 +153,34 @@ def repository_name(url: str) -> str:
     return "/".join(match.groups()).lower() if match else url
 
 
+def ask_anonymously(url: str, branch: str) -> str | None:
+    """Return what anybody reads of a branch, or None if that takes a login: nothing of the user's is borrowed."""
+    with tempfile.TemporaryDirectory() as empty:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "SSH_"))} | {
+            "HOME": empty,
+            "XDG_CONFIG_HOME": empty,
+            "GIT_CEILING_DIRECTORIES": str(Path(empty).parent),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "true",
+        }
+        command = ("git", "-c", "credential.helper=", "ls-remote", url, f"refs/heads/{branch}")
+        return ask(*command, cwd=Path(empty), env=environment)
+
+
+def credential(local: Local) -> str | None:
+    """Return which credential of the repository the file of supplied values has: "password", "ssh_private_key" or none.
+
+    What is behind a comment does not count.
+    """
+    text = local.secrets.read_text() if local.secrets.is_file() else ""
+    text = re.sub(r"^[ \t]*(#|//).*$", "", re.sub(r"^[ \t]*/\*.*?\*/", "", text, flags=re.M | re.S), flags=re.M)
+    if not re.search(r"^[ \t]*repository_credential\s*=(?!\s*null\b)", text, re.MULTILINE):
+        return None
+    return "ssh_private_key" if re.search(r"^[^#\n]*\bssh_private_key\s*=", text, re.MULTILINE) else "password"
+
+
 def check_repository(local: Local) -> None:
     """Check that Argo CD will read the user's own remote, and find there what is committed here.
 
@@ -169,20 +201,28 @@ def check_repository(local: Local) -> None:
             f"The Applications name {local.url}, but origin is {re.sub('//[^/@]*@', '//', origin)}. "
             f"Argo CD would read the former, to which you may not push:\n{how}"
         )
-    quiet = ("-c", "credential.helper=", "-c", "core.askPass=true")
-    anonymous = ask("git", *quiet, "ls-remote", local.url, f"refs/heads/{local.branch}")
-    credential = local.secrets.is_file() and "repository_credential" in local.secrets.read_text()
-    if anonymous is None and not credential:
+    ssh = not re.match(r"https?://", local.url)
+    anonymous = None if ssh else ask_anonymously(local.url, local.branch)
+    needed = "ssh_private_key" if ssh else "password"
+    if anonymous is None and credential(local) != needed:
+        value = (
+            "{ ssh_private_key = <<-EOT … EOT }"
+            if ssh
+            else '{ username = "git", password = "<token that may read it>" }'
+        )
         raise RefusalError(
-            f"{local.url} cannot be read without a login. For a private repository, add to "
+            f"{local.url} {'is an ssh address' if ssh else 'cannot be read without a login'}. "
+            f"{'Argo CD needs a key for it; add to' if ssh else 'For a private repository, add to'} "
             f"{local.secrets.relative_to(ROOT)}:\n"
-            '  repository_credential = { username = "git", password = "<token that may read it>" }'
+            f"  repository_credential = {value}"
         )
     pushed = anonymous if anonymous is not None else ask("git", "ls-remote", "origin", f"refs/heads/{local.branch}")
     if not pushed:
         raise RefusalError(f"{local.url} has no branch {local.branch}: git push origin HEAD:{local.branch}")
     if pushed.split()[0] != ask("git", "rev-parse", "HEAD"):
         say(f"Note: {local.branch} of {local.url} is not the commit in this checkout; Argo CD deploys what is pushed.")
+    if ask("git", "status", "--porcelain"):
+        say("Note: this checkout has changes that are not committed; Argo CD deploys what is pushed.")
 
 
 def check_secrets(local: Local) -> None:
@@ -209,6 +249,27 @@ def check_secrets(local: Local) -> None:
     )
 
 
+def check(local: Local) -> None:
+    """Check all that can be checked before anything is made.
+
+    Raises:
+        RefusalError: Something is missing; the message has all that is.
+    """
+    problems = []
+    checks: list[Callable[[], None]] = [
+        lambda: check_tools(["docker", "k3d", "terraform", "git"]),
+        lambda: check_repository(local),
+        lambda: check_secrets(local),
+    ]
+    for step in checks if shutil.which("git") else checks[:1]:
+        try:
+            step()
+        except RefusalError as refusal:
+            problems.append(str(refusal))
+    if problems:
+        raise RefusalError("\n\n".join(problems))
+
+
 def terraform(local: Local, *arguments: str) -> list[str]:
     """Return a Terraform command for this environment."""
     return ["terraform", f"-chdir={MODULE}", *arguments]
@@ -216,9 +277,7 @@ def terraform(local: Local, *arguments: str) -> list[str]:
 
 def up(local: Local) -> None:
     """Make the cluster, install Argo CD and the root Application, and wait until all is healthy."""
-    check_tools(["docker", "k3d", "terraform", "git"])
-    check_repository(local)
-    check_secrets(local)
+    check(local)
     if exists(local):
         say(f"The cluster {local.cluster} is there; starting it.")
         run("k3d", "cluster", "start", local.cluster)

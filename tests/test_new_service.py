@@ -29,7 +29,10 @@ def test_first_look_is_the_declaration(word: str) -> None:
 def test_sixth_service_takes_under_15_lines(tmp_path: Path) -> None:
     sample = readme_sample("billing-service")
     assert len(sample.splitlines()) < 15
-    text = (ROOT / "app.py").read_text().replace("    return system\n", f"{sample}    return system\n")
+    text = (ROOT / "app.py").read_text()
+    if "billing-service" not in text:
+        # Whoever follows the README has it there already.
+        text = text.replace("    return system\n", f"{sample}    return system\n")
     namespace: dict[str, object] = {"__name__": "app", "__file__": str(ROOT / "app.py")}
     exec(compile(text, str(tmp_path / "app.py"), "exec"), namespace)
     for environment in (namespace["LOCAL"], namespace["PRODUCTION"]):

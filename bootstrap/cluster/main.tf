@@ -6,7 +6,9 @@ resource "digitalocean_kubernetes_cluster" "this" {
   name    = var.name
   region  = var.region
   version = data.digitalocean_kubernetes_versions.offered.latest_version
-  tags    = var.tags
+  # DigitalOcean adds "k8s" (and "k8s:…") by itself, and the provider leaves these out when it reads the cluster. Passed
+  # on, it would be missing for ever, and every plan would add it.
+  tags = setsubtract(var.tags, ["k8s"])
 
   # Written out, because DigitalOcean's default depends on the version of Kubernetes.
   ha = var.ha

@@ -23,6 +23,9 @@ HEAD = "0" * 40
 #: Answers by program and first arguments; all else succeeds without a word.
 STUB = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
+case "$*" in
+*ls-remote*) echo "$HOME $GIT_TERMINAL_PROMPT$GIT_ASKPASS $GIT_CONFIG_GLOBAL $PWD" > "$CALLS-environment";;
+esac
 answer="$ANSWERS/$(echo "$(basename "$0") $*" | tr -c 'a-z0-9\\n' -)"
 for file in "$ANSWERS"/*; do
   case "$answer" in "$file"*) cat "$file"; [ -s "$file" ]; exit;; esac
@@ -55,6 +58,8 @@ class Machine:
             "PATH": os.pathsep.join([str(self._bin), str(self._bin.parent / "system")]),
             "ANSWERS": str(self._answers),
             "CALLS": str(self._calls),
+            "HOME": str(self.checkout),
+            "GIT_ASKPASS": "marked-askpass",
         }
         script = self.checkout / "bootstrap/local.py"
         return subprocess.run(
@@ -97,7 +102,7 @@ def machine(tmp_path: Path, trees: dict[str, Synthesized]) -> Machine:
     return machine
 
 
-def test_up(machine: Machine) -> None:
+def test_up(machine: Machine, trees: dict[str, Synthesized]) -> None:
     result = machine.run("up")
     assert result.returncode == 0, result.stderr
     programs = [call for call in machine.calls if call.startswith(("k3d", "terraform"))]
@@ -111,7 +116,8 @@ def test_up(machine: Machine) -> None:
         f"terraform -chdir={folder}/argocd apply -input=false -auto-approve -var-file=local.tfvars.json "
         f"-var-file=local.secrets.tfvars -var=kubeconfig={folder}/k3d/.kube/local.yaml -var=context=k3d-{NAME}",
     ]
-    assert "8/8 healthy" in result.stdout
+    count = len(trees["local"].applications)
+    assert f"{count}/{count} healthy" in result.stdout
     assert "https://127.0.0.1:8443" in result.stdout
     assert "http://127.0.0.1:3000" in result.stdout
 
@@ -160,6 +166,67 @@ def test_repository(machine: Machine, call: str, answer: str, message: str) -> N
     assert result.returncode == 1
     assert message in result.stderr
     assert not machine.told_to("k3d")
+
+
+CREDENTIAL = 'repository_credential = { username = "git", password = "marked" }'
+KEY = 'repository_credential = {\n  ssh_private_key = "marked"\n}'
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets", "accepted"),
+    [
+        (URL, CREDENTIAL, True),
+        (URL, f"  {CREDENTIAL}", True),
+        (URL, f"# {CREDENTIAL}", False),
+        (URL, f"  // {CREDENTIAL}", False),
+        (URL, f"/*\n{CREDENTIAL}\n*/", False),
+        (URL, "repository_credential = null", False),
+        (URL, KEY, False),
+        ("git@github.com:position-pal/gitops.git", KEY, True),
+        ("ssh://git@github.com/position-pal/gitops.git", KEY, True),
+        ("ssh://git@github.com/position-pal/gitops.git", CREDENTIAL, False),
+        ("ssh://git@github.com/position-pal/gitops.git", KEY.replace("ssh_private_key", "# ssh_private_key"), False),
+        ("ssh://git@github.com/position-pal/gitops.git", "", False),
+    ],
+)
+def test_private_repository(machine: Machine, url: str, secrets: str, accepted: bool) -> None:
+    """What cannot be read by anybody needs a credential, not commented out and of the kind that its address takes."""
+    inputs = machine.checkout / "bootstrap/argocd/local.tfvars.json"
+    inputs.write_text(inputs.read_text().replace(URL, url))
+    (machine.checkout / "bootstrap/argocd/local.secrets.tfvars").write_text(f"secret_values = {{}}\n{secrets}\n")
+    machine.answer("git -c credential.helper=", "")
+    machine.answer("git ls-remote origin", f"{HEAD}\trefs/heads/main\n")
+    result = machine.run("up")
+    assert (result.returncode == 0) is accepted, result.stderr
+    if not accepted:
+        assert "add to bootstrap/argocd/local.secrets.tfvars:\n  repository_credential = {" in result.stderr
+        assert ("ssh_private_key" in result.stderr) is (url != URL)
+
+
+def test_anonymous_borrows_nothing(machine: Machine) -> None:
+    """Whether anybody may read the repository is asked without the user's home, configuration and checkout."""
+    assert machine.run("up").returncode == 0
+    home, prompt, configuration, folder = Path(f"{machine._calls}-environment").read_text().split()
+    assert home == folder != str(machine.checkout)
+    assert (prompt, configuration) == ("0true", os.devnull)
+    assert not Path(home).exists()
+
+
+def test_all_that_is_missing_is_said_at_once(machine: Machine) -> None:
+    (machine._bin / "k3d").unlink()
+    (machine.checkout / "bootstrap/argocd/local.secrets.tfvars").unlink()
+    machine.answer("git remote get-url origin", "")
+    result = machine.run("up")
+    assert result.returncode == 1
+    for message in ("Not installed:\n  k3d", "Some secret values only you can give", "has none called origin"):
+        assert message in result.stderr
+
+
+def test_what_is_not_committed(machine: Machine) -> None:
+    machine.answer("git status", " M app.py\n")
+    result = machine.run("up")
+    assert result.returncode == 0
+    assert "changes that are not committed" in result.stdout
 
 
 def test_a_token_in_the_remote_is_not_shown(machine: Machine) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from synthesized import Manifest, PodTemplate, Synthesized
 
@@ -25,6 +26,35 @@ PEER_PORTS: dict[str, tuple[str, ...]] = {
     "postgres": (),
     "cassandra": ("internode",),
 }
+
+#: Components that bring what the others stand on.
+PLATFORM = {"external-secrets", "metrics-server"}
+
+
+def of_the_contract(tree: Synthesized) -> Synthesized:
+    """Return a tree without the components that the contract does not know: it says nothing of them."""
+    known = {*NAMESPACES.values(), *PLATFORM}
+    others = {
+        name
+        for name, objects in tree.components.items()
+        if not {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] == "Namespace"} <= known
+    }
+    left_out = tuple(
+        path
+        for name in others
+        for path in (f"dist/{tree.environment}/{name}/", f"argocd/{tree.environment}/Application-{name}.yaml")
+    )
+    return Synthesized(
+        tree.environment,
+        {path: content for path, content in tree.files.items() if not (left_out and path.startswith(left_out))},
+    )
+
+
+@pytest.fixture(name="tree", scope="session", params=["local", "production"])
+def contract_tree(request: pytest.FixtureRequest, trees: dict[str, Synthesized]) -> Synthesized:
+    """What the contract speaks of, in each of the environments in turn; takes the place of the whole tree."""
+    return of_the_contract(trees[request.param])
+
 
 # What belongs to whom
 

@@ -21,6 +21,7 @@ from contract import (
     assert_leads_to,
     autoscaler_of,
     container_ports,
+    contract_tree,  # noqa: F401 - the fixture tree
     environment_of,
     least_replicas,
     namespaced,
@@ -257,13 +258,14 @@ def test_passwords_are_those_of_the_server(tree: Synthesized, service: str, name
     assert value["component"] == server
 
 
-def test_secret_values(tree: Synthesized) -> None:
+def test_secret_values(tree: Synthesized, trees: dict[str, Synthesized]) -> None:
     """The bootstrap fills the very namespace that the store reads, and gives each namespace only its own."""
     (store,) = tree.objects("ClusterSecretStore")
     assert store["spec"]["provider"]["kubernetes"]["remoteNamespace"] == tree.secrets["store"]
     (condition,) = store["spec"]["conditions"]
     sources = tree.objects("ExternalSecret")
-    assert sorted(condition["namespaces"]) == sorted(source["metadata"]["namespace"] for source in sources)
+    users = trees[tree.environment].objects("ExternalSecret")
+    assert sorted(condition["namespaces"]) == sorted(user["metadata"]["namespace"] for user in users)
     read = set()
     for source in sources:
         assert source["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": store["metadata"]["name"]}
@@ -272,7 +274,9 @@ def test_secret_values(tree: Synthesized) -> None:
         foreign = {reference["key"] for reference in references} - {source["metadata"]["name"]}
         component = source["metadata"]["name"]
         assert foreign == ({"rabbitmq"} if "rabbitmq" in SERVICES.get(component, {}).get("talks_to", []) else set())
-    values = [(value["component"], value["key"]) for value in tree.secrets["values"]]
+    values = [
+        (value["component"], value["key"]) for value in tree.secrets["values"] if value["component"] in tree.components
+    ]
     assert len(values) == len(set(values))
     assert set(values) == read
 
@@ -285,7 +289,8 @@ def test_secret_owners(tree: Synthesized) -> None:
         for fact in (*facts["env"].values(), *facts.get("files", {}).values())
         if isinstance(fact, dict) and fact.get("owner") == "supplied"
     }
-    asked = [value for value in tree.secrets["values"] if value["owner"] != "generated"]
+    values = [value for value in tree.secrets["values"] if value["component"] in tree.components]
+    asked = [value for value in values if value["owner"] != "generated"]
     assert {(value["component"], value["purpose"]) for value in asked} == supplied
     assert {value["owner"] for value in asked} == {"supplied"}
 

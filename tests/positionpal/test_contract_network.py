@@ -9,6 +9,7 @@ from contract import (
     PEER_PORTS,
     SERVICES,
     container_ports,
+    contract_tree,  # noqa: F401 - the fixture tree
     needed_ports,
     own_ports,
     service_pods,

@@ -16,6 +16,7 @@ from contract import (
     SERVICES,
     assert_leads_to,
     container_ports,
+    contract_tree,  # noqa: F401 - the fixture tree
     environment_of,
     least_replicas,
     password_of_store,

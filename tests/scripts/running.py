@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -112,18 +115,18 @@ def sleeps(folder: Path) -> int:
 
 def found(program: str) -> str:
     """Return the path of a program that every system has."""
-    for folder in os.environ["PATH"].split(os.pathsep):
-        if (Path(folder) / program).exists():
-            return str(Path(folder) / program)
-    raise AssertionError(f"there is no {program}")
+    path = shutil.which(program)
+    assert path is not None, f"there is no {program}"
+    return path
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback interface that nobody listens on, and no client is given by chance."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no free port")
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -55,6 +55,18 @@ run "as_declared" {
   }
 }
 
+run "tags" {
+  command = plan
+  variables {
+    tags = ["k8s", "team"]
+  }
+
+  assert {
+    condition     = toset(digitalocean_kubernetes_cluster.this.tags) == toset(["team"])
+    error_message = "The tag that DigitalOcean adds by itself is left to it."
+  }
+}
+
 run "autoscaling" {
   command = plan
   variables {
