@@ -18,6 +18,7 @@ from constructs_lib.objects.disruption_budget import disruption_budget
 from constructs_lib.objects.manifest import Manifest, manifest
 from constructs_lib.objects.ports import container_ports
 from constructs_lib.objects.scripts import script
+from constructs_lib.objects.service_account import service_account
 
 #: User and group of the official image; Cassandra refuses to run with group 0.
 _USER = 999
@@ -132,10 +133,7 @@ class Cassandra(Workload):
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: the ring with its autoscaler first, then its roles and tables."""
         namespace = self.component.namespace_name
-        yield (
-            0,
-            manifest("v1", "ServiceAccount", self.name, namespace, self.labels, automountServiceAccountToken=False),
-        )
+        yield 0, service_account(self)
         overrides = {"overrides.yaml": self._overrides()}
         yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=overrides)
         if self.schema:

@@ -23,6 +23,7 @@ from constructs_lib.objects.manifest import Manifest, digest, manifest
 from constructs_lib.objects.pod import Resources
 from constructs_lib.objects.ports import container_ports, service_ports
 from constructs_lib.objects.scripts import script
+from constructs_lib.objects.service_account import service_account
 
 #: Folders that hold something in most images; a volume there would hide it.
 _FULL_FOLDERS = frozenset(
@@ -286,10 +287,7 @@ class Microservice(Workload):
             for name, value in sorted(self.environment.items())
             if isinstance(value, str | Plain)
         }
-        yield (
-            0,
-            manifest("v1", "ServiceAccount", self.name, namespace, self.labels, automountServiceAccountToken=False),
-        )
+        yield 0, service_account(self)
         if config:
             yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=config)
         if self.rbac:

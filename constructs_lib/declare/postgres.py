@@ -14,9 +14,10 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.objects import pod, store
 from constructs_lib.objects.disruption_budget import disruption_budget
-from constructs_lib.objects.manifest import Manifest, digest, manifest, protected
+from constructs_lib.objects.manifest import Manifest, digest, manifest
 from constructs_lib.objects.ports import container_ports
 from constructs_lib.objects.scripts import script
+from constructs_lib.objects.service_account import service_account
 
 #: User and group of the official image.
 _USER = 999
@@ -102,10 +103,7 @@ class Postgres(Workload):
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: the server first, then its schema and its dumps."""
         namespace = self.component.namespace_name
-        yield (
-            0,
-            manifest("v1", "ServiceAccount", self.name, namespace, self.labels, automountServiceAccountToken=False),
-        )
+        yield 0, service_account(self)
         if self.schema:
             yield (
                 0,
@@ -125,7 +123,6 @@ class Postgres(Workload):
                 f"{self.name}-backups",
                 namespace,
                 self.labels,
-                annotations=protected(),
                 spec=pod.volume_claim(self.backup_storage, self.system.environment.cluster.storage_class),
             ),
         )

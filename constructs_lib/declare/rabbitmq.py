@@ -17,6 +17,7 @@ from constructs_lib.objects.disruption_budget import disruption_budget
 from constructs_lib.objects.manifest import Manifest, manifest
 from constructs_lib.objects.ports import container_ports
 from constructs_lib.objects.scripts import script
+from constructs_lib.objects.service_account import service_account
 
 #: User and group of the official image.
 _USER = 999
@@ -110,10 +111,7 @@ class RabbitMQ(Workload):
         """Yield the objects: configuration first, then the broker."""
         namespace = self.component.namespace_name
         files = {"10-rabbitmq.conf": self._configuration(), "enabled_plugins": _PLUGINS}
-        yield (
-            0,
-            manifest("v1", "ServiceAccount", self.name, namespace, self.labels, automountServiceAccountToken=False),
-        )
+        yield 0, service_account(self)
         yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=files)
         for service in store.services(self):
             yield 1, service

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from constructs_lib.declare import validation
 from constructs_lib.objects import pod
-from constructs_lib.objects.manifest import Manifest, digest, manifest, protected
+from constructs_lib.objects.manifest import Manifest, digest, manifest
 from constructs_lib.objects.ports import service_ports
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ def stateful_set(
         workload.component.namespace_name,
         workload.labels,
         annotations={
-            **protected(),
             # The API server fills in fields of the claims; only a server-side comparison knows them.
             "argocd.argoproj.io/compare-options": "IgnoreExtraneous,ServerSideDiff=true",
         },
