@@ -9,9 +9,10 @@ from pathlib import Path
 
 import typer
 
+from constructs_lib.cli import synth
+from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.declaration import Declaration, check, root_of
 from constructs_lib.cli.report import console, print_mistakes
-from constructs_lib.cli.synth import synth
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.mistake import DeclarationError, here
 from constructs_lib.synth.writer import WriteError
@@ -40,22 +41,15 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         rich_markup_mode="rich",
         help="Synthesizes the repository that Argo CD deploys from.",
     )
+    app = App(declaration, environments, root)
 
     @cli.callback(invoke_without_command=True)
     def default(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
-            synth(declaration, environments, root, [], check=False)
+            synth.synth(app, [], check=False)
 
-    @cli.command("synth")
-    def synth_command(
-        names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
-        check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
-    ) -> None:
-        """Write dist/ and argocd/ from the declaration.
-
-        Example: python app.py synth local
-        """
-        synth(declaration, environments, root, names or [], check=check)
+    for command in (synth,):
+        command.register(cli, app)
 
     try:
         # Without its standalone mode, Typer returns the code of typer.Exit.
@@ -64,7 +58,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
     except DeclarationError as error:
         print_mistakes(error, root)
         sys.exit(USER_MISTAKE)
-    except WriteError as error:
+    except (CommandError, WriteError) as error:
         console().print(str(error))
         sys.exit(USER_MISTAKE)
     except typer.Abort:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,9 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from constructs_lib.cli.declaration import Declaration, run
-from constructs_lib.declare.environment import Environment
-from constructs_lib.declare.mistake import DeclarationError, Mistake, nearest
-from constructs_lib.synth.tree import Tree, owned_paths, synthesize
-from constructs_lib.synth.writer import Change, WriteError, compare, recover, write
+from constructs_lib.cli.app import App
+from constructs_lib.synth.tree import Tree, owned_paths
+from constructs_lib.synth.writer import Change, compare, recover, write
 
 #: Files named in the closing lines; a longer list says how many more there are.
 _NAMED = 20
@@ -22,68 +19,51 @@ _NAMED = 20
 CDK8S_FOLDER = ".cdk8s"
 
 
-def synth(
-    declaration: Declaration,
-    environments: Sequence[Environment],
-    root: Path,
-    names: Sequence[str],
-    *,
-    check: bool,
-) -> None:
+def register(cli: typer.Typer, app: App) -> None:
+    """Add the command to the command line of an app."""
+
+    @cli.command("synth")
+    def command(
+        names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+        check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
+    ) -> None:
+        """Write dist/ and argocd/ from the declaration.
+
+        Example: python app.py synth local
+        """
+        synth(app, names or [], check=check)
+
+
+def synth(app: App, names: Sequence[str], *, check: bool) -> None:
     """Write the files of some environments, or only compare.
 
     Args:
-        declaration: The declaration.
-        environments: All environments.
-        root: Root of the repository.
+        app: The app.
         names: Environments to synthesize; none means all.
         check: Write nothing, and exit with 1 if something would be written.
 
     Raises:
+        CommandError: An environment is unknown.
         DeclarationError: The declaration has mistakes.
-        WriteError: The files cannot be written, or an environment is unknown.
+        WriteError: The files cannot be written.
     """
-    chosen = _choose(environments, names)
-    progress = Console(stderr=True, highlight=False, soft_wrap=True)
-    if recovered := recover(root):
-        progress.print(recovered, markup=False)
-    trees = _synthesize(declaration, chosen, progress)
+    chosen = app.choose(names)
+    if recovered := recover(app.root):
+        Console(stderr=True, highlight=False, soft_wrap=True).print(recovered, markup=False)
+    trees = app.synthesize(chosen)
     files = {path: content for tree in trees for path, content in tree.files.items()}
     owned = owned_paths([environment.name for environment in chosen] if names else None)
     output = os.environ.get("CDK8S_OUTDIR")
-    if output and Path(output).resolve() != root / CDK8S_FOLDER:
+    if output and Path(output).resolve() != app.root / CDK8S_FOLDER:
         # cdk8s synth with a folder of the user's choice, or to the standard output.
         change = _copy(Path(output), files)
     else:
         if output:
             _copy(Path(output), files)
-        change = compare(root, files, owned) if check else write(root, files, owned)
+        change = compare(app.root, files, owned) if check else write(app.root, files, owned)
     _report(trees, change, check=check)
     if check and (change.created or change.updated or change.removed):
         raise typer.Exit(1)
-
-
-def _choose(environments: Sequence[Environment], names: Sequence[str]) -> list[Environment]:
-    known = {environment.name: environment for environment in environments}
-    for name in names:
-        if name not in known:
-            raise WriteError(f'There is no environment "{name}"; {nearest(name, known)}')
-    return [known[name] for name in dict.fromkeys(names)] if names else list(environments)
-
-
-def _synthesize(declaration: Declaration, environments: Sequence[Environment], progress: Console) -> list[Tree]:
-    trees: list[Tree] = []
-    mistakes: list[Mistake] = []
-    with progress.status("reading the declaration") as status:
-        finish = functools.partial(synthesize, on_component=status.update)
-        for environment in environments:
-            try:
-                trees.append(run(declaration, environment, finish))
-            except DeclarationError as error:
-                mistakes += error.mistakes
-    if mistakes:
-        raise DeclarationError(mistakes)
-    return trees
 
 
 def _copy(folder: Path, files: dict[str, bytes]) -> Change:
