@@ -1,0 +1,111 @@
+"""Git, by its own command line, so that hooks, signatures and credentials work as their owner has set them up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class GitError(Exception):
+    """Git refused something; the message is what it said.
+
+    Attributes:
+        code: Its exit code.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        """Keep the message and the exit code."""
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Git:
+    """A working tree and its repository.
+
+    Attributes:
+        root: A folder of the working tree; all paths are relative to it.
+    """
+
+    root: Path
+
+    def run(self, *arguments: str, input: bytes | None = None) -> str:
+        """Return what ``git`` prints, without the line break at its end.
+
+        Raises:
+            GitError: It failed, or there is no git.
+        """
+        return self.run_bytes(*arguments, input=input).decode(errors="surrogateescape").rstrip("\n")
+
+    def run_bytes(self, *arguments: str, input: bytes | None = None) -> bytes:
+        """Return what ``git`` prints, as it is.
+
+        Raises:
+            GitError: It failed, or there is no git.
+        """
+        # Texts are matched and shown as git writes them in English; optional locks would disturb a user's own git.
+        environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+        command = ["git", "-C", str(self.root), *arguments]
+        try:
+            result = subprocess.run(command, input=input, capture_output=True, env=environment, check=False)
+        except FileNotFoundError:
+            raise GitError("git is needed, and is not installed.") from None
+        if result.returncode != 0:
+            said = result.stderr.decode(errors="replace").strip() or result.stdout.decode(errors="replace").strip()
+            raise GitError(said or f"git {arguments[0]} failed with exit code {result.returncode}", result.returncode)
+        return result.stdout
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Tell whether a command of git's that answers by its exit code says yes.
+
+        Raises:
+            GitError: It did not answer: its exit code is neither 0 nor 1.
+        """
+        try:
+            self.run(*arguments)
+        except GitError as error:
+            if error.code != 1:
+                raise
+            return False
+        return True
+
+    def commit(self, revision: str) -> str | None:
+        """Return the id of the commit that a revision names, or None if it names none."""
+        try:
+            return self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        except GitError:
+            return None
+
+    def files(self, revision: str, folders: Sequence[str] = ()) -> dict[str, bytes]:
+        """Return the files of a revision by their path, links and submodules left out.
+
+        Args:
+            revision: A commit.
+            folders: Only what lies in these. Default: everything below :attr:`root`.
+
+        Raises:
+            GitError: There is no such revision.
+        """
+        listed = self.run_bytes("ls-tree", "-r", "-z", revision, "--", *folders)
+        blobs: dict[str, str] = {}
+        for entry in listed.decode(errors="surrogateescape").split("\0"):
+            head, _, path = entry.partition("\t")
+            if head.startswith("100"):
+                blobs[path] = head.split()[2]
+        contents = self._contents(dict.fromkeys(blobs.values()))
+        return {path: contents[blob] for path, blob in blobs.items()}
+
+    def _contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
+        names = list(blobs)
+        output = self.run_bytes("cat-file", "--batch", input="".join(f"{name}\n" for name in names).encode())
+        contents: dict[str, bytes] = {}
+        position = 0
+        for name in names:
+            end_of_head = output.index(b"\n", position)
+            size = int(output[position:end_of_head].rsplit(b" ", 1)[1])
+            contents[name] = output[end_of_head + 1 : end_of_head + 1 + size]
+            position = end_of_head + 1 + size + 1
+        return contents
