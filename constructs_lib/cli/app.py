@@ -13,13 +13,15 @@ from constructs_lib.cli.declaration import Declaration, run
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.mistake import DeclarationError, Mistake, nearest
 from constructs_lib.declare.system import System
+from constructs_lib.refusal import Refusal
+from constructs_lib.synth.pins import read_pins
 from constructs_lib.synth.tree import Tree, synthesize
 
 Result = TypeVar("Result")
 
 
-class CommandError(Exception):
-    """A command refuses to go on; the message says why, and what would be right, to the person who runs it."""
+class CommandError(Refusal):
+    """A command was called with something that it does not take."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class App:
 
         Raises:
             DeclarationError: The declaration has mistakes, in any of them.
+            PinsError: The pins of one of them cannot be read.
         """
+        pins = {environment.name: read_pins(self.root, environment.name) for environment in environments}
         with Console(stderr=True, highlight=False).status("reading the declaration") as status:
-            return self.declare(environments, lambda system: synthesize(system, on_component=status.update))
+            return self.declare(
+                environments, lambda system: synthesize(system, status.update, pins[system.environment.name])
+            )

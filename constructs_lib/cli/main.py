@@ -10,12 +10,12 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli import synth
-from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.app import App
 from constructs_lib.cli.declaration import Declaration, check, root_of
 from constructs_lib.cli.report import console, print_mistakes
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.mistake import DeclarationError, here
-from constructs_lib.synth.writer import WriteError
+from constructs_lib.refusal import Refusal
 
 #: Exit codes: mistakes of the user and refusals; faults of the library (EX_SOFTWARE of sysexits.h); Ctrl-C.
 USER_MISTAKE, INTERNAL_FAULT, INTERRUPTED = 1, 70, 130
@@ -58,7 +58,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
     except DeclarationError as error:
         print_mistakes(error, root)
         sys.exit(USER_MISTAKE)
-    except (CommandError, WriteError) as error:
+    except Refusal as error:
         console().print(str(error))
         sys.exit(USER_MISTAKE)
     except typer.Abort:

@@ -78,7 +78,7 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
     out = Console(highlight=False, soft_wrap=True)
     for tree in trees:
         out.print(
-            f"{tree.environment}: {tree.objects} objects of {tree.components} components in {tree.waves} waves",
+            f"{tree.environment}: {tree.objects} objects of {len(tree.applications)} components in {tree.waves} waves",
             markup=False,
         )
     changed = [
@@ -90,15 +90,22 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
         out.print(f"  {sign} {path}", markup=False)
     if len(changed) > _NAMED:
         out.print(f"  … and {len(changed) - _NAMED} more")
-    if not changed:
-        out.print(f"{change.unchanged} files are up to date; nothing was written.")
-        return
     counts = (
         f"{len(change.created)} created, {len(change.updated)} updated, {len(change.removed)} removed, "
         f"{change.unchanged} unchanged"
     )
-    if check:
+    if not changed:
+        out.print(f"{change.unchanged} files are up to date; nothing was written.")
+    elif check:
         out.print(f"The files are not up to date ({counts}); run make synth and commit what it writes.")
     else:
         written = len(change.created) + len(change.updated)
         out.print(f"Wrote {written} file{'' if written == 1 else 's'}: {counts}.")
+    for tree in trees:
+        if unpublished := [f"{component} ({state})" for component, state in tree.unpublished.items()]:
+            more = f" and {len(unpublished) - _NAMED} more" if len(unpublished) > _NAMED else ""
+            out.print(
+                f"Not published to {tree.environment} yet: {', '.join(unpublished[:_NAMED])}{more}; "
+                f"python app.py publish {tree.environment} rolls it out, in order.",
+                markup=False,
+            )

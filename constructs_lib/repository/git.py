@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from constructs_lib.refusal import Refusal
 
-class GitError(Exception):
+
+class GitError(Refusal):
     """Git refused something; the message is what it said.
 
     Attributes:

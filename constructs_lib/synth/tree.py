@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
 
 from constructs_lib.declare.cluster import DigitalOcean, K3d
 from constructs_lib.declare.system import System
@@ -14,6 +16,7 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
 from constructs_lib.objects.manifest import Manifest
 from constructs_lib.synth.manifest_yaml import dump
+from constructs_lib.synth.pins import Pin, folder_id
 
 #: Not ``.auto.tfvars.json``: Terraform would load those of all environments at once.
 _INPUTS = "bootstrap/{module}/{environment}.tfvars.json"
@@ -26,17 +29,21 @@ class Tree:
 
     Attributes:
         environment: Its name.
+        revision: The branch that is deployed, as a full reference.
         files: Content by path, relative to the repository.
+        applications: The Application of every component.
         objects: Number of Kubernetes objects in them.
-        components: Number of components.
         waves: Number of waves in which Argo CD rolls the components out.
+        pins: Pins of the components; None if the environment was never published.
     """
 
     environment: str
+    revision: str
     files: dict[str, bytes] = field(default_factory=dict)
+    applications: dict[str, Manifest] = field(default_factory=dict)
     objects: int = 0
-    components: int = 0
     waves: int = 0
+    pins: Mapping[str, Pin] | None = None
 
     def add(self, path: str, manifest: Manifest) -> None:
         """Add an object as a file.
@@ -49,12 +56,52 @@ class Tree:
         self.files[path] = dump(manifest)
         self.objects += 1
 
+    def pin(self, pins: Mapping[str, Pin] | None) -> None:
+        """Have the Applications read from these commits; one without a pin follows the branch."""
+        self.pins = pins
+        for component, manifest in self.applications.items():
+            pin = (pins or {}).get(component)
+            spec = manifest["spec"]
+            for source in spec.get("sources") or [spec["source"]]:
+                if "path" in source:
+                    source["targetRevision"] = pin.revision if pin else self.revision
+            self.files[application_file(self.environment, component)] = dump(manifest)
 
-def synthesize(system: System, on_component: Callable[[str], None] = lambda name: None) -> Tree:
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """The id of every component's folder, by component: what a pin to these manifests says of its content."""
+        folders: dict[str, dict[str, bytes]] = {}
+        for path, content in self.files.items():
+            top, _, rest = path.partition(f"/{self.environment}/")
+            if top == "dist":
+                component, _, name = rest.partition("/")
+                folders.setdefault(component, {})[name] = content
+        return {component: folder_id(files) for component, files in folders.items()}
+
+    @property
+    def unpublished(self) -> dict[str, str]:
+        """What publishing would tell Argo CD: changed, new or removed, by component."""
+        if self.pins is None:
+            return {}
+        pins = self.pins
+        found = {
+            component: "new" if component not in pins else "changed"
+            for component, content in self.contents.items()
+            if component not in pins or pins[component].content != content
+        }
+        return dict(sorted((found | dict.fromkeys(pins.keys() - self.contents.keys(), "removed")).items()))
+
+
+def synthesize(
+    system: System,
+    on_component: Callable[[str], None] = lambda name: None,
+    pins: Mapping[str, Pin] | None = None,
+) -> Tree:
     """Return the files of a system.
 
     Args:
         system: The system.
+        pins: Commits from which Argo CD reads the components. Default: it follows the branch.
         on_component: Called with the name of every environment and component before it is synthesized.
 
     Raises:
@@ -62,20 +109,28 @@ def synthesize(system: System, on_component: Callable[[str], None] = lambda name
     """
     graph = Graph(system)
     environment = system.environment.name
-    tree = Tree(environment, components=len(system.components), waves=len(set(graph.waves.values())))
+    tree = Tree(environment, system.environment.repository.revision, waves=len(set(graph.waves.values())))
     kinds: dict[tuple[str, str, str, str | None], Manifest] = {}
     for component in system.components:
         on_component(f"{environment}: {component.id}")
         for manifest in component_manifests(component, graph):
             tree.add(f"{folder(component)}/{file_name(manifest, component.namespace_name)}", manifest)
             kinds.setdefault(_permission(manifest), manifest)
-        tree.add(f"argocd/{environment}/Application-{component.id}.yaml", application(component, graph))
+        tree.applications[component.id] = application(component, graph)
+        tree.add(application_file(environment, component.id), tree.applications[component.id])
     system.ledger.raise_if_any()
     for project in (app_project(system, kinds.values()), root_project(system)):
         tree.add(f"argocd/{environment}/AppProject-{project['metadata']['name']}.yaml", project)
     tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
     tree.files |= _bootstrap_files(system)
+    if pins is not None:
+        tree.pin(pins)
     return tree
+
+
+def application_file(environment: str, component: str) -> str:
+    """Return the path of a component's Application."""
+    return f"argocd/{environment}/Application-{component}.yaml"
 
 
 def _permission(manifest: Manifest) -> tuple[str, str, str, str | None]:
@@ -110,6 +165,11 @@ def _bootstrap_files(system: System) -> dict[str, bytes]:
 
 def _json(content: object) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def is_owned(path: str, owned: Iterable[str]) -> bool:
+    """Tell whether a path is among what :func:`owned_paths` returned."""
+    return any(path.startswith(part) if part.endswith("/") else fnmatchcase(path, part) for part in owned)
 
 
 def owned_paths(environments: Iterable[str] | None = None) -> list[str]:

@@ -24,14 +24,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from constructs_lib.refusal import Refusal
+
 _STATE = ".synth"
 _IMPOSSIBLE_PATH = re.compile(r"(?:^|/)(?:\.{0,2}|\.git)(?:/|\Z)|^\.synth(?:/|\Z)|\0", re.IGNORECASE)
 
 _Kind = Literal["file", "folder", "other", "missing"]
 
 
-class WriteError(Exception):
-    """A tree cannot be written; the message is one sentence for the person who runs the generator."""
+class WriteError(Refusal):
+    """A tree cannot be written."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""Pins: the commit from which Argo CD reads each component's manifests.
+
+Argo CD orders Applications by their waves only where the Applications themselves change. So a component is pinned to a
+commit that moves when, and only when, its manifests did: then the root sees which components change and rolls them out
+in order (argo-cd issue 8778). The pins of an environment live in ``pins/<environment>.json``, which ``publish`` writes
+and which synthesis reads like the declaration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from constructs_lib.refusal import Refusal
+
+_REVISION = re.compile(r"[0-9a-f]{40}")
+
+
+class PinsError(Refusal):
+    """A file of pins cannot be read."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Where Argo CD reads a component's manifests.
+
+    Attributes:
+        revision: Id of the commit.
+        content: Id of the component's folder in it, as in ``git rev-parse <revision>:dist/<environment>/<component>``;
+            so that it can be told without Git whether the manifests are still the ones that are pinned.
+    """
+
+    revision: str
+    content: str
+
+
+def pins_file(environment: str) -> str:
+    """Return the path of an environment's pins, relative to the repository."""
+    return f"pins/{environment}.json"
+
+
+def read_pins(root: Path, environment: str) -> dict[str, Pin] | None:
+    """Return the pins of an environment by component, or None if it was never published.
+
+    Raises:
+        PinsError: The file cannot be read.
+    """
+    try:
+        content = (root / pins_file(environment)).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise PinsError(f"{pins_file(environment)} cannot be read: {error.strerror}.") from error
+    return parse_pins(content, pins_file(environment))
+
+
+def parse_pins(content: bytes, name: str) -> dict[str, Pin]:
+    """Return the pins that a file holds.
+
+    Args:
+        content: Its bytes.
+        name: What messages call it.
+
+    Raises:
+        PinsError: It is not what :func:`dump_pins` writes, after a merge with conflicts for instance.
+    """
+    advice = f"restore it with git checkout HEAD -- {name}, and leave it to publish."
+    try:
+        entries = json.loads(content)
+    except ValueError as error:
+        raise PinsError(f"{name} is no JSON ({error}); {advice}") from error
+    if not isinstance(entries, dict):
+        raise PinsError(f"{name} holds no object with a pin for every component; {advice}")
+    pins: dict[str, Pin] = {}
+    for component, entry in entries.items():
+        fields = entry if isinstance(entry, dict) else {}
+        for key in ("revision", "content"):
+            if not isinstance(fields.get(key), str) or not _REVISION.fullmatch(fields[key]):
+                raise PinsError(f"{name}: {component}: the {key} is no id of Git's, of 40 hex digits; {advice}")
+        pins[component] = Pin(fields["revision"], fields["content"])
+    return pins
+
+
+def dump_pins(pins: Mapping[str, Pin]) -> bytes:
+    """Return the content of a file with these pins."""
+    entries = {component: {"revision": pin.revision, "content": pin.content} for component, pin in sorted(pins.items())}
+    return (json.dumps(entries, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def folder_id(files: Mapping[str, bytes]) -> str:
+    """Return the id that Git gives to a folder.
+
+    https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+
+    Args:
+        files: Content by name; there are no folders inside.
+    """
+    entries = (
+        b"100644 " + name + b"\0" + _object_id(b"blob", content)
+        for name, content in sorted((name.encode(), content) for name, content in files.items())
+    )
+    return _object_id(b"tree", b"".join(entries)).hex()
+
+
+def _object_id(kind: bytes, content: bytes) -> bytes:
+    header = kind + b" " + str(len(content)).encode() + b"\0"
+    return hashlib.sha1(header + content, usedforsecurity=False).digest()
