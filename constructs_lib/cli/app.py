@@ -13,14 +13,14 @@ from constructs_lib.cli.declaration import Declaration, run
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.mistake import DeclarationError, Mistake, nearest
 from constructs_lib.declare.system import System
-from constructs_lib.refusal import Refusal
 from constructs_lib.synth.pins import read_pins
 from constructs_lib.synth.tree import Tree, synthesize
+from constructs_lib.user_error import UserError
 
 Result = TypeVar("Result")
 
 
-class CommandError(Refusal):
+class CommandError(UserError):
     """A command was called with something that it does not take."""
 
 

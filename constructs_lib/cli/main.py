@@ -15,7 +15,7 @@ from constructs_lib.cli.declaration import Declaration, check, root_of
 from constructs_lib.cli.report import console, print_mistakes
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.mistake import DeclarationError, here
-from constructs_lib.refusal import Refusal
+from constructs_lib.user_error import UserError
 
 #: Exit codes: mistakes of the user and refusals; faults of the library (EX_SOFTWARE of sysexits.h); Ctrl-C.
 USER_MISTAKE, INTERNAL_FAULT, INTERRUPTED = 1, 70, 130
@@ -58,7 +58,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
     except DeclarationError as error:
         print_mistakes(error, root)
         sys.exit(USER_MISTAKE)
-    except Refusal as error:
+    except UserError as error:
         console().print(str(error))
         sys.exit(USER_MISTAKE)
     except typer.Abort:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from constructs_lib.refusal import Refusal
+from constructs_lib.user_error import UserError
 
 
-class GitError(Refusal):
+class GitError(UserError):
     """Git refused something; the message is what it said.
 
     Attributes:

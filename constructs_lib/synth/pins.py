@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from constructs_lib.refusal import Refusal
+from constructs_lib.user_error import UserError
 
 _REVISION = re.compile(r"[0-9a-f]{40}")
 
 
-class PinsError(Refusal):
+class PinsError(UserError):
     """A file of pins cannot be read."""
 
 

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from constructs_lib.refusal import Refusal
+from constructs_lib.user_error import UserError
 
 _STATE = ".synth"
 _IMPOSSIBLE_PATH = re.compile(r"(?:^|/)(?:\.{0,2}|\.git)(?:/|\Z)|^\.synth(?:/|\Z)|\0", re.IGNORECASE)
@@ -32,7 +32,7 @@ _IMPOSSIBLE_PATH = re.compile(r"(?:^|/)(?:\.{0,2}|\.git)(?:/|\Z)|^\.synth(?:/|\Z
 _Kind = Literal["file", "folder", "other", "missing"]
 
 
-class WriteError(Refusal):
+class WriteError(UserError):
     """A tree cannot be written."""
 
 
