@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.helm_chart import HelmChart
+from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.namespace import namespace
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
@@ -46,7 +48,25 @@ def is_cluster_scoped(manifest: Manifest) -> bool:
     return manifest["kind"] in _CLUSTER_SCOPED
 
 
+@dataclass(frozen=True)
+class Derived:
+    """An object and what it follows from.
+
+    Attributes:
+        manifest: The object.
+        source: What was declared.
+    """
+
+    manifest: Manifest
+    source: Component | Workload
+
+
 def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
+    """Return all objects of a component, as :func:`component_objects` does."""
+    return [derived.manifest for derived in component_objects(component, graph)]
+
+
+def component_objects(component: Component, graph: Graph) -> list[Derived]:
     """Return all objects of a component, each with its sync wave, ordered by wave, kind and name.
 
     Wave 0 sets up; then come the stages of the workloads, those of what is needed first. A chart's own objects have
@@ -54,59 +74,61 @@ def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
 
     What a construct of cdk8s may not make is recorded as a mistake and left out.
     """
-    staged = [*_set_up(component, graph)]
+    staged: list[tuple[int, Manifest, Component | Workload]] = [*_set_up(component, graph)]
     for workload in component.workloads:
         before = graph.first_stage(workload)
         for stage, manifest in workload.manifests():
             if workload.holds_data and manifest["kind"] not in _REPEATABLE:
                 _protect(manifest)
-            staged.append((before + stage if stage else 0, manifest))
-    last = max(stage for stage, _ in staged)
-    staged += _constructs(component, last)
+            staged.append((before + stage if stage else 0, manifest, workload))
+    last = max(stage for stage, _, _ in staged)
+    staged += [(stage, manifest, component) for stage, manifest in _constructs(component, last)]
     offset = 0
     if isinstance(component, HelmChart):
         offset = -1
         # Stage 1 is the chart's.
-        staged += [(2, manifest) for manifest in component.chart_manifests()]
-    manifests: dict[tuple[str, str, str, str], Manifest] = {}
-    for stage, manifest in staged:
+        staged += [(2, manifest, component) for manifest in component.chart_manifests()]
+    objects: dict[tuple[str, str, str, str], Derived] = {}
+    for stage, manifest, source in staged:
         metadata = manifest["metadata"]
         annotations = metadata.setdefault("annotations", {})
         annotations.setdefault(WAVE, str(stage + offset))
         metadata["annotations"] = dict(sorted(annotations.items()))
         group = manifest["apiVersion"].rpartition("/")[0]
         identity = (group, manifest["kind"], metadata.get("namespace", ""), metadata["name"])
-        if identity in manifests:
+        if identity in objects:
             where = f" in the namespace {namespace}" if (namespace := metadata.get("namespace")) else ""
             component.system.ledger.report(
                 component.id,
                 f'there are two objects {manifest["kind"]} "{metadata["name"]}"{where}; rename one of them.',
                 component.location,
             )
-        manifests[identity] = manifest
-    return sorted(manifests.values(), key=_order)
+        objects[identity] = Derived(manifest, source)
+    return sorted(objects.values(), key=_order)
 
 
-def _order(manifest: Manifest) -> tuple[int, str, str, str]:
-    metadata = manifest["metadata"]
+def _order(derived: Derived) -> tuple[int, str, str, str]:
+    metadata = derived.manifest["metadata"]
     return (
         int(metadata["annotations"][WAVE]),
-        manifest["kind"],
+        derived.manifest["kind"],
         metadata.get("namespace", ""),
         metadata["name"],
     )
 
 
-def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest]]:
-    yield 0, namespace(component)
+def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest, Component | Workload]]:
+    yield 0, namespace(component), component
     stores = {workload.name for workload in component.workloads if workload.holds_data}
+    owners = {name: workload for workload in component.workloads for name in (workload.name, *workload.helpers)}
     for policy in network_policies(component, graph):
-        if component.keeps_data and policy["metadata"]["name"] in {DEFAULT_DENY, DNS, *stores}:
+        name = policy["metadata"]["name"]
+        if component.keeps_data and name in {DEFAULT_DENY, DNS, *stores}:
             _protect(policy)
-        yield 0, policy
+        yield 0, policy, owners.get(name, component)
     secret = external_secret(component)
     if secret is not None:
-        yield 0, secret
+        yield 0, secret, component
 
 
 def _protect(manifest: Manifest) -> None:

@@ -16,12 +16,14 @@ class GitError(UserError):
 
     Attributes:
         code: Its exit code.
+        output: What it printed on its standard output.
     """
 
-    def __init__(self, message: str, code: int = 1) -> None:
-        """Keep the message and the exit code."""
+    def __init__(self, message: str, code: int = 1, output: str = "") -> None:
+        """Keep the message, the exit code and the output."""
         super().__init__(message)
         self.code = code
+        self.output = output
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class Git:
         except FileNotFoundError:
             raise GitError("git is needed, and is not installed.") from None
         if result.returncode != 0:
-            said = result.stderr.decode(errors="replace").strip() or result.stdout.decode(errors="replace").strip()
-            raise GitError(said or f"git {arguments[0]} failed with exit code {result.returncode}", result.returncode)
+            output = result.stdout.decode(errors="replace")
+            said = result.stderr.decode(errors="replace").strip() or output.strip()
+            failure = f"git {arguments[0]} failed with exit code {result.returncode}"
+            raise GitError(said or failure, result.returncode, output)
         return result.stdout
 
     def succeeds(self, *arguments: str) -> bool:

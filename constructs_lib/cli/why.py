@@ -1,0 +1,132 @@
+"""The command ``why``: explain the wave of a component, or where an object comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.declare.mistake import Location, nearest
+from constructs_lib.declare.system import System
+from constructs_lib.derive.explanation import Order, Origin, explain_order, origins
+from constructs_lib.derive.graph import Dependency, Graph
+
+
+def register(cli: typer.Typer, app: App) -> None:
+    """Add the command to the command line of an app."""
+
+    @cli.command("why")
+    def command(
+        name: str = typer.Argument(
+            metavar="COMPONENT|KIND/NAME", help="A component, or an object as Kind/name or Kind/namespace/name."
+        ),
+        environments: list[str] = typer.Option(
+            [], "--environment", "-e", metavar="ENVIRONMENT", help="Where. Default: in all of them. May be repeated."
+        ),
+    ) -> None:
+        """Explain the wave of a component, or which line of the declaration an object comes from.
+
+        Example: python app.py why gateway
+
+        Example: python app.py why NetworkPolicy/rabbitmq --environment production
+        """
+        why(app, name, environments)
+
+
+def why(app: App, name: str, environments: list[str]) -> None:
+    """Print the explanation; environments for which it is the same share one.
+
+    Args:
+        app: The app.
+        name: A component; or an object, as ``Kind/name`` or ``Kind/namespace/name``.
+        environments: Environments; none means all.
+
+    Raises:
+        CommandError: No environment has such a component or object.
+        DeclarationError: The declaration has mistakes.
+    """
+    chosen = app.choose(environments)
+    answers: dict[str, list[str]] = {}
+    known: set[str] = set()
+
+    def answer(system: System) -> None:
+        graph = Graph(system)
+        found, names = _objects(system, graph, name, app.root) if "/" in name else _order(system, graph, name, app.root)
+        known.update(names)
+        if found:
+            answers.setdefault(found, []).append(system.environment.name)
+
+    app.declare(chosen, answer)
+    if not answers:
+        kind, slash, _ = name.partition("/")
+        alike = {other for other in known if other.startswith(f"{kind}{slash}")} if slash else known
+        raise CommandError(f'There is no {"object" if slash else "component"} "{name}"; {nearest(name, alike or known)}')
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    for text, where in answers.items():
+        out.print(f"{', '.join(where)}: {text}")
+
+
+def _order(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
+    components = {component.id: component for component in system.components}
+    if name not in components:
+        return "", [*components]
+    return "\n".join(_order_lines(explain_order(components[name], graph), graph, root)), [*components]
+
+
+def _order_lines(order: Order, graph: Graph, root: Path) -> Iterator[str]:
+    name = order.component.id
+    if not order.chain:
+        yield f"{name} is in wave 0: it comes after nothing ({_line(order.component.location, root)})."
+    else:
+        yield f"{name} is in wave {order.wave}, because of the longest chain below it:"
+        width = max(len(name), *(len(dependency.target.id) for dependency in order.chain))
+        for dependency in order.chain:
+            wave = graph.waves[dependency.source.id]
+            yield f"  wave {wave}  {dependency.source.id:{width}}  {_reason(dependency, root)}"
+        last = order.chain[-1].target
+        yield f"  wave 0  {last.id:{width}}  declared ({_line(last.location, root)})"
+    for title, found, ends in (
+        ("It also comes after", order.others, [dependency.target for dependency in order.others]),
+        ("After it come", order.followers, [dependency.source for dependency in order.followers]),
+    ):
+        if found:
+            yield f"{title}:"
+            width = max(len(end.id) for end in ends)
+            for dependency, end in sorted(zip(found, ends, strict=True), key=lambda pair: pair[1].id):
+                yield f"  wave {graph.waves[end.id]}  {end.id:{width}}  {_reason(dependency, root)}"
+
+
+def _reason(dependency: Dependency, root: Path) -> str:
+    return f"{dependency.reason} ({_line(dependency.location, root)})"
+
+
+def _objects(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
+    found: list[str] = []
+    names: list[str] = []
+    for origin in origins(system, graph):
+        metadata = origin.manifest["metadata"]
+        short = f"{origin.manifest['kind']}/{metadata['name']}"
+        full = f"{origin.manifest['kind']}/{metadata.get('namespace', '')}/{metadata['name']}"
+        names.append(short)
+        if name in (short, full):
+            found.append("\n".join(_origin_lines(origin, root)))
+    return "\n".join(found), names
+
+
+def _origin_lines(origin: Origin, root: Path) -> Iterator[str]:
+    metadata = origin.manifest["metadata"]
+    where = f" in {metadata['namespace']}" if "namespace" in metadata else ""
+    yield (
+        f"{origin.manifest['kind']} {metadata['name']}{where} comes from {origin.subject} "
+        f"({_line(origin.location, root)})"
+    )
+    width = max((len(words) for words, _ in origin.edges), default=0)
+    for words, location in origin.edges:
+        yield f"  it opens  {words:{width}}  ({_line(location, root)})"
+
+
+def _line(location: Location, root: Path) -> str:
+    return location.relative_to(root)

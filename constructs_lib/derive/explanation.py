@@ -1,0 +1,118 @@
+"""Why things are as they are: the chain behind a wave, and the line behind an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.mistake import Location
+from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import Workload
+from constructs_lib.derive.delivery import app_project, application, root_application, root_project
+from constructs_lib.derive.graph import Dependency, Graph
+from constructs_lib.derive.manifests import component_objects
+from constructs_lib.objects.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Order:
+    """Why a component is in its wave.
+
+    Attributes:
+        component: The component.
+        wave: Its wave.
+        chain: The longest chain of dependencies below it, one for each wave; of several, the one declared first.
+        others: What else it comes after.
+        followers: What comes after it.
+    """
+
+    component: Component
+    wave: int
+    chain: tuple[Dependency, ...]
+    others: tuple[Dependency, ...]
+    followers: tuple[Dependency, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an object follows from.
+
+    Attributes:
+        manifest: The object.
+        subject: The construct, with its kind: ``Microservice gateway``.
+        location: The line that declares it.
+        edges: For a NetworkPolicy: what it opens, in words, each with the line that wants it.
+    """
+
+    manifest: Manifest
+    subject: str
+    location: Location
+    edges: tuple[tuple[str, Location], ...] = ()
+
+
+def explain_order(component: Component, graph: Graph) -> Order:
+    """Return why a component is in its wave."""
+    chain: list[Dependency] = []
+    current = component
+    while below := graph.dependencies[current.id]:
+        # Waves are lengths of longest chains, so one of those below is exactly one wave lower.
+        dependency = next(found for found in below if graph.waves[found.target.id] == graph.waves[current.id] - 1)
+        chain.append(dependency)
+        current = dependency.target
+    return Order(
+        component,
+        graph.waves[component.id],
+        tuple(chain),
+        tuple(dependency for dependency in graph.dependencies[component.id] if dependency not in chain),
+        tuple(
+            dependency
+            for dependencies in graph.dependencies.values()
+            for dependency in dependencies
+            if dependency.target is component
+        ),
+    )
+
+
+def origins(system: System, graph: Graph) -> Iterator[Origin]:
+    """Yield every object of a system with what it follows from."""
+    manifests: list[Manifest] = []
+    for component in system.components:
+        for derived in component_objects(component, graph):
+            manifests.append(derived.manifest)
+            source = derived.source
+            edges: tuple[tuple[str, Location], ...] = ()
+            if isinstance(source, Workload) and derived.manifest["kind"] == "NetworkPolicy":
+                edges = tuple(_opened(source, graph, derived.manifest["metadata"]["name"]))
+            yield Origin(derived.manifest, _subject(source), source.location, edges)
+        yield Origin(application(component, graph), _subject(component), component.location)
+    for manifest in (app_project(system, manifests), root_project(system), root_application(system)):
+        yield Origin(manifest, f"System {system.name}", system.location)
+
+
+def _subject(source: Component | Workload) -> str:
+    name = source.subject if isinstance(source, Workload) else source.id
+    return f"{type(source).__name__} {name}"
+
+
+def _opened(workload: Workload, graph: Graph, policy: str) -> Iterator[tuple[str, Location]]:
+    """Yield what a policy opens to and from the pods that it is about."""
+    for edge in workload.helpers.get(policy, workload.edges):
+        yield f"to {edge.endpoint.workload.subject} {edge.endpoint.name}", edge.location
+    if policy in workload.helpers:
+        return
+    for host in workload.internet:
+        yield f"to {host.host}:{host.port}", workload.location
+    if workload.uses_kubernetes_api:
+        yield "to the Kubernetes API", workload.location
+    for endpoint in workload.endpoints.values():
+        if endpoint.port in workload.exposed_ports:
+            yield f"from everywhere to {endpoint.name}", workload.location
+        if endpoint.metrics:
+            for scraper in graph.scrapers:
+                yield f"from {scraper.id} to {endpoint.name}", scraper.location
+    for component in graph.system.components:
+        for other in component.workloads:
+            for edge in [*other.edges, *(edge for edges in other.helpers.values() for edge in edges)]:
+                if edge.endpoint.workload is workload:
+                    yield f"from {other.subject} to {edge.endpoint.name}", edge.location

@@ -1,0 +1,131 @@
+"""The user's checkout: what must hold of it before something is published from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from constructs_lib.repository.git import Git
+from constructs_lib.user_error import UserError
+
+#: Paths and commits named in a message; a longer list says how many more there are.
+_NAMED = 10
+
+
+class PublishError(UserError):
+    """Something cannot be published; all reasons that could be found at once are in the message, a line each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        """Collect the problems."""
+        super().__init__("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout on the branch that is deployed.
+
+    Attributes:
+        git: Git in its root.
+        branch: The branch.
+        remote: Name of the remote that it is pushed to.
+        head: The commit that is checked out.
+        remote_head: The commit that the remote's branch is at; None if the remote does not have it yet.
+    """
+
+    git: Git
+    branch: str
+    remote: str
+    head: str
+    remote_head: str | None
+
+    @property
+    def upstream(self) -> str:
+        """How messages name the remote's branch."""
+        return f"{self.remote}/{self.branch}"
+
+    def unpushed(self) -> list[str]:
+        """Return the commits that the remote does not have yet, newest first, as git shows them on a line."""
+        span = f"{self.remote_head}..{self.head}" if self.remote_head else self.head
+        return self.git.run("log", "--format=%h %s", span, "--").splitlines()
+
+    def dirty(self) -> dict[str, str]:
+        """Return what differs from the last commit: git's two status letters by path."""
+        output = self.git.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+        return {entry[3:]: entry[:2] for entry in output.split("\0") if entry}
+
+
+def open_checkout(git: Git, branch: str) -> Checkout:
+    """Return the checkout, after asking the remote where its branch is.
+
+    Args:
+        git: Git in the root of the repository.
+        branch: The branch that is deployed.
+
+    Raises:
+        PublishError: It is no checkout of that branch, or the remote has moved.
+        GitError: The remote does not answer.
+    """
+    if git.run("rev-parse", "--is-inside-work-tree") != "true" or git.run("rev-parse", "--show-prefix"):
+        raise PublishError(["app.py must stand in the root of the Git repository: Argo CD reads dist/… from there."])
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
+        raise PublishError(["the clone is shallow, so that pins cannot be checked; git fetch --unshallow first."])
+    current = git.run("branch", "--show-current")
+    if current != branch:
+        at = f"{current} is" if current else "a single commit is"
+        raise PublishError([f"{at} checked out, and {branch} is deployed; git switch {branch} first."])
+    head = git.commit("HEAD")
+    if head is None:
+        raise PublishError(["nothing is committed yet; commit the declaration first."])
+    remote = _remote(git, branch)
+    remote_head = None
+    if git.run("ls-remote", remote, f"refs/heads/{branch}"):
+        tracking = f"refs/remotes/{remote}/{branch}"
+        git.run("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{branch}:{tracking}")
+        remote_head = git.run("rev-parse", tracking)
+    checkout = Checkout(git, branch, remote, head, remote_head)
+    if remote_head and not git.succeeds("merge-base", "--is-ancestor", remote_head, head):
+        count = git.run("rev-list", "--count", f"{head}..{remote_head}")
+        raise PublishError(
+            [
+                f"{checkout.upstream} has {count} commit{'s' if count != '1' else ''} that {branch} here lacks; "
+                f"git pull --rebase --autostash, then publish again."
+            ]
+        )
+    return checkout
+
+
+def _remote(git: Git, branch: str) -> str:
+    remotes = git.run("remote").splitlines()
+    configured = git.run("config", "--default", "origin", "--get", f"branch.{branch}.remote")
+    if configured in remotes:
+        return configured
+    if not remotes:
+        raise PublishError(["there is no remote to push to; git remote add origin … first."])
+    raise PublishError(
+        [f"{branch} follows no remote, and there is none called origin; git branch --set-upstream-to=… first."]
+    )
+
+
+def foreign_changes(dirty: Mapping[str, str], generated: Collection[str]) -> str | None:
+    """Return what keeps a working tree from being published from, or None.
+
+    Args:
+        dirty: What differs from the last commit, as :meth:`Checkout.dirty` returns it.
+        generated: Paths that may differ, because the generator writes them.
+    """
+    conflicts = sorted(path for path, status in dirty.items() if "U" in status or status in ("AA", "DD"))
+    if conflicts:
+        return f"there are conflicts in {named(conflicts)}; resolve them and commit first."
+    foreign = sorted(dirty.keys() - set(generated))
+    if not foreign:
+        return None
+    return (
+        f"there are changes that are not committed: {named(foreign)}. What is published must follow from what is in "
+        f"Git: commit them first, or put them away with git stash --include-untracked."
+    )
+
+
+def named(names: Sequence[str]) -> str:
+    """Return a list of names, cut where it gets long."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

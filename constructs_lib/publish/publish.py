@@ -1,0 +1,242 @@
+"""The two commits: the manifests, then the pins of exactly those components whose manifests changed.
+
+Nothing is kept beside Git. A run that was killed or refused is made up for by the next one, which finds what is
+committed already and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes, named
+from constructs_lib.repository.git import Git, GitError
+from constructs_lib.synth.pins import Pin, dump_pins, parse_pins, pins_file
+from constructs_lib.synth.tree import Tree, is_owned, owned_paths
+from constructs_lib.synth.writer import write
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing an environment means.
+
+    Attributes:
+        checkout: The checkout that it is published from.
+        tree: The synthesized files, with the pins of the last commit.
+        manifests: Files that the commit of the manifests changes; none if all are committed.
+        pins: The pins as they will be. What is pinned to the commit of the manifests has no revision yet.
+        unpublished: Components that publishing would change and that are held back.
+    """
+
+    checkout: Checkout
+    tree: Tree
+    manifests: tuple[str, ...]
+    pins: Mapping[str, Pin]
+    unpublished: tuple[str, ...] = ()
+
+    @property
+    def moved(self) -> dict[str, Pin | None]:
+        """Components whose pins move, with the pins that they had."""
+        old = self.tree.pins or {}
+        return {component: old.get(component) for component, pin in self.pins.items() if old.get(component) != pin}
+
+    @property
+    def removed(self) -> list[str]:
+        """Components whose pins go."""
+        return sorted((self.tree.pins or {}).keys() - self.pins.keys())
+
+    @property
+    def messages(self) -> list[str]:
+        """The messages of the commits, with the revisions as far as they are known."""
+        environment = self.tree.environment
+        messages = [f"Synthesize {environment}"] if self.manifests else []
+        if self.moved or self.removed:
+            lines = [
+                *(
+                    f"{component}: {_short(old)} -> {_short(self.pins[component])}"
+                    for component, old in self.moved.items()
+                ),
+                *(f"{component}: removed" for component in self.removed),
+            ]
+            components = [*self.moved, *self.removed]
+            short = ", ".join(components) if len(components) <= 3 else f"{len(components)} components"
+            messages.append(
+                "\n".join([f"Publish {environment}: {short}", "", *lines, "", "Revert this commit to roll back."])
+            )
+        return messages
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the remote has all of it already."""
+        return not self.messages and self.checkout.head == self.checkout.remote_head
+
+
+def _short(pin: Pin | None) -> str:
+    if pin is None:
+        return "the branch"
+    return pin.revision[:12] or "the commit before"
+
+
+def prepare(checkout: Checkout, tree: Tree) -> Publication:
+    """Find out what publishing an environment means, without changing anything.
+
+    Args:
+        checkout: The checkout.
+        tree: The synthesized files of the environment; gets the pins of the last commit, because those in the working
+            tree may be what a run left that was killed.
+
+    Raises:
+        PublishError: The working tree holds something else as well.
+        PinsError: The committed pins cannot be read.
+    """
+    git, environment, head = checkout.git, tree.environment, checkout.head
+    dirty = checkout.dirty()
+    generated = [path for path in dirty if is_owned(path, [*owned_paths(), pins_file("*")])]
+    if problem := foreign_changes(dirty, generated):
+        raise PublishError([problem])
+    tree.pin(_committed_pins(git, head, environment))
+    manifests = tuple(_differing(git, head, tree.files, owned_paths([environment])))
+    valid = _valid(git, head, environment, tree.pins or {})
+    pins = {
+        component: valid[component]
+        if component in valid and valid[component].content == content
+        else Pin("" if manifests else head, content)
+        for component, content in sorted(tree.contents.items())
+    }
+    return Publication(checkout, tree, manifests, pins)
+
+
+def limited(publication: Publication, components: Set[str]) -> Publication:
+    """Return a publication that moves the pins of these components alone.
+
+    A component that has no pin yet cannot be held back, nor one that is gone.
+    """
+    old = publication.tree.pins or {}
+    pins = {
+        component: pin if component in components else old.get(component, pin)
+        for component, pin in publication.pins.items()
+    }
+    limited = replace(publication, pins=pins)
+    return replace(limited, unpublished=tuple(sorted(publication.moved.keys() - limited.moved.keys())))
+
+
+def carry_out(publication: Publication, root: Path) -> list[str]:
+    """Make the commits and push them.
+
+    Args:
+        publication: What :func:`prepare` returned.
+        root: Root of the repository.
+
+    Returns:
+        The ids of the commits that were made.
+
+    Raises:
+        PublishError: The remote refused, and everything is as it was before but for the synthesized files; or Git
+            does not store the manifests as they are.
+        GitError: A commit or the push failed; what was committed stays, and the next run goes on from there.
+        WriteError: The files cannot be written.
+    """
+    checkout, tree = publication.checkout, publication.tree
+    git, old = checkout.git, tree.pins
+    messages = publication.messages
+    own = owned_paths([tree.environment])
+    made = []
+    write(root, tree.files, own)
+    if publication.manifests:
+        made.append(_commit(git, publication.manifests, messages.pop(0)))
+    at = git.run("rev-parse", "HEAD")
+    pins = {
+        component: pin if pin.revision else replace(pin, revision=at) for component, pin in publication.pins.items()
+    }
+    if messages:
+        _check_contents(git, tree.environment, {component: pins[component] for component in publication.moved})
+        tree.pin(pins)
+        files = {**tree.files, pins_file(tree.environment): dump_pins(pins)}
+        write(root, files, own)
+        paths = _differing(git, at, files, [*own, pins_file(tree.environment)])
+        made.append(_commit(git, paths, messages[0].replace("the commit before", at[:12])))
+    try:
+        _push(checkout)
+    except PublishError:
+        if made:
+            git.run("reset", "--quiet", checkout.head)
+            tree.pin(old)
+            _restore_pins(git, root, checkout.head, tree.environment)
+            write(root, tree.files, own)
+        raise
+    return made
+
+
+def _committed_pins(git: Git, revision: str, environment: str) -> dict[str, Pin] | None:
+    file = pins_file(environment)
+    content = git.files(revision, [file]).get(file)
+    return None if content is None else parse_pins(content, file)
+
+
+def _restore_pins(git: Git, root: Path, revision: str, environment: str) -> None:
+    file = pins_file(environment)
+    content = git.files(revision, [file]).get(file)
+    if content is None:
+        (root / file).unlink(missing_ok=True)
+    else:
+        (root / file).write_bytes(content)
+
+
+def _differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:
+    """Return the files that are not in a commit as they are wanted."""
+    folders = sorted({part.rpartition("/")[0] for part in owned})
+    committed = {path: content for path, content in git.files(revision, folders).items() if is_owned(path, owned)}
+    return sorted(path for path in wanted.keys() | committed.keys() if wanted.get(path) != committed.get(path))
+
+
+def _valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dict[str, Pin]:
+    """Return the pins that can be read: a commit that was rebased away since is in no history any more."""
+    history = set(git.run("rev-list", head).split())
+    candidates = {component: pin for component, pin in pins.items() if pin.revision in history}
+    found = _contents(git, environment, candidates)
+    return {component: pin for component, pin in candidates.items() if found[component] == pin.content}
+
+
+def _contents(git: Git, environment: str, pins: Mapping[str, Pin]) -> dict[str, str]:
+    """Return the id of every component's folder in the commit that it is pinned to."""
+    names = [f"{pin.revision}:dist/{environment}/{component}" for component, pin in pins.items()]
+    output = git.run("cat-file", "--batch-check", input="".join(f"{name}\n" for name in names).encode())
+    return {component: line.split()[0] for component, line in zip(pins, output.splitlines(), strict=True)}
+
+
+def _check_contents(git: Git, environment: str, pins: Mapping[str, Pin]) -> None:
+    found = _contents(git, environment, pins)
+    different = [component for component, pin in pins.items() if found[component] != pin.content]
+    if different:
+        folders = named([f"dist/{environment}/{component}" for component in different])
+        raise PublishError(
+            [
+                f"Git does not hold {folders} as synthesized. Do .gitignore, .gitattributes, a filter or a hook "
+                f"concern these files? They must be committed byte by byte."
+            ]
+        )
+
+
+def _commit(git: Git, paths: Sequence[str], message: str) -> str:
+    """Commit these files and nothing else."""
+    # What is staged is generated, or prepare() would have refused it: it stays in the working tree.
+    git.run("reset", "--quiet")
+    names = "".join(f"{path}\0" for path in paths).encode()
+    add = ("add", "--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+    git.run("--literal-pathspecs", *add, input=names)
+    git.run("commit", "--quiet", f"--message={message}")
+    return git.run("rev-parse", "HEAD")
+
+
+def _push(checkout: Checkout) -> None:
+    try:
+        checkout.git.run("push", "--porcelain", checkout.remote, f"HEAD:refs/heads/{checkout.branch}")
+    except GitError as error:
+        # Git says "!" where the remote answered and refused. Anything else leaves open whether the push arrived.
+        if not any(line.startswith("!") for line in error.output.splitlines()):
+            raise GitError(
+                f"{error}\nThe push did not get through; the commits are kept, and publish pushes them when run again."
+            ) from error
+        back = f"{checkout.upstream} refused the push; the commits were taken back, and publish can be run again."
+        raise PublishError([str(error), back]) from error

@@ -1,0 +1,90 @@
+"""What must be published together: components whose changes speak of each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from constructs_lib.objects.manifest import Manifest
+
+#: An object before and after; None where there is none.
+Pair = tuple[Manifest | None, Manifest | None]
+
+
+def together(
+    wanted: Iterable[str],
+    unavoidable: Mapping[str, str],
+    changes: Mapping[str, Iterable[Pair]],
+    namespaces: Mapping[str, str],
+) -> dict[str, str]:
+    """Return what must go with some components, by name, with the reason.
+
+    Two components that changed belong together where a change of one speaks of the other: an address, a network policy
+    or a secret of it. So an edge that is new, gone or different is published on both of its sides or on none.
+
+    Args:
+        wanted: Components that are to be published.
+        unavoidable: Components that take effect with any push, with the reason.
+        changes: The changed objects of every component that can wait.
+        namespaces: The namespace of every component.
+    """
+    spoken_of = {component: _components_in(pairs, namespaces) - {component} for component, pairs in changes.items()}
+    joined = dict(unavoidable)
+    wanted = set(wanted)
+    pending = [*sorted(wanted), *sorted(unavoidable.keys() - wanted)]
+    while pending:
+        component = pending.pop(0)
+        for other in sorted(changes.keys() - joined.keys() - wanted):
+            if other in spoken_of.get(component, ()):
+                joined[other] = f"the changes of {component} speak of it"
+            elif component in spoken_of[other]:
+                joined[other] = f"its changes speak of {component}"
+            else:
+                continue
+            pending.append(other)
+    return {component: reason for component, reason in joined.items() if component not in wanted}
+
+
+def _components_in(pairs: Iterable[Pair], namespaces: Mapping[str, str]) -> set[str]:
+    """Return the components that changed parts of objects name."""
+    texts = {text for old, new in pairs for part in _differing(old, new) for text in _texts(part)}
+    hosts = {label for text in texts if ".svc" in text for label in text.replace(":", ".").split(".")}
+    return {
+        component
+        for component, namespace in namespaces.items()
+        if component in texts or namespace in texts or namespace in hosts
+    }
+
+
+def _differing(old: Any, new: Any) -> Iterator[Any]:
+    """Yield the smallest parts that differ; of lists whose entries have no names, whole entries."""
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() | new.keys():
+            yield from _differing(old.get(key), new.get(key))
+    elif isinstance(old, list) and isinstance(new, list):
+        before, after = ({_key(entry): entry for entry in entries} for entries in (old, new))
+        for key in before.keys() | after.keys():
+            yield from _differing(before.get(key), after.get(key))
+    else:
+        yield old
+        yield new
+
+
+def _key(entry: Any) -> str:
+    """Return what makes an entry of a list the same in another list: its name, or all that it is."""
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else json.dumps(entry, sort_keys=True, default=str)
+
+
+def _texts(part: Any) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict):
+        for value in part.values():
+            yield from _texts(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _texts(value)
