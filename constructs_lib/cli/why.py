@@ -63,7 +63,8 @@ def why(app: App, name: str, environments: list[str]) -> None:
     if not answers:
         kind, slash, _ = name.partition("/")
         alike = {other for other in known if other.startswith(f"{kind}{slash}")} if slash else known
-        raise CommandError(f'There is no {"object" if slash else "component"} "{name}"; {nearest(name, alike or known)}')
+        missing = "object" if slash else "component"
+        raise CommandError(f'There is no {missing} "{name}"; {nearest(name, alike or known)}')
     out = Console(highlight=False, soft_wrap=True, markup=False)
     for text, where in answers.items():
         out.print(f"{', '.join(where)}: {text}")
