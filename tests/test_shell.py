@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from synthesized import Synthesized
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,17 @@ def files() -> dict[str, tuple[str, str]]:
             elif path.suffix == ".sh":
                 found[name] = ("sh", text)
     return found
+
+
+def steps() -> dict[str, str]:
+    """Return the commands of every step of the GitHub workflows, by the workflow and the step's place in it."""
+    return {
+        f"{file.name}, {job}, step {number}": step["run"]
+        for file in sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
+        for job, content in yaml.safe_load(file.read_text())["jobs"].items()
+        for number, step in enumerate(content["steps"], 1)
+        if "run" in step
+    }
 
 
 def embedded(part: Any) -> set[tuple[str, str]]:
@@ -71,6 +83,14 @@ def test_files_of_the_repository() -> None:
     scripts = files()
     assert {f"constructs_lib/objects/scripts/{name}.sh" for name in ("wait", "postgres-schema")} < set(scripts)
     assert {name: problem for name, (shell, text) in scripts.items() if (problem := check(shell, text))} == {}
+
+
+def test_steps_of_the_workflows() -> None:
+    """No step takes an expression into its text, where it would be run as code."""
+    found = steps()
+    assert len(found) > 5
+    assert {name: text for name, text in found.items() if "${{" in text} == {}
+    assert {name: problem for name, text in found.items() if (problem := check("bash", text))} == {}
 
 
 def test_commands_of_the_generated_objects(tree: Synthesized) -> None:

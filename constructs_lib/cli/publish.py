@@ -36,7 +36,7 @@ def publish(app: App, name: str, only: list[str], allow: list[str], *, dry_run: 
     (tree,) = app.synthesize([environment])
     publication = prepare(checkout, tree)
     if publication.is_empty:
-        out.print("nothing to publish")
+        out.print("Nothing to publish.")
         return
     for message in publication.messages:
         out.print(message)

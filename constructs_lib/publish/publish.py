@@ -140,9 +140,9 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     checkout, tree = publication.checkout, publication.tree
     git, old = checkout.git, tree.pins
     messages = publication.messages
-    own = owned_paths([tree.environment])
+    own = [*owned_paths([tree.environment]), pins_file(tree.environment)]
     made = []
-    write(root, tree.files, own)
+    write(root, _with_pins(tree), own)
     if publication.manifests:
         made.append(_commit(git, publication.manifests, messages.pop(0)))
     at = git.run("rev-parse", "HEAD")
@@ -152,9 +152,9 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     if messages:
         _check_contents(git, tree.environment, {component: pins[component] for component in publication.moved})
         tree.pin(pins)
-        files = {**tree.files, pins_file(tree.environment): dump_pins(pins)}
+        files = _with_pins(tree)
         write(root, files, own)
-        paths = _differing(git, at, files, [*own, pins_file(tree.environment)])
+        paths = _differing(git, at, files, own)
         made.append(_commit(git, paths, messages[0].replace("the commit before", at[:12])))
     try:
         _push(checkout)
@@ -162,8 +162,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
         if made:
             git.run("reset", "--quiet", checkout.head)
             tree.pin(old)
-            _restore_pins(git, root, checkout.head, tree.environment)
-            write(root, tree.files, own)
+            write(root, _with_pins(tree), own)
         raise
     return made
 
@@ -174,13 +173,9 @@ def _committed_pins(git: Git, revision: str, environment: str) -> dict[str, Pin]
     return None if content is None else parse_pins(content, file)
 
 
-def _restore_pins(git: Git, root: Path, revision: str, environment: str) -> None:
-    file = pins_file(environment)
-    content = git.files(revision, [file]).get(file)
-    if content is None:
-        (root / file).unlink(missing_ok=True)
-    else:
-        (root / file).write_bytes(content)
+def _with_pins(tree: Tree) -> dict[str, bytes]:
+    """Return the files of a tree and the one that holds its pins."""
+    return tree.files if tree.pins is None else {**tree.files, pins_file(tree.environment): dump_pins(tree.pins)}
 
 
 def _differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:

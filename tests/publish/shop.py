@@ -1,0 +1,161 @@
+"""A shop in Git repositories of its own: a checkout, the bare repository that it is pushed to, and a colleague's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+APP = """
+from constructs_lib import *
+
+REPOSITORY = GitRepository("https://github.com/example/shop.git")
+CLUSTER = K3d(kubernetes="1.36", nodes=1, provides=("external-secrets", "metrics-api"))
+LAPTOP = Environment(name="laptop", repository=REPOSITORY, cluster=CLUSTER)
+CLOUD = Environment(name="cloud", repository=REPOSITORY, cluster=CLUSTER)
+
+
+def shop(environment):
+    system = System(environment, "shop")
+    stock = Microservice(system, "stock", image="example/stock:1.0.0", ports={"http": 8080})
+    basket = Microservice(system, "basket", image="example/basket:1.0.0", ports={"http": 8080})
+    front = Microservice(system, "front", image="example/front:1.0.0", ports={"http": 3000}, exposed="http")
+    basket.needs(stock.endpoint("http"), {"STOCK": "address"})
+    front.needs(basket.endpoint("http"), {"BASKET": "address"})
+    # more
+    return system
+
+
+main(shop, [LAPTOP, CLOUD])
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run of the app ended.
+
+    Attributes:
+        code: Its exit code.
+        said: What it printed, on both outputs.
+    """
+
+    code: int
+    said: str
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The shop's checkout and its remote.
+
+    Attributes:
+        folder: The checkout.
+        remote: The bare repository.
+    """
+
+    folder: Path
+    remote: Path
+
+    @classmethod
+    def create(cls, folder: Path) -> Shop:
+        """Return a shop whose declaration is committed and pushed, and that was never synthesized."""
+        shop = cls(folder / "work", folder / "origin.git")
+        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", shop.remote], check=True)
+        subprocess.run(["git", "clone", "--quiet", shop.remote, shop.folder], check=True, capture_output=True)
+        shop.git("checkout", "--quiet", "-B", "main")
+        (shop.folder / "app.py").write_text(APP)
+        (shop.folder / ".gitignore").write_text("__pycache__/\n")
+        shop.commit("Declare the shop")
+        shop.git("push", "--quiet", "--set-upstream", "origin", "main")
+        return shop
+
+    def git(self, *arguments: str, folder: Path | None = None) -> str:
+        """Return what git prints in the checkout."""
+        command = ["git", "-C", str(folder or self.folder), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.rstrip("\n")
+
+    def commit(self, message: str) -> str:
+        """Commit everything that is in the checkout; return the id."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the declaration."""
+        app = self.folder / "app.py"
+        text = app.read_text()
+        assert old in text
+        app.write_text(text.replace(old, new))
+
+    def change(self, old: str, new: str) -> str:
+        """Change the declaration and commit that; return the id."""
+        self.edit(old, new)
+        return self.commit("Change the shop")
+
+    def run(self, *arguments: str, **variables: str) -> Run:
+        """Run the app in a process of its own."""
+        result = subprocess.run(
+            [sys.executable, "app.py", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Run(result.returncode, result.stdout)
+
+    def publish(self, *arguments: str, environment: str = "laptop") -> str:
+        """Publish, which must succeed; return what it printed."""
+        run = self.run("publish", environment, *arguments)
+        assert run.code == 0, run.said
+        return run.said
+
+    def pins(self, environment: str = "laptop", revision: str = "HEAD") -> dict[str, dict[str, str]]:
+        """Return the committed pins."""
+        pins: dict[str, dict[str, str]] = json.loads(self.git("show", f"{revision}:pins/{environment}.json"))
+        return pins
+
+    def pinned(self, environment: str = "laptop", revision: str = "HEAD") -> dict[str, str]:
+        """Return the revision from which each committed Application reads."""
+        import yaml
+
+        folder = f"argocd/{environment}"
+        found: dict[str, str] = {}
+        for file in self.git("ls-tree", "--name-only", f"{revision}:{folder}").splitlines():
+            if file.startswith("Application-"):
+                manifest: dict[str, Any] = yaml.safe_load(self.git("show", f"{revision}:{folder}/{file}"))
+                found[manifest["metadata"]["name"]] = manifest["spec"]["source"]["targetRevision"]
+        return found
+
+    @property
+    def pushed(self) -> str:
+        """The commit that the remote is at."""
+        return self.git("rev-parse", "main", folder=self.remote)
+
+    @property
+    def status(self) -> str:
+        """What git says of the working tree."""
+        return self.git("status", "--porcelain")
+
+    def check(self, environment: str = "laptop") -> None:
+        """Assert that everything is published: pushed, committed, and pinned to commits that hold it."""
+        head = self.git("rev-parse", "HEAD")
+        assert self.pushed == head
+        assert self.status == ""
+        pins, pinned = self.pins(environment), self.pinned(environment)
+        components = self.git("ls-tree", "--name-only", f"HEAD:dist/{environment}").splitlines()
+        assert sorted(pins) == sorted(components) == sorted(pinned)
+        for component, pin in pins.items():
+            folder = f"dist/{environment}/{component}"
+            assert pinned[component] == pin["revision"]
+            assert self.git("rev-parse", f"HEAD:{folder}") == pin["content"]
+            assert self.git("rev-parse", f"{pin['revision']}:{folder}") == pin["content"]
+            self.git("merge-base", "--is-ancestor", pin["revision"], "HEAD")

@@ -1,0 +1,424 @@
+"""``publish`` against real Git repositories."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+from shop import Shop
+
+BASKET = ("example/basket:1.0.0", "example/basket:1.1.0")
+BILLING = (
+    "# more",
+    'billing = Microservice(system, "billing", image="example/billing:1.0.0", ports={"http": 80})\n    # more',
+)
+
+
+def subjects(shop: Shop, span: str) -> list[str]:
+    """Return the first lines of the messages of some commits, oldest first."""
+    return shop.git("log", "--reverse", "--format=%s", span).splitlines()
+
+
+def test_first_publication_pins_every_component(shop: Shop) -> None:
+    before = shop.pushed
+    shop.publish()
+    shop.check()
+    assert subjects(shop, f"{before}..") == ["Synthesize laptop", "Publish laptop: basket, front, stock"]
+    assert set(shop.pinned().values()) == {shop.git("rev-parse", "HEAD~1")}
+
+
+def test_only_the_pin_of_what_changed_moves(published: Shop) -> None:
+    before = published.pins()
+    published.change(*BASKET)
+    published.publish()
+    published.check()
+    after = published.pins()
+    assert {component for component in after if after[component] != before[component]} == {"basket"}
+    assert after["basket"]["revision"] == published.git("rev-parse", "HEAD~1")
+    changed = published.git("show", "--name-only", "--format=", "HEAD").splitlines()
+    assert changed == ["argocd/laptop/Application-basket.yaml", "pins/laptop.json"]
+
+
+def test_manifests_that_are_committed_already_are_pinned_where_they_are(published: Shop) -> None:
+    published.edit(*BASKET)
+    assert "Not published to laptop yet: basket (changed)" in published.run().said
+    published.git("add", "--all", "app.py", "dist/laptop", "argocd/laptop", "bootstrap/argocd/laptop.tfvars.json")
+    published.git("commit", "--quiet", "--message", "Update the basket")
+    manifests = published.git("rev-parse", "HEAD")
+    published.publish()
+    assert published.pins()["basket"]["revision"] == manifests
+    assert subjects(published, f"{manifests}..") == ["Publish laptop: basket"]
+    assert published.pushed == published.git("rev-parse", "HEAD")
+
+
+def test_nothing_to_do(published: Shop) -> None:
+    before = published.git("rev-parse", "HEAD")
+    assert "Nothing to publish" in published.publish()
+    assert published.git("rev-parse", "HEAD") == published.pushed == before
+
+
+def test_a_commit_that_changes_no_manifest_is_pushed_and_moves_no_pin(published: Shop) -> None:
+    pins = published.pins()
+    (published.folder / "NOTES.md").write_text("Notes.\n")
+    head = published.commit("Take notes")
+    published.publish()
+    assert published.pushed == head
+    assert published.pins() == pins
+
+
+def test_environments_are_published_one_at_a_time(published: Shop) -> None:
+    laptop = published.pins()
+    published.publish(environment="cloud")
+    published.check("cloud")
+    assert published.pins() == laptop
+    published.change(*BASKET)
+    published.publish(environment="cloud")
+    assert published.pins() == laptop
+    assert published.git("rev-parse", "HEAD:dist/laptop") == published.git("rev-parse", "HEAD~3:dist/laptop")
+    published.publish()
+    published.check()
+
+
+def test_generated_files_of_another_environment_are_left_alone(published: Shop) -> None:
+    published.change(*BASKET)
+    published.run()
+    status = published.status
+    assert "?? dist/cloud/" in status
+    published.publish()
+    assert published.pins()["basket"]["revision"] == published.git("rev-parse", "HEAD~1")
+    assert "?? dist/cloud/" in published.status
+    assert not [line for line in published.status.splitlines() if "laptop" in line]
+
+
+def test_new_component_is_pinned(published: Shop) -> None:
+    published.change(*BILLING)
+    assert "billing (new)" in published.run("synth", "laptop").said
+    published.publish()
+    published.check()
+    assert "billing" in published.pins()
+
+
+def test_removed_component_loses_its_pin(published: Shop) -> None:
+    published.change(*BILLING)
+    published.publish()
+    published.change(BILLING[1], BILLING[0])
+    assert "billing (removed)" in published.run("synth", "laptop").said
+    published.publish("--allow", "Application/billing", "--allow", "Namespace/billing", *ALLOW_BILLING)
+    published.check()
+    assert "billing" not in published.pins()
+    assert "billing: removed" in published.git("show", "--no-patch", "--format=%B", "HEAD")
+
+
+ALLOW_BILLING = ("--allow", "Deployment/billing", "--allow", "Service/billing")
+
+
+def test_renamed_component_is_refused_and_then_published(published: Shop) -> None:
+    published.change(*BILLING)
+    published.publish()
+    published.change('"billing", image', '"invoices", image')
+    head = published.git("rev-parse", "HEAD")
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "Application/billing" in run.said
+    assert published.git("rev-parse", "HEAD") == head
+    published.publish("--allow", "Application/billing", "--allow", "Namespace/billing", *ALLOW_BILLING)
+    published.check()
+    assert {"billing", "invoices"} & set(published.pins()) == {"invoices"}
+
+
+# What must hold of the checkout.
+
+
+@pytest.mark.parametrize("content", ["changed", "new", "staged"])
+def test_refuses_changes_that_are_not_committed(published: Shop, content: str) -> None:
+    if content == "changed":
+        published.edit(*BASKET)
+        name = "app.py"
+    else:
+        name = "notes.txt"
+        (published.folder / name).write_text("Notes.\n")
+        if content == "staged":
+            published.git("add", name)
+    before = (published.git("rev-parse", "HEAD"), published.status)
+    run = published.run("publish", "laptop")
+    assert (run.code, name in run.said, "Traceback" in run.said) == (1, True, False)
+    assert (published.git("rev-parse", "HEAD"), published.status) == before
+
+
+def test_refuses_another_branch(published: Shop) -> None:
+    published.git("switch", "--quiet", "--create", "feature")
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "feature is checked out, and main is deployed; git switch main first." in run.said
+
+
+def test_refuses_a_detached_head(published: Shop) -> None:
+    published.git("switch", "--quiet", "--detach")
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "a single commit is checked out" in run.said
+
+
+def test_refuses_without_a_remote(published: Shop) -> None:
+    published.git("remote", "remove", "origin")
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "there is no remote to push to" in run.said
+
+
+def test_refuses_a_shallow_clone(published: Shop, tmp_path: Path) -> None:
+    published.git("clone", "--quiet", "--depth=1", f"file://{published.remote}", str(tmp_path / "shallow"))
+    run = Shop(tmp_path / "shallow", published.remote).run("publish", "laptop")
+    assert run.code == 1
+    assert "the clone is shallow" in run.said
+
+
+def test_refuses_outside_of_a_repository(tmp_path: Path, published: Shop) -> None:
+    shutil.copy(published.folder / "app.py", tmp_path)
+    run = Shop(tmp_path, published.remote).run("publish", "laptop")
+    assert (run.code, "not a git repository" in run.said, "Traceback" in run.said) == (1, True, False)
+
+
+def test_refuses_an_app_below_the_root(published: Shop) -> None:
+    inner = published.folder / "inner"
+    inner.mkdir()
+    published.git("mv", "app.py", "inner/app.py")
+    published.commit("Move")
+    run = Shop(inner, published.remote).run("publish", "laptop")
+    assert run.code == 1
+    assert "must stand in the root of the Git repository" in run.said
+
+
+def test_refuses_when_the_remote_has_moved(published: Shop, tmp_path: Path) -> None:
+    colleague = Shop(tmp_path / "colleague", published.remote)
+    published.git("clone", "--quiet", str(published.remote), str(colleague.folder))
+    (colleague.folder / "NOTES.md").write_text("Notes.\n")
+    colleague.commit("Take notes")
+    colleague.git("push", "--quiet")
+    published.change(*BASKET)
+    head = published.git("rev-parse", "HEAD")
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "origin/main has 1 commit that main here lacks; git pull --rebase --autostash" in run.said
+    assert (published.git("rev-parse", "HEAD"), published.status) == (head, "")
+    published.git("pull", "--quiet", "--rebase", "--autostash")
+    published.publish()
+    published.check()
+
+
+def test_pins_that_were_rebased_away_are_set_anew(published: Shop, tmp_path: Path) -> None:
+    colleague = Shop(tmp_path / "colleague", published.remote)
+    published.git("clone", "--quiet", str(published.remote), str(colleague.folder))
+    published.change(*BASKET)
+    fails = hook(published, "pre-push", "exit 1")
+    assert published.run("publish", "laptop").code == 1
+    fails.unlink()
+    lost = published.pins()["basket"]["revision"]
+    (colleague.folder / "NOTES.md").write_text("Notes.\n")
+    colleague.commit("Take notes")
+    colleague.git("push", "--quiet")
+    published.git("pull", "--quiet", "--rebase")
+    published.publish()
+    published.check()
+    assert published.pins()["basket"]["revision"] != lost
+
+
+def test_manifests_that_git_would_store_differently_are_refused(published: Shop) -> None:
+    (published.folder / ".gitattributes").write_text("dist/** text eol=crlf ident\n*.yaml filter=upper\n")
+    published.git("config", "filter.upper.clean", "tr a-z A-Z")
+    published.git("config", "filter.upper.smudge", "cat")
+    published.edit(*BASKET)
+    published.commit("Filter")
+    pushed = published.pushed
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "Git does not hold" in run.said
+    assert published.pushed == pushed
+
+
+def test_ignored_folders_are_committed_all_the_same(shop: Shop) -> None:
+    (shop.folder / ".gitignore").write_text("__pycache__/\ndist/\n")
+    shop.commit("Ignore too much")
+    shop.publish()
+    shop.check()
+
+
+def test_pins_with_conflict_markers_are_one_clear_message(published: Shop) -> None:
+    file = published.folder / "pins" / "laptop.json"
+    file.write_text("<<<<<<< HEAD\n" + file.read_text())
+    for command in (["synth"], ["publish", "laptop"]):
+        run = published.run(*command)
+        assert run.code == 1
+        assert run.said.startswith("pins/laptop.json is no JSON")
+        assert "git checkout HEAD -- pins/laptop.json" in run.said
+
+
+# What interrupts it.
+
+
+def hook(shop: Shop, name: str, script: str, folder: Path | None = None) -> Path:
+    """Put a hook in place."""
+    path = (folder or shop.folder / ".git") / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_a_refused_push_takes_the_commits_back(published: Shop) -> None:
+    refusal = hook(published, "pre-receive", "echo 'the gate is closed' >&2; exit 1", published.remote)
+    published.change(*BASKET)
+    head, pushed, pins = published.git("rev-parse", "HEAD"), published.pushed, published.pins()
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "the gate is closed" in run.said
+    assert "refused the push; the commits were taken back" in run.said
+    assert (published.git("rev-parse", "HEAD"), published.pushed, published.pins()) == (head, pushed, pins)
+    # What is left is what make synth leaves.
+    assert published.status == " M dist/laptop/basket/Deployment-basket.yaml"
+    refusal.unlink()
+    published.publish()
+    published.check()
+
+
+def test_a_refused_first_publication_leaves_no_pins(shop: Shop) -> None:
+    refusal = hook(shop, "pre-receive", "exit 1", shop.remote)
+    assert shop.run("publish", "laptop").code == 1
+    assert not (shop.folder / "pins").exists()
+    refusal.unlink()
+    shop.publish()
+    shop.check()
+
+
+def test_a_push_that_does_not_arrive_is_made_up_for(published: Shop) -> None:
+    published.change(*BASKET)
+    published.git("config", "remote.origin.pushurl", str(published.remote.with_name("gone.git")))
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "The push did not get through; the commits are kept" in run.said
+    published.git("config", "--unset", "remote.origin.pushurl")
+    head = published.git("rev-parse", "HEAD")
+    published.publish()
+    published.check()
+    assert published.git("rev-parse", "HEAD") == head
+
+
+def test_a_failing_commit_hook_stops_it(published: Shop) -> None:
+    published.change(*BASKET)
+    refusal = hook(published, "pre-commit", "echo 'no commits today' >&2; exit 1")
+    pushed = published.pushed
+    run = published.run("publish", "laptop")
+    assert (run.code, "no commits today" in run.said, "Traceback" in run.said) == (1, True, False)
+    assert published.pushed == pushed
+    refusal.unlink()
+    published.publish()
+    published.check()
+
+
+def test_killed_at_every_call_of_git(published: Shop, tmp_path: Path) -> None:
+    """Whichever call of git's is the last one before a SIGKILL, the next run completes the publication."""
+    git = shutil.which("git")
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\necho >> "$CALLS"\n"{git}" "$@"\ncode=$?\n'
+        '[ "$(wc -l < "$CALLS")" -ge "$LAST" ] && kill -9 $PPID\nexit $code\n'
+    )
+    wrapper.chmod(0o755)
+    path = f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"
+    killed = 0
+    for last in range(1, 60):
+        published.change(f"example/basket:1.{last - 1}.0", f"example/basket:1.{last}.0")
+        calls = tmp_path / f"calls-{last}"
+        run = published.run("publish", "laptop", PATH=path, CALLS=str(calls), LAST=str(last))
+        if run.code == 0:
+            break
+        killed += 1
+        assert run.code == -9, run.said
+        published.publish()
+        published.check()
+        assert f"basket:1.{last}.0" in published.git("show", "HEAD:dist/laptop/basket/Deployment-basket.yaml")
+        manifests = published.git("log", "--format=%s", "--grep=Synthesize", f"{published.pushed}~3..")
+        assert manifests.splitlines() == ["Synthesize laptop"]
+    assert killed >= 10
+    published.check()
+
+
+# Dry runs and parts.
+
+
+def test_dry_run_shows_the_commits_and_makes_none(published: Shop) -> None:
+    published.change(*BASKET)
+    before = (published.git("rev-parse", "HEAD"), published.pushed, published.status)
+    said = published.publish("--dry-run")
+    assert "Synthesize laptop" in said
+    assert "dist/laptop/basket/Deployment-basket.yaml" in said
+    assert "Publish laptop: basket" in said
+    assert (published.git("rev-parse", "HEAD"), published.pushed, published.status) == before
+
+
+def test_reverting_the_pins_rolls_back(published: Shop) -> None:
+    before = published.pinned()
+    published.change(*BASKET)
+    published.publish()
+    published.git("revert", "--no-edit", "HEAD")
+    assert published.pinned() == before
+    old = published.git("show", f"{before['basket']}:dist/laptop/basket/Deployment-basket.yaml")
+    assert "example/basket:1.0.0" in old
+    assert "Not published to laptop yet: basket (changed)" in published.run("synth", "laptop").said
+
+
+def test_only_one_component(published: Shop) -> None:
+    published.change(*BASKET)
+    published.change("example/stock:1.0.0", "example/stock:1.1.0")
+    before = published.pins()
+    said = published.publish("--only", "basket")
+    after = published.pins()
+    assert {component for component in after if after[component] != before[component]} == {"basket"}
+    assert "Held back: stock" in said
+    assert published.pushed == published.git("rev-parse", "HEAD")
+    published.publish()
+    published.check()
+
+
+def test_both_sides_of_an_edge_go_together(published: Shop) -> None:
+    published.change("# more", 'front.needs(stock.endpoint("http"), {"STOCK": "address"})\n    # more')
+    published.change(*BASKET)
+    before = published.pins()
+    said = published.publish("--only", "front")
+    after = published.pins()
+    assert {component for component in after if after[component] != before[component]} == {"front", "stock"}
+    assert "With it: stock" in said
+    assert "Held back: basket" in said
+
+
+def test_a_new_component_cannot_be_held_back(published: Shop) -> None:
+    published.change(*BILLING)
+    published.change(*BASKET)
+    said = published.publish("--only", "basket")
+    assert "With it: billing" in said
+    published.check()
+
+
+def test_only_needs_an_environment_that_was_published(shop: Shop) -> None:
+    run = shop.run("publish", "laptop", "--only", "basket")
+    assert run.code == 1
+    assert "laptop was never published" in run.said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["labtop"], 'There is no environment "labtop"; did you mean "laptop"?'),
+        (["laptop", "--only", "baskets"], 'There is no component "baskets"; did you mean "basket"?'),
+        (["laptop", "--only", "stock"], "stock has nothing to publish"),
+        (["laptop", "--allow", "Deployment/baskets"], 'There is nothing dangerous called "Deployment/baskets"'),
+    ],
+)
+def test_wrong_arguments(published: Shop, arguments: list[str], message: str) -> None:
+    published.change(*BASKET)
+    run = published.run("publish", *arguments)
+    assert (run.code, message in run.said, "Traceback" in run.said) == (1, True, False), run.said
