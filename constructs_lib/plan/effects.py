@@ -1,0 +1,621 @@
+"""What a change of an object does in the cluster, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from constructs_lib.plan.change import Effect, Pods, Reason, named
+from constructs_lib.plan.fields import FieldChange
+from constructs_lib.plan.fields import field as field_of
+from constructs_lib.plan.pods import SCALERS, pods_of
+from constructs_lib.plan.quantity import quantity
+from constructs_lib.plan.rules import IMMUTABLE, LOSSES, is_dangerous
+from constructs_lib.repository.deliveries import Delivery
+from constructs_lib.repository.objects import WAVE, Object, mapping, sequence
+
+_ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
+_OPTIONS = f"{_ARGOCD}/user-guide/sync-options/"
+_DOCS = "https://kubernetes.io/docs/concepts"
+_PROTECT = (
+    "To keep it, push argocd.argoproj.io/sync-options: Prune=false,Delete=false on it first, and let that be synced."
+)
+#: Kinds whose pods are replaced one after the other when their template changes.
+_ROLLING = {("apps", "DaemonSet"), ("apps", "Deployment"), ("apps", "StatefulSet"), ("argoproj.io", "Rollout")}
+#: Kinds that leave their pods alone when their template changes.
+_LASTING = {("", "ReplicationController"), ("apps", "ReplicaSet")}
+_TEMPLATED = {*_ROLLING, *_LASTING, ("batch", "Job"), ("batch", "CronJob")}
+
+
+@dataclass
+class Verdict:
+    """What happens to an object.
+
+    Attributes:
+        effect: What.
+        reasons: Why.
+        pods: Whose pods restart, or go.
+        mend: How to do it safely.
+        dangerous: Whether a person has to agree to it.
+        fields: What changes in it.
+    """
+
+    effect: Effect
+    reasons: list[Reason] = field(default_factory=list)
+    pods: list[Pods] = field(default_factory=list)
+    mend: str = ""
+    dangerous: bool = False
+    fields: Sequence[FieldChange] = ()
+
+    def because(self, text: str, source: str = "", effect: Effect | None = None) -> None:
+        """Add a reason, and let it make the effect more severe."""
+        self.reasons.append(Reason(text, source))
+        self.effect = max(self.effect, effect or self.effect)
+
+
+class Surroundings:
+    """What else an Application deploys, as far as it matters for one of its objects; read when it is asked for."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        """Look at nothing yet."""
+        self.delivery = delivery
+        self._scalers: list[Object] | None = None
+
+    def scalers(self) -> list[Object]:
+        """Return the autoscalers."""
+        if self._scalers is None:
+            self._scalers = [
+                item for item in self._holding(*(kind.encode() for kind in SCALERS)) if item.kind in SCALERS
+            ]
+        return self._scalers
+
+    def readers(self, kind: str, name: str, namespace: str) -> Iterator[Object]:
+        """Yield the workloads whose pods get a ConfigMap or Secret in a way that no running pod notices anew."""
+        for item in self._holding(name.encode()):
+            if (item.group, item.kind) in _ROLLING | _LASTING and item.namespace == namespace:
+                pod = mapping(mapping(item.spec.get("template")).get("spec"))
+                if _reads(pod, kind, name):
+                    yield item
+
+    def _holding(self, *words: bytes) -> Iterator[Object]:
+        for path, content in self.delivery.files.items():
+            if any(word in content for word in words):
+                yield from self.delivery.read(path, content)
+
+
+def _reads(pod: Mapping[str, Any], kind: str, name: str) -> bool:
+    """Tell whether a pod takes environment variables or single files from a ConfigMap or Secret."""
+    source, key, reference = (
+        ("configMapRef", "configMapKeyRef", "name") if kind == "ConfigMap" else ("secretRef", "secretKeyRef", "name")
+    )
+    containers = [mapping(item) for group in ("initContainers", "containers") for item in sequence(pod.get(group))]
+    for container in containers:
+        for entry in sequence(container.get("envFrom")):
+            if mapping(mapping(entry).get(source)).get(reference) == name:
+                return True
+        for entry in sequence(container.get("env")):
+            if mapping(mapping(mapping(entry).get("valueFrom")).get(key)).get(reference) == name:
+                return True
+    volumes = {mapping(volume).get("name") for volume in sequence(pod.get("volumes")) if _mounts(volume, kind, name)}
+    mounts = [mapping(mount) for container in containers for mount in sequence(container.get("volumeMounts"))]
+    return any(mount.get("name") in volumes and mount.get("subPath") for mount in mounts)
+
+
+def _mounts(volume: object, kind: str, name: str) -> bool:
+    if kind == "ConfigMap":
+        return bool(mapping(mapping(volume).get("configMap")).get("name") == name)
+    return bool(mapping(mapping(volume).get("secret")).get("secretName") == name)
+
+
+# A change in place, or what is refused instead.
+
+
+def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings) -> Verdict:
+    """Return what happens to an object that is changed in the repository.
+
+    Args:
+        old: Its state before.
+        new: Its state afterwards.
+        fields: What differs.
+        around: What is deployed together with it.
+    """
+    verdict = Verdict(Effect.UPDATE, fields=fields)
+    counted = _without_ignored(old, fields, around.delivery, verdict)
+    if not counted:
+        return verdict
+    kind = (new.group, new.kind)
+    if kind in _TEMPLATED:
+        _workload_changed(old, new, counted, around, verdict)
+    for judge in _JUDGES.get(kind, ()):
+        judge(old, new, counted, around, verdict)
+    _check_immutable(old, new, counted, around, verdict)
+    verdict.dangerous = verdict.dangerous or is_dangerous(new, verdict.effect)
+    return verdict
+
+
+def _check_immutable(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    replaced = _option(around.delivery, "Replace", old, new) == "true"
+    forced = "true" in (old.sync_options.get("Force"), new.sync_options.get("Force"))
+    kind = (new.group, new.kind)
+    updated_only = kind in {("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")}
+    runs_again = kind in {("batch", "Job"), ("", "Pod")}
+    if new.is_hook:
+        if {"BeforeHookCreation", "HookSucceeded"} & old.hook_delete_policies:
+            verdict.because(
+                f"A hook is deleted and created again for a sync: the {new.kind} runs with what is new.",
+                f"{_ARGOCD}/user-guide/sync-waves/",
+            )
+            return
+    elif replaced and forced and not updated_only:
+        if runs_again:
+            verdict.because(
+                f"Argo CD deletes the {new.kind} and creates it again (Force=true,Replace=true): it runs again.",
+                _OPTIONS,
+            )
+            return
+        verdict.because(
+            "Argo CD deletes it and creates it again, whatever changes in it (Force=true,Replace=true).",
+            _OPTIONS,
+            Effect.REPLACEMENT,
+        )
+        if deletion := _loss(old):
+            verdict.because(deletion.text, deletion.source, Effect.DATA_LOSS)
+        verdict.pods = _pods(old, around.scalers())
+    for rule in IMMUTABLE:
+        if (rule.group, rule.kind) != kind or (rule.when and not rule.when(old, new)):
+            continue
+        hit = [change.path for change in fields if rule.hits(change)]
+        if not hit:
+            continue
+        verdict.because(
+            f"{_listed(hit)} cannot be changed; it takes a new {new.kind}.", rule.source, Effect.REPLACEMENT
+        )
+        if rule.loss:
+            verdict.because(f"{rule.loss[0].upper()}{rule.loss[1:]}.", "", Effect.DATA_LOSS)
+        by_itself = not updated_only and forced and (replaced or not _server_side(around.delivery, new))
+        if by_itself and not replaced:
+            verdict.because(
+                "Argo CD deletes it and creates it again when the change is refused (Force=true).", _OPTIONS
+            )
+        elif not by_itself:
+            verdict.reasons.append(_what_happens(old, new, hit))
+        verdict.pods = []
+        verdict.mend = (
+            rule.mend.format(name=new.name, namespace=new.namespace)
+            or verdict.mend
+            or (
+                f"Give it another name, so that the new one is there before the old one goes, or delete {named(new)} "
+                f"by hand after the push, which interrupts what it does."
+            )
+        )
+
+
+def _what_happens(old: Object, new: Object, hit: Sequence[str]) -> Reason:
+    if new.kind == "Service" and not field_of(new, "spec", "clusterIP") and any("clusterIP" in path for path in hit):
+        return Reason(
+            f"If pushed, nothing happens: an address that is left out stays as it is, and the Service stays headless "
+            f"until a person deletes {named(old)}.",
+            "patchAllocatedValues",
+        )
+    return Reason(
+        f"If pushed, the sync fails at this object with the API server's message, and this and all later waves stay as "
+        f"they are until a person deletes {named(old)}."
+    )
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+
+
+def _option(delivery: Delivery, name: str, *items: Object) -> str | None:
+    """Return a sync option: an object's own, or else the Application's."""
+    own = [item.sync_options[name] for item in items if name in item.sync_options]
+    return "true" if "true" in own else own[-1] if own else delivery.sync_options.get(name)
+
+
+def _server_side(delivery: Delivery, item: Object) -> bool:
+    return _option(delivery, "ServerSideApply", item) == "true"
+
+
+def _without_ignored(
+    item: Object, fields: Sequence[FieldChange], delivery: Delivery, verdict: Verdict
+) -> Sequence[FieldChange]:
+    """Return the fields that the Application does not ignore; the effect is weakened if it ignores some."""
+    pointers = [pointer for entry in delivery.ignored_differences if _concerns(entry, item) for pointer in _keys(entry)]
+    ignored = [change for change in fields if any(change.below(*keys) for keys in pointers)]
+    if not ignored:
+        return fields
+    if delivery.sync_options.get("RespectIgnoreDifferences") == "true":
+        kept = [change for change in fields if change not in ignored]
+        if not kept:
+            verdict.effect = Effect.NONE
+        verdict.because(
+            f"{_listed([change.path for change in ignored])} stays as it is in the cluster (ignoreDifferences with "
+            f"RespectIgnoreDifferences=true).",
+            _OPTIONS,
+        )
+        return kept
+    verdict.because(
+        f"{_listed([change.path for change in ignored])} is no difference to Argo CD (ignoreDifferences): it is "
+        f"applied with the next sync that has another cause.",
+        f"{_ARGOCD}/user-guide/diffing/",
+    )
+    return fields
+
+
+def _concerns(entry: Mapping[str, Any], item: Object) -> bool:
+    wanted = {"group": item.group, "kind": item.kind, "name": item.name, "namespace": item.namespace}
+    given = {key: str(entry[key]) for key in wanted if entry.get(key)}
+    if "group" not in given and item.group:
+        return False
+    return all(value in (wanted[key], "*") for key, value in given.items())
+
+
+def _keys(entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for pointer in sequence(entry.get("jsonPointers")):
+        parts = str(pointer).strip("/").split("/")
+        yield tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
+    for path in sequence(entry.get("jqPathExpressions")):
+        text = str(path).removeprefix(".")
+        if all(part.isidentifier() for part in text.split(".")):
+            yield tuple(text.split("."))
+
+
+# Judges of single kinds.
+
+Judge = Callable[[Object, Object, Sequence[FieldChange], Surroundings, Verdict], None]
+
+
+def _touched(fields: Sequence[FieldChange], *keys: str) -> bool:
+    return any(change.below(*keys) for change in fields)
+
+
+def _pods(item: Object, scalers: Iterable[Object], *, restarting: bool = False) -> list[Pods]:
+    if (item.group, item.kind) not in _ROLLING | {("", "Pod")}:
+        return []
+    found = pods_of(item, scalers, restarting=restarting)
+    return [] if found.most == 0 and not found.per_node else [found]
+
+
+def _workload_changed(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    kind = (new.group, new.kind)
+    if kind == ("batch", "CronJob") and _touched(fields, "spec", "jobTemplate"):
+        verdict.because("It takes effect from the next run on.", f"{_DOCS}/workloads/controllers/cron-jobs/")
+    if kind in _LASTING and _touched(fields, "spec", "template"):
+        verdict.because(
+            "Its pods stay as they are; only those that replace them are new.",
+            f"{_DOCS}/workloads/controllers/replicaset/",
+        )
+    if kind in _ROLLING and _touched(fields, "spec", "template"):
+        _template_changed(new, around, verdict)
+    if kind in _ROLLING | _LASTING and _touched(fields, "spec", "replicas"):
+        _scaled(old, new, around, verdict)
+
+
+def _template_changed(new: Object, around: Surroundings, verdict: Verdict) -> None:
+    strategy = mapping(new.spec.get("strategy" if new.kind in ("Deployment", "Rollout") else "updateStrategy"))
+    if strategy.get("type") == "OnDelete":
+        verdict.because(
+            "Nothing restarts by itself (updateStrategy OnDelete): a pod is new once somebody deletes the old one.",
+            f"{_DOCS}/workloads/controllers/{new.kind.lower()}/",
+        )
+        return
+    if new.spec.get("paused") is True:
+        verdict.because(
+            "Nothing restarts before the rollout is resumed (spec.paused).",
+            f"{_DOCS}/workloads/controllers/deployment/#pausing-and-resuming-a-deployment",
+        )
+        return
+    verdict.pods = _pods(new, around.scalers(), restarting=True)
+    if not verdict.pods:
+        verdict.because("No pod is running that would restart.")
+        return
+    verdict.effect = Effect.RESTART
+    if strategy.get("type") == "Recreate":
+        verdict.because(
+            "All its pods stop before the first new one starts (strategy Recreate): it is down meanwhile.",
+            f"{_DOCS}/workloads/controllers/deployment/#recreate-deployment",
+        )
+
+
+def _scaled(old: Object, new: Object, around: Surroundings, verdict: Verdict) -> None:
+    before, after = (item.spec.get("replicas", 1) for item in (old, new))
+    if not isinstance(before, int) or not isinstance(after, int):
+        return
+    scaler = next((item for item in around.scalers() if _scales(item, new)), None)
+    if scaler is not None:
+        verdict.because(f"{named(scaler)} sets the number of pods, too, and has the last word.")
+    elif after == 0:
+        verdict.because("No pod is left.")
+    if after < before and new.kind == "StatefulSet" and field_of(new, "spec", "volumeClaimTemplates"):
+        if field_of(new, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete":
+            verdict.because(
+                f"{before - after} of its pods go with their volumes "
+                f"(persistentVolumeClaimRetentionPolicy.whenScaled is Delete).",
+                f"{_DOCS}/workloads/controllers/statefulset/#persistentvolumeclaim-retention",
+                Effect.DATA_LOSS,
+            )
+            verdict.mend = "Set persistentVolumeClaimRetentionPolicy.whenScaled to Retain first."
+        else:
+            verdict.because(
+                f"{before - after} of its pods go, those with the highest numbers; their volumes stay. What they hold "
+                f"has to be moved to the others before.",
+                f"{_DOCS}/workloads/controllers/statefulset/#deployment-and-scaling-guarantees",
+            )
+
+
+def _scales(scaler: Object, item: Object) -> bool:
+    target = mapping(scaler.spec.get("scaleTargetRef"))
+    return (target.get("kind", "Deployment"), target.get("name"), scaler.namespace) == (
+        item.kind,
+        item.name,
+        item.namespace,
+    )
+
+
+def _pod_changed(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    if any(change.keys[-1] == "image" for change in fields):
+        verdict.because(
+            "The container restarts with the new image, in the same pod.", f"{_DOCS}/workloads/pods/", Effect.RESTART
+        )
+        verdict.pods = _pods(new, ())
+
+
+def _service_changed(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    if field_of(old, "spec", "type") == "LoadBalancer" != field_of(new, "spec", "type"):
+        verdict.because(
+            "Its load balancer is given back, and with it the public address, which may never come again.",
+            f"{_DOCS}/services-networking/service/#loadbalancer",
+        )
+        verdict.mend = "Move clients to another address first, or reserve the address with the provider."
+        verdict.dangerous = True
+
+
+def _claim_changed(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    before, after = (quantity(field_of(item, "spec", "resources", "requests", "storage")) for item in (old, new))
+    if before is None or after is None or before == after:
+        return
+    if after > before:
+        verdict.because(
+            "The volume grows if its storage class allows it (allowVolumeExpansion).",
+            f"{_DOCS}/storage/persistent-volumes/#expanding-persistent-volumes-claims",
+        )
+        return
+    verdict.because("A claim cannot shrink; it takes a new one.", "ValidatePersistentVolumeClaimUpdate")
+    verdict.because("A new claim starts with an empty volume.", "", Effect.DATA_LOSS)
+    verdict.reasons.append(_what_happens(old, new, []))
+    verdict.mend = "Create a smaller claim under another name, copy the data, and let the pods use that one."
+
+
+def _configuration_changed(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    if all(change.keys[:1] == ("metadata",) for change in fields):
+        return
+    kind, name = new.kind, new.name
+    if kind not in ("ConfigMap", "Secret"):
+        kind = "Secret"
+        name = str(field_of(new, "spec", "target", "name") or new.name)
+    for reader in around.readers(kind, name, new.namespace):
+        verdict.because(
+            f"{named(reader)} reads it when its pods start, and keeps the old values until they restart.",
+            f"{_DOCS}/configuration/configmap/#mounted-configmaps-are-updated-automatically",
+        )
+
+
+def _definition_changed(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    before, after = (
+        {str(mapping(version).get("name")): mapping(version) for version in sequence(item.spec.get("versions"))}
+        for item in (old, new)
+    )
+    source = (
+        "https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/"
+    )
+    for name, version in before.items():
+        if name not in after and version.get("storage") is True:
+            verdict.because(
+                f"{name} is the version in which its resources are stored. The API server refuses to drop it as long "
+                f"as status.storedVersions names it, and what is stored in it cannot be read once it is gone.",
+                "ValidateCustomResourceDefinitionStoredVersions",
+                Effect.DATA_LOSS,
+            )
+            verdict.mend = "Store all resources in the new version first, then take the old one out of storedVersions."
+        elif version.get("served") is True and after.get(name, {}).get("served") is not True:
+            verdict.because(f"{name} is served no more: who still uses it fails.", source)
+            verdict.dangerous = True
+
+
+def _application_changed(
+    old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
+) -> None:
+    before, after = (mapping(item.spec.get("syncPolicy")) for item in (old, new))
+    automated = [mapping(policy.get("automated")) for policy in (before, after)]
+    if _touched(fields, "spec", "destination", "server") or _touched(fields, "spec", "destination", "name"):
+        verdict.because(
+            "It deploys to another cluster: what is on the old one stays there, and nobody manages it.",
+            f"{_ARGOCD}/user-guide/application-specification/",
+        )
+        verdict.dangerous = True
+    elif _touched(fields, "spec", "destination", "namespace"):
+        verdict.because("Objects that name no namespace move to another one: they are created there and pruned here.")
+    if _touched(fields, "spec", "project"):
+        verdict.because(
+            "Another project decides what it may deploy; what that one does not permit fails.",
+            f"{_ARGOCD}/user-guide/projects/",
+        )
+    if isinstance(before.get("automated"), dict) and not isinstance(after.get("automated"), dict):
+        verdict.because("Argo CD syncs it no more by itself: changes wait for a person.", _auto("automated-sync"))
+    elif automated[0].get("prune") is True and automated[1].get("prune") is not True:
+        verdict.because("What is removed from its folder from now on stays in the cluster.", _auto("automatic-pruning"))
+    healed, heals = (policy.get("selfHeal") is True for policy in automated)
+    if healed and not heals and isinstance(after.get("automated"), dict):
+        verdict.because("What somebody changes by hand in the cluster stays changed.", _auto("automatic-self-healing"))
+    if _touched(fields, "metadata", "annotations", WAVE):
+        verdict.because(f"It is synced in wave {new.wave}, no longer in wave {old.wave}.")
+    if _touched(fields, "metadata", "finalizers"):
+        has = bool(sequence(new.metadata.get("finalizers")))
+        verdict.because(
+            f"Once it is deleted, what it deployed {'is deleted with it' if has else 'stays'}.",
+            f"{_ARGOCD}/user-guide/app_deletion/",
+        )
+    source = any(change.below("spec", key) for key in ("source", "sources") for change in fields)
+    if source and any(mapping(item).get("chart") for item in _sources(new)):
+        verdict.because("What its chart renders is not in the tree: helm template shows what changes there.")
+
+
+def _sources(item: Object) -> list[Any]:
+    return [item.spec.get("source"), *sequence(item.spec.get("sources"))]
+
+
+def _auto(anchor: str) -> str:
+    return f"{_ARGOCD}/user-guide/auto_sync/#{anchor}"
+
+
+_JUDGES: dict[tuple[str, str], tuple[Judge, ...]] = {
+    ("", "Pod"): (_pod_changed,),
+    ("", "Service"): (_service_changed,),
+    ("", "PersistentVolumeClaim"): (_claim_changed,),
+    ("", "ConfigMap"): (_configuration_changed,),
+    ("", "Secret"): (_configuration_changed,),
+    ("external-secrets.io", "ExternalSecret"): (_configuration_changed,),
+    ("bitnami.com", "SealedSecret"): (_configuration_changed,),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): (_definition_changed,),
+    ("argoproj.io", "Application"): (_application_changed,),
+}
+
+
+# Removals.
+
+
+def _loss(item: Object) -> Reason | None:
+    for loss in LOSSES:
+        if (loss.group, loss.kind) == (item.group, item.kind) and (loss.when is None or loss.when(item)):
+            return Reason(loss.text, loss.source)
+    return None
+
+
+def deleted(item: Object, around: Surroundings) -> Verdict:
+    """Return what happens when an object is really deleted."""
+    verdict = Verdict(Effect.DELETE, pods=_pods(item, around.scalers()))
+    if reason := _loss(item):
+        verdict.because(reason.text, reason.source, Effect.DATA_LOSS)
+        verdict.mend = _PROTECT
+    elif (item.group, item.kind) == ("apps", "StatefulSet") and field_of(item, "spec", "volumeClaimTemplates"):
+        verdict.because(
+            "The volumes of its pods stay.",
+            f"{_DOCS}/workloads/controllers/statefulset/#persistentvolumeclaim-retention",
+        )
+    if item.kind == "Service" and field_of(item, "spec", "type") == "LoadBalancer":
+        verdict.because("Its load balancer is given back, and with it the public address, which may never come again.")
+    verdict.dangerous = is_dangerous(item, verdict.effect)
+    return verdict
+
+
+def pruned(item: Object, around: Surroundings, now: Delivery) -> Verdict:
+    """Return what happens to an object that an Application no longer finds in its folder.
+
+    Args:
+        item: The object.
+        around: What was deployed together with it.
+        now: The Application as it is from now on.
+    """
+    if now.application is None:
+        return deleted(item, around)
+    if item.is_hook:
+        return _kept("It is a hook, which Argo CD never prunes; it runs no more.", f"{_ARGOCD}/user-guide/sync-waves/")
+    option = _option(now, "Prune", item)
+    if option == "false":
+        return _kept("It is protected from pruning (Prune=false).", f"{_OPTIONS}#no-prune-resources")
+    if not now.automated:
+        return _kept(
+            "Nothing is pruned before somebody syncs the Application by hand, with pruning.", _auto("automated-sync")
+        )
+    if not now.prunes:
+        return _kept("Automated pruning is off.", _auto("automatic-pruning"))
+    verdict = deleted(item, around)
+    if option == "confirm":
+        verdict.because(
+            f"Its deletion waits until a person confirms it (Prune=confirm); until then the sync of {now.name} stands "
+            f"still.",
+            f"{_OPTIONS}#resource-pruning-with-confirmation",
+        )
+    return verdict
+
+
+def cascaded(item: Object, around: Surroundings) -> Verdict:
+    """Return what happens to an object whose Application is deleted."""
+    owner = around.delivery
+    if not owner.cascades:
+        return _kept(
+            f"The Application {owner.name} goes without what it deployed: it does not have the finalizer "
+            f"resources-finalizer.argocd.argoproj.io.",
+            f"{_ARGOCD}/user-guide/app_deletion/",
+        )
+    if (item.group, item.kind) == ("apiextensions.k8s.io", "CustomResourceDefinition"):
+        return _kept("A CustomResourceDefinition stays when its Application is deleted.", "shouldBeDeleted of Argo CD")
+    option = _option(owner, "Delete", item)
+    if option == "false":
+        return _kept(
+            "It is protected from the deletion of its Application (Delete=false).", f"{_OPTIONS}#no-resource-deletion"
+        )
+    if item.annotations.get("helm.sh/resource-policy") == "keep":
+        return _kept(
+            "It is protected from the deletion of its Application (helm.sh/resource-policy: keep).",
+            f"{_ARGOCD}/user-guide/helm/",
+        )
+    verdict = deleted(item, around)
+    verdict.reasons.insert(0, Reason(f"It goes with the Application {owner.name}."))
+    if option == "confirm":
+        verdict.because(
+            f"Its deletion waits until a person confirms it (Delete=confirm); until then the Application {owner.name} "
+            f"is not gone, and the sync of what deployed it waits.",
+            f"{_OPTIONS}#resource-deletion-with-confirmation",
+        )
+    return verdict
+
+
+def kept_with(reason: Reason) -> Verdict:
+    """Return what happens to an object whose Application stays although it is gone from the repository."""
+    return Verdict(Effect.KEPT, [reason])
+
+
+def _kept(text: str, source: str) -> Verdict:
+    return Verdict(Effect.KEPT, [Reason(text, source)])
+
+
+def lost_with_namespace(item: Object, verdict: Verdict, around: Surroundings) -> Verdict:
+    """Return what happens to an object whose Namespace is deleted, whatever protects the object itself."""
+    effect = Effect.DELETE
+    if item.kind == "PersistentVolumeClaim" or (
+        item.kind == "StatefulSet" and field_of(item, "spec", "volumeClaimTemplates")
+    ):
+        effect = Effect.DATA_LOSS
+    reason = Reason(
+        f"Its Namespace {item.namespace} is deleted, and everything in it, whatever protects it.",
+        f"{_DOCS}/overview/working-with-objects/namespaces/",
+    )
+    effect = max(effect, verdict.effect if verdict.effect > Effect.KEPT else effect)
+    reasons = [reason] if verdict.effect == Effect.KEPT else [*verdict.reasons, reason]
+    if effect == Effect.DATA_LOSS:
+        reasons = [known for known in reasons if known.text != "The volumes of its pods stay."]
+    return replace(
+        verdict,
+        effect=effect,
+        reasons=reasons,
+        pods=verdict.pods or _pods(item, around.scalers()),
+        mend=f"Protect Namespace/{item.namespace} first (Prune=false,Delete=false).",
+        dangerous=is_dangerous(item, effect),
+    )
