@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
+from constructs_lib.objects.manifest import Manifest
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.repository.objects import Identity, Object
 
@@ -104,6 +105,8 @@ class Change:
         pods: Whose pods restart, or go.
         mend: How to do it safely; empty if there is nothing to add.
         dangerous: Whether a person has to agree to it.
+        old: The object as it was; None if it is new.
+        new: The object as it will be; None if it is removed.
     """
 
     component: str
@@ -117,6 +120,8 @@ class Change:
     pods: Sequence[Pods] = ()
     mend: str = ""
     dangerous: bool = False
+    old: Manifest | None = field(default=None, repr=False, compare=False)
+    new: Manifest | None = field(default=None, repr=False, compare=False)
 
     @property
     def kind(self) -> str:

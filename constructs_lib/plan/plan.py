@@ -298,7 +298,7 @@ class _Comparison:
         if new.kind == "Application":
             fields = self._without_pins(new, fields)
         if fields:
-            self._add(pair, new, "change", changed(old, new, fields, self._surroundings(pair.now)))
+            self._add(pair, new, "change", changed(old, new, fields, self._surroundings(pair.now)), old)
 
     def _without_pins(self, item: Object, fields: Sequence[FieldChange]) -> list[FieldChange]:
         """Return the fields without the revisions of folders of this repository, which are content."""
@@ -487,7 +487,7 @@ class _Comparison:
 
     # The result, and its order.
 
-    def _add(self, pair: _Pair, item: Object, action: Action, verdict: Verdict) -> None:
+    def _add(self, pair: _Pair, item: Object, action: Action, verdict: Verdict, old: Object | None = None) -> None:
         known = self._files_changed.pop(item.identity, None) if action == "change" else None
         if known:
             verdict = replace(
@@ -508,6 +508,8 @@ class _Comparison:
             pods=tuple(verdict.pods),
             mend=verdict.mend,
             dangerous=verdict.dangerous,
+            old=item.manifest if action == "delete" else old.manifest if old else None,
+            new=None if action == "delete" else item.manifest,
         )
         pair.changes.append((item, change))
 

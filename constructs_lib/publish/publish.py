@@ -13,7 +13,7 @@ from pathlib import Path
 from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes, named
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.synth.pins import Pin, dump_pins, parse_pins, pins_file
-from constructs_lib.synth.tree import Tree, is_owned, owned_paths
+from constructs_lib.synth.tree import Tree, application_file, is_owned, owned_paths
 from constructs_lib.synth.writer import write
 
 
@@ -23,8 +23,9 @@ class Publication:
 
     Attributes:
         checkout: The checkout that it is published from.
-        tree: The synthesized files, with the pins of the last commit.
+        tree: The synthesized files.
         manifests: Files that the commit of the manifests changes; none if all are committed.
+        old: The pins in the last commit; None if the environment was never published.
         pins: The pins as they will be. What is pinned to the commit of the manifests has no revision yet.
         unpublished: Components that publishing would change and that are held back.
     """
@@ -32,19 +33,28 @@ class Publication:
     checkout: Checkout
     tree: Tree
     manifests: tuple[str, ...]
+    old: Mapping[str, Pin] | None
     pins: Mapping[str, Pin]
     unpublished: tuple[str, ...] = ()
 
     @property
     def moved(self) -> dict[str, Pin | None]:
         """Components whose pins move, with the pins that they had."""
-        old = self.tree.pins or {}
+        old = self.old or {}
         return {component: old.get(component) for component, pin in self.pins.items() if old.get(component) != pin}
 
     @property
     def removed(self) -> list[str]:
         """Components whose pins go."""
-        return sorted((self.tree.pins or {}).keys() - self.pins.keys())
+        return sorted((self.old or {}).keys() - self.pins.keys())
+
+    @property
+    def commits(self) -> list[tuple[str, Sequence[str]]]:
+        """The messages of the commits, each with the files that it changes."""
+        environment = self.tree.environment
+        pinned = [pins_file(environment), *(application_file(environment, component) for component in self.moved)]
+        files: list[Sequence[str]] = [self.manifests] if self.manifests else []
+        return [*zip(self.messages, [*files, pinned], strict=False)]
 
     @property
     def messages(self) -> list[str]:
@@ -95,16 +105,17 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
     generated = [path for path in dirty if is_owned(path, [*owned_paths(), pins_file("*")])]
     if problem := foreign_changes(dirty, generated):
         raise PublishError([problem])
-    tree.pin(_committed_pins(git, head, environment))
+    old = _committed_pins(git, head, environment)
+    tree.pin(old)
     manifests = tuple(_differing(git, head, tree.files, owned_paths([environment])))
-    valid = _valid(git, head, environment, tree.pins or {})
+    valid = _valid(git, head, environment, old or {})
     pins = {
         component: valid[component]
         if component in valid and valid[component].content == content
         else Pin("" if manifests else head, content)
         for component, content in sorted(tree.contents.items())
     }
-    return Publication(checkout, tree, manifests, pins)
+    return Publication(checkout, tree, manifests, old, pins)
 
 
 def limited(publication: Publication, components: Set[str]) -> Publication:
@@ -112,7 +123,7 @@ def limited(publication: Publication, components: Set[str]) -> Publication:
 
     A component that has no pin yet cannot be held back, nor one that is gone.
     """
-    old = publication.tree.pins or {}
+    old = publication.old or {}
     pins = {
         component: pin if component in components else old.get(component, pin)
         for component, pin in publication.pins.items()
@@ -138,7 +149,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
         WriteError: The files cannot be written.
     """
     checkout, tree = publication.checkout, publication.tree
-    git, old = checkout.git, tree.pins
+    git = checkout.git
     messages = publication.messages
     own = [*owned_paths([tree.environment]), pins_file(tree.environment)]
     made = []
@@ -161,7 +172,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     except PublishError:
         if made:
             git.run("reset", "--quiet", checkout.head)
-            tree.pin(old)
+            tree.pin(publication.old)
             write(root, _with_pins(tree), own)
         raise
     return made
