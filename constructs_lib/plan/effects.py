@@ -13,7 +13,7 @@ from constructs_lib.plan.pods import SCALERS, pods_of
 from constructs_lib.plan.quantity import quantity
 from constructs_lib.plan.rules import IMMUTABLE, LOSSES, is_dangerous
 from constructs_lib.repository.deliveries import Delivery
-from constructs_lib.repository.objects import WAVE, Object, mapping, sequence
+from constructs_lib.repository.objects import WAVE, Identity, Object, mapping, sequence
 
 _ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
 _OPTIONS = f"{_ARGOCD}/user-guide/sync-options/"
@@ -60,6 +60,8 @@ class Surroundings:
     def __init__(self, delivery: Delivery) -> None:
         """Look at nothing yet."""
         self.delivery = delivery
+        #: Objects whose pods are new in any case.
+        self.starting: set[Identity] = set()
         self._scalers: list[Object] | None = None
 
     def scalers(self) -> list[Object]:
@@ -73,7 +75,9 @@ class Surroundings:
     def readers(self, kind: str, name: str, namespace: str) -> Iterator[Object]:
         """Yield the workloads whose pods get a ConfigMap or Secret in a way that no running pod notices anew."""
         for item in self._holding(name.encode()):
-            if (item.group, item.kind) in _ROLLING | _LASTING and item.namespace == namespace:
+            if item.identity in self.starting or item.namespace != namespace:
+                continue
+            if (item.group, item.kind) in _ROLLING | _LASTING:
                 pod = mapping(mapping(item.spec.get("template")).get("spec"))
                 if _reads(pod, kind, name):
                     yield item
@@ -577,7 +581,6 @@ def cascaded(item: Object, around: Surroundings) -> Verdict:
             f"{_ARGOCD}/user-guide/helm/",
         )
     verdict = deleted(item, around)
-    verdict.reasons.insert(0, Reason(f"It goes with the Application {owner.name}."))
     if option == "confirm":
         verdict.because(
             f"Its deletion waits until a person confirms it (Delete=confirm); until then the Application {owner.name} "

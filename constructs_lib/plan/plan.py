@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from constructs_lib.plan.change import Action, Change, Effect, Reason
+from constructs_lib.plan.change import Action, Change, Effect, Reason, named
 from constructs_lib.plan.effects import (
     Surroundings,
     Verdict,
@@ -20,6 +21,7 @@ from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.repository.deliveries import BY_HAND, Delivery, deliveries
 from constructs_lib.repository.objects import Cache, Identity, Object, mapping, sequence, unreadable
 from constructs_lib.repository.order import Task, cascade_order, sync_order
+from constructs_lib.repository.projects import permits
 from constructs_lib.repository.snapshot import Files, Snapshot
 
 _RENAMED = "https://github.com/argoproj/argo-cd/issues/28576"
@@ -49,7 +51,8 @@ class Step:
     Attributes:
         component: Name of the Application, or of the group that none deploys.
         wave: The wave in which it comes.
-        parent: Name of the Application in whose sync it comes; empty for the outermost.
+        parent: Name of the Application in whose sync it comes, or of the group that none deploys; it is the component
+            itself for objects that an Application deploys beside other Applications. Empty for the outermost.
         changes: What happens, in the order of Argo CD.
     """
 
@@ -186,6 +189,9 @@ class _Comparison:
         self._additions: dict[Identity, _Addition] = {}
         self._fates: dict[int, Reason | None] = {}
         self._renamed: dict[int, _Pair] = {}
+        self._forebears: dict[_Key, list[_Pair]] = {}
+        #: What happens to the objects that a delivery has no longer.
+        self._effects: dict[int, set[Effect]] = {}
         #: Applications of which files changed that only a tool can read, by their identity.
         self._files_changed: dict[Identity, Verdict] = {}
 
@@ -196,6 +202,8 @@ class _Comparison:
         self._find_renamed()
         moved = {removal.item.identity for removal in self._removals} & set(self._additions)
         verdicts = [(removal, self._removed(removal)) for removal in self._removals]
+        for removal, verdict in verdicts:
+            self._effects.setdefault(id(removal.pair), set()).add(verdict.effect)
         doomed = {
             removal.item.name
             for removal, verdict in verdicts
@@ -250,8 +258,16 @@ class _Comparison:
         for identity, item in before.items():
             if identity not in after:
                 self._removals.append(_Removal(pair, item))
-            elif new:
-                self._changed(pair, item, after[identity], changed_fields(item, after[identity]))
+        changes = {
+            identity: changed_fields(item, after[identity]) for identity, item in before.items() if identity in after
+        }
+        if new:
+            starting = (
+                identity for identity, fields in changes.items() if any(f.below("spec", "template") for f in fields)
+            )
+            self._surroundings(new).starting = {*starting, *(identity for identity in after if identity not in before)}
+        for identity, fields in changes.items():
+            self._changed(pair, before[identity], after[identity], fields)
         for identity, item in after.items():
             if identity not in before:
                 self._additions[identity] = _Addition(pair, item)
@@ -325,13 +341,13 @@ class _Comparison:
         item, pair = addition.item, addition.pair
         verdict = Verdict(Effect.CREATE)
         if item.kind == "Application":
-            for removed, added in self._renamed.items():
-                if added.new and added.new.application and added.new.application.identity == item.identity:
-                    verdict.because(f"It takes the place of the Application {self._name_of(removed)}.")
+            for removed in self._forebears.get((item.namespace, item.name), ()):
+                verdict.because(f"It takes the place of the Application {removed.now.name}.")
+                if Effect.KEPT in self._effects.get(id(removed), ()):
+                    verdict.because(
+                        "What is kept keeps its data under its old name; what is created in its place begins empty."
+                    )
         self._add(pair, item, "create", verdict)
-
-    def _name_of(self, removed: int) -> str:
-        return next(pair.now.name for pair in self._pairs.values() if id(pair) == removed)
 
     def _removed(self, removal: _Removal) -> Verdict:
         pair, item = removal.pair, removal.item
@@ -344,7 +360,51 @@ class _Comparison:
         if pair.old.application is None:
             return kept_with(Reason("It was deployed by no Application, and nothing deletes it."))
         stays = self._fate(pair)
-        return kept_with(stays) if stays else cascaded(item, around)
+        if stays:
+            return kept_with(stays)
+        verdict = cascaded(item, around)
+        if verdict.effect != Effect.KEPT and (project := self._forbidding(pair, item)):
+            return Verdict(
+                Effect.KEPT,
+                [
+                    Reason(
+                        f"It stays, and nobody manages it: {named(project)} permits it no more by the time at which "
+                        f"Argo CD deletes the Application, and Argo CD leaves alone what a project does not permit.",
+                        "getPermittedAppLiveObjects of Argo CD",
+                    )
+                ],
+                mend=f"Remove the Application first, and what it needs in {named(project)} in a push of its own.",
+            )
+        return verdict
+
+    def _forbidding(self, pair: _Pair, item: Object) -> Object | None:
+        """Return the AppProject that permits an object no more when its Application is deleted, if it does not."""
+        old = pair.old
+        assert old is not None and old.application is not None
+        project = self._projects.get(str(old.application.spec.get("project")))
+        # It has to be changed before: what comes in the same wave is changed too late for sure to tell.
+        if project is None or project.wave >= self._first_removal:
+            return None
+        return None if permits(project, item, mapping(old.application.spec.get("destination"))) else project
+
+    @cached_property
+    def _first_removal(self) -> int:
+        """The first wave in which an Application is deleted."""
+        gone = (pair.now.wave for pair in self._pairs.values() if pair.new is None and pair.now.application)
+        return min(gone, default=0)
+
+    @cached_property
+    def _projects(self) -> Mapping[str, Object]:
+        """The AppProjects as they are afterwards, by name."""
+        return {
+            item.name: item
+            for pair in self._pairs.values()
+            if pair.new
+            for path, content in pair.new.files.items()
+            if b"AppProject" in content
+            for item in pair.new.read(path, content)
+            if (item.group, item.kind) == ("argoproj.io", "AppProject")
+        }
 
     def _fate(self, pair: _Pair) -> Reason | None:
         """Return why the Application that is gone from the repository stays in the cluster; None if it goes."""
@@ -397,7 +457,7 @@ class _Comparison:
             source = _RENAMED if gone else "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/"
             effect = max(change.effect, Effect.DATA_LOSS if verdict.effect == Effect.DATA_LOSS else Effect.REPLACEMENT)
             change.because(f"{text} {old.name} deletes it before {new.name} creates it again.", source, effect)
-            change.reasons += [reason for reason in verdict.reasons if not reason.text.startswith("It goes with")]
+            change.reasons += verdict.reasons
             change.dangerous = True
             change.pods = verdict.pods
             change.mend = verdict.mend or (
@@ -447,12 +507,20 @@ class _Comparison:
                 heir = pairs[target_id] if 2 * count >= owned[id(pair)] else None
             if heir is not None:
                 self._renamed[id(pair)] = heir
+                self._forebears.setdefault(_key(heir.now), []).append(pair)
 
     def _explain_removed_application(self, removal: _Removal, verdict: Verdict) -> None:
         pair = self._pairs.get((removal.item.namespace, removal.item.name))
         if pair is None or pair.old is None or pair.new is not None or verdict.effect == Effect.KEPT:
             return
         heir = self._renamed.get(id(pair))
+        effects = self._effects.get(id(pair), set())
+        if pair.old.cascades and heir is None and effects - {Effect.KEPT}:
+            verdict.because(
+                "What it deployed is deleted with it, because it has the finalizer "
+                "resources-finalizer.argocd.argoproj.io.",
+                "https://argo-cd.readthedocs.io/en/stable/user-guide/app_deletion/",
+            )
         if pair.old.charts and pair.old.cascades:
             charts = ", ".join(chart.name for chart in pair.old.charts)
             verdict.because(f"What the chart {charts} made goes with it; plan does not see what that is.")
@@ -465,7 +533,6 @@ class _Comparison:
                 )
             return
         if pair.old.cascades:
-            effects = [self._removed(other).effect for other in self._removals if other.pair is pair]
             lost = Effect.DATA_LOSS in effects
             verdict.because(
                 f"Renamed to {heir.now.name}: Argo CD deletes and creates again all that it owns, but for what is "
@@ -592,17 +659,17 @@ class _Ordering:
                 if grouped:
                     continue
                 if pending and position != pending_wave:
-                    yield _step(name, pending_wave, parent, pending)
+                    yield _step(name, pending_wave, name, pending)
                     pending = []
                 pending_wave = position
                 pending += found
                 continue
             if pending:
-                yield _step(name, pending_wave, parent, pending)
+                yield _step(name, pending_wave, name, pending)
                 pending = []
             yield from self._of(children[identity], name, position, found)
         if pending:
-            yield _step(name, pending_wave, parent, pending)
+            yield _step(name, pending_wave, name, pending)
 
 
 def _outlives(item: Object, verdict: Verdict) -> bool:

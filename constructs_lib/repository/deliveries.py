@@ -433,14 +433,14 @@ def _chosen(listing: _Listing, path: str, directory: Mapping[str, Any]) -> Itera
     included, excluded = str(directory.get("include") or ""), str(directory.get("exclude") or "")
     for file in listing.below(path) if directory.get("recurse") is True else listing.within(path):
         relative = file[len(path) + 1 :] if path else file
-        if excluded and _glob(excluded).fullmatch(relative):
+        if excluded and glob(excluded).fullmatch(relative):
             continue
-        if not included or _glob(included).fullmatch(relative):
+        if not included or glob(included).fullmatch(relative):
             yield file
 
 
 @lru_cache(maxsize=256)
-def _glob(pattern: str) -> re.Pattern[str]:
+def glob(pattern: str) -> re.Pattern[str]:
     """Return a pattern of Argo CD's, in which ``*`` stands for folders as well and ``{a,b}`` for either."""
     out: list[str] = []
     depth = 0

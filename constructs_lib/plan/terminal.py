@@ -1,0 +1,82 @@
+"""A plan for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from constructs_lib.plan.change import Change, Effect
+from constructs_lib.plan.plan import Plan
+from constructs_lib.plan.words import allowing, explained, heading, lines_of, sign, summary, values
+
+_COLOURS = {
+    Effect.NONE: "dim",
+    Effect.CREATE: "green",
+    Effect.UPDATE: "cyan",
+    Effect.RESTART: "yellow",
+    Effect.KEPT: "blue",
+    Effect.DELETE: "red",
+    Effect.REPLACEMENT: "bold red",
+    Effect.DATA_LOSS: "bold white on red",
+}
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print a plan.
+
+    Args:
+        plan: The plan.
+        console: Where to; it decides about colours, and its lines are as long as they are.
+    """
+    for line in _lines(plan):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _lines(plan: Plan) -> Iterator[Text]:
+    for warning in plan.warnings:
+        yield Text.assemble(("Warning: ", "yellow"), warning)
+    for pin in plan.pins:
+        yield Text(f"{pin.name} reads {pin.path or 'the repository'} from {pin.new}, no longer from {pin.old}.")
+    sources: set[str] = set()
+    for step in plan.steps:
+        yield Text()
+        yield Text.assemble((step.component, "bold"), f"  {heading(step)}".rstrip())
+        for change, together in explained(step):
+            yield from _change(change, together, sources)
+    if plan.steps:
+        yield Text()
+    dangerous = bool(plan.dangerous)
+    yield Text(summary(plan), style="bold red" if dangerous else "bold")
+    if dangerous:
+        yield Text(f"To publish it all the same: {allowing(plan)}")
+
+
+def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
+    """Yield the lines of a change; a source is named once, and a reason once for all that it explains."""
+    pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
+    yield Text.assemble(
+        "  ",
+        (f"{sign(change)} {change.full_name}: {change.effect.words}", _COLOURS[change.effect]),
+        pods,
+        (" (dangerous)", "red") if change.dangerous else "",
+    )
+    for field in change.fields:
+        lines = lines_of(field)
+        yield Text.assemble("      ", (field.path, "dim"), ":" if lines else f": {values(field)}")
+        for line in lines:
+            yield Text.assemble("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
+    if not together:
+        return
+    for number, reason in enumerate(change.reasons):
+        is_new = reason.source and reason.source not in sources
+        yield Text.assemble(
+            "      ",
+            f"All {together}: " if together > 1 and number == 0 else "",
+            reason.text,
+            (f" [{reason.source}]", "dim") if is_new else "",
+        )
+        sources.add(reason.source)
+    if change.mend:
+        yield Text.assemble("      ", ("Instead: ", "green"), change.mend)
