@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from constructs_lib.plan.change import Change
-from constructs_lib.plan.plan import Plan, Step
+from constructs_lib.plan.change import Change, Step
+from constructs_lib.plan.plan import Plan
 from constructs_lib.plan.words import allowing, count, explained, heading, lines_of, sign, summary, values
 
 #: GitHub takes 65,536 characters, GitLab a million.

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from constructs_lib.plan.change import Change, Effect
+from constructs_lib.plan.change import Change, Effect, Step
 from constructs_lib.plan.fields import FieldChange
-from constructs_lib.plan.plan import Plan, Step, allow_names
+from constructs_lib.plan.plan import Plan, allow_names
 from constructs_lib.repository.deliveries import ALL_OBJECTS, BY_HAND
 
 #: The most characters of a value that is shown on one line.

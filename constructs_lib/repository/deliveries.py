@@ -264,7 +264,7 @@ class _Search:
         return [
             item
             for path in paths
-            if b"argoproj.io/" in files[path]
+            if b"argoproj.io/v1" in files[path]
             for item in parse(path, files[path], self._cache)
             if item.group == _ARGOCD_GROUP and item.kind in ("Application", "AppProject", "ApplicationSet")
         ]
