@@ -241,9 +241,10 @@ class _Search:
         everything = self._argocd_objects(self._paths, self._snapshot.files)
         applications = [found for found in everything if found.kind == "Application"]
         if sets := sorted({found.name for found in everything if found.kind == "ApplicationSet"}):
+            generates, deploy = ("it generates", "they") if len(sets) == 1 else ("they generate", "those")
             self._warnings["ApplicationSet"] = (
-                f"{_count(len(sets), 'ApplicationSet')} ({_some(sets)}): the Applications that they generate are not "
-                f"in the tree, so that plan does not see what those deploy."
+                f"{_count(len(sets), 'ApplicationSet')} ({_some(sets)}): the Applications that {generates} are not in "
+                f"the tree, so that plan does not see what {deploy} deploy."
             )
         found = self._deliver(applications, everything) if applications else [self._group(ALL_OBJECTS, self._paths)]
         if not applications and self._paths:
