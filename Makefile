@@ -18,8 +18,9 @@ checkov: .venv-checkov/bin/checkov ## Have checkov judge the manifests in dist/
 	@set -e; for environment in dist/*; do \
 		echo "$$environment"; .venv-checkov/bin/checkov --config-file .checkov.yaml -d $$environment; done
 
-bench: $(VENV)/ready ## Measure synthesis: time and memory from 10 to 5,000 services, beside one cdk8s App
+bench: $(VENV)/ready ## Measure synthesis, from 10 to 5,000 services beside one cdk8s App, and plan
 	@$(BIN)/python bench/synth.py
+	@$(BIN)/python bench/plan.py
 
 format: $(VENV)/ready ## Format and mend the code
 	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .

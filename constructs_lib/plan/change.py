@@ -1,4 +1,4 @@
-"""One change of one object, as a person has to judge it."""
+"""What a plan is made of: one change of one object, as a person has to judge it, and what happens at once."""
 
 from __future__ import annotations
 
@@ -142,3 +142,38 @@ class Change:
 def named(item: Object) -> str:
     """Return an object as ``Kind/name``."""
     return f"{item.kind}/{item.name}"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An Application that reads a folder from another revision than before.
+
+    Attributes:
+        name: Name of the Application.
+        path: The folder.
+        old: The revision before.
+        new: The revision from now on.
+    """
+
+    name: str
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one component, or to objects beside the components, at once.
+
+    Attributes:
+        component: Name of the Application, or of the group that none deploys.
+        wave: The wave in which it comes.
+        parent: Name of the Application in whose sync it comes, or of the group that none deploys; it is the component
+            itself for objects that an Application deploys beside other Applications. Empty for the outermost.
+        changes: What happens, in the order of Argo CD.
+    """
+
+    component: str
+    wave: int
+    parent: str
+    changes: Sequence[Change]

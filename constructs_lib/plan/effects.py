@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from constructs_lib.plan.change import Effect, Pods, Reason, named
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.fields import field as field_of
-from constructs_lib.plan.pods import SCALERS, pods_of
+from constructs_lib.plan.pods import SCALERS, pods_of, scaled
 from constructs_lib.plan.quantity import quantity
 from constructs_lib.plan.rules import IMMUTABLE, LOSSES, is_dangerous
 from constructs_lib.repository.deliveries import Delivery
-from constructs_lib.repository.objects import WAVE, Object, mapping, sequence
+from constructs_lib.repository.objects import WAVE, Identity, Object, mapping, sequence
 
 _ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
 _OPTIONS = f"{_ARGOCD}/user-guide/sync-options/"
@@ -60,23 +61,32 @@ class Surroundings:
     def __init__(self, delivery: Delivery) -> None:
         """Look at nothing yet."""
         self.delivery = delivery
-        self._scalers: list[Object] | None = None
+        #: Objects whose pods are new in any case.
+        self.starting: set[Identity] = set()
 
-    def scalers(self) -> list[Object]:
-        """Return the autoscalers."""
-        if self._scalers is None:
-            self._scalers = [
-                item for item in self._holding(*(kind.encode() for kind in SCALERS)) if item.kind in SCALERS
-            ]
-        return self._scalers
+    def scaler(self, workload: Object) -> Object | None:
+        """Return the autoscaler of a workload, if it has one."""
+        return self._scalers.get((workload.kind, workload.namespace, workload.name))
 
-    def readers(self, kind: str, name: str, namespace: str) -> Iterator[Object]:
-        """Yield the workloads whose pods get a ConfigMap or Secret in a way that no running pod notices anew."""
-        for item in self._holding(name.encode()):
-            if (item.group, item.kind) in _ROLLING | _LASTING and item.namespace == namespace:
+    def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
+        """Return the workloads whose pods get a ConfigMap or Secret in a way that no running pod notices anew."""
+        return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
+
+    @cached_property
+    def _scalers(self) -> Mapping[tuple[str, str, str], Object]:
+        return {
+            scaled(item): item for item in self._holding(*(kind.encode() for kind in SCALERS)) if item.kind in SCALERS
+        }
+
+    @cached_property
+    def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
+        found: dict[tuple[str, str, str], list[Object]] = {}
+        for item in self._holding(b"configMapRef", b"configMapKeyRef", b"secretRef", b"secretKeyRef", b"subPath"):
+            if (item.group, item.kind) in _ROLLING | _LASTING:
                 pod = mapping(mapping(item.spec.get("template")).get("spec"))
-                if _reads(pod, kind, name):
-                    yield item
+                for kind, name in dict.fromkeys(_read_at_start(pod)):
+                    found.setdefault((kind, item.namespace, name), []).append(item)
+        return found
 
     def _holding(self, *words: bytes) -> Iterator[Object]:
         for path, content in self.delivery.files.items():
@@ -84,28 +94,23 @@ class Surroundings:
                 yield from self.delivery.read(path, content)
 
 
-def _reads(pod: Mapping[str, Any], kind: str, name: str) -> bool:
-    """Tell whether a pod takes environment variables or single files from a ConfigMap or Secret."""
-    source, key, reference = (
-        ("configMapRef", "configMapKeyRef", "name") if kind == "ConfigMap" else ("secretRef", "secretKeyRef", "name")
-    )
+def _read_at_start(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the ConfigMaps and Secrets from which a pod takes environment variables or single files."""
     containers = [mapping(item) for group in ("initContainers", "containers") for item in sequence(pod.get(group))]
     for container in containers:
-        for entry in sequence(container.get("envFrom")):
-            if mapping(mapping(entry).get(source)).get(reference) == name:
-                return True
-        for entry in sequence(container.get("env")):
-            if mapping(mapping(mapping(entry).get("valueFrom")).get(key)).get(reference) == name:
-                return True
-    volumes = {mapping(volume).get("name") for volume in sequence(pod.get("volumes")) if _mounts(volume, kind, name)}
+        for entry in map(mapping, sequence(container.get("envFrom"))):
+            yield "ConfigMap", str(mapping(entry.get("configMapRef")).get("name"))
+            yield "Secret", str(mapping(entry.get("secretRef")).get("name"))
+        for entry in map(mapping, sequence(container.get("env"))):
+            origin = mapping(entry.get("valueFrom"))
+            yield "ConfigMap", str(mapping(origin.get("configMapKeyRef")).get("name"))
+            yield "Secret", str(mapping(origin.get("secretKeyRef")).get("name"))
     mounts = [mapping(mount) for container in containers for mount in sequence(container.get("volumeMounts"))]
-    return any(mount.get("name") in volumes and mount.get("subPath") for mount in mounts)
-
-
-def _mounts(volume: object, kind: str, name: str) -> bool:
-    if kind == "ConfigMap":
-        return bool(mapping(mapping(volume).get("configMap")).get("name") == name)
-    return bool(mapping(mapping(volume).get("secret")).get("secretName") == name)
+    single = {mount.get("name") for mount in mounts if mount.get("subPath") and isinstance(mount.get("name"), str)}
+    for volume in map(mapping, sequence(pod.get("volumes"))):
+        if isinstance(volume.get("name"), str) and volume["name"] in single:
+            yield "ConfigMap", str(mapping(volume.get("configMap")).get("name"))
+            yield "Secret", str(mapping(volume.get("secret")).get("secretName"))
 
 
 # A change in place, or what is refused instead.
@@ -163,7 +168,7 @@ def _check_immutable(
         )
         if deletion := _loss(old):
             verdict.because(deletion.text, deletion.source, Effect.DATA_LOSS)
-        verdict.pods = _pods(old, around.scalers())
+        verdict.pods = _pods(old, around)
     for rule in IMMUTABLE:
         if (rule.group, rule.kind) != kind or (rule.when and not rule.when(old, new)):
             continue
@@ -273,10 +278,10 @@ def _touched(fields: Sequence[FieldChange], *keys: str) -> bool:
     return any(change.below(*keys) for change in fields)
 
 
-def _pods(item: Object, scalers: Iterable[Object], *, restarting: bool = False) -> list[Pods]:
+def _pods(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:
     if (item.group, item.kind) not in _ROLLING | {("", "Pod")}:
         return []
-    found = pods_of(item, scalers, restarting=restarting)
+    found = pods_of(item, around.scaler(item), restarting=restarting)
     return [] if found.most == 0 and not found.per_node else [found]
 
 
@@ -311,7 +316,7 @@ def _template_changed(new: Object, around: Surroundings, verdict: Verdict) -> No
             f"{_DOCS}/workloads/controllers/deployment/#pausing-and-resuming-a-deployment",
         )
         return
-    verdict.pods = _pods(new, around.scalers(), restarting=True)
+    verdict.pods = _pods(new, around, restarting=True)
     if not verdict.pods:
         verdict.because("No pod is running that would restart.")
         return
@@ -327,7 +332,7 @@ def _scaled(old: Object, new: Object, around: Surroundings, verdict: Verdict) ->
     before, after = (item.spec.get("replicas", 1) for item in (old, new))
     if not isinstance(before, int) or not isinstance(after, int):
         return
-    scaler = next((item for item in around.scalers() if _scales(item, new)), None)
+    scaler = around.scaler(new)
     if scaler is not None:
         verdict.because(f"{named(scaler)} sets the number of pods, too, and has the last word.")
     elif after == 0:
@@ -349,15 +354,6 @@ def _scaled(old: Object, new: Object, around: Surroundings, verdict: Verdict) ->
             )
 
 
-def _scales(scaler: Object, item: Object) -> bool:
-    target = mapping(scaler.spec.get("scaleTargetRef"))
-    return (target.get("kind", "Deployment"), target.get("name"), scaler.namespace) == (
-        item.kind,
-        item.name,
-        item.namespace,
-    )
-
-
 def _pod_changed(
     old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
 ) -> None:
@@ -365,7 +361,7 @@ def _pod_changed(
         verdict.because(
             "The container restarts with the new image, in the same pod.", f"{_DOCS}/workloads/pods/", Effect.RESTART
         )
-        verdict.pods = _pods(new, ())
+        verdict.pods = _pods(new, around)
 
 
 def _service_changed(
@@ -407,7 +403,7 @@ def _configuration_changed(
     if kind not in ("ConfigMap", "Secret"):
         kind = "Secret"
         name = str(field_of(new, "spec", "target", "name") or new.name)
-    for reader in around.readers(kind, name, new.namespace):
+    for reader in around.readers(kind, new.namespace, name):
         verdict.because(
             f"{named(reader)} reads it when its pods start, and keeps the old values until they restart.",
             f"{_DOCS}/configuration/configmap/#mounted-configmaps-are-updated-automatically",
@@ -509,7 +505,7 @@ def _loss(item: Object) -> Reason | None:
 
 def deleted(item: Object, around: Surroundings) -> Verdict:
     """Return what happens when an object is really deleted."""
-    verdict = Verdict(Effect.DELETE, pods=_pods(item, around.scalers()))
+    verdict = Verdict(Effect.DELETE, pods=_pods(item, around))
     if reason := _loss(item):
         verdict.because(reason.text, reason.source, Effect.DATA_LOSS)
         verdict.mend = _PROTECT
@@ -577,7 +573,6 @@ def cascaded(item: Object, around: Surroundings) -> Verdict:
             f"{_ARGOCD}/user-guide/helm/",
         )
     verdict = deleted(item, around)
-    verdict.reasons.insert(0, Reason(f"It goes with the Application {owner.name}."))
     if option == "confirm":
         verdict.because(
             f"Its deletion waits until a person confirms it (Delete=confirm); until then the Application {owner.name} "
@@ -615,7 +610,7 @@ def lost_with_namespace(item: Object, verdict: Verdict, around: Surroundings) ->
         verdict,
         effect=effect,
         reasons=reasons,
-        pods=verdict.pods or _pods(item, around.scalers()),
+        pods=verdict.pods or _pods(item, around),
         mend=f"Protect Namespace/{item.namespace} first (Prune=false,Delete=false).",
         dangerous=is_dangerous(item, effect),
     )

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
-from constructs_lib.plan.words import allowing, heading, lines_of, sign, summary, values
+from constructs_lib.plan.words import allowing, explained, heading, lines_of, sign, summary, values
 
 _COLOURS = {
     Effect.NONE: "dim",
@@ -43,8 +43,8 @@ def _lines(plan: Plan) -> Iterator[Text]:
     for step in plan.steps:
         yield Text()
         yield Text.assemble((step.component, "bold"), f"  {heading(step)}".rstrip())
-        for change in step.changes:
-            yield from _change(change, sources)
+        for change, together in explained(step):
+            yield from _change(change, together, sources)
     if plan.steps:
         yield Text()
     dangerous = bool(plan.dangerous)
@@ -53,8 +53,8 @@ def _lines(plan: Plan) -> Iterator[Text]:
         yield Text(f"To publish it all the same: {allowing(plan)}")
 
 
-def _change(change: Change, sources: set[str]) -> Iterator[Text]:
-    """Yield the lines of a change; a source is named once."""
+def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
+    """Yield the lines of a change; a source is named once, and a reason once for all that it explains."""
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     yield Text.assemble(
         "  ",
@@ -67,9 +67,16 @@ def _change(change: Change, sources: set[str]) -> Iterator[Text]:
         yield Text.assemble("      ", (field.path, "dim"), ":" if lines else f": {values(field)}")
         for line in lines:
             yield Text.assemble("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
-    for reason in change.reasons:
+    if not together:
+        return
+    for number, reason in enumerate(change.reasons):
         is_new = reason.source and reason.source not in sources
-        yield Text.assemble("      ", reason.text, (f" [{reason.source}]", "dim") if is_new else "")
+        yield Text.assemble(
+            "      ",
+            f"All {together}: " if together > 1 and number == 0 else "",
+            reason.text,
+            (f" [{reason.source}]", "dim") if is_new else "",
+        )
         sources.add(reason.source)
     if change.mend:
         yield Text.assemble("      ", ("Instead: ", "green"), change.mend)

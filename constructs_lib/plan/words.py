@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import yaml
 
-from constructs_lib.plan.change import Change, Effect
+from constructs_lib.plan.change import Change, Effect, Step
 from constructs_lib.plan.fields import FieldChange
-from constructs_lib.plan.plan import Plan, Step, allow_names
+from constructs_lib.plan.plan import Plan, allow_names
 from constructs_lib.repository.deliveries import ALL_OBJECTS, BY_HAND
 
 #: The most characters of a value that is shown on one line.
@@ -56,6 +57,23 @@ def heading(step: Step) -> str:
     if step.component in (BY_HAND, ALL_OBJECTS) or step.parent == BY_HAND:
         return "by hand" if step.parent == BY_HAND else ""
     return f"wave {step.wave}" + (f" of {step.parent}" if step.parent not in ("", step.component) else "")
+
+
+def explained(step: Step) -> Iterator[tuple[Change, int]]:
+    """Yield the changes of a step, each with how many up to it are explained by its reasons; 0 if a later one's do."""
+    together = 0
+    for change, following in zip_longest(step.changes, step.changes[1:]):
+        together += 1
+        if following is not None and change.reasons and _explanation(change) == _explanation(following):
+            yield change, 0
+        else:
+            yield change, together
+            together = 0
+
+
+def _explanation(change: Change) -> object:
+    # What changes in an object stands between it and its reasons.
+    return change.effect, change.reasons, change.mend, change.fields and change.full_name
 
 
 def summary(plan: Plan) -> str:

@@ -241,9 +241,10 @@ class _Search:
         everything = self._argocd_objects(self._paths, self._snapshot.files)
         applications = [found for found in everything if found.kind == "Application"]
         if sets := sorted({found.name for found in everything if found.kind == "ApplicationSet"}):
+            generates, deploy = ("it generates", "they") if len(sets) == 1 else ("they generate", "those")
             self._warnings["ApplicationSet"] = (
-                f"{_count(len(sets), 'ApplicationSet')} ({_some(sets)}): the Applications that they generate are not "
-                f"in the tree, so that plan does not see what those deploy."
+                f"{_count(len(sets), 'ApplicationSet')} ({_some(sets)}): the Applications that {generates} are not in "
+                f"the tree, so that plan does not see what {deploy} deploy."
             )
         found = self._deliver(applications, everything) if applications else [self._group(ALL_OBJECTS, self._paths)]
         if not applications and self._paths:
@@ -264,7 +265,7 @@ class _Search:
         return [
             item
             for path in paths
-            if b"argoproj.io/" in files[path]
+            if b"argoproj.io/v1" in files[path]
             for item in parse(path, files[path], self._cache)
             if item.group == _ARGOCD_GROUP and item.kind in ("Application", "AppProject", "ApplicationSet")
         ]
@@ -433,14 +434,14 @@ def _chosen(listing: _Listing, path: str, directory: Mapping[str, Any]) -> Itera
     included, excluded = str(directory.get("include") or ""), str(directory.get("exclude") or "")
     for file in listing.below(path) if directory.get("recurse") is True else listing.within(path):
         relative = file[len(path) + 1 :] if path else file
-        if excluded and _glob(excluded).fullmatch(relative):
+        if excluded and glob(excluded).fullmatch(relative):
             continue
-        if not included or _glob(included).fullmatch(relative):
+        if not included or glob(included).fullmatch(relative):
             yield file
 
 
 @lru_cache(maxsize=256)
-def _glob(pattern: str) -> re.Pattern[str]:
+def glob(pattern: str) -> re.Pattern[str]:
     """Return a pattern of Argo CD's, in which ``*`` stands for folders as well and ``{a,b}`` for either."""
     out: list[str] = []
     depth = 0
