@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from constructs_lib.cli import synth
+from constructs_lib.cli import graph, synth
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.declaration import Declaration, check, root_of
 from constructs_lib.cli.report import console, print_mistakes
@@ -48,7 +48,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         if context.invoked_subcommand is None:
             synth.synth(app, [], check=False)
 
-    for command in (synth,):
+    for command in (synth, graph):
         command.register(cli, app)
 
     try:

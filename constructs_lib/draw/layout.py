@@ -89,7 +89,8 @@ def lay_out(diagram: Diagram) -> Layout:
     for net in nets.values():
         net.pass_through()
         for number, item in net.passing.items():
-            columns[number].append(item)
+            # In the middle: there it stays among those with which it has a neighbour in common.
+            columns[number].insert(len(columns[number]) // 2, item)
     arrange(columns)
     for column in columns:
         # What is connected to nothing would only be in the way.

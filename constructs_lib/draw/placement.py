@@ -33,6 +33,7 @@ def place(columns: Sequence[Sequence[Item]]) -> None:
     for before, column in zip([(), *columns], columns, strict=False):
         _align(column, exact, leftwards=True)
         _snap(column, before, exact)
+    _straighten_entry(columns)
     top = min((item.y for column in columns for item in column), default=0)
     for column in columns:
         for item in column:
@@ -122,6 +123,15 @@ def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, floa
                     item.y += GRID
                 terminal.shift = _SHIFT if is_taken(terminal) else 0
         exact[item] = item.y
+
+
+def _straighten_entry(columns: Sequence[Sequence[Item]]) -> None:
+    """Move who stands alone before all others, with one line, to the height at which that ends."""
+    if len(columns[0]) == 1 and len(columns[0][0].terminals) == 1:
+        [terminal] = columns[0][0].terminals
+        ends = [other.y for other in terminal.net.terminals[0] if other is not terminal]
+        if len(ends) == 1:
+            terminal.item.y += ends[0] - terminal.y
 
 
 def permute(columns: Sequence[Sequence[Item]]) -> None:

@@ -1,0 +1,87 @@
+"""Pictures are legible, whatever the system: judged on the SVG by a checker that does not know the layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from geometry import problems, read
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from systems import empty, linked, shop
+
+from constructs_lib import System
+from constructs_lib.derive.graph import Graph
+from constructs_lib.draw.architecture import architecture
+from constructs_lib.draw.diagram import Diagram
+from constructs_lib.draw.layout import lay_out
+from constructs_lib.draw.order import order
+from constructs_lib.draw.svg import svg
+
+VIEWS = [pytest.param(architecture, id="architecture"), pytest.param(order, id="order")]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("components", [0, 1, 2, 5, 12, 30, 60])
+def test_pictures_of_any_size_are_legible(components: int, view: Callable[[Graph], Diagram]) -> None:
+    diagram = view(Graph(shop(components) if components else empty()))
+    drawing = read(svg(diagram))
+    assert problems(drawing) == []
+    assert len(drawing.lines) == len(diagram.edges)
+
+
+@st.composite
+def systems(draw: st.DrawFn) -> System:
+    """Return a system in which what is ordered has no cycles, and what is not may have any."""
+    count = draw(st.integers(1, 9))
+    pairs = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda pair: pair[0] != pair[1])
+    chosen = draw(st.lists(pairs, max_size=16, unique=True))
+    later = draw(st.sets(st.sampled_from(chosen))) if chosen else set()
+    edges = {
+        (pair if pair in later else (max(pair), min(pair))): pair not in later for pair in chosen
+    }  # fmt: skip
+    metrics = draw(st.sets(st.integers(0, count - 1)))
+    return linked(count, [(*pair, ordered) for pair, ordered in edges.items()], sorted(metrics))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(system=systems())
+def test_pictures_of_random_systems_are_legible(system: System, view: Callable[[Graph], Diagram]) -> None:
+    assert problems(read(svg(view(Graph(system))))) == []
+
+
+@pytest.mark.parametrize("components", [12, 60])
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_absurd_shape(components: int, view: Callable[[Graph], Diagram]) -> None:
+    layout = lay_out(view(Graph(shop(components))))
+    assert 0.5 < layout.width / layout.height < 4
+
+
+def test_a_wide_wave_is_split_into_columns() -> None:
+    layout = lay_out(order(Graph(linked(40, []))))
+    columns = {box.x for box in layout.boxes if box.node.layer == 1}
+    assert 2 <= len(columns) <= 8
+    assert 0.5 < layout.width / layout.height < 4
+
+
+def test_calls_go_to_the_right() -> None:
+    diagram = architecture(Graph(shop(12)))
+    owners = diagram.owners()
+    places = {box.node.id: box.x for box in lay_out(diagram).boxes}
+    for edge in diagram.edges:
+        source, target = owners[edge.source].id, owners[edge.target].id
+        if edge.style.value in ("needs", "reaches") and source != target:
+            assert places[source] < places[target], edge
+
+
+def test_waves_go_to_the_right() -> None:
+    layout = lay_out(order(Graph(shop(30))))
+    for left, right in zip(layout.bands, layout.bands[1:], strict=False):
+        assert left[1] < right[0]
+
+
+@pytest.mark.parametrize(("source", "target"), [(0, 1), (1, 0)])
+def test_one_edge_is_straight(source: int, target: int) -> None:
+    diagram = order(Graph(linked(2, [(source, target, True)])))
+    assert [len(route.points) for route in lay_out(diagram).routes] == [2, 2]
