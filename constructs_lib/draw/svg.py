@@ -68,9 +68,12 @@ def svg(diagram: Diagram) -> str:
     """
     layout = lay_out(diagram)
     heading = diagram.boundary or diagram.title
-    left = _MARGIN - layout.frame[0] if diagram.boundary and layout.frame[0] < 0 else _MARGIN
+    # What surrounds the boxes begins at the margin, and not they.
+    start = min(0, layout.frame[0]) if diagram.boundary else -MARGIN if diagram.bands else 0
+    end = max(layout.width, layout.frame[1]) if diagram.boundary else layout.width - start
+    left = _MARGIN - start
     top = _MARGIN + _HEADING + (_HEADING - 8 if diagram.bands else 0)
-    width = max(layout.width, layout.frame[1], text_width(heading, TITLE_SIZE) + 2 * FRAME)
+    width = max(end, text_width(heading, TITLE_SIZE) + 2 * FRAME)
     below = FRAME if diagram.boundary or diagram.bands else 0
     bottom = top + layout.height + below
     body = [
@@ -80,7 +83,7 @@ def svg(diagram: Diagram) -> str:
         *_edges(layout.routes),
         "</g>",
     ]
-    legend, height = _legend(diagram, left, bottom + 32, left + width)
+    legend, height = _legend(diagram, _MARGIN, bottom + 32, left + width)
     total_width, total_height = left + width + _MARGIN, bottom + height + _MARGIN
     size = f"{_number(total_width)} {_number(total_height)}"
     width_text, height_text = size.split()
@@ -137,7 +140,7 @@ def _surroundings(diagram: Diagram, layout: Layout, area: tuple[float, float, fl
     """Yield the frame or the bands, with their titles."""
     left, right, bottom = area
     if not diagram.boundary:
-        yield _text(left, _MARGIN + 18, diagram.title, "title ink")
+        yield _text(_MARGIN, _MARGIN + 18, diagram.title, "title ink")
     else:
         start, end = left + layout.frame[0], left + layout.frame[1]
         if layout.frame[1] <= layout.frame[0]:

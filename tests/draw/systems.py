@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import runpy
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from constructs_lib import (
     Autoscale,
@@ -19,6 +23,10 @@ from constructs_lib import (
     RabbitMQ,
     System,
 )
+from constructs_lib.derive.graph import Graph
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
 
 #: What the services of a large shop are called.
 _NAMES = (
@@ -27,6 +35,13 @@ _NAMES = (
     "shipping", "shipment-tracking-notifications", "returns", "warehouse", "suppliers", "reviews", "wishlist",
     "gift-cards", "loyalty", "fraud-detection", "audit-log", "mail", "push-notifications", "sms", "templates",
 )  # fmt: skip
+
+
+@functools.cache
+def positionpal() -> Graph:
+    """Return PositionPal in production."""
+    app = runpy.run_path(str(ROOT / "app.py"))
+    return Graph(app["positionpal"](app["PRODUCTION"]))
 
 
 def environment(name: str = "staging") -> Environment:
