@@ -90,12 +90,21 @@ def graph(
 
     [files] = app.declare([environment], draw)
     if not docs and not output:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # The pictures say so themselves, whatever the locale.
-            sys.stdout.reconfigure(encoding="utf-8")
-        sys.stdout.write(files[Path("-")])
+        _print(files[Path("-")])
     else:
         _write(files)
+
+
+def _print(text: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The pictures are in UTF-8, whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has had enough, as head does; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(files: Mapping[Path, str]) -> None:
@@ -114,8 +123,7 @@ def _write(files: Mapping[Path, str]) -> None:
         for temporary, path in ready:
             Path(temporary).replace(path)
     except OSError as error:
-        where = error.filename2 or error.filename
-        raise CommandError(f"{where}: {error.strerror}; nothing was written.") from error
+        raise CommandError(f"{error.filename2 or error.filename}: {error.strerror}.") from error
     finally:
         for temporary, _ in ready:
             with suppress(FileNotFoundError):

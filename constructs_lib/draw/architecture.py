@@ -47,7 +47,7 @@ def architecture(graph: Graph) -> Diagram:
         + " ".join(f"{edge.meaning}." for edge in edges),
         nodes=tuple(nodes),
         edges=tuple(edges),
-        boundary=f"Kubernetes cluster · {system.name} · {environment}",
+        boundary=f"{system.name} · {environment} · Kubernetes cluster",
         legend=(
             *((role, meaning) for role, meaning in MEANINGS.items() if role in roles),
             *((style, meaning) for style, meaning in _STYLES.items() if style in styles),

@@ -19,6 +19,8 @@ _COLOURS = {
     Role.OUTSIDE: ("#f1e9fc", "#8e63ce"),
 }
 _INK = "#1f2328"
+#: Lines of a label stay whole.
+_SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%'
 _ARROWS = {
     Style.NEEDS: "-->",
     Style.LATER: "-.->",
@@ -35,7 +37,12 @@ def mermaid(diagram: Diagram) -> str:
         diagram: The diagram.
     """
     names = _names(diagram)
-    lines = ["flowchart LR", f"  accTitle: {_plain(diagram.title)}", f"  accDescr: {_plain(diagram.description)}"]
+    lines = [
+        _SETTINGS,
+        "flowchart LR",
+        f"  accTitle: {_plain(diagram.title)}",
+        f"  accDescr: {_plain(diagram.description)}",
+    ]
     outside = [node for node in diagram.nodes if node.side is not Side.INSIDE]
     inside = [node for node in diagram.nodes if node.side is Side.INSIDE]
     for node in outside:
@@ -79,10 +86,16 @@ def _node(node: Node, names: dict[str, str], indent: str) -> Iterator[str]:
     if not node.sections:
         yield f"{indent}{name}[{_label(node.title, *node.facts)}]:::{node.role.value}"
         return
-    yield f"{indent}subgraph {name}[{_label(' · '.join((node.title, *node.facts)))}]"
+    yield f"{indent}subgraph {name}[{_group(node)}]"
     for section in node.sections:
         yield f"{indent}  {names[section.id]}[{_section(section)}]:::{section.role.value}"
     yield f"{indent}end"
+
+
+def _group(node: Node) -> str:
+    """Return the title of a group: short, because Mermaid breaks it at 200 pixels and hides its second line."""
+    said = {*(section.title for section in node.sections), *" ".join(node.facts).split()}
+    return _label(" · ".join((*(() if node.title in said else (node.title,)), *node.facts)))
 
 
 def _section(section: Section) -> str:

@@ -91,7 +91,7 @@ def test_all_of_it_is_in_the_svg() -> None:
 
 def test_positionpal_carries_what_the_drawing_by_hand_did() -> None:
     diagram = architecture(positionpal())
-    assert diagram.boundary == "Kubernetes cluster · positionpal · production"
+    assert diagram.boundary == "positionpal · production · Kubernetes cluster"
     found = edges(diagram)
     assert ("Users", "gateway http 3000", "reaches") in found
     assert "Service LoadBalancer" in section(diagram, "gateway").facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +14,7 @@ from systems import empty, linked, shop
 from constructs_lib import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
-from constructs_lib.draw.diagram import Diagram
+from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Style
 from constructs_lib.draw.layout import lay_out
 from constructs_lib.draw.order import order
 from constructs_lib.draw.svg import svg
@@ -85,3 +86,29 @@ def test_waves_go_to_the_right() -> None:
 def test_one_edge_is_straight(source: int, target: int) -> None:
     diagram = order(Graph(linked(2, [(source, target, True)])))
     assert [len(route.points) for route in lay_out(diagram).routes] == [2, 2]
+
+
+@pytest.mark.parametrize("view", [Style.NEEDS, Style.PRECEDES])
+def test_a_thousand_components_are_drawn_in_seconds(view: Style) -> None:
+    """About one second; the limit is what a person would still wait for on a busy machine."""
+    names = [str(number) for number in range(1000)]
+    nodes = [
+        Node(
+            name,
+            name,
+            Role.SERVICE,
+            (),
+            (Section(f"{name}/s", name, "", Role.SERVICE, (), (Row(f"{name}/r", "http", "80"),)),),
+        )
+        for name in names
+    ]
+    edges = [
+        Edge(f"{name}/s", f"{number // divisor}/r", view, "")
+        for number, name in enumerate(names)
+        for divisor in (2, 3, 10)
+        if number // divisor < number
+    ]
+    start = time.process_time()
+    layout = lay_out(Diagram("", "", tuple(nodes), tuple(edges), boundary="all"))
+    assert time.process_time() - start < 20
+    assert len(layout.routes) == len(edges) > 2900

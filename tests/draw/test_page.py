@@ -56,7 +56,13 @@ def test_table_of_hosts() -> None:
 def test_page_shows_the_pictures_and_their_sources() -> None:
     files = pages(positionpal())
     page = files["architecture.md"]
-    assert page.count("<details>") == page.count("</details>") == page.count("```mermaid\nflowchart LR\n") == 2
+    assert (
+        page.count("<details>")
+        == page.count("</details>")
+        == page.count("```mermaid\n")
+        == page.count("\nflowchart LR\n")
+        == 2
+    )
     for name in files.keys() - {"architecture.md"}:
         assert f"]({name})" in page
 
