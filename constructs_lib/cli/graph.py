@@ -99,12 +99,7 @@ def _print(text: str) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The pictures are in UTF-8, whatever the locale.
         sys.stdout.reconfigure(encoding="utf-8")
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads has had enough, as head does; Python would complain once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout.write(text)
 
 
 def _write(files: Mapping[Path, str]) -> None:

@@ -66,7 +66,6 @@ class Box:
         left: Where edges touch its left, relative to its top, by part and net.
         right: The same for its right.
         inner: Number of nets that lead from one of its sections to another.
-        column: Number of its column.
         x: Its left edge.
         y: Its upper edge.
     """
@@ -78,7 +77,6 @@ class Box:
     left: dict[tuple[str, Hashable], int] = field(default_factory=dict)
     right: dict[tuple[str, Hashable], int] = field(default_factory=dict)
     inner: int = 0
-    column: int = 0
     x: float = 0
     y: int = 0
 

@@ -62,9 +62,6 @@ def assign_columns(boxes: Sequence[Box], edges: Sequence[tuple[Box, Box, Edge]])
             shortest.append(box)
     columns.insert(0, [box for box in boxes if box.node.side is Side.BEFORE])
     columns.append([box for box in boxes if box.node.side is Side.BEHIND])
-    for number, column in enumerate(columns):
-        for box in column:
-            box.column = number
     return columns
 
 

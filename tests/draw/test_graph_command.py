@@ -162,12 +162,5 @@ def test_a_failure_leaves_all_files_as_they_were(app: Path, monkeypatch: pytest.
     assert {path.name: path.read_bytes() for path in Path("docs").iterdir()} == before
 
 
-def test_a_reader_that_has_enough_is_no_fault(app: Path) -> None:
-    command = f"{sys.executable} app.py graph --format svg | true"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)
-    assert result.stderr == ""
-
-
 def test_help_has_an_example(app: Path) -> None:
     assert "Example: python app.py graph " in printed(app, "--help")
