@@ -56,7 +56,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git("add", "--all")
     git("commit", "--quiet", "--message", "Declare PositionPal")
     git("push", "--quiet", "--set-upstream", "origin", "main")
-    (work / "versions.py").write_text((work / "versions.py").read_text().replace("chat-service:3.9.0", "chat-service:3.9.1"))
+    versions = work / "versions.py"
+    versions.write_text(versions.read_text().replace("chat-service:3.9.0", "chat-service:3.9.1"))
     git("commit", "--quiet", "--all", "--message", "Update the chat service")
     return work
 
@@ -74,5 +75,10 @@ def test_examples_work(repository: Path, command: str) -> None:
         assert words[0] == command
         result = run(repository, *words)
         assert result.returncode == 0, f"python app.py {example}\n{result.stdout}{result.stderr}"
-        assert result.stdout
+        if "--output" in words:
+            output = repository / words[words.index("--output") + 1]
+            assert output.stat().st_size > 0
+            output.unlink()
+        else:
+            assert result.stdout
         assert "Traceback" not in result.stderr
