@@ -108,7 +108,7 @@ def _key(edge: Edge, numbers: Mapping[str, int], owners: Mapping[str, Node]) -> 
     """Return what all edges have in common that share a line."""
     source, target = owners[edge.source].id, owners[edge.target].id
     if source == target:
-        return edge.target
+        return edge.style, edge.target
     end = edge.source if edge.style in _SHARE_SOURCE else edge.target
     return edge.style, end, _is_backwards(edge, numbers.get(source, 0), numbers.get(target, 0))
 
@@ -203,7 +203,7 @@ def _routed(diagram: Diagram, boxes: Sequence[Box], columns: Sequence[Sequence[I
         tuple(boxes),
         tuple(routes),
         x,
-        max((each.y + each.height for each in boxes), default=0),
+        max((item.y + item.height for column in columns for item in column), default=0),
         (left, right),
         tuple(
             (min(each.x for each in layer), max(each.x + each.width for each in layer))
@@ -257,19 +257,19 @@ def sides(box: Box, part: str) -> tuple[float, float]:
 def _inner_routes(diagram: Diagram, boxes: Sequence[Box], number: int) -> Iterator[Route]:
     """Yield the edges within a box: out of a section at its right, and back into another one's row."""
     owners = diagram.owners()
-    inner: dict[str, dict[str, list[Edge]]] = defaultdict(lambda: defaultdict(list))
+    inner: dict[str, dict[Hashable, list[Edge]]] = defaultdict(lambda: defaultdict(list))
     for edge in diagram.edges:
         if owners[edge.source] is owners[edge.target]:
-            inner[owners[edge.source].id][edge.target].append(edge)
+            inner[owners[edge.source].id][_key(edge, {}, owners)].append(edge)
     for each in boxes:
         groups = inner[each.node.id]
         heights = [
-            tuple(each.y + each.right[part, target] for part in (target, *(edge.source for edge in edges)))
-            for target, edges in groups.items()
+            tuple(each.y + each.right[part, key] for part in (edges[0].target, *(edge.source for edge in edges)))
+            for key, edges in groups.items()
         ]
         tracks = assign_tracks([Line(ys, ()) for ys in heights])
-        for (target, edges), (end, *begins), track in zip(groups.items(), heights, tracks, strict=True):
-            _, side = sides(each, target)
+        for edges, (end, *begins), track in zip(groups.values(), heights, tracks, strict=True):
+            _, side = sides(each, edges[0].target)
             x = side + INSET + track * INNER_TRACK
             for edge, begin in zip(edges, begins, strict=True):
                 yield Route(edge, ((side, begin), (x, begin), (x, end), (side, end)), number)

@@ -223,6 +223,6 @@ def _overlaps(drawing: Drawing) -> Iterator[str]:
 def _may_merge(one: Line, other: Line) -> bool:
     if one.style != other.style:
         return False
-    if one.style in ("scrapes", "precedes"):
-        return one.points[0] == other.points[0]
+    if one.style in ("scrapes", "precedes") and one.points[0] == other.points[0]:
+        return True
     return one.points[-1] == other.points[-1]

@@ -175,3 +175,19 @@ def test_there_is_space_all_around(exposed: int, view: Callable[[Graph], Diagram
         drawing.height - max(area.bottom for area in inner),
     ]
     assert min(space) >= 20
+
+
+def test_two_kinds_of_edges_to_one_row_of_the_same_box_are_told_apart() -> None:
+    parts = [Section(name, name, "", Role.SERVICE, (), (Row(f"{name}/r", "http", "80"),)) for name in "abc"]
+    edges = (Edge("b", "a/r", Style.NEEDS, "b needs a"), Edge("c", "a/r", Style.LATER, "c calls a"))
+    diagram = Diagram("t", "d", (Node("n", "n", Role.SERVICE, (), tuple(parts)),), edges, boundary="b")
+    assert problems(read(svg(diagram))) == []
+
+
+def test_a_line_below_all_boxes_is_in_the_picture() -> None:
+    needs = [(2, 0, True), (4, 0, True), (4, 1, True), (4, 2, True), (4, 3, True)]
+    diagram = architecture(Graph(linked(5, needs, metrics=range(5))))
+    layout = lay_out(diagram)
+    lowest = max(y for route in layout.routes for _, y in route.points)
+    assert max(box.y + box.height for box in layout.boxes) < lowest <= layout.height
+    assert problems(read(svg(diagram))) == []
