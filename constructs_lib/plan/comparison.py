@@ -18,7 +18,7 @@ from constructs_lib.plan.effects import (
     pruned,
 )
 from constructs_lib.plan.fields import FieldChange, changed_fields
-from constructs_lib.repository.deliveries import BY_HAND, Delivery
+from constructs_lib.repository.deliveries import BY_HAND, OPAQUE, Delivery
 from constructs_lib.repository.objects import Cache, Identity, Object, mapping, sequence, unreadable
 from constructs_lib.repository.projects import permits
 from constructs_lib.repository.snapshot import Files
@@ -90,8 +90,8 @@ class Comparison:
         self._forebears: dict[Key, list[Pair]] = {}
         #: What happens to the objects that a delivery has no longer.
         self._effects: dict[int, set[Effect]] = {}
-        #: Applications of which files changed that only a tool can read, by their identity.
-        self._files_changed: dict[Identity, Verdict] = {}
+        #: Applications of which something changes that is not in the tree.
+        self._unseen: list[tuple[Pair, Verdict]] = []
 
     def run(self) -> None:
         """Compare everything."""
@@ -122,9 +122,8 @@ class Comparison:
         for addition in self._additions.values():
             if addition.item.identity not in moved:
                 self._created(addition)
-        for pair in self.pairs.values():
-            if pair.new and pair.new.application and pair.new.application.identity in self._files_changed:
-                self._add(self._owner(pair.new) or pair, pair.new.application, "change", Verdict(Effect.UPDATE))
+        for pair, verdict in self._unseen:
+            self._add_unseen(pair, verdict)
         for namespace in sorted(doomed):
             users = sorted(
                 {
@@ -149,12 +148,14 @@ class Comparison:
         if old and new:
             if old.namespace == new.namespace:
                 _drop_equal(old_files, new_files)
-            self._compare_sources(old, new)
+            self._compare_sources(pair, old, new)
         self._drop_unreadable(old_files, new_files)
         before = self._read(old, old_files)
         after = self._read(new, new_files)
+        gone = [item for identity, item in before.items() if identity not in after]
+        forgotten = bool(old and new and self._forget_rendered(pair, old, new, gone))
         for identity, item in before.items():
-            if identity not in after:
+            if identity not in after and not forgotten:
                 self._removals.append(_Placed(pair, item))
         changes = {
             identity: changed_fields(item, after[identity]) for identity, item in before.items() if identity in after
@@ -184,7 +185,7 @@ class Comparison:
                 )
                 old.pop(path, None)
 
-    def _compare_sources(self, old: Delivery, new: Delivery) -> None:
+    def _compare_sources(self, pair: Pair, old: Delivery, new: Delivery) -> None:
         before = {source.path: source for source in old.sources}
         for source in new.sources:
             known = before.get(source.path)
@@ -193,17 +194,51 @@ class Comparison:
         differing = [
             path for path in sorted({*old.rendered, *new.rendered}) if old.rendered.get(path) != new.rendered.get(path)
         ]
-        if differing and new.application:
+        if differing:
             tool = next((source.tool for source in new.sources if source.tool), "its chart")
             text = f"What {tool} renders from {_listed(differing)} is not in the tree: plan does not see what changes."
-            self._files_changed[new.application.identity] = Verdict(
-                Effect.UPDATE,
-                [Reason(text)],
-                fields=[
-                    FieldChange(path, _presence(old.rendered, path), _presence(new.rendered, path))
-                    for path in differing
-                ],
-            )
+            fields = [
+                FieldChange(path, _presence(old.rendered, path), _presence(new.rendered, path)) for path in differing
+            ]
+            self._unseen.append((pair, Verdict(Effect.UPDATE, [Reason(text)], fields=fields)))
+
+    def _add_unseen(self, pair: Pair, verdict: Verdict) -> None:
+        """Add what changes of an Application beside its objects to what changes of the Application itself."""
+        assert pair.new is not None and pair.new.application is not None
+        owner = self._owner(pair.new) or pair
+        for number, (item, change) in enumerate(owner.changes):
+            if change.identity == pair.new.application.identity:
+                merged = replace(
+                    change,
+                    effect=max(change.effect, verdict.effect),
+                    fields=(*change.fields, *verdict.fields),
+                    reasons=(*change.reasons, *verdict.reasons),
+                    dangerous=change.dangerous or verdict.dangerous,
+                )
+                owner.changes[number] = (item, merged)
+                return
+        self._add(owner, pair.new.application, "change", verdict)
+
+    def _forget_rendered(self, pair: Pair, old: Delivery, new: Delivery, removed: Sequence[Object]) -> bool:
+        """Tell whether objects that are gone may be rendered from now on by a tool of which nobody sees the result."""
+        known = {(source.path, source.tool) for source in old.sources}
+        opaque = [
+            *(
+                source.tool
+                for source in new.sources
+                if source.tool in OPAQUE and (source.path, source.tool) not in known
+            ),
+            *(f"the chart {chart.name}" for chart in new.charts if chart.name not in {c.name for c in old.charts}),
+        ]
+        if not opaque or not removed:
+            return False
+        verdict = Verdict(Effect.UPDATE, dangerous=True)
+        verdict.because(
+            f"From now on, {_listed(opaque)} renders what it deploys: plan does not know what becomes of "
+            f"{_listed([named(item) for item in removed])}."
+        )
+        self._unseen.append((pair, verdict))
+        return True
 
     def _owner(self, delivery: Delivery) -> Pair | None:
         return self.pairs.get(key_of(delivery.parent)) if delivery.parent else None
@@ -453,14 +488,6 @@ class Comparison:
     # The result, and its order.
 
     def _add(self, pair: Pair, item: Object, action: Action, verdict: Verdict, old: Object | None = None) -> None:
-        known = self._files_changed.pop(item.identity, None) if action == "change" else None
-        if known:
-            verdict = replace(
-                verdict,
-                effect=max(verdict.effect, known.effect),
-                fields=(*verdict.fields, *known.fields),
-                reasons=[*verdict.reasons, *known.reasons],
-            )
         change = Change(
             component=_component(item, pair.now),
             wave=0,

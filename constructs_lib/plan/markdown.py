@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from constructs_lib.plan.change import Change, Step
 from constructs_lib.plan.plan import Plan
-from constructs_lib.plan.words import allowing, count, explained, heading, lines_of, sign, summary, values
+from constructs_lib.plan.words import allowing, count, explained, fields_of, heading, lines_of, sign, summary, values
 
 #: GitHub takes 65,536 characters, GitLab a million.
 LIMIT = 60_000
@@ -68,12 +68,15 @@ def _change(change: Change, together: int) -> Iterator[str]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     danger = " ⚠" if change.dangerous else ""
     yield f"- {_escaped(sign(change))} {_code(change.full_name)}: **{change.effect.words}**{pods}{danger}"
-    for field in change.fields:
+    fields, more = fields_of(change)
+    for field in fields:
         lines = lines_of(field)
         yield f"  - {_code(field.path)}" + ("" if lines else f": {_values(field.secret, values(field))}")
         if lines:
             fence = "`" * max(3, 1 + max(len(run) for line in lines for run in re.findall(r"`*", line)))
             yield from (f"    {line}" for line in (f"{fence}diff", *lines, fence))
+    if more:
+        yield f"  - … and {more} more fields"
     if not together:
         return
     for number, reason in enumerate(change.reasons):

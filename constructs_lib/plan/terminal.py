@@ -9,7 +9,7 @@ from rich.text import Text
 
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
-from constructs_lib.plan.words import allowing, explained, heading, lines_of, sign, summary, values
+from constructs_lib.plan.words import allowing, explained, fields_of, heading, lines_of, sign, summary, values
 
 _COLOURS = {
     Effect.NONE: "dim",
@@ -62,11 +62,14 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
         pods,
         (" (dangerous)", "red") if change.dangerous else "",
     )
-    for field in change.fields:
+    fields, more = fields_of(change)
+    for field in fields:
         lines = lines_of(field)
         yield Text.assemble("      ", (field.path, "dim"), ":" if lines else f": {values(field)}")
         for line in lines:
             yield Text.assemble("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
+    if more:
+        yield Text(f"      … and {more} more fields")
     if not together:
         return
     for number, reason in enumerate(change.reasons):

@@ -17,6 +17,9 @@ from constructs_lib.repository.deliveries import ALL_OBJECTS, BY_HAND
 #: The most characters of a value that is shown on one line.
 _ONE_LINE = 80
 
+#: The most fields of a change that are shown.
+_FIELDS = 30
+
 #: What a person reads when there is nothing to read.
 NOTHING = "No changes."
 
@@ -55,8 +58,14 @@ def count(number: int, word: str) -> str:
 def heading(step: Step) -> str:
     """Return the title of a step, without the component's name."""
     if step.component in (BY_HAND, ALL_OBJECTS) or step.parent == BY_HAND:
-        return "by hand" if step.parent == BY_HAND else ""
+        return BY_HAND if step.parent == BY_HAND else ""
     return f"wave {step.wave}" + (f" of {step.parent}" if step.parent not in ("", step.component) else "")
+
+
+def fields_of(change: Change) -> tuple[Sequence[FieldChange], int]:
+    """Return the fields of a change that are shown, and how many more there are."""
+    most = _FIELDS if len(change.fields) > _FIELDS + 1 else len(change.fields)
+    return change.fields[:most], len(change.fields) - most
 
 
 def explained(step: Step) -> Iterator[tuple[Change, int]]:

@@ -24,6 +24,8 @@ ALL_OBJECTS = "all objects"
 _ARGOCD_GROUP = "argoproj.io"
 _FINALIZER = re.compile(r"resources-finalizer\.argocd\.argoproj\.io(?:/background|/foreground)?\Z")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+#: Tools of which nothing is seen at all.
+OPAQUE = ("Helm", "a plugin")
 #: What is not seen of what a tool renders.
 _UNSEEN = {
     "Helm": "plan sees nothing of what a chart in the tree makes",
@@ -314,9 +316,7 @@ class _Search:
         rendered: dict[str, bytes] = {}
         sources: list[Source] = []
         charts: list[Chart] = []
-        for source in [spec.get("source"), *sequence(spec.get("sources"))]:
-            if not isinstance(source, dict):
-                continue
+        for source in map(mapping, sequence(spec.get("sources")) or [spec.get("source")]):
             helm = mapping(source.get("helm"))
             rendered |= self._value_files(helm, "")
             if source.get("chart"):

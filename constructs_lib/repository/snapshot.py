@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,9 +59,7 @@ class Snapshot:
         return cls(name or str(folder), files)
 
     @classmethod
-    def of_revision(
-        cls, git: Git, revision: str, name: str | None = None, folders: Iterable[str] | None = None
-    ) -> Snapshot:
+    def of_revision(cls, git: Git, revision: str, name: str | None = None, folders: Sequence[str] = ()) -> Snapshot:
         """Return a snapshot of a revision.
 
         Args:
@@ -73,21 +71,13 @@ class Snapshot:
         Raises:
             GitError: There is no such revision.
         """
-        chosen = [*folders] if folders is not None else _with_manifests(git, revision)
-        files = git.files(revision, chosen) if chosen else {}
 
         def pinned(commit: str, folder: str) -> Files:
             if git.commit(commit) is None:
                 raise LookupError(commit)
             try:
-                return cls.of_files(commit, git.files(commit, [folder] if folder else [])).files
+                return git.files(commit, [folder] if folder else [], _SUFFIXES)
             except GitError as error:
                 raise LookupError(commit) from error
 
-        return cls(name or revision, cls.of_files(revision, files).files, pinned)
-
-
-def _with_manifests(git: Git, revision: str) -> list[str]:
-    """Return the entries at the top of a revision that hold manifests, so that no other content is read."""
-    paths = git.run_bytes("ls-tree", "-r", "-z", "--name-only", revision).decode(errors="surrogateescape").split("\0")
-    return sorted({path.partition("/")[0] for path in paths if path.endswith(_SUFFIXES)})
+        return cls(name or revision, git.files(revision, folders, _SUFFIXES), pinned)

@@ -324,6 +324,37 @@ def test_what_a_tool_renders_is_named() -> None:
     assert "Kustomize renders from parts/app/kustomization.yaml" in str(change.reasons[0])
 
 
+def test_changes_of_an_application_and_of_what_is_rendered_are_one_change() -> None:
+    files = tree({"app": [config("a")]}, **{"parts/app/kustomization.yaml": b"resources: [0.yaml]\n"})
+    moved = with_fields(application("app", "parts/app"), {"spec.project": "other"})
+    changed = {
+        **files,
+        "apps/app.yaml": written(moved),
+        "parts/app/kustomization.yaml": b"resources: [0.yaml]\nnamePrefix: x\n",
+    }
+    (change,) = between(files, changed).changes
+    assert [field.path for field in change.fields] == ["spec.project", "parts/app/kustomization.yaml"]
+    assert len(change.reasons) == 2
+
+
+def test_folder_that_becomes_a_chart_does_not_delete_what_it_may_render() -> None:
+    files = tree({"app": [config("a")]})
+    for other in (
+        {"parts/app/Chart.yaml": b"name: app\n"},
+        {
+            "apps/app.yaml": written(
+                with_fields(
+                    application("app", "parts/app"),
+                    {"spec.source": None, "spec.sources": [{"chart": "app", "repoURL": "https://charts"}]},
+                )
+            )
+        },
+    ):
+        (change,) = between(files, {**files, **other}).changes
+        assert (change.full_name, change.dangerous) == ("Application/argocd/app", True)
+        assert "plan does not know what becomes of ConfigMap/a" in str(change.reasons[-1])
+
+
 def test_moved_destination_moves_what_names_no_namespace() -> None:
     manifest = with_fields(config("a"), {"metadata.namespace": None})
     files = tree({"app": [manifest]})

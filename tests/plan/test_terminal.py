@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from samples import nothing, sample
+from trees import Manifest, snapshot, tree
 
-from constructs_lib.plan.plan import Plan
+from constructs_lib.plan.plan import Plan, plan
 from constructs_lib.plan.terminal import print_plan
 
 EXPECTED = (Path(__file__).parent / "sample.txt").read_text()
 
 
-def printed(plan: Plan, **options: object) -> str:
+def printed(found: Plan, **options: object) -> str:
     out = io.StringIO()
-    print_plan(plan, Console(file=out, **options))  # type: ignore[arg-type]
+    print_plan(found, Console(file=out, **options))  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -28,6 +29,17 @@ def test_plan(width: int) -> None:
 
 def test_nothing() -> None:
     assert printed(nothing(), width=80) == "No changes.\n"
+
+
+def test_many_fields_are_counted() -> None:
+    def config(value: str) -> Manifest:
+        data = {f"key-{number:03}": value for number in range(200)}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+
+    found = plan(*(snapshot(tree({"app": [config(value)]})) for value in ("1", "2")))
+    lines = printed(found, width=80).splitlines()
+    assert lines[2:4] == ["  ~ ConfigMap/ns/a: update in place", "      data.key-000: 1 → 2"]
+    assert lines[-4:-2] == ["      data.key-029: 1 → 2", "      … and 170 more fields"]
 
 
 def test_colours_only_at_a_terminal() -> None:

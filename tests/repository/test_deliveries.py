@@ -141,6 +141,11 @@ def test_sources_and_charts() -> None:
     assert (sorted(web.files), sorted(web.rendered)) == (["web/a.yaml"], ["values/thing.yaml"])
 
 
+def test_sources_count_before_the_one_source() -> None:
+    files = {"app.yaml": app("web", {"path": "a"}, sources=[{"path": "b"}]), "a/x.yaml": CONFIG, "b/y.yaml": CONFIG}
+    assert sorted(the(found(files), "web").files) == ["b/y.yaml"]
+
+
 def test_policy() -> None:
     policy = {"automated": {"prune": True}, "syncOptions": ["Prune=false", "ServerSideApply=true"]}
     web = the(found({"app.yaml": app("web", {"path": "web"}, syncPolicy=policy), "web/a.yaml": CONFIG}), "web")
