@@ -130,10 +130,7 @@ def _with(publication: Publication, found: Plan, only: Sequence[str]) -> dict[st
     for component, pin in moved.items():
         if pin is None:
             unavoidable[component] = "it is new, and has no pin that holds it back"
-    namespaces = {
-        component: manifest["spec"]["destination"]["namespace"] for component, manifest in tree.applications.items()
-    }
-    return together(only, unavoidable, changes, namespaces)
+    return together(only, unavoidable, changes, tree.namespaces)
 
 
 def _refuse_dangers(found: Plan, allow: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes, named
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.synth.pins import Pin, dump_pins, parse_pins, pins_file
+from constructs_lib.synth.pins import Pin, Pins, dump_pins, parse_pins, pins_file
 from constructs_lib.synth.tree import Tree, application_file, is_owned, owned_paths
 from constructs_lib.synth.writer import write
 
@@ -33,20 +33,20 @@ class Publication:
     checkout: Checkout
     tree: Tree
     manifests: tuple[str, ...]
-    old: Mapping[str, Pin] | None
+    old: Pins | None
     pins: Mapping[str, Pin]
     unpublished: tuple[str, ...] = ()
 
     @property
     def moved(self) -> dict[str, Pin | None]:
         """Components whose pins move, with the pins that they had."""
-        old = self.old or {}
+        old = self.old.components if self.old else {}
         return {component: old.get(component) for component, pin in self.pins.items() if old.get(component) != pin}
 
     @property
     def removed(self) -> list[str]:
         """Components whose pins go."""
-        return sorted((self.old or {}).keys() - self.pins.keys())
+        return sorted(self.old.components.keys() - self.pins.keys()) if self.old else []
 
     @property
     def commits(self) -> list[tuple[str, Sequence[str]]]:
@@ -108,11 +108,11 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
     old = _committed_pins(git, head, environment)
     tree.pin(old)
     manifests = tuple(_differing(git, head, tree.files, owned_paths([environment])))
-    valid = _valid(git, head, environment, old or {})
+    valid = _valid(git, head, environment, old.components if old else {})
     pins = {
         component: valid[component]
         if component in valid and valid[component].content == content
-        else Pin("" if manifests else head, content)
+        else Pin("" if manifests else head, content, tree.namespaces[component])
         for component, content in sorted(tree.contents.items())
     }
     return Publication(checkout, tree, manifests, old, pins)
@@ -123,7 +123,7 @@ def limited(publication: Publication, components: Set[str]) -> Publication:
 
     A component that has no pin yet cannot be held back, nor one that is gone.
     """
-    old = publication.old or {}
+    old = publication.old.components if publication.old else {}
     pins = {
         component: pin if component in components else old.get(component, pin)
         for component, pin in publication.pins.items()
@@ -162,7 +162,9 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     }
     if messages:
         _check_contents(git, tree.environment, {component: pins[component] for component in publication.moved})
-        tree.pin(pins)
+        before = publication.old.components.values() if publication.old else ()
+        retired = {pin.namespace for pin in before} - {pin.namespace for pin in pins.values()}
+        tree.pin(Pins(pins, tuple(sorted(retired))))
         files = _with_pins(tree)
         write(root, files, own)
         paths = _differing(git, at, files, own)
@@ -178,7 +180,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     return made
 
 
-def _committed_pins(git: Git, revision: str, environment: str) -> dict[str, Pin] | None:
+def _committed_pins(git: Git, revision: str, environment: str) -> Pins | None:
     file = pins_file(environment)
     content = git.files(revision, [file]).get(file)
     return None if content is None else parse_pins(content, file)

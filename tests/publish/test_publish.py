@@ -135,6 +135,22 @@ def test_removed_component_loses_its_pin(published: Shop) -> None:
     assert "billing: removed" in published.git("show", "--no-patch", "--format=%B", "HEAD")
 
 
+def test_what_was_removed_stays_permitted_until_the_next_publication(published: Shop) -> None:
+    """Argo CD deletes only what the project permits, and updates the project first."""
+    published.change(*BILLING)
+    published.publish()
+    assert published.permitted() == {"basket", "billing", "front", "stock"}
+    published.change(BILLING[1], BILLING[0])
+    published.publish("--allow", "Application/billing", "--allow", "Namespace/billing", *ALLOW_BILLING)
+    # In both commits, because the first one may be merged and synced long before the second.
+    assert "billing" in published.permitted(revision="HEAD~1") & published.permitted()
+    assert published.pins_file()["retired"] == ["billing"]
+    published.change(*BASKET)
+    published.publish()
+    assert published.permitted() == {"basket", "front", "stock"}
+    assert published.pins_file()["retired"] == []
+
+
 ALLOW_BILLING = ("--allow", "Deployment/billing", "--allow", "Service/billing")
 
 
