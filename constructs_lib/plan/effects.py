@@ -58,6 +58,9 @@ def _check_immutable(
     kind = (new.group, new.kind)
     updated_only = kind in {("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")}
     runs_again = kind in {("batch", "Job"), ("", "Pod")}
+    if new.metadata.get("name") is None:
+        verdict.because("Every sync makes a new one (generateName); those that are there stay as they are.")
+        return
     if new.is_hook:
         if {"BeforeHookCreation", "HookSucceeded"} & old.hook_delete_policies:
             verdict.because(
