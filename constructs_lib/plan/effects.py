@@ -3,117 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
-from constructs_lib.plan.change import Effect, Pods, Reason, named
-from constructs_lib.plan.fields import FieldChange
-from constructs_lib.plan.fields import field as field_of
-from constructs_lib.plan.pods import SCALERS, pods_of, scaled
+from constructs_lib.plan.change import Effect, Reason, named
+from constructs_lib.plan.fields import FieldChange, field
 from constructs_lib.plan.quantity import quantity
-from constructs_lib.plan.rules import IMMUTABLE, LOSSES, is_dangerous
-from constructs_lib.repository.deliveries import Delivery
-from constructs_lib.repository.objects import WAVE, Identity, Object, mapping, sequence
-
-_ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
-_OPTIONS = f"{_ARGOCD}/user-guide/sync-options/"
-_DOCS = "https://kubernetes.io/docs/concepts"
-_PROTECT = (
-    "To keep it, push argocd.argoproj.io/sync-options: Prune=false,Delete=false on it first, and let that be synced."
+from constructs_lib.plan.removals import loss_with
+from constructs_lib.plan.rules import IMMUTABLE, is_dangerous
+from constructs_lib.plan.verdict import (
+    ARGOCD,
+    DOCS,
+    LASTING,
+    OPTIONS,
+    ROLLING,
+    TEMPLATED,
+    Surroundings,
+    Verdict,
+    automation,
+    option,
+    pods_in,
 )
-#: Kinds whose pods are replaced one after the other when their template changes.
-_ROLLING = {("apps", "DaemonSet"), ("apps", "Deployment"), ("apps", "StatefulSet"), ("argoproj.io", "Rollout")}
-#: Kinds that leave their pods alone when their template changes.
-_LASTING = {("", "ReplicationController"), ("apps", "ReplicaSet")}
-_TEMPLATED = {*_ROLLING, *_LASTING, ("batch", "Job"), ("batch", "CronJob")}
-
-
-@dataclass
-class Verdict:
-    """What happens to an object.
-
-    Attributes:
-        effect: What.
-        reasons: Why.
-        pods: Whose pods restart, or go.
-        mend: How to do it safely.
-        dangerous: Whether a person has to agree to it.
-        fields: What changes in it.
-    """
-
-    effect: Effect
-    reasons: list[Reason] = field(default_factory=list)
-    pods: list[Pods] = field(default_factory=list)
-    mend: str = ""
-    dangerous: bool = False
-    fields: Sequence[FieldChange] = ()
-
-    def because(self, text: str, source: str = "", effect: Effect | None = None) -> None:
-        """Add a reason, and let it make the effect more severe."""
-        self.reasons.append(Reason(text, source))
-        self.effect = max(self.effect, effect or self.effect)
-
-
-class Surroundings:
-    """What else an Application deploys, as far as it matters for one of its objects; read when it is asked for."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        """Look at nothing yet."""
-        self.delivery = delivery
-        #: Objects whose pods are new in any case.
-        self.starting: set[Identity] = set()
-
-    def scaler(self, workload: Object) -> Object | None:
-        """Return the autoscaler of a workload, if it has one."""
-        return self._scalers.get((workload.kind, workload.namespace, workload.name))
-
-    def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
-        """Return the workloads whose pods get a ConfigMap or Secret in a way that no running pod notices anew."""
-        return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
-
-    @cached_property
-    def _scalers(self) -> Mapping[tuple[str, str, str], Object]:
-        return {
-            scaled(item): item for item in self._holding(*(kind.encode() for kind in SCALERS)) if item.kind in SCALERS
-        }
-
-    @cached_property
-    def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
-        found: dict[tuple[str, str, str], list[Object]] = {}
-        for item in self._holding(b"configMapRef", b"configMapKeyRef", b"secretRef", b"secretKeyRef", b"subPath"):
-            if (item.group, item.kind) in _ROLLING | _LASTING:
-                pod = mapping(mapping(item.spec.get("template")).get("spec"))
-                for kind, name in dict.fromkeys(_read_at_start(pod)):
-                    found.setdefault((kind, item.namespace, name), []).append(item)
-        return found
-
-    def _holding(self, *words: bytes) -> Iterator[Object]:
-        for path, content in self.delivery.files.items():
-            if any(word in content for word in words):
-                yield from self.delivery.read(path, content)
-
-
-def _read_at_start(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the ConfigMaps and Secrets from which a pod takes environment variables or single files."""
-    containers = [mapping(item) for group in ("initContainers", "containers") for item in sequence(pod.get(group))]
-    for container in containers:
-        for entry in map(mapping, sequence(container.get("envFrom"))):
-            yield "ConfigMap", str(mapping(entry.get("configMapRef")).get("name"))
-            yield "Secret", str(mapping(entry.get("secretRef")).get("name"))
-        for entry in map(mapping, sequence(container.get("env"))):
-            origin = mapping(entry.get("valueFrom"))
-            yield "ConfigMap", str(mapping(origin.get("configMapKeyRef")).get("name"))
-            yield "Secret", str(mapping(origin.get("secretKeyRef")).get("name"))
-    mounts = [mapping(mount) for container in containers for mount in sequence(container.get("volumeMounts"))]
-    single = {mount.get("name") for mount in mounts if mount.get("subPath") and isinstance(mount.get("name"), str)}
-    for volume in map(mapping, sequence(pod.get("volumes"))):
-        if isinstance(volume.get("name"), str) and volume["name"] in single:
-            yield "ConfigMap", str(mapping(volume.get("configMap")).get("name"))
-            yield "Secret", str(mapping(volume.get("secret")).get("secretName"))
-
-
-# A change in place, or what is refused instead.
+from constructs_lib.repository.deliveries import Delivery
+from constructs_lib.repository.objects import WAVE, Object, mapping, sequence
 
 
 def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings) -> Verdict:
@@ -130,7 +41,7 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
     if not counted:
         return verdict
     kind = (new.group, new.kind)
-    if kind in _TEMPLATED:
+    if kind in TEMPLATED:
         _workload_changed(old, new, counted, around, verdict)
     for judge in _JUDGES.get(kind, ()):
         judge(old, new, counted, around, verdict)
@@ -142,33 +53,36 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
 def _check_immutable(
     old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
 ) -> None:
-    replaced = _option(around.delivery, "Replace", old, new) == "true"
+    replaced = option(around.delivery, "Replace", old, new) == "true"
     forced = "true" in (old.sync_options.get("Force"), new.sync_options.get("Force"))
     kind = (new.group, new.kind)
     updated_only = kind in {("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")}
     runs_again = kind in {("batch", "Job"), ("", "Pod")}
+    if new.metadata.get("name") is None:
+        verdict.because("Every sync makes a new one (generateName); those that are there stay as they are.")
+        return
     if new.is_hook:
         if {"BeforeHookCreation", "HookSucceeded"} & old.hook_delete_policies:
             verdict.because(
                 f"A hook is deleted and created again for a sync: the {new.kind} runs with what is new.",
-                f"{_ARGOCD}/user-guide/sync-waves/",
+                f"{ARGOCD}/user-guide/sync-waves/",
             )
             return
     elif replaced and forced and not updated_only:
         if runs_again:
             verdict.because(
                 f"Argo CD deletes the {new.kind} and creates it again (Force=true,Replace=true): it runs again.",
-                _OPTIONS,
+                OPTIONS,
             )
             return
         verdict.because(
             "Argo CD deletes it and creates it again, whatever changes in it (Force=true,Replace=true).",
-            _OPTIONS,
+            OPTIONS,
             Effect.REPLACEMENT,
         )
-        if deletion := _loss(old):
+        if deletion := loss_with(old):
             verdict.because(deletion.text, deletion.source, Effect.DATA_LOSS)
-        verdict.pods = _pods(old, around)
+        verdict.pods = pods_in(old, around)
     for rule in IMMUTABLE:
         if (rule.group, rule.kind) != kind or (rule.when and not rule.when(old, new)):
             continue
@@ -182,9 +96,7 @@ def _check_immutable(
             verdict.because(f"{rule.loss[0].upper()}{rule.loss[1:]}.", "", Effect.DATA_LOSS)
         by_itself = not updated_only and forced and (replaced or not _server_side(around.delivery, new))
         if by_itself and not replaced:
-            verdict.because(
-                "Argo CD deletes it and creates it again when the change is refused (Force=true).", _OPTIONS
-            )
+            verdict.because("Argo CD deletes it and creates it again when the change is refused (Force=true).", OPTIONS)
         elif not by_itself:
             verdict.reasons.append(_what_happens(old, new, hit))
         verdict.pods = []
@@ -199,7 +111,7 @@ def _check_immutable(
 
 
 def _what_happens(old: Object, new: Object, hit: Sequence[str]) -> Reason:
-    if new.kind == "Service" and not field_of(new, "spec", "clusterIP") and any("clusterIP" in path for path in hit):
+    if new.kind == "Service" and not field(new, "spec", "clusterIP") and any("clusterIP" in path for path in hit):
         return Reason(
             f"If pushed, nothing happens: an address that is left out stays as it is, and the Service stays headless "
             f"until a person deletes {named(old)}.",
@@ -215,14 +127,8 @@ def _listed(paths: Sequence[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
-def _option(delivery: Delivery, name: str, *items: Object) -> str | None:
-    """Return a sync option: an object's own, or else the Application's."""
-    own = [item.sync_options[name] for item in items if name in item.sync_options]
-    return "true" if "true" in own else own[-1] if own else delivery.sync_options.get(name)
-
-
 def _server_side(delivery: Delivery, item: Object) -> bool:
-    return _option(delivery, "ServerSideApply", item) == "true"
+    return option(delivery, "ServerSideApply", item) == "true"
 
 
 def _without_ignored(
@@ -240,13 +146,13 @@ def _without_ignored(
         verdict.because(
             f"{_listed([change.path for change in ignored])} stays as it is in the cluster (ignoreDifferences with "
             f"RespectIgnoreDifferences=true).",
-            _OPTIONS,
+            OPTIONS,
         )
         return kept
     verdict.because(
         f"{_listed([change.path for change in ignored])} is no difference to Argo CD (ignoreDifferences): it is "
         f"applied with the next sync that has another cause.",
-        f"{_ARGOCD}/user-guide/diffing/",
+        f"{ARGOCD}/user-guide/diffing/",
     )
     return fields
 
@@ -278,27 +184,20 @@ def _touched(fields: Sequence[FieldChange], *keys: str) -> bool:
     return any(change.below(*keys) for change in fields)
 
 
-def _pods(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:
-    if (item.group, item.kind) not in _ROLLING | {("", "Pod")}:
-        return []
-    found = pods_of(item, around.scaler(item), restarting=restarting)
-    return [] if found.most == 0 and not found.per_node else [found]
-
-
 def _workload_changed(
     old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
 ) -> None:
     kind = (new.group, new.kind)
     if kind == ("batch", "CronJob") and _touched(fields, "spec", "jobTemplate"):
-        verdict.because("It takes effect from the next run on.", f"{_DOCS}/workloads/controllers/cron-jobs/")
-    if kind in _LASTING and _touched(fields, "spec", "template"):
+        verdict.because("It takes effect from the next run on.", f"{DOCS}/workloads/controllers/cron-jobs/")
+    if kind in LASTING and _touched(fields, "spec", "template"):
         verdict.because(
             "Its pods stay as they are; only those that replace them are new.",
-            f"{_DOCS}/workloads/controllers/replicaset/",
+            f"{DOCS}/workloads/controllers/replicaset/",
         )
-    if kind in _ROLLING and _touched(fields, "spec", "template"):
+    if kind in ROLLING and _touched(fields, "spec", "template"):
         _template_changed(new, around, verdict)
-    if kind in _ROLLING | _LASTING and _touched(fields, "spec", "replicas"):
+    if kind in ROLLING | LASTING and _touched(fields, "spec", "replicas"):
         _scaled(old, new, around, verdict)
 
 
@@ -307,16 +206,16 @@ def _template_changed(new: Object, around: Surroundings, verdict: Verdict) -> No
     if strategy.get("type") == "OnDelete":
         verdict.because(
             "Nothing restarts by itself (updateStrategy OnDelete): a pod is new once somebody deletes the old one.",
-            f"{_DOCS}/workloads/controllers/{new.kind.lower()}/",
+            f"{DOCS}/workloads/controllers/{new.kind.lower()}/",
         )
         return
     if new.spec.get("paused") is True:
         verdict.because(
             "Nothing restarts before the rollout is resumed (spec.paused).",
-            f"{_DOCS}/workloads/controllers/deployment/#pausing-and-resuming-a-deployment",
+            f"{DOCS}/workloads/controllers/deployment/#pausing-and-resuming-a-deployment",
         )
         return
-    verdict.pods = _pods(new, around, restarting=True)
+    verdict.pods = pods_in(new, around, restarting=True)
     if not verdict.pods:
         verdict.because("No pod is running that would restart.")
         return
@@ -324,7 +223,7 @@ def _template_changed(new: Object, around: Surroundings, verdict: Verdict) -> No
     if strategy.get("type") == "Recreate":
         verdict.because(
             "All its pods stop before the first new one starts (strategy Recreate): it is down meanwhile.",
-            f"{_DOCS}/workloads/controllers/deployment/#recreate-deployment",
+            f"{DOCS}/workloads/controllers/deployment/#recreate-deployment",
         )
 
 
@@ -337,12 +236,12 @@ def _scaled(old: Object, new: Object, around: Surroundings, verdict: Verdict) ->
         verdict.because(f"{named(scaler)} sets the number of pods, too, and has the last word.")
     elif after == 0:
         verdict.because("No pod is left.")
-    if after < before and new.kind == "StatefulSet" and field_of(new, "spec", "volumeClaimTemplates"):
-        if field_of(new, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete":
+    if after < before and new.kind == "StatefulSet" and field(new, "spec", "volumeClaimTemplates"):
+        if field(new, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete":
             verdict.because(
                 f"{before - after} of its pods go with their volumes "
                 f"(persistentVolumeClaimRetentionPolicy.whenScaled is Delete).",
-                f"{_DOCS}/workloads/controllers/statefulset/#persistentvolumeclaim-retention",
+                f"{DOCS}/workloads/controllers/statefulset/#persistentvolumeclaim-retention",
                 Effect.DATA_LOSS,
             )
             verdict.mend = "Set persistentVolumeClaimRetentionPolicy.whenScaled to Retain first."
@@ -350,7 +249,7 @@ def _scaled(old: Object, new: Object, around: Surroundings, verdict: Verdict) ->
             verdict.because(
                 f"{before - after} of its pods go, those with the highest numbers; their volumes stay. What they hold "
                 f"has to be moved to the others before.",
-                f"{_DOCS}/workloads/controllers/statefulset/#deployment-and-scaling-guarantees",
+                f"{DOCS}/workloads/controllers/statefulset/#deployment-and-scaling-guarantees",
             )
 
 
@@ -359,18 +258,18 @@ def _pod_changed(
 ) -> None:
     if any(change.keys[-1] == "image" for change in fields):
         verdict.because(
-            "The container restarts with the new image, in the same pod.", f"{_DOCS}/workloads/pods/", Effect.RESTART
+            "The container restarts with the new image, in the same pod.", f"{DOCS}/workloads/pods/", Effect.RESTART
         )
-        verdict.pods = _pods(new, around)
+        verdict.pods = pods_in(new, around)
 
 
 def _service_changed(
     old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
 ) -> None:
-    if field_of(old, "spec", "type") == "LoadBalancer" != field_of(new, "spec", "type"):
+    if field(old, "spec", "type") == "LoadBalancer" != field(new, "spec", "type"):
         verdict.because(
             "Its load balancer is given back, and with it the public address, which may never come again.",
-            f"{_DOCS}/services-networking/service/#loadbalancer",
+            f"{DOCS}/services-networking/service/#loadbalancer",
         )
         verdict.mend = "Move clients to another address first, or reserve the address with the provider."
         verdict.dangerous = True
@@ -379,13 +278,13 @@ def _service_changed(
 def _claim_changed(
     old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
 ) -> None:
-    before, after = (quantity(field_of(item, "spec", "resources", "requests", "storage")) for item in (old, new))
+    before, after = (quantity(field(item, "spec", "resources", "requests", "storage")) for item in (old, new))
     if before is None or after is None or before == after:
         return
     if after > before:
         verdict.because(
             "The volume grows if its storage class allows it (allowVolumeExpansion).",
-            f"{_DOCS}/storage/persistent-volumes/#expanding-persistent-volumes-claims",
+            f"{DOCS}/storage/persistent-volumes/#expanding-persistent-volumes-claims",
         )
         return
     verdict.because("A claim cannot shrink; it takes a new one.", "ValidatePersistentVolumeClaimUpdate")
@@ -402,11 +301,11 @@ def _configuration_changed(
     kind, name = new.kind, new.name
     if kind not in ("ConfigMap", "Secret"):
         kind = "Secret"
-        name = str(field_of(new, "spec", "target", "name") or new.name)
+        name = str(field(new, "spec", "target", "name") or new.name)
     for reader in around.readers(kind, new.namespace, name):
         verdict.because(
             f"{named(reader)} reads it when its pods start, and keeps the old values until they restart.",
-            f"{_DOCS}/configuration/configmap/#mounted-configmaps-are-updated-automatically",
+            f"{DOCS}/configuration/configmap/#mounted-configmaps-are-updated-automatically",
         )
 
 
@@ -442,7 +341,7 @@ def _application_changed(
     if _touched(fields, "spec", "destination", "server") or _touched(fields, "spec", "destination", "name"):
         verdict.because(
             "It deploys to another cluster: what is on the old one stays there, and nobody manages it.",
-            f"{_ARGOCD}/user-guide/application-specification/",
+            f"{ARGOCD}/user-guide/application-specification/",
         )
         verdict.dangerous = True
     elif _touched(fields, "spec", "destination", "namespace"):
@@ -450,22 +349,26 @@ def _application_changed(
     if _touched(fields, "spec", "project"):
         verdict.because(
             "Another project decides what it may deploy; what that one does not permit fails.",
-            f"{_ARGOCD}/user-guide/projects/",
+            f"{ARGOCD}/user-guide/projects/",
         )
     if isinstance(before.get("automated"), dict) and not isinstance(after.get("automated"), dict):
-        verdict.because("Argo CD syncs it no more by itself: changes wait for a person.", _auto("automated-sync"))
+        verdict.because("Argo CD syncs it no more by itself: changes wait for a person.", automation("automated-sync"))
     elif automated[0].get("prune") is True and automated[1].get("prune") is not True:
-        verdict.because("What is removed from its folder from now on stays in the cluster.", _auto("automatic-pruning"))
+        verdict.because(
+            "What is removed from its folder from now on stays in the cluster.", automation("automatic-pruning")
+        )
     healed, heals = (policy.get("selfHeal") is True for policy in automated)
     if healed and not heals and isinstance(after.get("automated"), dict):
-        verdict.because("What somebody changes by hand in the cluster stays changed.", _auto("automatic-self-healing"))
+        verdict.because(
+            "What somebody changes by hand in the cluster stays changed.", automation("automatic-self-healing")
+        )
     if _touched(fields, "metadata", "annotations", WAVE):
         verdict.because(f"It is synced in wave {new.wave}, no longer in wave {old.wave}.")
     if _touched(fields, "metadata", "finalizers"):
         has = bool(sequence(new.metadata.get("finalizers")))
         verdict.because(
             f"Once it is deleted, what it deployed {'is deleted with it' if has else 'stays'}.",
-            f"{_ARGOCD}/user-guide/app_deletion/",
+            f"{ARGOCD}/user-guide/app_deletion/",
         )
     source = any(change.below("spec", key) for key in ("source", "sources") for change in fields)
     if source and any(mapping(item).get("chart") for item in _sources(new)):
@@ -474,10 +377,6 @@ def _application_changed(
 
 def _sources(item: Object) -> list[Any]:
     return [item.spec.get("source"), *sequence(item.spec.get("sources"))]
-
-
-def _auto(anchor: str) -> str:
-    return f"{_ARGOCD}/user-guide/auto_sync/#{anchor}"
 
 
 _JUDGES: dict[tuple[str, str], tuple[Judge, ...]] = {
@@ -491,126 +390,3 @@ _JUDGES: dict[tuple[str, str], tuple[Judge, ...]] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): (_definition_changed,),
     ("argoproj.io", "Application"): (_application_changed,),
 }
-
-
-# Removals.
-
-
-def _loss(item: Object) -> Reason | None:
-    for loss in LOSSES:
-        if (loss.group, loss.kind) == (item.group, item.kind) and (loss.when is None or loss.when(item)):
-            return Reason(loss.text, loss.source)
-    return None
-
-
-def deleted(item: Object, around: Surroundings) -> Verdict:
-    """Return what happens when an object is really deleted."""
-    verdict = Verdict(Effect.DELETE, pods=_pods(item, around))
-    if reason := _loss(item):
-        verdict.because(reason.text, reason.source, Effect.DATA_LOSS)
-        verdict.mend = _PROTECT
-    elif (item.group, item.kind) == ("apps", "StatefulSet") and field_of(item, "spec", "volumeClaimTemplates"):
-        verdict.because(
-            "The volumes of its pods stay.",
-            f"{_DOCS}/workloads/controllers/statefulset/#persistentvolumeclaim-retention",
-        )
-    if item.kind == "Service" and field_of(item, "spec", "type") == "LoadBalancer":
-        verdict.because("Its load balancer is given back, and with it the public address, which may never come again.")
-    verdict.dangerous = is_dangerous(item, verdict.effect)
-    return verdict
-
-
-def pruned(item: Object, around: Surroundings, now: Delivery) -> Verdict:
-    """Return what happens to an object that an Application no longer finds in its folder.
-
-    Args:
-        item: The object.
-        around: What was deployed together with it.
-        now: The Application as it is from now on.
-    """
-    if now.application is None:
-        return deleted(item, around)
-    if item.is_hook:
-        return _kept("It is a hook, which Argo CD never prunes; it runs no more.", f"{_ARGOCD}/user-guide/sync-waves/")
-    option = _option(now, "Prune", item)
-    if option == "false":
-        return _kept("It is protected from pruning (Prune=false).", f"{_OPTIONS}#no-prune-resources")
-    if not now.automated:
-        return _kept(
-            "Nothing is pruned before somebody syncs the Application by hand, with pruning.", _auto("automated-sync")
-        )
-    if not now.prunes:
-        return _kept("Automated pruning is off.", _auto("automatic-pruning"))
-    verdict = deleted(item, around)
-    if option == "confirm":
-        verdict.because(
-            f"Its deletion waits until a person confirms it (Prune=confirm); until then the sync of {now.name} stands "
-            f"still.",
-            f"{_OPTIONS}#resource-pruning-with-confirmation",
-        )
-    return verdict
-
-
-def cascaded(item: Object, around: Surroundings) -> Verdict:
-    """Return what happens to an object whose Application is deleted."""
-    owner = around.delivery
-    if not owner.cascades:
-        return _kept(
-            f"The Application {owner.name} goes without what it deployed: it does not have the finalizer "
-            f"resources-finalizer.argocd.argoproj.io.",
-            f"{_ARGOCD}/user-guide/app_deletion/",
-        )
-    if (item.group, item.kind) == ("apiextensions.k8s.io", "CustomResourceDefinition"):
-        return _kept("A CustomResourceDefinition stays when its Application is deleted.", "shouldBeDeleted of Argo CD")
-    option = _option(owner, "Delete", item)
-    if option == "false":
-        return _kept(
-            "It is protected from the deletion of its Application (Delete=false).", f"{_OPTIONS}#no-resource-deletion"
-        )
-    if item.annotations.get("helm.sh/resource-policy") == "keep":
-        return _kept(
-            "It is protected from the deletion of its Application (helm.sh/resource-policy: keep).",
-            f"{_ARGOCD}/user-guide/helm/",
-        )
-    verdict = deleted(item, around)
-    if option == "confirm":
-        verdict.because(
-            f"Its deletion waits until a person confirms it (Delete=confirm); until then the Application {owner.name} "
-            f"is not gone, and the sync of what deployed it waits.",
-            f"{_OPTIONS}#resource-deletion-with-confirmation",
-        )
-    return verdict
-
-
-def kept_with(reason: Reason) -> Verdict:
-    """Return what happens to an object whose Application stays although it is gone from the repository."""
-    return Verdict(Effect.KEPT, [reason])
-
-
-def _kept(text: str, source: str) -> Verdict:
-    return Verdict(Effect.KEPT, [Reason(text, source)])
-
-
-def lost_with_namespace(item: Object, verdict: Verdict, around: Surroundings) -> Verdict:
-    """Return what happens to an object whose Namespace is deleted, whatever protects the object itself."""
-    effect = Effect.DELETE
-    if item.kind == "PersistentVolumeClaim" or (
-        item.kind == "StatefulSet" and field_of(item, "spec", "volumeClaimTemplates")
-    ):
-        effect = Effect.DATA_LOSS
-    reason = Reason(
-        f"Its Namespace {item.namespace} is deleted, and everything in it, whatever protects it.",
-        f"{_DOCS}/overview/working-with-objects/namespaces/",
-    )
-    effect = max(effect, verdict.effect if verdict.effect > Effect.KEPT else effect)
-    reasons = [reason] if verdict.effect == Effect.KEPT else [*verdict.reasons, reason]
-    if effect == Effect.DATA_LOSS:
-        reasons = [known for known in reasons if known.text != "The volumes of its pods stay."]
-    return replace(
-        verdict,
-        effect=effect,
-        reasons=reasons,
-        pods=verdict.pods or _pods(item, around),
-        mend=f"Protect Namespace/{item.namespace} first (Prune=false,Delete=false).",
-        dangerous=is_dangerous(item, effect),
-    )

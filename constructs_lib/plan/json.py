@@ -36,7 +36,9 @@ def render(plan: Plan) -> str:
 
 def dump(content: object) -> str:
     """Return JSON as all commands write it."""
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    # Names of files need not be UTF-8.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def document(plan: Plan) -> dict[str, Any]:

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 
 from constructs_lib.plan.change import Change, Step
 from constructs_lib.plan.plan import Plan
-from constructs_lib.plan.words import allowing, count, explained, fields_of, heading, lines_of, sign, summary, values
+from constructs_lib.plan.words import (
+    allowing,
+    clean,
+    count,
+    explained,
+    fields_of,
+    heading,
+    lines_of,
+    sign,
+    summary,
+    values,
+)
 
 #: GitHub takes 65,536 characters, GitLab a million.
 LIMIT = 60_000
@@ -96,6 +107,7 @@ def _source(source: str) -> str:
 
 def _code(text: str) -> str:
     """Return a text in a code span, whatever backticks it has itself."""
+    text = clean(text)
     fence = "`" * (1 + max(len(run) for run in re.findall(r"`*", text)))
     space = " " if text.startswith("`") or text.endswith("`") or not text else ""
     return f"{fence}{space}{text}{space}{fence}"
@@ -107,4 +119,4 @@ def _escaped(text: str) -> str:
 
 
 def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -75,7 +75,10 @@ def _shares(old: Object, new: Object) -> bool:
 
 def _address_changes(old: Object, new: Object) -> bool:
     """Tell whether the address of a Service is to change; one that is left out stays as it is."""
-    before, after = (str(field(item, "spec", "clusterIP") or "") for item in (old, new))
+    before, after = (
+        str(field(item, "spec", "clusterIP") or next(iter(sequence(field(item, "spec", "clusterIPs"))), ""))
+        for item in (old, new)
+    )
     return _shares(old, new) and before != after and (bool(after) or before == "None")
 
 
@@ -294,15 +297,13 @@ LOSSES = (
     ),
 )
 
-#: Kinds whose removal stops something that others use.
+#: Kinds whose removal stops something that others use; what is lost with other kinds is in LOSSES.
 OUTAGES = {
-    ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("apps", "DaemonSet"),
     ("apps", "Deployment"),
     ("apps", "StatefulSet"),
     ("argoproj.io", "Application"),
     ("argoproj.io", "Rollout"),
-    ("", "Namespace"),
     ("", "Service"),
     ("gateway.networking.k8s.io", "Gateway"),
     ("networking.k8s.io", "Ingress"),

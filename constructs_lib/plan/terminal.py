@@ -9,7 +9,7 @@ from rich.text import Text
 
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
-from constructs_lib.plan.words import allowing, explained, fields_of, heading, lines_of, sign, summary, values
+from constructs_lib.plan.words import allowing, clean, explained, fields_of, heading, lines_of, sign, summary, values
 
 _COLOURS = {
     Effect.NONE: "dim",
@@ -36,27 +36,32 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def _lines(plan: Plan) -> Iterator[Text]:
     for warning in plan.warnings:
-        yield Text.assemble(("Warning: ", "yellow"), warning)
+        yield _text(("Warning: ", "yellow"), warning)
     for pin in plan.pins:
-        yield Text(f"{pin.name} reads {pin.path or 'the repository'} from {pin.new}, no longer from {pin.old}.")
+        yield _text(f"{pin.name} reads {pin.path or 'the repository'} from {pin.new}, no longer from {pin.old}.")
     sources: set[str] = set()
     for step in plan.steps:
-        yield Text()
-        yield Text.assemble((step.component, "bold"), f"  {heading(step)}".rstrip())
+        yield _text()
+        yield _text((step.component, "bold"), f"  {heading(step)}".rstrip())
         for change, together in explained(step):
             yield from _change(change, together, sources)
     if plan.steps:
-        yield Text()
+        yield _text()
     dangerous = bool(plan.dangerous)
-    yield Text(summary(plan), style="bold red" if dangerous else "bold")
+    yield _text((summary(plan), "bold red" if dangerous else "bold"))
     if dangerous:
-        yield Text(f"To publish it all the same: {allowing(plan)}")
+        yield _text(f"To publish it all the same: {allowing(plan)}")
+
+
+def _text(*parts: str | tuple[str, str]) -> Text:
+    """Return a line; nothing in it can be anything but text, whoever has chosen the names of objects."""
+    return Text.assemble(*(clean(part) if isinstance(part, str) else (clean(part[0]), part[1]) for part in parts))
 
 
 def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     """Yield the lines of a change; a source is named once, and a reason once for all that it explains."""
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
-    yield Text.assemble(
+    yield _text(
         "  ",
         (f"{sign(change)} {change.full_name}: {change.effect.words}", _COLOURS[change.effect]),
         pods,
@@ -65,16 +70,16 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     fields, more = fields_of(change)
     for field in fields:
         lines = lines_of(field)
-        yield Text.assemble("      ", (field.path, "dim"), ":" if lines else f": {values(field)}")
+        yield _text("      ", (field.path, "dim"), ":" if lines else f": {values(field)}")
         for line in lines:
-            yield Text.assemble("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
+            yield _text("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
     if more:
-        yield Text(f"      … and {more} more fields")
+        yield _text(f"      … and {more} more fields")
     if not together:
         return
     for number, reason in enumerate(change.reasons):
         is_new = reason.source and reason.source not in sources
-        yield Text.assemble(
+        yield _text(
             "      ",
             f"All {together}: " if together > 1 and number == 0 else "",
             reason.text,
@@ -82,4 +87,4 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
         )
         sources.add(reason.source)
     if change.mend:
-        yield Text.assemble("      ", ("Instead: ", "green"), change.mend)
+        yield _text("      ", ("Instead: ", "green"), change.mend)

@@ -124,12 +124,19 @@ def allowing(plan: Plan) -> str:
     return " ".join(f"--allow {name}" for name in allow_names(plan))
 
 
+def clean(text: str) -> str:
+    """Return a text without anything that a terminal would obey, on one line."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "␤" if character == "\n" else "�" for character in text)
+
+
 def shown(value: Any, limit: int = _ONE_LINE) -> str:
     """Return a value on one line, shortened if it is long."""
     if value is None:
         return "(absent)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = "".join(character if character.isprintable() else "␤" if character == "\n" else "�" for character in text)
+    text = clean(text)
     if not text:
         return '""'
     if len(text) <= limit:
@@ -155,7 +162,7 @@ def lines_of(field: FieldChange, limit: int = 12) -> Sequence[str]:
         if other is None and isinstance(value, dict | list) and len(json.dumps(value)) > _ONE_LINE
         for line in yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1_000).splitlines()
     ]
-    printable = ["".join(c if c.isprintable() or c == "\t" else "�" for c in line) for line in lines]
+    printable = [clean(line.replace("\t", "    ")) for line in lines]
     if len(printable) > limit:
         return [*printable[: limit - 1], f"… and {count(len(printable) - limit + 1, 'more line')}"]
     return printable

@@ -18,7 +18,7 @@ PROTECTED = {"metadata.annotations": {"argocd.argoproj.io/sync-options": "Prune=
 
 
 def _name(manifest: Manifest) -> str:
-    return f"{manifest['kind']}/{manifest['metadata']['name']}"
+    return f"{manifest['kind']}/{manifest['metadata'].get('name')}"
 
 
 def _files(deployed: dict[str, Manifest], objects: dict[str, list[Manifest]], top: Manifest) -> dict[str, bytes]:

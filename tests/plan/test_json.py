@@ -6,7 +6,7 @@ import json
 
 from samples import nothing, sample
 
-from constructs_lib.plan.json import VERSION, document, render
+from constructs_lib.plan.json import VERSION, document, dump, render
 
 
 def test_plan() -> None:
@@ -63,6 +63,11 @@ def test_plan() -> None:
 def test_keys_are_sorted() -> None:
     text = render(sample())
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def test_names_of_files_need_not_be_utf_8() -> None:
+    assert dump({"a": "\udcff"}) == '{\n  "a": "\\udcff"\n}\n'
+    assert json.loads(dump({"a": "\udcff"})) == {"a": "\udcff"}
 
 
 def test_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_many_fields_are_counted() -> None:
     lines = printed(found, width=80).splitlines()
     assert lines[2:4] == ["  ~ ConfigMap/ns/a: update in place", "      data.key-000: 1 → 2"]
     assert lines[-4:-2] == ["      data.key-029: 1 → 2", "      … and 170 more fields"]
+
+
+def test_names_cannot_command_the_terminal() -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Config\x1b[31mMap",
+        "metadata": {"name": "a\nb\udc80"},
+        "data": "\x1b]0;x\x07",
+    }
+    new = tree({"app": []}, **{"parts/app/0.json": json.dumps(manifest).encode()})
+    lines = printed(plan(snapshot(tree({"app": []})), snapshot(new)), width=80).splitlines()
+    assert lines[2] == "  + Config�[31mMap/ns/a␤b�: create"
+    "\n".join(lines).encode()
 
 
 def test_colours_only_at_a_terminal() -> None:
