@@ -13,6 +13,7 @@ from constructs_lib.declare.mistake import nearest
 from constructs_lib.plan.plan import Plan, allow_names, allowed, plan, unknown_names
 from constructs_lib.plan.published import published
 from constructs_lib.plan.terminal import print_plan
+from constructs_lib.plan.words import summary
 from constructs_lib.publish.checkout import open_checkout
 from constructs_lib.publish.publish import Publication, carry_out, limited, prepare
 from constructs_lib.publish.together import Pair, together
@@ -86,6 +87,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
         publication = limited(publication, {*only, *with_it})
         held_back = set(publication.unpublished)
         found = replace(found, steps=[step for step in found.steps if step.component not in held_back])
+    publication = replace(publication, summary=summary(found))
     print_plan(found, out)
     for component, reason in with_it.items():
         out.print(f"With it: {component}: {reason}.")

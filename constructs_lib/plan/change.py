@@ -105,6 +105,7 @@ class Change:
         pods: Whose pods restart, or go.
         mend: How to do it safely; empty if there is nothing to add.
         dangerous: Whether a person has to agree to it.
+        replaced: Whether a new object takes its place.
         old: The object as it was; None if it is new.
         new: The object as it will be; None if it is removed.
     """
@@ -120,8 +121,15 @@ class Change:
     pods: Sequence[Pods] = ()
     mend: str = ""
     dangerous: bool = False
+    replaced: bool = False
     old: Manifest | None = field(default=None, repr=False, compare=False)
     new: Manifest | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def words(self) -> str:
+        """What happens to it, in words."""
+        lost = self.replaced and self.effect == Effect.DATA_LOSS
+        return f"{Effect.REPLACEMENT.words} with {self.effect.words}" if lost else self.effect.words
 
     @property
     def kind(self) -> str:

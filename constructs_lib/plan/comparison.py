@@ -494,6 +494,7 @@ class Comparison:
             pods=tuple(verdict.pods),
             mend=verdict.mend,
             dangerous=verdict.dangerous,
+            replaced=verdict.replaced,
             old=item.manifest if action == "delete" else old.manifest if old else None,
             new=None if action == "delete" else item.manifest,
         )

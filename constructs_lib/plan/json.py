@@ -11,7 +11,8 @@ The schema, version 1; what is added later is added to it, and what changes its 
     warnings       what the plan does not know
     pins           [{name, path, old, new}]: Applications that read a folder from another revision
     steps          in the order of Argo CD: [{component, wave, parent, changes}]
-    changes        [{action, effect, group, kind, namespace, name, file, dangerous, fields, reasons, pods, mend}]
+    changes        [{action, effect, group, kind, namespace, name, file, dangerous, replaced, fields, reasons,
+                   pods, mend}]
     action         create, change or delete: what happens in the repository
     fields         [{path, old, new, secret}]; values of secrets are null
     reasons        [{text, source}]
@@ -69,6 +70,7 @@ def _change(change: Change) -> dict[str, Any]:
     return {
         "action": change.action,
         "effect": change.effect.words,
+        "replaced": change.replaced,
         "group": group,
         "kind": kind,
         "namespace": namespace,

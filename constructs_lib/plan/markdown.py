@@ -78,7 +78,7 @@ def _step(step: Step) -> str:
 def _change(change: Change, together: int) -> Iterator[str]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     danger = " ⚠" if change.dangerous else ""
-    yield f"- {_escaped(sign(change))} {_code(change.full_name)}: **{change.effect.words}**{pods}{danger}"
+    yield f"- {_escaped(sign(change))} {_code(change.full_name)}: **{change.words}**{pods}{danger}"
     fields, more = fields_of(change)
     for field in fields:
         lines = lines_of(field)

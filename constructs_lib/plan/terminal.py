@@ -63,7 +63,7 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     yield _text(
         "  ",
-        (f"{sign(change)} {change.full_name}: {change.effect.words}", _COLOURS[change.effect]),
+        (f"{sign(change)} {change.full_name}: {change.words}", _COLOURS[change.effect]),
         pods,
         (" (dangerous)", "red") if change.dangerous else "",
     )

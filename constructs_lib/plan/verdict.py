@@ -35,6 +35,7 @@ class Verdict:
         mend: How to do it safely.
         dangerous: Whether a person has to agree to it.
         fields: What changes in it.
+        replaced: Whether a new object takes its place.
     """
 
     effect: Effect
@@ -43,11 +44,13 @@ class Verdict:
     mend: str = ""
     dangerous: bool = False
     fields: Sequence[FieldChange] = ()
+    replaced: bool = False
 
     def because(self, text: str, source: str = "", effect: Effect | None = None) -> None:
         """Add a reason, and let it make the effect more severe."""
         self.reasons.append(Reason(text, source))
         self.effect = max(self.effect, effect or self.effect)
+        self.replaced |= effect == Effect.REPLACEMENT
 
 
 class Surroundings:

@@ -28,6 +28,7 @@ class Publication:
         old: The pins in the last commit; None if the environment was never published.
         pins: The pins as they will be. What is pinned to the commit of the manifests has no revision yet.
         unpublished: Components that publishing would change and that are held back.
+        summary: What it means for the cluster, in a line; part of the last commit's message.
     """
 
     checkout: Checkout
@@ -36,6 +37,7 @@ class Publication:
     old: Pins | None
     pins: Mapping[str, Pin]
     unpublished: tuple[str, ...] = ()
+    summary: str = ""
 
     @property
     def moved(self) -> dict[str, Pin | None]:
@@ -71,9 +73,9 @@ class Publication:
             ]
             components = [*self.moved, *self.removed]
             short = ", ".join(components) if len(components) <= 3 else f"{len(components)} components"
-            messages.append(
-                "\n".join([f"Publish {environment}: {short}", "", *lines, "", "Revert this commit to roll back."])
-            )
+            summary = [self.summary, ""] if self.summary else []
+            title = f"Publish {environment}: {short}"
+            messages.append("\n".join([title, "", *summary, *lines, "", "Revert this commit to roll back."]))
         return messages
 
     @property

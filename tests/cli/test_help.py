@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from repositories import ROOT, change, positionpal, run
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COMMANDS = ["graph", "plan", "publish", "synth", "why"]
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run PositionPal's command line in a folder."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    command = [sys.executable, "app.py", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def commands() -> list[str]:
@@ -36,29 +25,9 @@ def examples(command: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PositionPal in a repository with a remote, published once and changed since."""
-    folder = tmp_path_factory.mktemp("positionpal")
-    work = folder / "work"
-    work.mkdir()
-    for name in ("app.py", "versions.py"):
-        shutil.copy(ROOT / name, work)
-    shutil.copytree(ROOT / "schemas", work / "schemas")
-    (work / ".gitignore").write_text("__pycache__/\n")
-    identity = ("-c", "user.name=Some Body", "-c", "user.email=somebody@example.com")
-
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", *identity, *arguments], cwd=work, check=True, capture_output=True)
-
-    git("init", "--quiet", "--initial-branch=main")
-    git("init", "--quiet", "--bare", "--initial-branch=main", str(folder / "origin.git"))
-    git("remote", "add", "origin", str(folder / "origin.git"))
-    assert run(work).returncode == 0
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "Declare PositionPal")
-    git("push", "--quiet", "--set-upstream", "origin", "main")
-    versions = work / "versions.py"
-    versions.write_text(versions.read_text().replace("chat-service:3.9.0", "chat-service:3.9.1"))
-    git("commit", "--quiet", "--all", "--message", "Update the chat service")
+    """PositionPal in a repository with a remote, changed since it was pushed."""
+    work = positionpal(tmp_path_factory.mktemp("positionpal"))
+    change(work, "versions.py", "chat-service:3.9.0", "chat-service:3.9.1")
     return work
 
 

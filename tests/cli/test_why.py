@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from app_runs import ROOT
-from test_help import run
+from repositories import ROOT, run
 
 APP = (ROOT / "app.py").read_text().splitlines()
 

@@ -36,6 +36,7 @@ def test_plan() -> None:
             "name": "token",
             "file": "parts/web/2.yaml",
             "dangerous": False,
+            "replaced": False,
             "fields": [{"path": "data.token", "old": None, "new": None, "secret": True}],
             "reasons": [],
             "pods": [],
@@ -50,6 +51,7 @@ def test_plan() -> None:
             "name": "web",
             "file": "parts/web/0.yaml",
             "dangerous": False,
+            "replaced": False,
             "fields": [
                 {"path": "spec.template.spec.containers[web].image", "old": "web:1", "new": "web:2", "secret": False}
             ],

@@ -63,6 +63,9 @@ def test_only_the_pin_of_what_changed_moves(published: Shop) -> None:
     assert after["basket"]["revision"] == published.git("rev-parse", "HEAD~1")
     changed = published.git("show", "--name-only", "--format=", "HEAD").splitlines()
     assert changed == ["argocd/laptop/Application-basket.yaml", "pins/laptop.json"]
+    message = published.git("show", "--no-patch", "--format=%B", "HEAD").splitlines()
+    assert message[2] == "Plan: 1 component in 1 wave: 1 rolling restart (1 pod); nothing is lost."
+    assert message[4] == f"basket: {before['basket']['revision'][:12]} -> {after['basket']['revision'][:12]}"
 
 
 def test_manifests_that_are_committed_already_are_pinned_where_they_are(published: Shop) -> None:
