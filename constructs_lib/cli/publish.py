@@ -90,7 +90,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     publication = replace(publication, summary=summary(found))
     print_plan(found, out)
     if publication.old is None:
-        out.print(f"{name} was never published: from now on its components are pinned, and follow {checkout.branch} no more.")
+        out.print(f"{name} was never published: now its components are pinned, and follow {checkout.branch} no more.")
     for component, reason in with_it.items():
         out.print(f"With it: {component}: {reason}.")
     if publication.unpublished:
