@@ -22,11 +22,28 @@ def published(git: Git, environment: Environment) -> Snapshot:
         git: The repository.
         environment: The environment.
     """
-    name, commit = _revision(git, environment.repository.branch)
+    return published_at(git, environment.name, *_revision(git, environment.repository.branch))
+
+
+def published_at(git: Git, environment: str, name: str, commit: str | None) -> Snapshot:
+    """Return what a commit publishes of an environment.
+
+    Args:
+        git: The repository.
+        environment: Name of the environment.
+        name: What to call the commit.
+        commit: Its id; None if nothing was ever published.
+    """
     if commit is None:
         return Snapshot(name, {})
-    folders = [f"argocd/{environment.name}", f"dist/{environment.name}"]
+    folders = [f"argocd/{environment}", f"dist/{environment}"]
     return Snapshot.of_revision(git, commit, name, folders)
+
+
+def commits_behind(git: Git, environment: Environment) -> int:
+    """Return how many commits of the published branch, as far as they were fetched, the checkout lacks."""
+    _, commit = _revision(git, environment.repository.branch)
+    return int(git.run("rev-list", "--count", f"HEAD..{commit}")) if commit and git.commit("HEAD") else 0
 
 
 def _revision(git: Git, branch: str) -> tuple[str, str | None]:

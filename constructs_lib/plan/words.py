@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -16,6 +17,8 @@ from constructs_lib.repository.deliveries import ALL_OBJECTS, BY_HAND
 
 #: The most characters of a value that is shown on one line.
 _ONE_LINE = 80
+#: Of a digest, the beginning tells it from any other.
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
 
 #: The most fields of a change that are shown.
 _FIELDS = 30
@@ -136,7 +139,7 @@ def shown(value: Any, limit: int = _ONE_LINE) -> str:
     if value is None:
         return "(absent)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = clean(text)
+    text = _DIGEST.sub(r"\1…", clean(text))
     if not text:
         return '""'
     if len(text) <= limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -85,7 +86,7 @@ def test_nothing_published(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(textwrap.dedent(APP))
     found = run(tmp_path, "plan", "here")
     assert found.code == 0
-    assert found.err == "here: nothing is published yet (nothing); everything is created.\n"
+    assert found.err == "here: this is no Git repository, so nothing is published. Everything is taken for new.\n"
     assert "  + Namespace/stock: create\n" in found.out
     assert found.out.endswith("created; nothing is lost.\n")
 
@@ -117,7 +118,45 @@ def test_two_trees_of_another_repository_without_the_declaration(tmp_path: Path)
     found = run(tmp_path, "plan", "here", "--from", "old", "--to", "new")
     assert "ConfigMap/ns/a" not in found.out
     assert "Application/argocd/x" in found.out
-    assert run(tmp_path, "plan", "--from", "old", "--to", "old").out == "No changes.\n"
+    assert run(tmp_path, "plan", "--from", "old", "--to", "old").out == "From old to old\nNo changes.\n"
+
+
+def test_two_trees_with_several_environments_are_planned_one_by_one(shop: Path) -> None:
+    """Their Applications have the same names, and would hide each other's changes."""
+    git(shop, "stash", "--quiet")
+    file = next((shop / "dist" / "there").rglob("Deployment-*.yaml"))
+    (shop / "copy").mkdir()
+    for folder in ("argocd", "dist"):
+        shutil.copytree(shop / folder, shop / "copy" / folder)
+    changed = shop / "copy" / file.relative_to(shop)
+    changed.write_text(changed.read_text().replace("1.4.0", "1.6.0"))
+    git(shop, "stash", "pop", "--quiet")
+    found = run(shop, "plan", "--from", "main", "--to", "copy").out.splitlines()
+    assert found[:4] == ["here: from main to copy", "No changes.", "", "there: from main to copy"]
+    assert found[-1] == "Plan: 1 component in 1 wave: 1 rolling restart (1 pod); nothing is lost."
+    shutil.rmtree(shop / "copy")
+
+
+def test_an_environment_that_is_in_neither_tree(shop: Path) -> None:
+    found = run(shop, "plan", "here", "--from", "dist", "--to", "dist")
+    assert (found.code, found.out) == (1, "")
+    assert found.err.startswith("There is nothing in argocd/here/ of dist or of dist;")
+
+
+def test_strict_fails_on_dangers_that_are_not_allowed(shop: Path, tmp_path: Path) -> None:
+    for folder in ("argocd", "dist"):
+        shutil.copytree(shop / folder, tmp_path / folder)
+    (tmp_path / "argocd" / "here" / "Application-stock.yaml").unlink()
+    shutil.rmtree(tmp_path / "dist" / "here" / "stock")
+    removal = ("plan", "here", "--to", str(tmp_path))
+    assert run(shop, *removal).code == 0
+    dangers = json.loads(run(shop, *removal, "--format", "json").out)["plans"][0]["allow"]
+    assert len(dangers) > 1
+    allowed = [word for name in dangers for word in ("--allow", name)]
+    assert run(shop, *removal, "--strict").code == 1
+    assert run(shop, *removal, "--strict", *allowed[2:]).code == 1
+    assert run(shop, *removal, "--strict", *allowed).code == 0
+    assert run(shop, "plan", "here", "--strict").code == 0
 
 
 def test_one_tree(shop: Path) -> None:
