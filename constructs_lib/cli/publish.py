@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import typer
@@ -11,7 +11,7 @@ from rich.console import Console
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.declare.mistake import nearest
 from constructs_lib.plan.plan import Plan, allow_names, allowed, plan, unknown_names
-from constructs_lib.plan.published import published
+from constructs_lib.plan.published import published_at
 from constructs_lib.plan.terminal import print_plan
 from constructs_lib.plan.words import summary
 from constructs_lib.publish.checkout import open_checkout
@@ -19,6 +19,7 @@ from constructs_lib.publish.publish import Publication, carry_out, limited, prep
 from constructs_lib.publish.together import Pair, together
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.synth.pins import pins_file
 
 #: Files of a commit that a dry run names; a longer list says how many more there are.
 _NAMED = 10
@@ -72,69 +73,127 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     checkout = open_checkout(git, environment.repository.branch)
     (tree,) = app.synthesize([environment])
     publication = prepare(checkout, tree)
-    if publication.is_empty:
-        out.print(f"Nothing to publish: {checkout.upstream} has everything that {name} is declared to be.")
-        return
     # The Applications follow the pins that are published; what they read is what it will be.
     found = plan(
-        published(git, environment),
+        published_at(git, name, checkout.upstream, checkout.remote_head),
         Snapshot.of_files("the declaration", tree.files),
         folder=f"argocd/{name}",
     )
-    with_it: dict[str, str] = {}
-    if only:
-        with_it = _with(publication, found, only)
-        publication = limited(publication, {*only, *with_it})
-        held_back = set(publication.unpublished)
-        found = replace(found, steps=[step for step in found.steps if step.component not in held_back])
-    publication = replace(publication, summary=summary(found))
-    print_plan(found, out)
-    if publication.old is None:
-        out.print(f"{name} was never published: now its components are pinned, and follow {checkout.branch} no more.")
-    for component, reason in with_it.items():
+    found = replace(found, pins=())
+    notes = [*_limits(publication, found, only)] if only else []
+    wanted = {*only, *(component for component, _ in notes)} if only else publication.moved.keys()
+    if not only:
+        wanted -= publication.rolled_back.keys()
+    publication = limited(publication, wanted)
+    found = _without(found, publication.unpublished)
+    if not publication.is_empty:
+        publication = replace(publication, summary=summary(found) if found.changes else "")
+        print_plan(found, out, hint=False)
+        if publication.old is None:
+            out.print(f"{name} was never published: its components are pinned now, and follow the branch no more.")
+    for component, reason in notes:
         out.print(f"With it: {component}: {reason}.")
-    if publication.unpublished:
-        out.print(f"Held back: {', '.join(publication.unpublished)}.")
+    for component in publication.unpublished:
+        out.print(f"Held back: {component}{_why_held_back(publication, component, name, only)}.")
+    if publication.is_empty:
+        out.print(f"Nothing to publish: {checkout.upstream} has everything that {name} is declared to be.")
+        return
     _refuse_dangers(found, allow)
+    _tell_what_else_is_pushed(app, publication, out)
     if dry_run:
         _show(publication, out)
         return
+    messages = publication.messages
     made = carry_out(publication, app.root)
-    for commit, message in zip(made, publication.messages, strict=True):
+    for commit, message in zip(made, messages, strict=True):
         out.print(f"{commit[:12]} {message.splitlines()[0]}")
     out.print(f"Pushed to {checkout.upstream}.")
-    if publication.moved or publication.removed:
-        out.print(f"To roll back: git revert {made[-1][:12]} && git push")
+    _tell_the_way_back(publication, found, made, out)
 
 
-def _with(publication: Publication, found: Plan, only: Sequence[str]) -> dict[str, str]:
-    """Return what must go with some components, with the reasons."""
+def _limits(publication: Publication, found: Plan, only: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what must go with some components, each with the reason."""
     tree, moved = publication.tree, publication.moved
+    known = {*tree.applications, *publication.removed}
+    changes: dict[str, list[Pair]] = {component: [] for component in moved}
+    for change in found.changes:
+        if change.component in known:
+            changes.setdefault(change.component, []).append((change.old, change.new))
+    problems = [
+        f"{component} has nothing to publish; what has: {', '.join(sorted(changes)) or 'nothing'}."
+        if component in known
+        else f'There is no component "{component}"; {nearest(component, known)}'
+        for component in only
+        if component not in changes
+    ]
+    if problems:
+        raise CommandError("\n".join(problems))
     if publication.old is None:
         raise CommandError(
             f"{tree.environment} was never published: its Applications follow the branch, so that nothing can be held "
             f"back. Publish all of it once, without --only."
         )
-    problems = [
-        f"{component} has nothing to publish; {', '.join(moved) or 'no component'} has."
-        if component in tree.applications
-        else f'There is no component "{component}"; {nearest(component, tree.applications)}'
-        for component in only
-        if component not in moved
-    ]
-    if problems:
-        raise CommandError("\n".join(problems))
     unavoidable = dict.fromkeys(publication.removed, "it is removed, and no pin holds that back")
-    changes: dict[str, list[Pair]] = {component: [] for component in moved}
-    for change in found.changes:
-        if change.component in tree.applications:
-            changes.setdefault(change.component, []).append((change.old, change.new))
-            if change.kind == "Application":
-                unavoidable[change.component] = "its Application changes, and no pin holds that back"
-    for component, pin in moved.items():
-        if pin is None:
-            unavoidable[component] = "it is new, and has no pin that holds it back"
-    return together(only, unavoidable, changes, tree.namespaces)
+    unavoidable |= {
+        component: "it is new, and has no pin that holds it back" for component, pin in moved.items() if pin is None
+    }
+    yield from together(only, unavoidable, changes, tree.namespaces).items()
+
+
+def _without(found: Plan, held_back: Sequence[str]) -> Plan:
+    """Return a plan without what pins hold back: everything of some components but their Applications."""
+    steps = [
+        replace(
+            step,
+            changes=[
+                change for change in step.changes if change.component not in held_back or change.kind == "Application"
+            ],
+        )
+        for step in found.steps
+    ]
+    return replace(found, steps=[step for step in steps if step.changes])
+
+
+def _why_held_back(publication: Publication, component: str, name: str, only: Sequence[str]) -> str:
+    commit = publication.rolled_back.get(component)
+    if not commit or only:
+        return ""
+    return (
+        f", because {commit[:12]} rolled back these manifests; revert their cause as well, or roll them out again with "
+        f"python app.py publish {name} --only {component}"
+    )
+
+
+def _tell_what_else_is_pushed(app: App, publication: Publication, out: Console) -> None:
+    """Print the commits that are there already, and what they do to environments that follow the branch."""
+    checkout = publication.checkout
+    commits = checkout.unpushed()
+    if commits:
+        out.print("Pushed with it:")
+        for commit in commits[:_NAMED]:
+            out.print(f"  {commit}")
+        if len(commits) > _NAMED:
+            out.print(f"  … and {len(commits) - _NAMED} more")
+    for environment in app.environments:
+        folders = [f"argocd/{environment.name}", f"dist/{environment.name}"]
+        pinned = checkout.git.files(checkout.head, [pins_file(environment.name)])
+        if environment.name != publication.tree.environment and not pinned and checkout.changes(folders):
+            out.print(
+                f"These commits change {environment.name} too, which was never published and follows "
+                f"{checkout.branch}: see python app.py plan {environment.name} --to HEAD"
+            )
+
+
+def _tell_the_way_back(publication: Publication, found: Plan, made: Sequence[str], out: Console) -> None:
+    checkout = publication.checkout
+    pinned = bool(publication.moved or publication.removed)
+    if pinned:
+        out.print(
+            f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}", soft_wrap=True
+        )
+    if any(change.kind == "Application" for change in found.changes):
+        what = "What is new, removed, or a chart's version or values"
+        out.print(f"{what} goes back with the declaration: revert its change, and publish.")
 
 
 def _refuse_dangers(found: Plan, allow: Sequence[str]) -> None:
@@ -163,8 +222,4 @@ def _show(publication: Publication, out: Console) -> None:
         if len(files) > _NAMED:
             out.print(f"  … and {len(files) - _NAMED} more")
     out.print()
-    if unpushed := publication.checkout.unpushed():
-        out.print("These commits are pushed with them:")
-        for commit in unpushed:
-            out.print(f"  {commit}")
     out.print("Nothing was changed.")

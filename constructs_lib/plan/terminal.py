@@ -23,18 +23,19 @@ _COLOURS = {
 }
 
 
-def print_plan(plan: Plan, console: Console) -> None:
+def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
     """Print a plan.
 
     Args:
         plan: The plan.
         console: Where to; it decides about colours, and its lines are as long as they are.
+        hint: Whether to say how dangerous changes are allowed.
     """
-    for line in _lines(plan):
+    for line in _lines(plan, hint=hint):
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def _lines(plan: Plan) -> Iterator[Text]:
+def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
     for warning in plan.warnings:
         yield _text(("Warning: ", "yellow"), warning)
     for pin in plan.pins:
@@ -49,7 +50,7 @@ def _lines(plan: Plan) -> Iterator[Text]:
         yield _text()
     dangerous = bool(plan.dangerous)
     yield _text((summary(plan), "bold red" if dangerous else "bold"))
-    if dangerous:
+    if dangerous and hint:
         yield _text(f"To publish it all the same: {allowing(plan)}")
 
 

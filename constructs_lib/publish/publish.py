@@ -7,7 +7,7 @@ committed already and goes on from there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes, named
@@ -28,6 +28,7 @@ class Publication:
         old: The pins in the last commit; None if the environment was never published.
         pins: The pins as they will be. What is pinned to the commit of the manifests has no revision yet.
         unpublished: Components that publishing would change and that are held back.
+        rolled_back: Components whose pins somebody has set back from these very manifests, with the commit that did it.
         summary: What it means for the cluster, in a line; part of the last commit's message.
     """
 
@@ -37,6 +38,7 @@ class Publication:
     old: Pins | None
     pins: Mapping[str, Pin]
     unpublished: tuple[str, ...] = ()
+    rolled_back: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
 
     @property
@@ -66,8 +68,8 @@ class Publication:
         if self.moved or self.removed:
             lines = [
                 *(
-                    f"{component}: {_short(old)} -> {_short(self.pins[component])}"
-                    for component, old in self.moved.items()
+                    f"{component}: {self._before(pin)} -> {self.pins[component].revision[:12] or 'the commit before'}"
+                    for component, pin in self.moved.items()
                 ),
                 *(f"{component}: removed" for component in self.removed),
             ]
@@ -78,16 +80,15 @@ class Publication:
             messages.append("\n".join([title, "", *summary, *lines, "", "Revert this commit to roll back."]))
         return messages
 
+    def _before(self, pin: Pin | None) -> str:
+        if pin:
+            return pin.revision[:12]
+        return "the branch" if self.old is None else "new"
+
     @property
     def is_empty(self) -> bool:
         """Whether the remote has all of it already."""
         return not self.messages and self.checkout.head == self.checkout.remote_head
-
-
-def _short(pin: Pin | None) -> str:
-    if pin is None:
-        return "the branch"
-    return pin.revision[:12] or "the commit before"
 
 
 def prepare(checkout: Checkout, tree: Tree) -> Publication:
@@ -117,7 +118,35 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
         else Pin("" if manifests else head, content, tree.namespaces[component])
         for component, content in sorted(tree.contents.items())
     }
-    return Publication(checkout, tree, manifests, old, pins)
+    publication = Publication(checkout, tree, manifests, old, pins)
+    if pins_file(environment) in dirty and not publication.messages:
+        raise PublishError([f"{pins_file(environment)} is not as publish wrote it; git checkout HEAD -- pins first."])
+    return replace(publication, rolled_back=_rolled_back(publication))
+
+
+def _rolled_back(publication: Publication) -> dict[str, str]:
+    """Return the components whose pins were set back from what is declared, with the commit that did it.
+
+    Their manifests were published, and then somebody reverted that: to publish them once more because something else
+    has changed would undo the rollback. A declaration that returns to an earlier state is none: its pin went forward.
+    """
+    checkout, old = publication.checkout, publication.old
+    git, file = checkout.git, pins_file(publication.tree.environment)
+    found: dict[str, str] = {}
+    for component, pin in publication.moved.items():
+        content = publication.pins[component].content
+        commit = git.run("log", "-1", "--format=%H", f"-S{content}", checkout.head, "--", file) if pin and old else ""
+        if pin and commit and git.commit(f"{commit}^"):
+            former = _committed_pins(git, f"{commit}^", publication.tree.environment)
+            before = former.components.get(component) if former else None
+            if (
+                before
+                and before.content == content
+                and before.revision != pin.revision
+                and git.succeeds("merge-base", "--is-ancestor", pin.revision, before.revision)
+            ):
+                found[component] = commit
+    return found
 
 
 def limited(publication: Publication, components: Set[str]) -> Publication:
@@ -145,9 +174,9 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
         The ids of the commits that were made.
 
     Raises:
-        PublishError: The remote refused, and everything is as it was before but for the synthesized files; or Git
-            does not store the manifests as they are.
-        GitError: A commit or the push failed; what was committed stays, and the next run goes on from there.
+        PublishError: Git refused a commit, or does not store the manifests as they are; or the remote refused the
+            push, and everything is as it was before but for the synthesized files.
+        GitError: Nobody knows whether the push arrived; the commits stay, and the next run goes on from there.
         WriteError: The files cannot be written.
     """
     checkout, tree = publication.checkout, publication.tree
@@ -234,8 +263,13 @@ def _commit(git: Git, paths: Sequence[str], message: str) -> str:
     git.run("reset", "--quiet")
     names = "".join(f"{path}\0" for path in paths).encode()
     add = ("add", "--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
-    git.run("--literal-pathspecs", *add, input=names)
-    git.run("commit", "--quiet", f"--message={message}")
+    try:
+        git.run("--literal-pathspecs", *add, input=names)
+        git.run("commit", "--quiet", f"--message={message}")
+    except GitError as error:
+        git.run("reset", "--quiet")
+        back = "Git refuses the commit, so nothing was published; what is synthesized is in the working tree."
+        raise PublishError([str(error), back]) from error
     return git.run("rev-parse", "HEAD")
 
 
@@ -248,5 +282,5 @@ def _push(checkout: Checkout) -> None:
             raise GitError(
                 f"{error}\nThe push did not get through; the commits are kept, and publish pushes them when run again."
             ) from error
-        back = f"{checkout.upstream} refused the push; the commits were taken back, and publish can be run again."
+        back = f"The remote's {checkout.upstream} refused the push; the commits were taken back."
         raise PublishError([str(error), back]) from error
