@@ -12,7 +12,8 @@ test: $(VENV)/ready $(VENV)/provider-schemas/ready ## Run all tests, the linter 
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/ready ## Fail if the committed files are not what app.py gives
-	@$(BIN)/python app.py synth --check
+	@failed=0; $(BIN)/python app.py synth --check || failed=1; \
+		$(BIN)/python app.py graph --docs docs --check || failed=1; exit $$failed
 
 docs: $(VENV)/ready ## Draw the system into docs/
 	@$(BIN)/python app.py graph --docs docs
