@@ -1,0 +1,318 @@
+"""Proof that Argo CD may deploy what it is told to: folders, projects, namespaces, and one owner for every object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.subject import Subject
+from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, store
+from constructs_lib.declare.mistake import nearest
+from constructs_lib.repository.deliveries import ALL_OBJECTS, BY_HAND, Delivery
+from constructs_lib.repository.objects import Identity, Object, mapping, sequence
+
+_PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
+
+FOLDER_EMPTY = Check(
+    "application-folder-empty",
+    Severity.ERROR,
+    "An Application deploys a folder without manifests",
+    "Argo CD reports a ComparisonError, or that there is nothing to deploy.",
+    "Give the path of a folder of the repository.",
+    "https://argo-cd.readthedocs.io/en/stable/user-guide/directory/",
+)
+PROJECT_MISSING = Check(
+    "project-missing",
+    Severity.ERROR,
+    "An Application belongs to a project that does not exist",
+    "Argo CD reports an InvalidSpecError and deploys nothing.",
+    "Name an AppProject of the namespace of Argo CD.",
+    _PROJECTS,
+)
+PROJECT_REFUSES_REPOSITORY = Check(
+    "project-refuses-repository",
+    Severity.ERROR,
+    "A project does not permit a repository of its Application",
+    "Argo CD reports an InvalidSpecError and deploys nothing.",
+    "Add the repository to sourceRepos of the AppProject.",
+    _PROJECTS,
+)
+PROJECT_REFUSES_DESTINATION = Check(
+    "project-refuses-destination",
+    Severity.ERROR,
+    "A project does not permit a namespace to which its Application deploys",
+    "The sync fails: the namespace is not permitted in the project.",
+    "Add the namespace to destinations of the AppProject, or deploy to one of them.",
+    _PROJECTS,
+)
+PROJECT_REFUSES_KIND = Check(
+    "project-refuses-kind",
+    Severity.ERROR,
+    "A project does not permit a kind that its Application deploys",
+    "The sync fails: the resource is not permitted in the project.",
+    "Add the kind to namespaceResourceWhitelist, or clusterResourceWhitelist, of the AppProject.",
+    _PROJECTS,
+)
+OWNED_TWICE = Check(
+    "object-owned-twice",
+    Severity.ERROR,
+    "An object is deployed twice",
+    "The two overwrite each other for ever, or FailOnSharedResource fails the sync; when one goes, the object goes.",
+    "Keep it in one place.",
+    "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#fail-the-sync-if-a-shared-resource-is-found",
+)
+NAMESPACE_MISSING = Check(
+    "namespace-missing",
+    Severity.ERROR,
+    "Objects go to a namespace that nobody makes",
+    "The sync fails: the namespace is not found.",
+    "Add a Namespace, or the sync option CreateNamespace=true of the Application that deploys there.",
+    "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#create-namespace",
+)
+
+CHECKS = (
+    FOLDER_EMPTY,
+    PROJECT_MISSING,
+    PROJECT_REFUSES_REPOSITORY,
+    PROJECT_REFUSES_DESTINATION,
+    PROJECT_REFUSES_KIND,
+    OWNED_TWICE,
+    NAMESPACE_MISSING,
+)
+
+_GROUP = "argoproj.io"
+_SERVER = "https://kubernetes.default.svc"
+
+
+def prove_ownership(subject: Subject) -> Iterator[Finding]:
+    """Yield what Argo CD refuses to deploy, and what two of its Applications fight over."""
+    projects = {item.name: item for item in subject.kind("AppProject") if item.group == _GROUP}
+    objects: dict[int, list[Object]] = {}
+    for delivery, item in subject.deployed:
+        objects.setdefault(id(delivery), []).append(item)
+    repositories = _own_repositories(subject)
+    for delivery in subject.applications:
+        yield from _folders(subject, delivery, repositories)
+        yield from _project(delivery, projects, objects.get(id(delivery), []))
+    yield from _owners(subject)
+    yield from _namespaces(subject)
+
+
+def sources(application: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the sources of an Application with their paths."""
+    if isinstance(application.spec.get("source"), dict):
+        yield "spec.source", application.spec["source"]
+    for number, source in enumerate(map(mapping, sequence(application.spec.get("sources")))):
+        yield f"spec.sources[{number}]", source
+
+
+def _folders(subject: Subject, delivery: Delivery, repositories: frozenset[str]) -> Iterator[Finding]:
+    application = delivery.application
+    if application is None:
+        return
+    deployed = {source.path for source in delivery.sources}
+    for at, source in sources(application):
+        path = source.get("path")
+        if source.get("chart") or not isinstance(path, str) or _repository(source) not in repositories:
+            continue
+        folder = path.strip("/")
+        empty = not delivery.files and not delivery.rendered and len(delivery.sources) == 1
+        if folder not in deployed or empty:
+            yield FOLDER_EMPTY.at(
+                application,
+                f"There is no manifest in the folder {folder}.",
+                at=f"{at}.path",
+                mend=f"As the folder, {nearest(folder, _folders_beside(subject, folder))}",
+            )
+
+
+def _folders_beside(subject: Subject, folder: str) -> set[str]:
+    top = folder.partition("/")[0]
+    return {
+        path.rpartition("/")[0]
+        for path in subject.snapshot.files
+        if path.startswith(f"{top}/") and path.endswith("yaml")
+    }
+
+
+def _own_repositories(subject: Subject) -> frozenset[str]:
+    """Return the addresses under which Applications know the repository of the tree: folders of it are there."""
+    return frozenset(
+        _repository(source)
+        for delivery in subject.applications
+        if delivery.application
+        for _, source in sources(delivery.application)
+        if any(known.path == str(source.get("path")).strip("/") for known in delivery.sources)
+    )
+
+
+def _repository(source: Mapping[str, Any]) -> str:
+    return str(source.get("repoURL") or "").removesuffix(".git").rstrip("/")
+
+
+def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Object]) -> Iterator[Finding]:
+    application = delivery.application
+    if application is None:
+        return
+    name = str(application.spec.get("project") or "default")
+    project = projects.get(name)
+    if project is None:
+        if name != "default" and projects:
+            yield PROJECT_MISSING.at(
+                application,
+                f"There is no AppProject {name}.",
+                at="spec.project",
+                mend=f"As the project, {nearest(name, projects)}",
+            )
+        return
+    permitted = [str(repository) for repository in sequence(project.spec.get("sourceRepos"))]
+    for at, source in sources(application):
+        repository = str(source.get("repoURL") or "")
+        if repository and not _permits_repository(permitted, repository):
+            yield PROJECT_REFUSES_REPOSITORY.at(
+                application,
+                f"The AppProject {name} does not permit the repository {repository}.",
+                at=f"{at}.repoURL",
+            )
+    yield from _destinations(delivery, application, project, items)
+    for item in items:
+        yield from _kind(project, item)
+
+
+def _permits_repository(patterns: list[str], repository: str) -> bool:
+    """Tell whether a project permits a repository; other than elsewhere, ``*`` ends at a slash unless it is alone.
+
+    ``IsSourcePermitted`` in pkg/apis/application/v1alpha1/types.go.
+    """
+    normal = [pattern.strip().lower().removesuffix(".git") for pattern in patterns]
+    crossing = [pattern if pattern == "*" else pattern.replace("**", "\0") for pattern in normal]
+    return _permits(crossing, repository.strip().lower().removesuffix(".git"), "[^/]*")
+
+
+def _permits(patterns: list[str], value: str, star: str = ".*") -> bool:
+    """Tell whether a list of patterns permits a value: one matches, and none that begins with ! does."""
+    denied = any(_glob(pattern[1:], star).fullmatch(value) for pattern in patterns if pattern.startswith("!"))
+    return not denied and any(
+        pattern == "*" or _glob(pattern, star).fullmatch(value) for pattern in patterns if not pattern.startswith("!")
+    )
+
+
+@lru_cache(maxsize=1024)
+def _glob(pattern: str, star: str) -> re.Pattern[str]:
+    parts = (".*".join(map(re.escape, part.split("\0"))) for part in pattern.split("*"))
+    return re.compile(star.join(parts))
+
+
+def _destinations(delivery: Delivery, application: Object, project: Object, items: list[Object]) -> Iterator[Finding]:
+    destination = mapping(application.spec.get("destination"))
+    permitted = [
+        str(entry.get("namespace") or "")
+        for entry in map(mapping, sequence(project.spec.get("destinations")))
+        if _is_same_cluster(entry, destination)
+    ]
+    seen: set[str] = set()
+    wanted = [(application, delivery.namespace, "spec.destination.namespace")]
+    wanted += [(item, item.namespace, "metadata.namespace") for item in items]
+    for item, namespace, at in wanted:
+        if not namespace or namespace in seen or _permits(permitted, namespace):
+            continue
+        seen.add(namespace)
+        yield PROJECT_REFUSES_DESTINATION.at(
+            item,
+            f"The AppProject {project.name} does not permit the namespace {namespace}.",
+            at=at,
+            mend=f"Add it to destinations of the AppProject; or, as the namespace, {nearest(namespace, permitted)}",
+        )
+
+
+def _is_same_cluster(entry: Mapping[str, Any], destination: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of a project is about the cluster of a destination, by its address or its name."""
+    if destination.get("name") and not destination.get("server"):
+        if destination["name"] == "in-cluster" and _permits([str(entry.get("server") or "")], _SERVER):
+            return True
+        return _permits([str(entry.get("name") or "")], str(destination["name"]))
+    server = str(destination.get("server") or _SERVER)
+    return _permits([str(entry.get("server") or "")], server) or (
+        server == _SERVER and entry.get("name") == "in-cluster"
+    )
+
+
+def _kind(project: Object, item: Object) -> Iterator[Finding]:
+    """Yield that a project does not permit a kind.
+
+    Without lists, it permits no kind that has no namespace, and all others
+    (``IsGroupKindNamePermitted`` in pkg/apis/application/v1alpha1/types.go).
+    """
+    scope = "namespace" if item.namespace else "cluster"
+    allowed, denied = (project.spec.get(f"{scope}Resource{color}list") for color in ("White", "Black"))
+    permitted = _lists(allowed, item) if allowed or scope == "cluster" else allowed is None
+    if scope == "namespace" and isinstance(allowed, list) and not allowed:
+        permitted = False
+    if permitted and not _lists(denied, item):
+        return
+    field = f"{scope}ResourceWhitelist"
+    group = f" of {item.group}" if item.group else ""
+    yield PROJECT_REFUSES_KIND.at(
+        item,
+        f"The AppProject {project.name} does not permit the kind {item.kind}{group}"
+        f"{f' with the name {item.name}' if scope == 'cluster' else ''}.",
+        at="kind",
+        mend=f"Add it to {field} of the AppProject {project.name}.",
+    )
+
+
+def _lists(entries: object, item: Object) -> bool:
+    return any(
+        _permits([str(entry.get("group") or "")], item.group)
+        and _permits([str(entry.get("kind") or "")], item.kind)
+        and (not entry.get("name") or _permits([str(entry["name"])], item.name))
+        for entry in map(mapping, sequence(entries))
+    )
+
+
+def _owners(subject: Subject) -> Iterator[Finding]:
+    owners: dict[Identity, tuple[Delivery, Object]] = {}
+    for delivery, item in subject.deployed:
+        # Applications have a check of their own, and the bootstrap applies what a root deploys afterwards.
+        generated = "name" not in item.metadata
+        if delivery.name == BY_HAND or generated or (item.group == _GROUP and item.kind == "Application"):
+            continue
+        first, known = owners.setdefault(item.identity, (delivery, item))
+        if known is item:
+            continue
+        if first is delivery and known.path == item.path:
+            where = f"in {item.path} twice"
+        elif first is delivery:
+            where = f"in {known.path} as well"
+        else:
+            where = f"deployed by the Application {first.name} ({known.path}) as well"
+        yield OWNED_TWICE.at(item, f"It is {where}.", at="metadata.name")
+
+
+def _namespaces(subject: Subject) -> Iterator[Finding]:
+    made = {item.name for item in subject.kind("Namespace")} | PLATFORM_NAMESPACES
+    if any(delivery.name == ALL_OBJECTS for delivery in subject.deliveries):
+        # Without Applications, nobody can tell what is made before.
+        return
+    made |= {
+        delivery.namespace
+        for delivery in subject.applications
+        if delivery.sync_options.get("CreateNamespace") == "true"
+    }
+    if (filled := store(subject)) is not None:
+        made |= {filled.namespace}
+    homes = {delivery.application.namespace for delivery in subject.deliveries if delivery.application}
+    missing: set[str] = set()
+    for _, item in subject.deployed:
+        namespace = item.namespace
+        if namespace and namespace not in made and namespace not in homes and namespace not in missing:
+            missing.add(namespace)
+            yield NAMESPACE_MISSING.at(
+                item,
+                f"Nobody makes the namespace {namespace}.",
+                at="metadata.namespace",
+                mend=f"{NAMESPACE_MISSING.mend} As the namespace, {nearest(namespace, made)}",
+            )
