@@ -61,12 +61,13 @@ class Waiver:
         return self.code == finding.check.code and fnmatchcase(finding.subject, self.object)
 
 
-def parse_waivers(content: bytes, codes: Iterable[str]) -> list[Waiver]:
+def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE) -> list[Waiver]:
     """Return the waivers in a file.
 
     Args:
         content: YAML: a list of mappings with ``code``, ``object``, ``reason`` and ``expires``.
-        codes: The codes of all checks.
+        codes: The codes of all checks that can be waived.
+        file: What messages call it.
 
     Raises:
         UserError: It is no such list; all its mistakes are in the message, a line each.
@@ -76,15 +77,15 @@ def parse_waivers(content: bytes, codes: Iterable[str]) -> list[Waiver]:
         node = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
         entries = yaml.safe_load(content) or []
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{WAIVERS_FILE} is no YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(entries, list):
-        raise UserError(f"{WAIVERS_FILE} must hold a list; {_SHAPE}.")
+        raise UserError(f"{file} must hold a list; {_SHAPE}.")
     lines = [child.start_mark.line + 1 for child in node.value] if node is not None else []
     problems: list[str] = []
     waivers: list[Waiver] = []
     for line, entry in zip(lines, entries, strict=True):
         found = [*_problems(entry, known)]
-        problems += [f"{WAIVERS_FILE}:{line}: {problem}" for problem in found]
+        problems += [f"{file}:{line}: {problem}" for problem in found]
         if not found:
             waivers.append(Waiver(entry["code"], entry["object"], entry["reason"], entry["expires"], line))
     if problems:
@@ -116,26 +117,36 @@ def _problems(entry: Any, known: set[str]) -> Iterator[str]:
 def apply_waivers(
     findings: Sequence[Finding], waivers: Sequence[Waiver], today: datetime.date
 ) -> tuple[list[Finding], list[tuple[Finding, Waiver]]]:
-    """Return what still counts, and what is waived.
-
-    A waiver that has expired waives nothing and is a finding itself; so is one that covers no finding.
-    """
+    """Return what still counts, and what is waived; a waiver that has expired waives nothing."""
     counting: list[Finding] = []
     waived: list[tuple[Finding, Waiver]] = []
-    used: set[Waiver] = set()
     for finding in findings:
-        covering = [waiver for waiver in waivers if waiver.covers(finding)]
-        used.update(covering)
-        valid = next((waiver for waiver in covering if waiver.expires >= today), None)
+        valid = next((waiver for waiver in waivers if waiver.expires >= today and waiver.covers(finding)), None)
         if valid:
             waived.append((finding, valid))
         else:
             counting.append(finding)
+    return counting, waived
+
+
+def stale_waivers(
+    findings: Sequence[Finding], waivers: Sequence[Waiver], today: datetime.date, file: str, *, complete: bool = True
+) -> list[Finding]:
+    """Return what is wrong with the waivers themselves, in the order of their lines.
+
+    Args:
+        findings: Everything that was found, in all environments.
+        waivers: The waivers.
+        today: The day.
+        file: The file in which they stand.
+        complete: Whether all environments were looked at; if not, a waiver may well be for one of the others.
+    """
+    found: list[Finding] = []
     for waiver in waivers:
         name = f"the waiver of {waiver.code} for {waiver.object}"
+        line = f"line {waiver.line}"
         if waiver.expires < today:
-            problem = f"{name} expired on {waiver.expires}."
-            counting.append(EXPIRED.at(None, problem, at=f"line {waiver.line}", file=WAIVERS_FILE))
-        elif waiver not in used:
-            counting.append(UNUSED.at(None, f"{name} waives nothing.", at=f"line {waiver.line}", file=WAIVERS_FILE))
-    return counting, waived
+            found.append(EXPIRED.at(None, f"{name} expired on {waiver.expires}.", at=line, file=file))
+        elif complete and not any(waiver.covers(finding) for finding in findings):
+            found.append(UNUSED.at(None, f"{name} waives nothing.", at=line, file=file))
+    return found

@@ -1,0 +1,202 @@
+"""What the command ``check`` does."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from constructs_lib.check import github, json, page, sarif, terminal
+from constructs_lib.check.can import can
+from constructs_lib.check.finding import Severity
+from constructs_lib.check.proofs import PROOFS
+from constructs_lib.check.report import Looked, Report, located, look, report
+from constructs_lib.check.subject import Subject
+from constructs_lib.check.waivers import WAIVERS_FILE, Waiver, parse_waivers
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.check import TERMINAL, Options
+from constructs_lib.declare.cluster import Cluster
+from constructs_lib.declare.mistake import nearest
+from constructs_lib.declare.system import System
+from constructs_lib.derive.explanation import origins
+from constructs_lib.derive.graph import Graph
+from constructs_lib.repository.objects import Cache, Identity, Object, own_namespace
+from constructs_lib.repository.snapshot import Snapshot
+
+FORMATS: dict[str, Callable[[Report], str]] = {"json": json.render, "sarif": sarif.render, "github": github.render}
+_APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)
+
+
+def check(app: App, options: Options) -> None:
+    """Check some environments, or the folder of another tool.
+
+    Args:
+        app: The app.
+        options: What the command was called with.
+
+    Raises:
+        CommandError: It was called with something that it does not take.
+        DeclarationError: The declaration has mistakes.
+        UserError: The waivers have mistakes.
+        typer.Exit: With 1: something is wrong.
+    """
+    if options.docs:
+        _write_page(options.docs)
+        return
+    if options.format not in (TERMINAL, *FORMATS):
+        raise CommandError(f'There is no format "{options.format}"; {nearest(options.format, (TERMINAL, *FORMATS))}')
+    if options.kubernetes is not None and options.kubernetes not in Cluster.SUPPORTED_VERSIONS:
+        first, last = Cluster.SUPPORTED_VERSIONS[0], Cluster.SUPPORTED_VERSIONS[-1]
+        raise CommandError(
+            f'--kubernetes: "{options.kubernetes}" is not known; give a version from "{first}" to "{last}".'
+        )
+    waivers, file = _waivers(options.waivers, options.tree or app.root)
+    subjects = _of_folder(options.tree, options) if options.tree else _of_declaration(app, options)
+    if options.can:
+        _answer(subjects, *options.can)
+        return
+    found = _look(subjects)
+    if not options.tree and any(looked.findings for looked in found):
+        found = _with_lines(app, found)
+    told = report(
+        found,
+        waivers,
+        datetime.date.today(),
+        file,
+        complete=not options.environments,
+        base=_base(options.tree),
+    )
+    _show(told, options)
+    if told.count(Severity.ERROR) or (options.strict and told.count(Severity.WARNING)):
+        raise typer.Exit(1)
+
+
+def _write_page(file: Path) -> None:
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    file.write_text(page.render(page.judges_of(before)), encoding="utf-8")
+
+
+def _waivers(given: Path | None, root: Path) -> tuple[list[Waiver], str]:
+    file = given or root / WAIVERS_FILE
+    name = str(given) if given else WAIVERS_FILE
+    if not file.is_file():
+        if given:
+            raise CommandError(f"--waivers: {given} is no file.")
+        return [], name
+    return parse_waivers(file.read_bytes(), [check.code for proof in PROOFS for check in proof.checks], name), name
+
+
+def _of_declaration(app: App, options: Options) -> dict[str, Subject]:
+    trees = app.synthesize(app.choose(options.environments))
+    return {
+        tree.environment: _subject(Snapshot(tree.environment, tree.files, None), tree.environment, options)
+        for tree in trees
+    }
+
+
+def _of_folder(folder: Path, options: Options) -> dict[str, Subject]:
+    if not folder.is_dir():
+        raise CommandError(f"--tree: {folder} is no folder.")
+    snapshot = Snapshot.of_folder(folder)
+    if not snapshot.files:
+        raise CommandError(f"--tree: {folder} holds no YAML and no JSON.")
+    known = sorted({*_environments(snapshot)})
+    for name in options.environments:
+        if name not in known:
+            raise CommandError(f'{folder} has no environment "{name}"; {nearest(name, known)}')
+    cache = Cache()
+    chosen = list(dict.fromkeys(options.environments)) or known or [""]
+    return {name: _subject(snapshot, name, options, cache) for name in chosen}
+
+
+def _environments(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the folders in ``argocd/`` that hold Applications."""
+    for path, content in snapshot.files.items():
+        top, _, rest = path.partition("/")
+        name, slash, _ = rest.partition("/")
+        if top == "argocd" and slash and _APPLICATION.search(content):
+            yield name
+
+
+def _subject(snapshot: Snapshot, environment: str, options: Options, cache: Cache | None = None) -> Subject:
+    subject = Subject(snapshot, [f"argocd/{environment}"] if environment else [], cache=cache)
+    if options.kubernetes:
+        subject.cluster = dataclasses.replace(subject.cluster, kubernetes=options.kubernetes)
+    return subject
+
+
+def _look(subjects: dict[str, Subject]) -> list[Looked]:
+    with Console(stderr=True, highlight=False).status("reading the tree") as status:
+
+        def tell(environment: str) -> Callable[[str], None]:
+            return lambda proof: status.update(f"{environment}: {proof}" if environment else proof)
+
+        return [look(subject, name, tell(name)) for name, subject in subjects.items()]
+
+
+def _with_lines(app: App, found: Sequence[Looked]) -> list[Looked]:
+    """Return the same with the line of the declaration that each object comes from.
+
+    The declaration runs once more for it, which costs nothing where nothing is wrong.
+    """
+
+    def lines(system: System) -> dict[Identity, str]:
+        return {
+            Object(origin.manifest, "", own_namespace(origin.manifest)).identity: origin.location.relative_to(app.root)
+            for origin in origins(system, Graph(system))
+        }
+
+    locations = app.declare(app.choose([looked.environment for looked in found]), lines)
+    return [located(looked, known) for looked, known in zip(found, locations, strict=True)]
+
+
+def _base(tree: Path | None) -> str:
+    """Return the folder of the tree as seen from the working directory, which is where others read the report."""
+    if tree is None:
+        return ""
+    try:
+        relative = tree.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return tree.as_posix()
+    return "" if relative == "." else relative
+
+
+def _show(told: Report, options: Options) -> None:
+    if options.format == TERMINAL and not options.output:
+        terminal.show(told, _console())
+        return
+    if options.format == TERMINAL:
+        stream = io.StringIO()
+        terminal.show(told, _console(stream))
+        text = stream.getvalue()
+    else:
+        text = FORMATS[options.format](told)
+    if options.output:
+        try:
+            options.output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"--output: {options.output} cannot be written: {error.strerror}.") from error
+    else:
+        typer.echo(text, nl=False)
+
+
+def _console(stream: io.StringIO | None = None) -> Console:
+    return Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def _answer(subjects: dict[str, Subject], source: str, target: str, port: str) -> None:
+    """Print whether one workload may reach another; exit with 1 if it may not in one of the environments."""
+    out = _console()
+    allowed = True
+    for name, subject in subjects.items():
+        answer = can(subject, source, target, port)
+        allowed &= answer.allowed
+        out.print(f"{name}: {answer}" if name else str(answer))
+    if not allowed:
+        raise typer.Exit(1)
