@@ -117,6 +117,31 @@ def texts_of_container(owner: Object, path: str, container: Mapping[str, Any]) -
                 yield Written(owner, f"{path}.{field}[{number}]", argument)
 
 
+def environment(subject: Subject, pods: Pods, path: str, container: Mapping[str, Any]) -> dict[str, Written]:
+    """Return the variables of a container whose values are known, those of ConfigMaps among them."""
+    found: dict[str, Written] = {}
+    for source in map(mapping, sequence(container.get("envFrom"))):
+        read = subject.get("ConfigMap", pods.namespace, str(mapping(source.get("configMapRef")).get("name")))
+        for written in texts_of_map(read) if read else ():
+            name = f"{source.get('prefix') or ''}{written.name}"
+            found[name] = Written(written.item, written.at, written.text, name)
+    for variable in map(mapping, sequence(container.get("env"))):
+        name = str(variable.get("name"))
+        reference = mapping(mapping(variable.get("valueFrom")).get("configMapKeyRef"))
+        read = subject.get("ConfigMap", pods.namespace, str(reference.get("name"))) if reference else None
+        value = mapping(read.manifest.get("data")).get(str(reference.get("key"))) if read else None
+        if isinstance(value, str):
+            found[name] = Written(pods.owner, f"{path}.env[{name}]", value, name)
+    found.update({text.name: text for text in texts_of_container(pods.owner, path, container) if text.name})
+    return found
+
+
+def texts_read_by(subject: Subject, pods: Pods, path: str, container: Mapping[str, Any]) -> Iterator[Written]:
+    """Yield everything in which a container may find addresses: its variables, wherever they stand, and arguments."""
+    yield from environment(subject, pods, path, container).values()
+    yield from (text for text in texts_of_container(pods.owner, path, container) if not text.name)
+
+
 class Directory:
     """The Services of a tree, by the names under which programs know them."""
 
@@ -309,27 +334,7 @@ class _Addresses:
             yield from self._paired({written.name: written for written in texts_of_map(item)}, None)
         for pods in self._subject.pods:
             for path, container in pods.containers:
-                yield from self._paired(self._environment(pods, path, container), pods.owner)
-
-    def _environment(self, pods: Pods, path: str, container: Mapping[str, Any]) -> dict[str, Written]:
-        """Return the variables of a container whose values are known, those of ConfigMaps among them."""
-        found: dict[str, Written] = {}
-        for source in map(mapping, sequence(container.get("envFrom"))):
-            read = self._subject.get("ConfigMap", pods.namespace, str(mapping(source.get("configMapRef")).get("name")))
-            for written in texts_of_map(read) if read else ():
-                name = f"{source.get('prefix') or ''}{written.name}"
-                found[name] = Written(written.item, written.at, written.text, name)
-        for variable in map(mapping, sequence(container.get("env"))):
-            name = str(variable.get("name"))
-            reference = mapping(mapping(variable.get("valueFrom")).get("configMapKeyRef"))
-            read = self._subject.get("ConfigMap", pods.namespace, str(reference.get("name"))) if reference else None
-            value = mapping(read.manifest.get("data")).get(str(reference.get("key"))) if read else None
-            if isinstance(value, str):
-                found[name] = Written(pods.owner, f"{path}.env[{name}]", value, name)
-        found.update(
-            {written.name: written for written in texts_of_container(pods.owner, path, container) if written.name}
-        )
-        return found
+                yield from self._paired(environment(self._subject, pods, path, container), pods.owner)
 
     def _paired(self, values: Mapping[str, Written], owner: Object | None) -> Iterator[Finding]:
         for name, host in values.items():

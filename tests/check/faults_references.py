@@ -165,12 +165,14 @@ FAULTS = [
         "service-without-pods",
         "Service/pp-us/user-service",
         change("Service/user-service", "spec.selector", {SELECTOR: "user-servce"}),
+        also=("traffic-without-reason",),
     ),
     Fault(
         "a Service that selects a label no pod has",
         "service-without-pods",
         "Service/pp-gws/gateway",
         change("Service/gateway", "spec.selector", {"app": "gateway"}),
+        also=("open-to-everybody",),
     ),
     Fault(
         "a Service in the namespace of somebody else",
@@ -183,6 +185,7 @@ FAULTS = [
         "target-port-unknown",
         "Service/pp-gws/gateway",
         change("Service/gateway", "spec.ports.0.targetPort", "htpp"),
+        also=("open-to-everybody",),
     ),
     Fault(
         "a container port that was renamed",
@@ -195,18 +198,21 @@ FAULTS = [
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe")
             ),
         ),
+        also=("traffic-without-reason",),
     ),
     Fault(
         "a Service of another protocol than its pods",
         "target-port-unknown",
         "Service/pp-us/user-service",
         change("Service/user-service", "spec.ports.0.protocol", "UDP"),
+        also=("traffic-without-reason",),
     ),
     Fault(
         "a targetPort number that nobody listens on",
         "target-port-undeclared",
         "Service/pp-gws/gateway",
         change("Service/gateway", "spec.ports.0.targetPort", 8080),
+        also=("open-to-everybody", "public-port-closed"),
     ),
     Fault(
         "an autoscaler of a workload that was renamed",
@@ -252,6 +258,7 @@ FAULTS = [
                 it["spec"].update(selector={"matchLabels": {"app": "rabbitmq"}}),
             ),
         ),
+        also=("custom-resource-too-early",),
     ),
     Fault(
         "a PodMonitor of a port that the pods do not have",
@@ -297,6 +304,7 @@ FAULTS = [
         "policy-without-pods",
         "NetworkPolicy/pp-gws/gateway",
         change("NetworkPolicy/gateway", "spec.podSelector.matchLabels", {SELECTOR: "gatway"}),
+        also=("call-blocked", "public-port-closed"),
     ),
     Fault(
         "a NetworkPolicy of a namespace that was renamed",
@@ -307,12 +315,14 @@ FAULTS = [
             "spec.ingress.0.from.0.namespaceSelector.matchLabels",
             {"kubernetes.io/metadata.name": "pp-gateway"},
         ),
+        also=("call-blocked",),
     ),
     Fault(
         "a NetworkPolicy of a port that was renamed",
         "policy-port-unknown",
         "NetworkPolicy/pp-gws/gateway",
         change("NetworkPolicy/gateway", "spec.ingress.0.ports.0.port", "web"),
+        also=("public-port-closed",),
     ),
     Fault(
         "an Ingress to a Service that there is not",
@@ -583,18 +593,21 @@ FAULTS = [
         "role-missing",
         "RoleBinding/pp-cs/chat-service",
         change("RoleBinding/chat-service", "roleRef.name", "pod-reader"),
+        also=("traffic-without-reason",),
     ),
     Fault(
         "a binding of a ClusterRole that is a Role",
         "role-missing",
         "RoleBinding/pp-cs/chat-service",
         change("RoleBinding/chat-service", "roleRef.kind", "ClusterRole"),
+        also=("traffic-without-reason",),
     ),
     Fault(
         "a binding for a ServiceAccount of another namespace",
         "role-subject-missing",
         "RoleBinding/pp-cs/chat-service",
         change("RoleBinding/chat-service", "subjects.0.namespace", "pp-ls"),
+        also=("open-to-everybody", "traffic-without-reason"),
     ),
     Fault(
         "a role for a Secret that was renamed",
@@ -635,6 +648,7 @@ FAULTS = [
             f"{POD}.initContainers.0.command.6",
             "notifications.pp-ns.svc.cluster.local:5052",
         ),
+        also=("traffic-without-reason",),
     ),
     Fault(
         "a URL with the port of another protocol",
@@ -659,6 +673,7 @@ FAULTS = [
         "address-port-unknown",
         "Job/pp-us/user-service-database-schema-ce05a569",
         change("Job/user-service-database-schema-ce05a569", f"{POD}.containers.0.env.1.value", "3306"),
+        also=("traffic-without-reason",),
     ),
     Fault(
         "a short name with the wrong port",
@@ -727,6 +742,7 @@ FAULTS = [
         "object-owned-twice",
         "ConfigMap/pp-gws/gateway",
         copied("ConfigMap/gateway", "user-service", "gateway"),
+        also=("namespace-too-late",),
     ),
     Fault(
         "an object in two files",
@@ -768,12 +784,12 @@ HARMLESS = [
         ),
     ),
     Harmless(
-        "a dashboard that a sidecar finds by its label",
+        "a ConfigMap that a controller finds by its label",
         lambda tree: tree.add(
             "gateway",
             {
-                **new("v1", "ConfigMap", "pp-gws", "gateway-dashboard", data={"gateway.json": "{}"}),
-                "metadata": {"name": "gateway-dashboard", "namespace": "pp-gws", "labels": {"grafana_dashboard": "1"}},
+                **new("v1", "ConfigMap", "pp-gws", "gateway-flags", data={"flags.yaml": "beta: true"}),
+                "metadata": {"name": "gateway-flags", "namespace": "pp-gws", "labels": {"flags.example.org/set": "1"}},
             },
         ),
     ),
@@ -784,8 +800,8 @@ HARMLESS = [
     Harmless(
         "names of hosts that only look like those of Services",
         both(
-            entry("ConfigMap/gateway", "REPORTS", "https://reports.svc.example.org:8443"),
-            entry("ConfigMap/gateway", "ARCHIVE", "https://archive.eu.svc.example.org"),
+            entry("ConfigMap/notification-service", "REPORTS", "https://reports.svc.example.org"),
+            entry("ConfigMap/notification-service", "ARCHIVE", "https://archive.eu.svc.example.org"),
             entry("ConfigMap/gateway", "TOPIC", "user-service"),
             entry("ConfigMap/gateway", "IMAGE", "user-service:2.9.0"),
         ),

@@ -1,0 +1,243 @@
+"""What the corpus does not reach: trees of other tools, odd input, and addresses of all forms."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from synthesized import Synthesized
+
+from constructs_lib.check import order, references
+from constructs_lib.check.addresses import Directory
+from constructs_lib.check.ownership import _permits, _permits_repository
+from constructs_lib.check.selectors import selects
+from constructs_lib.check.subject import Cluster, Subject
+from constructs_lib.repository.objects import Cache
+from constructs_lib.repository.snapshot import Snapshot
+
+
+def subject(*manifests: Any, cluster: Cluster | None = None) -> Subject:
+    """Return a tree without Applications."""
+    return Subject(Snapshot.of_files("test", {"all.yaml": yaml.safe_dump_all(manifests).encode()}), cluster=cluster)
+
+
+def manifest(kind: str, name: str, api_version: str = "v1", **content: Any) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": "shop"}, **content}
+
+
+def codes(found: Subject) -> list[str]:
+    return sorted(finding.check.code for finding in references.PROOF.prove(found))
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    found = manifest("Pod", "web", spec={"containers": [{"name": "web"}], **spec})
+    found["metadata"]["labels"] = {"app": "web"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("db.shop.svc", [("db", "shop", "", None)]),
+        ("db.shop.svc.cluster.local:5432", [("db", "shop", "", 5432)]),
+        ("db.shop.svc.cluster.local.:5432", [("db", "shop", "", 5432)]),
+        ("jdbc:postgresql://db.shop.svc:5432/shop?user=a", [("db", "shop", "", 5432)]),
+        ("amqp://user:word@db.shop.svc:5672/%2f", [("db", "shop", "", 5672)]),
+        ("db-0.db.shop.svc:1,db-1.db.shop.svc:2", [("db", "shop", "db-0", 1), ("db", "shop", "db-1", 2)]),
+        ("_sql._tcp.db.shop.svc.cluster.local", [("db", "shop", "", None)]),
+        ("node@$(POD_NAME).db.shop.svc.cluster.local", [("db", "shop", "", None)]),
+        ("exec nc -z db.shop.svc 5432", [("db", "shop", "", None)]),
+        ("db.svc.cluster.local", [("db", "", "", None)]),
+        ("$(DB).shop.svc", []),
+        ("${PREFIX}-db.shop.svc", []),
+        ("icon.svc", []),
+        ("images/logo.svc.png", []),
+        ("db:5432", [("db", "shop", "", 5432)]),
+        ("http://db", [("db", "shop", "", None)]),
+        ("db.shop:5432", [("db", "shop", "", 5432)]),
+        ("db", []),
+        ("other:5432", []),
+        ("say db:5432 twice", []),
+    ],
+)
+def test_addresses(text: str, expected: list[tuple[str, str, str, int | None]]) -> None:
+    directory = Directory(subject(manifest("Service", "db", spec={})))
+    found = [(found.service, found.namespace, found.pod, found.port) for found in directory.in_text(text, "shop")]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ({}, True),
+        (None, False),
+        ({"matchLabels": {"app": "web"}}, True),
+        ({"matchLabels": {"app": "db"}}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "db"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["web"]}]}, True),
+        ({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "Like", "values": ["w"]}]}, False),
+        ({"matchExpressions": ["app"]}, False),
+    ],
+)
+def test_selectors(selector: object, expected: bool) -> None:
+    assert selects(selector, {"app": "web"}) is expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "value", "expected"),
+    [
+        (["*"], "anything", True),
+        (["shop-*"], "shop-web", True),
+        (["shop-*"], "web", False),
+        (["*", "!kube-*"], "kube-system", False),
+        (["!kube-*"], "shop", False),
+        ([], "shop", False),
+        (["a.c"], "abc", False),
+    ],
+)
+def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -> None:
+    assert _permits(patterns, value) is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", True),
+        ("https://github.com/shop/*", True),
+        ("https://GitHub.com/shop/gitops.git", True),
+        ("https://github.com/*", False),
+        ("https://github.com/**", True),
+        ("https://github.com/shop/other", False),
+    ],
+)
+def test_repositories_of_projects(pattern: str, expected: bool) -> None:
+    assert _permits_repository([pattern], "https://github.com/shop/gitops") is expected
+
+
+def test_keys_of_secrets() -> None:
+    read = {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "a"}}}], "name": "web"}
+    web = pod(containers=[read])
+    by_key = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"data": [{"secretKey": "b"}]})
+    assert codes(subject(web, by_key)) == ["secret-key-missing"]
+    by_all = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"dataFrom": [{"find": {}}]})
+    assert codes(subject(web, by_all)) == []
+    merged = copy.deepcopy(by_key)
+    merged["spec"]["target"] = {"template": {"mergePolicy": "Merge", "data": {"a": "x"}}}
+    assert codes(subject(web, merged)) == []
+    assert codes(subject(web, manifest("Secret", "s", stringData={"a": "x"}))) == []
+    assert (
+        codes(subject(web, manifest("SealedSecret", "s", "bitnami.com/v1alpha1", spec={"encryptedData": {"a": "x"}})))
+        == []
+    )
+
+
+def test_what_an_operator_may_make_is_not_missing() -> None:
+    web = pod(volumes=[{"name": "v", "secret": {"secretName": "app-user"}}])
+    web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
+    service = manifest("Service", "db", spec={"selector": {"role": "primary"}, "ports": [{"port": 5432}]})
+    assert codes(subject(web, service)) == ["secret-missing", "service-without-pods"]
+    operated = manifest("Cluster", "db", "postgresql.cnpg.io/v1", spec={"instances": 3})
+    assert codes(subject(web, service, operated)) == []
+
+
+def test_a_named_port_of_a_sidecar_counts() -> None:
+    sidecar = {"name": "proxy", "restartPolicy": "Always", "ports": [{"name": "http", "containerPort": 80}]}
+    service = manifest(
+        "Service", "web", spec={"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
+    )
+    assert codes(subject(pod(initContainers=[sidecar]), service)) == []
+    del sidecar["restartPolicy"]
+    assert codes(subject(pod(initContainers=[sidecar]), service)) == ["target-port-unknown"]
+
+
+def test_storage_is_judged_only_where_the_cluster_is_known() -> None:
+    claim = manifest(
+        "PersistentVolumeClaim", "data", spec={"storageClassName": "fast", "accessModes": ["ReadWriteMany"]}
+    )
+    assert codes(subject(claim)) == []
+    assert codes(subject(claim, cluster=Cluster("k3d"))) == ["storage-class-missing"]
+
+
+def _broken(value: Any) -> Iterator[Any]:
+    """Yield copies of a manifest in which one part is of a type that it cannot have."""
+    parts: list[tuple[Any, ...]] = []
+
+    def walk(part: Any, path: tuple[Any, ...]) -> None:
+        if path and path[0] not in ("apiVersion", "kind"):
+            parts.append(path)
+        steps = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        for step, inner in steps:
+            walk(inner, (*path, step))
+
+    walk(value, ())
+    for path in parts:
+        for odd in (None, 7, "odd", [["odd"]], {"odd": {"odd": []}}):
+            found = copy.deepcopy(value)
+            parent = found
+            for step in path[:-1]:
+                parent = parent[step]
+            parent[path[-1]] = odd
+            yield found
+
+
+@pytest.mark.parametrize("proof", [references.PROOF, order.PROOF], ids=lambda proof: proof.name)
+def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized], proof: Any) -> None:
+    """Whatever part of an object is of a wrong type: that is the business of schemas."""
+    tree = trees["production"]
+    largest: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path, found in tree.parsed.items():
+        known = largest.get(found["kind"])
+        if path.startswith(("dist/", "argocd/")) and (known is None or len(str(found)) > len(str(known[1]))):
+            largest[found["kind"]] = path, found
+    few = {path: content for path, content in tree.files.items() if "/chat-service" in path or "argocd/" in path}
+    tried, cache = 0, Cache()
+    for path, found in largest.values():
+        for number, odd in enumerate(_broken(found)):
+            # Every third is enough to reach every field with some odd value.
+            if number % 3 == 0:
+                files = {**few, path: yaml.dump(odd, Dumper=yaml.CSafeDumper).encode()}
+                try:
+                    list(proof.prove(Subject(Snapshot("odd", files), ["argocd/production"], cache=cache)))
+                except Exception as error:
+                    raise AssertionError(f"{path}: {odd}") from error
+                tried += 1
+    assert tried > 500
+
+
+def test_the_time_grows_with_the_objects_and_not_faster() -> None:
+    """Ten times the services must not take much more than ten times as long."""
+
+    def seconds(count: int) -> float:
+        manifests: list[dict[str, Any]] = []
+        for number in range(count):
+            namespace, name = f"n{number}", f"s{number}"
+            labels, port = {"app": name}, {"name": "http", "containerPort": 80}
+            template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "ports": [port]}]}}
+            target = {"kubernetes.io/metadata.name": f"n{(number + 1) % count}"}
+            rule = {"to": [{"namespaceSelector": {"matchLabels": target}}], "ports": [{"port": "http"}]}
+            url = f"s{(number + 1) % count}.n{(number + 1) % count}.svc.cluster.local:80"
+            for kind, group, spec in (
+                ("Deployment", "apps/v1", {"selector": {"matchLabels": labels}, "template": template}),
+                ("Service", "v1", {"selector": labels, "ports": [{"port": 80, "targetPort": "http"}]}),
+                ("NetworkPolicy", "networking.k8s.io/v1", {"podSelector": {"matchLabels": labels}, "egress": [rule]}),
+                ("ConfigMap", "v1", None),
+            ):
+                found = manifest(kind, name, group, **({"spec": spec} if spec else {"data": {"URL": url}}))
+                found["metadata"]["namespace"] = namespace
+                manifests.append(found)
+        text = "".join(f"---\n{yaml.dump(found, Dumper=yaml.CSafeDumper)}" for found in manifests)
+        found = Subject(Snapshot.of_files("many", {"all.yaml": text.encode()}))
+        begin = time.process_time()
+        assert {finding.check.code for finding in references.PROOF.prove(found)} == {"config-map-unused"}
+        return time.process_time() - begin
+
+    few = min(seconds(100) for _ in range(3))
+    many = min(seconds(1000) for _ in range(2))
+    assert many < 30 * few
