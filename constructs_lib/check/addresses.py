@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.hint import hint
 from constructs_lib.check.selectors import PodIndex, container_ports
 from constructs_lib.check.subject import Pods, Subject
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, closed_namespaces
-from constructs_lib.declare.mistake import closest, nearest
+from constructs_lib.declare.mistake import closest
 from constructs_lib.repository.objects import Object, mapping, sequence
 
 _DNS = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
@@ -262,14 +263,14 @@ class _Addresses:
                 written,
                 address,
                 f"There is no Service {address.service} in the namespace {address.namespace}.",
-                f"As the Service, {nearest(address.service, known)}",
+                hint("Service", address.service, known),
             )
         elif not self._exists(address.namespace):
             yield self._unknown(
                 written,
                 address,
                 f"There is no namespace {address.namespace}.",
-                f"As the namespace, {nearest(address.namespace, self._subject.namespaces)}",
+                hint("namespace", address.namespace, self._subject.namespaces),
             )
 
     def _exists(self, namespace: str) -> bool:
@@ -296,7 +297,7 @@ class _Addresses:
             written.item,
             f"The Service {service.name} in the namespace {service.namespace} has no port {port}.",
             at=written.at,
-            mend=f"As the port, {nearest(str(port), ports)}",
+            mend=hint("port", str(port), ports),
         )
 
     def _check_pod(self, written: Written, address: Address, service: Object) -> Iterator[Finding]:

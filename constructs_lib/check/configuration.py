@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.hint import hint
 from constructs_lib.check.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
 from constructs_lib.check.subject import Pods, Subject, texts
 from constructs_lib.check.surroundings import brought_by_chart, closed_namespaces
-from constructs_lib.declare.mistake import nearest
 from constructs_lib.repository.objects import Object, mapping, sequence
 
 _PODS = "https://kubernetes.io/docs/concepts/"
@@ -250,14 +251,14 @@ class _Configuration:
                     owner,
                     f'The ConfigMap {name} has no key "{key}".',
                     at=at,
-                    mend=f"As the key, {nearest(key, keys)}",
+                    mend=hint("key", key, keys),
                 )
         elif owner.namespace in self._closed and name not in _GIVEN_CONFIG_MAPS:
             yield CONFIG_MAP_MISSING.at(
                 owner,
                 f"There is no ConfigMap {name} in the namespace {owner.namespace}.",
                 at=at,
-                mend=f"As the ConfigMap, {nearest(name, self._names['ConfigMap', owner.namespace])}",
+                mend=hint("ConfigMap", name, self._names["ConfigMap", owner.namespace]),
             )
 
     def _secret(self, owner: Object, name: str, at: str, key: str | None) -> Iterator[Finding]:
@@ -268,14 +269,14 @@ class _Configuration:
                     owner,
                     f'The Secret {name} gets no key "{key}".',
                     at=at,
-                    mend=f"As the key, {nearest(key, keys)}",
+                    mend=hint("key", key, keys),
                 )
         elif owner.namespace in self._closed:
             yield SECRET_MISSING.at(
                 owner,
                 f"Nothing makes a Secret {name} in the namespace {owner.namespace}.",
                 at=at,
-                mend=f"As the Secret, {nearest(name, self._secrets.names(owner.namespace))}",
+                mend=hint("Secret", name, self._secrets.names(owner.namespace)),
             )
 
     def _volumes(self, pods: Pods) -> Iterator[Finding]:
@@ -292,7 +293,7 @@ class _Configuration:
                             pods.owner,
                             f'The pods have no volume "{name}".',
                             at=f"{path}.{field}[{number}].name",
-                            mend=f"As the volume, {nearest(name, volumes | templates)}",
+                            mend=hint("volume", name, volumes | templates),
                         )
         for name in sorted((volumes | templates) - mounted):
             yield VOLUME_NOT_MOUNTED.at(
@@ -309,7 +310,7 @@ class _Configuration:
                     pods.owner,
                     f"There is no PersistentVolumeClaim {name} in the namespace {pods.namespace}.",
                     at=at,
-                    mend=f"As the claim, {nearest(name, known)}",
+                    mend=hint("claim", name, known),
                 )
 
     def _is_of_a_template(self, name: str, namespace: str) -> bool:
@@ -329,25 +330,27 @@ class _Configuration:
                 pods.owner,
                 f"There is no ServiceAccount {name} in the namespace {pods.namespace}.",
                 at=f"{pods.path}.serviceAccountName",
-                mend=f"As the ServiceAccount, {nearest(name, known)}",
+                mend=hint("ServiceAccount", name, known),
             )
 
     def _variables(self, pods: Pods) -> Iterator[Finding]:
+        links = pods.spec.get("enableServiceLinks") is not False
         for path, container in pods.containers:
-            defined = self._from_maps(pods, container)
-            complete = defined is not None
-            seen = set(defined or ())
-            links = pods.spec.get("enableServiceLinks") is not False
-            for variable in map(mapping, sequence(container.get("env"))):
+            seen = self._from_maps(pods, container)
+            if seen is None:
+                continue
+            variables = list(map(mapping, sequence(container.get("env"))))
+            names = {str(variable.get("name")) for variable in variables}
+            for variable in variables:
                 at = f"{path}.env[{variable.get('name')}].value"
-                if complete:
-                    yield from _undefined(pods.owner, variable.get("value"), seen, at, links)
+                yield from _undefined(pods.owner, variable.get("value"), _Scope(seen, names, links), at)
                 seen.add(str(variable.get("name")))
             for field in ("command", "args"):
                 for number, argument in enumerate(sequence(container.get(field))):
                     # A script has $( … ) of its own, which Kubernetes leaves alone as well.
-                    if complete and isinstance(argument, str) and "\n" not in argument and " " not in argument:
-                        yield from _undefined(pods.owner, argument, seen, f"{path}.{field}[{number}]", links)
+                    if isinstance(argument, str) and not re.search(r"\s", argument):
+                        at = f"{path}.{field}[{number}]"
+                        yield from _undefined(pods.owner, argument, _Scope(seen, names, links), at)
 
     def _from_maps(self, pods: Pods, container: Mapping[str, Any]) -> set[str] | None:
         """Return the variables that whole ConfigMaps and Secrets define, or None if not all of them are known."""
@@ -375,7 +378,7 @@ class _Configuration:
                 pods.owner,
                 f"There is no PriorityClass {name}.",
                 at=f"{pods.path}.priorityClassName",
-                mend=f"As the class, {nearest(name, known)}",
+                mend=hint("class", name, known),
             )
 
     def _others(self) -> Iterator[Finding]:
@@ -410,16 +413,35 @@ class _Configuration:
         return any(not mark.startswith(own) and mark not in standard for mark in marks)
 
 
-def _undefined(owner: Object, value: object, defined: set[str], at: str, links: bool) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class _Scope:
+    """The variables that a value can refer to.
+
+    Attributes:
+        defined: Those that are defined before it.
+        container: All that its container has.
+        links: Whether the kubelet adds variables for the Services of the namespace.
+    """
+
+    defined: set[str]
+    container: set[str]
+    links: bool
+
+    def has(self, name: str) -> bool:
+        """Tell whether a value can refer to a variable."""
+        linked = self.links or name.startswith("KUBERNETES_")
+        return name in self.defined or (linked and _SERVICE_LINK.fullmatch(name) is not None)
+
+
+def _undefined(owner: Object, value: object, scope: _Scope, at: str) -> Iterator[Finding]:
     for match in _REFERENCE.finditer(value if isinstance(value, str) else ""):
         name = match[1]
-        linked = name and (links or name.startswith("KUBERNETES_")) and _SERVICE_LINK.fullmatch(name)
-        if name and name not in defined and not linked:
+        if name and not scope.has(name):
             yield VARIABLE_UNDEFINED.at(
                 owner,
                 f"$({name}) is not defined before it is used.",
                 at=at,
-                mend=f"Define it above in the same container; {nearest(name, defined)}",
+                mend=f"Put {name} above it." if name in scope.container else hint("variable", name, scope.defined),
             )
 
 
@@ -434,7 +456,7 @@ def _storage(subject: Subject) -> Iterator[Finding]:
                     item,
                     f"A cluster of the kind {subject.cluster.kind} has no storage class {name}.",
                     at=f"{at}.storageClassName",
-                    mend=f"As the class, {nearest(name, classes)}",
+                    mend=hint("class", name, classes),
                 )
             elif name is not None and name in known and known[name].shared is False and is_shared(spec):
                 yield ACCESS_MODE_UNSUPPORTED.at(

@@ -324,7 +324,7 @@ class _Gates:
 
     def _job(self, job: Object) -> Iterator[Finding]:
         delivery = self._timeline.delivery(job)
-        if job.is_hook or delivery.application is None:
+        if job.is_hook or delivery.application is None or "name" not in job.metadata:
             return
         if "ttlSecondsAfterFinished" in job.spec and delivery.automated:
             yield JOB_WITH_TTL.at(

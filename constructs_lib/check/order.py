@@ -260,7 +260,10 @@ class _Order:
                 yield from self._after(owner, makers, f"the {kind} {name}", at)
         for name, at in claim_names(pods):
             yield from self._after(
-                owner, self._makers("PersistentVolumeClaim", pods.namespace, name), f"the claim {name}", at
+                owner,
+                self._makers("PersistentVolumeClaim", pods.namespace, name),
+                f"the PersistentVolumeClaim {name}",
+                at,
             )
         account = service_account(pods)
         at = f"{pods.path}.serviceAccountName"
@@ -310,7 +313,7 @@ class _Order:
 
     def _custom_resources(self) -> Iterator[Finding]:
         definitions = {
-            (definition.spec.get("group"), mapping(definition.spec.get("names")).get("kind")): definition
+            (str(definition.spec.get("group")), str(mapping(definition.spec.get("names")).get("kind"))): definition
             for definition in self._subject.kind("CustomResourceDefinition")
         }
         charts: dict[str, list[Delivery]] = defaultdict(list)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.hint import hint
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, store
 from constructs_lib.declare.mistake import nearest
@@ -118,14 +120,14 @@ def _folders(subject: Subject, delivery: Delivery, repositories: frozenset[str])
         path = source.get("path")
         if source.get("chart") or not isinstance(path, str) or _repository(source) not in repositories:
             continue
-        folder = path.strip("/")
+        folder = _normal(path)
         empty = not delivery.files and not delivery.rendered and len(delivery.sources) == 1
         if folder not in deployed or empty:
             yield FOLDER_EMPTY.at(
                 application,
                 f"There is no manifest in the folder {folder}.",
                 at=f"{at}.path",
-                mend=f"As the folder, {nearest(folder, _folders_beside(subject, folder))}",
+                mend=hint("folder", folder, _folders_beside(subject, folder)),
             )
 
 
@@ -145,8 +147,14 @@ def _own_repositories(subject: Subject) -> frozenset[str]:
         for delivery in subject.applications
         if delivery.application
         for _, source in sources(delivery.application)
-        if any(known.path == str(source.get("path")).strip("/") for known in delivery.sources)
+        if any(known.path == _normal(str(source.get("path"))) for known in delivery.sources)
     )
+
+
+def _normal(path: str) -> str:
+    """Return a path relative to the root of the repository; empty for the root itself."""
+    normal = posixpath.normpath(path.strip("/") or ".")
+    return "" if normal == "." else normal
 
 
 def _repository(source: Mapping[str, Any]) -> str:
@@ -165,7 +173,7 @@ def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Obj
                 application,
                 f"There is no AppProject {name}.",
                 at="spec.project",
-                mend=f"As the project, {nearest(name, projects)}",
+                mend=hint("project", name, projects),
             )
         return
     permitted = [str(repository) for repository in sequence(project.spec.get("sourceRepos"))]

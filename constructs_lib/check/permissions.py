@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.hint import hint
 from constructs_lib.check.secret_sources import SecretSources
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.surroundings import Store, brought_by_chart, closed_namespaces, store
-from constructs_lib.declare.mistake import nearest
 from constructs_lib.repository.objects import Object, mapping, sequence
 
 _RBAC = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"
@@ -79,9 +79,7 @@ def _role(subject: Subject, binding: Object, closed: frozenset[str]) -> Iterator
         certain = namespace in closed or namespace not in subject.open_namespaces
     if certain:
         known = {role.name for role in subject.kind(kind) if role.namespace == namespace}
-        yield ROLE_MISSING.at(
-            binding, f"There is no {kind} {name}.", at="roleRef.name", mend=f"As the role, {nearest(name, known)}"
-        )
+        yield ROLE_MISSING.at(binding, f"There is no {kind} {name}.", at="roleRef.name", mend=hint("role", name, known))
 
 
 def _subjects(subject: Subject, binding: Object, closed: frozenset[str]) -> Iterator[Finding]:
@@ -95,7 +93,7 @@ def _subjects(subject: Subject, binding: Object, closed: frozenset[str]) -> Iter
                 binding,
                 f"There is no ServiceAccount {name} in the namespace {namespace}.",
                 at=f"subjects[{number}]",
-                mend=f"As the ServiceAccount, {nearest(name, known)}",
+                mend=hint("ServiceAccount", name, known),
             )
 
 
@@ -126,7 +124,7 @@ class _Objects:
                         role,
                         f"There is no {kinds[0]} {name} in the namespace {role.namespace}.",
                         at=f"rules[{number}].resourceNames",
-                        mend=f"As the name, {nearest(name, known)}",
+                        mend=hint("name", name, known),
                     )
 
     def _knows(self, kind: str, namespace: str) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.hint import hint
 from constructs_lib.check.selectors import selects
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.surroundings import Store, closed_namespaces, store
-from constructs_lib.declare.mistake import nearest
 from constructs_lib.repository.objects import Object, mapping, sequence
 
 _EXTERNAL_SECRETS = "https://external-secrets.io/latest/api/"
@@ -178,7 +178,7 @@ def _store_of(subject: Subject, item: Object, closed: frozenset[str]) -> Iterato
             known = [known.name for known in subject.kind(kind) if known.namespace == namespace]
             if known or namespace in closed:
                 yield SECRET_STORE_MISSING.at(
-                    item, f"There is no {kind} {name}.", at=f"{at}.name", mend=f"As the store, {nearest(name, known)}"
+                    item, f"There is no {kind} {name}.", at=f"{at}.name", mend=hint("store", name, known)
                 )
         elif not _serves(subject, found, item.namespace):
             yield SECRET_STORE_REFUSES.at(
@@ -221,7 +221,7 @@ def _values(subject: Subject, external: list[Object]) -> Iterator[Finding]:
                     item,
                     f"{listed.file} does not list the value {component}/{key}.",
                     at=f"spec.data[{number}].remoteRef",
-                    mend=f"As the value, {nearest(f'{component}/{key}', known)}",
+                    mend=hint("value", f"{component}/{key}", known),
                 )
         for entry in map(mapping, sequence(item.spec.get("dataFrom"))):
             extract = mapping(entry.get("extract")).get("key")

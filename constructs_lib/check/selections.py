@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.hint import hint
 from constructs_lib.check.selectors import PodIndex, container_ports, selects, shown
 from constructs_lib.check.subject import Pods, Subject, texts
 from constructs_lib.check.surroundings import (
@@ -288,14 +289,14 @@ class _Selections:
                         service,
                         f'No container of the {owner} has a {protocol} port named "{target}".',
                         at=at,
-                        mend=f"As the port's name, {nearest(target, names)}",
+                        mend=hint("port's name", target, names),
                     )
             elif ports and isinstance(target, int | str) and str(target) not in numbers:
                 yield TARGET_PORT_UNDECLARED.at(
                     service,
                     f"No container of the {owner} declares the {protocol} port {target}.",
                     at=at,
-                    mend=f"As the port, {nearest(str(target), numbers)}",
+                    mend=hint("port", str(target), numbers),
                 )
 
     def _autoscalers(self) -> Iterator[Finding]:
@@ -324,7 +325,7 @@ class _Selections:
             autoscaler,
             f'There is no {kind} {name} of the API group "{group}" in the namespace {namespace} that can be scaled.',
             at="spec.scaleTargetRef",
-            mend=f"As the workload, {nearest(name, others)}" if name not in others else "",
+            mend=hint("workload", name, others) if name not in others else "",
         )
 
     def _budget(self, budget: Object) -> Iterator[Finding]:
@@ -346,7 +347,7 @@ class _Selections:
                     monitor,
                     f"There is no namespace {name}.",
                     at="spec.namespaceSelector",
-                    mend=f"As the namespace, {nearest(name, known)}",
+                    mend=hint("namespace", name, known),
                 )
                 return
         selector = monitor.spec.get("selector", {})
@@ -368,7 +369,7 @@ class _Selections:
                     monitor,
                     f'No target has a port named "{port}".',
                     at=f"spec.{field}[{number}].port",
-                    mend=f"As the port's name, {nearest(port, names)}",
+                    mend=hint("port's name", port, names),
                 )
 
     def _monitored(self, monitor: Object) -> list[str]:
@@ -404,7 +405,7 @@ class _Selections:
                     stateful_set,
                     f"There is no Service {name} in the namespace {stateful_set.namespace}.",
                     at="spec.serviceName",
-                    mend=f"As the Service, {nearest(name, known)}",
+                    mend=hint("Service", name, known),
                 )
             return
         if service.spec.get("clusterIP") != "None":
@@ -430,7 +431,7 @@ class _Selections:
                             pods.owner,
                             f'The container {container.get("name")} has no port named "{port}".',
                             at=f"{path}.{field}.{action}.port",
-                            mend=f"As the port's name, {nearest(port, names)}",
+                            mend=hint("port's name", port, names),
                         )
 
     def _policy(self, policy: Object) -> Iterator[Finding]:
@@ -464,7 +465,7 @@ class _Selections:
             policy,
             f"There is no namespace {named}.",
             at=at,
-            mend=f"As the namespace, {nearest(named, self._subject.namespaces)}",
+            mend=hint("namespace", named, self._subject.namespaces),
         )
 
     @cached_property
@@ -504,7 +505,7 @@ class _Selections:
                     policy,
                     f'No pods that the rule leads to have a {protocol} port named "{port}".',
                     at=f"{at}.ports[{number}].port",
-                    mend=f"As the port's name, {nearest(port, names - {''})}",
+                    mend=hint("port's name", port, names - {""}),
                 )
 
     def _ingress(self, ingress: Object) -> Iterator[Finding]:
@@ -517,7 +518,7 @@ class _Selections:
                 ingress,
                 f"There is no IngressClass {named}.",
                 at="spec.ingressClassName",
-                mend=f"As the class, {nearest(named, classes)}",
+                mend=hint("class", named, classes),
             )
 
     def _knows_all_classes(self, named: str) -> bool:
@@ -539,7 +540,7 @@ class _Selections:
                     ingress,
                     f"There is no Service {name} in the namespace {ingress.namespace}.",
                     at=f"{at}.service.name",
-                    mend=f"As the Service, {nearest(name, known)}",
+                    mend=hint("Service", name, known),
                 )
             return
         port = mapping(backend.get("port"))
@@ -551,7 +552,7 @@ class _Selections:
                     ingress,
                     f"The Service {name} has no port {port[key]}.",
                     at=f"{at}.service.port.{key}",
-                    mend=f"As the port, {nearest(str(port[key]), known)}",
+                    mend=hint("port", str(port[key]), known),
                 )
 
     def _spread(self, pods: Pods) -> Iterator[Finding]:

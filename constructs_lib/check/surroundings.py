@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from constructs_lib.check.subject import Subject
-from constructs_lib.repository.deliveries import ALL_OBJECTS
+from constructs_lib.repository.deliveries import ALL_OBJECTS, Delivery
 from constructs_lib.repository.objects import Cache, Object, mapping, sequence
 
 #: Namespaces of every cluster, and that of Argo CD itself.
@@ -32,8 +32,13 @@ def closed_namespaces(subject: Subject) -> frozenset[str]:
             for delivery in subject.applications
             if delivery.sync_options.get("CreateNamespace") == "true"
         }
-    operated = {item.namespace for item in subject.objects if _makes_others(item)}
+    operated = {item.namespace for delivery, item in subject.deployed if _makes_others(item) or _is_rendered(delivery)}
     return frozenset(made - operated - subject.open_namespaces - PLATFORM_NAMESPACES - {""})
+
+
+def _is_rendered(delivery: Delivery) -> bool:
+    """Tell whether a delivery has more objects than the tree, or has them under other names."""
+    return bool(delivery.charts or delivery.rendered) or any(source.tool for source in delivery.sources)
 
 
 def _makes_others(item: Object) -> bool:

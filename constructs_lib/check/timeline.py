@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from constructs_lib.check.subject import Subject
 from constructs_lib.repository.deliveries import BY_HAND, Delivery
-from constructs_lib.repository.objects import Identity, Object
+from constructs_lib.repository.objects import Identity, Object, mapping
 from constructs_lib.repository.order import Task, sync_order
 
 _PHASES = ("PreSync", "Sync", "PostSync")
@@ -28,7 +28,7 @@ class Timeline:
         self._steps: dict[tuple[int, Identity], Step] = {}
         applied: dict[int, list[Object]] = {}
         for delivery, item in subject.deployed:
-            if set(item.phases) & set(_PHASES):
+            if set(item.phases) & set(_PHASES) and _is_sound(item):
                 applied.setdefault(id(delivery), []).append(item)
         for owner, items in applied.items():
             for wave, task in sync_order(map(Task, items)):
@@ -65,6 +65,13 @@ class Timeline:
             delivery = delivery.parent
             above.insert(0, (delivery, identity, self._steps.get((id(delivery), identity))))
         return above
+
+
+def _is_sound(item: Object) -> bool:
+    """Tell whether an object can be put in order: a definition is looked up by what it defines."""
+    if item.kind != "CustomResourceDefinition":
+        return True
+    return isinstance(item.spec.get("group"), str) and isinstance(mapping(item.spec.get("names")).get("kind"), str)
 
 
 def _compare(

@@ -403,7 +403,6 @@ FAULTS = [
         "generated-name-without-hook",
         "Job/pp-us/user-service-database-schema-ce05a569-*",
         without_name(SCHEMA),
-        also=("job-cannot-change",),
     ),
     Fault(
         "settings of Argo CD without the health of Applications",

@@ -12,7 +12,7 @@ import yaml
 
 from constructs_lib.check import gates, order
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.subject import Cluster, Subject
+from constructs_lib.check.subject import Subject
 from constructs_lib.check.timeline import Timeline
 from constructs_lib.repository.objects import Object
 from constructs_lib.repository.snapshot import Snapshot
@@ -34,10 +34,10 @@ def application(name: str, path: str, wave: int = 0) -> dict[str, Any]:
     return found
 
 
-def subject(cluster: Cluster | None = None, **files: dict[str, Any]) -> Subject:
+def subject(**files: Any) -> Subject:
     """Return a tree of one object a file; in the keywords, ``__`` stands for a folder."""
     content = {f"{path.replace('__', '/')}.yaml": yaml.safe_dump(found).encode() for path, found in files.items()}
-    return Subject(Snapshot.of_files("test", content), cluster=cluster)
+    return Subject(Snapshot.of_files("test", content))
 
 
 def nested() -> Subject:
