@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.hint import hint
+from constructs_lib.check.hint import hint, within
 from constructs_lib.check.selectors import PodIndex, container_ports
 from constructs_lib.check.subject import Pods, Subject
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, closed_namespaces
@@ -246,7 +246,7 @@ class _Addresses:
                 yield from texts_of_container(pods.owner, path, container)
 
     def _check(self, written: Written, address: Address) -> Iterator[Finding]:
-        if not address.namespace:
+        if address.certain and not address.namespace:
             if address.domain == self._domain:
                 yield self._unknown(written, address, "It names no namespace.")
         elif address.domain not in ("", self._domain, _SHARED_DOMAIN):
@@ -262,7 +262,7 @@ class _Addresses:
             yield self._unknown(
                 written,
                 address,
-                f"There is no Service {address.service} in the namespace {address.namespace}.",
+                f"There is no Service {address.service}{within(address.namespace)}.",
                 hint("Service", address.service, known),
             )
         elif not self._exists(address.namespace):
@@ -295,7 +295,7 @@ class _Addresses:
             return
         yield ADDRESS_PORT_UNKNOWN.at(
             written.item,
-            f"The Service {service.name} in the namespace {service.namespace} has no port {port}.",
+            f"The Service {service.name}{within(service.namespace)} has no port {port}.",
             at=written.at,
             mend=hint("port", str(port), ports),
         )

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from constructs_lib.check.addresses import texts_of_container
 from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.hint import hint
+from constructs_lib.check.hint import hint, within
 from constructs_lib.check.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
 from constructs_lib.check.subject import Pods, Subject, texts
@@ -256,7 +257,7 @@ class _Configuration:
         elif owner.namespace in self._closed and name not in _GIVEN_CONFIG_MAPS:
             yield CONFIG_MAP_MISSING.at(
                 owner,
-                f"There is no ConfigMap {name} in the namespace {owner.namespace}.",
+                f"There is no ConfigMap {name}{within(owner.namespace)}.",
                 at=at,
                 mend=hint("ConfigMap", name, self._names["ConfigMap", owner.namespace]),
             )
@@ -271,10 +272,10 @@ class _Configuration:
                     at=at,
                     mend=hint("key", key, keys),
                 )
-        elif owner.namespace in self._closed:
+        elif owner.namespace in self._closed and not self._is_mentioned(owner.namespace, name):
             yield SECRET_MISSING.at(
                 owner,
-                f"Nothing makes a Secret {name} in the namespace {owner.namespace}.",
+                f"Nothing makes a Secret {name}{within(owner.namespace)}.",
                 at=at,
                 mend=hint("Secret", name, self._secrets.names(owner.namespace)),
             )
@@ -300,6 +301,9 @@ class _Configuration:
                 pods.owner, f'No container mounts the volume "{name}".', at=f"{pods.path}.volumes[{name}]"
             )
         for name, at in claim_names(pods):
+            if at.partition(".volumes[")[2].partition("]")[0] in templates:
+                # The controller puts its own claim into the place of a volume that is called like a template.
+                continue
             known = self._names["PersistentVolumeClaim", pods.namespace]
             if (
                 name not in known
@@ -308,7 +312,7 @@ class _Configuration:
             ):
                 yield CLAIM_MISSING.at(
                     pods.owner,
-                    f"There is no PersistentVolumeClaim {name} in the namespace {pods.namespace}.",
+                    f"There is no PersistentVolumeClaim {name}{within(pods.namespace)}.",
                     at=at,
                     mend=hint("claim", name, known),
                 )
@@ -328,7 +332,7 @@ class _Configuration:
         if name != "default" and name not in known and pods.namespace in self._closed:
             yield SERVICE_ACCOUNT_MISSING.at(
                 pods.owner,
-                f"There is no ServiceAccount {name} in the namespace {pods.namespace}.",
+                f"There is no ServiceAccount {name}{within(pods.namespace)}.",
                 at=f"{pods.path}.serviceAccountName",
                 mend=hint("ServiceAccount", name, known),
             )
@@ -398,13 +402,25 @@ class _Configuration:
     def _unused(self) -> Iterator[Finding]:
         for item in self._subject.kind("ConfigMap"):
             if not self._is_read(item, "ConfigMap", item.name):
-                yield CONFIG_MAP_UNUSED.at(item, f"Nothing in the namespace {item.namespace} reads it.")
+                yield CONFIG_MAP_UNUSED.at(item, f"Nothing{within(item.namespace)} reads it.")
         for item, name in self._secrets.producers:
             if not self._is_read(item, "Secret", name):
-                yield SECRET_UNUSED.at(item, f"Nothing in the namespace {item.namespace} reads the Secret {name}.")
+                yield SECRET_UNUSED.at(item, f"Nothing{within(item.namespace)} reads the Secret {name}.")
+
+    def _is_mentioned(self, namespace: str, name: str) -> bool:
+        """Tell whether a program is told a name: it may read or make the object through the API."""
+        word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+        return any(
+            word.search(written.text)
+            for pods in self._subject.pods_by_namespace.get(namespace, ())
+            for path, container in pods.containers
+            for written in texts_of_container(pods.owner, path, container)
+        )
 
     def _is_read(self, item: Object, kind: str, name: str) -> bool:
         if (kind, item.namespace, name) in self._read or item.namespace not in self._closed:
+            return True
+        if self._is_mentioned(item.namespace, name):
             return True
         # Sidecars and controllers find objects by labels and annotations of their own, such as grafana_dashboard.
         marks = [*texts(item.metadata.get("labels")), *item.annotations]

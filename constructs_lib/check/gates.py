@@ -190,7 +190,7 @@ APPLICATION_IN_ITSELF = Check(
     "application-deploys-itself",
     Severity.ERROR,
     "An Application deploys itself",
-    "Its sync waits for its own health, which stays Progressing as long as the sync goes on.",
+    "Before the next wave, its sync waits for its own health, which stays Progressing as long as the sync goes on.",
     "Exclude its file (source.directory.exclude), or keep it in another folder.",
     f"{_ARGO}operator-manual/cluster-bootstrapping/",
 )
@@ -470,7 +470,7 @@ class _Applications:
                 )
 
     def _application(self, delivery: Delivery, application: Object) -> Iterator[Finding]:
-        if application.path in delivery.files:
+        if application.path in delivery.files and self._has_several_steps(delivery):
             yield APPLICATION_IN_ITSELF.at(
                 application, f"Its own file {application.path} is among those that it deploys.", at="spec.source"
             )
@@ -489,6 +489,11 @@ class _Applications:
                     "It ignores differences of replicas without RespectIgnoreDifferences=true.",
                     at=f"spec.ignoreDifferences[{number}]",
                 )
+
+    def _has_several_steps(self, delivery: Delivery) -> bool:
+        """Tell whether a sync waits for anything: for the health of what it applied last, it does not."""
+        items = (item for owner, item in self._subject.deployed if owner is delivery)
+        return len({self._timeline.step(item) for item in items}) > 1
 
     def _not_automated(self, delivery: Delivery, application: Object) -> Iterator[Finding]:
         parent = delivery.parent

@@ -1,4 +1,4 @@
-"""What would be right in the place of a name that there is not."""
+"""Parts of sentences that many findings share."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def hint(what: str, word: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     return f"As the {what}, {nearest(word, names)}" if names else ""
+
+
+def within(namespace: str) -> str:
+    """Return where an object is, as the rest of a sentence; nothing if nobody says in which namespace."""
+    return f" in the namespace {namespace}" if namespace else ""

@@ -18,6 +18,7 @@ from constructs_lib.check.secret_sources import SecretSources
 from constructs_lib.check.selectors import PodIndex
 from constructs_lib.check.storage import claims
 from constructs_lib.check.subject import Pods, Subject
+from constructs_lib.check.surroundings import PLATFORM_NAMESPACES
 from constructs_lib.check.timeline import Timeline
 from constructs_lib.repository.deliveries import Delivery
 from constructs_lib.repository.objects import Object, mapping, sequence
@@ -340,14 +341,13 @@ class _Order:
             if when > 0 or (when == 0 and not skips):
                 told.add((id(delivery), item.kind))
                 yield CUSTOM_RESOURCE_TOO_EARLY.at(
-                    item,
-                    f"The definition of {item.kind} comes with the Application {bringers[0].name} in wave "
-                    f"{bringers[0].wave}, and this object with {delivery.name} in wave {delivery.wave}.",
-                    at="kind",
+                    item, f"The definition of {item.kind} comes with {_not_before(bringers[0], delivery)}.", at="kind"
                 )
 
     def _namespaces(self) -> Iterator[Finding]:
-        made: Mapping[str, Object] = {item.name: item for item in self._subject.kind("Namespace")}
+        made: Mapping[str, Object] = {
+            item.name: item for item in self._subject.kind("Namespace") if item.name not in PLATFORM_NAMESPACES
+        }
         told: set[tuple[int, str]] = set()
         for delivery, item in self._subject.deployed:
             namespace = made.get(item.namespace)
@@ -360,13 +360,18 @@ class _Order:
                 owner = self._timeline.delivery(namespace)
                 yield NAMESPACE_TOO_LATE.at(
                     item,
-                    f"The Namespace {namespace.name} comes with the Application {owner.name} in wave {owner.wave}, and "
-                    f"this object with {delivery.name} in wave {delivery.wave}.",
+                    f"The Namespace {namespace.name} comes with {_not_before(owner, delivery)}.",
                     at="metadata.namespace",
                 )
 
 
 _PROGRAMS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+def _not_before(bringer: Delivery, delivery: Delivery) -> str:
+    """Return which Application brings something, and that it does not come before another."""
+    waves = f": their waves are {bringer.wave} and {delivery.wave}" if bringer.parent is delivery.parent else ""
+    return f"the Application {bringer.name}, which does not come before this object of {delivery.name}{waves}"
 
 
 def _circles(edges: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:

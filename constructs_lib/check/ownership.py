@@ -11,7 +11,12 @@ from typing import Any
 from constructs_lib.check.finding import Check, Finding, Severity
 from constructs_lib.check.hint import hint
 from constructs_lib.check.subject import Subject
-from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, store
+from constructs_lib.check.surroundings import (
+    PLATFORM_NAMESPACES,
+    generates_applications,
+    is_without_applications,
+    store,
+)
 from constructs_lib.declare.mistake import nearest
 from constructs_lib.repository.deliveries import ALL_OBJECTS, BY_HAND, Delivery
 from constructs_lib.repository.objects import Identity, Object, mapping, sequence
@@ -289,7 +294,9 @@ def _owners(subject: Subject) -> Iterator[Finding]:
         if delivery.name == BY_HAND or generated or (item.group == _GROUP and item.kind == "Application"):
             continue
         first, known = owners.setdefault(item.identity, (delivery, item))
-        if known is item:
+        # Without Applications, nobody deploys two folders together: one may be an example, or stand for another.
+        apart = delivery.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
+        if known is item or apart:
             continue
         if first is delivery and known.path == item.path:
             where = f"in {item.path} twice"
@@ -301,10 +308,10 @@ def _owners(subject: Subject) -> Iterator[Finding]:
 
 
 def _namespaces(subject: Subject) -> Iterator[Finding]:
-    made = {item.name for item in subject.kind("Namespace")} | PLATFORM_NAMESPACES
-    if any(delivery.name == ALL_OBJECTS for delivery in subject.deliveries):
-        # Without Applications, nobody can tell what is made before.
+    if is_without_applications(subject) or generates_applications(subject):
+        # Nobody can tell what is made by others.
         return
+    made = {item.name for item in subject.kind("Namespace")} | PLATFORM_NAMESPACES
     made |= {
         delivery.namespace
         for delivery in subject.applications

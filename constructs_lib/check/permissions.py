@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.hint import hint
+from constructs_lib.check.hint import hint, within
 from constructs_lib.check.secret_sources import SecretSources
 from constructs_lib.check.subject import Subject
-from constructs_lib.check.surroundings import Store, brought_by_chart, closed_namespaces, store
+from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, Store, brought_by_chart, closed_namespaces, store
 from constructs_lib.repository.objects import Object, mapping, sequence
 
 _RBAC = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"
@@ -54,14 +54,14 @@ def prove_permissions(subject: Subject) -> Iterator[Finding]:
     """Yield bindings of nothing or to nobody, and roles for what there is not."""
     closed = closed_namespaces(subject)
     for binding in subject.kind("RoleBinding", "ClusterRoleBinding"):
-        yield from _role(subject, binding, closed)
+        yield from _role(subject, binding)
         yield from _subjects(subject, binding, closed)
     objects = _Objects(subject, closed)
     for role in subject.kind("Role"):
         yield from objects.named_by(role)
 
 
-def _role(subject: Subject, binding: Object, closed: frozenset[str]) -> Iterator[Finding]:
+def _role(subject: Subject, binding: Object) -> Iterator[Finding]:
     reference = mapping(binding.manifest.get("roleRef"))
     kind, name = reference.get("kind"), str(reference.get("name"))
     if kind not in ("Role", "ClusterRole"):
@@ -69,14 +69,17 @@ def _role(subject: Subject, binding: Object, closed: frozenset[str]) -> Iterator
     namespace = binding.namespace if kind == "Role" else ""
     if subject.get(kind, namespace, name, _GROUP) is not None:
         return
-    if kind == "ClusterRole":
+    if any(source.tool for delivery in subject.deliveries for source in delivery.sources):
+        # A tool may have given the role another name.
+        certain = False
+    elif kind == "ClusterRole":
         # Charts bring roles that are called after themselves.
         certain = not (name in _BUILT_IN or ":" in name or brought_by_chart(subject, name)) and not any(
             chart.name in name for delivery in subject.deliveries for chart in delivery.charts
         )
     else:
-        # Nobody but the tree names the roles of a namespace to which it binds some of its own.
-        certain = namespace in closed or namespace not in subject.open_namespaces
+        # Nobody but the tree makes the roles that it binds itself.
+        certain = namespace not in subject.open_namespaces | PLATFORM_NAMESPACES
     if certain:
         known = {role.name for role in subject.kind(kind) if role.namespace == namespace}
         yield ROLE_MISSING.at(binding, f"There is no {kind} {name}.", at="roleRef.name", mend=hint("role", name, known))
@@ -91,7 +94,7 @@ def _subjects(subject: Subject, binding: Object, closed: frozenset[str]) -> Iter
             known = {item.name for item in subject.kind("ServiceAccount") if item.namespace == namespace}
             yield ROLE_SUBJECT_MISSING.at(
                 binding,
-                f"There is no ServiceAccount {name} in the namespace {namespace}.",
+                f"There is no ServiceAccount {name}{within(namespace)}.",
                 at=f"subjects[{number}]",
                 mend=hint("ServiceAccount", name, known),
             )
@@ -122,7 +125,7 @@ class _Objects:
                 if name not in known:
                     yield ROLE_OBJECT_MISSING.at(
                         role,
-                        f"There is no {kinds[0]} {name} in the namespace {role.namespace}.",
+                        f"There is no {kinds[0]} {name}{within(role.namespace)}.",
                         at=f"rules[{number}].resourceNames",
                         mend=hint("name", name, known),
                     )

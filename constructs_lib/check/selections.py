@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.hint import hint
+from constructs_lib.check.hint import hint, within
 from constructs_lib.check.selectors import PodIndex, container_ports, selects, shown
 from constructs_lib.check.subject import Pods, Subject, texts
 from constructs_lib.check.surroundings import (
@@ -249,7 +249,7 @@ class _Selections:
             if service.namespace in self._closed:
                 yield SERVICE_WITHOUT_PODS.at(
                     service,
-                    f"No pods in the namespace {service.namespace} have the labels {shown({'matchLabels': selector})}.",
+                    f"No pods{within(service.namespace)} have the labels {shown({'matchLabels': selector})}.",
                     at="spec.selector",
                     mend=self._labels_hint(service.namespace, selector),
                 )
@@ -323,7 +323,7 @@ class _Selections:
         others = {item.name for item in self._subject.kind(*_SCALABLE) if item.namespace == namespace}
         yield AUTOSCALER_WITHOUT_TARGET.at(
             autoscaler,
-            f'There is no {kind} {name} of the API group "{group}" in the namespace {namespace} that can be scaled.',
+            f'There is no {kind} {name} of the API group "{group}"{within(namespace)} that can be scaled.',
             at="spec.scaleTargetRef",
             mend=hint("workload", name, others) if name not in others else "",
         )
@@ -333,7 +333,7 @@ class _Selections:
         if budget.namespace in self._closed and not self._pods.selected(budget.namespace, selector):
             yield BUDGET_WITHOUT_PODS.at(
                 budget,
-                f"No pods in the namespace {budget.namespace} match {shown(selector)}.",
+                f"No pods{within(budget.namespace)} match {shown(selector)}.",
                 at="spec.selector",
                 mend=self._labels_hint(budget.namespace, texts(mapping(selector).get("matchLabels"))),
             )
@@ -403,7 +403,7 @@ class _Selections:
                 known = {item.name for item in self._services.get(stateful_set.namespace, [])}
                 yield GOVERNING_SERVICE_MISSING.at(
                     stateful_set,
-                    f"There is no Service {name} in the namespace {stateful_set.namespace}.",
+                    f"There is no Service {name}{within(stateful_set.namespace)}.",
                     at="spec.serviceName",
                     mend=hint("Service", name, known),
                 )
@@ -440,7 +440,7 @@ class _Selections:
         if not own and selector and policy.namespace in self._closed:
             yield POLICY_WITHOUT_PODS.at(
                 policy,
-                f"No pods in the namespace {policy.namespace} match {shown(selector)}.",
+                f"No pods{within(policy.namespace)} match {shown(selector)}.",
                 at="spec.podSelector",
                 mend=self._labels_hint(policy.namespace, texts(mapping(selector).get("matchLabels"))),
             )
@@ -538,7 +538,7 @@ class _Selections:
                 known = {item.name for item in self._services.get(ingress.namespace, [])}
                 yield INGRESS_BACKEND_MISSING.at(
                     ingress,
-                    f"There is no Service {name} in the namespace {ingress.namespace}.",
+                    f"There is no Service {name}{within(ingress.namespace)}.",
                     at=f"{at}.service.name",
                     mend=hint("Service", name, known),
                 )
@@ -577,7 +577,7 @@ class _Selections:
         if not self._pods.selected(pods.namespace, selector):
             yield SPREAD_WITHOUT_PODS.at(
                 pods.owner,
-                f"No pods in the namespace {pods.namespace} match {shown(selector)}.",
+                f"No pods{within(pods.namespace)} match {shown(selector)}.",
                 at=f"{at}.labelSelector",
             )
 

@@ -15,8 +15,10 @@ from constructs_lib.repository.objects import Cache, Object, mapping, sequence
 PLATFORM_NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})
 #: Groups whose objects make neither pods nor Services, ConfigMaps or Secrets that others could mean by accident.
 _QUIET_GROUPS = frozenset({"argoproj.io", "cert-manager.io", "external-secrets.io", "monitoring.coreos.com"})
-#: Kinds of these groups that make pods all the same.
-_POD_MAKERS = frozenset({"Alertmanager", "Prometheus", "PrometheusAgent", "Rollout", "ThanosRuler", "Workflow"})
+#: Kinds that make pods all the same, and one of Kubernetes' own whose pods nobody looks at.
+_POD_MAKERS = frozenset(
+    {"Alertmanager", "Prometheus", "PrometheusAgent", "ReplicationController", "Rollout", "ThanosRuler", "Workflow"}
+)
 
 
 def closed_namespaces(subject: Subject) -> frozenset[str]:
@@ -24,27 +26,39 @@ def closed_namespaces(subject: Subject) -> frozenset[str]:
 
     In all others a chart, a tool, an operator or a person may have put what the tree does not have.
     """
-    if any(delivery.name == ALL_OBJECTS for delivery in subject.deliveries):
-        made = {item.namespace for item in subject.objects}
-    else:
-        made = {item.name for item in subject.kind("Namespace")} | {
-            delivery.namespace
-            for delivery in subject.applications
-            if delivery.sync_options.get("CreateNamespace") == "true"
-        }
-    operated = {item.namespace for delivery, item in subject.deployed if _makes_others(item) or _is_rendered(delivery)}
-    return frozenset(made - operated - subject.open_namespaces - PLATFORM_NAMESPACES - {""})
+    if generates_applications(subject):
+        return frozenset()
+    made = {item.name for item in subject.kind("Namespace")}
+    if is_without_applications(subject):
+        # What names no namespace goes to one that is called nothing here, all of it together.
+        made = {"", *(made or {item.namespace for item in subject.objects})}
+    made |= {
+        delivery.namespace
+        for delivery in subject.applications
+        if delivery.sync_options.get("CreateNamespace") == "true"
+    }
+    operated = {item.namespace for delivery, item in subject.deployed if _makes_others(item) or is_rendered(delivery)}
+    return frozenset(made - operated - subject.open_namespaces - PLATFORM_NAMESPACES)
 
 
-def _is_rendered(delivery: Delivery) -> bool:
+def is_without_applications(subject: Subject) -> bool:
+    """Tell whether nobody says what of a tree is deployed where: there is no Application in it."""
+    return any(delivery.name == ALL_OBJECTS for delivery in subject.deliveries)
+
+
+def generates_applications(subject: Subject) -> bool:
+    """Tell whether there are Applications that only an ApplicationSet knows, with objects and namespaces of theirs."""
+    return any(b"kind: ApplicationSet" in content for content in subject.snapshot.files.values())
+
+
+def is_rendered(delivery: Delivery) -> bool:
     """Tell whether a delivery has more objects than the tree, or has them under other names."""
     return bool(delivery.charts or delivery.rendered) or any(source.tool for source in delivery.sources)
 
 
 def _makes_others(item: Object) -> bool:
-    if "." not in item.group or item.group.endswith(".k8s.io"):
-        return False
-    return item.group not in _QUIET_GROUPS or item.kind in _POD_MAKERS
+    own = "." not in item.group or item.group.endswith(".k8s.io")
+    return item.kind in _POD_MAKERS or not (own or item.group in _QUIET_GROUPS)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,12 @@ def test_nothing_is_said_of_a_tree_without_argo_cd() -> None:
     assert codes == {"dependency-in-later-wave"}
 
 
+@pytest.mark.parametrize(("wave", "expected"), [(0, set()), (1, {"application-deploys-itself"})])
+def test_a_root_may_deploy_itself_if_nothing_waits_for_it(wave: int, expected: set[str]) -> None:
+    found = subject(apps__root=application("root", "apps"), apps__map=manifest("ConfigMap", "settings", wave))
+    assert {finding.check.code for finding in proven(found)} == expected
+
+
 def test_the_limit_of_a_sync_is_that_of_the_bootstrap(root: Path) -> None:
     found = re.search(r'"controller.sync.timeout.seconds" = "(\d+)"', (root / "bootstrap/argocd/main.tf").read_text())
     assert found and int(found[1]) == gates.SYNC_TIMEOUT
@@ -159,3 +166,21 @@ def test_storage_classes_of_the_tree(binding: str) -> None:
     found = proven(subject(root=application("root", "shop"), shop__k=kind, shop__c=claim, shop__p=program))
     expected = {"claim-waits-for-pod"} if binding == "WaitForFirstConsumer" else set()
     assert {finding.check.code for finding in found} == expected
+
+
+def test_the_time_grows_with_the_objects_and_not_faster() -> None:
+    """Ten times the services must not take much more than ten times as long."""
+
+    def seconds(count: int) -> float:
+        files: dict[str, Any] = {"root": application("root", "shop")}
+        for number in range(count):
+            files[f"shop__{number}"] = deployment(f"p{number}", number, f"p{number - 1}.shop.svc:80")
+            files[f"shop__service{number}"] = service(f"p{number}")
+        found = subject(**files)
+        begin = time.process_time()
+        assert proven(found) == []
+        return time.process_time() - begin
+
+    few = min(seconds(50) for _ in range(3))
+    many = min(seconds(500) for _ in range(2))
+    assert many < 30 * few

@@ -147,6 +147,54 @@ def test_what_an_operator_may_make_is_not_missing() -> None:
     assert codes(subject(web, service, operated)) == []
 
 
+def test_what_a_program_is_told_by_name_is_read_or_made_by_it() -> None:
+    web = pod(containers=[{"name": "web", "args": ["--configmap=shop/web-settings", "--secret-name=web-tls"]}])
+    web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
+    web["spec"]["volumes"] = [{"name": "v", "secret": {"secretName": "web-tls"}}]
+    assert codes(subject(web, manifest("ConfigMap", "web-settings", data={}))) == []
+    web["spec"]["containers"][0]["args"] = ["--configmap=shop/web-settings-2", "--host=web-tls.shop"]
+    assert codes(subject(web, manifest("ConfigMap", "web-settings", data={}))) == [
+        "config-map-unused",
+        "secret-missing",
+    ]
+
+
+def test_a_volume_that_is_called_like_a_template_is_the_template() -> None:
+    labels = {"app": "db"}
+    mount = [{"name": "data", "mountPath": "/data"}]
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    template = {"metadata": {"labels": labels}, "spec": {"volumes": [volume], "containers": [{"volumeMounts": mount}]}}
+    spec = {
+        "selector": {"matchLabels": labels},
+        "template": template,
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+    }
+    store = manifest("StatefulSet", "db", "apps/v1", spec=spec)
+    assert codes(subject(store)) == []
+    del spec["volumeClaimTemplates"]
+    assert codes(subject(store)) == ["claim-missing"]
+
+
+def test_pods_that_nobody_looks_at_may_be_selected() -> None:
+    service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
+    assert codes(subject(service)) == ["service-without-pods"]
+    assert codes(subject(service, manifest("ReplicationController", "db", spec={}))) == []
+
+
+def test_applications_that_are_generated_may_bring_anything() -> None:
+    service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
+    generated = manifest("ApplicationSet", "all", "argoproj.io/v1alpha1", spec={})
+    assert codes(subject(service, generated)) == []
+
+
+def test_the_same_name_in_two_folders_of_a_tree_without_applications() -> None:
+    content = yaml.safe_dump(manifest("ConfigMap", "kube-root-ca.crt")).encode()
+    apart = Subject(Snapshot.of_files("test", {"a/one.yaml": content, "b/one.yaml": content}))
+    assert "object-owned-twice" not in codes(apart)
+    together = Subject(Snapshot.of_files("test", {"a/one.yaml": content, "a/two.yaml": content}))
+    assert "object-owned-twice" in codes(together)
+
+
 def test_a_named_port_of_a_sidecar_counts() -> None:
     sidecar = {"name": "proxy", "restartPolicy": "Always", "ports": [{"name": "http", "containerPort": 80}]}
     service = manifest(
