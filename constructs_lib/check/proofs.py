@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from constructs_lib.check import observability, order, reachability, references, schemas, waivers
+from constructs_lib.check import observability, order, policy, reachability, references, schemas, waivers
 from constructs_lib.check.finding import Check, Finding
 from constructs_lib.check.proof import Proof
 from constructs_lib.check.subject import Subject
 
 #: A proof's file exports ``PROOF``; it is added here.
-PROOFS: tuple[Proof, ...] = (schemas.PROOF, references.PROOF, reachability.PROOF, order.PROOF, observability.PROOF)
+PROOFS: tuple[Proof, ...] = (
+    schemas.PROOF,
+    references.PROOF,
+    reachability.PROOF,
+    order.PROOF,
+    policy.PROOF,
+    observability.PROOF,
+)
 
 
 def all_checks() -> Mapping[str, Check]:
