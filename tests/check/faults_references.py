@@ -237,6 +237,7 @@ FAULTS = [
         "disruption-budget-without-pods",
         "PodDisruptionBudget/rabbitmq/rabbitmq",
         change("PodDisruptionBudget/rabbitmq", "spec.selector.matchLabels", {"app": "rabbitmq"}),
+        also=("replicas-without-budget",),
     ),
     Fault(
         "a PodMonitor of a namespace that is called otherwise",
@@ -861,6 +862,11 @@ HARMLESS = [
         both(
             lambda tree: tree.remove("Namespace/pp-gws"),
             append("Application/gateway", "spec.syncPolicy.syncOptions", "CreateNamespace=true"),
+            change(
+                "Application/gateway",
+                "spec.syncPolicy.managedNamespaceMetadata",
+                {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            ),
         ),
     ),
     Harmless(
@@ -869,11 +875,16 @@ HARMLESS = [
             change(
                 PROJECT,
                 "spec.sourceRepos",
-                ["https://*", "https://github.com/position-pal/*", "https://*/helm-charts", "https://**"],
+                ["https://charts.*", "https://github.com/position-pal/*", "https://*.github.io/**"],
             ),
-            change(PROJECT, "spec.destinations", [{"server": "*", "namespace": "*"}]),
-            change(PROJECT, "spec.clusterResourceWhitelist", [{"group": "*", "kind": "*"}]),
-            change(PROJECT, "spec.namespaceResourceWhitelist", [{"group": "*", "kind": "*"}]),
+            change(
+                PROJECT,
+                "spec.destinations",
+                [
+                    {"server": "https://kubernetes.default.svc", "namespace": namespace}
+                    for namespace in ("pp-*", "m*", "rabbitmq", "*secret*", "!kube-*")
+                ],
+            ),
         ),
     ),
 ]
