@@ -32,7 +32,7 @@ CLAIM_WAITS_FOR_POD = Check(
     "A volume that waits for its first pod comes before that pod, or has none",
     "The claim stays Progressing, so that Argo CD never goes on to the pod that it waits for.",
     "Put the claim into the wave of the first Job, Deployment or StatefulSet that mounts it.",
-    f"{_ISSUES}12840, {_ISSUES}29201",
+    f"{_ISSUES}12840 and {_ISSUES}29201",
 )
 ADDRESS_NEVER_GIVEN = Check(
     "address-never-given",
@@ -176,7 +176,7 @@ DATA_NOT_PROTECTED = Check(
     "Data goes with a manifest that is removed, or with its Application",
     "A file that is renamed, or an Application that is taken away, deletes a data store with what it holds.",
     "Add the annotation argocd.argoproj.io/sync-options: Prune=false,Delete=false.",
-    f"{_ISSUES}9227, {_ISSUES}20848",
+    f"{_ARGO}user-guide/sync-options/#no-prune-resources and {_ISSUES}9853",
 )
 APPLICATION_TWICE = Check(
     "application-defined-twice",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
 from constructs_lib.check.hint import hint
+from constructs_lib.check.patterns import matches, permits, permits_repository, repository_name
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.surroundings import (
     PLATFORM_NAMESPACES,
@@ -163,7 +162,7 @@ def _normal(path: str) -> str:
 
 
 def _repository(source: Mapping[str, Any]) -> str:
-    return str(source.get("repoURL") or "").removesuffix(".git").rstrip("/")
+    return repository_name(str(source.get("repoURL") or ""))
 
 
 def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Object]) -> Iterator[Finding]:
@@ -184,7 +183,7 @@ def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Obj
     permitted = [str(repository) for repository in sequence(project.spec.get("sourceRepos"))]
     for at, source in sources(application):
         repository = str(source.get("repoURL") or "")
-        if repository and not _permits_repository(permitted, repository):
+        if repository and not permits_repository(permitted, repository):
             yield PROJECT_REFUSES_REPOSITORY.at(
                 application,
                 f"The AppProject {name} does not permit the repository {repository}.",
@@ -193,30 +192,6 @@ def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Obj
     yield from _destinations(delivery, application, project, items)
     for item in items:
         yield from _kind(project, item)
-
-
-def _permits_repository(patterns: list[str], repository: str) -> bool:
-    """Tell whether a project permits a repository; other than elsewhere, ``*`` ends at a slash unless it is alone.
-
-    ``IsSourcePermitted`` in pkg/apis/application/v1alpha1/types.go.
-    """
-    normal = [pattern.strip().lower().removesuffix(".git") for pattern in patterns]
-    crossing = [pattern if pattern == "*" else pattern.replace("**", "\0") for pattern in normal]
-    return _permits(crossing, repository.strip().lower().removesuffix(".git"), "[^/]*")
-
-
-def _permits(patterns: list[str], value: str, star: str = ".*") -> bool:
-    """Tell whether a list of patterns permits a value: one matches, and none that begins with ! does."""
-    denied = any(_glob(pattern[1:], star).fullmatch(value) for pattern in patterns if pattern.startswith("!"))
-    return not denied and any(
-        pattern == "*" or _glob(pattern, star).fullmatch(value) for pattern in patterns if not pattern.startswith("!")
-    )
-
-
-@lru_cache(maxsize=1024)
-def _glob(pattern: str, star: str) -> re.Pattern[str]:
-    parts = (".*".join(map(re.escape, part.split("\0"))) for part in pattern.split("*"))
-    return re.compile(star.join(parts))
 
 
 def _destinations(delivery: Delivery, application: Object, project: Object, items: list[Object]) -> Iterator[Finding]:
@@ -230,7 +205,7 @@ def _destinations(delivery: Delivery, application: Object, project: Object, item
     wanted = [(application, delivery.namespace, "spec.destination.namespace")]
     wanted += [(item, item.namespace, "metadata.namespace") for item in items]
     for item, namespace, at in wanted:
-        if not namespace or namespace in seen or _permits(permitted, namespace):
+        if not namespace or namespace in seen or permits(permitted, namespace):
             continue
         seen.add(namespace)
         yield PROJECT_REFUSES_DESTINATION.at(
@@ -244,11 +219,11 @@ def _destinations(delivery: Delivery, application: Object, project: Object, item
 def _is_same_cluster(entry: Mapping[str, Any], destination: Mapping[str, Any]) -> bool:
     """Tell whether an entry of a project is about the cluster of a destination, by its address or its name."""
     if destination.get("name") and not destination.get("server"):
-        if destination["name"] == "in-cluster" and _permits([str(entry.get("server") or "")], _SERVER):
+        if destination["name"] == "in-cluster" and permits([str(entry.get("server") or "")], _SERVER):
             return True
-        return _permits([str(entry.get("name") or "")], str(destination["name"]))
+        return permits([str(entry.get("name") or "")], str(destination["name"]))
     server = str(destination.get("server") or _SERVER)
-    return _permits([str(entry.get("server") or "")], server) or (
+    return permits([str(entry.get("server") or "")], server) or (
         server == _SERVER and entry.get("name") == "in-cluster"
     )
 
@@ -257,7 +232,7 @@ def _kind(project: Object, item: Object) -> Iterator[Finding]:
     """Yield that a project does not permit a kind.
 
     Without lists, it permits no kind that has no namespace, and all others
-    (``IsGroupKindNamePermitted`` in pkg/apis/application/v1alpha1/types.go).
+    (``IsGroupKindNamePermitted`` in pkg/apis/application/v1alpha1/app_project_types.go).
     """
     scope = "namespace" if item.namespace else "cluster"
     allowed, denied = (project.spec.get(f"{scope}Resource{color}list") for color in ("White", "Black"))
@@ -279,9 +254,9 @@ def _kind(project: Object, item: Object) -> Iterator[Finding]:
 
 def _lists(entries: object, item: Object) -> bool:
     return any(
-        _permits([str(entry.get("group") or "")], item.group)
-        and _permits([str(entry.get("kind") or "")], item.kind)
-        and (not entry.get("name") or _permits([str(entry["name"])], item.name))
+        matches(str(entry.get("group") or ""), item.group)
+        and matches(str(entry.get("kind") or ""), item.kind)
+        and (not entry.get("name") or matches(str(entry["name"]), item.name))
         for entry in map(mapping, sequence(entries))
     )
 

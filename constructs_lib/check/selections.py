@@ -62,7 +62,7 @@ AUTOSCALERS_SHARE_TARGET = Check(
     "Two HorizontalPodAutoscalers scale one workload",
     "Both stop with AmbiguousSelector.",
     "Keep one of them.",
-    "https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/podautoscaler/horizontal.go",
+    "https://github.com/kubernetes/kubernetes/pull/112011",
 )
 BUDGET_WITHOUT_PODS = Check(
     "disruption-budget-without-pods",

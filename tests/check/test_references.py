@@ -13,7 +13,7 @@ from synthesized import Synthesized
 
 from constructs_lib.check import order, references
 from constructs_lib.check.addresses import Directory
-from constructs_lib.check.ownership import _permits, _permits_repository
+from constructs_lib.check.patterns import permits, permits_repository
 from constructs_lib.check.selectors import selects
 from constructs_lib.check.subject import Cluster, Subject
 from constructs_lib.repository.objects import Cache
@@ -97,13 +97,18 @@ def test_selectors(selector: object, expected: bool) -> None:
         (["shop-*"], "shop-web", True),
         (["shop-*"], "web", False),
         (["*", "!kube-*"], "kube-system", False),
-        (["!kube-*"], "shop", False),
+        (["!kube-*"], "shop", True),
+        (["!kube-*"], "kube-system", False),
+        (["shop-?"], "shop-1", True),
+        (["{shop,web}-*"], "web-1", True),
+        (["{shop,web}-*"], "db-1", False),
+        (["shop{"], "shop{", True),
         ([], "shop", False),
         (["a.c"], "abc", False),
     ],
 )
 def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -> None:
-    assert _permits(patterns, value) is expected
+    assert permits(patterns, value) is expected
 
 
 @pytest.mark.parametrize(
@@ -115,10 +120,17 @@ def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -
         ("https://github.com/*", False),
         ("https://github.com/**", True),
         ("https://github.com/shop/other", False),
+        ("!https://github.com/shop/*", False),
     ],
 )
 def test_repositories_of_projects(pattern: str, expected: bool) -> None:
-    assert _permits_repository([pattern], "https://github.com/shop/gitops") is expected
+    assert permits_repository([pattern], "https://github.com/shop/gitops") is expected
+
+
+def test_a_repository_has_several_addresses() -> None:
+    addresses = ("git@github.com:shop/gitops.git", "ssh://git@github.com/shop/gitops")
+    assert all(permits_repository([one], other) for one in addresses for other in addresses)
+    assert not permits_repository(["https://github.com/shop/gitops"], addresses[0])
 
 
 def test_keys_of_secrets() -> None:
