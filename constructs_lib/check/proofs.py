@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from constructs_lib.check import observability, order, policy, reachability, references, schemas, waivers
+from constructs_lib.check import capacity, observability, order, policy, reachability, references, schemas, waivers
 from constructs_lib.check.finding import Check, Finding
 from constructs_lib.check.proof import Proof
 from constructs_lib.check.subject import Subject
@@ -16,6 +16,7 @@ PROOFS: tuple[Proof, ...] = (
     reachability.PROOF,
     order.PROOF,
     policy.PROOF,
+    capacity.PROOF,
     observability.PROOF,
 )
 

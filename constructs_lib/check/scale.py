@@ -54,4 +54,6 @@ class Scales:
 
 
 def _number(value: object, default: int) -> int:
-    return value if isinstance(value, int) and value >= 0 else default
+    # A number that is written as a text is told elsewhere, and means itself.
+    text = str(value)
+    return int(text) if text.isdecimal() else default

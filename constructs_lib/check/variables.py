@@ -70,10 +70,11 @@ def mounted(subject: Subject, pods: Pods) -> Iterator[tuple[str, str]]:
     """Yield the texts of the ConfigMaps that are mounted into pods, each with the field that names it."""
     for volume in map(mapping, sequence(pods.spec.get("volumes"))):
         parts = [volume, *map(mapping, sequence(mapping(volume.get("projected")).get("sources")))]
-        for part in parts:
-            name = mapping(part.get("configMap")).get("name")
-            for text in _data(subject, pods.namespace, name).values():
-                yield f"{pods.path}.volumes[{volume.get('name')}]", text
+        for source in (mapping(part.get("configMap")) for part in parts):
+            items = [mapping(item).get("key") for item in sequence(source.get("items"))]
+            for key, text in _data(subject, pods.namespace, source.get("name")).items():
+                if not items or key in items:
+                    yield f"{pods.path}.volumes[{volume.get('name')}]", text
 
 
 def _data(subject: Subject, namespace: str, name: object) -> dict[str, str]:

@@ -170,7 +170,30 @@ def shell_in_debug_pod(tree: Tree) -> None:
                 "selector": {"matchLabels": {"app": "debug"}},
                 "template": {
                     "metadata": {"labels": {"app": "debug"}},
-                    "spec": {"containers": [{"name": "shell", "image": "busybox:1.37.0", "command": ["sleep", "1d"]}]},
+                    "spec": {
+                        "automountServiceAccountToken": False,
+                        "securityContext": {
+                            "runAsNonRoot": True,
+                            "runAsUser": 1000,
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
+                        "containers": [
+                            {
+                                "name": "shell",
+                                "image": f"busybox:1.37.0@sha256:{'0' * 64}",
+                                "command": ["sleep", "1d"],
+                                "resources": {
+                                    "requests": {"cpu": "10m", "memory": "16Mi"},
+                                    "limits": {"memory": "64Mi"},
+                                },
+                                "securityContext": {
+                                    "allowPrivilegeEscalation": False,
+                                    "readOnlyRootFilesystem": True,
+                                    "capabilities": {"drop": ["ALL"]},
+                                },
+                            }
+                        ],
+                    },
                 },
             },
         },
