@@ -41,7 +41,7 @@ def permits(patterns: Iterable[str], value: str, star: str = ".*") -> bool:
 
 
 def permits_repository(patterns: Iterable[str], repository: str) -> bool:
-    """Tell whether a list of patterns permits a repository; ``*`` ends at a slash unless it is alone, ``**`` does not."""
+    """Tell whether a list of patterns permits a repository; ``*`` ends at a slash unless alone, ``**`` does not."""
     return permits(map(repository_name, patterns), repository_name(repository), "[^/]*")
 
 
