@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
@@ -60,7 +61,6 @@ _WELL_KNOWN = re.compile(
     r"|\bpypi-AgE[A-Za-z0-9_-]{16,}"
     r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
 )
-_HINT = re.compile(r"pass|pwd|-----BEGIN|_|://|glpat|xox|AKIA|ASIA|AIza|hvs|pypi|eyJ", re.IGNORECASE)
 _LOGIN = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://([^\s/:@'\"]*):([^\s/@'\"]+)@", re.IGNORECASE)
 _PASSWORD = re.compile(r"(?:password|passwd|passphrase|(?:\b|_)(?:pass|pwd|pw))$", re.IGNORECASE)
 _SECRET_NAME = re.compile(
@@ -73,7 +73,7 @@ _ASSIGNMENT = re.compile(
 )
 #: What stands for a value that comes from elsewhere.
 _REFERENCE = re.compile(
-    r"[$<>%]|\{\{|^ENC\[|^vault:|^ref\+|^\*+$|^/|^file:|^(?:true|false|null|none|yes|no)$", re.IGNORECASE
+    r"[$<>%]|\{\{|^ENC\[|^(?:vault:|op://|ref\+|file:)|^\*+$|^/|^(?:true|false|null|none|yes|no)$", re.IGNORECASE
 )
 _DEFAULTS = re.compile(
     r"(?:1234(?:5(?:6(?:78)?)?)?|admin(?:123)?|cassandra|change-?it|change-?me|default|demo|elastic|example|grafana|guest"
@@ -133,31 +133,51 @@ def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
 
 
 def _text(item: Object, name: str, value: str, at: str, users: set[str] | None = None) -> Iterator[Finding]:
-    if _WELL_KNOWN.search(value):
-        yield CREDENTIAL_IN_CLEAR.at(item, "A private key or token is written down here.", at=at)
-        return
-    if name and (_PASSWORD.search(name) or _SECRET_NAME.search(name)) and not _is_reference(value):
-        if _DEFAULTS.fullmatch(value) or value in (users or ()):
-            yield DEFAULT_CREDENTIALS.at(item, f"{name} is a password that everybody tries first.", at=at)
-            return
-        if _PASSWORD.search(name) or _is_random(value):
-            yield CREDENTIAL_IN_CLEAR.at(item, f"{name} is written down here.", at=at)
-            return
-    if not _HINT.search(value):
-        return
+    found = _well_known(value) or _named(name, value, users or set()) or _within(value)
+    if found:
+        check, problem = found
+        yield check.at(item, problem, at=at)
+
+
+_Found = tuple[Check, str]
+
+
+def _well_known(value: str) -> _Found | None:
+    return (CREDENTIAL_IN_CLEAR, "A private key or token is written down here.") if _token(value) else None
+
+
+@lru_cache(maxsize=1024)
+def _token(value: str) -> bool:
+    return bool(_WELL_KNOWN.search(value))
+
+
+def _named(name: str, value: str, users: set[str]) -> _Found | None:
+    """Return what is wrong with a value whose name says that it is a secret."""
+    says_password = bool(_PASSWORD.search(name))
+    if not (says_password or _SECRET_NAME.search(name)) or _is_reference(value):
+        return None
+    if _DEFAULTS.fullmatch(value) or value in users:
+        return DEFAULT_CREDENTIALS, f"{name} is a password that everybody tries first."
+    if says_password or _is_random(value):
+        return CREDENTIAL_IN_CLEAR, f"{name} is written down here."
+    return None
+
+
+# Scripts are the same in many pods.
+@lru_cache(maxsize=1024)
+def _within(value: str) -> _Found | None:
+    """Return what is wrong with a text of any kind: an address with a login in it, or an assignment of a password."""
     for login in _LOGIN.finditer(value):
         if not _is_reference(login[2]):
             weak = bool(_DEFAULTS.fullmatch(login[2])) or login[1] == login[2]
             check = DEFAULT_CREDENTIALS if weak else CREDENTIAL_IN_CLEAR
-            yield check.at(item, f"An address holds the password of {login[1] or 'nobody'}.", at=at)
-            return
+            return check, f"An address holds the password of {login[1] or 'nobody'}."
     for assignment in _ASSIGNMENT.finditer(value):
         if _DEFAULTS.fullmatch(assignment[2]):
-            yield DEFAULT_CREDENTIALS.at(item, f"{assignment[1]} is a password that everybody tries first.", at=at)
-            return
+            return DEFAULT_CREDENTIALS, f"{assignment[1]} is a password that everybody tries first."
         if _is_random(assignment[2]) and not _is_reference(assignment[2]):
-            yield CREDENTIAL_IN_CLEAR.at(item, f"{assignment[1]} is written down here.", at=at)
-            return
+            return CREDENTIAL_IN_CLEAR, f"{assignment[1]} is written down here."
+    return None
 
 
 def _is_reference(value: str) -> bool:

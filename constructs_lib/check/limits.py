@@ -291,7 +291,7 @@ def _service(item: Object) -> Iterator[Finding]:
 
 def _service_ports(item: Object, ports: list[Mapping[str, Any]]) -> Iterator[Finding]:
     names: set[str] = set()
-    pairs: set[tuple[object, object]] = set()
+    pairs: set[tuple[str, str]] = set()
     for index, port in enumerate(ports):
         at = f"spec.ports[{index}]"
         for field in ("port", "nodePort", "targetPort"):
@@ -310,7 +310,7 @@ def _service_ports(item: Object, ports: list[Mapping[str, Any]]) -> Iterator[Fin
         elif len(ports) > 1:
             mend = "Name all ports of a Service that has several."
             yield MISSING_FIELD.at(item, "One port of several has no name.", at=f"{at}.name", mend=mend)
-        pair = port.get("port"), port.get("protocol") or "TCP"
+        pair = str(port.get("port")), str(port.get("protocol") or "TCP")
         if pair in pairs:
             yield DUPLICATE_NAME.at(item, f"The port {pair[0]} of {pair[1]} is there twice.", at=f"{at}.port")
         pairs.add(pair)

@@ -230,7 +230,7 @@ def _image_findings(owner: Object, container: Mapping[str, Any], at: str) -> Ite
 
 def _port_findings(owner: Object, ports: Sequence[Any], at: str) -> Iterator[Finding]:
     names: set[str] = set()
-    seen: set[tuple[object, object]] = set()
+    seen: set[tuple[str, str]] = set()
     for index, port in enumerate(ports):
         if not isinstance(port, dict):
             continue
@@ -244,7 +244,7 @@ def _port_findings(owner: Object, ports: Sequence[Any], at: str) -> Iterator[Fin
             if name in names:
                 yield DUPLICATE_NAME.at(owner, f'Two ports are called "{name}".', at=f"{here}.name")
             names.add(name)
-        key = port.get("containerPort"), port.get("protocol") or "TCP"
+        key = str(port.get("containerPort")), str(port.get("protocol") or "TCP")
         if key in seen:
             yield DUPLICATE_ENTRY.at(owner, f"The port {key[0]} of {key[1]} is there twice.", at=here)
         seen.add(key)

@@ -13,6 +13,7 @@ from constructs_lib.check.pod_limits import is_image
 from constructs_lib.check.pod_security import ENFORCE, LEVELS, violations
 from constructs_lib.check.proof import Proof
 from constructs_lib.check.subject import Pods, Subject, pods_of, texts
+from constructs_lib.check.tools import patched
 from constructs_lib.declare.mistake import nearest
 from constructs_lib.repository.objects import Object, mapping, sequence
 
@@ -149,18 +150,14 @@ def prove(subject: Subject) -> Iterator[Finding]:
     Args:
         subject: The tree.
     """
-    patched = frozenset(
-        id(item.manifest)
-        for delivery, item in subject.deployed
-        if any(source.tool == "Kustomize" for source in delivery.sources)
-    )
+    unfinished = patched(subject)
     levels = _levels(subject)
     yield from _level_findings(subject)
     limited = {item.namespace for item in subject.kind("LimitRange")}
     for item in subject.objects:
         yield from credentials.credential_findings(item, pods_of(item))
     for pods in subject.pods:
-        complete = id(pods.owner.manifest) not in patched
+        complete = id(pods.owner.manifest) not in unfinished
         if complete:
             yield from _security_findings(pods, levels.get(pods.namespace, ""))
             yield from _image_findings(pods)
@@ -169,9 +166,9 @@ def prove(subject: Subject) -> Iterator[Finding]:
         if levels.get(pods.namespace) not in ("baseline", "restricted"):
             yield from _privilege_findings(pods)
     yield from _permission_findings(subject)
-    yield from _token_findings(subject, patched)
+    yield from _token_findings(subject, unfinished)
     yield from _project_findings(subject)
-    yield from resilience.resilience_findings(subject, patched)
+    yield from resilience.resilience_findings(subject, unfinished)
 
 
 PROOF = Proof("policy", "The tree keeps to what a careful platform team demands.", CHECKS, prove)
@@ -231,8 +228,9 @@ def _privilege_findings(pods: Pods) -> Iterator[Finding]:
     rights = [violation for violation in violations(pods, "baseline") if violation.control in _RIGHTS]
     rights += [violation for violation in violations(pods, "restricted") if violation.control == "user 0"]
     if rights:
-        texts_ = list(dict.fromkeys(violation.text for violation in rights))
-        yield PRIVILEGED.at(pods.owner, f"Of its pods, {'; '.join(texts_)}.", at=rights[0].at)
+        told = [*dict.fromkeys(violation.text for violation in rights)]
+        more = f"; and so on, {len(told)} in all" if len(told) > 3 else ""
+        yield PRIVILEGED.at(pods.owner, f"Of a pod it is true that {'; '.join(told[:3])}{more}.", at=rights[0].at)
 
 
 _RIGHTS = ("hostProcess", "host namespaces", "privileged", "capabilities", "hostPath volumes")
@@ -257,6 +255,8 @@ def _image_findings(pods: Pods) -> Iterator[Finding]:
 
 def _resource_findings(pods: Pods) -> Iterator[Finding]:
     common = mapping(pods.spec.get("resources"))
+    unasked: list[tuple[str, str]] = []
+    unlimited: list[tuple[str, str]] = []
     for at, container in pods.containers:
         own = mapping(container.get("resources"))
         requests = {**mapping(common.get("requests")), **mapping(own.get("requests"))}
@@ -264,11 +264,15 @@ def _resource_findings(pods: Pods) -> Iterator[Finding]:
         # What is limited and not requested is requested as it is limited.
         missing = [name for name in ("cpu", "memory") if name not in requests and name not in limits]
         if missing:
-            problem = f"{container.get('name')} requests no {' and no '.join(missing)}."
-            yield REQUESTS_MISSING.at(pods.owner, problem, at=f"{at}.resources.requests")
+            unasked.append((at, f"{container.get('name')} requests no {' and no '.join(missing)}"))
         if "memory" not in limits:
-            problem = f"The memory of {container.get('name')} is not limited."
-            yield MEMORY_LIMIT_MISSING.at(pods.owner, problem, at=f"{at}.resources.limits")
+            unlimited.append((at, str(container.get("name"))))
+    if unasked:
+        problem = f"{'; '.join(text for _, text in unasked)}."
+        yield REQUESTS_MISSING.at(pods.owner, problem, at=f"{unasked[0][0]}.resources.requests")
+    if unlimited:
+        problem = f"The memory of {', '.join(name for _, name in unlimited)} is not limited."
+        yield MEMORY_LIMIT_MISSING.at(pods.owner, problem, at=f"{unlimited[0][0]}.resources.limits")
 
 
 def _permission_findings(subject: Subject) -> Iterator[Finding]:
@@ -288,12 +292,12 @@ def _permission_findings(subject: Subject) -> Iterator[Finding]:
                 yield CLUSTER_ADMIN.at(binding, problem, at=f"subjects[{index}]")
 
 
-def _token_findings(subject: Subject, patched: frozenset[int]) -> Iterator[Finding]:
+def _token_findings(subject: Subject, unfinished: frozenset[int]) -> Iterator[Finding]:
     bound, bound_namespaces = _bound(subject)
     using: dict[tuple[str, str], list[Pods]] = defaultdict(list)
     for pods in subject.pods:
         account = str(pods.spec.get("serviceAccountName") or pods.spec.get("serviceAccount") or "default")
-        if pods.namespace in subject.open_namespaces or id(pods.owner.manifest) in patched:
+        if pods.namespace in subject.open_namespaces or id(pods.owner.manifest) in unfinished:
             continue
         if (pods.namespace, account) in bound or bound_namespaces & {pods.namespace, ""}:
             continue

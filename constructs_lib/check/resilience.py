@@ -87,18 +87,18 @@ _SLEEP = re.compile(r"\bsleep\s+([0-9]+)(m?)\b")
 _REPLICATED = ("Deployment", "ReplicaSet", "StatefulSet")
 
 
-def resilience_findings(subject: Subject, patched: frozenset[int]) -> Iterator[Finding]:
+def resilience_findings(subject: Subject, unfinished: frozenset[int]) -> Iterator[Finding]:
     """Yield what makes pods fail when others are replaced or nodes are drained.
 
     Args:
         subject: The tree.
-        patched: The manifests, by their ids, to which a tool may add what they lack.
+        unfinished: The manifests, by their ids, to which a tool may add what they lack.
     """
     index = PodIndex(subject)
     for pods in subject.pods:
         yield from _container_findings(pods)
-    yield from _readiness_findings(subject, index, patched)
-    yield from _budget_findings(subject, index, patched)
+    yield from _readiness_findings(subject, index, unfinished)
+    yield from _budget_findings(subject, index, unfinished)
 
 
 def _container_findings(pods: Pods) -> Iterator[Finding]:
@@ -133,15 +133,16 @@ def _patience(probe: Mapping[str, Any]) -> int:
     return period * failures if isinstance(period, int) and isinstance(failures, int) else 0
 
 
-def _readiness_findings(subject: Subject, index: PodIndex, patched: frozenset[int]) -> Iterator[Finding]:
+def _readiness_findings(subject: Subject, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
     for service in subject.kind("Service"):
         if service.spec.get("publishNotReadyAddresses") is True:
             continue
         targets = {
-            port.get("targetPort") or port.get("port") for port in map(mapping, sequence(service.spec.get("ports")))
+            str(port.get("targetPort") or port.get("port"))
+            for port in map(mapping, sequence(service.spec.get("ports")))
         }
         for pods in index.of_service(service.spec, service.namespace):
-            if pods.owner.kind in ("Job", "CronJob") or id(pods.owner.manifest) in patched:
+            if pods.owner.kind in ("Job", "CronJob") or id(pods.owner.manifest) in unfinished:
                 continue
             for at, container in _called(pods, targets):
                 if not container.get("readinessProbe"):
@@ -149,21 +150,21 @@ def _readiness_findings(subject: Subject, index: PodIndex, patched: frozenset[in
                     yield READINESS_MISSING.at(pods.owner, problem, at=f"{at}.readinessProbe")
 
 
-def _called(pods: Pods, targets: set[object]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _called(pods: Pods, targets: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the containers that a Service calls; the first of all if none declares the port and none has a probe."""
     running = [(at, container) for at, container in pods.containers if ".initContainers[" not in at]
     found = [
         (at, container)
         for at, container in running
         for port in [map(mapping, sequence(container.get("ports")))]
-        if any(entry.get("containerPort") in targets or entry.get("name") in targets for entry in port)
+        if any(str(entry.get(field)) in targets for entry in port for field in ("containerPort", "name"))
     ]
     if not found and not any(container.get("readinessProbe") for _, container in running):
         found = running[:1]
     yield from found
 
 
-def _budget_findings(subject: Subject, index: PodIndex, patched: frozenset[int]) -> Iterator[Finding]:
+def _budget_findings(subject: Subject, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
     scales = Scales(subject)
     budgets: dict[int, Object] = {}
     for budget in subject.kind("PodDisruptionBudget"):
@@ -183,7 +184,7 @@ def _budget_findings(subject: Subject, index: PodIndex, patched: frozenset[int])
                 yield TWO_BUDGETS.at(budget, problem, at="spec.selector")
     for pods in subject.pods:
         owner = pods.owner
-        if owner.kind not in _REPLICATED or scales.of(pods).minimum < 2 or id(owner.manifest) in patched:
+        if owner.kind not in _REPLICATED or scales.of(pods).minimum < 2 or id(owner.manifest) in unfinished:
             continue
         if id(pods) not in budgets and pods.namespace not in subject.open_namespaces:
             problem = f"No PodDisruptionBudget selects its {scales.of(pods).minimum} pods."

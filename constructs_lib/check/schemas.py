@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from constructs_lib.check.duplicates import compact, count_keys, duplicate_keys
-from constructs_lib.check.finding import Finding
+from constructs_lib.check.finding import Check, Finding
 from constructs_lib.check.limits import kind_findings, sync_option_findings
 from constructs_lib.check.names import metadata_findings
 from constructs_lib.check.openapi import (
@@ -30,6 +30,7 @@ from constructs_lib.check.openapi import (
 from constructs_lib.check.pod_limits import pod_findings
 from constructs_lib.check.proof import Proof
 from constructs_lib.check.schema_checks import (
+    BAD_NAME,
     BAD_VALUE,
     CHECKS,
     DEPRECATED_API_VERSION,
@@ -44,8 +45,10 @@ from constructs_lib.check.schema_checks import (
     WRONG_TYPE,
 )
 from constructs_lib.check.subject import Subject, pods_of
+from constructs_lib.check.tools import is_placeholder, patched, templates
 from constructs_lib.declare.mistake import closest
 from constructs_lib.objects.manifest import Manifest
+from constructs_lib.repository.deliveries import ALL_OBJECTS, Delivery
 from constructs_lib.repository.objects import Object
 
 _CHECK_OF = {
@@ -56,8 +59,8 @@ _CHECK_OF = {
 }
 #: Groups that Kubernetes had once; nobody else may have one of its names (KEP-1111 reserves k8s.io for it).
 _FORMER_GROUPS = ("auditregistration.k8s.io", "extensions", "settings.k8s.io")
-#: Custom groups whose parts are anybody's business, and values of charts.
-_OPEN_PARTS = ("status", "valuesObject")
+#: What controllers write, and values of charts, where null takes a default away.
+_OPEN_PARTS = ("status", "values", "valuesObject")
 
 
 def prove(subject: Subject) -> Iterator[Finding]:
@@ -66,7 +69,11 @@ def prove(subject: Subject) -> Iterator[Finding]:
     Args:
         subject: The tree.
     """
+    unfinished = templates(subject)
     for unreadable in subject.unreadable:
+        # An anchor may be used again (YAML 1.2), and only the reader of YAML 1.1 minds; templates are no YAML yet.
+        if unreadable.reason.startswith("second occurrence") or unreadable.path in unfinished:
+            continue
         problem = f"It cannot be read: {unreadable.reason}."
         yield UNREADABLE.at(None, problem, file=unreadable.path)
     kinds = _Kinds(subject)
@@ -74,7 +81,8 @@ def prove(subject: Subject) -> Iterator[Finding]:
     first: dict[str, Object] = {}
     seen: set[tuple[int, str]] = set()
     read: set[tuple[str, bytes]] = set()
-    for item in subject.objects:
+    renamed = patched(subject)
+    for delivery, item in subject.deployed:
         # The same file may be deployed by several Applications.
         if (id(item.manifest), item.path) in seen:
             continue
@@ -82,7 +90,13 @@ def prove(subject: Subject) -> Iterator[Finding]:
         text = compact(item.manifest)
         keys[item.path] = keys.get(item.path, 0) + count_keys(text)
         first.setdefault(item.path, item)
-        yield from _object_findings(item, kinds, nulls="\0null" in text or "[null" in text or ",null" in text)
+        nulls = "\0null" in text or "[null" in text or ",null" in text
+        told: set[tuple[Check, str]] = set()
+        for finding in _object_findings(item, kinds, nulls=nulls):
+            place = finding.check, finding.field
+            if place not in told and not _is_made_right(finding, delivery, item, renamed):
+                told.add(place)
+                yield finding
     for delivery in subject.deliveries:
         for path, content in delivery.files.items():
             if path in first and (path, content) not in read:
@@ -95,6 +109,14 @@ def prove(subject: Subject) -> Iterator[Finding]:
 
 
 PROOF = Proof("schemas", "Every object is one that the API server takes.", CHECKS, prove)
+
+
+def _is_made_right(finding: Finding, delivery: Delivery, item: Object, renamed: frozenset[int]) -> bool:
+    """Tell whether a tool other than Argo CD will have mended something before the object is deployed."""
+    if finding.check is BAD_NAME and id(item.manifest) in renamed:
+        return True
+    # Secrets that SOPS encrypted have its own data beside theirs.
+    return delivery.name == ALL_OBJECTS and (is_placeholder(finding.problem) or finding.field == "sops")
 
 
 def _object_findings(item: Object, kinds: _Kinds, *, nulls: bool) -> Iterator[Finding]:
