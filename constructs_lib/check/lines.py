@@ -11,6 +11,8 @@ from constructs_lib.check.finding import Finding
 
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
 _LINE = re.compile(r"line (\d+)")
+#: By what findings call the entries of a list: containers and ports, and the rules of Prometheus.
+_NAMES = ("name", "alert", "record")
 #: A larger file is not read a second time for a line number.
 _MOST_BYTES = 1_000_000
 
@@ -92,7 +94,7 @@ def _below(node: yaml.Node, steps: list[str]) -> tuple[yaml.Node | None, int, in
                     return value, key.start_mark.line, used
     elif isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
-            if steps[0] in (str(number), _text(_value(item, "name"))):
+            if steps[0] in (str(number), *(_text(_value(item, key)) for key in _NAMES)):
                 return item, item.start_mark.line, 1
     return None, 0, 0
 

@@ -76,7 +76,7 @@ def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE
     try:
         node = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
         entries = yaml.safe_load(content) or []
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(entries, list):
         raise UserError(f"{file} must hold a list; {_SHAPE}.")
