@@ -57,14 +57,6 @@ RANGE_TOO_SHORT = Check(
     "Take a range of four times the interval of the scrapes.",
     "https://www.robustperception.io/what-range-should-i-use-with-rate/",
 )
-RULE_DURATION_INVALID = Check(
-    "rule-duration-invalid",
-    Severity.ERROR,
-    "A rule has a time that is none",
-    "The operator refuses the rule, or Prometheus loads none of its file.",
-    "Give a duration such as 30s, 5m or 1h30m.",
-    "https://prometheus.io/docs/prometheus/latest/configuration/configuration/",
-)
 ALERT_TIMING = Check(
     "alert-timing",
     Severity.WARNING,
@@ -296,7 +288,6 @@ class _Proof:
             if name in names:
                 yield GROUP_DUPLICATE.at(item, f"There is another group {name} in the same object.", at=path)
             names.add(name)
-            yield from self._duration(item, f"{path}.interval", group.get("interval"))
             for number, rule in enumerate(map(mapping, sequence(group.get("rules")))):
                 named = rule.get("alert") or rule.get("record") or number
                 yield from self._rule(item, f"{path}.rules[{named}]", rule, seconds(group.get("interval")))
@@ -331,16 +322,10 @@ class _Proof:
             yield ALERT_WITHOUT_CONDITION.at(
                 item, f"The alert {name} fires for every series, whatever its value is.", at=f"{path}.expr"
             )
-        for key in ("for", "keep_firing_for"):
-            yield from self._duration(item, f"{path}.{key}", rule.get(key))
         yield from self._timing(item, path, rule, interval)
         for kind, entries in (("labels", labels), ("annotations", annotations)):
             for key, text in entries.items():
                 yield from self._template(item, f"{path}.{kind}.{key}", text, query)
-
-    def _duration(self, item: Object, path: str, value: object) -> Iterator[Finding]:
-        if value is not None and seconds(value) is None:
-            yield RULE_DURATION_INVALID.at(item, f'"{value}" is no duration.', at=path)
 
     def _timing(self, item: Object, path: str, rule: Mapping[str, Any], interval: float | None) -> Iterator[Finding]:
         wait = seconds(rule.get("for"))
@@ -696,7 +681,6 @@ PROOF = Proof(
         METRIC_UNKNOWN,
         LABEL_DROPPED,
         RANGE_TOO_SHORT,
-        RULE_DURATION_INVALID,
         ALERT_TIMING,
         ALERT_UNDESCRIBED,
         ALERT_WITHOUT_CONDITION,

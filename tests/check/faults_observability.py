@@ -9,6 +9,8 @@ from corpus import Fault, Harmless, Manifest, Tree, container
 
 DESCRIBED = {"summary": "{{ $labels.namespace }} is in trouble", "runbook_url": "https://example.com/runbooks"}
 
+NODE = {**DESCRIBED, "summary": "{{ $labels.instance }} is in trouble"}
+
 
 def alert(name: str, expr: object, **more: Any) -> Manifest:
     """Return an alert that says all that an alert should, unless ``more`` says it otherwise."""
@@ -98,6 +100,13 @@ def turned_off(tree: Tree) -> None:
     tree.edit("Application/monitoring", lambda manifest: stack(manifest).update(kubeStateMetrics={"enabled": False}))
 
 
+def without_node_exporter(tree: Tree) -> None:
+    rules(
+        tree, alert("DiskFillsUp", "node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.1", annotations=NODE)
+    )
+    tree.edit("Application/monitoring", lambda manifest: stack(manifest).update(nodeExporter={"enabled": False}))
+
+
 def broken_dashboard(tree: Tree) -> None:
     manifest = dashboard(MEMORY)
     manifest["data"]["overview.json"] = manifest["data"]["overview.json"].replace('"panels": [', '"panels": [,')
@@ -177,6 +186,7 @@ FAULTS = [
         lambda tree: rules(tree, alert("QueueBacklog", "sum by (namespace) (rabbitmq_queue_message_ready) > 1000")),
     ),
     Fault("metric of a component that is not scraped", "metric-unknown", RULE, etcd_is_not_scraped),
+    Fault("exporter of the nodes is turned off", "metric-unknown", RULE, without_node_exporter),
     Fault("exporter is turned off", "metric-unknown", RULE, turned_off),
     Fault(
         "metric of a program that exposes none",
@@ -237,13 +247,6 @@ FAULTS = [
         lambda tree: rules(
             tree, alert("NoMessages", "sum by (namespace) (rate(rabbitmq_global_messages_received_total[30s])) == 0")
         ),
-    ),
-    Fault(
-        "for without a unit",
-        "rule-duration-invalid",
-        RULE,
-        lambda tree: rules(tree, alert("QueueBacklog", BACKLOG["expr"], **{"for": "5 minutes"})),
-        also=("field-value",),
     ),
     Fault(
         "alert waits for a week",
@@ -418,7 +421,7 @@ def joined(tree: Tree) -> None:
         alert(
             "NodeLoad",
             "node_load5 / on (instance) count by (instance) (node_cpu_seconds_total{mode='idle'}) > 2",
-            annotations={**DESCRIBED, "summary": "{{ $labels.instance }} is busy"},
+            annotations=NODE,
         ),
     )
 
