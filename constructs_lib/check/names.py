@@ -149,13 +149,18 @@ def annotation_findings(item: Object, annotations: object, at: str) -> Iterator[
     """
     size = 0
     for key, value in mapping(annotations).items():
-        size += len(key.encode()) + (len(value.encode()) if isinstance(value, str) else 0)
+        size += _bytes(key) + (_bytes(value) if isinstance(value, str) else 0)
         if not is_label_key(key.lower()):
             problem = f'"{key}" cannot be the key of an annotation.'
             yield BAD_LABEL.at(item, problem, at=f"{at}.{key}", mend=_LABEL_KEY_MEND)
     if size > _MOST_ANNOTATIONS:
         problem = f"The annotations have {size} bytes, and there is room for {_MOST_ANNOTATIONS}."
         yield TOO_LARGE.at(item, problem, at=at)
+
+
+def _bytes(text: str) -> int:
+    # JSON can hold halves of a character.
+    return len(text.encode(errors="surrogatepass"))
 
 
 def data_findings(item: Object) -> Iterator[Finding]:
@@ -181,7 +186,7 @@ def data_findings(item: Object) -> Iterator[Finding]:
                     mend = "Encode it, or write it under stringData." if field == "data" else "Encode it."
                     yield BAD_VALUE.at(item, f"The value of {key} is not Base64.", at=f"{field}.{key}", mend=mend)
             elif isinstance(value, str):
-                size += len(value.encode())
+                size += _bytes(value)
     if size > _MOST_DATA:
         yield TOO_LARGE.at(item, f"The data have {size} bytes, and there is room for {_MOST_DATA}.", at="data")
     for key in sorted(fields["data"].keys() & fields["binaryData"].keys()):

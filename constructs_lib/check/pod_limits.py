@@ -128,7 +128,8 @@ def pod_findings(pods: Pods, version: str) -> Iterator[Finding]:
     yield from enum_findings(owner, spec, _POD_ENUMS, path)
     yield from range_findings(owner, spec, _POD_RANGES, path)
     yield from _restart_findings(pods)
-    if not sequence(spec.get("containers")):
+    # A spec that is missing is told by its own name.
+    if spec and not sequence(spec.get("containers")):
         yield MISSING_FIELD.at(owner, "Its pods have no container.", at=f"{path}.containers")
     yield from label_findings(owner, spec.get("nodeSelector"), f"{path}.nodeSelector")
     yield from _volume_findings(pods)
@@ -236,7 +237,7 @@ def _port_findings(owner: Object, ports: Sequence[Any], at: str) -> Iterator[Fin
             continue
         here = f"{at}[{index}]"
         for field in ("containerPort", "hostPort"):
-            if port.get(field) is not None and not (field == "hostPort" and port[field] == 0):
+            if isinstance(port.get(field), int) and not (field == "hostPort" and port[field] == 0):
                 yield from port_findings(owner, port[field], f"{here}.{field}")
         name = port.get("name")
         if isinstance(name, str) and name:

@@ -20,6 +20,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.names import is_label_key, is_label_value, is_port_name, is_subdomain
 from constructs_lib.check.openapi import kubernetes, versions
 from constructs_lib.check.pod_limits import is_image
+from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.quantity import quantity
 from constructs_lib.check.schedule import schedule_problem, zone_problem
 from constructs_lib.check.subject import Cluster, Subject
@@ -359,6 +360,28 @@ def test_what_other_tools_fill_in_is_nobodys_mistake() -> None:
     named = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: _\n"
     assert [code for code, _ in found(tree(a__namespace=named))] == ["bad-name"]
     assert found(tree(a__namespace=named, a__kustomization="namespace: apps\nresources: [namespace.yaml]\n")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: " + "9" * 60 + "}\n",
+        "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\ndata: {a: .inf, b: .nan}\n",
+        '{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "\\ud800"}, "data": {"a": "\\ud800"}}',
+        "kind: Pod\napiVersion: a/b/c\nmetadata: 3\nspec: 3\n",
+        "kind: CronJob\napiVersion: batch/v1\nmetadata: {name: a}\n"
+        "spec: {schedule: ² * * * *, timeZone: /etc/passwd}\n",
+        "kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: {name: a}\nspec:\n"
+        "  group: [1]\n  names: {kind: {}}\n  versions:\n  - served: true\n    schema:\n      openAPIV3Schema:\n"
+        "        {type: object, properties: {spec: {type: nonsense, pattern: '(', enum: 3, items: [1]}}}\n",
+    ],
+)
+def test_values_that_only_files_can_hold(text: str) -> None:
+    """Each is told, and none stops the proof."""
+    suffix = "json" if text.startswith("{") else "yaml"
+    subject = Subject(Snapshot("odd", {f"odd.{suffix}": text.encode()}))
+    findings: list[Finding] = [*policy.prove(subject), *schemas.prove(subject)]
+    assert "schemas" in {proof.name for finding in findings for proof in PROOFS if finding.check in proof.checks}
 
 
 ODD: tuple[Any, ...] = (
