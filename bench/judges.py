@@ -188,7 +188,7 @@ def by_trivy(folders: Sequence[Path]) -> dict[Path, Said]:
 
 
 OTHERS = (
-    Judge("schemas", f"Kubernetes' strict schemas ({KUBERNETES}), object by object", by_schema),
+    Judge("schemas", f"Kubernetes' strict schemas ({KUBERNETES}), object by object; custom kinds have none", by_schema),
     Judge(
         "checkov 3.3.30",
         "all checks of its framework `kubernetes`, and its graph",
