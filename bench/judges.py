@@ -219,8 +219,8 @@ def table(planted: Sequence[Planted], found: Mapping[str, Sequence[bool]], secon
     lines = [
         f"{len(planted)} faults, each planted alone into PositionPal's tree, and how many of them each judge finds. A",
         "judge has found one if it says anything of that tree that it does not say of the tree without the fault. The",
-        "corpus is our own and the tests ask that check finds all of it, so its column shows what is covered and measures",
-        "nothing; what the others look for besides, such as known vulnerabilities, is not in it.",
+        "corpus is our own and the tests ask that check finds all of it, so its column shows what is covered and",
+        "measures nothing; what the others look for besides, such as known vulnerabilities, is not in it.",
         "",
         f"| proof | planted | check | {' | '.join(found)} |",
         f"|---|{'---:|' * (len(found) + 2)}",
