@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice, repeat
 from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
@@ -406,7 +407,7 @@ class _Room:
             tuple(_repelled(pods)),
             tuple(claims),
         )
-        return [item] * number
+        return [item] * min(number, self._most_pods)
 
     def _claims(self, pods: Pods) -> tuple[list[str], int]:
         """Return the claims that pods share, and the number of those that each has for itself."""
@@ -440,7 +441,7 @@ class _Room:
             item
             for delivery in self._subject.deliveries
             for chart in delivery.charts
-            for item in chart_items(delivery.name, _values(chart.helm))
+            for item in islice(chart_items(delivery.name, _values(chart.helm)), self._most_pods)
         ]
 
     @cached_property
@@ -454,6 +455,11 @@ class _Room:
                     item = Item(f"argocd/{name}", Amount(cpu, memory * 2**20, pods=1))
                     found += [item] * (available if inputs.get("ha") is True else alone)
         return found
+
+    @cached_property
+    def _most_pods(self) -> int:
+        """How many pods of one workload are enough to know that they find no room."""
+        return max(self._subject.cluster.nodes or 0, self._most_nodes) * _DIGITALOCEAN_NODE_PODS + 1
 
     @cached_property
     def _most_nodes(self) -> int:
@@ -498,10 +504,10 @@ def chart_items(name: str, values: Mapping[str, Any]) -> Iterator[Item]:
         if key == "resources":
             amount = Amount(_asked(part, "cpu", 1000), _asked(part, "memory", 1), pods=1)
             if any(amount[:2]):
-                yield from [Item(name, amount)] * replicas
+                yield from repeat(Item(name, amount), replicas)
         elif key == "volumeClaimTemplate":
             if _is_attached(mapping(part.get("spec"))):
-                yield from [Item(name, Amount(volumes=1))] * replicas
+                yield from repeat(Item(name, Amount(volumes=1)), replicas)
         else:
             yield from chart_items(name, part)
 

@@ -151,9 +151,11 @@ class _Node:
 
     def has_room(self, item: Item) -> bool:
         """Tell whether a pod fits, and gets along with those that are there."""
-        new = sum(claim not in self.claims for claim in item.claims)
+        asked = item.amount
+        if item.claims:
+            asked = asked.plus(Amount(volumes=sum(claim not in self.claims for claim in item.claims)))
         return (
-            item.amount.plus(Amount(volumes=new)).fits(self.free)
+            asked.fits(self.free)
             and not any(self.count(item.namespace, selector) for selector in item.repels)
             and not any(selector.matches(item.labels) for selector in self._repelled[item.namespace])
         )
@@ -184,6 +186,8 @@ def _place(items: Iterable[Item], nodes: Sequence[Amount], choose: Callable[[lis
 
 def _with_claims(item: Item, places: list[_Node]) -> list[_Node]:
     """Return the nodes that have a claim of the pod attached, if any has."""
+    if not item.claims:
+        return places
     return [node for node in places if node.claims.intersection(item.claims)] or places
 
 

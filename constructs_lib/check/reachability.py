@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from constructs_lib.check.can import Answer, can
 from constructs_lib.check.finding import Check, Finding, Severity
 from constructs_lib.check.network import (
     ANYWHERE,
@@ -35,8 +34,6 @@ from constructs_lib.check.network import (
 from constructs_lib.check.proof import Proof
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
-
-__all__ = ["PROOF", "Answer", "can"]
 
 _POLICIES = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
 _TWO_SORTS = f"{_POLICIES}#the-two-sorts-of-pod-isolation"
@@ -341,30 +338,23 @@ def _blocked_outside(traffic: Traffic) -> Iterator[Finding]:
 
 def _unisolated(traffic: Traffic) -> Iterator[Finding]:
     network, subject = traffic.network, traffic.subject
-    closing: dict[str, set[Direction]] = {}
-    for policy in network.policies:
-        closing.setdefault(policy.namespace, set()).update(own for own in DIRECTIONS if own in policy.directions)
+    with_policies = {policy.namespace for policy in network.policies}
     for namespace, found in subject.pods_by_namespace.items():
-        if namespace not in closing and namespace not in subject.open_namespaces:
+        if namespace not in with_policies and namespace not in subject.open_namespaces:
             count = len(found)
             yield NO_POLICIES.at(
                 subject.get("Namespace", "", namespace),
                 f"the namespace {namespace} has {count} {'workload' if count == 1 else 'workloads'} "
                 f"({_listed(sorted(pods.owner.name for pods in found))}) and no NetworkPolicy.",
             )
+    closed = with_policies - subject.open_namespaces
     for pod in traffic.pods:
-        if pod.host_network or pod.namespace in subject.open_namespaces:
+        if pod.host_network or pod.namespace not in closed:
             continue
-        open_directions = [
-            direction.lower()
-            for direction in sorted(closing.get(pod.namespace, ()), reverse=True)
-            if not network.isolating(pod, direction)
-        ]
-        if open_directions:
+        if not any(network.isolating(pod, direction) for direction in DIRECTIONS):
             yield NOT_ISOLATED.at(
                 workload(pod).owner,
-                f"no policy of the namespace {pod.namespace} isolates {pod} for {' and '.join(open_directions)}, "
-                f"as they do others.",
+                f"the namespace {pod.namespace} has policies, and none of them is about {pod}.",
                 at=f"{workload(pod).path.removesuffix('.spec')}.metadata.labels",
             )
 
@@ -417,7 +407,7 @@ class _Judged:
         """Tell whether there is a reason to name nobody: DNS, the API server, callers that no tree holds."""
         if self.direction == "Egress":
             ports = {(entry.protocol, entry.first) for entry in self.rule.ports or ()}
-            calls_api = any(pod in self.traffic.api_users for pod in self.pods)
+            calls_api = not self.traffic.callers_of_api.isdisjoint(self.pods)
             return bool(ports) and (ports <= {*DNS_PORTS} or (ports <= {*API_PORTS} and calls_api))
         return all(
             unit & {port for port in unit if (pod, port) in self.traffic.called_from_anywhere}

@@ -437,10 +437,11 @@ class Traffic:
 
     def _discovers(self, pod: Pod) -> bool:
         is_service = workload(pod).owner.kind in ("Deployment", "StatefulSet", "ReplicaSet")
-        return is_service and self._bound.get(self._account(pod), False) and pod in self._api_users
+        return is_service and self._bound.get(self._account(pod), False) and pod in self.callers_of_api
 
     @cached_property
-    def _api_users(self) -> frozenset[Pod]:
+    def callers_of_api(self) -> frozenset[Pod]:
+        """The same pods, to be asked for."""
         return frozenset(self.api_users)
 
     def _governing(self, pod: Pod) -> Object | None:
@@ -513,7 +514,8 @@ def _finds_pods(role: Object) -> bool:
     """Tell whether a role permits to list pods or what leads to them."""
     wanted = {"pods", "endpoints", "endpointslices", "*"}
     return any(
-        wanted & set(map(str, sequence(rule.get("resources")))) and {"list", "*"} & set(sequence(rule.get("verbs")))
+        not wanted.isdisjoint(map(str, sequence(rule.get("resources"))))
+        and not {"list", "*"}.isdisjoint(map(str, sequence(rule.get("verbs"))))
         for rule in map(mapping, sequence(role.manifest.get("rules")))
     )
 

@@ -296,6 +296,23 @@ def test_nothing_is_said_of_the_room_on_nodes_that_nobody_knows() -> None:
     assert codes(subject_of(workload(), cluster=known)) == {"pod-larger-than-node"}
 
 
+@pytest.mark.parametrize(
+    ("nodes", "replicas", "bounds", "expected"),
+    [
+        (2, 2, {}, {"no-room-for-update", "no-room-without-node"}),
+        (2, 2, {"maxSurge": 1, "maxUnavailable": 1}, {"no-room-without-node"}),
+        (3, 2, {}, set()),
+        (1, 1, {"maxSurge": 0, "maxUnavailable": 1}, set()),
+        (1, 1, {}, {"no-room-for-update"}),
+        (1, 2, {}, {"no-room"}),
+    ],
+)
+def test_room_at_every_moment(nodes: int, replicas: int, bounds: Manifest, expected: set[str]) -> None:
+    large = {"containers": [container("1", "5Gi", name="web")]}
+    tree = workload(pods=large, replicas=replicas, strategy={"rollingUpdate": bounds})
+    assert codes(subject_of(tree, cluster=Cluster("digitalocean", nodes=nodes, size="s-4vcpu-8gb"))) == expected
+
+
 def test_apart_on_nodes_of_which_only_the_number_is_known() -> None:
     terms = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": LABELS}}]
     apart = {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}

@@ -158,6 +158,7 @@ TELLING = [
     {"ports": [{"port": "web"}]},
     {"ports": [{"port": "web", "protocol": "UDP"}]},
     {"ports": [{"port": "dns", "protocol": "UDP"}]},
+    {"ports": [{"port": "dns"}]},
     {"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "a"}}}]},
     {"from": [{"namespaceSelector": {"matchLabels": {"team": "b"}}, "podSelector": {"matchLabels": {"app": "a"}}}]},
     {"from": [{"namespaceSelector": {"matchLabels": {"team": "b"}}}, {"podSelector": {"matchLabels": {"app": "a"}}}]},

@@ -9,8 +9,9 @@ import pytest
 import yaml
 from synthesized import Synthesized
 
+from constructs_lib.check.can import can
 from constructs_lib.check.network import Selector
-from constructs_lib.check.reachability import can, prove
+from constructs_lib.check.reachability import prove
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.traffic import Traffic, addresses
 from constructs_lib.repository.snapshot import Snapshot
@@ -193,6 +194,67 @@ def test_a_chart_may_bring_policies_of_its_own() -> None:
     assert ("call-blocked", "Deployment/shop/web") in found(
         subject_of(web, database, leads, DENY, own, charts=("shop",))
     )
+
+
+def cluster(replicas: int, *opened: int) -> Subject:
+    """Return a StatefulSet whose pods know each other by name, and may call each other at some ports."""
+    nodes = deployment(
+        "db",
+        kind="StatefulSet",
+        env={"SEEDS": "db-0.nodes.shop.svc"},
+        ports={"sql": 5432, "raft": 7000},
+        serviceName="nodes",
+        replicas=replicas,
+    )
+    headless = service("nodes", port=5432, target="sql", clusterIP="None", selector={"app": "db"})
+    peers = [{"from": [{"podSelector": {"matchLabels": {"app": "db"}}}], "ports": [{"port": port}]} for port in opened]
+    return subject_of(nodes, headless, service("db", port=5432, target="sql"), policy("db", pods="db", ingress=peers))
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        (cluster(3), [("peers-blocked", "StatefulSet/shop/db")]),
+        (cluster(3, 7000), []),
+        # The port for clients is not the one by which they find each other.
+        (cluster(3, 5432), [("peers-blocked", "StatefulSet/shop/db")]),
+        # A pod always reaches itself.
+        (cluster(1), []),
+    ],
+    ids=["closed", "open", "open-for-clients", "alone"],
+)
+def test_peers(tree: Subject, expected: list[tuple[str, str]]) -> None:
+    assert found(tree) == expected
+
+
+def test_a_pod_may_call_itself_through_its_service() -> None:
+    tree = subject_of(deployment("web", env={"SELF": "http://web"}, ports={"http": 80}), service("web"), DENY)
+    assert found(tree) == []
+    several = subject_of(
+        deployment("web", env={"SELF": "http://web"}, ports={"http": 80}, replicas=2), service("web"), DENY
+    )
+    assert found(several) == [("call-blocked", "Deployment/shop/web")]
+
+
+def test_what_both_sides_open_is_told_once() -> None:
+    out = policy(
+        "web", pods="web", policyTypes=["Egress"], egress=[{"to": [{"podSelector": {"matchLabels": {"app": "db"}}}]}]
+    )
+    into = policy("db", pods="db", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}])
+    assert found(subject_of(deployment("web"), DATABASE, out, into, DENY)) == [
+        ("traffic-without-reason", "NetworkPolicy/shop/db")
+    ]
+
+
+def test_a_call_is_reason_enough_for_all_ports_of_pods_that_declare_none() -> None:
+    into = policy("api", pods="api", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}])
+    assert (
+        found(subject_of(deployment("web", env={"API": "http://api"}), deployment("api"), service("api"), into, DENY))
+        == []
+    )
+    assert found(subject_of(deployment("web"), deployment("api"), service("api"), into, DENY)) == [
+        ("traffic-without-reason", "NetworkPolicy/shop/api")
+    ]
 
 
 def test_pods_with_the_network_of_their_node_are_beyond_policies() -> None:
