@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: synth test check checkov bench lint format lock local-up local-down local-password clean help
+.PHONY: synth test check docs checkov bench lint format lock local-up local-down local-password clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
@@ -14,12 +14,16 @@ test: $(VENV)/ready $(VENV)/provider-schemas/ready ## Run all tests, the linter 
 check: $(VENV)/ready ## Fail if the committed files are not what app.py gives
 	@$(BIN)/python app.py synth --check
 
+docs: $(VENV)/ready ## Draw the system into docs/
+	@$(BIN)/python app.py graph --docs docs
+
 checkov: .venv-checkov/bin/checkov ## Have checkov judge the manifests in dist/
 	@set -e; for environment in dist/*; do \
 		echo "$$environment"; .venv-checkov/bin/checkov --config-file .checkov.yaml -d $$environment; done
 
-bench: $(VENV)/ready ## Measure synthesis: time and memory from 10 to 5,000 services, beside one cdk8s App
+bench: $(VENV)/ready ## Measure synthesis, from 10 to 5,000 services beside one cdk8s App, and plan
 	@$(BIN)/python bench/synth.py
+	@$(BIN)/python bench/plan.py
 
 format: $(VENV)/ready ## Format and mend the code
 	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .

@@ -125,7 +125,7 @@ def look(subject: Subject, environment: str, on_proof: Callable[[str], None] = l
         len(subject.objects),
         counts,
         findings,
-        tuple(subject.warnings),
+        tuple(subject.warnings.values()),
         subject.snapshot.files,
     )
 

@@ -86,7 +86,7 @@ class Subject:
         cache = cache or Cache()
         found = deliveries(snapshot, folders, cache)
         self.deliveries: Sequence[Delivery] = found.all
-        self.warnings: Sequence[str] = found.warnings
+        self.warnings: Mapping[str, str] = found.warnings
         self.unreadable = [
             problem
             for delivery in found.all

@@ -74,7 +74,7 @@ def register(cli: typer.Typer, app: App) -> None:
 
         Example: python app.py check production
 
-        Example: python app.py check --tree ../other-repository --format sarif --output check.sarif
+        Example: python app.py check --tree . --format sarif --output check.sarif
 
         Example: python app.py check production --can gateway user-service grpc
         """

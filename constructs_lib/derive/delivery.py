@@ -18,6 +18,24 @@ _SERVER = "https://kubernetes.default.svc"
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
 #: A sync that fails is tried again for ever, and takes up the commit that mends it (argo-cd issues 11494, 16489).
 _RETRY = {"limit": -1, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
+#: Kinds that the library writes into namespaces. A project permits all of them, used or not: were a kind to leave it
+#: together with the last object of that kind, Argo CD would refuse to prune the object.
+_KINDS = (
+    ("", "ConfigMap"),
+    ("", "PersistentVolumeClaim"),
+    ("", "Service"),
+    ("", "ServiceAccount"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("batch", "CronJob"),
+    ("batch", "Job"),
+    ("external-secrets.io", "ExternalSecret"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("policy", "PodDisruptionBudget"),
+    ("rbac.authorization.k8s.io", "Role"),
+    ("rbac.authorization.k8s.io", "RoleBinding"),
+)
 _SYNC_OPTIONS = ["FailOnSharedResource=true", "RespectIgnoreDifferences=true", "ServerSideApply=true"]
 
 
@@ -101,7 +119,7 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
     charts = [component for component in system.components if isinstance(component, HelmChart)]
     namespaces = {component.namespace_name for component in system.components}
     cluster: set[tuple[str, str, str]] = set()
-    namespaced: set[tuple[str, str]] = set()
+    namespaced: set[tuple[str, str]] = {*_KINDS}
     for manifest in manifests:
         group = manifest["apiVersion"].rpartition("/")[0]
         if is_cluster_scoped(manifest):
@@ -126,6 +144,34 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
             *({"group": group, "kind": kind} for group, kind in sorted(chart_kinds)),
         ],
     )
+
+
+def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
+    """Return an AppProject that permits further namespaces, with the Namespace objects themselves.
+
+    Argo CD deletes nothing that the project does not permit, and the root updates the project before it removes an
+    Application. So the namespace of a component that is taken away stays permitted for a while; else all of it would
+    live on, managed by nobody (``getPermittedAppLiveObjects`` of Argo CD's controller).
+    """
+    spec = project["spec"]
+    known = {entry["namespace"] for entry in spec["destinations"]}
+    further = sorted({*namespaces} - known)
+    destinations = [*spec["destinations"], *({"server": _SERVER, "namespace": namespace} for namespace in further)]
+    cluster = [
+        *(entry for entry in spec["clusterResourceWhitelist"] if "name" in entry),
+        *({"group": "", "kind": "Namespace", "name": namespace} for namespace in further),
+    ]
+    return {
+        **project,
+        "spec": {
+            **spec,
+            "destinations": sorted(destinations, key=lambda entry: entry["namespace"]),
+            "clusterResourceWhitelist": [
+                *sorted(cluster, key=lambda entry: (entry["group"], entry["kind"], entry["name"])),
+                *(entry for entry in spec["clusterResourceWhitelist"] if "name" not in entry),
+            ],
+        },
+    }
 
 
 def root_project(system: System) -> Manifest:

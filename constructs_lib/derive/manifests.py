@@ -12,31 +12,11 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.namespace import namespace
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
 from constructs_lib.derive.secrets import external_secret
+from constructs_lib.objects.kinds import CLUSTER_SCOPED
 from constructs_lib.objects.manifest import Manifest, protected
 
 WAVE = "argocd.argoproj.io/sync-wave"
 
-#: Kinds without a namespace that people put into a component by cdk8s.
-_CLUSTER_SCOPED = frozenset(
-    {
-        "APIService",
-        "ClusterExternalSecret",
-        "ClusterIssuer",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ClusterSecretStore",
-        "CustomResourceDefinition",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "PersistentVolume",
-        "PriorityClass",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-    }
-)
 #: Kinds of a data store without which it lives on, whole and closed to strangers.
 _REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})
 #: Kinds that pods may refer to, so they are set up before any pod.
@@ -45,7 +25,7 @@ _SET_UP = frozenset({"ConfigMap", "NetworkPolicy", "Role", "RoleBinding", "Servi
 
 def is_cluster_scoped(manifest: Manifest) -> bool:
     """Tell whether an object of ours, or of a well-known kind, has no namespace."""
-    return manifest["kind"] in _CLUSTER_SCOPED
+    return manifest["kind"] in CLUSTER_SCOPED
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from constructs_lib.repository.git import Git
+from constructs_lib.repository.git import Git, GitError
 from constructs_lib.user_error import UserError
 
 #: Paths and commits named in a message; a longer list says how many more there are.
@@ -48,6 +48,12 @@ class Checkout:
         span = f"{self.remote_head}..{self.head}" if self.remote_head else self.head
         return self.git.run("log", "--format=%h %s", span, "--").splitlines()
 
+    def changes(self, folders: Sequence[str]) -> bool:
+        """Tell whether the commits that the remote does not have yet change anything in some folders."""
+        if self.remote_head is None:
+            return bool(self.git.files(self.head, folders))
+        return bool(self.git.run("diff", "--name-only", self.remote_head, self.head, "--", *folders))
+
     def dirty(self) -> dict[str, str]:
         """Return what differs from the last commit: git's two status letters by path."""
         output = self.git.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
@@ -62,36 +68,45 @@ def open_checkout(git: Git, branch: str) -> Checkout:
         branch: The branch that is deployed.
 
     Raises:
-        PublishError: It is no checkout of that branch, or the remote has moved.
-        GitError: The remote does not answer.
+        PublishError: It is no checkout of that branch, or the remote does not answer or has moved.
+        GitError: It is no checkout at all.
     """
     if git.run("rev-parse", "--is-inside-work-tree") != "true" or git.run("rev-parse", "--show-prefix"):
         raise PublishError(["app.py must stand in the root of the Git repository: Argo CD reads dist/… from there."])
     if git.run("rev-parse", "--is-shallow-repository") == "true":
-        raise PublishError(["the clone is shallow, so that pins cannot be checked; git fetch --unshallow first."])
+        raise PublishError(["The clone is shallow, so that pins cannot be checked; git fetch --unshallow first."])
     current = git.run("branch", "--show-current")
     if current != branch:
-        at = f"{current} is" if current else "a single commit is"
+        at = f"The branch {current} is" if current else "A single commit is"
         raise PublishError([f"{at} checked out, and {branch} is deployed; git switch {branch} first."])
     head = git.commit("HEAD")
     if head is None:
-        raise PublishError(["nothing is committed yet; commit the declaration first."])
+        raise PublishError(["Nothing is committed yet; commit the declaration first."])
     remote = _remote(git, branch)
-    remote_head = None
-    if git.run("ls-remote", remote, f"refs/heads/{branch}"):
-        tracking = f"refs/remotes/{remote}/{branch}"
-        git.run("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{branch}:{tracking}")
-        remote_head = git.run("rev-parse", tracking)
+    remote_head = _fetched(git, remote, branch)
     checkout = Checkout(git, branch, remote, head, remote_head)
     if remote_head and not git.succeeds("merge-base", "--is-ancestor", remote_head, head):
         count = git.run("rev-list", "--count", f"{head}..{remote_head}")
+        commits = f"{count} commit{'s' if count != '1' else ''}"
         raise PublishError(
             [
-                f"{checkout.upstream} has {count} commit{'s' if count != '1' else ''} that {branch} here lacks; "
+                f"The remote's {checkout.upstream} has {commits} that {branch} here lacks; "
                 f"git pull --rebase --autostash, then publish again."
             ]
         )
     return checkout
+
+
+def _fetched(git: Git, remote: str, branch: str) -> str | None:
+    """Return the commit that the remote's branch is at, after fetching it; None if the remote does not have it."""
+    try:
+        if not git.run("ls-remote", remote, f"refs/heads/{branch}"):
+            return None
+        tracking = f"refs/remotes/{remote}/{branch}"
+        git.run("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{branch}:{tracking}")
+        return git.run("rev-parse", tracking)
+    except GitError as error:
+        raise PublishError([f"The remote {remote} does not answer, so nothing was published:", str(error)]) from error
 
 
 def _remote(git: Git, branch: str) -> str:
@@ -100,10 +115,9 @@ def _remote(git: Git, branch: str) -> str:
     if configured in remotes:
         return configured
     if not remotes:
-        raise PublishError(["there is no remote to push to; git remote add origin … first."])
-    raise PublishError(
-        [f"{branch} follows no remote, and there is none called origin; git branch --set-upstream-to=… first."]
-    )
+        raise PublishError(["There is no remote to push to; git remote add origin … first."])
+    missing = f"The branch {branch} follows no remote, and there is none called origin"
+    raise PublishError([f"{missing}; git branch --set-upstream-to=… first."])
 
 
 def foreign_changes(dirty: Mapping[str, str], generated: Collection[str]) -> str | None:
@@ -115,12 +129,12 @@ def foreign_changes(dirty: Mapping[str, str], generated: Collection[str]) -> str
     """
     conflicts = sorted(path for path, status in dirty.items() if "U" in status or status in ("AA", "DD"))
     if conflicts:
-        return f"there are conflicts in {named(conflicts)}; resolve them and commit first."
+        return f"There are conflicts in {named(conflicts)}; resolve them and commit first."
     foreign = sorted(dirty.keys() - set(generated))
     if not foreign:
         return None
     return (
-        f"there are changes that are not committed: {named(foreign)}. What is published must follow from what is in "
+        f"There are changes that are not committed: {named(foreign)}. What is published must follow from what is in "
         f"Git: commit them first, or put them away with git stash --include-untracked."
     )
 

@@ -7,13 +7,13 @@ committed already and goes on from there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes, named
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.synth.pins import Pin, dump_pins, parse_pins, pins_file
-from constructs_lib.synth.tree import Tree, is_owned, owned_paths
+from constructs_lib.synth.pins import Pin, Pins, dump_pins, parse_pins, pins_file
+from constructs_lib.synth.tree import Tree, application_file, is_owned, owned_paths
 from constructs_lib.synth.writer import write
 
 
@@ -23,28 +23,42 @@ class Publication:
 
     Attributes:
         checkout: The checkout that it is published from.
-        tree: The synthesized files, with the pins of the last commit.
+        tree: The synthesized files.
         manifests: Files that the commit of the manifests changes; none if all are committed.
+        old: The pins in the last commit; None if the environment was never published.
         pins: The pins as they will be. What is pinned to the commit of the manifests has no revision yet.
         unpublished: Components that publishing would change and that are held back.
+        rolled_back: Components whose pins somebody has set back from these very manifests, with the commit that did it.
+        summary: What it means for the cluster, in a line; part of the last commit's message.
     """
 
     checkout: Checkout
     tree: Tree
     manifests: tuple[str, ...]
+    old: Pins | None
     pins: Mapping[str, Pin]
     unpublished: tuple[str, ...] = ()
+    rolled_back: Mapping[str, str] = field(default_factory=dict)
+    summary: str = ""
 
     @property
     def moved(self) -> dict[str, Pin | None]:
         """Components whose pins move, with the pins that they had."""
-        old = self.tree.pins or {}
+        old = self.old.components if self.old else {}
         return {component: old.get(component) for component, pin in self.pins.items() if old.get(component) != pin}
 
     @property
     def removed(self) -> list[str]:
         """Components whose pins go."""
-        return sorted((self.tree.pins or {}).keys() - self.pins.keys())
+        return sorted(self.old.components.keys() - self.pins.keys()) if self.old else []
+
+    @property
+    def commits(self) -> list[tuple[str, Sequence[str]]]:
+        """The messages of the commits, each with the files that it changes."""
+        environment = self.tree.environment
+        pinned = [pins_file(environment), *(application_file(environment, component) for component in self.moved)]
+        files: list[Sequence[str]] = [self.manifests] if self.manifests else []
+        return [*zip(self.messages, [*files, pinned], strict=False)]
 
     @property
     def messages(self) -> list[str]:
@@ -54,28 +68,27 @@ class Publication:
         if self.moved or self.removed:
             lines = [
                 *(
-                    f"{component}: {_short(old)} -> {_short(self.pins[component])}"
-                    for component, old in self.moved.items()
+                    f"{component}: {self._before(pin)} -> {self.pins[component].revision[:12] or 'the commit before'}"
+                    for component, pin in self.moved.items()
                 ),
                 *(f"{component}: removed" for component in self.removed),
             ]
             components = [*self.moved, *self.removed]
             short = ", ".join(components) if len(components) <= 3 else f"{len(components)} components"
-            messages.append(
-                "\n".join([f"Publish {environment}: {short}", "", *lines, "", "Revert this commit to roll back."])
-            )
+            summary = [self.summary, ""] if self.summary else []
+            title = f"Publish {environment}: {short}"
+            messages.append("\n".join([title, "", *summary, *lines, "", "Revert this commit to roll back."]))
         return messages
+
+    def _before(self, pin: Pin | None) -> str:
+        if pin:
+            return pin.revision[:12]
+        return "the branch" if self.old is None else "new"
 
     @property
     def is_empty(self) -> bool:
         """Whether the remote has all of it already."""
         return not self.messages and self.checkout.head == self.checkout.remote_head
-
-
-def _short(pin: Pin | None) -> str:
-    if pin is None:
-        return "the branch"
-    return pin.revision[:12] or "the commit before"
 
 
 def prepare(checkout: Checkout, tree: Tree) -> Publication:
@@ -95,16 +108,45 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
     generated = [path for path in dirty if is_owned(path, [*owned_paths(), pins_file("*")])]
     if problem := foreign_changes(dirty, generated):
         raise PublishError([problem])
-    tree.pin(_committed_pins(git, head, environment))
+    old = _committed_pins(git, head, environment)
+    tree.pin(old)
     manifests = tuple(_differing(git, head, tree.files, owned_paths([environment])))
-    valid = _valid(git, head, environment, tree.pins or {})
+    valid = _valid(git, head, environment, old.components if old else {})
     pins = {
         component: valid[component]
         if component in valid and valid[component].content == content
-        else Pin("" if manifests else head, content)
+        else Pin("" if manifests else head, content, tree.namespaces[component])
         for component, content in sorted(tree.contents.items())
     }
-    return Publication(checkout, tree, manifests, pins)
+    publication = Publication(checkout, tree, manifests, old, pins)
+    if pins_file(environment) in dirty and not publication.messages:
+        raise PublishError([f"{pins_file(environment)} is not as publish wrote it; git checkout HEAD -- pins first."])
+    return replace(publication, rolled_back=_rolled_back(publication))
+
+
+def _rolled_back(publication: Publication) -> dict[str, str]:
+    """Return the components whose pins were set back from what is declared, with the commit that did it.
+
+    Their manifests were published, and then somebody reverted that: to publish them once more because something else
+    has changed would undo the rollback. A declaration that returns to an earlier state is none: its pin went forward.
+    """
+    checkout, old = publication.checkout, publication.old
+    git, file = checkout.git, pins_file(publication.tree.environment)
+    found: dict[str, str] = {}
+    for component, pin in publication.moved.items():
+        content = publication.pins[component].content
+        commit = git.run("log", "-1", "--format=%H", f"-S{content}", checkout.head, "--", file) if pin and old else ""
+        if pin and commit and git.commit(f"{commit}^"):
+            former = _committed_pins(git, f"{commit}^", publication.tree.environment)
+            before = former.components.get(component) if former else None
+            if (
+                before
+                and before.content == content
+                and before.revision != pin.revision
+                and git.succeeds("merge-base", "--is-ancestor", pin.revision, before.revision)
+            ):
+                found[component] = commit
+    return found
 
 
 def limited(publication: Publication, components: Set[str]) -> Publication:
@@ -112,7 +154,7 @@ def limited(publication: Publication, components: Set[str]) -> Publication:
 
     A component that has no pin yet cannot be held back, nor one that is gone.
     """
-    old = publication.tree.pins or {}
+    old = publication.old.components if publication.old else {}
     pins = {
         component: pin if component in components else old.get(component, pin)
         for component, pin in publication.pins.items()
@@ -132,13 +174,13 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
         The ids of the commits that were made.
 
     Raises:
-        PublishError: The remote refused, and everything is as it was before but for the synthesized files; or Git
-            does not store the manifests as they are.
-        GitError: A commit or the push failed; what was committed stays, and the next run goes on from there.
+        PublishError: Git refused a commit, or does not store the manifests as they are; or the remote refused the
+            push, and everything is as it was before but for the synthesized files.
+        GitError: Nobody knows whether the push arrived; the commits stay, and the next run goes on from there.
         WriteError: The files cannot be written.
     """
     checkout, tree = publication.checkout, publication.tree
-    git, old = checkout.git, tree.pins
+    git = checkout.git
     messages = publication.messages
     own = [*owned_paths([tree.environment]), pins_file(tree.environment)]
     made = []
@@ -151,7 +193,9 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     }
     if messages:
         _check_contents(git, tree.environment, {component: pins[component] for component in publication.moved})
-        tree.pin(pins)
+        before = publication.old.components.values() if publication.old else ()
+        retired = {pin.namespace for pin in before} - {pin.namespace for pin in pins.values()}
+        tree.pin(Pins(pins, tuple(sorted(retired))))
         files = _with_pins(tree)
         write(root, files, own)
         paths = _differing(git, at, files, own)
@@ -161,13 +205,13 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     except PublishError:
         if made:
             git.run("reset", "--quiet", checkout.head)
-            tree.pin(old)
+            tree.pin(publication.old)
             write(root, _with_pins(tree), own)
         raise
     return made
 
 
-def _committed_pins(git: Git, revision: str, environment: str) -> dict[str, Pin] | None:
+def _committed_pins(git: Git, revision: str, environment: str) -> Pins | None:
     file = pins_file(environment)
     content = git.files(revision, [file]).get(file)
     return None if content is None else parse_pins(content, file)
@@ -219,8 +263,13 @@ def _commit(git: Git, paths: Sequence[str], message: str) -> str:
     git.run("reset", "--quiet")
     names = "".join(f"{path}\0" for path in paths).encode()
     add = ("add", "--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
-    git.run("--literal-pathspecs", *add, input=names)
-    git.run("commit", "--quiet", f"--message={message}")
+    try:
+        git.run("--literal-pathspecs", *add, input=names)
+        git.run("commit", "--quiet", f"--message={message}")
+    except GitError as error:
+        git.run("reset", "--quiet")
+        back = "Git refuses the commit, so nothing was published; what is synthesized is in the working tree."
+        raise PublishError([str(error), back]) from error
     return git.run("rev-parse", "HEAD")
 
 
@@ -233,5 +282,5 @@ def _push(checkout: Checkout) -> None:
             raise GitError(
                 f"{error}\nThe push did not get through; the commits are kept, and publish pushes them when run again."
             ) from error
-        back = f"{checkout.upstream} refused the push; the commits were taken back, and publish can be run again."
+        back = f"The remote's {checkout.upstream} refused the push; the commits were taken back."
         raise PublishError([str(error), back]) from error

@@ -85,21 +85,22 @@ class Git:
         except GitError:
             return None
 
-    def files(self, revision: str, folders: Sequence[str] = ()) -> dict[str, bytes]:
+    def files(self, revision: str, folders: Sequence[str] = (), suffixes: tuple[str, ...] = ("",)) -> dict[str, bytes]:
         """Return the files of a revision by their path, links and submodules left out.
 
         Args:
             revision: A commit.
             folders: Only what lies in these. Default: everything below :attr:`root`.
+            suffixes: Only files whose name ends in one of these, so that nothing else is read. Default: all.
 
         Raises:
-            GitError: There is no such revision.
+            GitError: There is no such revision, or a file of it is not in this copy of the repository.
         """
         listed = self.run_bytes("ls-tree", "-r", "-z", revision, "--", *folders)
         blobs: dict[str, str] = {}
         for entry in listed.decode(errors="surrogateescape").split("\0"):
             head, _, path = entry.partition("\t")
-            if head.startswith("100"):
+            if head.startswith("100") and path.endswith(suffixes):
                 blobs[path] = head.split()[2]
         contents = self._contents(dict.fromkeys(blobs.values()))
         return {path: contents[blob] for path, blob in blobs.items()}
@@ -111,7 +112,10 @@ class Git:
         position = 0
         for name in names:
             end_of_head = output.index(b"\n", position)
-            size = int(output[position:end_of_head].rsplit(b" ", 1)[1])
+            head = output[position:end_of_head]
+            if head.endswith(b" missing"):
+                raise GitError(f"the object {name} is not in this copy of the repository")
+            size = int(head.rsplit(b" ", 1)[1])
             contents[name] = output[end_of_head + 1 : end_of_head + 1 + size]
             position = end_of_head + 1 + size + 1
         return contents

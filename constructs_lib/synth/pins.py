@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from constructs_lib.user_error import UserError
@@ -26,16 +26,37 @@ class PinsError(UserError):
 
 @dataclass(frozen=True)
 class Pin:
-    """Where Argo CD reads a component's manifests.
+    """Where Argo CD reads a component's manifests, and where it deploys them.
 
     Attributes:
         revision: Id of the commit.
         content: Id of the component's folder in it, as in ``git rev-parse <revision>:dist/<environment>/<component>``;
             so that it can be told without Git whether the manifests are still the ones that are pinned.
+        namespace: The component's namespace.
     """
 
     revision: str
     content: str
+    namespace: str
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What is published of an environment.
+
+    Attributes:
+        components: The pin of every component.
+        retired: Namespaces that were given up with the last publication. They stay permitted until the next one, so
+            that Argo CD can delete what is in them.
+    """
+
+    components: Mapping[str, Pin]
+    retired: tuple[str, ...] = ()
+
+    @property
+    def namespaces(self) -> set[str]:
+        """All namespaces that are in use in the cluster, or just were."""
+        return {*self.retired, *(pin.namespace for pin in self.components.values())}
 
 
 def pins_file(environment: str) -> str:
@@ -43,8 +64,8 @@ def pins_file(environment: str) -> str:
     return f"pins/{environment}.json"
 
 
-def read_pins(root: Path, environment: str) -> dict[str, Pin] | None:
-    """Return the pins of an environment by component, or None if it was never published.
+def read_pins(root: Path, environment: str) -> Pins | None:
+    """Return the pins of an environment, or None if it was never published.
 
     Raises:
         PinsError: The file cannot be read.
@@ -58,7 +79,7 @@ def read_pins(root: Path, environment: str) -> dict[str, Pin] | None:
     return parse_pins(content, pins_file(environment))
 
 
-def parse_pins(content: bytes, name: str) -> dict[str, Pin]:
+def parse_pins(content: bytes, name: str) -> Pins:
     """Return the pins that a file holds.
 
     Args:
@@ -70,25 +91,33 @@ def parse_pins(content: bytes, name: str) -> dict[str, Pin]:
     """
     advice = f"restore it with git checkout HEAD -- {name}, and leave it to publish."
     try:
-        entries = json.loads(content)
+        file = json.loads(content)
     except ValueError as error:
         raise PinsError(f"{name} is no JSON ({error}); {advice}") from error
-    if not isinstance(entries, dict):
-        raise PinsError(f"{name} holds no object with a pin for every component; {advice}")
+    entries, retired = (file.get(key) if isinstance(file, dict) else None for key in ("components", "retired"))
+    if not isinstance(entries, dict) or not isinstance(retired, list) or not all(map(_is_name, retired)):
+        raise PinsError(f"{name} does not hold an object with components and a list of retired namespaces; {advice}")
     pins: dict[str, Pin] = {}
     for component, entry in entries.items():
         fields = entry if isinstance(entry, dict) else {}
         for key in ("revision", "content"):
             if not isinstance(fields.get(key), str) or not _REVISION.fullmatch(fields[key]):
                 raise PinsError(f"{name}: {component}: the {key} is no id of Git's, of 40 hex digits; {advice}")
-        pins[component] = Pin(fields["revision"], fields["content"])
-    return pins
+        if not _is_name(fields.get("namespace")):
+            raise PinsError(f"{name}: {component}: the namespace is missing; {advice}")
+        pins[component] = Pin(fields["revision"], fields["content"], fields["namespace"])
+    return Pins(pins, tuple(retired))
 
 
-def dump_pins(pins: Mapping[str, Pin]) -> bytes:
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def dump_pins(pins: Pins) -> bytes:
     """Return the content of a file with these pins."""
-    entries = {component: {"revision": pin.revision, "content": pin.content} for component, pin in sorted(pins.items())}
-    return (json.dumps(entries, indent=2, ensure_ascii=False) + "\n").encode()
+    entries = {component: asdict(pin) for component, pin in sorted(pins.components.items())}
+    content = {"components": entries, "retired": sorted(pins.retired)}
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def folder_id(files: Mapping[str, bytes]) -> str:

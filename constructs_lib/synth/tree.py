@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -11,12 +11,20 @@ from functools import cached_property
 from constructs_lib.declare.cluster import DigitalOcean, K3d
 from constructs_lib.declare.system import System
 from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
-from constructs_lib.derive.delivery import ROOT_FILE, app_project, application, folder, root_application, root_project
+from constructs_lib.derive.delivery import (
+    ROOT_FILE,
+    app_project,
+    application,
+    folder,
+    permitting,
+    root_application,
+    root_project,
+)
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
 from constructs_lib.objects.manifest import Manifest
 from constructs_lib.synth.manifest_yaml import dump
-from constructs_lib.synth.pins import Pin, folder_id
+from constructs_lib.synth.pins import Pins, folder_id
 
 #: Not ``.auto.tfvars.json``: Terraform would load those of all environments at once.
 _INPUTS = "bootstrap/{module}/{environment}.tfvars.json"
@@ -32,6 +40,7 @@ class Tree:
         revision: The branch that is deployed, as a full reference.
         files: Content by path, relative to the repository.
         applications: The Application of every component.
+        project: The AppProject of the components, as far as it is declared.
         objects: Number of Kubernetes objects in them.
         waves: Number of waves in which Argo CD rolls the components out.
         pins: Pins of the components; None if the environment was never published.
@@ -41,9 +50,10 @@ class Tree:
     revision: str
     files: dict[str, bytes] = field(default_factory=dict)
     applications: dict[str, Manifest] = field(default_factory=dict)
+    project: Manifest = field(default_factory=dict)
     objects: int = 0
     waves: int = 0
-    pins: Mapping[str, Pin] | None = None
+    pins: Pins | None = None
 
     def add(self, path: str, manifest: Manifest) -> None:
         """Add an object as a file.
@@ -56,11 +66,13 @@ class Tree:
         self.files[path] = dump(manifest)
         self.objects += 1
 
-    def pin(self, pins: Mapping[str, Pin] | None) -> None:
+    def pin(self, pins: Pins | None) -> None:
         """Have the Applications read from these commits; one without a pin follows the branch."""
         self.pins = pins
+        project = permitting(self.project, pins.namespaces if pins else ())
+        self.files[project_file(self.environment, project)] = dump(project)
         for component, manifest in self.applications.items():
-            pin = (pins or {}).get(component)
+            pin = pins.components.get(component) if pins else None
             spec = manifest["spec"]
             for source in spec.get("sources") or [spec["source"]]:
                 if "path" in source:
@@ -79,11 +91,18 @@ class Tree:
         return {component: folder_id(files) for component, files in folders.items()}
 
     @property
+    def namespaces(self) -> dict[str, str]:
+        """The namespace of every component."""
+        return {
+            component: manifest["spec"]["destination"]["namespace"] for component, manifest in self.applications.items()
+        }
+
+    @property
     def unpublished(self) -> dict[str, str]:
         """What publishing would tell Argo CD: changed, new or removed, by component."""
         if self.pins is None:
             return {}
-        pins = self.pins
+        pins = self.pins.components
         found = {
             component: "new" if component not in pins else "changed"
             for component, content in self.contents.items()
@@ -95,7 +114,7 @@ class Tree:
 def synthesize(
     system: System,
     on_component: Callable[[str], None] = lambda name: None,
-    pins: Mapping[str, Pin] | None = None,
+    pins: Pins | None = None,
 ) -> Tree:
     """Return the files of a system.
 
@@ -119,13 +138,19 @@ def synthesize(
         tree.applications[component.id] = application(component, graph)
         tree.add(application_file(environment, component.id), tree.applications[component.id])
     system.ledger.raise_if_any()
-    for project in (app_project(system, kinds.values()), root_project(system)):
-        tree.add(f"argocd/{environment}/AppProject-{project['metadata']['name']}.yaml", project)
+    tree.project = app_project(system, kinds.values())
+    for project in (tree.project, root_project(system)):
+        tree.add(project_file(environment, project), project)
     tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
     tree.files |= _bootstrap_files(system)
     if pins is not None:
         tree.pin(pins)
     return tree
+
+
+def project_file(environment: str, project: Manifest) -> str:
+    """Return the path of an AppProject."""
+    return f"argocd/{environment}/AppProject-{project['metadata']['name']}.yaml"
 
 
 def application_file(environment: str, component: str) -> str:

@@ -134,9 +134,7 @@ def test_an_own_folder_without_an_environment(tmp_path: Path) -> None:
 
 
 def test_findings_name_the_line_of_the_declaration(shop: Path) -> None:
-    shop.write_text(
-        shop.read_text().replace("3000}", '3000}, env={"STOCK_URL": "http://stock.api.svc.cluster.local"}')
-    )
+    shop.write_text(shop.read_text().replace("3000}", '3000}, env={"STOCK_URL": "http://stock.api.svc.cluster.local"}'))
     content = json.loads(run(shop, "laptop", "--format", "json").stdout)
     (laptop,) = content["environments"]
     assert laptop["name"] == "laptop"

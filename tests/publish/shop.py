@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 APP = """
@@ -120,13 +122,24 @@ class Shop:
 
     def pins(self, environment: str = "laptop", revision: str = "HEAD") -> dict[str, dict[str, str]]:
         """Return the committed pins."""
-        pins: dict[str, dict[str, str]] = json.loads(self.git("show", f"{revision}:pins/{environment}.json"))
+        pins: dict[str, dict[str, str]] = self.pins_file(environment, revision)["components"]
         return pins
+
+    def pins_file(self, environment: str = "laptop", revision: str = "HEAD") -> dict[str, Any]:
+        """Return the content of the committed file of pins."""
+        content: dict[str, Any] = json.loads(self.git("show", f"{revision}:pins/{environment}.json"))
+        return content
+
+    def permitted(self, environment: str = "laptop", revision: str = "HEAD") -> set[str]:
+        """Return the namespaces that the committed AppProject permits."""
+        text = self.git("show", f"{revision}:argocd/{environment}/AppProject-shop.yaml")
+        spec = yaml.safe_load(text)["spec"]
+        namespaces = {entry["namespace"] for entry in spec["destinations"]}
+        assert namespaces == {entry["name"] for entry in spec["clusterResourceWhitelist"]}
+        return namespaces
 
     def pinned(self, environment: str = "laptop", revision: str = "HEAD") -> dict[str, str]:
         """Return the revision from which each committed Application reads."""
-        import yaml
-
         folder = f"argocd/{environment}"
         found: dict[str, str] = {}
         for file in self.git("ls-tree", "--name-only", f"{revision}:{folder}").splitlines():

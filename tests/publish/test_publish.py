@@ -17,6 +17,29 @@ BILLING = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git as it is on a machine where nothing is set up but a name."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Some Body")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "somebody@example.com")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A shop whose declaration is committed and pushed."""
+    return Shop.create(tmp_path)
+
+
+@pytest.fixture
+def published(shop: Shop) -> Shop:
+    """A shop that was published once, to the laptop."""
+    shop.publish()
+    return shop
+
+
 def subjects(shop: Shop, span: str) -> list[str]:
     """Return the first lines of the messages of some commits, oldest first."""
     return shop.git("log", "--reverse", "--format=%s", span).splitlines()
@@ -40,6 +63,9 @@ def test_only_the_pin_of_what_changed_moves(published: Shop) -> None:
     assert after["basket"]["revision"] == published.git("rev-parse", "HEAD~1")
     changed = published.git("show", "--name-only", "--format=", "HEAD").splitlines()
     assert changed == ["argocd/laptop/Application-basket.yaml", "pins/laptop.json"]
+    message = published.git("show", "--no-patch", "--format=%B", "HEAD").splitlines()
+    assert message[2] == "Plan: 1 component in 1 wave: 1 rolling restart (1 pod); nothing is lost."
+    assert message[4] == f"basket: {before['basket']['revision'][:12]} -> {after['basket']['revision'][:12]}"
 
 
 def test_manifests_that_are_committed_already_are_pinned_where_they_are(published: Shop) -> None:
@@ -52,6 +78,41 @@ def test_manifests_that_are_committed_already_are_pinned_where_they_are(publishe
     assert published.pins()["basket"]["revision"] == manifests
     assert subjects(published, f"{manifests}..") == ["Publish laptop: basket"]
     assert published.pushed == published.git("rev-parse", "HEAD")
+
+
+def test_commits_and_environments_that_go_along_are_told(published: Shop) -> None:
+    published.edit(*BASKET)
+    published.run()
+    published.commit("Update the basket everywhere")
+    said = published.publish()
+    assert "Pushed with it:\n" in said
+    assert "Update the basket everywhere" in said
+    assert "These commits change cloud too, which was never published and follows main" in said
+
+
+def test_an_empty_remote_has_nothing_of_what_an_old_one_had(published: Shop) -> None:
+    empty = published.remote.with_name("empty.git")
+    published.git("init", "--quiet", "--bare", "--initial-branch=main", str(empty))
+    published.git("remote", "set-url", "origin", str(empty))
+    published.change(*BASKET)
+    said = published.publish()
+    assert "+ Deployment/stock/stock: create" in said
+    assert published.git("rev-parse", "main", folder=empty) == published.git("rev-parse", "HEAD")
+
+
+def test_a_remote_that_does_not_answer_is_told(published: Shop) -> None:
+    published.git("remote", "set-url", "origin", str(published.remote.with_name("nowhere")))
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert run.said.startswith("The remote origin does not answer, so nothing was published:\n")
+
+
+def test_pins_edited_by_hand_are_told(published: Shop) -> None:
+    file = published.folder / "pins" / "laptop.json"
+    file.write_text(file.read_text().replace(published.pins()["basket"]["revision"], "0" * 40))
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert run.said == "pins/laptop.json is not as publish wrote it; git checkout HEAD -- pins first.\n"
 
 
 def test_nothing_to_do(published: Shop) -> None:
@@ -112,6 +173,22 @@ def test_removed_component_loses_its_pin(published: Shop) -> None:
     assert "billing: removed" in published.git("show", "--no-patch", "--format=%B", "HEAD")
 
 
+def test_what_was_removed_stays_permitted_until_the_next_publication(published: Shop) -> None:
+    """Argo CD deletes only what the project permits, and updates the project first."""
+    published.change(*BILLING)
+    published.publish()
+    assert published.permitted() == {"basket", "billing", "front", "stock"}
+    published.change(BILLING[1], BILLING[0])
+    published.publish("--allow", "Application/billing", "--allow", "Namespace/billing", *ALLOW_BILLING)
+    # In both commits, because the first one may be merged and synced long before the second.
+    assert "billing" in published.permitted(revision="HEAD~1") & published.permitted()
+    assert published.pins_file()["retired"] == ["billing"]
+    published.change(*BASKET)
+    published.publish()
+    assert published.permitted() == {"basket", "front", "stock"}
+    assert published.pins_file()["retired"] == []
+
+
 ALLOW_BILLING = ("--allow", "Deployment/billing", "--allow", "Service/billing")
 
 
@@ -152,28 +229,28 @@ def test_refuses_another_branch(published: Shop) -> None:
     published.git("switch", "--quiet", "--create", "feature")
     run = published.run("publish", "laptop")
     assert run.code == 1
-    assert "feature is checked out, and main is deployed; git switch main first." in run.said
+    assert "The branch feature is checked out, and main is deployed; git switch main first." in run.said
 
 
 def test_refuses_a_detached_head(published: Shop) -> None:
     published.git("switch", "--quiet", "--detach")
     run = published.run("publish", "laptop")
     assert run.code == 1
-    assert "a single commit is checked out" in run.said
+    assert "A single commit is checked out" in run.said
 
 
 def test_refuses_without_a_remote(published: Shop) -> None:
     published.git("remote", "remove", "origin")
     run = published.run("publish", "laptop")
     assert run.code == 1
-    assert "there is no remote to push to" in run.said
+    assert "There is no remote to push to" in run.said
 
 
 def test_refuses_a_shallow_clone(published: Shop, tmp_path: Path) -> None:
     published.git("clone", "--quiet", "--depth=1", f"file://{published.remote}", str(tmp_path / "shallow"))
     run = Shop(tmp_path / "shallow", published.remote).run("publish", "laptop")
     assert run.code == 1
-    assert "the clone is shallow" in run.said
+    assert "The clone is shallow" in run.said
 
 
 def test_refuses_outside_of_a_repository(tmp_path: Path, published: Shop) -> None:
@@ -371,6 +448,53 @@ def test_reverting_the_pins_rolls_back(published: Shop) -> None:
     assert "Not published to laptop yet: basket (changed)" in published.run("synth", "laptop").said
 
 
+def test_a_rollback_lasts(published: Shop) -> None:
+    """Somebody, or a workflow, publishes something else: what was rolled back stays so until it is meant."""
+    before = published.pinned()
+    published.change(*BASKET)
+    published.publish()
+    published.git("revert", "--no-edit", "HEAD")
+    reverted = published.git("rev-parse", "--short=12", "HEAD")
+    published.git("push", "--quiet")
+    assert f"Held back: basket, because {reverted} rolled back these manifests" in published.publish()
+    published.change("example/stock:1.0.0", "example/stock:1.1.0")
+    said = published.publish()
+    assert f"Held back: basket, because {reverted}" in said
+    assert published.pinned()["basket"] == before["basket"]
+    assert published.pinned()["stock"] != before["stock"]
+    # A mending version is no rollback any more, and neither is the same one by name.
+    published.publish("--only", "basket")
+    published.check()
+
+
+def test_a_mended_version_goes_out_after_a_rollback(published: Shop) -> None:
+    published.change(*BASKET)
+    published.publish()
+    published.git("revert", "--no-edit", "HEAD")
+    published.git("push", "--quiet")
+    published.change("basket:1.1.0", "basket:1.1.1")
+    assert "Held back" not in published.publish()
+    published.check()
+
+
+def test_a_declaration_that_returns_to_an_earlier_state_is_published(published: Shop) -> None:
+    published.change(*BASKET)
+    published.publish()
+    published.change(*reversed(BASKET))
+    assert "Held back" not in published.publish()
+    published.check()
+
+
+def test_what_a_rollback_does_can_be_planned_before_its_push(published: Shop) -> None:
+    published.change(*BASKET)
+    published.publish()
+    published.git("revert", "--no-edit", "HEAD")
+    said = published.run("plan", "laptop", "--to", "HEAD").said
+    assert "image: example/basket:1.1.0 → example/basket:1.0.0" in said
+    # The declaration, however, is what is published.
+    assert "No changes." in published.run("plan", "laptop").said
+
+
 def test_only_one_component(published: Shop) -> None:
     published.change(*BASKET)
     published.change("example/stock:1.0.0", "example/stock:1.1.0")
@@ -403,6 +527,20 @@ def test_a_new_component_cannot_be_held_back(published: Shop) -> None:
     published.check()
 
 
+def test_applications_are_not_held_back(published: Shop) -> None:
+    """A wave is in the Application, which follows no pin; the manifests of its component do."""
+    published.change("# more", 'stock.after(front, reason="to see")\n    # more')
+    published.change('basket.needs(stock.endpoint("http"), {"STOCK": "address"})', "pass")
+    published.change("example/front:1.0.0", "example/front:1.1.0")
+    before = published.pins()
+    said = published.publish("--only", "front")
+    assert "~ Application/argocd/stock: update in place" in said
+    assert "Held back: basket" in said
+    assert "Held back: stock" not in said or published.pins()["stock"] == before["stock"]
+    assert published.pins()["basket"] == before["basket"]
+    assert published.pins()["front"] != before["front"]
+
+
 def test_only_needs_an_environment_that_was_published(shop: Shop) -> None:
     run = shop.run("publish", "laptop", "--only", "basket")
     assert run.code == 1
@@ -414,7 +552,7 @@ def test_only_needs_an_environment_that_was_published(shop: Shop) -> None:
     [
         (["labtop"], 'There is no environment "labtop"; did you mean "laptop"?'),
         (["laptop", "--only", "baskets"], 'There is no component "baskets"; did you mean "basket"?'),
-        (["laptop", "--only", "stock"], "stock has nothing to publish"),
+        (["laptop", "--only", "stock"], "stock has nothing to publish; what has: basket."),
         (["laptop", "--allow", "Deployment/baskets"], 'There is nothing dangerous called "Deployment/baskets"'),
     ],
 )

@@ -1,0 +1,162 @@
+"""The command ``plan``: what Argo CD will do, and how dangerous it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.report import console
+from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.mistake import nearest
+from constructs_lib.plan import json, markdown
+from constructs_lib.plan.plan import Plan, allowed, plan
+from constructs_lib.plan.published import commits_behind, published
+from constructs_lib.plan.terminal import print_plan
+from constructs_lib.repository.git import Git, GitError
+from constructs_lib.repository.snapshot import Snapshot
+
+
+class Format(Enum):
+    """How a plan is shown."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+def register(cli: typer.Typer, app: App) -> None:
+    """Add the command to the command line of an app."""
+
+    @cli.command("plan")
+    def command(
+        names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+        old: str = typer.Option(
+            None, "--from", metavar="TREE", help="A folder or a Git revision. Default: what is published."
+        ),
+        new: str = typer.Option(
+            None, "--to", metavar="TREE", help="A folder or a Git revision. Default: what the declaration gives."
+        ),
+        form: Format = typer.Option(Format.TERMINAL, "--format", help="How to show it."),
+        strict: bool = typer.Option(False, "--strict", help="Exit with 1 if a change is dangerous and not allowed."),
+        allow: list[str] = typer.Option(
+            [], "--allow", metavar="KIND/NAME", help="Agree to a dangerous change. May be repeated."
+        ),
+    ) -> None:
+        """Tell what Argo CD will do, and how dangerous it is, before anything is pushed.
+
+        With both trees given, the declaration is not read: they may be of any repository.
+
+        Example: python app.py plan production
+        """
+        plans = compare(app, names or [], old=old, new=new)
+        _print(plans, form)
+        if strict and any(not allowed(change, allow) for found in plans.values() for change in found.dangerous):
+            raise typer.Exit(1)
+
+
+def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> dict[str, Plan]:
+    """Return the plans of some environments by their names; by no name that of trees that know no environments.
+
+    Args:
+        app: The app.
+        names: Environments to plan; none means all.
+        old: The tree before; None means what is published.
+        new: The tree afterwards; None means what the declaration gives.
+
+    Raises:
+        CommandError: An environment or a tree is unknown.
+        DeclarationError: The declaration has mistakes.
+    """
+    git = Git(app.root)
+    chosen = app.choose(names)
+    before, after = (None if tree is None else _snapshot(git, tree) for tree in (old, new))
+    if before and after:
+        known = {**_environments(before), **_environments(after)}
+        for name in names:
+            if name not in known:
+                raise CommandError(
+                    f"There is nothing in argocd/{name}/ of {old} or of {new}; without an environment, everything in "
+                    f"them is compared."
+                )
+        # Applications of several environments have the same names.
+        parts = names or (known if len(known) > 1 else [""])
+        return {name: plan(before, after, folder=f"argocd/{name}" if name else None) for name in parts}
+    plans: dict[str, Plan] = {}
+    afters = [after] * len(chosen) if after else _synthesized(app, chosen)
+    for environment, then in zip(chosen, afters, strict=True):
+        now = before or published(git, environment)
+        if not before and not now.files:
+            console().print(f"{environment.name}: {_nothing(now.name)} Everything is taken for new.")
+        elif not before and (count := commits_behind(git, environment)):
+            console().print(f"What is checked out lacks {count} commit{'s' if count > 1 else ''} of {now.name}.")
+        found = plan(now, then, folder=f"argocd/{environment.name}")
+        # Pins that are not published say nothing of what publishing would do.
+        plans[environment.name] = found if after else replace(found, pins=())
+    return plans
+
+
+def _nothing(name: str) -> str:
+    """Return why nothing is known to be published."""
+    if name == "nothing":
+        return "this is no Git repository, so nothing is published."
+    if "/" in name:
+        return f"{name} has nothing of it, or was not fetched (git fetch {name.partition('/')[0]})."
+    return f"nothing of it is in {name}."
+
+
+def _environments(snapshot: Snapshot) -> dict[str, None]:
+    """Return the environments in a tree: the folders in argocd/."""
+    parts = (path.split("/") for path in sorted(snapshot.files))
+    return {folders[1]: None for folders in parts if folders[0] == "argocd" and len(folders) > 2}
+
+
+def _synthesized(app: App, environments: Sequence[Environment]) -> list[Snapshot]:
+    return [Snapshot.of_files("the declaration", tree.files) for tree in app.synthesize(environments)]
+
+
+def _snapshot(git: Git, tree: str) -> Snapshot:
+    """Return the tree that a person has named.
+
+    Raises:
+        CommandError: It is neither a folder nor a revision.
+    """
+    if Path(tree).is_dir():
+        return Snapshot.of_folder(Path(tree), tree)
+    commit = git.commit(tree)
+    if commit is None:
+        raise CommandError(f'There is neither a folder nor a Git revision "{tree}"; {nearest(tree, _known(git))}')
+    try:
+        return Snapshot.of_revision(git, commit, tree)
+    except GitError as error:
+        raise CommandError(f'The Git revision "{tree}" cannot be read: {error}') from error
+
+
+def _known(git: Git) -> list[str]:
+    folders = [path.name for path in Path().iterdir() if path.is_dir() and not path.name.startswith(".")]
+    try:
+        return [*folders, "HEAD", *git.run("for-each-ref", "--format=%(refname:short)").splitlines()]
+    except GitError:
+        return folders
+
+
+def _print(plans: dict[str, Plan], form: Format) -> None:
+    out = Console(highlight=False, soft_wrap=True)
+    if form is Format.JSON:
+        documents = [{"environment": name, **json.document(found)} for name, found in plans.items()]
+        typer.echo(json.dump({"version": json.VERSION, "plans": documents}), nl=False)
+        return
+    if form is Format.MARKDOWN:
+        limit = markdown.LIMIT // len(plans)
+        texts = (markdown.render(found, f"Plan of {name}" if name else "Plan", limit) for name, found in plans.items())
+        typer.echo("\n".join(texts), nl=False)
+        return
+    for number, (name, found) in enumerate(plans.items()):
+        title = f"{name}: from" if name else "From"
+        out.print(f"{'' if number == 0 else chr(10)}{title} {found.old} to {found.new}", markup=False)
+        print_plan(found, out)

@@ -1,0 +1,1 @@
+"""Pictures of a declared system: what it consists of, and in which order it is deployed."""

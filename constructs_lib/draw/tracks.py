@@ -1,0 +1,77 @@
+"""Where the vertical part of every line is, in the gutters between columns.
+
+Those that overlap get tracks of their own, in an order in which few of them cross what leads to the others.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Distance of two tracks, and of the first and the last to the boxes; the arrow heads need room at the right.
+TRACK, BEFORE, BEHIND = 10, 16, 20
+#: Least distance of two lines in one track.
+_GAP = 8
+
+
+@dataclass(frozen=True)
+class Line:
+    """A vertical line with what leads to it.
+
+    Attributes:
+        left: Heights at which something leads to its left.
+        right: The same for its right.
+    """
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Its upper and its lower end."""
+        ys = (*self.left, *self.right)
+        return min(ys), max(ys)
+
+
+def assign_tracks(lines: Sequence[Line]) -> list[int]:
+    """Return the number of the track of each line, from the left.
+
+    Args:
+        lines: The lines of one gutter.
+    """
+    spans = [line.span for line in lines]
+    lefts = [sorted(line.left) for line in lines]
+    rights = [sorted(line.right) for line in lines]
+
+    def crossings(first: int, second: int) -> int:
+        """Count how often two lines cross if the first is left of the second."""
+        (top, bottom), (other_top, other_bottom) = spans[first], spans[second]
+        return (
+            bisect_left(rights[first], other_bottom)
+            - bisect_right(rights[first], other_top)
+            + bisect_left(lefts[second], bottom)
+            - bisect_right(lefts[second], top)
+        )
+
+    order: list[int] = []
+    for line in sorted(range(len(lines)), key=lambda number: spans[number]):
+        # From the right end to the left: what changes with every line that it passes.
+        best, least, change = len(order), 0, 0
+        for place in range(len(order) - 1, -1, -1):
+            other = order[place]
+            if _overlap(spans[line], spans[other]):
+                change += crossings(line, other) - crossings(other, line)
+                if change < least:
+                    best, least = place, change
+        order.insert(best, line)
+    tracks = [0] * len(lines)
+    done: list[int] = []
+    for line in order:
+        tracks[line] = max((tracks[other] + 1 for other in done if _overlap(spans[line], spans[other])), default=0)
+        done.append(line)
+    return tracks
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] + _GAP and other[0] < one[1] + _GAP

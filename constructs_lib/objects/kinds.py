@@ -1,0 +1,50 @@
+"""Which kinds have no namespace."""
+
+from __future__ import annotations
+
+#: Kinds without a namespace: Kubernetes' own, and those of operators that many clusters run.
+CLUSTER_SCOPED = frozenset(
+    {
+        "APIService",
+        "CSIDriver",
+        "CSINode",
+        "CertificateSigningRequest",
+        "ClusterExternalSecret",
+        "ClusterGenerator",
+        "ClusterIssuer",
+        "ClusterPolicy",
+        "ClusterPushSecret",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ClusterSecretStore",
+        "ClusterTrustBundle",
+        "ConstraintTemplate",
+        "CustomResourceDefinition",
+        "DeviceClass",
+        "FlowSchema",
+        "GatewayClass",
+        "IPAddress",
+        "IngressClass",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PodSecurityPolicy",
+        "PriorityClass",
+        "PriorityLevelConfiguration",
+        "ResourceSlice",
+        "RuntimeClass",
+        "ServiceCIDR",
+        "StorageClass",
+        "StorageVersionMigration",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+        "VolumeAttributesClass",
+        "VolumeSnapshotClass",
+        "VolumeSnapshotContent",
+    }
+)

@@ -1,0 +1,187 @@
+"""What a plan is made of: one change of one object, as a person has to judge it, and what happens at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal
+
+from constructs_lib.objects.manifest import Manifest
+from constructs_lib.plan.fields import FieldChange
+from constructs_lib.repository.objects import Identity, Object
+
+Action = Literal["create", "change", "delete"]
+
+
+class Effect(IntEnum):
+    """What happens in the cluster, in the order of severity."""
+
+    NONE = 0
+    CREATE = 1
+    UPDATE = 2
+    RESTART = 3
+    KEPT = 4
+    DELETE = 5
+    REPLACEMENT = 6
+    DATA_LOSS = 7
+
+    @property
+    def words(self) -> str:
+        """How it is called."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Effect.NONE: "no effect in the cluster",
+    Effect.CREATE: "create",
+    Effect.UPDATE: "update in place",
+    Effect.RESTART: "rolling restart",
+    Effect.KEPT: "kept in the cluster",
+    Effect.DELETE: "delete",
+    Effect.REPLACEMENT: "replacement",
+    Effect.DATA_LOSS: "data loss",
+}
+
+
+@dataclass(frozen=True)
+class Pods:
+    """Pods that restart, or go.
+
+    Attributes:
+        workload: What makes them, as ``Kind/name``.
+        least: How many there are at least.
+        most: How many there are at most; None if nobody knows.
+        per_node: Whether there is one on every node.
+    """
+
+    workload: str
+    least: int
+    most: int | None
+    per_node: bool = False
+
+    def __str__(self) -> str:
+        """Return how many, for instance ``2–4 pods``."""
+        if self.per_node:
+            return "one pod a node"
+        if self.most is None:
+            return f"{self.least} pods or more"
+        if self.least == self.most:
+            return f"{self.least} pod{'' if self.least == 1 else 's'}"
+        return f"{self.least}–{self.most} pods"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a change has its effect, or what else a person should know.
+
+    Attributes:
+        text: A sentence.
+        source: Where the rule stands: a page, or a function of the API server's.
+    """
+
+    text: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Return the sentence with its source."""
+        return f"{self.text} ({self.source})" if self.source else self.text
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of one object.
+
+    Attributes:
+        component: Name of the Application that deploys the object, or of the group that none deploys. An Application
+            counts as part of its own component.
+        wave: The wave of that Application.
+        action: What changes in the repository.
+        effect: What happens in the cluster.
+        identity: The object's API group, kind, namespace and name.
+        file: Its file; the old one if it is removed.
+        fields: What changes in it.
+        reasons: Why the effect is what it is.
+        pods: Whose pods restart, or go.
+        mend: How to do it safely; empty if there is nothing to add.
+        dangerous: Whether a person has to agree to it.
+        replaced: Whether a new object takes its place.
+        old: The object as it was; None if it is new.
+        new: The object as it will be; None if it is removed.
+    """
+
+    component: str
+    wave: int
+    action: Action
+    effect: Effect
+    identity: Identity
+    file: str
+    fields: Sequence[FieldChange] = ()
+    reasons: Sequence[Reason] = ()
+    pods: Sequence[Pods] = ()
+    mend: str = ""
+    dangerous: bool = False
+    replaced: bool = False
+    old: Manifest | None = field(default=None, repr=False, compare=False)
+    new: Manifest | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def words(self) -> str:
+        """What happens to it, in words."""
+        lost = self.replaced and self.effect == Effect.DATA_LOSS
+        return f"{Effect.REPLACEMENT.words} with {self.effect.words}" if lost else self.effect.words
+
+    @property
+    def kind(self) -> str:
+        """The object's kind."""
+        return self.identity[1]
+
+    @property
+    def name(self) -> str:
+        """The object as ``Kind/name``."""
+        return f"{self.identity[1]}/{self.identity[3]}"
+
+    @property
+    def full_name(self) -> str:
+        """The object as ``Kind/namespace/name``, or ``Kind/name`` if its kind has no namespace."""
+        return "/".join(part for part in self.identity[1:] if part)
+
+
+def named(item: Object) -> str:
+    """Return an object as ``Kind/name``."""
+    return f"{item.kind}/{item.name}"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An Application that reads a folder from another revision than before.
+
+    Attributes:
+        name: Name of the Application.
+        path: The folder.
+        old: The revision before.
+        new: The revision from now on.
+    """
+
+    name: str
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one component, or to objects beside the components, at once.
+
+    Attributes:
+        component: Name of the Application, or of the group that none deploys.
+        wave: The wave in which it comes.
+        parent: Name of the Application in whose sync it comes, or of the group that none deploys; it is the component
+            itself for objects that an Application deploys beside other Applications. Empty for the outermost.
+        changes: What happens, in the order of Argo CD.
+    """
+
+    component: str
+    wave: int
+    parent: str
+    changes: Sequence[Change]

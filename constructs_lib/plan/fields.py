@@ -1,0 +1,274 @@
+"""What differs between two states of an object, field by field."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.objects.manifest import Manifest
+from constructs_lib.plan.quantity import quantity
+from constructs_lib.repository.objects import Object, mapping
+
+Keys = tuple[str | int, ...]
+
+#: Keys below which Kubernetes' own kinds hold quantities.
+_QUANTITIES = {
+    "allocatable",
+    "averageValue",
+    "capacity",
+    "default",
+    "defaultRequest",
+    "divisor",
+    "hard",
+    "limits",
+    "max",
+    "maxLimitRequestRatio",
+    "min",
+    "podFixed",
+    "requests",
+    "sizeLimit",
+}
+#: What names the items of a list, in the order in which it is tried.
+_NAMES = ("name", "metadata.name", "mountPath", "containerPort", "port", "key", "ip", "topologyKey", "kind")
+#: Fields that the API server fills in, so that writing them down changes nothing.
+#: https://kubernetes.io/docs/reference/kubernetes-api/ names them kind by kind.
+_DEFAULTS: dict[tuple[str, str], dict[tuple[str, ...], object]] = {
+    ("apps", "Deployment"): {
+        ("spec", "replicas"): 1,
+        ("spec", "revisionHistoryLimit"): 10,
+        ("spec", "progressDeadlineSeconds"): 600,
+        ("spec", "strategy", "type"): "RollingUpdate",
+    },
+    ("apps", "StatefulSet"): {
+        ("spec", "replicas"): 1,
+        ("spec", "revisionHistoryLimit"): 10,
+        ("spec", "podManagementPolicy"): "OrderedReady",
+        ("spec", "updateStrategy", "type"): "RollingUpdate",
+        ("spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"): "Retain",
+        ("spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"): "Retain",
+    },
+    ("apps", "DaemonSet"): {
+        ("spec", "revisionHistoryLimit"): 10,
+        ("spec", "updateStrategy", "type"): "RollingUpdate",
+    },
+    ("apps", "ReplicaSet"): {("spec", "replicas"): 1},
+    ("batch", "Job"): {
+        ("spec", "completionMode"): "NonIndexed",
+        ("spec", "backoffLimit"): 6,
+        ("spec", "suspend"): False,
+    },
+    ("batch", "CronJob"): {("spec", "concurrencyPolicy"): "Allow", ("spec", "suspend"): False},
+    ("", "Service"): {("spec", "type"): "ClusterIP", ("spec", "sessionAffinity"): "None"},
+    ("", "PersistentVolumeClaim"): {("spec", "volumeMode"): "Filesystem"},
+    ("", "PersistentVolume"): {
+        ("spec", "volumeMode"): "Filesystem",
+        ("spec", "persistentVolumeReclaimPolicy"): "Retain",
+    },
+    ("", "Secret"): {("type",): "Opaque"},
+    ("storage.k8s.io", "StorageClass"): {("reclaimPolicy",): "Delete", ("volumeBindingMode",): "Immediate"},
+    ("scheduling.k8s.io", "PriorityClass"): {("preemptionPolicy",): "PreemptLowerPriority"},
+}
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field that differs.
+
+    Attributes:
+        path: Where it is, for instance ``spec.template.spec.containers[chat].image``.
+        old: Its value before; None if it was absent.
+        new: Its value afterwards; None if it is absent.
+        secret: Whether the values are secret; they are None then.
+        keys: The path in its parts.
+    """
+
+    path: str
+    old: Any
+    new: Any
+    secret: bool = False
+    keys: Keys = ()
+
+    def below(self, *keys: str) -> bool:
+        """Tell whether it is a field, or lies below it."""
+        return self.keys[: len(keys)] == keys
+
+    @property
+    def diff(self) -> list[str] | None:
+        """The lines of a short unified diff if both values are texts, one of them of several lines."""
+        if not isinstance(self.old, str) or not isinstance(self.new, str) or "\n" not in self.old + self.new:
+            return None
+        old, new = self.old.splitlines(), self.new.splitlines()
+        if len(old) + len(new) > 5_000:
+            return [f"-{len(old)} lines", f"+{len(new)} lines"]
+        lines = list(difflib.unified_diff(old, new, n=1, lineterm=""))[2:]
+        return lines or ["-(other ends of lines)", "+(other ends of lines)"]
+
+
+def changed_fields(old: Object, new: Object) -> list[FieldChange]:
+    """Return what differs between two states of an object, as the API server sees them.
+
+    Order of keys, a null in place of nothing, equal quantities and defaults that are written down are no difference.
+    """
+    if old.manifest is new.manifest:
+        return []
+    secret = old.kind == "Secret" and not old.group
+    builtin = "." not in old.group or old.group.endswith(".k8s.io")
+    texts = ("data", "metadata") if old.kind in ("ConfigMap", "Secret") else ("metadata",)
+    found = list(_differences(_normal(old), _normal(new), (), texts if builtin else None))
+    return [_hidden(change) for change in found] if secret else found
+
+
+def _hidden(change: FieldChange) -> FieldChange:
+    """Return a field of a Secret without values that nobody may read; kubectl keeps copies in an annotation."""
+    annotations = change.below("metadata", "annotations")
+    copied = annotations and any("last-applied" in str(part) for part in (change.path, change.old, change.new))
+    if change.below("data") or copied:
+        return FieldChange(change.path, None, None, secret=True, keys=change.keys)
+    return change
+
+
+def _normal(item: Object) -> Manifest:
+    """Return an object without what makes no difference, as far as that is not seen field by field."""
+    manifest = {key: value for key, value in item.manifest.items() if key != "status"}
+    metadata = {
+        key: value
+        for key, value in item.metadata.items()
+        if key not in ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "namespace")
+    }
+    manifest["metadata"] = {
+        key: value for key, value in metadata.items() if value or key not in ("labels", "annotations", "finalizers")
+    }
+    if item.kind == "Secret" and not item.group and isinstance(manifest.get("stringData"), dict):
+        written = {
+            key: base64.b64encode(str(value).encode(errors="surrogatepass")).decode()
+            for key, value in manifest.pop("stringData").items()
+        }
+        manifest["data"] = {**mapping(manifest.get("data")), **written}
+    for path, default in _DEFAULTS.get((item.group, item.kind), {}).items():
+        _fill_in(manifest, path, default)
+    return manifest
+
+
+def _fill_in(manifest: Manifest, path: Sequence[str], default: object) -> None:
+    """Set a field that is absent; mappings on the way are copied, because other objects share them."""
+    here = manifest
+    for key in path[:-1]:
+        inner = here.get(key)
+        if inner is not None and not isinstance(inner, dict):
+            return
+        here[key] = here = dict(inner or {})
+    if here.get(path[-1]) is None:
+        here[path[-1]] = default
+
+
+def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> Iterator[FieldChange]:
+    """Yield what differs below a field.
+
+    Args:
+        old: Its value before.
+        new: Its value afterwards.
+        keys: Where it is.
+        texts: Fields at the top that hold texts and no quantities; None if everything may be either.
+    """
+    if old is new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in (*old, *(key for key in new if key not in old)):
+            yield from _differences(old.get(key), new.get(key), (*keys, key), texts)
+    elif isinstance(old, list) and isinstance(new, list):
+        yield from _list_differences(old, new, keys, texts)
+    elif not _same(old, new, keys, texts):
+        yield FieldChange(shown_path(keys), old, new, keys=keys)
+
+
+def _same(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> bool:
+    if isinstance(old, bool) != isinstance(new, bool):
+        return False
+    if old == new:
+        return True
+    if texts is None or keys[0] in texts or not any(key in _QUANTITIES for key in keys[-2:]):
+        return False
+    number = quantity(old)
+    return number is not None and number == quantity(new)
+
+
+def _list_differences(old: list[Any], new: list[Any], keys: Keys, texts: Sequence[str] | None) -> Iterator[FieldChange]:
+    name = next((name for name in _NAMES if _names(old, name) and _names(new, name)), None) if old and new else None
+    if name is not None:
+        before = {str(_named(item, name)): item for item in old}
+        after = {str(_named(item, name)): item for item in new}
+        for key in (*before, *(key for key in after if key not in before)):
+            yield from _differences(before.get(key), after.get(key), (*keys, f"[{key}]"), texts)
+        common = [key for key in before if key in after]
+        moved = [key for key in after if key in before]
+        if common != moved:
+            yield FieldChange(shown_path((*keys, "(order)")), ", ".join(common), ", ".join(moved), keys=keys)
+        return
+    if len(old) == len(new):
+        for index, (left, right) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(left, right, (*keys, index), texts)
+        return
+    left, right = [_canonical(item) for item in old], [_canonical(item) for item in new]
+    if len(left) * len(right) > 250_000:
+        yield FieldChange(shown_path(keys), old, new, keys=keys)
+        return
+    for tag, begin, end, start, stop in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        if tag != "equal":
+            pairs = min(end - begin, stop - start)
+            for offset in range(pairs):
+                yield from _differences(old[begin + offset], new[start + offset], (*keys, start + offset), texts)
+            for index in range(begin + pairs, end):
+                yield FieldChange(shown_path((*keys, index)), old[index], None, keys=(*keys, index))
+            for index in range(start + pairs, stop):
+                yield FieldChange(shown_path((*keys, index)), None, new[index], keys=(*keys, index))
+
+
+def _names(items: list[Any], name: str) -> bool:
+    """Tell whether a field gives every item of a list a name of its own."""
+    values = [_named(item, name) for item in items if isinstance(item, dict)]
+    return (
+        len(values) == len(items)
+        and all(isinstance(value, str | int) for value in values)
+        and len({str(value) for value in values}) == len(items)
+    )
+
+
+def _named(item: Mapping[str, Any], name: str) -> object:
+    return mapping(item.get("metadata")).get("name") if name == "metadata.name" else item.get(name)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def shown_path(keys: Keys) -> str:
+    """Return a path as people write it: ``spec.ports[http].port``, ``data[application.yaml]``."""
+    out = ""
+    for key in keys:
+        if isinstance(key, int):
+            out += f"[{key}]"
+        elif key.startswith("[") and key.endswith("]"):
+            out += key
+        elif _PLAIN.fullmatch(key):
+            out += f".{key}"
+        else:
+            out += f" {key}" if key == "(order)" else f"[{key}]"
+    return out.removeprefix(".")
+
+
+def field(item: Object, *keys: str) -> Any:
+    """Return a field of an object; None if it is absent."""
+    here: Any = item.manifest
+    for key in keys:
+        if not isinstance(here, Mapping):
+            return None
+        here = here.get(key)
+    return here

@@ -1,0 +1,89 @@
+"""A plan for programs.
+
+The schema, version 1; what is added later is added to it, and what changes its meaning raises the version::
+
+    version        1
+    old, new       names of the two trees
+    summary        how often each effect comes: create, update in place, rolling restart, kept in the cluster, delete,
+                   replacement, data loss, no effect in the cluster
+    dangerous      full names of the objects whose changes a person has to agree to
+    allow          names that allow them
+    warnings       what the plan does not know
+    pins           [{name, path, old, new}]: Applications that read a folder from another revision
+    steps          in the order of Argo CD: [{component, wave, parent, changes}]
+    changes        [{action, effect, group, kind, namespace, name, file, dangerous, replaced, fields, reasons,
+                   pods, mend}]
+    action         create, change or delete: what happens in the repository
+    fields         [{path, old, new, secret}]; values of secrets are null
+    reasons        [{text, source}]
+    pods           [{workload, least, most, per_node}]; most is null if nobody knows
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from constructs_lib.plan.change import Change
+from constructs_lib.plan.plan import Plan, allow_names
+
+VERSION = 1
+
+
+def render(plan: Plan) -> str:
+    """Return a plan as JSON, its keys sorted, with a line break at the end."""
+    return dump(document(plan))
+
+
+def dump(content: object) -> str:
+    """Return JSON as all commands write it."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    # Names of files need not be UTF-8.
+    return text.encode(errors="backslashreplace").decode()
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON holds it."""
+    return {
+        "version": VERSION,
+        "old": plan.old,
+        "new": plan.new,
+        "summary": {effect.words: number for effect, number in plan.summary.items()},
+        "dangerous": [change.full_name for change in plan.dangerous],
+        "allow": allow_names(plan),
+        "warnings": list(plan.warnings),
+        "pins": [{"name": pin.name, "path": pin.path, "old": pin.old, "new": pin.new} for pin in plan.pins],
+        "steps": [
+            {
+                "component": step.component,
+                "wave": step.wave,
+                "parent": step.parent,
+                "changes": [_change(change) for change in step.changes],
+            }
+            for step in plan.steps
+        ],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    group, kind, namespace, name = change.identity
+    return {
+        "action": change.action,
+        "effect": change.effect.words,
+        "replaced": change.replaced,
+        "group": group,
+        "kind": kind,
+        "namespace": namespace,
+        "name": name,
+        "file": change.file,
+        "dangerous": change.dangerous,
+        "fields": [
+            {"path": field.path, "old": field.old, "new": field.new, "secret": field.secret} for field in change.fields
+        ],
+        "reasons": [{"text": reason.text, "source": reason.source} for reason in change.reasons],
+        "pods": [
+            {"workload": pods.workload, "least": pods.least, "most": pods.most, "per_node": pods.per_node}
+            for pods in change.pods
+        ],
+        "mend": change.mend,
+    }

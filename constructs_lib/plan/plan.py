@@ -1,0 +1,111 @@
+"""The plan: what Argo CD does when one tree of manifests takes the place of another, in its order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from constructs_lib.plan.change import Change, Effect, Pin, Step
+from constructs_lib.plan.comparison import Comparison
+from constructs_lib.plan.ordering import ordered
+from constructs_lib.repository.deliveries import deliveries
+from constructs_lib.repository.objects import Cache
+from constructs_lib.repository.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What Argo CD does, in its order.
+
+    Attributes:
+        old: What the tree before is called.
+        new: What the tree afterwards is called.
+        steps: What happens, component by component.
+        pins: Applications that read another revision than before.
+        warnings: What the plan does not know.
+    """
+
+    old: str
+    new: str
+    steps: Sequence[Step]
+    pins: Sequence[Pin] = ()
+    warnings: Sequence[str] = ()
+
+    @property
+    def changes(self) -> list[Change]:
+        """All changes in the order of Argo CD."""
+        return [change for step in self.steps for change in step.changes]
+
+    @property
+    def dangerous(self) -> list[Change]:
+        """The changes to which a person has to agree."""
+        return [change for change in self.changes if change.dangerous]
+
+    @property
+    def summary(self) -> Mapping[Effect, int]:
+        """How often each effect comes, the least severe first."""
+        counts = Counter(change.effect for change in self.changes)
+        return {effect: counts[effect] for effect in Effect if counts[effect]}
+
+    @property
+    def components(self) -> list[str]:
+        """The components that change, in the order of Argo CD."""
+        return list(dict.fromkeys(step.component for step in self.steps))
+
+    @property
+    def waves(self) -> int:
+        """In how many waves something happens."""
+        return len({(step.parent, step.wave) for step in self.steps})
+
+
+def plan(old: Snapshot, new: Snapshot, *, folder: str | Sequence[str] | None = None) -> Plan:
+    """Return what Argo CD does when the manifests change from one state to another.
+
+    Nothing is raised because of what the manifests hold: what cannot be read is in :attr:`Plan.warnings`.
+
+    Args:
+        old: The state before.
+        new: The state afterwards.
+        folder: Folder or folders with the Applications that count, such as ``argocd/production``. Default: all.
+    """
+    folders = [folder] if isinstance(folder, str) else list(folder or ())
+    cache = Cache()
+    before, after = (deliveries(snapshot, folders, cache) for snapshot in (old, new))
+    comparison = Comparison(before.all, after.all, cache)
+    comparison.run()
+    warnings = {**before.warnings, **after.warnings}
+    return Plan(
+        old.name,
+        new.name,
+        ordered(comparison.pairs),
+        comparison.pins,
+        [*warnings.values(), *dict.fromkeys(comparison.warnings)],
+    )
+
+
+def allowed(change: Change, names: Iterable[str]) -> bool:
+    """Tell whether a person has agreed to a change by naming its object.
+
+    Args:
+        change: The change.
+        names: ``Kind/name``, or ``Kind/namespace/name`` where there are several.
+    """
+    return any(name in (change.name, change.full_name) for name in names)
+
+
+def unknown_names(found: Plan, names: Iterable[str]) -> list[str]:
+    """Return those of the names that a person has given which name no dangerous change.
+
+    Args:
+        found: The plan.
+        names: ``Kind/name`` or ``Kind/namespace/name``.
+    """
+    return [name for name in names if not any(allowed(change, [name]) for change in found.dangerous)]
+
+
+def allow_names(found: Plan) -> list[str]:
+    """Return the names that allow all dangerous changes: each as short as it can be."""
+    short = Counter(change.name for change in found.dangerous)
+    names = (change.name if short[change.name] == 1 else change.full_name for change in found.dangerous)
+    return list(dict.fromkeys(names))

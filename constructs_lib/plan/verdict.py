@@ -1,0 +1,130 @@
+"""What happens to an object, and what else is deployed around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from constructs_lib.plan.change import Effect, Pods, Reason
+from constructs_lib.plan.fields import FieldChange
+from constructs_lib.plan.pods import SCALERS, pods_of, scaled
+from constructs_lib.repository.deliveries import Delivery
+from constructs_lib.repository.objects import Identity, Object, mapping, sequence
+
+ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
+OPTIONS = f"{ARGOCD}/user-guide/sync-options/"
+DOCS = "https://kubernetes.io/docs/concepts"
+
+#: Kinds whose pods are replaced one after the other when their template changes.
+ROLLING = {("apps", "DaemonSet"), ("apps", "Deployment"), ("apps", "StatefulSet"), ("argoproj.io", "Rollout")}
+#: Kinds that leave their pods alone when their template changes.
+LASTING = {("", "ReplicationController"), ("apps", "ReplicaSet")}
+TEMPLATED = {*ROLLING, *LASTING, ("batch", "Job"), ("batch", "CronJob")}
+
+
+@dataclass
+class Verdict:
+    """What happens to an object.
+
+    Attributes:
+        effect: What.
+        reasons: Why.
+        pods: Whose pods restart, or go.
+        mend: How to do it safely.
+        dangerous: Whether a person has to agree to it.
+        fields: What changes in it.
+        replaced: Whether a new object takes its place.
+    """
+
+    effect: Effect
+    reasons: list[Reason] = field(default_factory=list)
+    pods: list[Pods] = field(default_factory=list)
+    mend: str = ""
+    dangerous: bool = False
+    fields: Sequence[FieldChange] = ()
+    replaced: bool = False
+
+    def because(self, text: str, source: str = "", effect: Effect | None = None) -> None:
+        """Add a reason, and let it make the effect more severe."""
+        self.reasons.append(Reason(text, source))
+        self.effect = max(self.effect, effect or self.effect)
+        self.replaced |= effect == Effect.REPLACEMENT
+
+
+class Surroundings:
+    """What else an Application deploys, as far as it matters for one of its objects; read when it is asked for."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        """Look at nothing yet."""
+        self.delivery = delivery
+        #: Objects whose pods are new in any case.
+        self.starting: set[Identity] = set()
+
+    def scaler(self, workload: Object) -> Object | None:
+        """Return the autoscaler of a workload, if it has one."""
+        return self._scalers.get((workload.kind, workload.namespace, workload.name))
+
+    def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
+        """Return the workloads whose pods get a ConfigMap or Secret in a way that no running pod notices anew."""
+        return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
+
+    @cached_property
+    def _scalers(self) -> Mapping[tuple[str, str, str], Object]:
+        return {
+            scaled(item): item for item in self._holding(*(kind.encode() for kind in SCALERS)) if item.kind in SCALERS
+        }
+
+    @cached_property
+    def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
+        found: dict[tuple[str, str, str], list[Object]] = {}
+        for item in self._holding(b"configMapRef", b"configMapKeyRef", b"secretRef", b"secretKeyRef", b"subPath"):
+            if (item.group, item.kind) in ROLLING | LASTING:
+                pod = mapping(mapping(item.spec.get("template")).get("spec"))
+                for kind, name in dict.fromkeys(_read_at_start(pod)):
+                    found.setdefault((kind, item.namespace, name), []).append(item)
+        return found
+
+    def _holding(self, *words: bytes) -> Iterator[Object]:
+        for path, content in self.delivery.files.items():
+            if any(word in content for word in words):
+                yield from self.delivery.read(path, content)
+
+
+def _read_at_start(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the ConfigMaps and Secrets from which a pod takes environment variables or single files."""
+    containers = [mapping(item) for group in ("initContainers", "containers") for item in sequence(pod.get(group))]
+    for container in containers:
+        for entry in map(mapping, sequence(container.get("envFrom"))):
+            yield "ConfigMap", str(mapping(entry.get("configMapRef")).get("name"))
+            yield "Secret", str(mapping(entry.get("secretRef")).get("name"))
+        for entry in map(mapping, sequence(container.get("env"))):
+            origin = mapping(entry.get("valueFrom"))
+            yield "ConfigMap", str(mapping(origin.get("configMapKeyRef")).get("name"))
+            yield "Secret", str(mapping(origin.get("secretKeyRef")).get("name"))
+    mounts = [mapping(mount) for container in containers for mount in sequence(container.get("volumeMounts"))]
+    single = {mount.get("name") for mount in mounts if mount.get("subPath") and isinstance(mount.get("name"), str)}
+    for volume in map(mapping, sequence(pod.get("volumes"))):
+        if isinstance(volume.get("name"), str) and volume["name"] in single:
+            yield "ConfigMap", str(mapping(volume.get("configMap")).get("name"))
+            yield "Secret", str(mapping(volume.get("secret")).get("secretName"))
+
+
+def option(delivery: Delivery, name: str, *items: Object) -> str | None:
+    """Return a sync option: an object's own, or else the Application's."""
+    own = [item.sync_options[name] for item in items if name in item.sync_options]
+    return "true" if "true" in own else own[-1] if own else delivery.sync_options.get(name)
+
+
+def pods_in(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:
+    """Return the pods of a workload, if it is one and has any."""
+    if (item.group, item.kind) not in ROLLING | {("", "Pod")}:
+        return []
+    found = pods_of(item, around.scaler(item), restarting=restarting)
+    return [] if found.most == 0 and not found.per_node else [found]
+
+
+def automation(anchor: str) -> str:
+    """Return the page about automated syncs."""
+    return f"{ARGOCD}/user-guide/auto_sync/#{anchor}"

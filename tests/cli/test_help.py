@@ -1,0 +1,53 @@
+"""Every command says how it is used, with examples that work."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from repositories import ROOT, change, positionpal, run
+
+COMMANDS = ["check", "graph", "plan", "publish", "synth", "why"]
+
+
+def commands() -> list[str]:
+    """Return the names of all commands, from the help of the command line."""
+    listed = run(ROOT, "--help").stdout.partition("Commands")[2]
+    return re.findall(r"^\W+([a-z]+)\s", listed, re.MULTILINE)
+
+
+def examples(command: str) -> list[str]:
+    """Return the examples in the help of a command."""
+    return re.findall(r"Example: python app\.py ([^\n│]+?)\s*$", run(ROOT, command, "--help").stdout, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PositionPal in a repository with a remote, changed since it was pushed."""
+    work = positionpal(tmp_path_factory.mktemp("positionpal"))
+    change(work, "versions.py", "chat-service:3.9.0", "chat-service:3.9.1")
+    return work
+
+
+def test_every_command_is_listed() -> None:
+    assert sorted(commands()) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_work(repository: Path, command: str) -> None:
+    found = examples(command)
+    assert found, f"the help of {command} has no example"
+    for example in found:
+        words = shlex.split(example)
+        assert words[0] == command
+        result = run(repository, *words)
+        assert result.returncode == 0, f"python app.py {example}\n{result.stdout}{result.stderr}"
+        if "--output" in words:
+            output = repository / words[words.index("--output") + 1]
+            assert output.stat().st_size > 0
+            output.unlink()
+        else:
+            assert result.stdout
+        assert "Traceback" not in result.stderr

@@ -1,0 +1,97 @@
+"""What differs between two states of an object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from constructs_lib.plan.fields import FieldChange, changed_fields
+from constructs_lib.plan.quantity import quantity
+from constructs_lib.repository.objects import Object
+
+Shown = list[tuple[str, Any, Any]]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], kind: str = "Deployment", group: str = "apps") -> Shown:
+    head = {"apiVersion": f"{group}/v1" if group else "v1", "kind": kind, "metadata": {"name": "a"}}
+    before, after = (Object({**head, **content}, "a.yaml", "ns") for content in (old, new))
+    return [(change.path, change.old, change.new) for change in changed_fields(before, after)]
+
+
+def pod(**containers: Any) -> dict[str, Any]:
+    named = [{"name": name, **content} for name, content in containers.items()]
+    return {"spec": {"template": {"spec": {"containers": named}}}}
+
+
+def test_named_lists_are_compared_by_name() -> None:
+    old, new = (
+        pod(a={"image": "a:1"}, b={"image": "b:1"}),
+        pod(a={"image": "a:1"}, b={"image": "b:2"}, c={"image": "c:1"}),
+    )
+    assert differences(old, new) == [
+        ("spec.template.spec.containers[b].image", "b:1", "b:2"),
+        ("spec.template.spec.containers[c]", None, {"name": "c", "image": "c:1"}),
+    ]
+
+
+def test_order_of_a_list_counts() -> None:
+    old, new = pod(a={"image": "a:1"}, b={"image": "b:1"}), pod(b={"image": "b:1"}, a={"image": "a:1"})
+    assert differences(old, new) == [("spec.template.spec.containers (order)", "a, b", "b, a")]
+
+
+def test_lists_without_names_are_compared_by_content() -> None:
+    rules = [{"from": number} for number in range(4)]
+    assert differences({"spec": {"r": rules}}, {"spec": {"r": rules[1:]}}) == [("spec.r[0]", {"from": 0}, None)]
+    assert differences({"spec": {"r": rules[:3]}}, {"spec": {"r": rules}}) == [("spec.r[3]", None, {"from": 3})]
+    assert differences({"spec": {"args": ["a", "b"]}}, {"spec": {"args": ["a", "c"]}}) == [("spec.args[1]", "b", "c")]
+
+
+def test_long_lists_take_no_long_time() -> None:
+    old, new = [str(number) for number in range(2_000)], [str(number) for number in range(1, 2_002)]
+    assert [path for path, _, _ in differences({"spec": {"r": old}}, {"spec": {"r": new}})] == ["spec.r"]
+
+
+def test_keys_with_dots_stand_in_brackets() -> None:
+    assert differences({"data": {"a.yaml": "1", "b": "1"}}, {"data": {"a.yaml": "2", "b": "2"}}, "ConfigMap", "") == [
+        ("data[a.yaml]", "1", "2"),
+        ("data.b", "1", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(True, 1), (False, 0), ("true", True), ("1", 1), (1, 2), ([], {}), ("", None)]
+)
+def test_values_of_other_types_differ(old: object, new: object) -> None:
+    assert differences({"spec": {"a": old}}, {"spec": {"a": new}}) == [("spec.a", old, new)]
+
+
+def test_texts_of_several_lines_have_a_diff() -> None:
+    lines = [str(number) for number in range(20)]
+    change = FieldChange("data.a", "\n".join(lines), "\n".join(["0", "one", *lines[2:]]))
+    assert change.diff == ["@@ -1,3 +1,3 @@", " 0", "-1", "+one", " 2"]
+    assert FieldChange("data.a", "one", "two").diff is None
+    assert FieldChange("data.a", "one\n", "one").diff == ["-(other ends of lines)", "+(other ends of lines)"]
+    assert FieldChange("data.a", "a\n" * 3_000, "b\n" * 3_000).diff == ["-3000 lines", "+3000 lines"]
+
+
+def test_values_of_secrets_are_not_kept() -> None:
+    copied = {"kubectl.kubernetes.io/last-applied-configuration": "hidden"}
+    annotations = {"metadata": {"name": "a", "annotations": copied}}
+    old, new = {"data": {"a": "aGlkZGVu"}}, {"stringData": {"a": "hidden too"}, **annotations}
+    head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}
+    found = changed_fields(*(Object({**head, **content}, "a.yaml", "ns") for content in (old, new)))
+    assert [(change.path, change.secret) for change in found] == [("metadata.annotations", True), ("data.a", True)]
+    assert "idden" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("1", "1000m"), ("1Gi", "1024Mi"), ("0.5", "500m"), ("1k", "1e3"), (2, "2"), ("1E", "1000P")]
+)
+def test_equal_quantities(left: str, right: str) -> None:
+    assert quantity(left) == quantity(right) is not None
+
+
+@pytest.mark.parametrize("value", ["", "a", "1Zi", "1 Gi", "--1", None, True, [], "1e1000000", "9" * 40])
+def test_no_quantities(value: object) -> None:
+    assert quantity(value) is None

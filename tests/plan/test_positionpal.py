@@ -1,0 +1,104 @@
+"""Plans of PositionPal: what a person does to its declaration, and what that means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from constructs_lib import synthesize
+from constructs_lib.plan.change import Effect
+from constructs_lib.plan.plan import Plan, plan
+from constructs_lib.plan.words import summary
+from constructs_lib.repository.snapshot import Snapshot
+
+Planned = Callable[[Callable[[str], str]], Plan]
+
+
+@pytest.fixture(scope="module")
+def planned(root: Path) -> Planned:
+    """Plan an edit of the declaration in production."""
+    text = (root / "app.py").read_text()
+
+    def synthesized(declaration: str) -> Snapshot:
+        namespace: dict[str, object] = {"__name__": "app", "__file__": str(root / "app.py")}
+        exec(compile(declaration, str(root / "app.py"), "exec"), namespace)
+        system = namespace["positionpal"](namespace["PRODUCTION"])  # type: ignore[operator]
+        return Snapshot.of_files("the declaration", synthesize(system).files)
+
+    before = synthesized(text)
+
+    def edited(edit: Callable[[str], str]) -> Plan:
+        declaration = edit(text)
+        return plan(before, synthesized(declaration), folder="argocd/production")
+
+    return edited
+
+
+def replaced(old: str, new: str) -> Callable[[str], str]:
+    def edit(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    return edit
+
+
+def test_nothing(planned: Planned) -> None:
+    found = planned(lambda text: text)
+    assert (found.changes, found.warnings, summary(found)) == ([], [], "No changes.")
+
+
+def test_new_image_restarts_one_workload(planned: Planned) -> None:
+    found = planned(replaced("image=versions.CHAT_SERVICE", 'image="positionpal/chat-service:3.10.0"'))
+    (change,) = found.changes
+    assert (change.full_name, change.effect, change.dangerous) == (
+        "Deployment/pp-cs/chat-service",
+        Effect.RESTART,
+        False,
+    )
+    assert summary(found) == "Plan: 1 component in 1 wave: 1 rolling restart (2–4 pods); nothing is lost."
+
+
+def test_larger_volumes_of_cassandra_are_dangerous(planned: Planned) -> None:
+    nodes = "            nodes=Autoscale(2, pick(local=2, production=4)),\n            storage="
+    found = planned(replaced(f"{nodes}volume,", f'{nodes}"20Gi",'))
+    assert [(change.full_name, change.effect) for change in found.dangerous] == [
+        ("StatefulSet/pp-cs/chat-service-database", Effect.DATA_LOSS),
+        ("StatefulSet/pp-ls/location-service-database", Effect.DATA_LOSS),
+    ]
+    assert found.changes == found.dangerous
+    (change, _) = found.changes
+    assert "it takes a new StatefulSet" in str(change.reasons[0])
+    assert "kubectl --namespace pp-cs delete statefulset chat-service-database --cascade=orphan" in change.mend
+
+
+def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:
+    (sample,) = re.findall(r"```python\n(    billing = .*?)```", (root / "README.md").read_text(), flags=re.DOTALL)
+    found = planned(replaced("    return system\n", f"{sample}    return system\n"))
+    assert {change.effect for change in found.changes} == {Effect.CREATE, Effect.UPDATE}
+    assert found.components == ["positionpal", "external-secrets", "rabbitmq", "billing-service"]
+    assert not found.dangerous
+
+
+def test_removed_gateway(planned: Planned) -> None:
+    def without(text: str) -> str:
+        text = re.sub(r"    gateway\.needs.*\n", "", text)
+        return re.sub(r"    gateway = Microservice\(.*?\n    \)\n", "", text, flags=re.DOTALL)
+
+    found = planned(without)
+    effects = {change.full_name: change.effect for change in found.changes if change.component == "gateway"}
+    assert effects.pop("Application/argocd/gateway") == Effect.DELETE
+    # The project no longer permits its namespace by then.
+    assert set(effects.values()) == {Effect.KEPT}
+    assert "Namespace/pp-gws" in effects
+
+
+def test_renamed_component(planned: Planned) -> None:
+    found = planned(replaced('"user-service",', '"users",'))
+    effects = {change.name: change.effect for change in found.changes}
+    assert effects["Application/user-service"] == Effect.REPLACEMENT
+    assert effects["StatefulSet/user-service-database"] == Effect.KEPT
+    assert effects["StatefulSet/users-database"] == Effect.CREATE
+    assert "Application/user-service" in {change.name for change in found.dangerous}

@@ -1,0 +1,61 @@
+"""A plan at the terminal, line by line."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from samples import nothing, sample
+from trees import Manifest, snapshot, tree
+
+from constructs_lib.plan.plan import Plan, plan
+from constructs_lib.plan.terminal import print_plan
+
+EXPECTED = (Path(__file__).parent / "sample.txt").read_text()
+
+
+def printed(found: Plan, **options: object) -> str:
+    out = io.StringIO()
+    print_plan(found, Console(file=out, **options))  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 80, 400])
+def test_plan(width: int) -> None:
+    assert printed(sample(), width=width) == EXPECTED
+
+
+def test_nothing() -> None:
+    assert printed(nothing(), width=80) == "No changes.\n"
+
+
+def test_many_fields_are_counted() -> None:
+    def config(value: str) -> Manifest:
+        data = {f"key-{number:03}": value for number in range(200)}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+
+    found = plan(*(snapshot(tree({"app": [config(value)]})) for value in ("1", "2")))
+    lines = printed(found, width=80).splitlines()
+    assert lines[2:4] == ["  ~ ConfigMap/ns/a: update in place", "      data.key-000: 1 → 2"]
+    assert lines[-4:-2] == ["      data.key-029: 1 → 2", "      … and 170 more fields"]
+
+
+def test_names_cannot_command_the_terminal() -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Config\x1b[31mMap",
+        "metadata": {"name": "a\nb\udc80"},
+        "data": "\x1b]0;x\x07",
+    }
+    new = tree({"app": []}, **{"parts/app/0.json": json.dumps(manifest).encode()})
+    lines = printed(plan(snapshot(tree({"app": []})), snapshot(new)), width=80).splitlines()
+    assert lines[2] == "  + Config�[31mMap/ns/a␤b�: create"
+    "\n".join(lines).encode()
+
+
+def test_colours_only_at_a_terminal() -> None:
+    assert "\x1b[" not in printed(sample(), width=80)
+    assert "\x1b[" in printed(sample(), width=80, force_terminal=True, color_system="standard")

@@ -1,0 +1,109 @@
+"""The file of pins, and what it does to a tree."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from constructs_lib import synthesize
+from constructs_lib.synth.pins import Pin, Pins, PinsError, dump_pins, folder_id, parse_pins, read_pins
+
+REVISION, CONTENT = "a" * 40, "0123456789abcdef0123456789abcdef01234567"
+PINS = Pins({"web": Pin(REVISION, CONTENT, "shop"), "api": Pin(CONTENT, REVISION, "api")}, ("old",))
+
+
+def test_what_is_written_is_read_back() -> None:
+    assert parse_pins(dump_pins(PINS), "pins/x.json") == PINS
+    assert dump_pins(PINS) == dump_pins(Pins(dict(reversed([*PINS.components.items()])), PINS.retired))
+
+
+def test_an_environment_that_was_never_published_has_none(tmp_path: Path) -> None:
+    assert read_pins(tmp_path, "production") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("<<<<<<< HEAD\n{}", "is no JSON"),
+        ("", "is no JSON"),
+        ("[]", "does not hold an object with components"),
+        ('{"components": {}}', "does not hold an object with components"),
+        ('{"components": {}, "retired": [7]}', "does not hold an object with components"),
+        ('{"components": {"web": {}}, "retired": []}', "web: the revision is no id of Git's"),
+        ('{"components": {"web": "main"}, "retired": []}', "web: the revision is no id of Git's"),
+        (
+            json.dumps({"components": {"web": {"revision": "main", "content": CONTENT}}, "retired": []}),
+            "web: the revision is no id of Git's",
+        ),
+        (
+            json.dumps({"components": {"web": {"revision": REVISION, "content": CONTENT[:12]}}, "retired": []}),
+            "web: the content is no id of Git's",
+        ),
+        (
+            json.dumps({"components": {"web": {"revision": REVISION, "content": CONTENT}}, "retired": []}),
+            "web: the namespace is missing",
+        ),
+    ],
+)
+def test_what_is_no_file_of_pins_is_told(tmp_path: Path, content: str, problem: str) -> None:
+    (tmp_path / "pins").mkdir()
+    (tmp_path / "pins" / "x.json").write_text(content)
+    with pytest.raises(PinsError) as error:
+        read_pins(tmp_path, "x")
+    assert str(error.value).startswith("pins/x.json")
+    assert problem in str(error.value)
+    assert str(error.value).endswith("restore it with git checkout HEAD -- pins/x.json, and leave it to publish.")
+
+
+def test_the_id_of_a_folder_is_that_of_git(tmp_path: Path) -> None:
+    files = {"b.yaml": b"b\n", "a-b.yaml": b"", "a.yaml": "ü\n".encode(), "B.yaml": b"x" * 70_000}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    git = ("git", "-C", str(tmp_path), "-c", "core.autocrlf=false")
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    written = subprocess.run([*git, "write-tree"], check=True, capture_output=True, text=True).stdout.strip()
+    assert folder_id(files) == written
+
+
+@pytest.fixture
+def production() -> Any:
+    """PositionPal in production, declared anew."""
+    import runpy
+
+    app = runpy.run_path(str(Path(__file__).resolve().parent.parent.parent / "app.py"))
+    return app["positionpal"](app["PRODUCTION"])
+
+
+def test_pins_change_revisions_and_nothing_else(production: Any) -> None:
+    plain = synthesize(production)
+    pinned = {
+        component: Pin(REVISION, content, plain.namespaces[component]) for component, content in plain.contents.items()
+    }
+    tree = synthesize(production, pins=Pins(pinned))
+    changed = {path for path in plain.files if plain.files[path] != tree.files[path]}
+    assert changed == {f"argocd/production/Application-{component}.yaml" for component in pinned}
+    for path in changed:
+        assert tree.files[path].decode() == plain.files[path].decode().replace("refs/heads/main", REVISION)
+    assert tree.unpublished == plain.unpublished == {}
+
+
+def test_what_is_not_published_is_told(production: Any) -> None:
+    plain = synthesize(production)
+    pins = {
+        component: Pin(REVISION, content, plain.namespaces[component]) for component, content in plain.contents.items()
+    }
+    del pins["gateway"]
+    pins["chat-service"] = Pin(REVISION, CONTENT, "pp-cs")
+    pins["billing"] = Pin(REVISION, CONTENT, "pp-bs")
+    tree = synthesize(production, pins=Pins(pins))
+    assert tree.unpublished == {"billing": "removed", "chat-service": "changed", "gateway": "new"}
+    # A new component follows the branch until it is published.
+    assert b"targetRevision: refs/heads/main" in tree.files["argocd/production/Application-gateway.yaml"]
+    project = tree.files["argocd/production/AppProject-positionpal.yaml"]
+    assert b"namespace: pp-bs" in project
+    assert b"name: pp-bs" in project
