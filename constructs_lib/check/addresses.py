@@ -222,9 +222,9 @@ def prove_addresses(subject: Subject) -> Iterator[Finding]:
 class _Addresses:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._directory = Directory(subject)
-        self._closed = closed_namespaces(subject)
-        self._pods = PodIndex(subject)
+        self._directory = subject.once(Directory)
+        self._closed = subject.once(closed_namespaces)
+        self._pods = subject.once(PodIndex)
         self._domain = ""
 
     def prove(self) -> Iterator[Finding]:

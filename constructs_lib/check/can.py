@@ -86,7 +86,7 @@ def can(subject: Subject, source: str, target: str, port: str | int) -> Answer:
     Raises:
         UserError: One of them is not known; the message tells the nearest that is.
     """
-    traffic = Traffic(subject)
+    traffic = subject.once(Traffic)
     names = _Names(traffic)
     caller, _ = names.find(source)
     called, service = names.find(target)

@@ -699,7 +699,7 @@ def _replication(subject: Subject, scales: Scales) -> Iterator[Finding]:
 def _rings(subject: Subject) -> Mapping[int, list[Pods]]:
     """Return the StatefulSets whose port of CQL pods call, by the pods."""
     found: dict[int, list[Pods]] = defaultdict(list)
-    for call in Traffic(subject).calls:
+    for call in subject.once(Traffic).calls:
         source, target = call.source.workload, call.target.workload
         if source and target and target.owner.kind == "StatefulSet" and ("TCP", _CQL) in call.ports:
             found[id(source)].append(target)

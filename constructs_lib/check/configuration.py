@@ -222,7 +222,7 @@ def service_account(pods: Pods) -> str:
 class _Configuration:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._closed = closed_namespaces(subject)
+        self._closed = subject.once(closed_namespaces)
         self._secrets = SecretSources(subject)
         self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
         for item in subject.kind("ConfigMap", "ServiceAccount", "PersistentVolumeClaim"):

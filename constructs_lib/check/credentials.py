@@ -14,6 +14,7 @@ from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
 from constructs_lib.check.subject import Pods, texts
+from constructs_lib.check.variables import apart
 from constructs_lib.repository.objects import Object, mapping, sequence
 
 _SECRETS = "https://kubernetes.io/docs/concepts/security/secrets-good-practices/"
@@ -128,8 +129,8 @@ def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
         for name, value in variables.items():
             yield from _text(item, name, value, f"{at}.env[{name}].value", users)
         for field in ("command", "args"):
-            words = [str(word) for word in sequence(container.get(field))]
-            yield from _text(item, "", " ".join(words), f"{at}.{field}", users)
+            for text in apart(map(str, sequence(container.get(field))), " "):
+                yield from _text(item, "", text, f"{at}.{field}", users)
 
 
 def _text(item: Object, name: str, value: str, at: str, users: set[str] | None = None) -> Iterator[Finding]:

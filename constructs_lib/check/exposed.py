@@ -103,7 +103,7 @@ class Exposed:
     def __init__(self, subject: Subject) -> None:
         """Find the monitors of a tree and what they select."""
         self._subject = subject
-        self._pods = PodIndex(subject)
+        self._pods = subject.once(PodIndex)
         self.monitors = [
             Monitor(item, list(self._targets(item))) for item in subject.kind(*MONITORS) if item.group == OPERATOR_GROUP
         ]

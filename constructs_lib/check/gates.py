@@ -240,7 +240,7 @@ class _Gates:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._timeline = Timeline(subject)
+        self._timeline = subject.once(Timeline)
         self._consumers: dict[tuple[str, str], list[Pods]] = defaultdict(list)
         for pods in subject.pods:
             for name, _ in claim_names(pods):
@@ -414,7 +414,7 @@ class _Applications:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._timeline = Timeline(subject)
+        self._timeline = subject.once(Timeline)
         self._siblings: dict[int, list[Delivery]] = defaultdict(list)
         for delivery in subject.applications:
             if delivery.parent is not None:

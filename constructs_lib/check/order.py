@@ -148,8 +148,8 @@ def _prove(subject: Subject) -> Iterator[Finding]:
 class _Order:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._timeline = Timeline(subject)
-        self._pods = PodIndex(subject)
+        self._timeline = subject.once(Timeline)
+        self._pods = subject.once(PodIndex)
         self._secrets = SecretSources(subject)
         self._bindings: dict[tuple[str, str], list[Object]] = defaultdict(list)
         for binding in subject.kind("RoleBinding"):
@@ -171,7 +171,7 @@ class _Order:
         yield from self._namespaces()
 
     def _calls(self) -> Iterator[_Call]:
-        directory = Directory(self._subject)
+        directory = self._subject.once(Directory)
         for pods in self._subject.pods:
             seen: set[tuple[str, str, bool]] = set()
             for path, container in pods.containers:

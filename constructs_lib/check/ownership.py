@@ -8,7 +8,7 @@ from typing import Any
 
 from constructs_lib.check.finding import Check, Finding, Severity
 from constructs_lib.check.hint import hint
-from constructs_lib.check.patterns import matches, permits, permits_repository, repository_name
+from constructs_lib.check.patterns import Patterns, is_plain, matches, repository_name
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.surroundings import (
     PLATFORM_NAMESPACES,
@@ -95,7 +95,7 @@ _SERVER = "https://kubernetes.default.svc"
 
 def prove_ownership(subject: Subject) -> Iterator[Finding]:
     """Yield what Argo CD refuses to deploy, and what two of its Applications fight over."""
-    projects = {item.name: item for item in subject.kind("AppProject") if item.group == _GROUP}
+    projects = {item.name: _Project(item) for item in subject.kind("AppProject") if item.group == _GROUP}
     objects: dict[int, list[Object]] = {}
     for delivery, item in subject.deployed:
         objects.setdefault(id(delivery), []).append(item)
@@ -165,7 +165,68 @@ def _repository(source: Mapping[str, Any]) -> str:
     return repository_name(str(source.get("repoURL") or ""))
 
 
-def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Object]) -> Iterator[Finding]:
+class _Entries:
+    """Kinds that a project lists, with or without names."""
+
+    def __init__(self, entries: object) -> None:
+        self._plain: set[tuple[str, str, str]] = set()
+        self._others: list[tuple[str, str, str]] = []
+        for entry in map(mapping, sequence(entries)):
+            texts = str(entry.get("group") or ""), str(entry.get("kind") or ""), str(entry.get("name") or "")
+            if all(map(is_plain, texts)):
+                self._plain.add(texts)
+            else:
+                self._others.append(texts)
+
+    def __contains__(self, item: Object) -> bool:
+        return (
+            (item.group, item.kind, "") in self._plain
+            or (item.group, item.kind, item.name) in self._plain
+            or any(
+                matches(group, item.group) and matches(kind, item.kind) and (not name or matches(name, item.name))
+                for group, kind, name in self._others
+            )
+        )
+
+
+class _Project:
+    """What an AppProject permits, such that asking takes no longer the more it lists."""
+
+    def __init__(self, item: Object) -> None:
+        self.name = item.name
+        self.repositories = Patterns.of_repositories(map(str, sequence(item.spec.get("sourceRepos"))))
+        self._entries = [mapping(entry) for entry in sequence(item.spec.get("destinations"))]
+        self._namespaces: dict[tuple[str, str], tuple[list[str], Patterns]] = {}
+        self._lists = {
+            scope: tuple(item.spec.get(f"{scope}Resource{color}list") for color in ("White", "Black"))
+            for scope in ("namespace", "cluster")
+        }
+        self._listed = {scope: tuple(map(_Entries, lists)) for scope, lists in self._lists.items()}
+
+    def namespaces(self, destination: Mapping[str, Any]) -> tuple[list[str], Patterns]:
+        """Return the namespaces that it permits in the cluster of a destination, as they are listed and to be asked."""
+        key = str(destination.get("server") or ""), str(destination.get("name") or "")
+        if key not in self._namespaces:
+            listed = [str(entry.get("namespace") or "") for entry in self._entries if _is_same_cluster(entry, *key)]
+            self._namespaces[key] = listed, Patterns(listed)
+        return self._namespaces[key]
+
+    def permits(self, item: Object) -> bool:
+        """Tell whether it permits the kind of an object.
+
+        Without lists, it permits no kind that has no namespace, and all others
+        (``IsGroupKindNamePermitted`` in pkg/apis/application/v1alpha1/app_project_types.go).
+        """
+        scope = "namespace" if item.namespace else "cluster"
+        allowed, _ = self._lists[scope]
+        among_allowed, among_denied = self._listed[scope]
+        permitted = item in among_allowed if allowed or scope == "cluster" else allowed is None
+        if scope == "namespace" and isinstance(allowed, list) and not allowed:
+            permitted = False
+        return permitted and item not in among_denied
+
+
+def _project(delivery: Delivery, projects: Mapping[str, _Project], items: list[Object]) -> Iterator[Finding]:
     application = delivery.application
     if application is None:
         return
@@ -180,10 +241,9 @@ def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Obj
                 mend=hint("project", name, projects),
             )
         return
-    permitted = [str(repository) for repository in sequence(project.spec.get("sourceRepos"))]
     for at, source in sources(application):
         repository = str(source.get("repoURL") or "")
-        if repository and not permits_repository(permitted, repository):
+        if repository and not project.repositories.permit(repository_name(repository)):
             yield PROJECT_REFUSES_REPOSITORY.at(
                 application,
                 f"The AppProject {name} does not permit the repository {repository}.",
@@ -191,73 +251,49 @@ def _project(delivery: Delivery, projects: Mapping[str, Object], items: list[Obj
             )
     yield from _destinations(delivery, application, project, items)
     for item in items:
-        yield from _kind(project, item)
+        if not project.permits(item):
+            yield _refused(project, item)
 
 
-def _destinations(delivery: Delivery, application: Object, project: Object, items: list[Object]) -> Iterator[Finding]:
-    destination = mapping(application.spec.get("destination"))
-    permitted = [
-        str(entry.get("namespace") or "")
-        for entry in map(mapping, sequence(project.spec.get("destinations")))
-        if _is_same_cluster(entry, destination)
-    ]
+def _destinations(delivery: Delivery, application: Object, project: _Project, items: list[Object]) -> Iterator[Finding]:
+    listed, permitted = project.namespaces(mapping(application.spec.get("destination")))
     seen: set[str] = set()
     wanted = [(application, delivery.namespace, "spec.destination.namespace")]
     wanted += [(item, item.namespace, "metadata.namespace") for item in items]
     for item, namespace, at in wanted:
-        if not namespace or namespace in seen or permits(permitted, namespace):
+        if not namespace or namespace in seen:
             continue
         seen.add(namespace)
+        if permitted.permit(namespace):
+            continue
         yield PROJECT_REFUSES_DESTINATION.at(
             item,
             f"The AppProject {project.name} does not permit the namespace {namespace}.",
             at=at,
-            mend=f"Add it to destinations of the AppProject; or, as the namespace, {nearest(namespace, permitted)}",
+            mend=f"Add it to destinations of the AppProject; or, as the namespace, {nearest(namespace, listed)}",
         )
 
 
-def _is_same_cluster(entry: Mapping[str, Any], destination: Mapping[str, Any]) -> bool:
+def _is_same_cluster(entry: Mapping[str, Any], server: str, name: str) -> bool:
     """Tell whether an entry of a project is about the cluster of a destination, by its address or its name."""
-    if destination.get("name") and not destination.get("server"):
-        if destination["name"] == "in-cluster" and permits([str(entry.get("server") or "")], _SERVER):
+    permitted = Patterns([str(entry.get("server") or "")])
+    if name and not server:
+        if name == "in-cluster" and permitted.permit(_SERVER):
             return True
-        return permits([str(entry.get("name") or "")], str(destination["name"]))
-    server = str(destination.get("server") or _SERVER)
-    return permits([str(entry.get("server") or "")], server) or (
-        server == _SERVER and entry.get("name") == "in-cluster"
-    )
+        return Patterns([str(entry.get("name") or "")]).permit(name)
+    server = server or _SERVER
+    return permitted.permit(server) or (server == _SERVER and entry.get("name") == "in-cluster")
 
 
-def _kind(project: Object, item: Object) -> Iterator[Finding]:
-    """Yield that a project does not permit a kind.
-
-    Without lists, it permits no kind that has no namespace, and all others
-    (``IsGroupKindNamePermitted`` in pkg/apis/application/v1alpha1/app_project_types.go).
-    """
+def _refused(project: _Project, item: Object) -> Finding:
     scope = "namespace" if item.namespace else "cluster"
-    allowed, denied = (project.spec.get(f"{scope}Resource{color}list") for color in ("White", "Black"))
-    permitted = _lists(allowed, item) if allowed or scope == "cluster" else allowed is None
-    if scope == "namespace" and isinstance(allowed, list) and not allowed:
-        permitted = False
-    if permitted and not _lists(denied, item):
-        return
-    field = f"{scope}ResourceWhitelist"
     group = f" of {item.group}" if item.group else ""
-    yield PROJECT_REFUSES_KIND.at(
+    return PROJECT_REFUSES_KIND.at(
         item,
         f"The AppProject {project.name} does not permit the kind {item.kind}{group}"
         f"{f' with the name {item.name}' if scope == 'cluster' else ''}.",
         at="kind",
-        mend=f"Add it to {field} of the AppProject {project.name}.",
-    )
-
-
-def _lists(entries: object, item: Object) -> bool:
-    return any(
-        matches(str(entry.get("group") or ""), item.group)
-        and matches(str(entry.get("kind") or ""), item.kind)
-        and (not entry.get("name") or matches(str(entry["name"]), item.name))
-        for entry in map(mapping, sequence(entries))
+        mend=f"Add it to {scope}ResourceWhitelist of the AppProject {project.name}.",
     )
 
 
@@ -283,7 +319,7 @@ def _owners(subject: Subject) -> Iterator[Finding]:
 
 
 def _namespaces(subject: Subject) -> Iterator[Finding]:
-    if is_without_applications(subject) or generates_applications(subject):
+    if is_without_applications(subject) or subject.once(generates_applications):
         # Nobody can tell what is made by others.
         return
     made = {item.name for item in subject.kind("Namespace")} | PLATFORM_NAMESPACES

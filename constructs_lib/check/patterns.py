@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+_SPECIAL = re.compile(r"[*?{}]")
 _SSH = re.compile(r"[^/:@]+@[^/:]+:")
 
 
@@ -24,25 +25,45 @@ def matches(pattern: str, value: str, star: str = ".*") -> bool:
     return pattern == "*" or _compiled(pattern, star).fullmatch(value) is not None
 
 
-def permits(patterns: Iterable[str], value: str, star: str = ".*") -> bool:
-    """Tell whether a list of patterns permits a value.
+class Patterns:
+    """A list of patterns, in which one that begins with ``!`` refuses what it matches, and permits everything else.
 
-    One that begins with ``!`` refuses what it matches, and permits everything else.
+    Projects list the namespaces and repositories of all their Applications, so what is no pattern is looked up.
     """
-    permitted = False
-    for pattern in patterns:
-        if pattern.startswith("!"):
-            if matches(pattern[1:], value, star):
-                return False
-            permitted = True
-        else:
-            permitted = permitted or matches(pattern, value, star)
-    return permitted
+
+    def __init__(self, patterns: Iterable[str], star: str = ".*") -> None:
+        """Sort the patterns.
+
+        Args:
+            patterns: The patterns.
+            star: What ``*`` stands for, as a regular expression.
+        """
+        given = list(patterns)
+        self._star = star
+        self._refused = [pattern[1:] for pattern in given if pattern.startswith("!")]
+        permitted = [pattern for pattern in given if not pattern.startswith("!")]
+        self._plain = frozenset(pattern for pattern in permitted if is_plain(pattern))
+        self._others = [pattern for pattern in permitted if not is_plain(pattern)]
+
+    @classmethod
+    def of_repositories(cls, patterns: Iterable[str]) -> Patterns:
+        """Return patterns of repositories, in which ``*`` ends at a slash unless alone, and ``**`` does not."""
+        return cls(map(repository_name, patterns), "[^/]*")
+
+    def permit(self, value: str) -> bool:
+        """Tell whether they permit a value."""
+        if any(matches(pattern, value, self._star) for pattern in self._refused):
+            return False
+        return (
+            bool(self._refused)
+            or value in self._plain
+            or any(matches(pattern, value, self._star) for pattern in self._others)
+        )
 
 
-def permits_repository(patterns: Iterable[str], repository: str) -> bool:
-    """Tell whether a list of patterns permits a repository; ``*`` ends at a slash unless alone, ``**`` does not."""
-    return permits(map(repository_name, patterns), repository_name(repository), "[^/]*")
+def is_plain(pattern: str) -> bool:
+    """Tell whether a pattern matches nothing but itself."""
+    return not _SPECIAL.search(pattern)
 
 
 def repository_name(address: str) -> str:

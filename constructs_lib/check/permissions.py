@@ -52,7 +52,7 @@ _EXISTING = frozenset({"get", "watch"})
 
 def prove_permissions(subject: Subject) -> Iterator[Finding]:
     """Yield bindings of nothing or to nobody, and roles for what there is not."""
-    closed = closed_namespaces(subject)
+    closed = subject.once(closed_namespaces)
     for binding in subject.kind("RoleBinding", "ClusterRoleBinding"):
         yield from _role(subject, binding)
         yield from _subjects(subject, binding, closed)

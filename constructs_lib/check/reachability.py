@@ -176,7 +176,7 @@ _MOST_NAMED = 3
 
 def prove(subject: Subject) -> Iterator[Finding]:
     """Yield what is blocked that should not be, and what is open that need not be."""
-    traffic = Traffic(subject)
+    traffic = subject.once(Traffic)
     network = traffic.network
     if network.policies:
         yield from _blocked_calls(traffic)

@@ -94,7 +94,7 @@ def resilience_findings(subject: Subject, unfinished: frozenset[int]) -> Iterato
         subject: The tree.
         unfinished: The manifests, by their ids, to which a tool may add what they lack.
     """
-    index = PodIndex(subject)
+    index = subject.once(PodIndex)
     for pods in subject.pods:
         yield from _container_findings(pods)
     yield from _readiness_findings(subject, index, unfinished)

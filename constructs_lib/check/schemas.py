@@ -87,10 +87,14 @@ def prove(subject: Subject) -> Iterator[Finding]:
         if (id(item.manifest), item.path) in seen:
             continue
         seen.add((id(item.manifest), item.path))
-        text = compact(item.manifest)
-        keys[item.path] = keys.get(item.path, 0) + count_keys(text)
-        first.setdefault(item.path, item)
-        nulls = "\0null" in text or "[null" in text or ",null" in text
+        content = delivery.files[item.path]
+        if subject.is_written(content):
+            nulls = b"null" in content
+        else:
+            text = compact(item.manifest)
+            keys[item.path] = keys.get(item.path, 0) + count_keys(text)
+            first.setdefault(item.path, item)
+            nulls = "\0null" in text or "[null" in text or ",null" in text
         told: set[tuple[Check, str]] = set()
         for finding in _object_findings(item, kinds, nulls=nulls):
             place = finding.check, finding.field

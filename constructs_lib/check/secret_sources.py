@@ -146,7 +146,7 @@ def prove_secret_sources(subject: Subject) -> Iterator[Finding]:
                 at="spec.target.name" if item.kind == "ExternalSecret" else "metadata.name",
             )
     external = [item for item in subject.kind("ExternalSecret") if item.group == _GROUP]
-    closed = closed_namespaces(subject)
+    closed = subject.once(closed_namespaces)
     for item in external:
         yield from _store_of(subject, item, closed)
     yield from _values(subject, external)

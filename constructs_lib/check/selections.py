@@ -209,8 +209,8 @@ def prove_selections(subject: Subject) -> Iterator[Finding]:
 class _Selections:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._pods = PodIndex(subject)
-        self._closed = closed_namespaces(subject)
+        self._pods = subject.once(PodIndex)
+        self._closed = subject.once(closed_namespaces)
 
     def prove(self) -> Iterator[Finding]:
         for service in self._subject.kind("Service"):

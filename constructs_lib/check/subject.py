@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from constructs_lib.objects.manifest import Manifest
 from constructs_lib.repository.deliveries import BY_HAND, Delivery, deliveries
 from constructs_lib.repository.objects import Cache, Identity, Object, mapping, sequence, unreadable
 from constructs_lib.repository.snapshot import Snapshot
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Subject:
             cache: Remembers what was read, for several trees that share files.
         """
         self.snapshot = snapshot
-        cache = cache or Cache()
+        self._answers: dict[Callable[[Subject], Any], Any] = {}
+        self._cache = cache = cache or Cache()
         found = deliveries(snapshot, folders, cache)
         self.deliveries: Sequence[Delivery] = found.all
         self.warnings: Mapping[str, str] = found.warnings
@@ -102,6 +105,17 @@ class Subject:
         ]
         self.objects: list[Object] = [item for _, item in self.deployed]
         self.cluster = cluster or self._cluster(folders)
+
+    def once(self, ask: Callable[[Subject], Result]) -> Result:
+        """Return what a function says of the tree, and ask it only once: several proofs want to know the same."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        answer: Result = self._answers[ask]
+        return answer
+
+    def is_written(self, content: bytes) -> bool:
+        """Tell whether a file was written from objects here, so that it holds them and nothing else."""
+        return self._cache.is_written(content)
 
     @cached_property
     def by_identity(self) -> Mapping[Identity, Object]:

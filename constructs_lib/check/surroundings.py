@@ -26,7 +26,7 @@ def closed_namespaces(subject: Subject) -> frozenset[str]:
 
     In all others a chart, a tool, an operator or a person may have put what the tree does not have.
     """
-    if generates_applications(subject):
+    if subject.once(generates_applications):
         return frozenset()
     made = {item.name for item in subject.kind("Namespace")}
     if is_without_applications(subject):

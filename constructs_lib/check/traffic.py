@@ -6,12 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from constructs_lib.check.network import CLUSTER, Network, Outside, Pod, Policy, Port, Selector, pod_of
 from constructs_lib.check.scale import Scales
 from constructs_lib.check.subject import Pods, Subject, texts
-from constructs_lib.check.variables import Variable, command, mounted, variables
+from constructs_lib.check.variables import Variable, apart, command, mounted, variables
 from constructs_lib.repository.objects import Object, mapping, sequence
 
 #: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
@@ -72,12 +72,28 @@ class Address:
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
 
-def addresses(text: str) -> Iterator[Address]:
-    """Yield whatever may be an address in a text."""
+# Scripts are the same in many pods.
+@lru_cache(maxsize=1024)
+def addresses(text: str) -> tuple[Address, ...]:
+    """Return whatever may be an address in a text."""
     # A part of a name that nobody knows yet, such as that of a pod, is a part all the same.
-    for match in _ADDRESS.finditer(_UNKNOWN_PART.sub("pod", text) if "$" in text else text):
-        port = match["port"] or match["loose"]
-        yield Address(match["scheme"] or "", match["host"], int(port) if port else None, match["loose"] is not None)
+    return tuple(
+        Address(
+            match["scheme"] or "",
+            match["host"],
+            int(port) if (port := match["port"] or match["loose"]) else None,
+            match["loose"] is not None,
+        )
+        for match in _ADDRESS.finditer(_UNKNOWN_PART.sub("pod", text) if "$" in text else text)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _with_ports(text: str) -> tuple[tuple[Address, int], ...]:
+    """Return the addresses in a text that tell a port, or a scheme that has one, each with the port."""
+    return tuple(
+        (address, port) for address in addresses(text) if (port := address.port or _SCHEMES.get(address.scheme))
+    )
 
 
 @dataclass(frozen=True)
@@ -235,13 +251,12 @@ class Traffic:
                     port = address.port or _SCHEMES.get(address.scheme) or _port_beside(variable.name, known)
                     if port or ".svc" in address.host or (address.host == variable.value and _is_host(variable.name)):
                         yield address, variable.at, port
-            for address in addresses("\n".join(command(container, known))):
-                if port := address.port or _SCHEMES.get(address.scheme):
+            for text in apart(command(container, known)):
+                for address, port in _with_ports(text):
                     yield address, f"{path}.args" if container.get("args") else f"{path}.command", port
         for at, text in mounted(self.subject, pods):
-            for address in addresses(text):
-                port = address.port or _SCHEMES.get(address.scheme)
-                if port and not address.is_loose:
+            for address, port in _with_ports(text):
+                if not address.is_loose:
                     yield address, at, port
 
     def _targets(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from constructs_lib.check.subject import Pods, Subject, texts
 from constructs_lib.objects.manifest import Manifest
@@ -64,6 +65,19 @@ def command(container: Manifest, known: Mapping[str, Variable]) -> list[str]:
     """Return the command and the arguments of a container, with the values of its variables."""
     parts = [*sequence(container.get("command")), *sequence(container.get("args"))]
     return [expanded(part, known) for part in parts if isinstance(part, str)]
+
+
+def apart(words: Iterable[str], separator: str = "\n") -> Iterator[str]:
+    """Yield the words of a command as texts: every script for itself, and the words between two of them as one.
+
+    An option and its value may be two words. A script is one, and what follows it are its own arguments; for itself, it
+    is the same text in many pods.
+    """
+    for is_script, group in groupby(words, lambda word: "\n" in word):
+        if is_script:
+            yield from group
+        else:
+            yield separator.join(group)
 
 
 def mounted(subject: Subject, pods: Pods) -> Iterator[tuple[str, str]]:

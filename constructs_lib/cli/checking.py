@@ -28,6 +28,7 @@ from constructs_lib.derive.explanation import origins
 from constructs_lib.derive.graph import Graph
 from constructs_lib.repository.objects import Cache, Identity, Object, own_namespace
 from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.synth.tree import Tree
 
 FORMATS: dict[str, Callable[[Report], str]] = {"json": json.render, "sarif": sarif.render, "github": github.render}
 _APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)
@@ -93,11 +94,16 @@ def _waivers(given: Path | None, root: Path) -> tuple[list[Waiver], str]:
 
 
 def _of_declaration(app: App, options: Options) -> dict[str, Subject]:
-    trees = app.synthesize(app.choose(options.environments))
-    return {
-        tree.environment: _subject(Snapshot(tree.environment, tree.files, None), tree.environment, options)
-        for tree in trees
-    }
+    trees = app.synthesize(app.choose(options.environments), keep_manifests=True)
+    return {tree.environment: _at_version(subject_of(tree), options) for tree in trees}
+
+
+def subject_of(tree: Tree) -> Subject:
+    """Return what the proofs look at of a synthesized tree that has kept its manifests."""
+    cache = Cache()
+    for path, manifest in (tree.manifests or {}).items():
+        cache.written(tree.files[path], manifest)
+    return Subject(Snapshot.of_files(tree.environment, tree.files), [f"argocd/{tree.environment}"], cache=cache)
 
 
 def _of_folder(folder: Path, options: Options) -> dict[str, Subject]:
@@ -112,7 +118,10 @@ def _of_folder(folder: Path, options: Options) -> dict[str, Subject]:
             raise CommandError(f'{folder} has no environment "{name}"; {nearest(name, known)}')
     cache = Cache()
     chosen = list(dict.fromkeys(options.environments)) or known or [""]
-    return {name: _subject(snapshot, name, options, cache) for name in chosen}
+    return {
+        name: _at_version(Subject(snapshot, [f"argocd/{name}"] if name else [], cache=cache), options)
+        for name in chosen
+    }
 
 
 def _environments(snapshot: Snapshot) -> Iterator[str]:
@@ -124,8 +133,7 @@ def _environments(snapshot: Snapshot) -> Iterator[str]:
             yield name
 
 
-def _subject(snapshot: Snapshot, environment: str, options: Options, cache: Cache | None = None) -> Subject:
-    subject = Subject(snapshot, [f"argocd/{environment}"] if environment else [], cache=cache)
+def _at_version(subject: Subject, options: Options) -> Subject:
     if options.kubernetes:
         subject.cluster = dataclasses.replace(subject.cluster, kubernetes=options.kubernetes)
     return subject

@@ -13,7 +13,7 @@ from synthesized import Synthesized
 
 from constructs_lib.check import order, references
 from constructs_lib.check.addresses import Directory
-from constructs_lib.check.patterns import permits, permits_repository
+from constructs_lib.check.patterns import Patterns, repository_name
 from constructs_lib.check.selectors import selects
 from constructs_lib.check.subject import Cluster, Subject
 from constructs_lib.repository.objects import Cache
@@ -108,7 +108,7 @@ def test_selectors(selector: object, expected: bool) -> None:
     ],
 )
 def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -> None:
-    assert permits(patterns, value) is expected
+    assert Patterns(patterns).permit(value) is expected
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,17 @@ def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -
     ],
 )
 def test_repositories_of_projects(pattern: str, expected: bool) -> None:
-    assert permits_repository([pattern], "https://github.com/shop/gitops") is expected
+    assert permit_repository(pattern, "https://github.com/shop/gitops") is expected
+
+
+def permit_repository(pattern: str, address: str) -> bool:
+    return Patterns.of_repositories([pattern]).permit(repository_name(address))
 
 
 def test_a_repository_has_several_addresses() -> None:
     addresses = ("git@github.com:shop/gitops.git", "ssh://git@github.com/shop/gitops")
-    assert all(permits_repository([one], other) for one in addresses for other in addresses)
-    assert not permits_repository(["https://github.com/shop/gitops"], addresses[0])
+    assert all(permit_repository(one, other) for one in addresses for other in addresses)
+    assert not permit_repository("https://github.com/shop/gitops", addresses[0])
 
 
 def test_keys_of_secrets() -> None:
