@@ -89,7 +89,7 @@ def prove(subject: Subject) -> Iterator[Finding]:
         seen.add((id(item.manifest), item.path))
         content = delivery.files[item.path]
         if subject.is_written(content):
-            nulls = b"null" in content
+            nulls = b": null\n" in content or b"- null\n" in content
         else:
             text = compact(item.manifest)
             keys[item.path] = keys.get(item.path, 0) + count_keys(text)

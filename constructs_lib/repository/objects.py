@@ -327,12 +327,15 @@ def _checked(document: object) -> object:
     raise ValueError("it is nested too deeply, or holds itself")
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def _plain(value: object) -> object:
     """Return a copy of a value as reading it would give it."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str.__str__(key): entry if type(entry) in _SCALARS else _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [entry if type(entry) in _SCALARS else _plain(entry) for entry in value]
     return str.__str__(value) if isinstance(value, str) else value
 
 
