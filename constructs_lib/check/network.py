@@ -206,9 +206,10 @@ class Selector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether something with these labels is meant."""
-        return all(labels.get(key) == value for key, value in self.labels.items()) and all(
-            _holds(labels.get(key), operator, values) for key, operator, values in self._requirements
-        )
+        for key, value in self.labels.items():
+            if labels.get(key) != value:
+                return False
+        return all(_holds(labels.get(key), operator, values) for key, operator, values in self._requirements)
 
 
 def _holds(value: str | None, operator: str, values: frozenset[str]) -> bool:

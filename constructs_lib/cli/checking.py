@@ -8,6 +8,7 @@ import gc
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -17,7 +18,7 @@ from constructs_lib.check import github, json, page, sarif, terminal
 from constructs_lib.check.can import can
 from constructs_lib.check.finding import Severity
 from constructs_lib.check.proofs import PROOFS
-from constructs_lib.check.report import Looked, Report, located, look, report
+from constructs_lib.check.report import Looked, Report, located, look, plural, report
 from constructs_lib.check.subject import Subject
 from constructs_lib.check.waivers import WAIVERS_FILE, Waiver, parse_waivers
 from constructs_lib.cli.app import App, CommandError
@@ -59,24 +60,52 @@ def check(app: App, options: Options) -> None:
             f'--kubernetes: "{options.kubernetes}" is not known; give a version from "{first}" to "{last}".'
         )
     waivers, file = _waivers(options.waivers, options.tree or app.root)
-    subjects = _of_folder(options.tree, options) if options.tree else _of_declaration(app, options)
-    if options.can:
-        _answer(subjects, *options.can)
-        return
-    found = _look(subjects)
-    if not options.tree and any(looked.findings for looked in found):
+    with _without_collecting():
+        subjects = _of_folder(options.tree, options) if options.tree else _of_declaration(app, options)
+        if options.can:
+            _answer(subjects, *options.can)
+            return
+        found = _look(subjects)
+    if not options.tree:
         found = _with_lines(app, found)
     told = report(
-        found,
-        waivers,
-        datetime.date.today(),
-        file,
-        complete=not options.environments,
-        base=_base(options.tree),
+        found, waivers, datetime.date.today(), file, complete=not options.environments, base=_base(options.tree)
     )
     _show(told, options)
     if told.count(Severity.ERROR) or (options.strict and told.count(Severity.WARNING)):
         raise typer.Exit(1)
+
+
+def refuse_errors(app: App, tree: Tree) -> None:
+    """Let nothing be published of an environment in which check finds an error.
+
+    Args:
+        app: The app.
+        tree: Its synthesized files, with their manifests.
+
+    Raises:
+        CommandError: There are errors; they are on the standard output.
+        UserError: The waivers have mistakes.
+    """
+    waivers, file = _waivers(None, app.root)
+    with _without_collecting():
+        found = _with_lines(app, _look({tree.environment: subject_of(tree)}))
+    told = report(found, waivers, datetime.date.today(), file, complete=False)
+    if errors := told.count(Severity.ERROR):
+        terminal.show(told, _console())
+        raise CommandError(f"Nothing was published: check finds {plural(errors, 'error')}.")
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Leave garbage for a while: nearly all that is made stays, and to look through it takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _write_page(file: Path) -> None:
@@ -146,16 +175,16 @@ def _look(subjects: dict[str, Subject]) -> list[Looked]:
         def tell(environment: str) -> Callable[[str], None]:
             return lambda proof: status.update(f"{environment}: {proof}" if environment else proof)
 
-        # All of it stays until the end: looking for garbage in it again and again would take a fifth of the time.
-        gc.freeze()
         return [look(subject, name, tell(name)) for name, subject in subjects.items()]
 
 
 def _with_lines(app: App, found: Sequence[Looked]) -> list[Looked]:
     """Return the same with the line of the declaration that each object comes from.
 
-    The declaration runs once more for it, which costs nothing where nothing is wrong.
+    The declaration runs once more for it, unless nothing is wrong.
     """
+    if not any(looked.findings for looked in found):
+        return [*found]
 
     def lines(system: System) -> dict[Identity, str]:
         return {
