@@ -105,6 +105,10 @@ def test_selectors(selector: object, expected: bool) -> None:
         (["shop{"], "shop{", True),
         ([], "shop", False),
         (["a.c"], "abc", False),
+        (["shop", "w*"], "shop", True),
+        (["shop", "!shop"], "shop", False),
+        ([""], "", True),
+        (["a,b"], "a,b", True),
     ],
 )
 def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -> None:
