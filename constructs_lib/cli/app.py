@@ -67,8 +67,12 @@ class App:
             raise DeclarationError(mistakes)
         return results
 
-    def synthesize(self, environments: Sequence[Environment]) -> list[Tree]:
+    def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
         """Return the files of some environments, and show on the standard error how far it is.
+
+        Args:
+            environments: The environments.
+            keep_manifests: Whether the trees keep the objects, which takes memory.
 
         Raises:
             DeclarationError: The declaration has mistakes, in any of them.
@@ -77,5 +81,8 @@ class App:
         pins = {environment.name: read_pins(self.root, environment.name) for environment in environments}
         with Console(stderr=True, highlight=False).status("reading the declaration") as status:
             return self.declare(
-                environments, lambda system: synthesize(system, status.update, pins[system.environment.name])
+                environments,
+                lambda system: synthesize(
+                    system, status.update, pins[system.environment.name], keep_manifests=keep_manifests
+                ),
             )

@@ -62,7 +62,8 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
         dry_run: Show what would be done, and do nothing.
 
     Raises:
-        CommandError: Something is named that is not there, or a change is dangerous and not allowed.
+        CommandError: Something is named that is not there, a change is dangerous and not allowed, or check finds an
+            error.
         DeclarationError: The declaration has mistakes.
         PublishError: The checkout or the remote is not as it must be.
         GitError: Git failed.
@@ -71,7 +72,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     (environment,) = app.choose([name])
     git = Git(app.root)
     checkout = open_checkout(git, environment.repository.branch)
-    (tree,) = app.synthesize([environment])
+    (tree,) = app.synthesize([environment], keep_manifests=True)
     publication = prepare(checkout, tree)
     # The Applications follow the pins that are published; what they read is what it will be.
     found = plan(
@@ -87,6 +88,10 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     publication = limited(publication, wanted)
     found = _without(found, publication.unpublished)
     if not publication.is_empty:
+        # Reading the schemas and expressions of all proofs takes as long as the rest, and other commands do without.
+        from constructs_lib.cli.checking import refuse_errors
+
+        refuse_errors(app, tree)
         publication = replace(publication, summary=summary(found) if found.changes else "")
         print_plan(found, out, hint=False)
         if publication.old is None:

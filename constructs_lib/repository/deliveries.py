@@ -28,9 +28,9 @@ _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 OPAQUE = ("Helm", "a plugin")
 #: What is not seen of what a tool renders.
 _UNSEEN = {
-    "Helm": "plan sees nothing of what a chart in the tree makes",
-    "Kustomize": "plan reads its resources as they are, without what is patched, renamed and generated",
-    "a plugin": "plan sees nothing of what it makes",
+    "Helm": "nothing is seen of what a chart in the tree makes",
+    "Kustomize": "its resources are read as they are, without what is patched, renamed and generated",
+    "a plugin": "nothing is seen of what it makes",
 }
 
 
@@ -246,7 +246,7 @@ class _Search:
             generates, deploy = ("it generates", "they") if len(sets) == 1 else ("they generate", "those")
             self._warnings["ApplicationSet"] = (
                 f"{_count(len(sets), 'ApplicationSet')} ({_some(sets)}): the Applications that {generates} are not in "
-                f"the tree, so that plan does not see what {deploy} deploy."
+                f"the tree, so that nothing is seen of what {deploy} deploy."
             )
         found = self._deliver(applications, everything) if applications else [self._group(ALL_OBJECTS, self._paths)]
         if not applications and self._paths:

@@ -57,7 +57,7 @@ class Object:
     path: str
     namespace: str
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Its kind."""
         return str(self.manifest["kind"])
@@ -72,7 +72,7 @@ class Object:
         """Its metadata; empty if they are no mapping."""
         return mapping(self.manifest.get("metadata"))
 
-    @property
+    @cached_property
     def spec(self) -> Mapping[str, Any]:
         """Its spec; empty if it is no mapping."""
         return mapping(self.manifest.get("spec"))
@@ -161,6 +161,21 @@ class Cache:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._read: dict[tuple[bool, bytes], list[Manifest] | str] = {}
+        self._written: set[bytes] = set()
+
+    def written(self, content: bytes, manifest: Mapping[str, object]) -> None:
+        """Remember what YAML was written from, so that it need not be read.
+
+        Args:
+            content: The YAML.
+            manifest: The object that was written; it may change afterwards.
+        """
+        self._read[False, content] = [*_expand(_plain(manifest))]
+        self._written.add(content)
+
+    def is_written(self, content: bytes) -> bool:
+        """Tell whether it is known what YAML was written from: then none of its keys can be there twice."""
+        return content in self._written
 
     def manifests(self, path: str, content: bytes) -> list[Manifest] | str:
         """Return the objects of a file, or the reason why it cannot be read."""
@@ -310,6 +325,18 @@ def _checked(document: object) -> object:
             raise ValueError("its anchors multiply it beyond all measure")
         level = deeper
     raise ValueError("it is nested too deeply, or holds itself")
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def _plain(value: object) -> object:
+    """Return a copy of a value as reading it would give it."""
+    if isinstance(value, Mapping):
+        return {str.__str__(key): entry if type(entry) in _SCALARS else _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [entry if type(entry) in _SCALARS else _plain(entry) for entry in value]
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def _key(key: object) -> str:

@@ -39,6 +39,7 @@ class Tree:
         environment: Its name.
         revision: The branch that is deployed, as a full reference.
         files: Content by path, relative to the repository.
+        manifests: The objects in the files, by their path; None if nobody wants to look at them.
         applications: The Application of every component.
         project: The AppProject of the components, as far as it is declared.
         objects: Number of Kubernetes objects in them.
@@ -49,6 +50,7 @@ class Tree:
     environment: str
     revision: str
     files: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, Manifest] | None = None
     applications: dict[str, Manifest] = field(default_factory=dict)
     project: Manifest = field(default_factory=dict)
     objects: int = 0
@@ -63,21 +65,26 @@ class Tree:
         """
         if path in self.files:
             raise ValueError(f"two objects would be written to {path}")
-        self.files[path] = dump(manifest)
+        self._put(path, manifest)
         self.objects += 1
+
+    def _put(self, path: str, manifest: Manifest) -> None:
+        self.files[path] = dump(manifest)
+        if self.manifests is not None:
+            self.manifests[path] = manifest
 
     def pin(self, pins: Pins | None) -> None:
         """Have the Applications read from these commits; one without a pin follows the branch."""
         self.pins = pins
         project = permitting(self.project, pins.namespaces if pins else ())
-        self.files[project_file(self.environment, project)] = dump(project)
+        self._put(project_file(self.environment, project), project)
         for component, manifest in self.applications.items():
             pin = pins.components.get(component) if pins else None
             spec = manifest["spec"]
             for source in spec.get("sources") or [spec["source"]]:
                 if "path" in source:
                     source["targetRevision"] = pin.revision if pin else self.revision
-            self.files[application_file(self.environment, component)] = dump(manifest)
+            self._put(application_file(self.environment, component), manifest)
 
     @cached_property
     def contents(self) -> dict[str, str]:
@@ -115,6 +122,8 @@ def synthesize(
     system: System,
     on_component: Callable[[str], None] = lambda name: None,
     pins: Pins | None = None,
+    *,
+    keep_manifests: bool = False,
 ) -> Tree:
     """Return the files of a system.
 
@@ -122,6 +131,7 @@ def synthesize(
         system: The system.
         pins: Commits from which Argo CD reads the components. Default: it follows the branch.
         on_component: Called with the name of every environment and component before it is synthesized.
+        keep_manifests: Whether the tree keeps the objects, which takes memory.
 
     Raises:
         DeclarationError: The declaration has mistakes; all of them are in it.
@@ -129,6 +139,8 @@ def synthesize(
     graph = Graph(system)
     environment = system.environment.name
     tree = Tree(environment, system.environment.repository.revision, waves=len(set(graph.waves.values())))
+    if keep_manifests:
+        tree.manifests = {}
     kinds: dict[tuple[str, str, str, str | None], Manifest] = {}
     for component in system.components:
         on_component(f"{environment}: {component.id}")

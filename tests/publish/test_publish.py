@@ -16,6 +16,19 @@ BILLING = (
     'billing = Microservice(system, "billing", image="example/billing:1.0.0", ports={"http": 80})\n    # more',
 )
 
+#: A Service of which everybody believes that somebody else makes its pods.
+ADMIN = (
+    "# more",
+    """from cdk8s_plus_28 import k8s
+    k8s.KubeService(
+        front,
+        "admin",
+        metadata=k8s.ObjectMeta(name="admin"),
+        spec=k8s.ServiceSpec(selector={"app": "admin"}, ports=[k8s.ServicePort(port=80)]),
+    )
+    # more""",
+)
+
 
 @pytest.fixture(autouse=True)
 def _git(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,6 +434,36 @@ def test_killed_at_every_call_of_git(published: Shop, tmp_path: Path) -> None:
         manifests = published.git("log", "--format=%s", "--grep=Synthesize", f"{published.pushed}~3..")
         assert manifests.splitlines() == ["Synthesize laptop"]
     assert killed >= 10
+    published.check()
+
+
+# What check finds.
+
+
+def test_refuses_what_check_finds_an_error_in(published: Shop) -> None:
+    published.change(*ADMIN)
+    before = published.git("rev-parse", "HEAD"), published.pushed, published.status
+    for arguments in ([], ["--dry-run"]):
+        run = published.run("publish", "laptop", *arguments)
+        assert run.code == 1
+        assert "service-without-pods" in run.said
+        assert "Service/front/admin" in run.said
+        assert run.said.endswith("\nNothing was published: check finds 1 error.\n")
+    assert (published.git("rev-parse", "HEAD"), published.pushed, published.status) == before
+
+
+def test_waived_errors_and_warnings_do_not_refuse(published: Shop) -> None:
+    published.edit(*ADMIN)
+    published.edit("# more", 'k8s.KubeEndpoints(front, "old", metadata=k8s.ObjectMeta(name="old"))\n    # more')
+    (published.folder / "waivers.yaml").write_text(
+        "- code: service-without-pods\n"
+        "  object: Service/front/admin\n"
+        "  reason: An operator makes its pods.\n"
+        "  expires: 2999-12-31\n"
+    )
+    published.commit("Waive it")
+    assert "0 errors, 1 warning, 1 waived" in published.run("check", "laptop").said
+    published.publish()
     published.check()
 
 

@@ -1,0 +1,1 @@
+"""Proofs over a repository of manifests: what breaks deployments lies between objects, so all are read together."""

@@ -1,0 +1,60 @@
+"""What a tool adds to a tree, or fills in, before anything of it is deployed."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+
+from constructs_lib.check.subject import Subject
+from constructs_lib.repository.deliveries import ALL_OBJECTS
+
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
+#: What tools replace: Flux and envsubst the first, Helm and Jinja the second.
+_PLACEHOLDERS = ("${", "{{")
+
+
+def patched(subject: Subject) -> frozenset[int]:
+    """Return the manifests, by their ids, to which Kustomize may add what they lack.
+
+    Args:
+        subject: The tree.
+    """
+    found: set[int] = set()
+    for delivery in subject.deliveries:
+        # Where no Application says so, a kustomization says it itself.
+        folders = _folders(delivery.files, _KUSTOMIZATIONS) if delivery.name == ALL_OBJECTS else set()
+        if folders or any(source.tool == "Kustomize" for source in delivery.sources):
+            for other, item in subject.deployed:
+                if other is delivery and (not folders or not folders.isdisjoint(_above(item.path))):
+                    found.add(id(item.manifest))
+    return frozenset(found)
+
+
+def templates(subject: Subject) -> frozenset[str]:
+    """Return the files that somebody else's tool makes YAML of, where no Application says which.
+
+    Args:
+        subject: The tree.
+    """
+    return frozenset(
+        path
+        for delivery in subject.deliveries
+        if delivery.name == ALL_OBJECTS
+        for path, content in delivery.files.items()
+        if b"{{" in content
+    )
+
+
+def is_placeholder(text: str) -> bool:
+    """Tell whether a text holds a place at which a tool puts another one."""
+    return any(placeholder in text for placeholder in _PLACEHOLDERS)
+
+
+def _folders(paths: Iterable[str], names: tuple[str, ...]) -> set[str]:
+    return {posixpath.dirname(path) for path in paths if posixpath.basename(path) in names}
+
+
+def _above(path: str) -> Iterator[str]:
+    while path:
+        path = posixpath.dirname(path)
+        yield path

@@ -1,0 +1,152 @@
+"""Waivers: findings that somebody has decided to live with for a while."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import yaml
+
+from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.declare.mistake import closest
+from constructs_lib.user_error import UserError
+
+#: Where waivers stand in a repository.
+WAIVERS_FILE = "waivers.yaml"
+_SHAPE = "a waiver has the entries code, object, reason and expires (a day such as 2027-03-31)"
+
+EXPIRED = Check(
+    "waiver-expired",
+    Severity.ERROR,
+    "A waiver has expired",
+    "What it waived counts again, and its reason may no longer hold.",
+    "Mend what it waives; or think again, and give it a later day.",
+    "",
+)
+UNUSED = Check(
+    "waiver-unused",
+    Severity.ERROR,
+    "A waiver waives nothing",
+    "It would hide a finding of the future that nobody has looked at.",
+    "Take it away.",
+    "",
+)
+CHECKS = (EXPIRED, UNUSED)
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A finding that is not to count until a day.
+
+    Attributes:
+        code: The code of the check.
+        object: The object, as findings name it; ``*`` stands for any part of a name.
+        reason: Why it may be.
+        expires: The last day on which it holds.
+        line: Its line in the file.
+    """
+
+    code: str
+    object: str
+    reason: str
+    expires: datetime.date
+    line: int
+
+    def covers(self, finding: Finding) -> bool:
+        """Tell whether a finding is the one that is meant."""
+        return self.code == finding.check.code and fnmatchcase(finding.subject, self.object)
+
+
+def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE) -> list[Waiver]:
+    """Return the waivers in a file.
+
+    Args:
+        content: YAML: a list of mappings with ``code``, ``object``, ``reason`` and ``expires``.
+        codes: The codes of all checks that can be waived.
+        file: What messages call it.
+
+    Raises:
+        UserError: It is no such list; all its mistakes are in the message, a line each.
+    """
+    known = set(codes)
+    try:
+        node = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+        entries = yaml.safe_load(content) or []
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, list):
+        raise UserError(f"{file} must hold a list; {_SHAPE}.")
+    lines = [child.start_mark.line + 1 for child in node.value] if node is not None else []
+    problems: list[str] = []
+    waivers: list[Waiver] = []
+    for line, entry in zip(lines, entries, strict=True):
+        found = [*_problems(entry, known)]
+        problems += [f"{file}:{line}: {problem}" for problem in found]
+        if not found:
+            waivers.append(Waiver(entry["code"], entry["object"], entry["reason"], entry["expires"], line))
+    if problems:
+        raise UserError("\n".join(problems))
+    return waivers
+
+
+def _problems(entry: Any, known: set[str]) -> Iterator[str]:
+    if not isinstance(entry, Mapping):
+        yield f"{_SHAPE}."
+        return
+    wanted = {"code", "object", "reason", "expires"}
+    for name in sorted(wanted - entry.keys()):
+        yield f"it has no {name}; {_SHAPE}."
+    for name in sorted(map(str, entry.keys() - wanted)):
+        hint = closest(name, wanted)
+        yield f'"{name}" is unknown; {f"did you mean {hint}?" if hint else _SHAPE + "."}'
+    for name in ("code", "object", "reason"):
+        if name in entry and not (isinstance(entry[name], str) and re.search(r"\w|\*", entry[name])):
+            yield f"{name}: a text is needed."
+    code = entry.get("code")
+    if isinstance(code, str) and code not in known:
+        hint = closest(code, known)
+        yield f'there is no check "{code}"; {f"did you mean {hint}?" if hint else "docs/checks.md lists them."}'
+    if "expires" in entry and type(entry["expires"]) is not datetime.date:
+        yield "expires: a day such as 2027-03-31 is needed."
+
+
+def apply_waivers(
+    findings: Sequence[Finding], waivers: Sequence[Waiver], today: datetime.date
+) -> tuple[list[Finding], list[tuple[Finding, Waiver]]]:
+    """Return what still counts, and what is waived; a waiver that has expired waives nothing."""
+    counting: list[Finding] = []
+    waived: list[tuple[Finding, Waiver]] = []
+    for finding in findings:
+        valid = next((waiver for waiver in waivers if waiver.expires >= today and waiver.covers(finding)), None)
+        if valid:
+            waived.append((finding, valid))
+        else:
+            counting.append(finding)
+    return counting, waived
+
+
+def stale_waivers(
+    findings: Sequence[Finding], waivers: Sequence[Waiver], today: datetime.date, file: str, *, complete: bool = True
+) -> list[Finding]:
+    """Return what is wrong with the waivers themselves, in the order of their lines.
+
+    Args:
+        findings: Everything that was found, in all environments.
+        waivers: The waivers.
+        today: The day.
+        file: The file in which they stand.
+        complete: Whether all environments were looked at; if not, a waiver may well be for one of the others.
+    """
+    found: list[Finding] = []
+    for waiver in waivers:
+        name = f"the waiver of {waiver.code} for {waiver.object}"
+        line = f"line {waiver.line}"
+        if waiver.expires < today:
+            found.append(EXPIRED.at(None, f"{name} expired on {waiver.expires}.", at=line, file=file))
+        elif complete and not any(waiver.covers(finding) for finding in findings):
+            found.append(UNUSED.at(None, f"{name} waives nothing.", at=line, file=file))
+    return found

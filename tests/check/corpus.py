@@ -1,0 +1,126 @@
+"""Faults that are planted into the tree of PositionPal one at a time, and changes that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.proofs import prove
+from constructs_lib.check.subject import Subject
+from constructs_lib.repository.objects import Cache
+from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.synth.manifest_yaml import dump
+
+Manifest = dict[str, Any]
+
+
+@dataclass
+class Tree:
+    """The files of an environment, to be changed.
+
+    Attributes:
+        environment: Its name.
+        files: Content by path.
+    """
+
+    environment: str
+    files: dict[str, bytes]
+
+    def path(self, name: str) -> str:
+        """Return the file of an object that is called ``Kind/name`` or ``Kind/namespace/name``."""
+        kind, _, rest = name.partition("/")
+        namespace, _, short = rest.rpartition("/")
+        found = [
+            path
+            for path, content in self.files.items()
+            if path.rpartition("/")[2].startswith((f"{kind}-", "root.yaml"))
+            for manifest in [yaml.load(content, Loader=yaml.CSafeLoader)]
+            if manifest["kind"] == kind
+            and manifest["metadata"]["name"] == short
+            and namespace in ("", manifest["metadata"].get("namespace"))
+        ]
+        assert len(found) == 1, f"{len(found)} objects are called {name}"
+        return found[0]
+
+    def edit(self, name: str, change: Callable[[Manifest], object]) -> None:
+        """Change an object in place; a change that changes nothing is a mistake of the corpus."""
+        path = self.path(name)
+        manifest = yaml.load(self.files[path], Loader=yaml.CSafeLoader)
+        change(manifest)
+        content = dump(manifest)
+        assert content != self.files[path], f"{name} is the same as before"
+        self.files[path] = content
+
+    def remove(self, name: str) -> None:
+        """Take an object away."""
+        del self.files[self.path(name)]
+
+    def add(self, component: str, manifest: Manifest) -> None:
+        """Add an object to a component."""
+        name = f"{manifest['kind']}-{manifest['metadata']['name']}.yaml"
+        self.files[f"dist/{self.environment}/{component}/{name}"] = dump(manifest)
+
+    def replace(self, old: str, new: str) -> None:
+        """Replace a text wherever it stands."""
+        assert any(old.encode() in content for content in self.files.values()), f"{old} is nowhere"
+        self.files = {path: content.replace(old.encode(), new.encode()) for path, content in self.files.items()}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One realistic mistake.
+
+    Attributes:
+        name: What is wrong, as an id of a test.
+        code: The check that must find it.
+        subject: The object that the finding must be about, as findings name it.
+        plant: Makes the mistake.
+        also: Checks that may find its consequences as well; no others may find anything.
+        environment: Where it is planted.
+    """
+
+    name: str
+    code: str
+    subject: str
+    plant: Callable[[Tree], object] = field(repr=False)
+    also: tuple[str, ...] = ()
+    environment: str = "production"
+
+
+@dataclass(frozen=True)
+class Harmless:
+    """A change that no check may complain about."""
+
+    name: str
+    make: Callable[[Tree], object] = field(repr=False)
+    environment: str = "production"
+
+
+_CACHE = Cache()
+
+
+def findings(tree: Tree) -> list[Finding]:
+    """Return what all proofs find in a tree."""
+    snapshot = Snapshot.of_files(tree.environment, tree.files)
+    # The inputs of Terraform are no manifests, and say what the cluster is.
+    snapshot = Snapshot(snapshot.name, tree.files, None)
+    return prove(Subject(snapshot, [f"argocd/{tree.environment}"], cache=_CACHE))
+
+
+def container(manifest: Manifest, number: int = 0) -> Manifest:
+    """Return a container of the pods that an object makes."""
+    spec = manifest["spec"]
+    if manifest["kind"] == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    found: Manifest = spec["template"]["spec"]["containers"][number]
+    return found
+
+
+def described(found: list[Finding]) -> Iterator[str]:
+    """Yield findings as a failed test shows them."""
+    for finding in found:
+        yield f"{finding.check.code}: {finding.subject}: {finding.field}: {finding.problem}"

@@ -1,0 +1,201 @@
+"""The command: what it takes, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from corpus import Tree
+from faults_observability import alert, rules
+from synthesized import Synthesized
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SHOP = """
+from constructs_lib import Environment, GitRepository, K3d, Microservice, System, main
+
+REPOSITORY = GitRepository("https://github.com/example/shop.git")
+ENVIRONMENTS = [
+    Environment(name=name, repository=REPOSITORY, cluster=K3d(kubernetes="1.36", nodes=1))
+    for name in ("laptop", "stage")
+]
+
+
+def shop(environment):
+    system = System(environment, "shop")
+    api = Microservice(system, "api", image="example/api:1.4.0", ports={"http": 8080, "grpc": 9100})
+    web = Microservice(system, "web", image="example/web:2.0.1", ports={"http": 3000})
+    web.needs(api.endpoint("http"), {"API_URL": "address"})
+    return system
+
+
+main(shop, ENVIRONMENTS)
+"""
+
+
+def run(app: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person does, in the app's folder."""
+    return subprocess.run(
+        [sys.executable, app, "check", *arguments],
+        cwd=app.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GITHUB_ACTIONS": "", "NO_COLOR": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory, trees: Mapping[str, Synthesized]) -> Path:
+    """A folder with both environments of PositionPal, an error and a warning in production."""
+    folder = tmp_path_factory.mktemp("faulty")
+    tree = Tree("production", dict(trees["production"].files))
+    rules(tree, alert("Backlog", "rabbitmq_queue_message_ready > 1000", labels={}))
+    for path, content in {**trees["local"].files, **tree.files}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """An app with two environments."""
+    app = tmp_path / "app.py"
+    app.write_text(SHOP)
+    return app
+
+
+def codes(output: str) -> list[str]:
+    """Return the codes in a report in JSON."""
+    content = json.loads(output)
+    return [entry["code"] for each in content["environments"] for entry in each["findings"] if not entry["waiver"]]
+
+
+def test_a_declaration_without_faults() -> None:
+    result = run(ROOT / "app.py", "production")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("production: 149 objects, Kubernetes 1.36, 4 nodes of s-4vcpu-8gb-240gb-intel\n")
+    assert result.stdout.endswith("\n0 errors, 0 warnings.\n")
+
+
+def test_a_folder_with_faults(faulty: Path) -> None:
+    result = run(ROOT / "app.py", "--tree", str(faulty))
+    assert result.returncode == 1
+    assert "local: 144 objects" in result.stdout
+    assert "  observability  1 error, 1 warning\n" in result.stdout
+    assert "error  metric-unknown  PrometheusRule/monitoring/positionpal" in result.stdout
+    assert result.stdout.endswith("1 error, 1 warning.\ndocs/checks.md has a section for each code.\n")
+
+
+def test_one_environment_of_a_folder(faulty: Path) -> None:
+    assert run(ROOT / "app.py", "local", "--tree", str(faulty)).returncode == 0
+
+
+def test_warnings_fail_if_they_are_meant_to(faulty: Path, tmp_path: Path) -> None:
+    waivers = tmp_path / "waivers.yaml"
+    waivers.write_text(
+        "- {code: metric-unknown, object: PrometheusRule/*, reason: It comes with the next version, "
+        "expires: 9999-12-31}\n"
+    )
+    arguments = ["production", "--tree", str(faulty), "--waivers", str(waivers)]
+    result = run(ROOT / "app.py", *arguments)
+    assert result.returncode == 0
+    assert "waived until 9999-12-31: metric-unknown" in result.stdout
+    assert run(ROOT / "app.py", *arguments, "--strict").returncode == 1
+
+
+def test_a_waiver_in_the_repository_itself(faulty: Path) -> None:
+    waivers = faulty / "waivers.yaml"
+    waivers.write_text("- {code: metric-unknown, object: '*', reason: Old, expires: 2001-01-01}\n")
+    try:
+        result = run(ROOT / "app.py", "production", "--tree", str(faulty), "--format", "github")
+    finally:
+        waivers.unlink()
+    assert "::error file=waivers.yaml,line=1,title=waivers%3A waiver-expired%3A tree" in result.stdout
+    assert result.stdout.endswith("2 errors, 1 warning.\n")
+
+
+def test_an_own_folder_without_an_environment(tmp_path: Path) -> None:
+    (tmp_path / "service.yaml").write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n"
+        "spec:\n  selector: {app: web}\n  ports: [{port: 80}]\n"
+    )
+    result = run(ROOT / "app.py", "--tree", str(tmp_path), "--format", "json", "--kubernetes", "1.34")
+    content = json.loads(result.stdout)
+    assert [each["name"] for each in content["environments"]] == [""]
+    assert content["environments"][0]["cluster"]["kubernetes"] == "1.34"
+    assert "service-without-pods" in codes(result.stdout)
+    (finding,) = (each for each in content["environments"][0]["findings"] if each["code"] == "service-without-pods")
+    assert (finding["file"], finding["line"], finding["location"]) == ("service.yaml", 5, "")
+
+
+def test_findings_name_the_line_of_the_declaration(shop: Path) -> None:
+    shop.write_text(shop.read_text().replace("3000}", '3000}, env={"STOCK_URL": "http://stock.api.svc.cluster.local"}'))
+    content = json.loads(run(shop, "laptop", "--format", "json").stdout)
+    (laptop,) = content["environments"]
+    assert laptop["name"] == "laptop"
+    assert {(entry["object"]["name"], entry["location"]) for entry in laptop["findings"]} == {("web", "app.py:14")}
+
+
+def test_the_report_in_a_file(faulty: Path, tmp_path: Path) -> None:
+    for form in ("terminal", "json", "sarif", "github"):
+        file = tmp_path / form
+        result = run(ROOT / "app.py", "production", "--tree", str(faulty), "--format", form, "--output", str(file))
+        assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
+        assert "metric-unknown" in file.read_text()
+
+
+def test_whether_one_may_reach_another(faulty: Path) -> None:
+    arguments = ["production", "--tree", str(faulty), "--can"]
+    may = run(ROOT / "app.py", *arguments, "gateway", "user-service", "grpc")
+    assert (may.returncode, may.stdout.splitlines()[0]) == (
+        0,
+        "production: pp-gws/gateway can reach pp-us/user-service at port 5052/TCP.",
+    )
+    may_not = run(ROOT / "app.py", *arguments, "gateway", "rabbitmq", "5672")
+    assert (may_not.returncode, may_not.stdout.splitlines()[0]) == (
+        1,
+        "production: pp-gws/gateway cannot reach rabbitmq/rabbitmq at port 5672/TCP.",
+    )
+
+
+WRONG = {
+    "environment": (["prod"], 'There is no environment "prod"; one of local, production.'),
+    "environment of a folder": (["locl", "--tree", "TREE"], 'TREE has no environment "locl"; did you mean "local"?'),
+    "format": (["--format", "jsn"], 'There is no format "jsn"; did you mean "json"?'),
+    "Kubernetes": (["--kubernetes", "1.3"], '--kubernetes: "1.3" is not known; give a version from "1.30" to "1.37".'),
+    "folder": (["--tree", "nowhere"], "--tree: nowhere is no folder."),
+    "empty folder": (["--tree", "docs"], "--tree: docs holds no YAML and no JSON."),
+    "waivers": (["--waivers", "nowhere"], "--waivers: nowhere is no file."),
+    "output": (["--tree", "TREE", "--output", "TREE/dist"], "--output: TREE/dist cannot be written: Is a directory."),
+    "option": (["--formt", "json"], "No such option: --formt"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arguments(faulty: Path, case: str) -> None:
+    arguments, message = WRONG[case]
+    result = run(ROOT / "app.py", *(argument.replace("TREE", str(faulty)) for argument in arguments))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(message.replace("TREE", str(faulty)))
+    assert "Traceback" not in result.stderr
+
+
+def test_a_mistake_in_the_declaration(shop: Path) -> None:
+    shop.write_text(SHOP.replace("9100", "910000"))
+    result = run(shop)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "app.py:13: api: port grpc: 910000 is no port" in result.stderr
+
+
+def test_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "checks.md"
+    page.write_text("<!-- judges: begin -->\nkept\n<!-- judges: end -->\n")
+    assert run(ROOT / "app.py", "--docs", str(page)).returncode == 0
+    content = page.read_text()
+    assert "### metric-unknown\n" in content
+    assert "<!-- judges: begin -->\nkept\n<!-- judges: end -->\n" in content

@@ -1,0 +1,136 @@
+"""What expressions read, and which labels are left of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from constructs_lib.check.exposed import sources
+from constructs_lib.check.promql import Query, seconds, without_variables
+
+LABELS: dict[str, str] = {
+    # An expression, the labels among a, b and c that its result may have.
+    "x": "abc",
+    "sum(x)": "",
+    "sum by (a, b) (x)": "ab",
+    "sum without (a) (x)": "bc",
+    "sum by (a, b) (sum by (b, c) (x))": "b",
+    "sum without (a) (sum by (a, b) (x))": "b",
+    "topk(3, sum by (a) (x))": "a",
+    "topk by (b) (3, x)": "abc",
+    'count_values("c", x)': "c",
+    "rate(x[5m])": "abc",
+    "histogram_quantile(0.9, sum by (le, a) (rate(x[5m])))": "a",
+    "sum by (a) (x) > 5": "a",
+    "5 < sum by (a) (x)": "a",
+    "x / y": "abc",
+    "x / on (a) y": "a",
+    "x / ignoring (a) y": "bc",
+    "sum by (a) (x) * on (a) group_left (b) y": "ab",
+    "y * on (a) group_right (b) sum by (a, c) (x)": "abc",
+    "sum by (a) (x) and on () vector(1)": "a",
+    "sum by (a) (x) or sum by (b) (x)": "ab",
+    "sum without (a) (x) or sum by (b) (x)": "bc",
+    "sum by (a) (x) unless y": "a",
+    'absent(x{a="1", b=~"2"})': "a",
+    "vector(1)": "",
+    'label_replace(sum(x), "a", "$1", "b", ".*")': "a",
+    'label_join(sum by (b) (x), "a", "-", "b")': "ab",
+    "max_over_time(sum by (a) (x)[1h:5m])": "a",
+    "-sum by (a) (x)": "a",
+}
+
+
+@pytest.mark.parametrize("expression", LABELS)
+def test_labels_that_are_left(expression: str) -> None:
+    labels = Query(expression).labels
+    assert "".join(label for label in "abc" if label in labels) == LABELS[expression]
+
+
+CONDITIONS = {
+    "x > 0": True,
+    "x == bool 1": False,
+    "rate(x[5m])": False,
+    "absent(x)": True,
+    "sum(x) and on () (y > 1)": True,
+    "vector(1)": True,
+    "x unless y": True,
+    "x or y": False,
+    "sum(x > 1)": True,
+    "x * 100": False,
+}
+
+
+@pytest.mark.parametrize("expression", CONDITIONS)
+def test_conditions(expression: str) -> None:
+    assert Query(expression).has_condition is CONDITIONS[expression]
+
+
+def test_what_is_read() -> None:
+    query = Query('rate(x{a="1",b!~"2|3"}[5m] offset 1h) / {__name__="y"} + max_over_time(z[1m]) + {__name__=~"w.*"}')
+    assert [(found.metric, found.seconds, found.function) for found in query.selectors] == [
+        ("x", 300, "rate"),
+        ("y", None, ""),
+        ("z", 60, ""),
+        ("", None, ""),
+    ]
+    first = query.selectors[0]
+    assert first.admits("a", "1")
+    assert not first.admits("a", "2")
+    assert not first.admits("b", "3")
+    assert first.admits("b", "33")
+    assert first.admits("c", "")
+
+
+@pytest.mark.parametrize("text", ["sum by (", "rate(x)", "nosuch(x)", "x[5m", "x and 1", ""])
+def test_no_promql(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Query(text)
+
+
+def test_nesting_ends_in_an_answer_and_not_in_the_end_of_the_process() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Query("(" * 5000 + "x" + ")" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rate(x[$__rate_interval])", "rate(x[5m])"),
+        ("rate(x[${window}])", "rate(x[5m])"),
+        ("x / $__range_s", "x / 300"),
+        ("topk($n, x)", "topk(1, x)"),
+        ("sum by ($by) (x)", "sum by (grafana_variable) (x)"),
+        ('x{a=~"${a:regex}", b="[[b]]"}', 'x{a=~"grafana_variable", b="grafana_variable"}'),
+        ("rate(x[5m])", "rate(x[5m])"),
+    ],
+)
+def test_variables_of_dashboards(text: str, expected: str) -> None:
+    assert without_variables(text) == expected
+    Query(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("0s", 0),
+        ("0", 0),
+        ("1w", 604800),
+        ("5", None),
+        (5, None),
+        ("5 m", None),
+        (None, None),
+    ],
+)
+def test_durations(text: object, expected: float | None) -> None:
+    assert seconds(text) == expected
+
+
+def test_sources_say_where_they_are_documented() -> None:
+    names = [name for source in sources() for name in source.names]
+    assert len(names) == len(set(names))
+    for source in sources():
+        assert source.prefixes or source.patterns, source.name
+        assert all(source.has(name) for name in source.names)
+        assert all(name.startswith(source.prefixes) for name in source.names), source.name

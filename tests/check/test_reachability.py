@@ -1,0 +1,584 @@
+"""What is called and what gets through, in small trees of other people's making."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from synthesized import Synthesized
+
+from constructs_lib.check.can import can
+from constructs_lib.check.network import Selector
+from constructs_lib.check.reachability import prove
+from constructs_lib.check.subject import Subject
+from constructs_lib.check.traffic import Traffic, addresses
+from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.user_error import UserError
+
+Manifest = dict[str, Any]
+
+
+def subject_of(*manifests: Manifest, charts: tuple[str, ...] = ()) -> Subject:
+    """Return a tree of some objects; in the namespaces of ``charts``, a chart is deployed as well."""
+    files = {
+        f"tree/{manifest['kind']}-{number}.yaml": yaml.safe_dump(manifest).encode()
+        for number, manifest in enumerate(manifests)
+    }
+    for name in charts:
+        source = {"repoURL": "https://charts.example.com", "chart": name, "targetRevision": "1.0.0"}
+        spec = {"sources": [source], "destination": {"namespace": name}}
+        application = {"kind": "Application", "metadata": {"name": name, "namespace": "argocd"}, "spec": spec}
+        files[f"apps/{name}.yaml"] = yaml.safe_dump({"apiVersion": "argoproj.io/v1alpha1", **application}).encode()
+    if charts:
+        source = {"repoURL": "https://example.com/tree.git", "path": "tree", "targetRevision": "main"}
+        application = {"kind": "Application", "metadata": {"name": "tree"}, "spec": {"source": source}}
+        files["apps/tree.yaml"] = yaml.safe_dump({"apiVersion": "argoproj.io/v1alpha1", **application}).encode()
+    return Subject(Snapshot.of_files("test", files))
+
+
+def deployment(name: str, namespace: str = "shop", kind: str = "Deployment", **parts: Any) -> Manifest:
+    """Return a workload of one container; ``env`` and ``ports`` are its variables and ports by name."""
+    env = [{"name": key, "value": value} for key, value in parts.pop("env", {}).items()]
+    ports = [{"name": key, "containerPort": value} for key, value in parts.pop("ports", {}).items()]
+    container = {"name": name, "image": "x", "env": env, "ports": ports, **parts.pop("container", {})}
+    pod = {"containers": [container], **parts.pop("pod", {})}
+    spec = {"template": {"metadata": {"labels": {"app": name}}, "spec": pod}, **parts}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def service(name: str, namespace: str = "shop", port: int = 80, target: int | str = 80, **spec: Any) -> Manifest:
+    """Return a Service with one port."""
+    ports = [{"name": "main", "port": port, "targetPort": target}]
+    metadata = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"selector": {"app": name}, "ports": ports, **spec},
+    }
+
+
+def policy(name: str, namespace: str = "shop", pods: Any = None, **spec: Any) -> Manifest:
+    """Return a NetworkPolicy, of the pods with a name or of all."""
+    selector = {"matchLabels": {"app": pods}} if pods else {}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"podSelector": selector, **spec},
+    }
+
+
+DENY = policy("deny", policyTypes=["Ingress"])
+
+
+def found(subject: Subject) -> list[tuple[str, str]]:
+    """Return the codes of what is wrong, and with what."""
+    return [(finding.check.code, finding.subject) for finding in prove(subject)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("redis:6379", ["redis:6379"]),
+        ("amqp://user:pass@rabbit.mq.svc:5672/%2f", ["rabbit.mq.svc:5672"]),
+        ("jdbc:postgresql://db.shop.svc.cluster.local:5432/shop", ["db.shop.svc.cluster.local:5432"]),
+        ("a.x:9092,b.x:9093", ["a.x:9092", "b.x:9093"]),
+        ("db.shop.svc.cluster.local.:5432", ["db.shop.svc.cluster.local:5432"]),
+        ("rabbit@$(POD_NAME).nodes.mq.svc.cluster.local", ["pod.nodes.mq.svc.cluster.local"]),
+        ("until nc -z db 5432; do sleep 1; done", ["db:5432"]),
+        ("exec 3<>/dev/tcp/db/5432", ["db:5432"]),
+        ("psql -h db -p 5433", ["db:5433"]),
+        ("HOST:80 $host:81 x_y:82 z:345678", []),
+    ],
+)
+def test_addresses_in_texts(text: str, expected: list[str]) -> None:
+    assert [str(found) for found in addresses(text) if found.port or ".svc" in found.host] == expected
+
+
+DATABASE = deployment("db", kind="StatefulSet", ports={"sql": 5432}, serviceName="db")
+
+
+@pytest.mark.parametrize(
+    ("env", "container"),
+    [
+        ({"DATABASE_URL": "postgres://db/shop"}, {}),
+        ({"DB_HOST": "db", "DB_PORT": "5432"}, {}),
+        ({"dbHost": "db", "dbPort": "5432"}, {}),
+        ({"DB": "db", "DB_PORT": "5432"}, {}),
+        ({"DB_HOSTNAME": "db.shop.svc"}, {}),
+        ({"HOST": "db", "URL": "jdbc:postgresql://$(HOST):5432/shop"}, {}),
+        ({}, {"args": ["--database", "db.shop:5432"]}),
+        ({}, {"command": ["sh", "-c", "until nc -z db 5432; do sleep 1; done"]}),
+        ({"HOST": "db"}, {"args": ["--dsn=postgres://$(HOST)/"]}),
+    ],
+    ids=str,
+)
+def test_calls_that_a_container_is_told(env: dict[str, str], container: Manifest) -> None:
+    tree = subject_of(
+        deployment("web", env=env, container=container), DATABASE, service("db", port=5432, target="sql"), DENY
+    )
+    calls = Traffic(tree).calls
+    assert {(str(call.source), str(call.target), call.ports) for call in calls} == {
+        ("shop/web", "shop/db", (("TCP", 5432),))
+    }
+    assert ("call-blocked", "Deployment/shop/web") in found(tree)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"DB_USER": "db"},
+        {"IMAGE": "db:17"},
+        {"LOG": "see db 80 for more"},
+        {"DB_HOST": "db.other.svc:5432"},
+        {"PATH": "/usr/lib/db:/usr/bin"},
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_a_call(env: dict[str, str]) -> None:
+    tree = subject_of(deployment("web", env=env), DATABASE, service("db", port=5432, target="sql"), DENY)
+    assert Traffic(tree).calls == []
+
+
+def test_calls_that_a_mounted_config_map_tells() -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "shop"}}
+    data = {"application.yaml": "database:\n  url: postgres://db.shop.svc.cluster.local:5432/shop\n"}
+    web = deployment("web", pod={"volumes": [{"name": "config", "configMap": {"name": "web"}}]})
+    tree = subject_of(web, {**config, "data": data}, DATABASE, service("db", port=5432, target="sql"), DENY)
+    (finding,) = prove(tree)
+    assert finding.check.code == "call-blocked"
+    assert finding.field == "spec.template.spec.volumes[config]"
+
+
+def test_a_headless_service_leads_to_every_port_of_its_pods() -> None:
+    nodes = service("db", port=5432, target="sql", clusterIP="None")
+    tree = subject_of(deployment("web", env={"METRICS": "http://db-0.db.shop.svc:9187"}), DATABASE, nodes)
+    assert [call.ports for call in Traffic(tree).calls] == [(("TCP", 9187),)]
+
+
+def test_a_named_target_port_is_another_number_in_each_pod() -> None:
+    blue, green = deployment("blue", ports={"http": 8080}), deployment("green", ports={"http": 9090})
+    for one in (blue, green):
+        one["spec"]["template"]["metadata"]["labels"]["role"] = "api"
+    api = service("api", target="http")
+    api["spec"]["selector"] = {"role": "api"}
+    opened = policy(
+        "api", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": 8080}]}]
+    )
+    tree = subject_of(deployment("web", env={"API": "http://api"}), blue, green, api, opened)
+    problems = [finding.problem for finding in prove(tree) if finding.check.code == "call-blocked"]
+    assert len(problems) == 1
+    assert "port 9090 of shop/green" in problems[0]
+
+
+def test_a_tree_without_policies_is_told_once_per_namespace() -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    tree = subject_of(
+        namespace, deployment("a", env={"B": "http://b"}), deployment("b"), service("b"), deployment("c", "other")
+    )
+    assert found(tree) == [
+        ("namespace-without-policies", "Namespace/shop"),
+        ("namespace-without-policies", "tree"),
+    ]
+
+
+def test_a_chart_may_bring_policies_of_its_own() -> None:
+    web = deployment("web", env={"DB": "postgres://db"})
+    database, leads = DATABASE, service("db", port=5432, target="sql")
+    assert ("call-blocked", "Deployment/shop/web") in found(subject_of(web, database, leads, DENY))
+    assert found(subject_of(web, database, leads, DENY, charts=("shop",))) == []
+    own = policy("db", pods="db")
+    assert ("call-blocked", "Deployment/shop/web") in found(
+        subject_of(web, database, leads, DENY, own, charts=("shop",))
+    )
+
+
+def cluster(replicas: int, *opened: int) -> Subject:
+    """Return a StatefulSet whose pods know each other by name, and may call each other at some ports."""
+    nodes = deployment(
+        "db",
+        kind="StatefulSet",
+        env={"SEEDS": "db-0.nodes.shop.svc"},
+        ports={"sql": 5432, "raft": 7000},
+        serviceName="nodes",
+        replicas=replicas,
+    )
+    headless = service("nodes", port=5432, target="sql", clusterIP="None", selector={"app": "db"})
+    peers = [{"from": [{"podSelector": {"matchLabels": {"app": "db"}}}], "ports": [{"port": port}]} for port in opened]
+    return subject_of(nodes, headless, service("db", port=5432, target="sql"), policy("db", pods="db", ingress=peers))
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        (cluster(3), [("peers-blocked", "StatefulSet/shop/db")]),
+        (cluster(3, 7000), []),
+        # The port for clients is not the one by which they find each other.
+        (cluster(3, 5432), [("peers-blocked", "StatefulSet/shop/db")]),
+        # A pod always reaches itself.
+        (cluster(1), []),
+    ],
+    ids=["closed", "open", "open-for-clients", "alone"],
+)
+def test_peers(tree: Subject, expected: list[tuple[str, str]]) -> None:
+    assert found(tree) == expected
+
+
+def test_a_pod_may_call_itself_through_its_service() -> None:
+    tree = subject_of(deployment("web", env={"SELF": "http://web"}, ports={"http": 80}), service("web"), DENY)
+    assert found(tree) == []
+    several = subject_of(
+        deployment("web", env={"SELF": "http://web"}, ports={"http": 80}, replicas=2), service("web"), DENY
+    )
+    assert found(several) == [("call-blocked", "Deployment/shop/web")]
+
+
+def test_what_both_sides_open_is_told_once() -> None:
+    out = policy(
+        "web", pods="web", policyTypes=["Egress"], egress=[{"to": [{"podSelector": {"matchLabels": {"app": "db"}}}]}]
+    )
+    into = policy("db", pods="db", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}])
+    assert found(subject_of(deployment("web"), DATABASE, out, into, DENY)) == [
+        ("traffic-without-reason", "NetworkPolicy/shop/db")
+    ]
+
+
+def test_a_call_is_reason_enough_for_all_ports_of_pods_that_declare_none() -> None:
+    into = policy("api", pods="api", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}])
+    assert (
+        found(subject_of(deployment("web", env={"API": "http://api"}), deployment("api"), service("api"), into, DENY))
+        == []
+    )
+    assert found(subject_of(deployment("web"), deployment("api"), service("api"), into, DENY)) == [
+        ("traffic-without-reason", "NetworkPolicy/shop/api")
+    ]
+
+
+def test_pods_with_the_network_of_their_node_are_beyond_policies() -> None:
+    agent = deployment("agent", kind="DaemonSet", ports={"http": 80}, pod={"hostNetwork": True})
+    tree = subject_of(agent, deployment("web", env={"AGENT": "http://agent"}), service("agent"), DENY)
+    assert found(tree) == []
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "spec": {
+                "rules": [{"http": {"paths": [{"backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]
+            },
+        },
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "spec": {"defaultBackend": {"service": {"name": "web", "port": {"name": "main"}}}},
+        },
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]},
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "webhooks": [{"clientConfig": {"service": {"name": "web", "namespace": "shop", "port": 80}}}],
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "spec": {"service": {"name": "web", "namespace": "shop", "port": 80}},
+        },
+    ],
+    ids=lambda backend: backend["kind"],
+)
+def test_what_controllers_call_may_be_open_to_everybody(backend: Manifest) -> None:
+    opened = policy("web", pods="web", ingress=[{"ports": [{"port": 8080}]}])
+    tree = [deployment("web", ports={"http": 8080}), service("web", target="http"), opened, DENY]
+    metadata = {"name": "web", "namespace": "shop"}
+    assert found(subject_of(*tree)) == [("open-to-everybody", "NetworkPolicy/shop/web")]
+    assert found(subject_of(*tree, {**backend, "metadata": metadata})) == []
+
+
+def monitor(kind: str, **spec: Any) -> Manifest:
+    """Return a monitor of all that is called web."""
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": kind,
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, **spec},
+    }
+
+
+@pytest.mark.parametrize(
+    "scraper",
+    [
+        monitor("ServiceMonitor", endpoints=[{"port": "main"}]),
+        monitor("PodMonitor", podMetricsEndpoints=[{"port": "http"}]),
+        monitor("PodMonitor", podMetricsEndpoints=[{"portNumber": 8080}], namespaceSelector={"any": True}),
+    ],
+    ids=lambda scraper: scraper["kind"],
+)
+def test_prometheus_of_another_tree_needs_a_port_that_is_open_to_somebody(scraper: Manifest) -> None:
+    web, leads = deployment("web", ports={"http": 8080}), service("web", target="http")
+    assert found(subject_of(web, leads, DENY, scraper)) == [("metrics-blocked", f"{scraper['kind']}/shop/web")]
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "watch"}}}]
+    opened = policy("web", pods="web", ingress=[{"from": peers, "ports": [{"port": "http"}]}])
+    assert found(subject_of(web, leads, DENY, scraper, opened)) == []
+
+
+@pytest.mark.parametrize(
+    ("egress", "codes"),
+    [
+        ([], {"dns-blocked"}),
+        ([{"to": [{"namespaceSelector": {}}], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}]}], set()),
+        ([{"ports": [{"port": 53, "protocol": "UDP"}]}], {"dns-over-tcp-blocked"}),
+        (
+            [
+                {
+                    "to": [{"ipBlock": {"cidr": "10.96.0.10/32"}}],
+                    "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}],
+                }
+            ],
+            set(),
+        ),
+        # Who knows which labels the namespace has?
+        (
+            [
+                {
+                    "to": [{"namespaceSelector": {"matchLabels": {"name": "kube-system"}}}],
+                    "ports": [{"port": 53, "protocol": "UDP"}],
+                }
+            ],
+            set(),
+        ),
+        (
+            [
+                {
+                    "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}}],
+                    "ports": [{"port": 5353, "protocol": "UDP"}],
+                }
+            ],
+            set(),
+        ),
+    ],
+    ids=str,
+)
+def test_dns(egress: list[Manifest], codes: set[str]) -> None:
+    web = deployment("web", env={"DB": "postgres://db"})
+    call = {"to": [{"podSelector": {"matchLabels": {"app": "db"}}}], "ports": [{"port": 5432}]}
+    closed = policy("closed", pods="web", policyTypes=["Egress"], egress=[call, *egress])
+    tree = subject_of(
+        web,
+        DATABASE,
+        service("db", port=5432, target="sql"),
+        closed,
+        policy("db", pods="db", policyTypes=["Egress"], egress=[{"ports": [{"port": 53}]}]),
+    )
+    assert {code for code, _ in found(tree)} == codes
+
+
+def with_role(**pod: Any) -> list[Manifest]:
+    """Return a workload whose ServiceAccount has a role, and which may call nothing."""
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "roleRef": {"kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "web", "namespace": "shop"}],
+    }
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": "shop"}}
+    closed = policy("closed", policyTypes=["Egress"])
+    return [deployment("web", pod={"serviceAccountName": "web", **pod}), binding, account, closed]
+
+
+def test_the_api_is_called_with_a_token_and_a_role() -> None:
+    blocked = [("api-blocked", "Deployment/shop/web")]
+    assert found(subject_of(*with_role())) == blocked
+    assert found(subject_of(*with_role(automountServiceAccountToken=False))) == []
+    web, binding, account, closed = with_role()
+    assert found(subject_of(web, binding, {**account, "automountServiceAccountToken": False}, closed)) == []
+    assert found(subject_of(web, account, closed)) == []
+    for token, expected in (({"path": "token"}, blocked), ({"path": "token", "audience": "vault"}, [])):
+        volume = {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}}
+        assert found(subject_of(*with_role(automountServiceAccountToken=False, volumes=[volume]))) == expected
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"ports": [{"port": 443}]},
+        {"ports": [{"port": 6443}]},
+        {"to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "ports": [{"port": 443}]},
+    ],
+    ids=str,
+)
+def test_ways_to_the_api(rule: Manifest) -> None:
+    opened = policy("api", pods="web", policyTypes=["Egress"], egress=[rule])
+    assert found(subject_of(*with_role(), opened)) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        ({"kind": "NetworkPolicy", "spec": None}, None),
+        ({"kind": "NetworkPolicy", "spec": {"podSelector": [], "ingress": ["all"], "egress": {"to": 1}}}, None),
+        (
+            {
+                "kind": "NetworkPolicy",
+                "spec": {"ingress": [{"from": [{"podSelector": 1}], "ports": ["http", {"port": []}]}]},
+            },
+            None,
+        ),
+        (
+            {
+                "kind": "Deployment",
+                "spec": {"template": {"spec": {"containers": [{"env": [{"name": None}], "ports": "80"}]}}},
+            },
+            None,
+        ),
+        ({"kind": "Service", "spec": {"selector": "web", "ports": [{"port": "80"}], "type": "NodePort"}}, None),
+        ({"kind": "PodMonitor", "spec": {"podMetricsEndpoints": [None], "namespaceSelector": []}}, None),
+        ({"kind": "RoleBinding", "roleRef": "x", "subjects": ["y"]}, None),
+        ({"kind": "Ingress", "spec": {"rules": [{"http": []}], "defaultBackend": "web"}}, None),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_odd_objects_of_other_people_break_nothing(broken: Manifest, code: str | None) -> None:
+    versions = {
+        "NetworkPolicy": "networking.k8s.io/v1",
+        "Deployment": "apps/v1",
+        "PodMonitor": "monitoring.coreos.com/v1",
+        "RoleBinding": "rbac.authorization.k8s.io/v1",
+        "Ingress": "networking.k8s.io/v1",
+    }
+    odd = {"apiVersion": versions.get(broken["kind"], "v1"), "metadata": {"name": "odd", "namespace": "odd"}, **broken}
+    tree = subject_of(odd, deployment("web", env={"DB": "postgres://db"}), DATABASE, service("db", port=5432), DENY)
+    assert ("call-blocked", "Deployment/shop/web") in found(tree)
+
+
+def production(trees: Mapping[str, Synthesized]) -> Subject:
+    """Return PositionPal in production."""
+    return Subject(Snapshot("production", trees["production"].files, None), ["argocd/production"])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port", "allowed"),
+    [
+        ("gateway", "user-service", "grpc", True),
+        ("pp-gws/gateway", "pp-us/user-service", 5052, True),
+        ("gateway", "user-service-database", "sql", False),
+        ("internet", "gateway", "3000", True),
+        ("internet", "user-service", "5052", False),
+        ("203.0.113.7", "gateway", "http", True),
+        ("notification-service", "internet", "443", True),
+        ("notification-service", "10.0.0.1", "443", False),
+        ("notification-service", "internet", "443/udp", False),
+        ("prometheus", "rabbitmq-0", "metrics", True),
+        ("gateway-7d9f8b6c5d-x2kqp", "chat-service", "http", True),
+        ("chat-service", "chat-service-database-nodes", "cql", True),
+        ("chat-service", "kube-dns", "53/udp", True),
+        ("chat-service", "chat-service", "remoting", True),
+    ],
+)
+def test_can(trees: Mapping[str, Synthesized], source: str, target: str, port: str | int, allowed: bool) -> None:
+    assert can(production(trees), source, target, port).allowed is allowed
+
+
+def test_an_answer_tells_the_policies_and_rules_of_each_side(trees: Mapping[str, Synthesized]) -> None:
+    assert str(can(production(trees), "gateway", "user-service-database", "sql")).splitlines() == [
+        "pp-gws/gateway cannot reach pp-us/user-service-database at port 5432/TCP.",
+        "  egress of pp-gws/gateway: closed by default-deny, dns, gateway, none of whose rules lets it through",
+        "  ingress of pp-us/user-service-database: closed by default-deny, user-service-database, none of whose rules "
+        "lets it through",
+    ]
+    assert str(can(production(trees), "gateway", "user-service", "grpc")).splitlines()[1:] == [
+        "  egress of pp-gws/gateway: opened by egress[3] of gateway",
+        "  ingress of pp-us/user-service: opened by ingress[0] of user-service",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port", "problem"),
+    [
+        ("gatewy", "user-service", "grpc", 'no workload and no Service is called "gatewy"; did you mean "gateway"?'),
+        ("pp-gw/gateway", "user-service", "1", 'called "pp-gw/gateway"; did you mean "pp-gws/gateway"?'),
+        ("gateway", "user-service", "grcp", 'pp-us/user-service has no port "grcp" for TCP; did you mean "grpc"?'),
+        ("gateway", "user-service", "grpc/udp", 'no port "grpc" for UDP; give its number.'),
+        ("gateway", "internet", "https", 'the internet has no port "https" for TCP; give its number.'),
+        ("gateway", "user-service", "0", "0 is no port; a whole number from 1 to 65535 is needed."),
+        ("gateway", "user-service", "53/icmp", "ICMP is no protocol of a port"),
+        ("gateway", "chat-service-database-nodes", "sql", 'has no port "sql".'),
+    ],
+)
+def test_questions_that_cannot_be_answered(
+    trees: Mapping[str, Synthesized], source: str, target: str, port: str, problem: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        can(production(trees), source, target, port)
+    assert problem in str(raised.value)
+
+
+def test_a_name_in_several_namespaces_has_to_be_told_with_its_namespace() -> None:
+    tree = subject_of(deployment("web"), deployment("web", "other"))
+    with pytest.raises(UserError, match="one of other/web, shop/web"):
+        can(tree, "web", "internet", 443)
+    assert can(tree, "shop/web", "other/web", 80).allowed
+
+
+def chain(length: int, *, broad: bool) -> Subject:
+    """Return components in a row, each of which calls the next and the first."""
+
+    def peer(number: int) -> Manifest:
+        namespace = {"matchLabels": {"kubernetes.io/metadata.name": f"n{number}"}}
+        return {"namespaceSelector": namespace, "podSelector": {"matchLabels": {"app": f"s{number}"}}}
+
+    everybody = {"namespaceSelector": {}, "podSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}
+    manifests: list[Manifest] = []
+    for number in range(length):
+        name, namespace = f"s{number}", f"n{number}"
+        called = sorted({0, (number + 1) % length})
+        callers = range(length) if number == 0 else [number - 1]
+        ingress = [everybody] if broad else [peer(caller) for caller in callers]
+        env = {f"S{other}": f"http://s{other}.n{other}.svc" for other in called}
+        manifests += [
+            deployment(name, namespace, env=env, ports={"http": 80}),
+            service(name, namespace),
+            policy("deny", namespace, policyTypes=["Ingress", "Egress"]),
+            policy("in", namespace, name, ingress=[{"from": [source], "ports": [{"port": 80}]} for source in ingress]),
+            policy(
+                "out",
+                namespace,
+                name,
+                policyTypes=["Egress"],
+                egress=[
+                    {"to": [peer(other) for other in called], "ports": [{"port": 80}]},
+                    {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}]},
+                ],
+            ),
+        ]
+    return subject_of(*manifests)
+
+
+@pytest.mark.parametrize("broad", [False, True], ids=["by-name", "by-a-common-label"])
+def test_the_work_grows_with_the_tree_and_not_with_its_pairs(monkeypatch: pytest.MonkeyPatch, broad: bool) -> None:
+    matches = Selector.matches
+    count = 0
+
+    def counting(self: Selector, labels: Mapping[str, str]) -> bool:
+        nonlocal count
+        count += 1
+        return matches(self, labels)
+
+    monkeypatch.setattr(Selector, "matches", counting)
+    work = []
+    for length in (60, 120):
+        tree = chain(length, broad=broad)
+        count = 0
+        assert found(tree) == []
+        work.append(count)
+    assert work[1] < 2.5 * work[0]

@@ -1,0 +1,343 @@
+"""What the corpus does not reach: trees of other tools, odd input, and addresses of all forms."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from synthesized import Synthesized
+
+from constructs_lib.check import order, references
+from constructs_lib.check.addresses import Directory
+from constructs_lib.check.patterns import Patterns, repository_name
+from constructs_lib.check.selectors import selects
+from constructs_lib.check.subject import Cluster, Subject
+from constructs_lib.repository.objects import Cache
+from constructs_lib.repository.snapshot import Snapshot
+
+
+def subject(*manifests: Any, cluster: Cluster | None = None) -> Subject:
+    """Return a tree without Applications."""
+    return Subject(Snapshot.of_files("test", {"all.yaml": yaml.safe_dump_all(manifests).encode()}), cluster=cluster)
+
+
+def manifest(kind: str, name: str, api_version: str = "v1", **content: Any) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": "shop"}, **content}
+
+
+def codes(found: Subject) -> list[str]:
+    return sorted(finding.check.code for finding in references.PROOF.prove(found))
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    found = manifest("Pod", "web", spec={"containers": [{"name": "web"}], **spec})
+    found["metadata"]["labels"] = {"app": "web"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("db.shop.svc", [("db", "shop", "", None)]),
+        ("db.shop.svc.cluster.local:5432", [("db", "shop", "", 5432)]),
+        ("db.shop.svc.cluster.local.:5432", [("db", "shop", "", 5432)]),
+        ("jdbc:postgresql://db.shop.svc:5432/shop?user=a", [("db", "shop", "", 5432)]),
+        ("amqp://user:word@db.shop.svc:5672/%2f", [("db", "shop", "", 5672)]),
+        ("db-0.db.shop.svc:1,db-1.db.shop.svc:2", [("db", "shop", "db-0", 1), ("db", "shop", "db-1", 2)]),
+        ("_sql._tcp.db.shop.svc.cluster.local", [("db", "shop", "", None)]),
+        ("node@$(POD_NAME).db.shop.svc.cluster.local", [("db", "shop", "", None)]),
+        ("exec nc -z db.shop.svc 5432", [("db", "shop", "", None)]),
+        ("db.svc.cluster.local", [("db", "", "", None)]),
+        ("$(DB).shop.svc", []),
+        ("${PREFIX}-db.shop.svc", []),
+        ("icon.svc", []),
+        ("images/logo.svc.png", []),
+        ("db:5432", [("db", "shop", "", 5432)]),
+        ("http://db", [("db", "shop", "", None)]),
+        ("db.shop:5432", [("db", "shop", "", 5432)]),
+        ("db", []),
+        ("other:5432", []),
+        ("say db:5432 twice", []),
+    ],
+)
+def test_addresses(text: str, expected: list[tuple[str, str, str, int | None]]) -> None:
+    directory = Directory(subject(manifest("Service", "db", spec={})))
+    found = [(found.service, found.namespace, found.pod, found.port) for found in directory.in_text(text, "shop")]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ({}, True),
+        (None, False),
+        ({"matchLabels": {"app": "web"}}, True),
+        ({"matchLabels": {"app": "db"}}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "db"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["web"]}]}, True),
+        ({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "Like", "values": ["w"]}]}, False),
+        ({"matchExpressions": ["app"]}, False),
+    ],
+)
+def test_selectors(selector: object, expected: bool) -> None:
+    assert selects(selector, {"app": "web"}) is expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "value", "expected"),
+    [
+        (["*"], "anything", True),
+        (["shop-*"], "shop-web", True),
+        (["shop-*"], "web", False),
+        (["*", "!kube-*"], "kube-system", False),
+        (["!kube-*"], "shop", True),
+        (["!kube-*"], "kube-system", False),
+        (["shop-?"], "shop-1", True),
+        (["{shop,web}-*"], "web-1", True),
+        (["{shop,web}-*"], "db-1", False),
+        (["shop{"], "shop{", True),
+        ([], "shop", False),
+        (["a.c"], "abc", False),
+        (["shop", "w*"], "shop", True),
+        (["shop", "!shop"], "shop", False),
+        ([""], "", True),
+        (["a,b"], "a,b", True),
+    ],
+)
+def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -> None:
+    assert Patterns(patterns).permit(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", True),
+        ("https://github.com/shop/*", True),
+        ("https://GitHub.com/shop/gitops.git", True),
+        ("https://github.com/*", False),
+        ("https://github.com/**", True),
+        ("https://github.com/shop/other", False),
+        ("!https://github.com/shop/*", False),
+    ],
+)
+def test_repositories_of_projects(pattern: str, expected: bool) -> None:
+    assert permit_repository(pattern, "https://github.com/shop/gitops") is expected
+
+
+def permit_repository(pattern: str, address: str) -> bool:
+    return Patterns.of_repositories([pattern]).permit(repository_name(address))
+
+
+def test_a_repository_has_several_addresses() -> None:
+    addresses = ("git@github.com:shop/gitops.git", "ssh://git@github.com/shop/gitops")
+    assert all(permit_repository(one, other) for one in addresses for other in addresses)
+    assert not permit_repository("https://github.com/shop/gitops", addresses[0])
+
+
+def test_keys_of_secrets() -> None:
+    read = {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "a"}}}], "name": "web"}
+    web = pod(containers=[read])
+    by_key = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"data": [{"secretKey": "b"}]})
+    assert codes(subject(web, by_key)) == ["secret-key-missing"]
+    by_all = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"dataFrom": [{"find": {}}]})
+    assert codes(subject(web, by_all)) == []
+    merged = copy.deepcopy(by_key)
+    merged["spec"]["target"] = {"template": {"mergePolicy": "Merge", "data": {"a": "x"}}}
+    assert codes(subject(web, merged)) == []
+    assert codes(subject(web, manifest("Secret", "s", stringData={"a": "x"}))) == []
+    assert (
+        codes(subject(web, manifest("SealedSecret", "s", "bitnami.com/v1alpha1", spec={"encryptedData": {"a": "x"}})))
+        == []
+    )
+
+
+def test_what_an_operator_may_make_is_not_missing() -> None:
+    web = pod(volumes=[{"name": "v", "secret": {"secretName": "app-user"}}])
+    web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
+    service = manifest("Service", "db", spec={"selector": {"role": "primary"}, "ports": [{"port": 5432}]})
+    assert codes(subject(web, service)) == ["secret-missing", "service-without-pods"]
+    operated = manifest("Cluster", "db", "postgresql.cnpg.io/v1", spec={"instances": 3})
+    assert codes(subject(web, service, operated)) == []
+
+
+def test_what_a_program_is_told_by_name_is_read_or_made_by_it() -> None:
+    web = pod(containers=[{"name": "web", "args": ["--configmap=shop/web-settings", "--secret-name=web-tls"]}])
+    web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
+    web["spec"]["volumes"] = [{"name": "v", "secret": {"secretName": "web-tls"}}]
+    assert codes(subject(web, manifest("ConfigMap", "web-settings", data={}))) == []
+    web["spec"]["containers"][0]["args"] = ["--configmap=shop/web-settings-2", "--host=web-tls.shop"]
+    assert codes(subject(web, manifest("ConfigMap", "web-settings", data={}))) == [
+        "config-map-unused",
+        "secret-missing",
+    ]
+
+
+def test_a_volume_that_is_called_like_a_template_is_the_template() -> None:
+    labels = {"app": "db"}
+    mount = [{"name": "data", "mountPath": "/data"}]
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    template = {"metadata": {"labels": labels}, "spec": {"volumes": [volume], "containers": [{"volumeMounts": mount}]}}
+    spec = {
+        "selector": {"matchLabels": labels},
+        "template": template,
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+    }
+    store = manifest("StatefulSet", "db", "apps/v1", spec=spec)
+    assert codes(subject(store)) == []
+    del spec["volumeClaimTemplates"]
+    assert codes(subject(store)) == ["claim-missing"]
+
+
+def test_pods_that_nobody_looks_at_may_be_selected() -> None:
+    service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
+    assert codes(subject(service)) == ["service-without-pods"]
+    assert codes(subject(service, manifest("ReplicationController", "db", spec={}))) == []
+
+
+def test_applications_that_are_generated_may_bring_anything() -> None:
+    service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
+    generated = manifest("ApplicationSet", "all", "argoproj.io/v1alpha1", spec={})
+    assert codes(subject(service, generated)) == []
+
+
+def test_the_same_name_in_two_folders_of_a_tree_without_applications() -> None:
+    content = yaml.safe_dump(manifest("ConfigMap", "kube-root-ca.crt")).encode()
+    apart = Subject(Snapshot.of_files("test", {"a/one.yaml": content, "b/one.yaml": content}))
+    assert "object-owned-twice" not in codes(apart)
+    together = Subject(Snapshot.of_files("test", {"a/one.yaml": content, "a/two.yaml": content}))
+    assert "object-owned-twice" in codes(together)
+
+
+def test_a_named_port_of_a_sidecar_counts() -> None:
+    sidecar = {"name": "proxy", "restartPolicy": "Always", "ports": [{"name": "http", "containerPort": 80}]}
+    service = manifest(
+        "Service", "web", spec={"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
+    )
+    assert codes(subject(pod(initContainers=[sidecar]), service)) == []
+    del sidecar["restartPolicy"]
+    assert codes(subject(pod(initContainers=[sidecar]), service)) == ["target-port-unknown"]
+
+
+def test_storage_is_judged_only_where_the_cluster_is_known() -> None:
+    claim = manifest(
+        "PersistentVolumeClaim", "data", spec={"storageClassName": "fast", "accessModes": ["ReadWriteMany"]}
+    )
+    assert codes(subject(claim)) == []
+    assert codes(subject(claim, cluster=Cluster("k3d"))) == ["storage-class-missing"]
+
+
+#: Values of types that most fields cannot have.
+ODD: tuple[Any, ...] = (None, 7, "odd", [["odd"]], {"odd": {"odd": []}})
+
+
+def more_kinds() -> list[dict[str, Any]]:
+    """Return objects of kinds that PositionPal does not have."""
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    rule = {"host": "example.org", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    term = {"labelSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}}
+    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    mount = {"name": "all", "projected": {"sources": [{"secret": {"name": "s", "items": [{"key": "a", "path": "a"}]}}]}}
+    hook = manifest("Job", "hook", "batch/v1", spec={"template": {"spec": {"volumes": [mount], "affinity": affinity}}})
+    hook["metadata"]["annotations"] = {"argocd.argoproj.io/hook": "PreSync", "argocd.argoproj.io/sync-wave": "1"}
+    crd = {"group": "example.org", "names": {"kind": "Thing"}, "scope": "Namespaced"}
+    sealed = {"encryptedData": {"a": "x"}, "template": {"metadata": {"name": "s"}}}
+    return [
+        hook,
+        manifest("Ingress", "web", "networking.k8s.io/v1", spec={"rules": [rule], "tls": [{"secretName": "t"}]}),
+        manifest(
+            "ServiceMonitor",
+            "web",
+            "monitoring.coreos.com/v1",
+            spec={"endpoints": [{"port": "http"}], "selector": term},
+        ),
+        manifest("StorageClass", "disk", "storage.k8s.io/v1", volumeBindingMode="WaitForFirstConsumer"),
+        manifest("CustomResourceDefinition", "things.example.org", "apiextensions.k8s.io/v1", spec=crd),
+        manifest("SealedSecret", "s", "bitnami.com/v1alpha1", spec=sealed),
+        manifest("Certificate", "t", "cert-manager.io/v1", spec={"secretName": "t"}),
+    ]
+
+
+def _broken(value: Any) -> Iterator[Any]:
+    """Yield copies of a manifest in which one part is of a type that it cannot have."""
+    parts: list[tuple[Any, ...]] = []
+
+    def walk(part: Any, path: tuple[Any, ...]) -> None:
+        if path and path[0] not in ("apiVersion", "kind"):
+            parts.append(path)
+        steps = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        for step, inner in steps:
+            walk(inner, (*path, step))
+
+    walk(value, ())
+    for path in parts:
+        for odd in ODD:
+            found = copy.deepcopy(value)
+            parent = found
+            for step in path[:-1]:
+                parent = parent[step]
+            parent[path[-1]] = odd
+            yield found
+
+
+@pytest.mark.parametrize("proof", [references.PROOF, order.PROOF], ids=lambda proof: proof.name)
+def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized], proof: Any) -> None:
+    """Whatever part of an object is of a wrong type: that is the business of schemas."""
+    tree = trees["production"]
+    largest: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path, found in tree.parsed.items():
+        known = largest.get(found["kind"])
+        if path.startswith(("dist/", "argocd/")) and (known is None or len(str(found)) > len(str(known[1]))):
+            largest[found["kind"]] = path, found
+    few = {path: content for path, content in tree.files.items() if "/chat-service" in path or "argocd/" in path}
+    others = {kind["kind"]: (f"dist/production/chat-service/{kind['kind']}.yaml", kind) for kind in more_kinds()}
+    tried, cache = 0, Cache()
+    for path, found in (*largest.values(), *others.values()):
+        for number, odd in enumerate(_broken(found)):
+            # Every fourth is enough to reach every field with some odd value.
+            if number % 4 == 0:
+                files = {**few, path: yaml.dump(odd, Dumper=yaml.CSafeDumper).encode()}
+                try:
+                    list(proof.prove(Subject(Snapshot("odd", files), ["argocd/production"], cache=cache)))
+                except Exception as error:
+                    raise AssertionError(f"{path}: {odd}") from error
+                tried += 1
+    assert tried > 500
+
+
+def test_the_time_grows_with_the_objects_and_not_faster() -> None:
+    """Ten times the services must not take much more than ten times as long."""
+
+    def seconds(count: int) -> float:
+        manifests: list[dict[str, Any]] = []
+        for number in range(count):
+            namespace, name = f"n{number}", f"s{number}"
+            labels, port = {"app": name}, {"name": "http", "containerPort": 80}
+            template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "ports": [port]}]}}
+            target = {"kubernetes.io/metadata.name": f"n{(number + 1) % count}"}
+            rule = {"to": [{"namespaceSelector": {"matchLabels": target}}], "ports": [{"port": "http"}]}
+            url = f"s{(number + 1) % count}.n{(number + 1) % count}.svc.cluster.local:80"
+            for kind, group, spec in (
+                ("Deployment", "apps/v1", {"selector": {"matchLabels": labels}, "template": template}),
+                ("Service", "v1", {"selector": labels, "ports": [{"port": 80, "targetPort": "http"}]}),
+                ("NetworkPolicy", "networking.k8s.io/v1", {"podSelector": {"matchLabels": labels}, "egress": [rule]}),
+                ("ConfigMap", "v1", None),
+            ):
+                found = manifest(kind, name, group, **({"spec": spec} if spec else {"data": {"URL": url}}))
+                found["metadata"]["namespace"] = namespace
+                manifests.append(found)
+        text = "".join(f"---\n{yaml.dump(found, Dumper=yaml.CSafeDumper)}" for found in manifests)
+        many = Subject(Snapshot.of_files("many", {"all.yaml": text.encode()}))
+        begin = time.process_time()
+        assert {finding.check.code for finding in references.PROOF.prove(many)} == {"config-map-unused"}
+        return time.process_time() - begin
+
+    few = min(seconds(100) for _ in range(3))
+    many = min(seconds(1000) for _ in range(2))
+    assert many < 30 * few

@@ -1,0 +1,420 @@
+"""What the API server takes, where single faults in PositionPal's tree do not reach."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from corpus import Manifest
+from synthesized import Synthesized
+
+from constructs_lib.check import policy, schemas
+from constructs_lib.check.duplicates import compact, count_keys, duplicate_keys
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.names import is_label_key, is_label_value, is_port_name, is_subdomain
+from constructs_lib.check.openapi import kubernetes, versions
+from constructs_lib.check.pod_limits import is_image
+from constructs_lib.check.proofs import PROOFS
+from constructs_lib.check.quantity import quantity
+from constructs_lib.check.schedule import schedule_problem, zone_problem
+from constructs_lib.check.subject import Cluster, Subject
+from constructs_lib.repository.objects import parse
+from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.synth.manifest_yaml import dump
+
+SCHEMAS = Path(schemas.__file__).parent / "schemas"
+
+
+def tree(*manifests: Manifest, version: str | None = None, **files: str) -> Subject:
+    """Return a tree without Applications."""
+    content = {f"{number}.yaml": dump(manifest) for number, manifest in enumerate(manifests)}
+    content |= {path.replace("__", "/") + ".yaml": text.encode() for path, text in files.items()}
+    return Subject(Snapshot("test", content), cluster=Cluster(kubernetes=version))
+
+
+def found(subject: Subject) -> list[tuple[str, str]]:
+    """Return the codes and fields of what is found."""
+    return [(finding.check.code, finding.field) for finding in schemas.prove(subject)]
+
+
+def new(api_version: str, kind: str, **content: Any) -> Manifest:
+    """Return an object."""
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "sample", "namespace": "default"}, **content}
+
+
+def definition(structural: Mapping[str, Any], **version: Any) -> Manifest:
+    """Return a CustomResourceDefinition whose spec has a schema."""
+    spec = {"openAPIV3Schema": {"type": "object", "properties": {"spec": structural}}}
+    manifest = new(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        spec={
+            "group": "example.org",
+            "scope": "Namespaced",
+            "names": {"kind": "Widget", "plural": "widgets"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": spec, **version}],
+        },
+    )
+    manifest["metadata"] = {"name": "widgets.example.org"}
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1", "1"),
+        ("250m", "0.25"),
+        ("1.5Gi", str(3 * 2**29)),
+        ("1e3", "1000"),
+        ("1E3", "1000"),
+        ("1E", "1000000000000000000"),
+        (".5", "0.5"),
+        ("2k", "2000"),
+        ("-1", "-1"),
+        ("1Mb", None),
+        ("1 Gi", None),
+        ("", None),
+        ("1K", None),
+        ("Gi", None),
+        ("1GiB", None),
+    ],
+)
+def test_quantities(text: str, amount: str | None) -> None:
+    assert quantity(text) == (None if amount is None else pytest.approx(float(amount)))
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("nginx", True),
+        ("nginx:1.27", True),
+        ("cassandra:latest@sha256:" + "0" * 64, True),
+        ("localhost:5000/a/b-c__d.e:TAG_1.0-x", True),
+        ("registry.example.org/A/b", False),
+        ("REGISTRY.example.org/a", True),
+        ("nginx:", False),
+        ("nginx:a b", False),
+        ("nginx@sha256:12", False),
+        ("-nginx", False),
+        ("https://registry.example.org/nginx", False),
+        ("nginx:" + "x" * 129, False),
+        ("x" * 256, False),
+        ("[::1]:5000/nginx", True),
+    ],
+)
+def test_references_of_images(text: str, valid: bool) -> None:
+    assert is_image(text) is valid
+
+
+@pytest.mark.parametrize(
+    ("schedule", "valid"),
+    [
+        ("* * * * *", True),
+        ("*/5 0,12 1-7 JAN-MAR sun", True),
+        ("0 0 ? * 1-5/2", True),
+        ("@daily", True),
+        ("@every 1h30m", True),
+        ("@every day", False),
+        ("@noon", False),
+        ("60 * * * *", False),
+        ("* 24 * * *", False),
+        ("* * 0 * *", False),
+        ("* * * 13 *", False),
+        ("* * * * 7", False),
+        ("*/0 * * * *", False),
+        ("5-1 * * * *", False),
+        ("* * * *", False),
+        ("* * * * * *", False),
+        ("a * * * *", False),
+        ("TZ=Europe/Rome 0 0 * * *", False),
+        ("0 0 30 2 *", False),
+        ("0 0 29 2 *", True),
+        # Either day will do, so the day of the week alone lets it run.
+        ("0 0 30 2 1", True),
+    ],
+)
+def test_schedules(schedule: str, valid: bool) -> None:
+    assert (schedule_problem(schedule) is None) is valid, schedule_problem(schedule)
+
+
+def test_time_zones() -> None:
+    assert zone_problem("Europe/Rome") is None
+    assert zone_problem("Etc/UTC") is None
+    assert zone_problem("Local")
+    assert zone_problem("Europe/Romulus")
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (is_subdomain, ["a", "a.b", "a-b.c9"], ["A", "a_b", "-a", "a-", "a..b", ".a", "", "a" * 254, "a\n"]),
+        (is_label_value, ["", "a", "A_b.c-9"], ["-a", "a-", "a b", "ä", "a" * 64, "a\n"]),
+        (is_label_key, ["a", "a.b/c", "A_b"], ["", "/a", "a/", "a/b/c", "a_b/c", "x" * 64]),
+        (is_port_name, ["http", "a-1", "9a"], ["", "1", "a--b", "-a", "A", "a_b", "x" * 16]),
+    ],
+)
+def test_names(check: Any, good: list[str], bad: list[str]) -> None:
+    assert [text for text in good if not check(text)] == []
+    assert [text for text in bad if check(text)] == []
+
+
+def test_the_nearest_version_stands_for_one_that_is_not_known() -> None:
+    assert kubernetes().version == versions()[-1]
+    assert kubernetes("1.1").version == versions()[0]
+    assert kubernetes("1.999").version == versions()[-1]
+    assert kubernetes("nonsense").version == versions()[0]
+    assert [version for version in versions() if kubernetes(version).version != version] == []
+
+
+def test_schemas_of_custom_resources_are_closed() -> None:
+    """Wherever any field is taken, that is on purpose."""
+
+    def open_parts(part: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        if isinstance(part, dict):
+            if part.get("type") == "object" and part.get("additionalProperties", True) is True:
+                yield path
+            for key, value in part.items():
+                yield from open_parts(value, (*path, key))
+        elif isinstance(part, list):
+            for value in part:
+                yield from open_parts(value, path)
+
+    free = {
+        (file.stem, path[-1]) for file in SCHEMAS.glob("*.json") for path in open_parts(json.loads(file.read_text()))
+    }
+    providers = {name for stem, name in free if stem == "clustersecretstore"} - {"status"}
+    assert len(providers) > 30
+    assert "kubernetes" not in providers
+    generators = {name for stem, name in free if stem == "applicationset"} - {"status"}
+    assert {"git", "list", "matrix"} <= generators
+    others = {(stem, name) for stem, name in free if stem not in ("clustersecretstore", "applicationset")}
+    assert {name for _, name in others} == {"status", "operation", "valuesObject"}
+    assert {stem for stem, name in others if name == "operation"} == {"application"}
+
+
+APPLICATION = {
+    "project": "default",
+    "destination": {"name": "in-cluster", "namespace": "default"},
+    "sources": [
+        {"repoURL": "https://example.org/a.git", "path": "k", "kustomize": {"images": ["a=b:1"], "namePrefix": "x-"}},
+        {"repoURL": "https://example.org/b", "chart": "c", "targetRevision": "1.*", "helm": {"values": "a: 1"}},
+        {"repoURL": "https://example.org/c.git", "ref": "values"},
+    ],
+    "syncPolicy": {
+        "automated": {},
+        "managedNamespaceMetadata": {"labels": {"a": "b"}},
+        "syncOptions": ["Prune=confirm"],
+    },
+    "ignoreDifferences": [{"kind": "Secret", "jqPathExpressions": [".data"]}],
+    "info": [{"name": "a", "value": "b"}],
+}
+PROJECT = {
+    "sourceRepos": ["*"],
+    "destinations": [{"namespace": "!kube-system", "server": "*"}],
+    "roles": [{"name": "ci", "policies": ["p, proj:a:ci, applications, sync, a/*, allow"], "groups": ["ops"]}],
+    "syncWindows": [{"kind": "allow", "schedule": "0 22 * * *", "duration": "1h", "applications": ["*"]}],
+    "orphanedResources": {"warn": True, "ignore": [{"kind": "ConfigMap"}]},
+    "destinationServiceAccounts": [{"server": "*", "defaultServiceAccount": "deployer"}],
+}
+
+
+@pytest.mark.parametrize(("kind", "spec"), [("Application", APPLICATION), ("AppProject", PROJECT)])
+def test_what_other_people_write_for_argocd(kind: str, spec: Manifest) -> None:
+    assert found(tree(new("argoproj.io/v1alpha1", kind, spec=spec))) == []
+
+
+def test_a_definition_in_the_tree_holds_for_its_resources() -> None:
+    structural = {
+        "type": "object",
+        "properties": {
+            "when": {"type": "string", "nullable": True},
+            "port": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+            "share": {"type": "number", "minimum": 0, "exclusiveMinimum": True},
+            "any": {"x-kubernetes-preserve-unknown-fields": True},
+            "template": {
+                "type": "object",
+                "x-kubernetes-embedded-resource": True,
+                "properties": {"spec": {"type": "object"}},
+            },
+            "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+            "map": {"type": "object", "additionalProperties": {"type": "integer"}},
+        },
+        "oneOf": [{"required": ["port"]}, {"required": ["share"]}],
+    }
+    good = {"when": None, "port": "http", "any": [1], "template": {"apiVersion": "v1", "kind": "A"}, "map": {"x": 1}}
+    bad: dict[str, Any] = {
+        "spec.port": {"port": [1]},
+        "spec.share": {"share": 0},
+        "spec.list[0].b": {"port": 1, "list": [{"b": 1}]},
+        "spec.map.x": {"port": 1, "map": {"x": "y"}},
+        "spec.template.other": {"port": 1, "template": {"other": 1}},
+        "spec": {"when": "now"},
+    }
+    widget = new("example.org/v1", "Widget", spec=good)
+    assert [place for place in found(tree(definition(structural), widget)) if place[0] != "null-value"] == []
+    for field, spec in bad.items():
+        places = found(tree(definition(structural), new("example.org/v1", "Widget", spec=spec)))
+        assert [place for _, place in places] == [field], field
+
+
+def test_a_definition_that_does_not_serve_a_version() -> None:
+    subject = tree(definition({"type": "object"}), new("example.org/v2", "Widget", spec={}))
+    (finding,) = schemas.prove(subject)
+    assert (finding.check.code, finding.mend) == ("unknown-kind", "It serves v1.")
+
+
+def test_a_kind_without_a_schema_is_told_once() -> None:
+    subject = tree(*(new("example.org/v1", "Widget", spec={"number": number}) for number in range(5)))
+    (finding,) = schemas.prove(subject)
+    assert finding.check.code == "kind-without-schema"
+    assert "5 objects" in finding.problem
+
+
+@pytest.mark.parametrize(
+    ("version", "manifest", "code", "mend"),
+    [
+        ("1.21", new("batch/v1beta1", "CronJob"), "removed-api-version", "Move to batch/v1."),
+        ("1.36", new("flowcontrol.apiserver.k8s.io/v1beta3", "FlowSchema"), "removed-api-version", "v1."),
+        ("1.36", new("extensions/v1beta1", "Ingress"), "removed-api-version", "networking.k8s.io/v1."),
+        ("1.36", new("policy/v1beta1", "PodSecurityPolicy"), "removed-api-version", "Nothing replaced it."),
+        ("1.30", new("resource.k8s.io/v1", "DeviceClass"), "unknown-kind", "Kubernetes 1.34 has."),
+        ("1.36", new("apps/v1", "Deploymet"), "unknown-kind", "Did you mean Deployment of apps/v1?"),
+        ("1.36", new("apps/v1", "Service"), "unknown-kind", "v1 has it."),
+    ],
+)
+def test_kinds_that_a_version_does_not_have(version: str, manifest: Manifest, code: str, mend: str) -> None:
+    (finding,) = schemas.prove(tree(manifest, version=version))
+    assert (finding.check.code, finding.mend[-len(mend) :]) == (code, mend)
+
+
+def test_what_a_later_version_of_kubernetes_takes() -> None:
+    service = new("v1", "Service", spec={"ports": [{"port": 80}], "selector": {"a": "b"}})
+    service["metadata"]["name"] = "1-service"
+    assert found(tree(service, version="1.35")) == [("bad-name", "metadata.name")]
+    assert found(tree(service, version="1.36")) == []
+    container = {"name": "a", "image": "a:1", "env": [{"name": "a:b c", "value": "1"}]}
+    pod = new("v1", "Pod", spec={"containers": [container]})
+    assert [code for code, _ in found(tree(pod, version="1.31"))] == ["bad-name"]
+    assert found(tree(pod, version="1.32")) == []
+
+
+def test_a_mistake_is_told_once() -> None:
+    """The schema misses the selector, and so does the rule for workloads."""
+    template = {"spec": {"containers": [{"name": "a", "image": "a:1"}]}}
+    assert found(tree(new("apps/v1", "Deployment", spec={"template": template}))) == [
+        ("missing-field", "spec.selector")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: 1\na: 2\n", 2),
+        ("a:\n  b: 1\n  c: 2\n  b: 3\n", 4),
+        ("a: {b: 1, b: 2}\n", 1),
+        ('a: {"b":1,"b":2}\n', 1),
+        ("- a: 1\n  a: 2\n", 2),
+        ('"a": 1\na: 2\n', 2),
+        ("a: |\n  a: 1\n  b:\nb: 1\nb: 2\n", 5),
+        ("x: &x {a: 1}\ny:\n  <<: *x\n  b: 1\n  b: 2\n", 5),
+        ("a: 'it''s: b'\nb: \"c:\\n\"\nb: 1\n", 3),
+        ("a: b # c: d\na: b\n", 2),
+        ("a:\na: 1\n", 2),
+    ],
+)
+def test_keys_that_are_there_twice(text: str, line: int) -> None:
+    body = yaml.load(text, Loader=yaml.CSafeLoader)
+    content = (
+        f"apiVersion: v1\nkind: A\nmetadata: {{name: a}}\nspec:\n{''.join(f'  {row}' for row in text.splitlines(True))}"
+    )
+    manifest = {"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "spec": body}
+    assert [at for at, _, _ in duplicate_keys("a.yaml", content.encode(), count_keys(compact(manifest)))] == [line + 4]
+
+
+def test_keys_that_are_there_once(trees: Mapping[str, Synthesized]) -> None:
+    """In PositionPal counting alone says so, which is what makes the check cheap."""
+    for path, content in trees["production"].files.items():
+        if path.startswith(("dist/", "argocd/")):
+            keys = sum(count_keys(compact(item.manifest)) for item in parse(path, content))
+            assert [*duplicate_keys(path, content, keys)] == []
+            assert keys == count_keys(compact(yaml.load(content, Loader=yaml.CSafeLoader)))
+
+
+def test_keys_in_json() -> None:
+    content = b'{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "name": "b"}}'
+    (item,) = parse("a.json", content)
+    assert [key for _, key, _ in duplicate_keys("a.json", content, count_keys(compact(item.manifest)))] == ["name"]
+
+
+def test_what_other_tools_fill_in_is_nobodys_mistake() -> None:
+    """Without an Application nobody says that Argo CD reads the tree as it is."""
+    chart = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n"
+    claim = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${APP}\n  namespace: default\n"
+    assert found(tree(chart=chart, claim=claim)) == []
+    named = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: _\n"
+    assert [code for code, _ in found(tree(a__namespace=named))] == ["bad-name"]
+    assert found(tree(a__namespace=named, a__kustomization="namespace: apps\nresources: [namespace.yaml]\n")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: " + "9" * 60 + "}\n",
+        "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\ndata: {a: .inf, b: .nan}\n",
+        '{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "\\ud800"}, "data": {"a": "\\ud800"}}',
+        "kind: Pod\napiVersion: a/b/c\nmetadata: 3\nspec: 3\n",
+        "kind: CronJob\napiVersion: batch/v1\nmetadata: {name: a}\n"
+        "spec: {schedule: ² * * * *, timeZone: /etc/passwd}\n",
+        "kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: {name: a}\nspec:\n"
+        "  group: [1]\n  names: {kind: {}}\n  versions:\n  - served: true\n    schema:\n      openAPIV3Schema:\n"
+        "        {type: object, properties: {spec: {type: nonsense, pattern: '(', enum: 3, items: [1]}}}\n",
+    ],
+)
+def test_values_that_only_files_can_hold(text: str) -> None:
+    """Each is told, and none stops the proof."""
+    suffix = "json" if text.startswith("{") else "yaml"
+    subject = Subject(Snapshot("odd", {f"odd.{suffix}": text.encode()}))
+    findings: list[Finding] = [*policy.prove(subject), *schemas.prove(subject)]
+    assert "schemas" in {proof.name for finding in findings for proof in PROOFS if finding.check in proof.checks}
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 0, 10**12, 1.5, "", "x" * 300, "ü{{", "a b", "60%"),
+    *([], {}, [None], [[]], {"": None}, {"a": {"b": [1]}}, ["*"], [{"name": 3}], {"matchLabels": [1]}),
+)
+
+
+def spots(part: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the paths of all parts of a manifest but the manifest itself and what it is."""
+    if path and path not in (("apiVersion",), ("kind",)):
+        yield path
+    entries = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, value in entries:
+        yield from spots(value, (*path, key))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized], seed: int) -> None:
+    """Neither proof of this kind stumbles over what other people write."""
+    source = random.Random(seed)
+    parsed = trees["production"].parsed
+    files = {path: content for path, content in trees["production"].files.items() if path in parsed}
+    for path in source.sample(sorted(parsed), 80):
+        manifest = copy.deepcopy(parsed[path])
+        for _ in range(3):
+            *steps, last = source.choice([*spots(manifest)])
+            part: Any = manifest
+            for step in steps:
+                part = part[step]
+            part[last] = copy.deepcopy(source.choice(ODD))
+        files[path] = yaml.dump(manifest, Dumper=yaml.CSafeDumper, allow_unicode=True).encode()
+    for folders in ([], ["argocd/production"]):
+        subject = Subject(Snapshot("odd", files), folders)
+        findings: list[Finding] = [*schemas.prove(subject), *policy.prove(subject)]
+        assert len(findings) > 20
