@@ -767,7 +767,7 @@ def _memory_volumes(pods: Pods) -> Iterator[Finding]:
 
 
 def _shown(amount: Amount, *, disk: bool = False) -> str:
-    text = f"{amount.cpu / 1000:.3g} cores and {_bytes(amount.memory)} of memory"
+    text = f"{amount.cpu / 1000:.3g} {'core' if amount.cpu == 1000 else 'cores'} and {_bytes(amount.memory)} of memory"
     return f"{text} and {_bytes(amount.disk)} of disk" if disk else text
 
 

@@ -344,7 +344,8 @@ def _unisolated(traffic: Traffic) -> Iterator[Finding]:
             count = len(found)
             yield NO_POLICIES.at(
                 subject.get("Namespace", "", namespace),
-                f"the namespace {namespace} has {count} {'workload' if count == 1 else 'workloads'} "
+                f"{f'the namespace {namespace}' if namespace else 'what names no namespace'} has {count} "
+                f"{'workload' if count == 1 else 'workloads'} "
                 f"({_listed(sorted(pods.owner.name for pods in found))}) and no NetworkPolicy.",
             )
     closed = with_policies - subject.open_namespaces

@@ -81,7 +81,7 @@ def prove(subject: Subject) -> Iterator[Finding]:
     first: dict[str, Object] = {}
     seen: set[tuple[int, str]] = set()
     read: set[tuple[str, bytes]] = set()
-    renamed = patched(subject)
+    patched_by_tools = patched(subject)
     for delivery, item in subject.deployed:
         # The same file may be deployed by several Applications.
         if (id(item.manifest), item.path) in seen:
@@ -98,7 +98,7 @@ def prove(subject: Subject) -> Iterator[Finding]:
         told: set[tuple[Check, str]] = set()
         for finding in _object_findings(item, kinds, nulls=nulls):
             place = finding.check, finding.field
-            if place not in told and not _is_made_right(finding, delivery, item, renamed):
+            if place not in told and not _is_made_right(finding, delivery, item, patched_by_tools):
                 told.add(place)
                 yield finding
     for delivery in subject.deliveries:
@@ -115,9 +115,9 @@ def prove(subject: Subject) -> Iterator[Finding]:
 PROOF = Proof("schemas", "Every object is one that the API server takes.", CHECKS, prove)
 
 
-def _is_made_right(finding: Finding, delivery: Delivery, item: Object, renamed: frozenset[int]) -> bool:
+def _is_made_right(finding: Finding, delivery: Delivery, item: Object, patched_by_tools: frozenset[int]) -> bool:
     """Tell whether a tool other than Argo CD will have mended something before the object is deployed."""
-    if finding.check is BAD_NAME and id(item.manifest) in renamed:
+    if finding.check in (BAD_NAME, MISSING_FIELD) and id(item.manifest) in patched_by_tools:
         return True
     # Secrets that SOPS encrypted have its own data beside theirs.
     return delivery.name == ALL_OBJECTS and (is_placeholder(finding.problem) or finding.field == "sops")

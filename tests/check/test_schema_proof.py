@@ -360,6 +360,9 @@ def test_what_other_tools_fill_in_is_nobodys_mistake() -> None:
     named = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: _\n"
     assert [code for code, _ in found(tree(a__namespace=named))] == ["bad-name"]
     assert found(tree(a__namespace=named, a__kustomization="namespace: apps\nresources: [namespace.yaml]\n")) == []
+    patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: 2\n"
+    assert {code for code, _ in found(tree(a__patch=patch))} == {"missing-field"}
+    assert found(tree(a__patch=patch, a__kustomization="patches: [{path: patch.yaml}]\n")) == []
 
 
 @pytest.mark.parametrize(
