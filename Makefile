@@ -15,7 +15,8 @@ check: $(VENV)/ready ## Prove that what app.py gives will work
 	@$(BIN)/python app.py check
 
 up-to-date: $(VENV)/ready ## Fail if the committed files are not what app.py gives
-	@$(BIN)/python app.py synth --check
+	@failed=0; $(BIN)/python app.py synth --check || failed=1; \
+		$(BIN)/python app.py graph --docs docs --check || failed=1; exit $$failed
 
 docs: $(VENV)/ready ## Draw the system into docs/, and list all checks there
 	@$(BIN)/python app.py graph --docs docs

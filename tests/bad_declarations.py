@@ -768,6 +768,11 @@ BAD_DECLARATIONS = [
         'app.py:21: database: storage: "10 GB" is no quantity above zero; write it like "10Gi".',
     ),
     bad(
+        "volume size is a number",
+        'Postgres(system, "database", image=POSTGRES, database="shop", user="shop", storage=10)',
+        'app.py:21: database: storage: a text is needed, not 10; write it like "10Gi".',
+    ),
+    bad(
         "database name needs quotes",
         'Postgres(system, "database", image=POSTGRES, database="Shop-Data", user="shop", storage="1Gi")',
         'app.py:21: database: database: "Shop-Data" is no plain name in a database; a-z, 0-9 and "_", at '

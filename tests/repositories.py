@@ -59,3 +59,9 @@ def change(work: Path, file: str, old: str, new: str) -> None:
     assert old in text
     (work / file).write_text(text.replace(old, new))
     git(work, "commit", "--quiet", "--all", "--message", f"Change {file}")
+
+
+def newer(image: str) -> str:
+    """Return another version of an image, whichever it has: Renovate changes it, and tests go on."""
+    name, at, digest = image.partition("@")
+    return f"{name}.1{at}{digest}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.report import console
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
@@ -21,6 +22,10 @@ from constructs_lib.draw.mermaid import mermaid
 from constructs_lib.draw.order import order
 from constructs_lib.draw.page import pages
 from constructs_lib.draw.svg import svg
+
+#: The ending of a file that holds SVG alone, and those of files that hold what ``--format`` says, else Mermaid.
+_SVG = ".svg"
+_OTHERS = (".mmd", ".md", ".txt")
 
 
 class View(StrEnum):
@@ -49,16 +54,26 @@ def register(cli: typer.Typer, app: App) -> None:
         docs: Path = typer.Option(
             None, "--docs", metavar="FOLDER", help="Write architecture.md with both views as SVG beside it."
         ),
+        check: bool = typer.Option(
+            False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
+        ),
     ) -> None:
         """Draw the system: who runs where and calls whom, or in which order it is deployed.
 
         Example: python app.py graph production --view order --output order.svg
         """
-        graph(app, name, view=view, format=format, output=output, docs=docs)
+        graph(app, name, view=view, format=format, output=output, docs=docs, check=check)
 
 
 def graph(
-    app: App, name: str | None, *, view: View | None, format: Format | None, output: Path | None, docs: Path | None
+    app: App,
+    name: str | None,
+    *,
+    view: View | None,
+    format: Format | None,
+    output: Path | None,
+    docs: Path | None,
+    check: bool,
 ) -> None:
     """Draw the system in one environment.
 
@@ -68,7 +83,9 @@ def graph(
         view: What to show. Default: the architecture.
         format: What of. Default: that which the name of ``output`` ends in, else Mermaid.
         output: The file. Default: the standard output.
-        docs: A folder that gets a page with both views; then the three above are none of the caller's business.
+        docs: A folder that gets a page with both views; then the three above are none of the caller's business. It is
+            made if it is not there.
+        check: Only compare the files in ``docs``, and exit with 1 if they would be written.
 
     Raises:
         CommandError: The environment is unknown, the options do not go together, or a file cannot be written.
@@ -76,8 +93,21 @@ def graph(
     """
     if docs and (view or format or output):
         raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")
-    if output and output.suffix == ".svg" and format is Format.MERMAID:
+    if check and not docs:
+        raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
+    # All that can be told without the declaration, which takes its time, is told before it runs.
+    ending = output.suffix.lower() if output else ""
+    if ending not in ("", _SVG, *_OTHERS):
+        raise CommandError(
+            f"{output}: nothing can be drawn as {ending}; end the name in {_SVG} for SVG, in {', '.join(_OTHERS)} or "
+            "nothing for Mermaid."
+        )
+    if ending == _SVG and format is Format.MERMAID:
         raise CommandError(f"{output} would hold Mermaid; name it .mmd, or choose --format svg.")
+    if output:
+        _demand_folder(output.parent)
+    elif docs:
+        _demand_folder(docs if docs.exists() else docs.parent)
     environment = app.choose([name])[0] if name is not None else app.environments[-1]
 
     def draw(system: System) -> dict[Path, str]:
@@ -85,14 +115,51 @@ def graph(
         if docs:
             return {docs / file: text for file, text in pages(waves).items()}
         diagram = order(waves) if view is View.ORDER else architecture(waves)
-        as_svg = format is Format.SVG or (format is None and output is not None and output.suffix == ".svg")
+        as_svg = format is Format.SVG or (format is None and ending == _SVG)
         return {output or Path("-"): svg(diagram) if as_svg else mermaid(diagram)}
 
     [files] = app.declare([environment], draw)
-    if not docs and not output:
-        _print(files[Path("-")])
-    else:
+    if docs:
+        _document(files, check=check)
+    elif output:
         _write(files)
+        console().print(f"Wrote {output}.")
+    else:
+        _print(files[Path("-")])
+
+
+def _demand_folder(folder: Path) -> None:
+    """Demand that a folder is there: a mistyped path makes no folders.
+
+    Raises:
+        CommandError: It is not.
+    """
+    if not folder.exists():
+        raise CommandError(f"The folder {folder} does not exist; make it, or name another one.")
+    if not folder.is_dir():
+        raise CommandError(f"{folder} is a file; name a folder.")
+
+
+def _document(files: Mapping[Path, str], *, check: bool) -> None:
+    """Write those of the files that are not up to date, and say which; or only say it, and exit with 1."""
+    differing = {path: text for path, text in files.items() if _content(path) != text.encode()}
+    names = ", ".join(map(str, differing or files))
+    if not differing:
+        console().print(f"Up to date: {names}; nothing was written.")
+    elif check:
+        console().print(f"Not up to date: {names}; run make docs and commit what it writes.")
+        raise typer.Exit(1)
+    else:
+        _write(differing)
+        console().print(f"Wrote {names}.")
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what a file holds; None if there is none."""
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}.") from error
 
 
 def _print(text: str) -> None:
@@ -109,7 +176,7 @@ def _write(files: Mapping[Path, str]) -> None:
         for path, text in files.items():
             if path.is_dir():
                 raise CommandError(f"{path} is a folder; name a file.")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             ready.append((temporary, path))
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

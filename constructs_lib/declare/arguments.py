@@ -33,6 +33,15 @@ _STAND_INS: Mapping[str, object] = {
 #: The same for all others: ids and names.
 _STAND_IN = "unnamed"
 
+#: How arguments and fields are written that are numbers of bytes: a number alone lacks the unit, and "10" would be
+#: refused next. One of cores needs none.
+_WITH_UNIT: Mapping[str, str] = {
+    "backup_storage": "10Gi",
+    "memory": "256Mi",
+    "memory_limit": "512Mi",
+    "storage": "10Gi",
+}
+
 #: What messages call a type, and how a value of it is written; all others are called by their name.
 _WORDS: Mapping[object, tuple[str, str]] = {
     str: ("a text", '"…"'),
@@ -175,7 +184,8 @@ def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
         text = "a text" if isinstance(value, str) and Secret in options else shown(value)
         hint = ""
         if str in options and type(value) in (int, float):
-            hint = f'; write "{value}"'
+            # Only where the whole name is one of these: a variable "memory" of a program is named "env, memory".
+            hint = f'; write it like "{_WITH_UNIT[where]}"' if where in _WITH_UNIT else f'; write "{value}"'
         elif int in options and isinstance(value, str) and value.isdecimal():
             hint = f"; write {value}"
         yield f"{where}: {_joined([_called(option) for option in options], 'or')} is needed, not {text}{hint}."

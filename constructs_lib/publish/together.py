@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from constructs_lib.objects.manifest import Manifest
@@ -48,7 +49,7 @@ def together(
 
 def _components_in(pairs: Iterable[Pair], namespaces: Mapping[str, str]) -> set[str]:
     """Return the components that changed parts of objects name."""
-    texts = {text for old, new in pairs for part in _differing(old, new) for text in _texts(part)}
+    texts = {text for old, new in pairs for part in _changed_parts(old, new) for text in _texts(part)}
     hosts = {label for text in texts if ".svc" in text for label in text.replace(":", ".").split(".")}
     return {
         component
@@ -57,17 +58,33 @@ def _components_in(pairs: Iterable[Pair], namespaces: Mapping[str, str]) -> set[
     }
 
 
-def _differing(old: Any, new: Any) -> Iterator[Any]:
-    """Yield the smallest parts that differ; of lists whose entries have no names, whole entries."""
+def _changed_parts(old: Manifest | None, new: Manifest | None) -> Iterator[Any]:
+    # Who is meant by a port stands beside it in the rule, so a rule of a policy counts as one.
+    whole = (new or old or {}).get("kind") == "NetworkPolicy"
+    yield from _differing(old, new, whole=whole)
+
+
+def _differing(old: Any, new: Any, *, whole: bool) -> Iterator[Any]:
+    """Yield the smallest parts that differ.
+
+    Entries of lists that have no names are compared in their order, or as they are if they count as a whole.
+    """
     if old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in old.keys() | new.keys():
-            yield from _differing(old.get(key), new.get(key))
+            yield from _differing(old.get(key), new.get(key), whole=whole)
     elif isinstance(old, list) and isinstance(new, list):
         before, after = ({_key(entry): entry for entry in entries} for entries in (old, new))
-        for key in before.keys() | after.keys():
-            yield from _differing(before.get(key), after.get(key))
+        for key in before.keys() & after.keys():
+            yield from _differing(before[key], after[key], whole=whole)
+        gone = [entry for key, entry in before.items() if key not in after]
+        added = [entry for key, entry in after.items() if key not in before]
+        if whole:
+            yield from (*gone, *added)
+        else:
+            for first, second in zip_longest(gone, added):
+                yield from _differing(first, second, whole=whole)
     else:
         yield old
         yield new

@@ -7,7 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from repositories import ROOT, change, positionpal, run
+from repositories import ROOT, change, newer, positionpal, run
+
+import versions
 
 COMMANDS = ["check", "graph", "plan", "publish", "synth", "why"]
 
@@ -27,7 +29,7 @@ def examples(command: str) -> list[str]:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """PositionPal in a repository with a remote, changed since it was pushed."""
     work = positionpal(tmp_path_factory.mktemp("positionpal"))
-    change(work, "versions.py", "chat-service:3.9.0", "chat-service:3.9.1")
+    change(work, "versions.py", versions.CHAT_SERVICE, newer(versions.CHAT_SERVICE))
     return work
 
 

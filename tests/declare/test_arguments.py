@@ -82,6 +82,22 @@ def test_field_of_a_value_is_told() -> None:
     assert [*misfits("resources", resources, Resources)] == ['resources, cpu: a text is needed, not 1; write "1".']
 
 
+def test_hint_for_a_number_of_bytes_has_its_unit() -> None:
+    """What a hint says to write is accepted; "10" would not be."""
+    assert [*misfits("storage", 10, str)] == ['storage: a text is needed, not 10; write it like "10Gi".']
+    resources = Resources("1", 512, 1024)  # type: ignore[arg-type]
+    assert [*misfits("resources", resources, Resources)] == [
+        'resources, memory: a text is needed, not 512; write it like "256Mi".',
+        'resources, memory_limit: a text or None is needed, not 1024; write it like "512Mi".',
+    ]
+
+
+def test_hint_for_an_entry_that_is_called_like_a_number_of_bytes_has_no_unit() -> None:
+    assert [*misfits("env", {"memory": 512}, Mapping[str, str])] == [
+        'env, memory: a text is needed, not 512; write "512".'
+    ]
+
+
 def test_text_in_the_place_of_a_secret_is_not_repeated() -> None:
     told = [*misfits("files", {"/etc/web/key": "hunter2"}, Mapping[str, Secret])]
     assert told == ['files, /etc/web/key: generated("…") or supplied("…") is needed, not a text.']

@@ -71,11 +71,14 @@ def test_prints_utf_8_whatever_the_locale(app: Path) -> None:
     [
         (["--output", "a.svg"], "<svg "),
         (["--output", "a.mmd"], "%%{init: "),
-        (["--output", "new/folder/a.txt", "--format", "svg"], "<svg "),
+        (["--output", "a.md"], "%%{init: "),
+        (["--output", "A.SVG"], "<svg "),
+        (["--output", "picture"], "%%{init: "),
+        (["--output", "a.txt", "--format", "svg"], "<svg "),
     ],
 )
 def test_output(app: Path, arguments: list[str], beginning: str) -> None:
-    assert run(app, "graph", *arguments) == Outcome(0, [])
+    assert run(app, "graph", *arguments) == Outcome(0, [f"Wrote {arguments[1]}."])
     assert Path(arguments[1]).read_text().startswith(beginning)
     assert [path.name for path in Path(arguments[1]).parent.iterdir() if path.name.startswith(".")] == []
 
@@ -83,22 +86,50 @@ def test_output(app: Path, arguments: list[str], beginning: str) -> None:
 def test_output_replaces_a_file_and_keeps_the_permissions_of_new_ones(app: Path) -> None:
     Path("a.svg").write_text("before")
     usual = Path("a.svg").stat().st_mode
-    assert run(app, "graph", "--output", "a.svg") == Outcome(0, [])
+    assert run(app, "graph", "--output", "a.svg") == Outcome(0, ["Wrote a.svg."])
     assert Path("a.svg").read_text().startswith("<svg ")
     assert Path("a.svg").stat().st_mode == usual
 
 
+DOCS = "docs/architecture.md, docs/architecture.svg, docs/deployment-order.svg"
+
+
 def test_docs(app: Path) -> None:
-    assert run(app, "graph", "--docs", "docs") == Outcome(0, [])
+    assert run(app, "graph", "--docs", "docs") == Outcome(0, [f"Wrote {DOCS}."])
     assert sorted(path.name for path in Path("docs").iterdir()) == [
         "architecture.md",
         "architecture.svg",
         "deployment-order.svg",
     ]
     assert Path("docs/architecture.md").read_text().startswith("# shop in staging\n")
-    before = {path.name: path.read_bytes() for path in Path("docs").iterdir()}
-    assert run(app, "graph", "--docs", "docs") == Outcome(0, [])
-    assert {path.name: path.read_bytes() for path in Path("docs").iterdir()} == before
+    before = state(Path("docs"))
+    assert run(app, "graph", "--docs", "docs") == Outcome(0, [f"Up to date: {DOCS}; nothing was written."])
+    assert state(Path("docs")) == before
+
+
+def test_docs_writes_what_differs_alone(app: Path) -> None:
+    assert run(app, "graph", "--docs", "docs").code == 0
+    Path("docs/architecture.svg").write_text("by hand")
+    Path("docs/deployment-order.svg").unlink()
+    assert run(app, "graph", "--docs", "docs") == Outcome(
+        0, ["Wrote docs/architecture.svg, docs/deployment-order.svg."]
+    )
+
+
+def test_check_of_docs_writes_nothing(app: Path) -> None:
+    """Exit code 1 where something would be written, 0 where nothing would."""
+
+    def checked(outcome: Outcome) -> None:
+        before = state(app.parent)
+        assert run(app, "graph", "--docs", "docs", "--check") == outcome
+        assert state(app.parent) == before
+
+    advice = "run make docs and commit what it writes."
+    checked(Outcome(1, [f"Not up to date: {DOCS}; {advice}"]))
+    assert run(app, "graph", "--docs", "docs").code == 0
+    checked(Outcome(0, [f"Up to date: {DOCS}; nothing was written."]))
+    app.write_text(DECLARATION.replace("3000", "3001"))
+    checked(Outcome(1, [f"Not up to date: docs/architecture.md, docs/architecture.svg; {advice}"]))
 
 
 @pytest.mark.parametrize(
@@ -118,8 +149,16 @@ def test_docs(app: Path) -> None:
             "a.svg would hold Mermaid; name it .mmd, or choose --format svg.",
         ),
         (["--output", "folder"], "folder is a folder; name a file."),
-        (["--output", "app.py/a.svg"], "app.py: File exists."),
-        (["--docs", "app.py"], "app.py: File exists."),
+        (["--output", "new/folder/a.svg"], "The folder new/folder does not exist; make it, or name another one."),
+        (["--output", "app.py/a.svg"], "app.py is a file; name a folder."),
+        (["--docs", "new/docs"], "The folder new does not exist; make it, or name another one."),
+        (["--docs", "app.py"], "app.py is a file; name a folder."),
+        (
+            ["--output", "a.png"],
+            "a.png: nothing can be drawn as .png; end the name in .svg for SVG, in .mmd, .md, .txt or nothing for "
+            "Mermaid.",
+        ),
+        (["--check"], "--check compares what --docs would write; name the folder with --docs FOLDER."),
     ],
 )
 def test_refusals(app: Path, arguments: list[str], message: str) -> None:
@@ -146,7 +185,7 @@ def test_mistakes_in_the_declaration(app: Path) -> None:
 
 
 def test_a_failure_leaves_all_files_as_they_were(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(app, "graph", "--docs", "docs") == Outcome(0, [])
+    assert run(app, "graph", "--docs", "docs").code == 0
     before = {path.name: path.read_bytes() for path in Path("docs").iterdir()}
     app.write_text(DECLARATION.replace("3000", "3001"))
     prepared = 0

@@ -19,6 +19,18 @@ INFRASTRUCTURE: dict[str, dict[str, Any]] = CONTRACT["infrastructure"]
 NAMESPACES: dict[str, str] = CONTRACT["namespaces"]
 DATABASES = {service: facts["database"] for service, facts in SERVICES.items() if "database" in facts}
 
+
+def image_name(reference: str) -> str:
+    """Return an image's name, with its registry if there is one, and assert that it has a tag and a digest."""
+    match = re.fullmatch(r"([^@]+):([\w][\w.-]*)@sha256:[0-9a-f]{64}", reference)
+    assert match, f"{reference} has no tag, or no digest"
+    return match[1]
+
+
+#: The names of the images alone: their versions are those of the day on which the contract was written, and Renovate
+#: goes on from there.
+IMAGES = {name: image_name(reference) for name, reference in CONTRACT["images"].items()}
+
 #: The port that clients of a data store or broker use, and those between its own nodes.
 CLIENT_PORT = {"rabbitmq": "amqp", "postgres": "sql", "cassandra": "cql"}
 PEER_PORTS: dict[str, tuple[str, ...]] = {

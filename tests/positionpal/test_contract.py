@@ -15,6 +15,7 @@ import pytest
 from contract import (
     CONTRACT,
     DATABASES,
+    IMAGES,
     INFRASTRUCTURE,
     NAMESPACES,
     SERVICES,
@@ -23,6 +24,7 @@ from contract import (
     container_ports,
     contract_tree,  # noqa: F401 - the fixture tree
     environment_of,
+    image_name,
     least_replicas,
     namespaced,
     needed,
@@ -72,9 +74,13 @@ def test_system(tree: Synthesized) -> None:
     } == {name}
 
 
-@pytest.mark.parametrize("name", CONTRACT["images"])
+@pytest.mark.parametrize("name", IMAGES)
 def test_images(tree: Synthesized, name: str) -> None:
-    """Each program and data store runs the pinned image, and so does whatever prepares or serves it."""
+    """Each program and data store runs its image, and so does whatever prepares or serves it: one, with its digest.
+
+    The contract's versions are those of one day, and a test that held them would refuse every update. What it says for
+    good is whose image runs where; which version, ``versions.py`` says, and that it is pinned, is asked of each here.
+    """
     owners = [name]
     if name in INFRASTRUCTURE and name not in NAMESPACES:
         owners = INFRASTRUCTURE[name]["one_per"]
@@ -82,13 +88,37 @@ def test_images(tree: Synthesized, name: str) -> None:
         kinds = ["Deployment"] if name in SERVICES else ["StatefulSet", "Job", "CronJob"]
         templates = tree.pods(NAMESPACES[owner], kinds)
         images = {container["image"] for template in templates for container in template.containers}
-        assert images == {CONTRACT["images"][name]}
+        assert [image_name(image) for image in images] == [IMAGES[name]]
 
 
 def test_no_other_images(tree: Synthesized) -> None:
-    """Nothing runs but these images and what charts bring along."""
+    """Nothing runs but these images and what charts bring along.
+
+    By their names: their versions move on from those of the contract (:func:`test_images`).
+    """
     images = {container["image"] for template in tree.pods() for container in template.containers}
-    assert images == set(CONTRACT["images"].values())
+    assert {image_name(image) for image in images} == set(IMAGES.values())
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "postgres",
+        "postgres:18.6",
+        f"postgres@sha256:{'0' * 64}",
+        f"postgres:18.6@sha256:{'0' * 63}",
+        f"registry.example:5000/postgres@sha256:{'0' * 64}",
+    ],
+)
+def test_an_image_without_tag_or_digest_is_found(reference: str) -> None:
+    """What the tests of images ask is more than a name."""
+    with pytest.raises(AssertionError, match="has no tag, or no digest"):
+        image_name(reference)
+
+
+def test_the_name_of_an_image_has_its_registry() -> None:
+    """The same name in another registry is another image."""
+    assert image_name(f"registry.example:5000/shop/web:1.0@sha256:{'0' * 64}") == "registry.example:5000/shop/web"
 
 
 @pytest.mark.parametrize("name", NAMESPACES)

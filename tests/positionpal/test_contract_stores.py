@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from contract import (
-    CONTRACT,
     DATABASES,
+    IMAGES,
     INFRASTRUCTURE,
     NAMESPACES,
     SERVICES,
@@ -18,6 +18,7 @@ from contract import (
     container_ports,
     contract_tree,  # noqa: F401 - the fixture tree
     environment_of,
+    image_name,
     least_replicas,
     password_of_store,
     run,
@@ -38,7 +39,7 @@ def test_database(tree: Synthesized, service: str) -> None:
     job = schema_pods(tree, service)
     variables = environment_of(tree, job, job.program)
     server = store_pods(tree, service)
-    assert server.program["image"] == CONTRACT["images"][facts["kind"]]
+    assert image_name(server.program["image"]) == IMAGES[facts["kind"]]
     password = password_of_store(tree, service)
     assert (password["component"], password["owner"]) == (service, "generated")
     assert secret_files(tree, job, job.program)[variables["PASSWORD_FILE"]] == password
@@ -56,8 +57,8 @@ def test_database(tree: Synthesized, service: str) -> None:
 @pytest.mark.parametrize("kind", ["postgres", "cassandra"])
 def test_one_store_per_service(tree: Synthesized, kind: str) -> None:
     """Each service of the list has a store of this kind to itself, and nobody else has one."""
-    image = CONTRACT["images"][kind]
-    stores = [template for template in tree.pods(kinds=["StatefulSet"]) if template.program["image"] == image]
+    sets = tree.pods(kinds=["StatefulSet"])
+    stores = [template for template in sets if image_name(template.program["image"]) == IMAGES[kind]]
     assert sorted(template.namespace for template in stores) == sorted(
         NAMESPACES[service] for service in INFRASTRUCTURE[kind]["one_per"]
     )

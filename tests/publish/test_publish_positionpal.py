@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from repositories import change, git, positionpal, run
+from repositories import change, git, newer, positionpal, run
+
+import versions
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def revisions(work: Path) -> dict[str, str]:
 
 def test_a_new_image_is_one_rolling_restart_and_moves_one_pin(repository: Path) -> None:
     before = revisions(repository)
-    change(repository, "versions.py", "chat-service:3.9.0", "chat-service:3.9.1")
+    change(repository, "versions.py", versions.CHAT_SERVICE, newer(versions.CHAT_SERVICE))
     result = run(repository, "publish", "production")
     assert result.returncode == 0, result.stderr
     assert "Plan: 1 component in 1 wave: 1 rolling restart (2–4 pods); nothing is lost." in result.stdout

@@ -26,6 +26,10 @@ def policy(*namespaces: str) -> dict[str, Any]:
     return {"kind": "NetworkPolicy", "spec": {"egress": rules}}
 
 
+def role(*names: str) -> dict[str, Any]:
+    return {"kind": "Role", "rules": [{"resources": ["secrets"], "resourceNames": list(names)}]}
+
+
 def secret(store: str) -> dict[str, Any]:
     return {"kind": "ExternalSecret", "spec": {"data": [{"secretKey": "a", "remoteRef": {"key": store}}]}}
 
@@ -54,6 +58,9 @@ def secret(store: str) -> dict[str, Any]:
             {"front": [(policy("basket"), policy("basket", "warehouse"))], "stock": [], "basket": []},
             {"stock"},
             id="an edge beside one that stays",
+        ),
+        pytest.param(
+            {"front": [(role("warehouse"), role("basket", "warehouse"))], "stock": []}, set(), id="one more in a list"
         ),
         pytest.param({"front": [(None, secret("store"))], "store": []}, {"store"}, id="a secret"),
         pytest.param({"front": [(policy(), policy("warehouse"))]}, set(), id="the other side did not change"),
