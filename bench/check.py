@@ -27,6 +27,9 @@ RUNS = 3
 SYNTHESIS = ("declaration", "synthesis", "writing")
 #: Not a part of checking one's own declaration, whose objects are there: what ``--tree`` needs in place of them.
 FOREIGN = "reading for --tree"
+CHECK = "**check**"
+RATIO = "**check to synthesis**"
+UNWRITTEN = "check to synthesis that writes nothing"
 Result = TypeVar("Result")
 
 
@@ -84,9 +87,9 @@ def measure(size: int) -> tuple[int, dict[str, float]]:
             {
                 **seconds,
                 "**synthesis, written**": whole,
-                "**check**": check,
-                "**ratio**": check / whole,
-                "ratio to synthesis that writes nothing": check / unwritten,
+                CHECK: check,
+                RATIO: check / whole,
+                UNWRITTEN: check / unwritten,
             }
         )
     return objects, {step: statistics.median(run[step] for run in runs) for step in runs[0]}
@@ -107,9 +110,9 @@ def compare() -> int:
     for step in found[SIZES[0]]:
         values = [found[size][step] for size in SIZES]
         exponents[step] = exponent(SIZES, [max(value, 0.001) for value in values])
-        grows = "" if "ratio" in step else f"{exponents[step]:.2f}"
+        grows = "" if step in (RATIO, UNWRITTEN) else f"{exponents[step]:.2f}"
         print(f"| {step} | {' | '.join(f'{value:.2f}' for value in values)} | {grows} |")
-    ratio, grows_by = found[COMPARED]["**ratio**"], exponents["**check**"]
+    ratio, grows_by = found[COMPARED][RATIO], exponents[CHECK]
     problems = []
     if ratio >= 1:
         problems.append(f"checking {COMPARED:,} components takes {ratio:.2f} times as long as their synthesis")

@@ -13,6 +13,7 @@ from constructs_lib.check import policy
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.pod_security import ENFORCE, violations
 from constructs_lib.check.subject import Subject, pods_of
+from constructs_lib.check.variables import apart
 from constructs_lib.repository.objects import Object
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.manifest_yaml import dump
@@ -249,3 +250,8 @@ def test_everything_that_a_tool_may_add_is_not_missed() -> None:
     del files["a/kustomization.yaml"]
     codes = {finding.check.code for finding in policy.prove(Subject(Snapshot("test", files)))}
     assert codes == {"requests-missing", "memory-limit-missing", "token-without-role"}
+
+
+def test_scripts_are_texts_for_themselves() -> None:
+    words = ["psql", "-p", "80", "one\ntwo", "--password", "other", "three\n", "four\n"]
+    assert list(apart(words, " ")) == ["psql -p 80", "one\ntwo", "--password other", "three\n", "four\n"]
