@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from constructs_lib.objects.manifest import Manifest
+from constructs_lib.repository.objects import texts_in
 
 #: An object before and after; None where there is none.
 Pair = tuple[Manifest | None, Manifest | None]
@@ -49,7 +50,7 @@ def together(
 
 def _components_in(pairs: Iterable[Pair], namespaces: Mapping[str, str]) -> set[str]:
     """Return the components that changed parts of objects name."""
-    texts = {text for old, new in pairs for part in _changed_parts(old, new) for text in _texts(part)}
+    texts = {text for old, new in pairs for part in _changed_parts(old, new) for text in texts_in(part)}
     hosts = {label for text in texts if ".svc" in text for label in text.replace(":", ".").split(".")}
     return {
         component
@@ -94,14 +95,3 @@ def _key(entry: Any) -> str:
     """Return what makes an entry of a list the same in another list: its name, or all that it is."""
     name = entry.get("name") if isinstance(entry, dict) else None
     return name if isinstance(name, str) else json.dumps(entry, sort_keys=True, default=str)
-
-
-def _texts(part: Any) -> Iterator[str]:
-    if isinstance(part, str):
-        yield part
-    elif isinstance(part, dict):
-        for value in part.values():
-            yield from _texts(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _texts(value)

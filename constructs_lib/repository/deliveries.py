@@ -13,7 +13,7 @@ from typing import Any
 
 from constructs_lib.objects.kinds import CLUSTER_SCOPED
 from constructs_lib.objects.manifest import Manifest
-from constructs_lib.repository.objects import Cache, Object, mapping, options, own_namespace, parse, sequence
+from constructs_lib.repository.objects import Cache, Object, mapping, options, own_namespace, parse, sequence, texts_in
 from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
 
 #: The name of the group of Applications and AppProjects that no Application deploys.
@@ -408,25 +408,13 @@ def _kustomize(listing: _Listing, folder: str, cache: Cache) -> tuple[dict[str, 
         others[path] = listing.files[path]
         named = cache.document(listing.files[path])
         for key, entries in mapping(named).items():
-            for text in _texts(entries):
+            for text in texts_in(entries):
                 target = _normal(posixpath.join(here, text))
                 if target in listing.files:
                     (resources if key == "resources" else others)[target] = listing.files[target]
                 else:
                     queue.append(target)
     return resources, others
-
-
-def _texts(part: object) -> Iterator[str]:
-    if isinstance(part, str):
-        if len(part) < 256 and "\n" not in part:
-            yield part
-    elif isinstance(part, dict):
-        for value in part.values():
-            yield from _texts(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _texts(value)
 
 
 def _chosen(listing: _Listing, path: str, directory: Mapping[str, Any]) -> Iterator[str]:

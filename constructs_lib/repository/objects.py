@@ -146,6 +146,18 @@ def sequence(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def texts_in(part: object) -> Iterator[str]:
+    """Yield every text in a part of a manifest; keys are none."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict):
+        for value in part.values():
+            yield from texts_in(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from texts_in(value)
+
+
 def options(texts: object) -> dict[str, str]:
     """Return sync options such as ``Prune=false`` by their name."""
     pairs = (str(text).strip().partition("=") for text in sequence(texts))
