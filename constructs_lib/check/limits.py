@@ -33,7 +33,7 @@ from constructs_lib.check.selectors import selects
 from constructs_lib.check.subject import texts
 from constructs_lib.check.tables import Enum, Range, enum_findings, range_findings
 from constructs_lib.declare.mistake import closest, nearest
-from constructs_lib.repository.objects import Object, mapping, sequence
+from constructs_lib.repository.objects import WAVE, Object, mapping, sequence
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
@@ -527,12 +527,19 @@ def _option_findings(item: Object, option: object, at: str) -> Iterator[Finding]
         yield UNKNOWN_SYNC_OPTION.at(item, f'"{option}" is no sync option.', at=at, mend=mend)
 
 
-def sync_option_findings(item: Object) -> Iterator[Finding]:
-    """Yield the sync options of an object itself that Argo CD does not know.
+def argocd_annotation_findings(item: Object) -> Iterator[Finding]:
+    """Yield what Argo CD does not understand in its annotations of an object: the wave, and sync options.
+
+    A wave that is no whole number counts as 0 without a word
+    (https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/).
 
     Args:
         item: The object.
     """
+    wave = item.annotations.get(WAVE)
+    if wave is not None and not re.fullmatch(r"[+-]?[0-9]+", wave):
+        problem = f'The sync wave "{wave}" is no whole number, and counts as 0.'
+        yield BAD_VALUE.at(item, problem, at=f"metadata.annotations.{WAVE}", mend='Write one, such as "1".')
     for option in item.annotations.get("argocd.argoproj.io/sync-options", "").split(","):
         yield from _option_findings(item, option, "metadata.annotations.argocd.argoproj.io/sync-options")
 

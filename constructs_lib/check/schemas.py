@@ -13,7 +13,7 @@ from typing import Any
 
 from constructs_lib.check.duplicates import compact, count_keys, duplicate_keys
 from constructs_lib.check.finding import Check, Finding
-from constructs_lib.check.limits import kind_findings, sync_option_findings
+from constructs_lib.check.limits import argocd_annotation_findings, kind_findings
 from constructs_lib.check.names import metadata_findings
 from constructs_lib.check.openapi import (
     Fault,
@@ -144,7 +144,7 @@ def _object_findings(item: Object, kinds: _Kinds, *, nulls: bool) -> Iterator[Fi
     if deprecated:
         yield deprecated
     yield from metadata_findings(item, kinds.version)
-    yield from sync_option_findings(item)
+    yield from argocd_annotation_findings(item)
     yield from kind_findings(item)
     pods = pods_of(item)
     if pods is not None:

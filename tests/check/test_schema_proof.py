@@ -346,6 +346,15 @@ def test_keys_that_are_there_once(trees: Mapping[str, Synthesized]) -> None:
             assert keys == count_keys(compact(yaml.load(content, Loader=yaml.CSafeLoader)))
 
 
+@pytest.mark.parametrize(
+    ("wave", "codes"), [('"-1"', []), ('"+2"', []), ("one", ["bad-value"]), ('"1.5"', ["bad-value"])]
+)
+def test_a_wave_is_a_whole_number(wave: str, codes: list[str]) -> None:
+    """Argo CD takes another one for 0, and says nothing."""
+    metadata = f"  name: a\n  namespace: default\n  annotations:\n    argocd.argoproj.io/sync-wave: {wave}\n"
+    assert [code for code, _ in found(tree(a=f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n{metadata}"))] == codes
+
+
 def test_keys_in_json() -> None:
     content = b'{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "name": "b"}}'
     (item,) = parse("a.json", content)
