@@ -92,9 +92,9 @@ def _waivers() -> Iterator[str]:
     yield "root of the repository (or where `--waivers FILE` says), with a reason and the last day on which it holds:"
     yield from ("", "```yaml", f"# {waivers.WAIVERS_FILE}", _SAMPLE, "```", "")
     yield "`object` is what the finding says: `Kind/namespace/name`, `Kind/name` for a kind without namespaces, or"
-    yield "`tree`; `*` stands for any part of it. With `--tree` the waivers are those of that folder. A waived finding is still"
-    yield "shown, and does not count. Whether a waiver is unused is told when all environments are checked. PositionPal"
-    yield "has no waivers."
+    yield "`tree`; `*` stands for any part of it. With `--tree` the waivers are those of that folder. A waived finding"
+    yield "is still shown, and does not count. Whether a waiver is unused is told when all environments are checked."
+    yield "PositionPal has no waivers."
     yield ""
 
 
