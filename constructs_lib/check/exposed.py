@@ -152,10 +152,6 @@ class Exposed:
         """Tell whether a monitor says that its targets have a metric."""
         return any(fnmatchcase(metric, pattern) for monitor in self.monitors for pattern in monitor.declared)
 
-    def is_active(self, source: Source) -> bool:
-        """Tell whether a source is scraped."""
-        return source.name in self._active
-
     def interval(self, source: Source | None) -> float:
         """Return the time between two scrapes of a source in seconds, the shortest if there are several."""
         if source and source.images:
