@@ -11,6 +11,14 @@ from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
+from constructs_lib.declare.telemetry import (
+    FOLDER,
+    PORT_NAME,
+    SCRIPTS_FOLDER,
+    Jvm,
+    exporter_variables,
+    resource_attributes,
+)
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.objects import pod, store
 from constructs_lib.objects.autoscaler import autoscaler
@@ -25,6 +33,7 @@ _USER = 999
 _PASSWORD_FOLDER = "/run/secrets/cassandra"
 #: The only datacenter name that SimpleSnitch, the image's default, knows.
 _DATACENTER = "datacenter1"
+_JMX_RULES = "cassandra-jmx.yaml"
 
 
 class Cassandra(Workload):
@@ -55,6 +64,7 @@ class Cassandra(Workload):
         namespace: str | None = None,
         heap: str = "512M",
         resources: pod.Resources = pod.Resources("500m", "1Gi", "1536Mi"),
+        telemetry: Jvm | None = Jvm(),
     ) -> None:
         """Declare a ring.
 
@@ -70,6 +80,8 @@ class Cassandra(Workload):
             namespace: Namespace of its component, if ``scope`` is the system.
             heap: Java heap of a node, in the JVM's notation (``512M``). Default 512M.
             resources: Of a node. Default 500m CPU, 1Gi memory, limit 1536Mi: the heap and as much again beside it.
+            telemetry: Agent that reads Cassandra's MBeans in its own process, which is there if the system is
+                monitored; None for none. Default: the version that the dashboards and alerts were made for.
         """
         super().__init__(scope, id, namespace=namespace)
         self.image = image
@@ -79,6 +91,7 @@ class Cassandra(Workload):
         self.storage = storage
         self.heap = heap
         self.resources = resources
+        self.telemetry = telemetry
         store.check_store(self, image, storage, resources)
         for argument, text in (("keyspace", keyspace), ("user", user)):
             if problem := validation.sql_name(text):
@@ -94,6 +107,8 @@ class Cassandra(Workload):
             self.mistake(f"heap: {problem}")
         if problem := validation.file_names(schema):
             self.mistake(f"schema: {problem}")
+        for problem in telemetry.mistakes() if telemetry else ():
+            self.mistake(problem)
         self.schema = store.read_schema(self, schema, ".cql")
         self.password = self.secret("password", generated(f"password of the Cassandra role {user}"))
         self.offer(
@@ -107,6 +122,32 @@ class Cassandra(Workload):
         self.needs(self.offer("internode", 7000, internal=True))
         # Bound to the loopback interface of the pod, for nodetool; no policy opens it.
         self.offer("jmx", 7199, internal=True)
+
+    def complete(self) -> None:
+        """Have it measured if somebody collects the metrics."""
+        if self._agent and PORT_NAME not in self.endpoints:
+            self.offer(PORT_NAME, self._agent.port, metrics=("/metrics",), internal=True)
+
+    @property
+    def _agent(self) -> Jvm | None:
+        return self.telemetry if self.system.is_monitored else None
+
+    def _agent_variables(self, agent: Jvm) -> dict[str, str]:
+        """Return the settings of the agent: nothing but MBeans and the JVM is measured.
+
+        They go to the server alone: from ``JAVA_TOOL_OPTIONS`` nodetool would start an agent on the same port.
+        """
+        system = self.system
+        return {
+            **exporter_variables(agent.port),
+            "JVM_EXTRA_OPTS": agent.option,
+            "OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED": "false",
+            "OTEL_INSTRUMENTATION_RUNTIME_TELEMETRY_ENABLED": "true",
+            "OTEL_JMX_CONFIG": f"{SCRIPTS_FOLDER}/{_JMX_RULES}",
+            "OTEL_RESOURCE_ATTRIBUTES": resource_attributes(system.name, system.environment.name, self.image),
+            "OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line",
+            "OTEL_SERVICE_NAME": self.name,
+        }
 
     @property
     def autoscaled(self) -> bool:
@@ -135,6 +176,8 @@ class Cassandra(Workload):
         namespace = self.component.namespace_name
         yield 0, service_account(self)
         overrides = {"overrides.yaml": self._overrides()}
+        if self._agent:
+            overrides[_JMX_RULES] = script(_JMX_RULES)
         yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=overrides)
         if self.schema:
             yield (
@@ -157,6 +200,16 @@ class Cassandra(Workload):
             # A seed joins without streaming, so only the first nodes of a ring may be seeds.
             for number in range(1 if self.size < 3 else 2)
         ]
+        agent = self._agent
+        agent_variables = self._agent_variables(agent) if agent else {}
+        agent_mounts = []
+        agent_volumes: list[dict[str, object]] = []
+        if agent:
+            agent_mounts = [
+                pod.mount("telemetry", FOLDER, read_only=True),
+                pod.mount("overrides", SCRIPTS_FOLDER, read_only=True),
+            ]
+            agent_volumes = [pod.empty_volume("telemetry")]
         probe = {"tcpSocket": {"port": "cql"}, "timeoutSeconds": 5}
         container = {
             "name": "cassandra",
@@ -168,8 +221,9 @@ class Cassandra(Workload):
                 {"name": "CASSANDRA_SEEDS", "value": ",".join(seeds)},
                 {"name": "HOME", "value": "/tmp"},
                 {"name": "MAX_HEAP_SIZE", "value": self.heap},
+                *({"name": name, "value": value} for name, value in sorted(agent_variables.items())),
             ],
-            "resources": self.resources.manifest(),
+            "resources": (self.resources.plus(agent.memory) if agent else self.resources).manifest(),
             # The port opens once the node has joined the ring, so the next one starts only then.
             "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": 180},
             "readinessProbe": {**probe, "periodSeconds": 10},
@@ -180,6 +234,7 @@ class Cassandra(Workload):
                 pod.mount("conf", "/etc/cassandra"),
                 pod.mount("logs", "/var/log/cassandra"),
                 pod.mount("tmp", "/tmp"),
+                *agent_mounts,
             ],
         }
         prepare = {
@@ -199,7 +254,7 @@ class Cassandra(Workload):
             self,
             replicas=self.size,
             storage=self.storage,
-            checksum=self._overrides(),
+            checksum=[self._overrides(), script(_JMX_RULES)] if agent else self._overrides(),
             template_spec={
                 "serviceAccountName": self.name,
                 "automountServiceAccountToken": False,
@@ -208,13 +263,14 @@ class Cassandra(Workload):
                 "terminationGracePeriodSeconds": 180,
                 "securityContext": pod.pod_security(_USER),
                 "topologySpreadConstraints": pod.spread(self.selector, strictly=self._has_nodes(self.size)),
-                "initContainers": [prepare],
+                "initContainers": [prepare, *([agent.init_container()] if agent else [])],
                 "containers": [container],
                 "volumes": [
                     pod.empty_volume("conf"),
                     pod.empty_volume("logs"),
                     pod.empty_volume("tmp"),
                     pod.config_volume("overrides", self.name),
+                    *agent_volumes,
                 ],
             },
         )

@@ -96,6 +96,11 @@ class Component(cdk8s.Chart):
         return tuple(self._workloads.values())
 
     @property
+    def scrapes(self) -> bool:
+        """Whether it collects the metrics of the whole system."""
+        return False
+
+    @property
     def keeps_data(self) -> bool:
         """Whether something in it must outlive the component's removal."""
         return self.holds_data or any(workload.holds_data for workload in self._workloads.values())

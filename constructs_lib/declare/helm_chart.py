@@ -38,6 +38,7 @@ class PodAccess:
         to_nodes: Ports of the nodes themselves that they call, such as the kubelet's.
         to_pods: ``(labels, ports)`` of pods in the same namespace that they call; those are opened to them too.
         to_dns_metrics: Whether they scrape the cluster's DNS.
+        to_argocd: Ports of Argo CD's application controller that they call.
         scrapes: Whether they scrape every metrics endpoint of the system.
     """
 
@@ -48,6 +49,7 @@ class PodAccess:
     to_nodes: tuple[int, ...] = ()
     to_pods: tuple[tuple[Mapping[str, str], tuple[int, ...]], ...] = ()
     to_dns_metrics: bool = False
+    to_argocd: tuple[int, ...] = ()
     scrapes: bool = False
 
     def mistakes(self) -> Iterator[str]:
@@ -58,7 +60,7 @@ class PodAccess:
             for name, value in pods.items():
                 if problem := validation.label(name, value):
                     yield problem
-        for ports in (self.from_kubernetes_api, self.to_nodes, *(ports for _, ports in self.to_pods)):
+        for ports in (self.from_kubernetes_api, self.to_nodes, self.to_argocd, *(ports for _, ports in self.to_pods)):
             for port in ports:
                 if problem := validation.port_number(port):
                     yield problem
@@ -155,6 +157,11 @@ class HelmChart(Component):
         for argument, kinds in (("kinds", self.kinds), ("cluster_kinds", self.cluster_kinds)):
             if any("*" in (kind.group, kind.kind) for kind in kinds):
                 report(f"{argument}: name every kind; a wildcard would permit the chart anything.")
+
+    @property
+    def scrapes(self) -> bool:
+        """Whether pods of it collect the metrics of the whole system."""
+        return any(access.scrapes for access in self.access)
 
     def chart_manifests(self) -> Iterator[dict[str, Any]]:
         """Yield plain objects that need the chart to be running, such as objects of its custom kinds."""

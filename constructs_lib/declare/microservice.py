@@ -12,9 +12,11 @@ from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.mistake import nearest, shown
+from constructs_lib.declare.objective import Objective
 from constructs_lib.declare.probe import Http, Probe, Tcp
 from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
 from constructs_lib.declare.system import System
+from constructs_lib.declare.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Telemetry, script_files
 from constructs_lib.declare.workload import InternetHost, Workload
 from constructs_lib.objects import pod
 from constructs_lib.objects.autoscaler import autoscaler
@@ -110,6 +112,10 @@ class Microservice(Workload):
         exposed: str | None = None,
         internet: Sequence[InternetHost] = (),
         metrics: str | None = None,
+        telemetry: Telemetry | None = None,
+        objective: Objective = Objective(),
+        publishes: Sequence[str] = (),
+        consumes: Sequence[str] = (),
         rbac: Sequence[Rule] = (),
         akka: AkkaCluster | None = None,
         labels: Mapping[str, str] | None = None,
@@ -136,6 +142,12 @@ class Microservice(Workload):
             exposed: Name of the port that the world reaches, by a Service of type LoadBalancer. Default: none.
             internet: Hosts outside of the cluster that it calls.
             metrics: Name of the port that serves Prometheus metrics. Default: none.
+            telemetry: Agent that measures the program from outside, by its runtime: ``Jvm()`` or ``Nodejs()``. Default:
+                none, and then only what Kubernetes knows of its pods is measured.
+            objective: What it promises, if it is measured by ``telemetry``. Default: 99.5 % of the requests succeed, and
+                95 % are answered within half a second.
+            publishes: RabbitMQ exchanges that it publishes to; they are shown with it.
+            consumes: RabbitMQ queues that it consumes; each must have a consumer, or an alert fires.
             rbac: Permissions in the Kubernetes API; without any, the pods get no token.
             akka: Form an Akka cluster.
             labels: Further labels of the pods, where a program needs them.
@@ -157,6 +169,10 @@ class Microservice(Workload):
         self.wait_image = wait_image
         self.internet = list(internet)
         self.files: dict[str, SecretReference] = {}
+        self.telemetry = telemetry
+        self.objective = objective
+        self.publishes = tuple(publishes)
+        self.consumes = tuple(consumes)
 
         if problem := validation.image(image):
             self.mistake(problem)
@@ -176,6 +192,8 @@ class Microservice(Workload):
             self._take_label(label, text)
         if akka:
             self._join_akka(akka)
+        if telemetry:
+            self._take_telemetry(telemetry)
         default = Tcp(next(iter(self.endpoints), "none"))
         self.readiness: Probe = readiness or (Http("/ready", akka.management) if akka else default)
         self.liveness: Probe = liveness or (Http("/alive", akka.management) if akka else self.readiness)
@@ -205,6 +223,8 @@ class Microservice(Workload):
                 self.mistake(problem)
         elif self.replicas < 1:
             self.mistake(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
+        for problem in self.objective.mistakes():
+            self.mistake(problem)
         for rule in self.rbac:
             for problem in rule.mistakes():
                 self.mistake(problem)
@@ -274,6 +294,28 @@ class Microservice(Workload):
         self.set_variable("NAMESPACE", field("metadata.namespace"))
         self.set_variable("REQUIRED_CONTACT_POINT_NR", str(akka.contact_points))
 
+    def _take_telemetry(self, telemetry: Telemetry) -> None:
+        problems = [*telemetry.mistakes()]
+        for problem in problems:
+            self.mistake(problem)
+        if problems:
+            return
+        self.offer(PORT_NAME, telemetry.port, metrics=("/metrics",), internal=True)
+        option = self.environment.pop(telemetry.option_variable, "")
+        if isinstance(option, Plain):
+            option = option.text
+        if not isinstance(option, str):
+            self.mistake(
+                f"telemetry: the agent is started by {telemetry.option_variable}, so that it must be a plain text."
+            )
+            option = ""
+        self.set_variable(telemetry.option_variable, f"{option} {telemetry.option}".lstrip())
+        told = telemetry.variables(self.name, self.system.name, self.system.environment.name, self.image)
+        for variable, value in told.items():
+            # What is declared is meant: it may well set the agent up otherwise.
+            if variable not in self.environment:
+                self.set_variable(variable, value)
+
     @property
     def autoscaled(self) -> bool:
         """Whether a HorizontalPodAutoscaler owns the number of replicas."""
@@ -290,6 +332,9 @@ class Microservice(Workload):
         yield 0, service_account(self)
         if config:
             yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=config)
+        if self.telemetry and self.telemetry.scripts:
+            scripts = script_files(self.telemetry)
+            yield 0, manifest("v1", "ConfigMap", f"{self.name}-telemetry", namespace, self.labels, data=scripts)
         if self.rbac:
             yield from self._permissions(namespace)
         yield 1, self._service(namespace)
@@ -356,6 +401,16 @@ class Microservice(Workload):
             # Into this container alone: what waits before it calls no API.
             volumes.append(pod.token_volume("token"))
             mounts.append(pod.mount("token", pod.TOKEN_FOLDER, read_only=True))
+        before: list[dict[str, Any]] = []
+        resources = self.resources
+        if self.telemetry:
+            before.append(self.telemetry.init_container())
+            resources = resources.plus(self.telemetry.memory)
+            volumes.append(pod.empty_volume("telemetry"))
+            mounts.append(pod.mount("telemetry", FOLDER, read_only=True))
+            if self.telemetry.scripts:
+                volumes.append(pod.config_volume("telemetry-metrics", f"{self.name}-telemetry"))
+                mounts.append(pod.mount("telemetry-metrics", SCRIPTS_FOLDER, read_only=True))
         container: dict[str, Any] = {
             "name": self.name,
             "image": self.image,
@@ -363,7 +418,7 @@ class Microservice(Workload):
             "ports": container_ports(self),
             **({"envFrom": [{"configMapRef": {"name": self.name}}]} if config else {}),
             **({"env": variables} if (variables := self._variables()) else {}),
-            "resources": self.resources.manifest(),
+            "resources": resources.manifest(),
             "startupProbe": {
                 **self.liveness.manifest(),
                 "periodSeconds": 5,
@@ -381,7 +436,7 @@ class Microservice(Workload):
             "securityContext": pod.container_security(),
             "volumeMounts": mounts,
         }
-        waits = self._waits()
+        before += self._waits()
         spec = {
             "serviceAccountName": self.name,
             "automountServiceAccountToken": False,
@@ -389,14 +444,17 @@ class Microservice(Workload):
             "terminationGracePeriodSeconds": pod.DEREGISTRATION_SECONDS + self.drain_seconds,
             "securityContext": pod.pod_security(self.user),
             "topologySpreadConstraints": pod.spread(self.selector),
-            **({"initContainers": waits} if waits else {}),
+            **({"initContainers": before} if before else {}),
             "containers": [container],
             "volumes": volumes,
         }
         template: dict[str, Any] = {"metadata": {"labels": {**self.labels, **self.pod_labels}}, "spec": spec}
-        if config:
-            # Pods read the ConfigMap when they start, so a changed one has to change the template to reach them.
-            template["metadata"]["annotations"] = {"checksum/config": digest(config)}
+        read: dict[str, object] = {**config}
+        if self.telemetry and self.telemetry.scripts:
+            read["telemetry"] = script_files(self.telemetry)
+        if read:
+            # Pods read ConfigMaps when they start, so a changed one has to change the template to reach them.
+            template["metadata"]["annotations"] = {"checksum/config": digest(read)}
         return manifest(
             "apps/v1",
             "Deployment",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from constructs_lib.declare import validation
@@ -11,13 +11,33 @@ from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess, merged
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
 from constructs_lib.objects import pod
-from constructs_lib.objects.manifest import manifest
 
 _NAME = "app.kubernetes.io/name"
+#: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.
+FOLDER_ANNOTATION = "grafana_folder"
+#: Alerts of the chart in whose place the library has alerts with runbooks of its own (``observe/workloads.py``).
+_REPLACED_ALERTS = (
+    "KubeDeploymentReplicasMismatch",
+    "KubeHpaMaxedOut",
+    "KubeJobFailed",
+    "KubePersistentVolumeFillingUp",
+    "KubePodCrashLooping",
+    "KubePodNotReady",
+    "KubeStatefulSetReplicasMismatch",
+    "TargetDown",
+)
 
 
 def _resources(cpu: str, memory: str, limit: str) -> dict[str, Any]:
     return pod.Resources(cpu, memory, limit).manifest()
+
+
+def _retention_size(storage: str) -> str:
+    """Return four fifths of a volume, which leaves room for the write-ahead log and compactions.
+
+    https://prometheus.io/docs/prometheus/latest/storage/#right-sizing-retention-size
+    """
+    return f"{int(validation.parse_quantity(storage) * 4 / 5 / 2**20)}MB"
 
 
 class Monitoring(HelmChart):
@@ -93,6 +113,7 @@ class Monitoring(HelmChart):
                         (operator, (8080,)),
                     ),
                     to_dns_metrics=True,
+                    to_argocd=(8082,),
                     scrapes=True,
                 ),
                 PodAccess("alertmanager", alertmanager),
@@ -134,6 +155,7 @@ class Monitoring(HelmChart):
             "kubeEtcd": off,
             "kubeProxy": off,
             "defaultRules": {
+                "disabled": dict.fromkeys(_REPLACED_ALERTS, True),
                 "rules": {
                     "etcd": False,
                     "kubeControllerManager": False,
@@ -141,7 +163,7 @@ class Monitoring(HelmChart):
                     "kubeSchedulerAlerting": False,
                     "kubeSchedulerRecording": False,
                     "windows": False,
-                }
+                },
             },
             "prometheusOperator": {
                 # Its Jobs are hooks that would run before the namespace is there.
@@ -154,6 +176,8 @@ class Monitoring(HelmChart):
                 "prometheusSpec": {
                     **everything,
                     "retention": f"{retention_days}d",
+                    # The volume must not fill up: Prometheus then stops, and does not come back by itself.
+                    "retentionSize": _retention_size(storage),
                     "resources": _resources("250m", "1Gi", "2Gi"),
                     "storageSpec": {
                         "volumeClaimTemplate": {
@@ -189,6 +213,9 @@ class Monitoring(HelmChart):
                         "env": {"HEALTH_PORT": "8084"},
                         "resource": "configmap",
                         "searchNamespace": self.namespace_name,
+                        "folderAnnotation": FOLDER_ANNOTATION,
+                        "provider": {"foldersFromFilesStructure": True},
+                        "annotations": {FOLDER_ANNOTATION: "Kubernetes"},
                     },
                     "datasources": {"env": {"HEALTH_PORT": "8082"}, "resource": "configmap"},
                     "resources": _resources("20m", "96Mi", "192Mi"),
@@ -198,29 +225,3 @@ class Monitoring(HelmChart):
             "kube-state-metrics": {"resources": _resources("20m", "64Mi", "256Mi")},
             "prometheus-node-exporter": {"resources": _resources("20m", "32Mi", "64Mi")},
         }
-
-    def chart_manifests(self) -> Iterator[dict[str, Any]]:
-        """Yield a PodMonitor for every workload with a metrics endpoint.
-
-        They stand here and not with the workloads, so that a component needs no monitoring to be deployed.
-        """
-        for component in self.system.components:
-            for workload in component.workloads:
-                endpoints = [
-                    {"port": endpoint.name, "path": path, "interval": "30s"}
-                    for endpoint in workload.endpoints.values()
-                    for path in endpoint.metrics
-                ]
-                if endpoints:
-                    yield manifest(
-                        "monitoring.coreos.com/v1",
-                        "PodMonitor",
-                        workload.name,
-                        self.namespace_name,
-                        workload.labels,
-                        spec={
-                            "namespaceSelector": {"matchNames": [component.namespace_name]},
-                            "selector": {"matchLabels": workload.selector},
-                            "podMetricsEndpoints": endpoints,
-                        },
-                    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from constructs_lib.declare import validation
+from constructs_lib.declare import images, validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import generated
@@ -22,6 +22,9 @@ from constructs_lib.objects.service_account import service_account
 #: User and group of the official image.
 _USER = 999
 _PASSWORD_FOLDER = "/run/secrets/postgres"
+_METRICS_FOLDER = "/run/secrets/metrics"
+#: The role as whom the exporter reads, and nothing else.
+_METRICS_ROLE = "metrics_exporter"
 
 
 class Postgres(Workload):
@@ -52,6 +55,7 @@ class Postgres(Workload):
         backup_schedule: str = "17 3 * * *",
         backup_storage: str | None = None,
         backups_kept: int = 14,
+        exporter: str | None = images.POSTGRES_EXPORTER,
     ) -> None:
         """Declare a PostgreSQL server.
 
@@ -68,6 +72,8 @@ class Postgres(Workload):
             backup_schedule: Cron expression (UTC) of the dumps. Default: daily at 03:17.
             backup_storage: Size of the volume that keeps the dumps. Default: as ``storage``.
             backups_kept: Number of dumps that are kept. Default 14.
+            exporter: Image of postgres_exporter, which is there if the system is monitored; None for none. Default: the
+                version that the dashboards and alerts were made for.
         """
         super().__init__(scope, id, namespace=namespace)
         self.image = image
@@ -78,10 +84,15 @@ class Postgres(Workload):
         self.backup_schedule = backup_schedule
         self.backup_storage = backup_storage or storage
         self.backups_kept = backups_kept
+        self.exporter = exporter
         store.check_store(self, image, storage, resources)
         for argument, text in (("database", database), ("user", user)):
             if problem := validation.sql_name(text):
                 self.mistake(f"{argument}: {problem}")
+        if user == _METRICS_ROLE:
+            self.mistake(f'user: "{user}" is the role of the exporter; choose another name.')
+        if exporter is not None and (problem := validation.image(exporter)):
+            self.mistake(f"exporter: {problem}")
         if problem := validation.cron(backup_schedule):
             self.mistake(f"backup_schedule: {problem}")
         if backup_storage and (problem := validation.quantity(backup_storage, "10Gi")):
@@ -93,6 +104,18 @@ class Postgres(Workload):
         self.schema = store.read_schema(self, [schema] if schema else [], ".sql")
         self.password = self.secret("password", generated(f"password of the PostgreSQL user {user}"))
         self.offer("sql", 5432, database=database, username=user, password=self.password)
+
+    @property
+    def _is_measured(self) -> bool:
+        return self.exporter is not None and self.system.is_monitored
+
+    def complete(self) -> None:
+        """Have it measured if somebody collects the metrics."""
+        if self._is_measured and "metrics" not in self.endpoints:
+            self.offer("metrics", 9187, metrics=("/metrics",), internal=True)
+            self._metrics_password = self.secret(
+                "metrics-password", generated(f"password of the PostgreSQL role {_METRICS_ROLE}")
+            )
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:
@@ -150,7 +173,7 @@ class Postgres(Workload):
             "name": "postgres",
             "image": self.image,
             "imagePullPolicy": "IfNotPresent",
-            "ports": container_ports(self),
+            "ports": container_ports(self, {"sql"}),
             "env": [
                 {"name": "POSTGRES_DB", "value": self.database},
                 {"name": "POSTGRES_USER", "value": self.user},
@@ -187,10 +210,38 @@ class Postgres(Workload):
                 "enableServiceLinks": False,
                 "terminationGracePeriodSeconds": 120,
                 "securityContext": pod.pod_security(_USER),
-                "containers": [container],
-                "volumes": [pod.empty_volume("run"), pod.empty_volume("tmp"), self._secret_volume],
+                "containers": [container, *([self._exporter()] if self._is_measured else [])],
+                "volumes": [
+                    pod.empty_volume("run"),
+                    pod.empty_volume("tmp"),
+                    self._secret_volume,
+                    *([self._metrics_volume] if self._is_measured else []),
+                ],
             },
         )
+
+    @property
+    def _metrics_volume(self) -> dict[str, Any]:
+        key = self.component.secret_key(self._metrics_password)
+        return pod.secret_volume("metrics", self.component.id, {key: "password"})
+
+    def _exporter(self) -> dict[str, Any]:
+        """Return the container of postgres_exporter; see https://github.com/prometheus-community/postgres_exporter."""
+        return {
+            "name": "exporter",
+            "image": self.exporter,
+            "imagePullPolicy": "IfNotPresent",
+            "ports": container_ports(self, {"metrics"}),
+            "env": [
+                {"name": "DATA_SOURCE_URI", "value": f"127.0.0.1:5432/{self.database}?sslmode=disable"},
+                {"name": "DATA_SOURCE_USER", "value": _METRICS_ROLE},
+                {"name": "DATA_SOURCE_PASS_FILE", "value": f"{_METRICS_FOLDER}/password"},
+            ],
+            # No probes: the database is ready whether it is measured or not.
+            "resources": pod.Resources("10m", "32Mi", "64Mi").manifest(),
+            "securityContext": pod.container_security(),
+            "volumeMounts": [pod.mount("metrics", _METRICS_FOLDER, read_only=True)],
+        }
 
     def _client_variables(self) -> dict[str, str]:
         return {
@@ -208,6 +259,9 @@ class Postgres(Workload):
             {"name": "backups", "persistentVolumeClaim": {"claimName": f"{self.name}-backups"}},
         ]
         mounts = [pod.mount("password", _PASSWORD_FOLDER, read_only=True), pod.mount("backups", "/backups")]
+        if name == f"{self.name}-schema" and self._is_measured:
+            volumes.append(self._metrics_volume)
+            mounts.append(pod.mount("metrics", _METRICS_FOLDER, read_only=True))
         if schema:
             volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
             mounts.append(pod.mount("schema", "/schema", read_only=True))
@@ -226,6 +280,8 @@ class Postgres(Workload):
         variables = {"SCHEMA_DIGEST": digest(self.schema, 8)}
         if self.schema:
             variables["SCHEMA"] = f"/schema/{next(iter(self.schema))}"
+        if self._is_measured:
+            variables |= {"METRICS_ROLE": _METRICS_ROLE, "METRICS_PASSWORD_FILE": f"{_METRICS_FOLDER}/password"}
         template = self._client_pod(
             f"{self.name}-schema", script("postgres-schema.sh"), variables, schema=bool(self.schema)
         )

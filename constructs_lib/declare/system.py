@@ -52,6 +52,11 @@ class System:
         """The components, in the order of their declaration."""
         return tuple(self._components.values())
 
+    @property
+    def is_monitored(self) -> bool:
+        """Whether a component collects the metrics of the others, so that exporters are worth their memory."""
+        return any(component.scrapes for component in self.components)
+
     def component(self, name: str) -> Component:
         """Return a component by its id.
 

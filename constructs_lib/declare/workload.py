@@ -307,8 +307,11 @@ class Workload(constructs.Construct):
         """Tell whether the cluster has a node for each of so many pods."""
         return self.system.environment.cluster.nodes >= pods
 
-    def check(self) -> None:
-        """Record mistakes that show only once the whole system is declared."""
+    def complete(self) -> None:
+        """Take up what follows only once the whole system is declared, and record mistakes that show only then.
+
+        It may be called again.
+        """
 
     def manifests(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield ``(stage, object)``: stage 0 is set up before any pod, then 1 to :attr:`stages` follow.

@@ -67,7 +67,7 @@ class Graph:
         self._check_platform()
         for component in system.components:
             for workload in component.workloads:
-                workload.check()
+                workload.complete()
         self.dependencies = {component.id: self._dependencies_of(component) for component in system.components}
         self.waves = self._waves()
         self._stages: dict[Workload, int] = {}
@@ -84,9 +84,7 @@ class Graph:
         self.external_secrets = self._only(ExternalSecrets)
         self.metrics_server = self._only(MetricsServer)
         self.scrapers = [
-            component
-            for component in self.system.components
-            if isinstance(component, HelmChart) and any(access.scrapes for access in component.access)
+            component for component in self.system.components if isinstance(component, HelmChart) and component.scrapes
         ]
 
     def _check_platform(self) -> None:

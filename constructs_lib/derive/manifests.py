@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.helm_chart import HelmChart
+from constructs_lib.declare.monitoring import Monitoring
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.namespace import namespace
@@ -68,6 +69,11 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
         offset = -1
         # Stage 1 is the chart's.
         staged += [(2, manifest, component) for manifest in component.chart_manifests()]
+    if isinstance(component, Monitoring):
+        # With Grafana's builders it takes a moment to import, and most commands ask for other components.
+        from constructs_lib.observe.objects import observability
+
+        staged += [(2, manifest, component) for manifest in observability(component, graph)]
     objects: dict[tuple[str, str, str, str], Derived] = {}
     for stage, manifest, source in staged:
         metadata = manifest["metadata"]

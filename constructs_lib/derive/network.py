@@ -19,6 +19,8 @@ _API_PORTS = (443, 6443)
 #: Names of the policies that every component has.
 DEFAULT_DENY, DNS = "default-deny", "dns"
 _DNS_PODS = {"k8s-app": "kube-dns"}
+#: Pods that know how all Applications are; the bootstrap's chart opens their metrics to the whole cluster.
+ARGOCD_CONTROLLER = {"app.kubernetes.io/name": "argocd-application-controller"}
 
 
 def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
@@ -157,6 +159,8 @@ def _chart_egress(component: HelmChart, access: PodAccess, graph: Graph) -> list
                     rules.append({"to": [_peer(other.namespace_name, workload.selector)], "ports": _ports(*ports)})
     if access.to_dns_metrics:
         rules.append({"to": [_peer("kube-system", _DNS_PODS)], "ports": _ports(9153)})
+    if access.to_argocd:
+        rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
     if access.to_nodes:
         # Nodes are matched by no selector, and by CIDR blocks not everywhere.
         rules.append({"ports": _ports(*access.to_nodes)})

@@ -49,6 +49,15 @@ class Resources:
                 f"raise the limit or lower the request."
             )
 
+    def plus(self, memory: str) -> Resources:
+        """Return these resources with so much more memory, both reserved and allowed."""
+
+        def more(quantity: str) -> str:
+            size = validation.parse_quantity(quantity) + validation.parse_quantity(memory)
+            return f"{size / 2**20:.0f}Mi" if size % 2**20 == 0 else str(int(size))
+
+        return Resources(self.cpu, more(self.memory), more(self.memory_limit or self.memory))
+
     def manifest(self) -> dict[str, Any]:
         """Return the container's ``resources``."""
         return {

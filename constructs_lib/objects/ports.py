@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from constructs_lib.declare.workload import Workload
 
 
-def container_ports(workload: Workload) -> list[dict[str, Any]]:
-    """Return the ports of a workload's container."""
+def container_ports(workload: Workload, names: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Return the ports of a workload's container: all of them, or those with the ``names``."""
     return [
         {"name": endpoint.name, "containerPort": endpoint.port, "protocol": "TCP"}
         for endpoint in workload.endpoints.values()
+        if names is None or endpoint.name in names
     ]
 
 

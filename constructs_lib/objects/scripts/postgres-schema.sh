@@ -21,4 +21,13 @@ fi
 if [ -n "${SCHEMA:-}" ]; then
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --single-transaction --file "$SCHEMA"
 fi
+if [ -n "${METRICS_ROLE:-}" ]; then
+  # It may read statistics, and no table. The password goes through no command line.
+  psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set role="$METRICS_ROLE" <<'SQL'
+\set password `cat "$METRICS_PASSWORD_FILE"`
+select format('create role %I', :'role') where not exists (select from pg_roles where rolname = :'role') \gexec
+alter role :"role" login password :'password';
+grant pg_monitor to :"role";
+SQL
+fi
 echo "the schema of $PGDATABASE is in place"

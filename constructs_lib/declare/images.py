@@ -1,0 +1,16 @@
+"""Images that the library itself adds to pods. Dashboards and alerts are written for these very versions.
+
+Renovate updates this file, and the tests say which metrics have changed their names.
+"""
+
+#: OpenTelemetry's Java agent 2.32.0 (https://github.com/open-telemetry/opentelemetry-operator, autoinstrumentation).
+OPENTELEMETRY_JAVA = (
+    "otel/autoinstrumentation-java:2.32.0-1@sha256:9dad1c6e3e2ecee48fc164a19bcfde703510bee972c8cb421689fde89b5f89e9"
+)
+#: OpenTelemetry's auto-instrumentation for Node.js 0.78.0. A tag with a revision is published once.
+OPENTELEMETRY_NODEJS = "otel/autoinstrumentation-nodejs:0.78.0-1"
+#: https://github.com/prometheus-community/postgres_exporter
+POSTGRES_EXPORTER = (
+    "prometheuscommunity/postgres-exporter:v0.19.1"
+    "@sha256:e96064f876226d94bb6ce48a4c4b3dd76edba91168ec1ab024e5c4b959310b0f"
+)

@@ -1,0 +1,185 @@
+"""Dashboards, alerts and recording rules, before they become JSON and Kubernetes objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Severity = Literal["critical", "warning"]
+#: Units by Grafana's names (https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats).
+Unit = Literal["short", "percentunit", "s", "bytes", "reqps", "ops", "Bps", "cores", "none", "dateTimeFromNow"]
+#: Width of Grafana's grid.
+COLUMNS = 24
+
+
+@dataclass(frozen=True)
+class Query:
+    """An expression and what its series are called.
+
+    Attributes:
+        expression: PromQL; may use Grafana's ``$namespace``, ``$pod`` and ``$__rate_interval``.
+        legend: Name of the series, with labels as ``{{pod}}``.
+        colour: Fixed colour of Grafana's palette. Default: by the palette.
+    """
+
+    expression: str
+    legend: str
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel.
+
+    Attributes:
+        id: Name that is unique within the dashboard's template, such as ``requests``; the evidence is kept by it.
+        title: Title.
+        description: What is shown, what is normal, and what it means if it is not.
+        unit: Unit of the values.
+        queries: What is shown.
+        kind: How it is shown.
+        warning: Value from which it turns yellow; None for never.
+        critical: Value from which it turns red; None for never.
+        falling: Whether low values are the bad ones.
+        stacked: Whether the series are stacked.
+        width: In columns of the grid, of 24.
+        height: In rows of the grid.
+        link: Uid of the dashboard that has more.
+        maximum: Upper end of the axis; None for what the data need.
+    """
+
+    id: str
+    title: str
+    description: str
+    unit: Unit
+    queries: tuple[Query, ...]
+    kind: Literal["timeseries", "stat", "bargauge", "table"] = "timeseries"
+    warning: float | None = None
+    critical: float | None = None
+    falling: bool = False
+    stacked: bool = False
+    width: int = 12
+    height: int = 8
+    link: str = ""
+    maximum: float | None = None
+
+    def wide(self, width: int, height: int | None = None) -> Panel:
+        """Return the panel in another size."""
+        return replace(self, width=width, height=height or self.height)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row with a title and panels below it, which flow from left to right."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A choice at the top of a dashboard.
+
+    Attributes:
+        name: Its name.
+        label: What a person reads.
+        values: What can be chosen, if it is known.
+        query: ``label_values(…)`` that asks Prometheus, if it is not.
+        several: Whether several or all may be chosen; all are at first.
+    """
+
+    name: str
+    label: str
+    values: tuple[str, ...] = ()
+    query: str = ""
+    several: bool = False
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """One dashboard.
+
+    Attributes:
+        uid: Identifier, part of its address; unique in Grafana, at most 40 characters.
+        template: Name of what it is made from; panels are known as ``<template>/<panel id>``.
+        title: Title.
+        description: What it answers.
+        rows: Rows.
+        variables: Choices.
+        links: ``(title, uid)`` of others that one goes on to.
+    """
+
+    uid: str
+    template: str
+    title: str
+    description: str
+    rows: tuple[Row, ...]
+    variables: tuple[Variable, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+    def panels(self) -> Iterator[Panel]:
+        """Yield all panels."""
+        for row in self.rows:
+            yield from row.panels
+
+
+@dataclass(frozen=True)
+class Record:
+    """A recording rule.
+
+    Attributes:
+        name: ``level:metric:operations`` (https://prometheus.io/docs/practices/rules/).
+        expression: PromQL.
+        labels: Labels that it adds.
+    """
+
+    name: str
+    expression: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert.
+
+    Attributes:
+        name: Name, in CamelCase; its runbook is ``docs/runbooks/<name>.md``.
+        severity: ``critical`` wakes somebody up, ``warning`` waits for the morning.
+        expression: PromQL.
+        wait: How long it must hold, such as ``10m``.
+        summary: One line with what is wrong, as a template of Prometheus.
+        description: What is known, with the value.
+        labels: Further labels.
+    """
+
+    name: str
+    severity: Severity
+    expression: str
+    wait: str
+    summary: str
+    description: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rules that are evaluated together.
+
+    Attributes:
+        name: Name of the PrometheusRule and its group.
+        records: Recording rules, before the alerts that use them.
+        alerts: Alerts.
+    """
+
+    name: str
+    records: Sequence[Record] = field(default=())
+    alerts: Sequence[Alert] = field(default=())
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return a matcher's operator and value for one name or several: ``="a"`` or ``=~"a|b"``."""
+    if len(names) == 1:
+        return f'="{names[0]}"'
+    return f'=~"{"|".join(re.escape(name).replace(chr(92) + "-", "-") for name in names)}"'
