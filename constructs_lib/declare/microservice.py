@@ -144,8 +144,8 @@ class Microservice(Workload):
             metrics: Name of the port that serves Prometheus metrics. Default: none.
             telemetry: Agent that measures the program from outside, by its runtime: ``Jvm()`` or ``Nodejs()``. Default:
                 none, and then only what Kubernetes knows of its pods is measured.
-            objective: What it promises, if it is measured by ``telemetry``. Default: 99.5 % of the requests succeed, and
-                95 % are answered within half a second.
+            objective: What it promises, if it is measured by ``telemetry``. Default: 99.5 % of the requests succeed,
+                and 95 % are answered within half a second.
             publishes: RabbitMQ exchanges that it publishes to; they are shown with it.
             consumes: RabbitMQ queues that it consumes; each must have a consumer, or an alert fires.
             rbac: Permissions in the Kubernetes API; without any, the pods get no token.

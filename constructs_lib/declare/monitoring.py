@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.environment import GitRepository
 from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess, merged
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
@@ -32,6 +34,17 @@ def _resources(cpu: str, memory: str, limit: str) -> dict[str, Any]:
     return pod.Resources(cpu, memory, limit).manifest()
 
 
+def _runbooks(repository: GitRepository) -> str:
+    """Return where a repository shows its folder ``docs/runbooks``, as GitHub, GitLab and Gitea do."""
+    url = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", repository.url).removesuffix(".git")
+    host = url.partition("://")[2].partition("/")[0]
+    if "gitlab" in host:
+        return f"{url}/-/blob/{repository.branch}/docs/runbooks"
+    if "gitea" in host or "codeberg" in host or "forgejo" in host:
+        return f"{url}/src/branch/{repository.branch}/docs/runbooks"
+    return f"{url}/blob/{repository.branch}/docs/runbooks"
+
+
 def _retention_size(storage: str) -> str:
     """Return four fifths of a volume, which leaves room for the write-ahead log and compactions.
 
@@ -54,6 +67,7 @@ class Monitoring(HelmChart):
         storage: str,
         retention_days: int,
         version: str,
+        runbooks: str | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
         """Declare the stack.
@@ -64,6 +78,8 @@ class Monitoring(HelmChart):
             storage: Size of Prometheus' volume, such as ``20Gi``.
             retention_days: Days of history.
             version: Version of the chart; the values were checked against 88.5.3.
+            runbooks: Address of the folder in which the alerts' runbooks can be read. Default: ``docs/runbooks`` of the
+                environment's repository, where ``python app.py observe --docs docs`` writes them.
             values: Further values, over the library's own.
         """
         prometheus = {_NAME: "prometheus"}
@@ -133,6 +149,7 @@ class Monitoring(HelmChart):
             scope.ledger.report(self.id, f"retention_days: {retention_days} is no number of days; at least 1 is kept.")
         if problem := validation.chart_values(values or {}):
             scope.ledger.report(self.id, f"values: {problem}")
+        self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
         user = self.secret_key(
             SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))
         )

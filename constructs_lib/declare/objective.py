@@ -35,6 +35,6 @@ class Objective:
         if self.seconds not in BOUNDARIES:
             nearest = min(BOUNDARIES, key=lambda boundary: abs(boundary - self.seconds))
             yield (
-                f"objective, seconds: the histograms cannot tell {self.seconds:g} s apart; the nearest that they can is "
-                f"{nearest:g}."
+                f"objective, seconds: the histograms cannot tell {self.seconds:g} s apart; the nearest that they can "
+                f"is {nearest:g}."
             )

@@ -32,11 +32,14 @@ class Telemetry:
         image: Image of the agent with a digest or an exact version.
         port: Port of the metrics. Default 9464.
         memory: Memory that the agent takes beside the program: what the container asks for and may use grows by it.
+        grpc: Whether the agent knows the program's gRPC as such. Say False for a library that serves it as plain HTTP,
+            such as Akka gRPC and Pekko gRPC: then it is counted among the HTTP requests, and its statuses are not seen.
     """
 
     image: str
     port: int = 9464
     memory: str = "64Mi"
+    grpc: bool = True
 
     #: Value of the runtime in the dashboards that are made for it; empty for none.
     runtime: ClassVar[str] = ""
@@ -52,7 +55,10 @@ class Telemetry:
     http_histogram: ClassVar[str] = "http_server_request_duration_seconds"
     #: The same of gRPC calls; empty if it has none.
     grpc_histogram: ClassVar[str] = ""
-    #: How many of the histogram's units are a second.
+    #: Histogram of the HTTP requests that it sends, in seconds, and of its gRPC calls; empty if it has none.
+    http_client_histogram: ClassVar[str] = "http_client_request_duration_seconds"
+    grpc_client_histogram: ClassVar[str] = ""
+    #: How many units of the histograms of gRPC are a second.
     grpc_scale: ClassVar[int] = 1
     #: Label of a gRPC call's status, and the values that a service is to blame for.
     grpc_status: ClassVar[str] = "rpc_response_status_code"
@@ -103,6 +109,7 @@ class Jvm(Telemetry):
     option = f"-javaagent:{FOLDER}/javaagent.jar"
     copy = ("/javaagent.jar", f"{FOLDER}/javaagent.jar")
     grpc_histogram = "rpc_server_duration_milliseconds"
+    grpc_client_histogram = "rpc_client_duration_milliseconds"
     grpc_scale = 1000
     grpc_status = "rpc_grpc_status_code"
     #: The numbers of the same statuses (https://grpc.io/docs/guides/status-codes/).
@@ -137,7 +144,9 @@ class Nodejs(Telemetry):
     scripts = ("nodejs-metrics.js",)
     #: Its exporter appends no units.
     http_histogram = "http_server_request_duration"
+    http_client_histogram = "http_client_request_duration"
     grpc_histogram = "rpc_server_call_duration"
+    grpc_client_histogram = "rpc_client_call_duration"
 
     def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
         """Return the environment variables of the agent."""

@@ -137,10 +137,8 @@ def _panel(panel: Panel) -> _Builder:
         builder.links([build.DashboardLink("Details").type(model.DashboardLinkType.LINK).url(f"/d/{panel.link}")])
     for letter, query in zip(_LETTERS, panel.queries, strict=False):
         builder.with_target(_target(panel, letter, query))
-        if query.colour:
-            builder.override_by_query(
-                letter, [model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": query.colour})]
-            )
+        if properties := _overridden(query):
+            builder.override_by_query(letter, properties)
     return builder
 
 
@@ -166,7 +164,17 @@ def _time_series(panel: Panel) -> timeseries.Panel:
     return builder
 
 
-def _thresholds(panel: Panel) -> build.ThresholdsConfig:
+def _overridden(query: Query) -> list[model.DynamicConfigValue]:
+    properties = []
+    if query.colour:
+        properties.append(model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": query.colour}))
+    if query.unit:
+        properties.append(model.DynamicConfigValue("unit", _UNITS.get(query.unit, query.unit)))
+        properties.append(model.DynamicConfigValue("thresholds", _thresholds(query).build()))
+    return properties
+
+
+def _thresholds(panel: Panel | Query) -> build.ThresholdsConfig:
     limits = [(panel.warning, style.WARNING), (panel.critical, style.CRITICAL)]
     set_limits = [(value, colour) for value, colour in limits if value is not None]
     if panel.falling:

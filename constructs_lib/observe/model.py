@@ -22,11 +22,19 @@ class Query:
         expression: PromQL; may use Grafana's ``$namespace``, ``$pod`` and ``$__rate_interval``.
         legend: Name of the series, with labels as ``{{pod}}``.
         colour: Fixed colour of Grafana's palette. Default: by the palette.
+        unit: Unit, if it is not that of the panel; then its own thresholds hold as well.
+        warning: Value from which it turns yellow; None for never.
+        critical: Value from which it turns red; None for never.
+        falling: Whether low values are the bad ones.
     """
 
     expression: str
     legend: str
     colour: str = ""
+    unit: Unit | None = None
+    warning: float | None = None
+    critical: float | None = None
+    falling: bool = False
 
 
 @dataclass(frozen=True)

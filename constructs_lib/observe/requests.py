@@ -1,4 +1,4 @@
-"""Requests that services serve: rate, failures and duration, whatever their runtime, and budgets for what is promised."""
+"""Requests that services serve: rate, failures and duration, whatever their runtime, and budgets for promises."""
 
 from __future__ import annotations
 

@@ -1,0 +1,122 @@
+"""The objects that Prometheus, Alertmanager and Grafana read: monitors, rules and dashboards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from constructs_lib.declare.monitoring import FOLDER_ANNOTATION, Monitoring
+from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.network import ARGOCD_CONTROLLER
+from constructs_lib.objects.manifest import Manifest, manifest
+from constructs_lib.observe import catalogue
+from constructs_lib.observe.grafana import to_json
+from constructs_lib.observe.model import Alert, Group, Record
+
+_GROUP = "monitoring.coreos.com"
+#: How often everything is scraped; ranges in rules are four times that or more.
+_INTERVAL = "30s"
+
+
+def observability(monitoring: Monitoring, graph: Graph) -> Iterator[Manifest]:
+    """Yield the monitors, rules and dashboards of a system.
+
+    They stand with Prometheus and not with the workloads, so that a component needs no monitoring to be deployed.
+    """
+    labels = {"app.kubernetes.io/part-of": monitoring.system.name}
+    namespace = monitoring.namespace_name
+    yield from _pod_monitors(monitoring)
+    yield _argocd_monitor(namespace, labels)
+    for group in catalogue.groups(monitoring.system):
+        yield manifest(
+            f"{_GROUP}/v1",
+            "PrometheusRule",
+            group.name,
+            namespace,
+            labels,
+            spec={"groups": [rule_group(group, monitoring.runbooks)]},
+        )
+    for dashboard in catalogue.dashboards(graph):
+        yield manifest(
+            "v1",
+            "ConfigMap",
+            f"dashboard-{dashboard.uid}",
+            namespace,
+            {**labels, "grafana_dashboard": "1"},
+            annotations={FOLDER_ANNOTATION: monitoring.system.name},
+            data={f"{dashboard.uid}.json": to_json(dashboard, monitoring.system.name)},
+        )
+
+
+def rule_group(group: Group, runbooks: str) -> dict[str, Any]:
+    """Return a group as Prometheus reads it, records first.
+
+    Args:
+        group: The group.
+        runbooks: Address of the folder with the runbooks, without a slash at its end.
+    """
+    records = [_record(record) for record in group.records]
+    return {"name": group.name, "rules": records + [_alert(alert, runbooks) for alert in group.alerts]}
+
+
+def _record(record: Record) -> dict[str, Any]:
+    labels = {"labels": dict(record.labels)} if record.labels else {}
+    return {"record": record.name, "expr": record.expression, **labels}
+
+
+def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
+    return {
+        "alert": alert.name,
+        "expr": alert.expression,
+        "for": alert.wait,
+        "labels": {**dict(alert.labels), "severity": alert.severity},
+        "annotations": {
+            "summary": alert.summary,
+            "description": alert.description,
+            "runbook_url": f"{runbooks}/{alert.name}.md",
+        },
+    }
+
+
+def _pod_monitors(monitoring: Monitoring) -> Iterator[Manifest]:
+    for component in monitoring.system.components:
+        for workload in component.workloads:
+            endpoints = [
+                {
+                    "port": endpoint.name,
+                    "path": path,
+                    "interval": _INTERVAL,
+                    # Its Service has the same name; the rules and dashboards select by it.
+                    "relabelings": [{"targetLabel": "service", "replacement": workload.name}],
+                }
+                for endpoint in workload.endpoints.values()
+                for path in endpoint.metrics
+            ]
+            if endpoints:
+                yield manifest(
+                    f"{_GROUP}/v1",
+                    "PodMonitor",
+                    workload.name,
+                    monitoring.namespace_name,
+                    workload.labels,
+                    spec={
+                        "namespaceSelector": {"matchNames": [component.namespace_name]},
+                        "selector": {"matchLabels": workload.selector},
+                        "podMetricsEndpoints": endpoints,
+                    },
+                )
+
+
+def _argocd_monitor(namespace: str, labels: dict[str, str]) -> Manifest:
+    return manifest(
+        f"{_GROUP}/v1",
+        "PodMonitor",
+        "argocd",
+        namespace,
+        labels,
+        spec={
+            "namespaceSelector": {"matchNames": ["argocd"]},
+            "selector": {"matchLabels": ARGOCD_CONTROLLER},
+            "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics", "interval": _INTERVAL}],
+        },
+    )
