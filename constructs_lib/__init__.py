@@ -27,11 +27,13 @@ from constructs_lib.declare.metrics_server import MetricsServer
 from constructs_lib.declare.microservice import AkkaCluster, Microservice, Rule
 from constructs_lib.declare.mistake import DeclarationError, Mistake
 from constructs_lib.declare.monitoring import Monitoring
+from constructs_lib.declare.objective import Objective
 from constructs_lib.declare.postgres import Postgres
 from constructs_lib.declare.probe import Http, Tcp
 from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.declare.secret import field, generated, plain, supplied
 from constructs_lib.declare.system import System
+from constructs_lib.declare.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.declare.workload import Edge, Endpoint, InternetHost, Workload
 from constructs_lib.objects.pod import Resources
 from constructs_lib.synth.tree import synthesize
@@ -57,12 +59,15 @@ __all__ = [
     "HelmChart",
     "Http",
     "InternetHost",
+    "Jvm",
     "K3d",
     "Kind",
     "MetricsServer",
     "Microservice",
     "Mistake",
     "Monitoring",
+    "Nodejs",
+    "Objective",
     "PodAccess",
     "Postgres",
     "RabbitMQ",
@@ -70,6 +75,7 @@ __all__ = [
     "Rule",
     "System",
     "Tcp",
+    "Telemetry",
     "Workload",
     "field",
     "generated",

@@ -32,6 +32,8 @@ class Source:
     """Something that is known to expose metrics: an entry of ``metrics.yaml``."""
 
     name: str
+    documentation: str
+    version: str
     images: tuple[str, ...]
     paths: tuple[str, ...]
     value: str
@@ -59,6 +61,8 @@ def sources() -> tuple[Source, ...]:
     found = [
         Source(
             name,
+            entry["source"],
+            entry.get("version", ""),
             tuple(entry.get("images", ())),
             tuple(entry.get("paths", ())),
             entry.get("value", ""),

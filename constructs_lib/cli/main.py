@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli import check as check_command
-from constructs_lib.cli import graph, plan, publish, synth, why
+from constructs_lib.cli import graph, observe, plan, publish, synth, why
 from constructs_lib.cli.app import App
 from constructs_lib.cli.declaration import Declaration, check, root_of
 from constructs_lib.cli.report import console, print_mistakes
@@ -49,7 +49,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         if context.invoked_subcommand is None:
             synth.synth(app, [], check=False)
 
-    for command in (synth, plan, check_command, publish, graph, why):
+    for command in (synth, plan, check_command, publish, graph, observe, why):
         command.register(cli, app)
 
     try:

@@ -11,7 +11,7 @@ from repositories import ROOT, change, newer, positionpal, run
 
 import versions
 
-COMMANDS = ["check", "graph", "plan", "publish", "synth", "why"]
+COMMANDS = ["check", "graph", "observe", "plan", "publish", "synth", "why"]
 
 
 def commands() -> list[str]:

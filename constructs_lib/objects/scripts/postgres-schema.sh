@@ -24,9 +24,9 @@ fi
 if [ -n "${METRICS_ROLE:-}" ]; then
   # It may read statistics, and no table. The password goes through no command line.
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set role="$METRICS_ROLE" <<'SQL'
-\set password `cat "$METRICS_PASSWORD_FILE"`
+\set given `cat "$METRICS_PASSWORD_FILE"`
 select format('create role %I', :'role') where not exists (select from pg_roles where rolname = :'role') \gexec
-alter role :"role" login password :'password';
+alter role :"role" login password :'given';
 grant pg_monitor to :"role";
 SQL
 fi

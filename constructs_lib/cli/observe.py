@@ -1,0 +1,74 @@
+"""The command ``observe``: what is measured, shown and alerted on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.documents import demand_folder, document
+from constructs_lib.cli.report import console
+from constructs_lib.declare.system import System
+from constructs_lib.derive.graph import Graph
+
+
+def register(cli: typer.Typer, app: App) -> None:
+    """Add the command to the command line of an app."""
+
+    @cli.command("observe")
+    def command(
+        name: str = typer.Argument(None, metavar="[ENVIRONMENT]", help="Default: the last one declared."),
+        docs: Path = typer.Option(
+            None, "--docs", metavar="FOLDER", help="Write observability.md and the alerts' runbooks there."
+        ),
+        check: bool = typer.Option(
+            False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
+        ),
+    ) -> None:
+        """List the dashboards and alerts of the system, or document them.
+
+        Example: python app.py observe production
+        """
+        observe(app, name, docs=docs, check=check)
+
+
+def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> None:
+    """List the dashboards and alerts of the system in one environment, or write their pages.
+
+    Args:
+        app: The app.
+        name: The environment. Default: the last one declared.
+        docs: A folder that gets the pages; it is made if it is not there.
+        check: Only compare the pages, and exit with 1 if they would be written.
+
+    Raises:
+        CommandError: The environment is unknown, nothing watches the system, or a file cannot be written.
+        DeclarationError: The declaration has mistakes.
+    """
+    # With Grafana's builders, they take a moment to import that no other command needs.
+    from constructs_lib.observe import catalogue
+    from constructs_lib.observe.page import pages
+
+    if check and not docs:
+        raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
+    if docs:
+        demand_folder(docs if docs.exists() else docs.parent)
+    environment = app.choose([name])[0] if name is not None else app.environments[-1]
+
+    def read(system: System) -> tuple[dict[str, str], list[str]]:
+        graph = Graph(system)
+        if not system.is_monitored:
+            return {}, []
+        groups = catalogue.groups(system)
+        lines = [f"{dashboard.uid:<40} {dashboard.title}" for dashboard in catalogue.dashboards(graph)]
+        lines += ["", *(f"{a.name:<40} {a.severity:<9} {a.wait:>4}" for group in groups for a in group.alerts)]
+        return pages(graph) if docs else {}, lines
+
+    [(files, lines)] = app.declare([environment], read)
+    if not lines:
+        raise CommandError(f"Nothing watches {environment.name}: declare Monitoring(system, …).")
+    if docs:
+        document({docs / file: text for file, text in files.items()}, check=check)
+    else:
+        console().print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,52 @@
+"""Which expressions gave data when the tests ran them against the real thing, and which metrics were there at all.
+
+``evidence.yaml`` is written and compared by ``tests/observability/test_dashboards_live.py``: a program on Node.js under
+OpenTelemetry, RabbitMQ, PostgreSQL with its exporter and Prometheus are started there, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+#: Labels whose values are of one system, and not of the expression.
+_OWN = (
+    "container",
+    "exchange",
+    "http_route",
+    "namespace",
+    "persistentvolumeclaim",
+    "pod",
+    "project",
+    "queue",
+    "service",
+)
+_VALUE = re.compile(rf'\b({"|".join(_OWN)})(=~?|!~?=?)"(?:[^"\\]|\\.)*"')
+FILE = Path(__file__).parent / "evidence.yaml"
+
+
+def shape(expression: str) -> str:
+    """Return an expression without what belongs to one system: names, ranges, and numbers that are compared with."""
+    text = _VALUE.sub(r'\1\2"…"', expression)
+    text = re.sub(r"\[(?:\d+[smhdw]|\$__rate_interval)\]", "[…]", text)
+    return re.sub(r"_rate\d+[smhd]\b", "_rate…", text)
+
+
+@cache
+def seen_expressions() -> frozenset[str]:
+    """Return the shapes of all expressions that gave data in a test."""
+    return frozenset(_content()["expressions"])
+
+
+@cache
+def seen_metrics() -> frozenset[str]:
+    """Return the names of all metrics that were scraped from a real program in a test."""
+    return frozenset(_content()["metrics"])
+
+
+@cache
+def _content() -> dict[str, list[str]]:
+    return dict(yaml.safe_load(FILE.read_text(encoding="utf-8")))
