@@ -31,6 +31,7 @@ from constructs_lib.declare.objective import Objective
 from constructs_lib.declare.postgres import Postgres
 from constructs_lib.declare.probe import Http, Tcp
 from constructs_lib.declare.rabbitmq import RabbitMQ
+from constructs_lib.declare.receiver import Slack, Webhook
 from constructs_lib.declare.secret import field, generated, plain, supplied
 from constructs_lib.declare.system import System
 from constructs_lib.declare.telemetry import Jvm, Nodejs, Telemetry
@@ -73,9 +74,11 @@ __all__ = [
     "RabbitMQ",
     "Resources",
     "Rule",
+    "Slack",
     "System",
     "Tcp",
     "Telemetry",
+    "Webhook",
     "Workload",
     "field",
     "generated",

@@ -40,6 +40,7 @@ class PodAccess:
         to_dns_metrics: Whether they scrape the cluster's DNS.
         to_argocd: Ports of Argo CD's application controller that they call.
         scrapes: Whether they scrape every metrics endpoint of the system.
+        internet: Ports of hosts outside of the cluster that they call.
     """
 
     name: str
@@ -51,6 +52,7 @@ class PodAccess:
     to_dns_metrics: bool = False
     to_argocd: tuple[int, ...] = ()
     scrapes: bool = False
+    internet: tuple[int, ...] = ()
 
     def mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the names, labels and ports."""
@@ -60,7 +62,13 @@ class PodAccess:
             for name, value in pods.items():
                 if problem := validation.label(name, value):
                     yield problem
-        for ports in (self.from_kubernetes_api, self.to_nodes, self.to_argocd, *(ports for _, ports in self.to_pods)):
+        for ports in (
+            self.from_kubernetes_api,
+            self.to_nodes,
+            self.to_argocd,
+            self.internet,
+            *(ports for _, ports in self.to_pods),
+        ):
             for port in ports:
                 if problem := validation.port_number(port):
                     yield problem

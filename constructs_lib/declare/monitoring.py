@@ -10,6 +10,8 @@ from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.environment import GitRepository
 from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess, merged
+from constructs_lib.declare.mistake import nearest, shown
+from constructs_lib.declare.receiver import Receiver
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
 from constructs_lib.objects import pod
@@ -17,6 +19,8 @@ from constructs_lib.objects import pod
 _NAME = "app.kubernetes.io/name"
 #: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.
 FOLDER_ANNOTATION = "grafana_folder"
+#: Severities of alerts: one wakes somebody up, the other waits for the morning.
+SEVERITIES = ("critical", "warning")
 #: Alerts of the chart in whose place the library has alerts with runbooks of its own (``observe/workloads.py``).
 _REPLACED_ALERTS = (
     "KubeDeploymentReplicasMismatch",
@@ -67,6 +71,7 @@ class Monitoring(HelmChart):
         storage: str,
         retention_days: int,
         version: str,
+        receivers: Mapping[str, Receiver] | None = None,
         runbooks: str | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
@@ -78,6 +83,9 @@ class Monitoring(HelmChart):
             storage: Size of Prometheus' volume, such as ``20Gi``.
             retention_days: Days of history.
             version: Version of the chart; the values were checked against 88.5.3.
+            receivers: Who is told about alerts, by severity, ``critical`` and ``warning``, such as
+                ``{"critical": Webhook(supplied("…"))}``.
+                Default: nobody; Alertmanager and Grafana show them.
             runbooks: Address of the folder in which the alerts' runbooks can be read. Default: ``docs/runbooks`` of the
                 environment's repository, where ``python app.py observe --docs docs`` writes them.
             values: Further values, over the library's own.
@@ -132,7 +140,7 @@ class Monitoring(HelmChart):
                     to_argocd=(8082,),
                     scrapes=True,
                 ),
-                PodAccess("alertmanager", alertmanager),
+                PodAccess("alertmanager", alertmanager, internet=(443,) if receivers else ()),
                 PodAccess(
                     "grafana",
                     grafana,
@@ -149,6 +157,18 @@ class Monitoring(HelmChart):
             scope.ledger.report(self.id, f"retention_days: {retention_days} is no number of days; at least 1 is kept.")
         if problem := validation.chart_values(values or {}):
             scope.ledger.report(self.id, f"values: {problem}")
+        self.receivers = dict(receivers or {})
+        self.receiver_keys = {
+            severity: self.secret_key(SecretReference(self.id, f"{severity}-receiver", receiver.url))
+            for severity, receiver in self.receivers.items()
+        }
+        for severity, receiver in self.receivers.items():
+            if severity not in SEVERITIES:
+                scope.ledger.report(
+                    self.id, f"receivers: no alert has the severity {shown(severity)}; {nearest(severity, SEVERITIES)}"
+                )
+            for problem in receiver.mistakes():
+                scope.ledger.report(self.id, f"receivers, {severity}: {problem}")
         self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
         user = self.secret_key(
             SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))
@@ -208,6 +228,8 @@ class Monitoring(HelmChart):
                     # The chart would render its configuration as a Secret. The operator makes one that, like
                     # the chart's, notifies nobody, and adds every AlertmanagerConfig to it.
                     "useExistingSecret": True,
+                    # Else only alerts of this one namespace would reach its routes.
+                    "alertmanagerConfigMatcherStrategy": {"type": "None"},
                     "resources": _resources("20m", "64Mi", "128Mi"),
                 }
             },

@@ -5,9 +5,10 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.helm_chart import HelmChart, PodAccess
 from constructs_lib.declare.workload import Edge, Workload
@@ -125,10 +126,13 @@ def _workload_egress(workload: Workload) -> list[dict[str, Any]]:
     if workload.uses_kubernetes_api:
         rules.append(_api_rule())
     if workload.internet:
-        world = {"cidr": "0.0.0.0/0", "except": list(cluster.cluster_networks)}
-        ports = sorted({host.port for host in workload.internet})
-        rules.append({"to": [{"ipBlock": world}], "ports": _ports(*ports)})
+        rules.append(_internet_rule(cluster, {host.port for host in workload.internet}))
     return rules
+
+
+def _internet_rule(cluster: Cluster, ports: Iterable[int]) -> dict[str, Any]:
+    world = {"cidr": "0.0.0.0/0", "except": list(cluster.cluster_networks)}
+    return {"to": [{"ipBlock": world}], "ports": _ports(*sorted(ports))}
 
 
 def _api_rule() -> dict[str, Any]:
@@ -159,6 +163,8 @@ def _chart_egress(component: HelmChart, access: PodAccess, graph: Graph) -> list
                     rules.append({"to": [_peer(other.namespace_name, workload.selector)], "ports": _ports(*ports)})
     if access.to_dns_metrics:
         rules.append({"to": [_peer("kube-system", _DNS_PODS)], "ports": _ports(9153)})
+    if access.internet:
+        rules.append(_internet_rule(component.system.environment.cluster, access.internet))
     if access.to_argocd:
         rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
     if access.to_nodes:

@@ -12,6 +12,7 @@ from constructs_lib.objects.manifest import Manifest, manifest
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.grafana import to_json
 from constructs_lib.observe.model import Alert, Group, Record
+from constructs_lib.observe.routing import alertmanager_config
 
 _GROUP = "monitoring.coreos.com"
 #: How often everything is scraped; ranges in rules are four times that or more.
@@ -27,6 +28,7 @@ def observability(monitoring: Monitoring, graph: Graph) -> Iterator[Manifest]:
     namespace = monitoring.namespace_name
     yield from _pod_monitors(monitoring)
     yield _argocd_monitor(namespace, labels)
+    yield alertmanager_config(monitoring, labels)
     for group in catalogue.groups(monitoring.system):
         yield manifest(
             f"{_GROUP}/v1",

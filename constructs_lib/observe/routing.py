@@ -1,0 +1,65 @@
+"""Which alerts reach whom: by their severity, once for all that belong together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from constructs_lib.declare.monitoring import Monitoring
+from constructs_lib.objects.manifest import Manifest, manifest
+
+#: How long it takes until somebody is told again of an alert that still fires.
+_REPEATED = {"critical": "1h", "warning": "1d"}
+#: Alerts of which the second says nothing more once the first fires, and the labels by which they are about the same.
+_INHIBITED = (
+    ("AvailabilityBurningFast", "AvailabilityBurningSlow", ["namespace", "service"]),
+    ("LatencyBurningFast", "LatencyBurningSlow", ["namespace", "service"]),
+    ("WorkloadUnavailable", "WorkloadDegraded", ["namespace", "workload"]),
+    ("VolumeAlmostFull", "VolumeFilling", ["namespace", "persistentvolumeclaim"]),
+)
+
+
+def alertmanager_config(monitoring: Monitoring, labels: dict[str, str]) -> Manifest:
+    """Return the tree of routes; a severity without a receiver is grouped and shown, and notifies nobody.
+
+    https://prometheus-operator.dev/docs/developer/alerting/#alertmanagerconfig-resource
+    """
+    receivers: list[dict[str, Any]] = [{"name": "nobody"}]
+    for severity in _REPEATED:
+        receiver: dict[str, Any] = {"name": severity}
+        if declared := monitoring.receivers.get(severity):
+            key = monitoring.receiver_keys[severity]
+            receiver |= declared.manifest({"name": monitoring.id, "key": key})
+        receivers.append(receiver)
+    return manifest(
+        "monitoring.coreos.com/v1alpha1",
+        "AlertmanagerConfig",
+        "severity",
+        monitoring.namespace_name,
+        labels,
+        spec={
+            "route": {
+                "receiver": "nobody",
+                "groupBy": ["alertname", "namespace", "service"],
+                "groupWait": "30s",
+                "groupInterval": "5m",
+                "repeatInterval": "12h",
+                "routes": [
+                    {
+                        "receiver": severity,
+                        "matchers": [{"name": "severity", "value": severity, "matchType": "="}],
+                        "repeatInterval": repeated,
+                    }
+                    for severity, repeated in _REPEATED.items()
+                ],
+            },
+            "receivers": receivers,
+            "inhibitRules": [
+                {
+                    "sourceMatch": [{"name": "alertname", "value": worse, "matchType": "="}],
+                    "targetMatch": [{"name": "alertname", "value": lesser, "matchType": "="}],
+                    "equal": equal,
+                }
+                for worse, lesser, equal in _INHIBITED
+            ],
+        },
+    )
