@@ -8,6 +8,7 @@ from typing import Any
 import app
 import versions
 from constructs_lib import HelmChart
+from constructs_lib.declare import images
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION: dict[str, Any] = json.loads((ROOT / "renovate.json").read_text())
@@ -38,6 +39,14 @@ def test_every_constant_is_found_once() -> None:
         for dependency in found("versions.py")
     ]
     assert sorted(captured) == sorted(CONSTANTS.values())
+
+
+def test_images_of_the_library_are_found() -> None:
+    captured = []
+    for dependency in found("constructs_lib/declare/images.py"):
+        digest = dependency["currentDigest"]
+        captured.append(f"{dependency['depName']}:{dependency['currentValue']}" + (f"@{digest}" if digest else ""))
+    assert sorted(captured) == sorted(value for name, value in vars(images).items() if name.isupper())
 
 
 def test_charts_are_looked_up_where_argo_cd_fetches_them() -> None:
