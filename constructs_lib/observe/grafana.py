@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import count
 
@@ -61,7 +62,11 @@ def to_json(dashboard: Dashboard, system: str) -> str:
         builder.with_row(row)
         for panel, position in panels:
             builder.with_panel(_panel(panel).id(next(numbers)).grid_pos(position))
-    return JSONEncoder(sort_keys=True, indent=2).encode(builder.build()) + "\n"
+    content = json.loads(JSONEncoder().encode(builder.build()))
+    for variable in content["templating"]["list"]:
+        # The builders give this to every kind of variable; Grafana's schema has it for intervals alone.
+        variable.pop("auto", None)
+    return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
 
 
 def _laid_out(dashboard: Dashboard) -> Iterator[tuple[str, list[tuple[Panel, model.GridPos]]]]:
