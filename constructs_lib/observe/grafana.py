@@ -64,8 +64,9 @@ def to_json(dashboard: Dashboard, system: str) -> str:
             builder.with_panel(_panel(panel).id(next(numbers)).grid_pos(position))
     content = json.loads(JSONEncoder().encode(builder.build()))
     for variable in content["templating"]["list"]:
-        # The builders give this to every kind of variable; Grafana's schema has it for intervals alone.
-        variable.pop("auto", None)
+        # The builders give these to every kind of variable; Grafana's schema has them for intervals alone.
+        for key in ("auto", "auto_count", "auto_min"):
+            variable.pop(key, None)
     return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,6 +1,6 @@
 """Dashboards are what Grafana reads, and each panel says what it shows.
 
-The schema is Grafana's own, in the version that the chart runs: its TypeScript types, against which the JSON is checked.
+The schema is Grafana's own, in the version that the chart runs: its TypeScript types, to which the JSON is held.
 """
 
 from __future__ import annotations
@@ -190,7 +190,9 @@ def test_callers_stand_above_what_they_call(tree: Synthesized) -> None:
 
 def test_same_bytes_whatever_the_hash_seed() -> None:
     program = (
-        "import app; from constructs_lib.derive.graph import Graph; from constructs_lib.observe import catalogue, grafana\n"
+        "import app\n"
+        "from constructs_lib.derive.graph import Graph\n"
+        "from constructs_lib.observe import catalogue, grafana\n"
         "graph = Graph(app.positionpal(app.PRODUCTION))\n"
         "for dashboard in catalogue.dashboards(graph): print(grafana.to_json(dashboard, 'positionpal'))"
     )
