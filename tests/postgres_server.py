@@ -31,9 +31,10 @@ def binaries() -> Path | None:
 class Server:
     """A PostgreSQL server on the loopback interface, set up like the library's: scram for everybody."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, password: str) -> None:
         """Initialize its data."""
         self.programs = programs
+        self.password = password
         self.data = folder / "data"
         self.log = folder / "log"
         self.port = free_port()
@@ -42,9 +43,15 @@ class Server:
         self.user = "nobody" if os.getuid() == 0 else None
         if self.user:
             shutil.chown(folder, self.user)
-        password = folder / "password"
-        password.write_text(PASSWORD + "\n")
-        options = ["--auth=scram-sha-256", "--username=user", f"--pwfile={password}", "--encoding=UTF8", "--no-sync"]
+        password_file = folder / "password"
+        password_file.write_text(password + "\n")
+        options = [
+            "--auth=scram-sha-256",
+            "--username=user",
+            f"--pwfile={password_file}",
+            "--encoding=UTF8",
+            "--no-sync",
+        ]
         initdb: list[str | Path] = [programs / "initdb", *options, "--no-locale", "--pgdata", self.data]
         subprocess.run(initdb, user=self.user, cwd="/", check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
 
@@ -75,7 +82,9 @@ class Server:
         """Run a client of PostgreSQL, and return what it writes."""
         program, *rest = command
         login = ["--host=127.0.0.1", f"--port={self.port}", "--username=user"]
-        result = run([self.programs / program, *login, *rest], {"PATH": os.environ["PATH"], "PGPASSWORD": PASSWORD})
+        result = run(
+            [self.programs / program, *login, *rest], {"PATH": os.environ["PATH"], "PGPASSWORD": self.password}
+        )
         assert result.returncode == 0, result.stdout
         return result.stdout
 
@@ -86,13 +95,17 @@ class Server:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Server]:
-    """Run a server of one's own; a test that needs one is skipped where PostgreSQL is not installed."""
+def postgres_server(password: str = PASSWORD) -> Iterator[Server]:
+    """Run a server of one's own; a test that needs one is skipped where PostgreSQL is not installed.
+
+    Args:
+        password: Password of its user, who is called ``user``.
+    """
     programs = binaries()
     if programs is None:
         pytest.skip(f"PostgreSQL is not installed: no folder has all of {', '.join(PROGRAMS)}")
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    server = Server(programs, folder)
+    server = Server(programs, folder, password)
     try:
         server.start()
         yield server
