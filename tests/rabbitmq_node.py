@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,7 @@ class RefusedError(Exception):
 
 
 class Amqp:
-    """As much of an AMQP 0-9-1 client as a login and a consumer take."""
+    """As much of an AMQP 0-9-1 client as a login, a consumer and a publisher take."""
 
     def __init__(self, port: int) -> None:
         """Connect, and take the broker's greeting."""
@@ -242,16 +242,39 @@ class Amqp:
             queue: Name of the queue.
             acknowledge: Whether each message counts as taken at once; otherwise it stays unacknowledged.
         """
-        self.channels += 1
-        self._send((20, 10), b"\x00", self.channels)
-        self._method((20, 11))
+        self.open_channel()
         options = bytes([0b0010 if acknowledge else 0])
         self._send((60, 20), b"\x00\x00" + _short(queue) + b"\x00" + options + _long(b""), self.channels)
         self._method((60, 21))
 
+    def open_channel(self) -> int:
+        """Open another channel, and return its number."""
+        self.channels += 1
+        self._send((20, 10), b"\x00", self.channels)
+        self._method((20, 11))
+        return self.channels
+
+    def publish(self, channel: int, exchange: str, headers: Mapping[str, str], payload: str) -> None:
+        """Publish a message.
+
+        Args:
+            channel: Number of an open channel: the broker counts what is published by it.
+            exchange: Name of the exchange.
+            headers: Headers that bindings are compared with.
+            payload: The message.
+        """
+        self._send((60, 40), b"\x00\x00" + _short(exchange) + _short("") + b"\x00", channel)
+        table = b"".join(_short(name) + b"S" + _long(value.encode()) for name, value in headers.items())
+        content = payload.encode()
+        # Of the properties, bit 13 says that there are headers.
+        self._frame(2, channel, struct.pack(">HHQH", 60, 0, len(content), 1 << 13) + _long(table))
+        self._frame(3, channel, content)
+
     def _send(self, method: tuple[int, int], arguments: bytes, channel: int = 0) -> None:
-        payload = struct.pack(">HH", *method) + arguments
-        self.socket.sendall(struct.pack(">BHI", 1, channel, len(payload)) + payload + b"\xce")
+        self._frame(1, channel, struct.pack(">HH", *method) + arguments)
+
+    def _frame(self, kind: int, channel: int, payload: bytes) -> None:
+        self.socket.sendall(struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce")
 
     def _method(self, expected: tuple[int, int]) -> bytes:
         _, _, size = struct.unpack(">BHI", self._read(7))
