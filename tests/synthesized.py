@@ -13,6 +13,8 @@ import yaml
 Manifest = dict[str, Any]
 
 WAVE = "argocd.argoproj.io/sync-wave"
+#: Containers of the servers that a StatefulSet runs; others stand beside them and measure them.
+SERVERS = ("cassandra", "postgres", "rabbitmq")
 
 
 def wave(manifest: Manifest) -> int:
@@ -65,9 +67,17 @@ class PodTemplate:
 
     @property
     def program(self) -> Manifest:
-        """The one container that does the pod's work."""
-        (container,) = self.spec["containers"]
+        """The one container that does the pod's work: of a StatefulSet the server, of all others the only one."""
+        containers = self.spec["containers"]
+        if self.kind == "StatefulSet":
+            containers = [container for container in containers if container["name"] in SERVERS]
+        (container,) = containers
         return dict(container)
+
+    def container(self, name: str) -> Manifest:
+        """Return a container by its name, one that runs first or one of the others."""
+        (found,) = (container for container in self.containers if container["name"] == name)
+        return dict(found)
 
     def secret_names(self) -> set[str]:
         """Return the names of the Secrets without which a pod cannot start."""

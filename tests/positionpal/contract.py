@@ -13,6 +13,9 @@ import pytest
 import yaml
 from synthesized import Manifest, PodTemplate, Synthesized
 
+from constructs_lib import Jvm, Nodejs, Telemetry
+from constructs_lib.declare import images
+
 CONTRACT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "contract.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = CONTRACT["services"]
 INFRASTRUCTURE: dict[str, dict[str, Any]] = CONTRACT["infrastructure"]
@@ -38,6 +41,35 @@ PEER_PORTS: dict[str, tuple[str, ...]] = {
     "postgres": (),
     "cassandra": ("internode",),
 }
+
+#: How the contract's last fact is done, by the runtime of a service: an agent that its pods start with. The contract
+#: names the means (an init container, JAVA_TOOL_OPTIONS or NODE_OPTIONS, a port of the pod) and leaves images open.
+AGENTS: dict[str, Telemetry] = {"jvm": Jvm(), "nodejs": Nodejs()}
+#: The variables that an agent takes, as written out here: nothing else may join those of the contract.
+AGENT_VARIABLES: dict[str, set[str]] = {
+    runtime: {
+        "OTEL_EXPORTER_PROMETHEUS_HOST",
+        "OTEL_EXPORTER_PROMETHEUS_PORT",
+        "OTEL_LOGS_EXPORTER",
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "OTEL_SERVICE_NAME",
+        "OTEL_TRACES_EXPORTER",
+        *own,
+    }
+    for runtime, own in {
+        "jvm": ("JAVA_TOOL_OPTIONS", "OTEL_RESOURCE_DISABLED_KEYS"),
+        "nodejs": ("NODE_OPTIONS", "OTEL_NODE_RESOURCE_DETECTORS", "OTEL_SEMCONV_STABILITY_OPT_IN"),
+    }.items()
+}
+#: The ports with metrics of what the contract knows to have none of its own.
+AGENT_PORT = {"otel-metrics": 9464}
+EXPORTER_PORT = {"metrics": 9187}
+#: The images that measure a service, by its runtime, and a data store, by its kind.
+AGENT_IMAGES = {"jvm": images.OPENTELEMETRY_JAVA, "nodejs": images.OPENTELEMETRY_NODEJS}
+STORE_AGENTS = {"postgres": {images.POSTGRES_EXPORTER}, "cassandra": {images.OPENTELEMETRY_JAVA}}
+#: Role and file of the password as which and with which PostgreSQL's exporter logs in.
+METRICS_ROLE, METRICS_PASSWORD_FILE = "metrics_exporter", "/run/secrets/metrics/password"
 
 #: Components that bring what the others stand on.
 PLATFORM = {"external-secrets", "metrics-server"}
@@ -98,7 +130,29 @@ def target_pods(tree: Synthesized, service: str, target: str) -> PodTemplate:
 
 def container_ports(template: PodTemplate) -> dict[str, int]:
     """Return the ports of a pod's program by name."""
-    return {port["name"]: port["containerPort"] for port in template.program.get("ports", [])}
+    return ports_of(template.program)
+
+
+def ports_of(container: Manifest) -> dict[str, int]:
+    """Return the ports of a container by name."""
+    return {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+
+
+def pod_ports(template: PodTemplate) -> dict[str, int]:
+    """Return the ports of all containers of a pod by name; no two have the same one."""
+    ports = [entry for container in template.containers for entry in ports_of(container).items()]
+    assert len({name for name, _ in ports}) == len({number for _, number in ports}) == len(ports)
+    return dict(ports)
+
+
+def metrics_ports(tree: Synthesized) -> list[tuple[PodTemplate, str, int]]:
+    """Return every port that Prometheus scrapes, by its pods and its name: the agents' and exporters', the broker's."""
+    found = [(service_pods(tree, service), *port) for service in SERVICES for port in AGENT_PORT.items()]
+    for service, facts in DATABASES.items():
+        ports = EXPORTER_PORT if facts["kind"] == "postgres" else AGENT_PORT
+        found += [(store_pods(tree, service), *port) for port in ports.items()]
+    found.append((store_pods(tree, "rabbitmq"), "metrics", INFRASTRUCTURE["rabbitmq"]["ports"]["metrics"]))
+    return found
 
 
 def own_ports(service: str) -> set[str]:

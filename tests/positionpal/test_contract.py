@@ -1,24 +1,30 @@
 """PositionPal as it is synthesized, against every fact of ``contract.yaml`` that shows in the manifests.
 
 The facts come from the contract and the observations from the synthesized bytes; what is written out here is only
-what a fact means in Kubernetes. Facts about the cluster itself (region, pool, size, tags) do not show in manifests,
-and neither do the dashboards, for as long as there are none.
+what a fact means in Kubernetes. Facts about the cluster itself (region, pool, size, tags) do not show in manifests.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
 from contract import (
+    AGENT_IMAGES,
+    AGENT_PORT,
+    AGENT_VARIABLES,
     CONTRACT,
     DATABASES,
     IMAGES,
     INFRASTRUCTURE,
+    METRICS_PASSWORD_FILE,
+    METRICS_ROLE,
     NAMESPACES,
     SERVICES,
+    STORE_AGENTS,
     assert_leads_to,
     autoscaler_of,
     container_ports,
@@ -31,6 +37,7 @@ from contract import (
     needed_ports,
     own_ports,
     password_of_store,
+    ports_of,
     resolve,
     schema_pods,
     secret_files,
@@ -41,6 +48,8 @@ from contract import (
     target_pods,
 )
 from synthesized import PodTemplate, Synthesized, wave
+
+from constructs_lib.declare import images as added
 
 VARIABLES = [(service, name) for service, facts in SERVICES.items() for name in facts["env"]]
 AKKA = [service for service, facts in SERVICES.items() if "akka_service_name" in facts]
@@ -80,7 +89,9 @@ def test_images(tree: Synthesized, name: str) -> None:
 
     The contract's versions are those of one day, and a test that held them would refuse every update. What it says for
     good is whose image runs where; which version, ``versions.py`` says, and that it is pinned, is asked of each here.
+    Beside it there is what measures it, and not what measures another kind.
     """
+    measured_by = {AGENT_IMAGES[SERVICES[name]["runtime"]]} if name in SERVICES else STORE_AGENTS.get(name, set())
     owners = [name]
     if name in INFRASTRUCTURE and name not in NAMESPACES:
         owners = INFRASTRUCTURE[name]["one_per"]
@@ -88,16 +99,37 @@ def test_images(tree: Synthesized, name: str) -> None:
         kinds = ["Deployment"] if name in SERVICES else ["StatefulSet", "Job", "CronJob"]
         templates = tree.pods(NAMESPACES[owner], kinds)
         images = {container["image"] for template in templates for container in template.containers}
-        assert [image_name(image) for image in images] == [IMAGES[name]]
+        assert measured_by <= images
+        assert [image_name(image) for image in images - measured_by] == [IMAGES[name]]
 
 
 def test_no_other_images(tree: Synthesized) -> None:
-    """Nothing runs but these images and what charts bring along.
+    """Nothing runs but these images, those that the library measures with, and what charts bring along.
 
     By their names: their versions move on from those of the contract (:func:`test_images`).
     """
     images = {container["image"] for template in tree.pods() for container in template.containers}
-    assert {image_name(image) for image in images} == set(IMAGES.values())
+    measuring = {image for name, image in vars(added).items() if name.isupper()}
+    assert measuring <= images
+    assert {image_name(image) for image in images - measuring} == set(IMAGES.values())
+
+
+def test_no_other_containers(tree: Synthesized) -> None:
+    """By their names: one program in each pod, what comes before it, and what measures it."""
+    before = {"Deployment": ["telemetry", "wait"], "Job": [], "CronJob": []}
+    stores = {
+        "rabbitmq": (["prepare"], []),
+        "cassandra": (["prepare", "telemetry"], []),
+        "postgres": ([], ["exporter"]),
+    }
+    for template in tree.pods():
+        server = template.program["name"]
+        wanted = stores[server] if template.kind == "StatefulSet" else (before[template.kind], [])
+        found = [
+            [container["name"] for container in template.spec.get(kind, [])]
+            for kind in ("initContainers", "containers")
+        ]
+        assert found == [wanted[0], [server, *wanted[1]]], template.name
 
 
 @pytest.mark.parametrize(
@@ -190,10 +222,11 @@ def test_no_other_way_in(tree: Synthesized) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_ports(tree: Synthesized, service: str) -> None:
-    """The container has every port; the Service has all but those between the service's own pods."""
+    """The container has every port; the Service has all but those between the service's own pods, and no metrics."""
     ports: dict[str, int] = SERVICES[service]["ports"]
     template = service_pods(tree, service)
-    assert container_ports(template) == ports
+    assert not ports.keys() & AGENT_PORT.keys()
+    assert container_ports(template) == ports | AGENT_PORT
     (manifest,) = (
         manifest
         for manifest in tree.objects("Service", template.namespace)
@@ -271,10 +304,131 @@ def test_variables(tree: Synthesized, service: str, name: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_other_variables(tree: Synthesized, service: str) -> None:
-    """Nothing else is set: neither what a program never reads, nor the variables of Kubernetes' service links."""
+    """Nothing else is set: neither what a program never reads, nor the variables of Kubernetes' service links.
+
+    Nothing, that is, but what its agent reads.
+    """
     template = service_pods(tree, service)
-    assert set(environment_of(tree, template, template.program)) == set(SERVICES[service]["env"])
+    told = set(SERVICES[service]["env"])
+    of_the_agent = AGENT_VARIABLES[SERVICES[service]["runtime"]]
+    assert not told & of_the_agent
+    assert set(environment_of(tree, template, template.program)) == told | of_the_agent
     assert template.spec["enableServiceLinks"] is False
+
+
+# What measures it
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_agent(tree: Synthesized, service: str) -> None:
+    """As the contract's last fact has it: copied by an init container, started by a variable, read on a port."""
+    runtime = SERVICES[service]["runtime"]
+    template = service_pods(tree, service)
+    copying = template.container("telemetry")
+    assert copying["image"] == AGENT_IMAGES[runtime]
+    (mount,) = copying["volumeMounts"]
+    assert mount == {"name": mount["name"], "mountPath": "/telemetry"}
+    volumes = {volume["name"]: volume for volume in template.spec["volumes"]}
+    assert volumes[mount["name"]] == {"name": mount["name"], "emptyDir": {}}
+    assert {**mount, "readOnly": True} in template.program["volumeMounts"]
+    variables = environment_of(tree, template, template.program)
+    if runtime == "jvm":
+        assert copying["command"] == ["cp", "/javaagent.jar", "/telemetry/javaagent.jar"]
+        assert variables["JAVA_TOOL_OPTIONS"] == "-javaagent:/telemetry/javaagent.jar"
+        # Whoever reads the metrics must not read the command line.
+        assert "process.command_line" in variables["OTEL_RESOURCE_DISABLED_KEYS"]
+    else:
+        assert copying["command"] == ["cp", "-r", "/autoinstrumentation/.", "/telemetry/"]
+        *files, script = re.findall(r"--require (\S+)", variables["NODE_OPTIONS"])
+        assert files == ["/telemetry/node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js"]
+        (folder,) = (entry for entry in template.program["volumeMounts"] if script.startswith(entry["mountPath"] + "/"))
+        assert folder["readOnly"] is True
+        scripts = tree.the("ConfigMap", template.namespace, volumes[folder["name"]]["configMap"]["name"])["data"]
+        assert list(scripts) == [script.removeprefix(folder["mountPath"] + "/")]
+    attributes = dict(entry.split("=") for entry in variables["OTEL_RESOURCE_ATTRIBUTES"].split(","))
+    assert attributes == {
+        "deployment.environment.name": tree.environment,
+        "service.namespace": CONTRACT["system"],
+        "service.version": template.program["image"].partition("@")[0].rpartition(":")[2],
+    }
+    assert variables["OTEL_SERVICE_NAME"] == service
+    assert variables["OTEL_METRICS_EXPORTER"] == "prometheus"
+    assert variables["OTEL_TRACES_EXPORTER"] == variables["OTEL_LOGS_EXPORTER"] == "none"
+    assert variables["OTEL_EXPORTER_PROMETHEUS_HOST"] == "0.0.0.0"
+    assert {"otel-metrics": int(variables["OTEL_EXPORTER_PROMETHEUS_PORT"])} == AGENT_PORT
+
+
+@pytest.mark.parametrize("service", [service for service, facts in DATABASES.items() if facts["kind"] == "postgres"])
+def test_exporter(tree: Synthesized, service: str) -> None:
+    """It reads its own server over the loopback, as a role and with a password that only it and the Job have."""
+    server, job = store_pods(tree, service), schema_pods(tree, service)
+    exporter = server.container("exporter")
+    assert ports_of(exporter) == {"metrics": 9187}
+    database = DATABASES[service]["name"]
+    assert environment_of(tree, server, exporter) == {
+        "DATA_SOURCE_URI": f"127.0.0.1:5432/{database}?sslmode=disable",
+        "DATA_SOURCE_USER": METRICS_ROLE,
+        "DATA_SOURCE_PASS_FILE": METRICS_PASSWORD_FILE,
+    }
+    ((path, value),) = secret_files(tree, server, exporter).items()
+    assert path == METRICS_PASSWORD_FILE
+    assert (value["component"], value["owner"]) == (service, "generated")
+    assert value != password_of_store(tree, service)
+    told = environment_of(tree, job, job.program)
+    assert (told["METRICS_ROLE"], told["METRICS_PASSWORD_FILE"]) == (METRICS_ROLE, METRICS_PASSWORD_FILE)
+    assert secret_files(tree, job, job.program)[METRICS_PASSWORD_FILE] == value
+    # Neither the server nor its dumps need it, and the service itself is not told.
+    (backup,) = tree.pods(NAMESPACES[service], ["CronJob"])
+    program = service_pods(tree, service)
+    for template in (server, backup, program):
+        assert value not in secret_files(tree, template, template.program).values()
+
+
+@pytest.mark.parametrize("service", [service for service, facts in DATABASES.items() if facts["kind"] == "cassandra"])
+def test_agent_of_cassandra(tree: Synthesized, service: str) -> None:
+    """The server alone starts it: from JAVA_TOOL_OPTIONS, nodetool and cqlsh would start it again."""
+    template = store_pods(tree, service)
+    variables = environment_of(tree, template, template.program)
+    assert {name for name in variables if name.startswith(("JAVA", "JVM", "OTEL"))} == (
+        AGENT_VARIABLES["jvm"] - {"JAVA_TOOL_OPTIONS"}
+        | {
+            "JVM_EXTRA_OPTS",
+            "OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED",
+            "OTEL_INSTRUMENTATION_RUNTIME_TELEMETRY_ENABLED",
+            "OTEL_JMX_CONFIG",
+        }
+    )
+    assert variables["JVM_EXTRA_OPTS"] == "-javaagent:/telemetry/javaagent.jar"
+    assert variables["OTEL_SERVICE_NAME"] == template.name
+    folder, _, name = variables["OTEL_JMX_CONFIG"].rpartition("/")
+    (mount,) = (entry for entry in template.program["volumeMounts"] if entry["mountPath"] == folder)
+    (volume,) = (entry for entry in template.spec["volumes"] if entry["name"] == mount["name"])
+    rules = tree.the("ConfigMap", template.namespace, volume["configMap"]["name"])["data"][name]
+    assert mount["readOnly"] is True
+    assert "org.apache.cassandra.metrics:type=ClientRequest" in rules
+    limits = template.program["resources"]
+    assert (limits["requests"]["memory"], limits["limits"]["memory"]) == ("1152Mi", "1664Mi")
+
+
+def test_dashboards(tree: Synthesized) -> None:
+    """One of the cluster, one of each service and one of RabbitMQ, where Grafana's sidecar looks for them."""
+    found = {}
+    for manifest in tree.objects("ConfigMap", NAMESPACES["monitoring"]):
+        if manifest["metadata"]["labels"].get("grafana_dashboard") == "1":
+            ((file, text),) = manifest["data"].items()
+            found[file.removesuffix(".json")] = json.loads(text)
+    system = CONTRACT["system"]
+    of_services = {f"{system}-{service}": service for service in SERVICES}
+    wanted = {*of_services, f"{system}-cluster", f"{system}-all-rabbitmq"}
+    assert set(CONTRACT["dashboards"]) == {"cluster overview", "each microservice", "rabbitmq", "fact"}
+    assert wanted <= set(found)
+    assert all(dashboard["uid"] == uid for uid, dashboard in found.items())
+    for uid, service in of_services.items():
+        text = json.dumps(found[uid])
+        # Latency and throughput, errors, CPU and memory: of this service and not of all.
+        for series in ("duration", "service:request", "container_cpu_usage_seconds", "container_memory_working_set"):
+            assert series in text, (uid, series)
+        assert service in text
 
 
 @pytest.mark.parametrize(
@@ -430,8 +584,17 @@ def test_replicas(tree: Synthesized, service: str) -> None:
 
 @pytest.mark.parametrize("service", [service for service, facts in SERVICES.items() if "resources" in facts])
 def test_resources(tree: Synthesized, service: str) -> None:
-    """The program asks for and may use what the contract says."""
-    assert service_pods(tree, service).program["resources"] == SERVICES[service]["resources"]
+    """The program asks for and may use what the contract says, and exactly what its agent takes beside it."""
+    wanted = SERVICES[service]["resources"]
+    agent = {"jvm": 128, "nodejs": 64}[SERVICES[service]["runtime"]]
+
+    def with_agent(memory: str) -> str:
+        return f"{int(memory.removesuffix('Mi').replace('Gi', '')) * (1024 if memory.endswith('Gi') else 1) + agent}Mi"
+
+    assert service_pods(tree, service).program["resources"] == {
+        "requests": {**wanted["requests"], "memory": with_agent(wanted["requests"]["memory"])},
+        "limits": {"memory": with_agent(wanted["limits"]["memory"])},
+    }
 
 
 @pytest.mark.parametrize("service", [service for service, name in VARIABLES if name == "USER_SERVICE_EVENT_QUEUE"])
@@ -533,7 +696,8 @@ def test_order_within_a_service(tree: Synthesized, service: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_programs_wait_for_what_they_need(tree: Synthesized, service: str) -> None:
     """The second line: should a wave open early, each program waits for every port that it needs."""
-    (wait,) = service_pods(tree, service).spec["initContainers"]
+    *_, wait = service_pods(tree, service).spec["initContainers"]
+    assert wait["name"] == "wait"
     waited = set()
     for target in wait["command"][4:]:
         host, _, port = target.partition(":")

@@ -8,10 +8,11 @@ from contract import (
     NAMESPACES,
     PEER_PORTS,
     SERVICES,
-    container_ports,
     contract_tree,  # noqa: F401 - the fixture tree
+    metrics_ports,
     needed_ports,
     own_ports,
+    pod_ports,
     service_pods,
     store_pods,
 )
@@ -58,6 +59,10 @@ NODE_PORTS = {"monitoring/prometheus": (9100, 10250), "metrics-server/metrics-se
 CALLED_BY_API = {"metrics-server/metrics-server": (10250,)}
 INTERNET = Outside("203.0.113.7")
 DNS = Pod("kube-system", "coredns", {"k8s-app": "kube-dns"}, "10.244.9.9")
+#: Pods of Argo CD, which the bootstrap installs with policies of its own; the first one's metrics are scraped.
+ARGOCD = Pod("argocd", "application-controller", {NAME: "argocd-application-controller"}, "10.244.9.8")
+ARGOCD_SERVER = Pod("argocd", "server", {NAME: "argocd-server"}, "10.244.9.7")
+ARGOCD_METRICS = 8082
 
 
 def connection(source: str, target: str, port: int, protocol: str = "TCP") -> str:
@@ -68,7 +73,7 @@ def connection(source: str, target: str, port: int, protocol: str = "TCP") -> st
 def pods(tree: Synthesized) -> list[Pod]:
     """Return one pod of each workload of the system, those of charts included."""
     own = [
-        Pod(template.namespace, f"{template.kind}/{template.name}", template.labels, ports=container_ports(template))
+        Pod(template.namespace, f"{template.kind}/{template.name}", template.labels, ports=pod_ports(template))
         for template in tree.pods()
     ]
     charts = [
@@ -85,9 +90,9 @@ def network(tree: Synthesized) -> Network:
     namespaces = {
         manifest["metadata"]["name"]: manifest["metadata"]["labels"] for manifest in tree.objects("Namespace")
     }
-    ports = {port for template in tree.pods() for port in container_ports(template).values()}
+    ports = {port for template in tree.pods() for port in pod_ports(template).values()}
     policies = [dict(policy) for policy in tree.objects("NetworkPolicy")]
-    return Network(policies, {"default": {}, "kube-system": {}, **namespaces}).with_ports(ports)
+    return Network(policies, {"argocd": {}, "default": {}, "kube-system": {}, **namespaces}).with_ports(ports)
 
 
 def pod_name(template: PodTemplate) -> str:
@@ -110,8 +115,7 @@ def wanted_connections(tree: Synthesized) -> set[str]:
             # The schema and the dumps.
             helpers = tree.pods(NAMESPACES[owner], ["Job", "CronJob"])
             wanted |= {(pod_name(helper), store, ports[client_port]) for helper in helpers}
-    broker = pod_name(store_pods(tree, "rabbitmq"))
-    wanted.add(("monitoring/prometheus", broker, INFRASTRUCTURE["rabbitmq"]["ports"]["metrics"]))
+    wanted |= {("monitoring/prometheus", pod_name(template), port) for template, _, port in metrics_ports(tree)}
     wanted |= {(f"monitoring/{source}", f"monitoring/{target}", port) for source, target, port in STACK}
     # A port that is open to the API server is open to whoever may call that port anywhere.
     for target, called in CALLED_BY_API.items():
@@ -160,6 +164,7 @@ def exposed_pods(tree: Synthesized) -> dict[str, set[int]]:
         for service, facts in SERVICES.items()
         if facts.get("exposed")
     }
+    assert not {port for _, _, port in metrics_ports(tree)} & {port for ports in found.values() for port in ports}
     names = {str(pod) for pod in pods(tree)}
     return found | {name: set(ports) for name, ports in CALLED_BY_API.items() if name in names}
 
@@ -176,7 +181,7 @@ def api_and_nodes(tree: Synthesized, pod: Pod) -> set[tuple[str, int]]:
 def test_strangers_reach_what_is_exposed(tree: Synthesized) -> None:
     """Other namespaces and the internet reach the gateway's port; looking like one of our pods helps nobody."""
     net, own = network(tree), pods(tree)
-    strangers: list[Pod | Outside] = [Pod("default", "stranger", {}), INTERNET]
+    strangers: list[Pod | Outside] = [Pod("default", "stranger", {}), ARGOCD, ARGOCD_SERVER, INTERNET]
     strangers += [Pod("default", f"looks like {pod}", pod.labels) for pod in own]
     exposed = exposed_pods(tree)
     for stranger in strangers:
@@ -199,14 +204,16 @@ def test_pods_reach_outside_what_is_declared(tree: Synthesized) -> None:
         Outside(address) for address in ("10.0.0.5", "100.64.0.5", "169.254.169.254", "172.20.0.5", "192.168.0.5")
     ]
     elsewhere += [Pod("default", "stranger", {}), Pod("default", "looks like DNS", DNS.labels)]
+    elsewhere += [ARGOCD_SERVER, Pod("default", "looks like Argo CD", ARGOCD.labels)]
     for pod in pods(tree):
         anywhere = api_and_nodes(tree, pod)
         assert net.open_ports(pod, INTERNET) == anywhere | internet.get(str(pod), set()), pod
         for target in elsewhere:
             assert net.open_ports(pod, target) == anywhere, (pod, target)
         names = {("UDP", 53), ("TCP", 53)}
-        scraped = {("TCP", 9153)} if str(pod) == "monitoring/prometheus" else set()
-        assert net.open_ports(pod, DNS) == anywhere | names | scraped, pod
+        is_prometheus = str(pod) == "monitoring/prometheus"
+        assert net.open_ports(pod, DNS) == anywhere | names | ({("TCP", 9153)} if is_prometheus else set()), pod
+        assert net.open_ports(pod, ARGOCD) == anywhere | ({("TCP", ARGOCD_METRICS)} if is_prometheus else set()), pod
 
 
 def test_the_internet_is_open_by_rules_of_its_own(tree: Synthesized) -> None:

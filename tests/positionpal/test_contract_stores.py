@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from contract import (
+    AGENT_PORT,
     DATABASES,
+    EXPORTER_PORT,
     IMAGES,
     INFRASTRUCTURE,
     NAMESPACES,
@@ -20,7 +22,9 @@ from contract import (
     environment_of,
     image_name,
     least_replicas,
+    metrics_ports,
     password_of_store,
+    pod_ports,
     run,
     schema_pods,
     secret_files,
@@ -69,11 +73,17 @@ def test_one_store_per_service(tree: Synthesized, kind: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, facts in INFRASTRUCTURE.items() if "ports" in facts])
 def test_infrastructure_ports_and_persistence(tree: Synthesized, name: str) -> None:
-    """Every port is on the container, the headless Service names each pod, and data is on a volume of its own."""
+    """Every port is on the server, the headless Service names each pod, and data is on a volume of its own.
+
+    The only other port is the one with the metrics: Cassandra's server has it itself, PostgreSQL's does not.
+    """
     facts = INFRASTRUCTURE[name]
+    in_the_server = AGENT_PORT if name == "cassandra" else {}
+    beside_it = EXPORTER_PORT if name == "postgres" else {}
     for owner in facts.get("one_per", [name]):
         template = store_pods(tree, owner)
-        assert container_ports(template) == facts["ports"]
+        assert container_ports(template) == facts["ports"] | in_the_server
+        assert pod_ports(template) == facts["ports"] | in_the_server | beside_it
         peers = tree.the("Service", template.namespace, template.owner["spec"]["serviceName"])
         assert peers["spec"]["clusterIP"] == "None"
         assert [behind.owner for behind in selected(tree, peers)] == [template.owner]
@@ -256,11 +266,39 @@ def test_rabbitmq_metrics(tree: Synthesized) -> None:
     variables = environment_of(tree, template, template.program)
     mounts = {mount["mountPath"] for mount in template.program["volumeMounts"]}
     assert str(Path(variables["RABBITMQ_ENABLED_PLUGINS_FILE"]).parent) in mounts
-    monitor = tree.the("PodMonitor", NAMESPACES["monitoring"])
+    monitor = tree.the("PodMonitor", NAMESPACES["monitoring"], "rabbitmq")
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": [template.namespace]}
     assert monitor["spec"]["selector"]["matchLabels"].items() <= dict(template.labels).items()
     ports = {endpoint["path"]: endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
     assert container_ports(template)[ports[match[3]]] == int(match[2])
+
+
+def test_monitors(tree: Synthesized) -> None:
+    """Prometheus scrapes each port with metrics, those of Argo CD's controller beside them, and nothing else."""
+    wanted = {(template.namespace, template.name, name) for template, name, _ in metrics_ports(tree)}
+    scraped = set()
+    monitors = tree.objects("PodMonitor")
+    for monitor in monitors:
+        assert monitor["metadata"]["namespace"] == NAMESPACES["monitoring"]
+        spec = monitor["spec"]
+        (namespace,) = spec["namespaceSelector"]["matchNames"]
+        if namespace == "argocd":
+            assert spec["selector"] == {"matchLabels": {"app.kubernetes.io/name": "argocd-application-controller"}}
+            assert [(entry["port"], entry["path"]) for entry in spec["podMetricsEndpoints"]] == [
+                ("metrics", "/metrics")
+            ]
+            continue
+        (template,) = (
+            template
+            for template in tree.pods(namespace)
+            if spec["selector"]["matchLabels"].items() <= dict(template.labels).items()
+        )
+        for entry in spec["podMetricsEndpoints"]:
+            scraped.add((namespace, template.name, entry["port"]))
+            # Rules and dashboards tell services apart by it.
+            assert entry["relabelings"] == [{"targetLabel": "service", "replacement": template.name}]
+    assert scraped == wanted
+    assert len(monitors) == len(wanted) + 1
 
 
 def test_monitoring(tree: Synthesized) -> None:
