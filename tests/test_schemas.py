@@ -174,6 +174,8 @@ def drop(*path: str | int) -> Callable[[Manifest], None]:
 
 POD = ("spec", "template", "spec")
 CONTAINER = (*POD, "containers", 0)
+#: Rules with recorded series come first, and alerts after them; the largest object has both.
+RULE, ALERT = ("spec", "groups", 0, "rules", 0), ("spec", "groups", 0, "rules", -1)
 REFUSED: dict[str, tuple[str, Callable[[Manifest], None]]] = {
     "unknown field": ("Deployment", set_("spec", "replica", to=2)),
     "unknown field at depth": ("Deployment", set_(*CONTAINER, "imagePullPolcy", to="Always")),
@@ -235,6 +237,42 @@ REFUSED: dict[str, tuple[str, Callable[[Manifest], None]]] = {
     "PodMonitor with a number as its port": ("PodMonitor", set_("spec", "podMetricsEndpoints", 0, "port", to=15692)),
     "PodMonitor without endpoints": ("PodMonitor", set_("spec", "podMetricsEndpoints", to=[])),
     "PodMonitor with a bad interval": ("PodMonitor", set_("spec", "podMetricsEndpoints", 0, "interval", to="30")),
+    "PodMonitor that renames another label": (
+        "PodMonitor",
+        set_("spec", "podMetricsEndpoints", 0, "relabelings", 0, "targetLabel", to="namespace"),
+    ),
+    "PodMonitor that takes the label from somewhere": (
+        "PodMonitor",
+        set_("spec", "podMetricsEndpoints", 0, "relabelings", 0, "sourceLabels", to=["__meta_kubernetes_pod_name"]),
+    ),
+    "PodMonitor with a label that is set to nothing": (
+        "PodMonitor",
+        drop("spec", "podMetricsEndpoints", 0, "relabelings", 0, "replacement"),
+    ),
+    "PrometheusRule without groups": ("PrometheusRule", set_("spec", "groups", to=[])),
+    "PrometheusRule with two groups of one name": (
+        "PrometheusRule",
+        lambda rule: rule["spec"]["groups"].append(rule["spec"]["groups"][0]),
+    ),
+    "PrometheusRule with a rule of no kind": ("PrometheusRule", drop(*RULE, "record")),
+    "PrometheusRule with a rule of both kinds": ("PrometheusRule", set_(*RULE, "alert", to="TooSlow")),
+    "PrometheusRule without an expression": ("PrometheusRule", drop(*RULE, "expr")),
+    "PrometheusRule with an empty expression": ("PrometheusRule", set_(*RULE, "expr", to=" ")),
+    "PrometheusRule with a recorded series like any other": ("PrometheusRule", set_(*RULE, "record", to="requests")),
+    "PrometheusRule with a wait for a recorded series": ("PrometheusRule", set_(*RULE, "for", to="5m")),
+    "PrometheusRule with an alert without a wait": ("PrometheusRule", drop(*ALERT, "for")),
+    "PrometheusRule with a wait without a unit": ("PrometheusRule", set_(*ALERT, "for", to="5")),
+    "PrometheusRule with an alert that nobody sorts": ("PrometheusRule", drop(*ALERT, "labels")),
+    "PrometheusRule with an unknown severity": ("PrometheusRule", set_(*ALERT, "labels", "severity", to="page")),
+    "PrometheusRule with an alert without a runbook": (
+        "PrometheusRule",
+        drop(*ALERT, "annotations", "runbook_url"),
+    ),
+    "PrometheusRule with a runbook that is nowhere": (
+        "PrometheusRule",
+        set_(*ALERT, "annotations", "runbook_url", to="docs/runbooks/TooSlow.md"),
+    ),
+    "PrometheusRule with an alert without a summary": ("PrometheusRule", set_(*ALERT, "annotations", "summary", to="")),
 }
 
 
