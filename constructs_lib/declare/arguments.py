@@ -46,6 +46,7 @@ _WITH_UNIT: Mapping[str, str] = {
 _WORDS: Mapping[object, tuple[str, str]] = {
     str: ("a text", '"…"'),
     int: ("a whole number", "1"),
+    float: ("a number", "1.5"),
     bool: ("True or False", "True"),
     type(None): ("None", "None"),
     Path: ('a path such as Path("…")', 'Path("…")'),
@@ -223,6 +224,9 @@ def _is(value: object, kind: Any) -> bool:
         return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
     if origin is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if origin is float:
+        # As in annotations, a whole number is one, too.
+        return isinstance(value, int | float) and not isinstance(value, bool)
     if origin in (Sequence, tuple):
         # A text is a sequence, too, and never one that is meant.
         parts = get_args(kind)
