@@ -126,7 +126,8 @@ class Cassandra(Workload):
     def complete(self) -> None:
         """Have it measured if somebody collects the metrics."""
         if self._agent and PORT_NAME not in self.endpoints:
-            self.offer(PORT_NAME, self._agent.port, metrics=("/metrics",), internal=True)
+            with self.system.ledger.at(self.location):
+                self.offer(PORT_NAME, self._agent.port, metrics=("/metrics",), internal=True)
 
     @property
     def _agent(self) -> Jvm | None:

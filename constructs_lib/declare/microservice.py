@@ -208,7 +208,8 @@ class Microservice(Workload):
             if name is not None:
                 self._check_port(argument, name)
         if exposed in self.endpoints and self.endpoints[exposed].internal:
-            self.mistake(f'exposed: the port "{exposed}" is for the pods of its Akka cluster only; choose another.')
+            whom = "Prometheus" if exposed == PORT_NAME else "the pods of its Akka cluster"
+            self.mistake(f'exposed: the port "{exposed}" is for {whom} only; choose another.')
         for argument, probe in probes.items():
             if probe is not None:
                 self._check_port(argument, probe.port)
@@ -225,6 +226,9 @@ class Microservice(Workload):
             self.mistake(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
         for problem in self.objective.mistakes():
             self.mistake(problem)
+        for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
+            if wrong := validation.broker_names(names):
+                self.mistake(f"{argument}: {wrong}")
         for rule in self.rbac:
             for problem in rule.mistakes():
                 self.mistake(problem)
@@ -299,6 +303,9 @@ class Microservice(Workload):
         for problem in problems:
             self.mistake(problem)
         if problems:
+            return
+        if PORT_NAME in self.endpoints:
+            self.mistake(f"ports: the agent's port is called {PORT_NAME}; choose another name.")
             return
         self.offer(PORT_NAME, telemetry.port, metrics=("/metrics",), internal=True)
         option = self.environment.pop(telemetry.option_variable, "")

@@ -11,6 +11,7 @@ import json
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,10 +108,20 @@ class Ledger:
     """The mistakes of one system."""
 
     mistakes: list[Mistake] = field(default_factory=list)
+    _place: Location | None = None
 
     def report(self, subject: str, problem: str, location: Location | None = None) -> None:
         """Record a mistake at ``location`` (default: the line of the user's code that is being run)."""
-        self.mistakes.append(Mistake(location or here(), subject, problem))
+        self.mistakes.append(Mistake(location or self._place or here(), subject, problem))
+
+    @contextmanager
+    def at(self, location: Location) -> Iterator[None]:
+        """Record mistakes at ``location``: the line that is being run says nothing of them."""
+        before, self._place = self._place, location
+        try:
+            yield
+        finally:
+            self._place = before
 
     def raise_if_any(self) -> None:
         """Raise :class:`DeclarationError` if a mistake was recorded."""

@@ -169,6 +169,8 @@ class Monitoring(HelmChart):
                 )
             for problem in receiver.mistakes():
                 scope.ledger.report(self.id, f"receivers, {severity}: {problem}")
+        if runbooks is not None and not re.fullmatch(r"https?://[^\s/]\S*", runbooks):
+            scope.ledger.report(self.id, f'runbooks: {shown(runbooks)} is no address; write it like "https://…".')
         self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
         user = self.secret_key(
             SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))

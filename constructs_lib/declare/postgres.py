@@ -113,9 +113,10 @@ class Postgres(Workload):
         """Have it measured if somebody collects the metrics."""
         if self._is_measured and "metrics" not in self.endpoints:
             self.offer("metrics", 9187, metrics=("/metrics",), internal=True)
-            self._metrics_password = self.secret(
-                "metrics-password", generated(f"password of the PostgreSQL role {_METRICS_ROLE}")
-            )
+            with self.system.ledger.at(self.location):
+                self._metrics_password = self.secret(
+                    "metrics-password", generated(f"password of the PostgreSQL role {_METRICS_ROLE}")
+                )
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:

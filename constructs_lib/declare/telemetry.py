@@ -66,6 +66,11 @@ class Telemetry:
 
     def mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the agent."""
+        if not (self.option_variable and self.option and self.copy):
+            yield (
+                f"telemetry: {type(self).__name__} does not say how its runtime starts an agent; write Jvm() or "
+                f"Nodejs(), or a class of your own with option_variable, option and copy."
+            )
         if problem := validation.image(self.image):
             yield f"telemetry: {problem}"
         if problem := validation.port_number(self.port):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import PurePath
 
@@ -193,6 +193,16 @@ def network(block: str) -> str | None:
         ipaddress.IPv4Network(block)
     except ValueError:
         return f'{shown(block)} is no network; write it like "10.0.0.0/8".'
+    return None
+
+
+def broker_names(names: Sequence[str]) -> str | None:
+    """Check that ``names`` are of exchanges or queues: https://www.rabbitmq.com/docs/queues#names."""
+    for number, name in enumerate(names):
+        if not 1 <= len(name.encode()) <= 255:
+            return f"{shown(name)} is no name; one of 1 to 255 bytes is needed."
+        if name in names[:number]:
+            return f"{shown(name)} is there twice; name it once."
     return None
 
 
