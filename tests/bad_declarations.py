@@ -312,6 +312,284 @@ BAD_DECLARATIONS = [
         """,
         'app.py:21: web: akka: there is no port "management"; one of http, remoting.',
     ),
+    # Telemetry, objectives, and what is said of queues.
+    bad(
+        "agent latest",
+        """
+        Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Jvm(image="example/agent:latest"))
+        """,
+        'app.py:21: web: telemetry: the image "example/agent:latest" has neither a digest nor an exact version: '
+        '"latest" can mean another image tomorrow; add "@sha256:…".',
+    ),
+    bad(
+        "everything wrong with an agent",
+        """
+        Microservice(
+            system,
+            "web",
+            image=IMAGE,
+            ports={"http": 8080},
+            telemetry=Nodejs(image="example/agent", port=94640, memory="64m"),
+        )
+        """,
+        'app.py:21: web: telemetry, memory: "64m" is less than a megabyte; write it like "64Mi".',
+        "app.py:21: web: telemetry: 94640 is no port; a whole number from 1 to 65535 is needed.",
+        'app.py:21: web: telemetry: the image "example/agent" has neither a digest nor a version; write '
+        '"example/agent:1.2.3@sha256:…".',
+    ),
+    bad(
+        "fields of an agent of other types",
+        """
+        Microservice(
+            system,
+            "web",
+            image=IMAGE,
+            ports={"http": 8080},
+            telemetry=Jvm(image=None, port="9464", memory=64, grpc="no"),
+        )
+        """,
+        'app.py:21: web: telemetry, grpc: True or False is needed, not "no".',
+        "app.py:21: web: telemetry, image: a text is needed, not None.",
+        'app.py:21: web: telemetry, memory: a text is needed, not 64; write it like "256Mi".',
+        'app.py:21: web: telemetry, port: a whole number is needed, not "9464"; write 9464.',
+    ),
+    bad(
+        "fields of an agent of ones own of other types",
+        """
+        class Python(Telemetry):
+            option_variable, option = "PYTHONPATH", "/telemetry"
+            copy = ("-r", "/autoinstrumentation/.", "/telemetry/")
+
+        Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Python(image=7))
+        """,
+        'app.py:25: web: telemetry, image: a text is needed, not 7; write "7".',
+    ),
+    bad(
+        "agent as text",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry="jvm")',
+        'app.py:21: web: telemetry: Telemetry(…) or None is needed, not "jvm".',
+    ),
+    bad(
+        "agent as a class",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Jvm)',
+        "app.py:21: web: telemetry: Telemetry(…) or None is needed, not an object of type type.",
+    ),
+    bad(
+        "agent of no runtime",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Telemetry(image=IMAGE))',
+        "app.py:21: web: telemetry: Telemetry does not say how its runtime starts an agent; write Jvm() or Nodejs(), "
+        "or a class of your own with option_variable, option and copy.",
+    ),
+    bad(
+        "agent of a runtime without its files",
+        """
+        class Python(Telemetry):
+            option_variable, option = "PYTHONPATH", "/telemetry"
+
+        Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Python(image=IMAGE))
+        """,
+        "app.py:24: web: telemetry: Python does not say how its runtime starts an agent; write Jvm() or Nodejs(), "
+        "or a class of your own with option_variable, option and copy.",
+    ),
+    bad(
+        "argument of an agent unknown",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Jvm(imgae=IMAGE))',
+        'app.py:21: declaration: Jvm() has no argument "imgae"; did you mean "image"?',
+    ),
+    bad(
+        "port of the agent taken",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 9464}, telemetry=Jvm())',
+        "app.py:21: web: the ports http and otel-metrics are both 9464; give each one a number of its own.",
+    ),
+    bad(
+        "name of the agents port taken",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080, "otel-metrics": 9000}, telemetry=Jvm())',
+        "app.py:21: web: ports: the agent's port is called otel-metrics; choose another name.",
+    ),
+    bad(
+        "no ports but the agents",
+        'Microservice(system, "web", image=IMAGE, ports={}, telemetry=Jvm())',
+        'app.py:21: web: ports: a microservice offers at least one port; write ports={"http": 8080}.',
+    ),
+    bad(
+        "exposed port of the agent",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Jvm(), exposed="otel-metrics")',
+        'app.py:21: web: exposed: the port "otel-metrics" is for Prometheus only; choose another.',
+    ),
+    bad(
+        "port of the agent called",
+        """
+        web = Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Jvm())
+        stock = Microservice(system, "stock", image=IMAGE, ports={"http": 8080})
+        stock.needs(web.endpoint("otel-metrics"), {"WEB": "address"})
+        """,
+        'app.py:23: stock: the endpoint otel-metrics of web is for its own pods only; there is only "http".',
+    ),
+    bad(
+        "options of the jvm generated",
+        """
+        Microservice(
+            system,
+            "web",
+            image=IMAGE,
+            ports={"http": 8080},
+            telemetry=Jvm(),
+            env={"JAVA_TOOL_OPTIONS": generated("-Dsecret")},
+        )
+        """,
+        "app.py:21: web: telemetry: the agent is started by JAVA_TOOL_OPTIONS, so that it must be a plain text.",
+    ),
+    bad(
+        "options of node supplied",
+        """
+        options = {"NODE_OPTIONS": supplied("options")}
+        Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Nodejs(), env=options)
+        """,
+        "app.py:22: web: telemetry: the agent is started by NODE_OPTIONS, so that it must be a plain text.",
+    ),
+    bad(
+        "options of node from a field",
+        """
+        options = {"NODE_OPTIONS": field("metadata.name")}
+        Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Nodejs(), env=options)
+        """,
+        "app.py:22: web: telemetry: the agent is started by NODE_OPTIONS, so that it must be a plain text.",
+    ),
+    bad(
+        "variables of the agent by an edge",
+        """
+        web = Microservice(system, "web", image=IMAGE, ports={"http": 8080}, telemetry=Jvm())
+        stock = Microservice(system, "stock", image=IMAGE, ports={"http": 8080})
+        web.needs(stock.endpoint("http"), {"JAVA_TOOL_OPTIONS": "host", "OTEL_SERVICE_NAME": "host"})
+        """,
+        "app.py:23: web: the variable JAVA_TOOL_OPTIONS is set twice; keep one of the two.",
+        "app.py:23: web: the variable OTEL_SERVICE_NAME is set twice; keep one of the two.",
+    ),
+    bad(
+        "objective out of range",
+        """
+        objective = Objective(availability=93.9, fast=100, seconds=0.4)
+        Microservice(system, "web", image=IMAGE, ports={"http": 8080}, objective=objective)
+        """,
+        "app.py:22: web: objective, availability: 93.9 is out of range; 94 to 99.999 percent are allowed.",
+        "app.py:22: web: objective, fast: 100 is out of range; 94 to 99.999 percent are allowed.",
+        "app.py:22: web: objective, seconds: the histograms cannot tell 0.4 s apart; the nearest that they can is 0.5.",
+    ),
+    bad(
+        "objective that is no number",
+        """
+        Microservice(
+            system, "web", image=IMAGE, ports={"http": 8080}, objective=Objective(float("nan"), seconds=float("nan"))
+        )
+        """,
+        "app.py:21: web: objective, availability: nan is out of range; 94 to 99.999 percent are allowed.",
+        "app.py:21: web: objective, seconds: the histograms cannot tell nan s apart; the nearest that they can is "
+        "0.005.",
+    ),
+    bad(
+        "fields of an objective of other types",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, objective=Objective("99.9", None, True))',
+        'app.py:21: web: objective, availability: a number is needed, not "99.9".',
+        "app.py:21: web: objective, fast: a number is needed, not None.",
+        "app.py:21: web: objective, seconds: a number is needed, not True.",
+    ),
+    bad(
+        "no objective",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, objective=None)',
+        "app.py:21: web: objective: Objective(…) is needed, not None.",
+    ),
+    bad(
+        "exchange as text",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, publishes="orders")',
+        'app.py:21: web: publishes: a list such as ["…"] is needed, not "orders".',
+    ),
+    bad(
+        "queue that is no text",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, consumes=["orders", 7])',
+        'app.py:21: web: consumes[1]: a text is needed, not 7; write "7".',
+    ),
+    bad(
+        "names of exchanges and queues",
+        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, publishes=[""], consumes=["a", "b", "a"])',
+        'app.py:21: web: consumes: "a" is there twice; name it once.',
+        'app.py:21: web: publishes: "" is no name; one of 1 to 255 bytes is needed.',
+    ),
+    bad(
+        "exporter latest",
+        """
+        Postgres(
+            system, "db", image=POSTGRES, database="shop", user="shop", storage="1Gi", exporter="prom/exporter:latest"
+        )
+        """,
+        'app.py:21: db: exporter: the image "prom/exporter:latest" has neither a digest nor an exact version: '
+        '"latest" can mean another image tomorrow; add "@sha256:…".',
+    ),
+    bad(
+        "exporter is no text",
+        """
+        Postgres(system, "db", image=POSTGRES, database="shop", user="shop", storage="1Gi", exporter=False)
+        """,
+        "app.py:21: db: exporter: a text or None is needed, not False.",
+    ),
+    bad(
+        "user of the exporter",
+        """
+        Postgres(system, "db", image=POSTGRES, database="shop", user="metrics_exporter", storage="1Gi")
+        """,
+        'app.py:21: db: user: "metrics_exporter" is the role of the exporter; choose another name.',
+    ),
+    bad(
+        "secret of the exporter taken",
+        """
+        Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3)
+        web = Microservice(
+            system,
+            "web",
+            image=IMAGE,
+            ports={"http": 8080},
+            files={"/etc/web/database-metrics-password": generated("another one")},
+        )
+        Postgres(web, "database", image=POSTGRES, database="shop", user="shop", storage="1Gi")
+        """,
+        'app.py:29: web/database: two secrets would have the key "database-metrics-password"; give the variable or '
+        "file another name.",
+    ),
+    bad(
+        "agent of another runtime for cassandra",
+        """
+        Cassandra(
+            system, "db", image=CASSANDRA, keyspace="shop", user="shop", nodes=1, storage="1Gi", telemetry=Nodejs()
+        )
+        """,
+        "app.py:21: db: telemetry: Jvm(…) or None is needed, not an object of type Nodejs.",
+    ),
+    bad(
+        "agent of cassandra wrong",
+        """
+        agent = Jvm(image="example/agent", port=0, memory="lots")
+        Cassandra(system, "db", image=CASSANDRA, keyspace="shop", user="shop", nodes=1, storage="1Gi", telemetry=agent)
+        """,
+        'app.py:22: db: telemetry, memory: "lots" is no quantity above zero; write it like "64Mi".',
+        "app.py:22: db: telemetry: 0 is no port; a whole number from 1 to 65535 is needed.",
+        'app.py:22: db: telemetry: the image "example/agent" has neither a digest nor a version; write '
+        '"example/agent:1.2.3@sha256:…".',
+    ),
+    bad(
+        "port of cassandras agent taken",
+        """
+        Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3)
+        agent = Jvm(port=7199)
+        Cassandra(system, "db", image=CASSANDRA, keyspace="shop", user="shop", nodes=1, storage="1Gi", telemetry=agent)
+        """,
+        "app.py:23: db: the ports jmx and otel-metrics are both 7199; give each one a number of its own.",
+    ),
+    bad(
+        "runbooks without a scheme",
+        """
+        Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3, runbooks="docs/runbooks")
+        """,
+        'app.py:21: monitoring: runbooks: "docs/runbooks" is no address; write it like "https://…".',
+    ),
     # Replicas.
     bad(
         "replicas zero",

@@ -50,11 +50,14 @@ NEEDED = {
     "HelmChart": {"repository": '"https://charts.example.com"', "chart": '"cache"', "version": '"1.0.0"'},
     "Http": {"path": '"/ready"', "port": '"http"'},
     "InternetHost": {"host": '"api.example.com"'},
+    "Jvm": {},
     "K3d": {"kubernetes": '"1.36"', "nodes": "1"},
     "Kind": {"group": '"apps"', "kind": '"Deployment"'},
     "MetricsServer": {"version": '"1.0.0"'},
     "Microservice": {"image": "IMAGE", "ports": '{"http": 8080}'},
     "Monitoring": {"version": '"1.0.0"', "storage": '"1Gi"', "retention_days": "1"},
+    "Nodejs": {},
+    "Objective": {},
     "PodAccess": {"name": '"web"', "pods": '{"app": "web"}'},
     "Postgres": {"image": "IMAGE", "database": '"shop"', "user": '"shop"', "storage": '"1Gi"'},
     "RabbitMQ": {"image": "IMAGE", "user": '"shop"', "storage": '"1Gi"'},
@@ -79,8 +82,11 @@ PLACES = {
     "GitRepository": "main(shop, [Environment(name='local', repository={value}, cluster=CLUSTER)])",
     "Http": 'Microservice(system, "web", image=IMAGE, ports=PORTS, readiness={value})',
     "InternetHost": 'Microservice(system, "web", image=IMAGE, ports=PORTS, internet=[{value}])',
+    "Jvm": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry={value})',
     "K3d": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "Kind": 'HelmChart(system, "cache", repository="https://a.example", chart="c", version="1.0.0", kinds=[{value}])',
+    "Nodejs": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry={value})',
+    "Objective": 'Microservice(system, "web", image=IMAGE, ports=PORTS, objective={value})',
     "PodAccess": 'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", access=[{value}])',
     "Resources": 'Microservice(system, "web", image=IMAGE, ports=PORTS, resources={value})',
     "Rule": 'Microservice(system, "web", image=IMAGE, ports=PORTS, rbac=[{value}])',
@@ -91,8 +97,9 @@ PLACES = {
     "supplied": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',
 }
 
-#: Not called by a declaration: what the library makes itself, and the functions that take a whole declaration.
-NO_PART_OF_A_DECLARATION = {"DeclarationError", "Edge", "Endpoint", "Mistake", "main", "synthesize"}
+#: Not called by a declaration: what the library makes itself, what one inherits from, and the functions that take a
+#: whole declaration.
+NO_PART_OF_A_DECLARATION = {"DeclarationError", "Edge", "Endpoint", "Mistake", "Telemetry", "main", "synthesize"}
 
 
 def parameters(name: str) -> list[inspect.Parameter]:
@@ -112,7 +119,7 @@ def wrong_values(annotation: str) -> Iterator[str]:
     types = alternatives(annotation)
     if "None" not in types:
         yield "None"
-    if "int" not in types:
+    if not types & {"int", "float"}:
         yield "7"
     if not any(kind.startswith(("Sequence[str", "tuple[str")) for kind in types):
         yield '["x"]'

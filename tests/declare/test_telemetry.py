@@ -1,0 +1,572 @@
+"""What measures a program from outside: what it adds to pods, and what it leaves alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from synthesized import Manifest, PodTemplate, Synthesized
+
+from constructs_lib import (
+    AkkaCluster,
+    Cassandra,
+    Environment,
+    GitRepository,
+    Jvm,
+    K3d,
+    Microservice,
+    Monitoring,
+    Nodejs,
+    Objective,
+    Postgres,
+    RabbitMQ,
+    Resources,
+    System,
+    Telemetry,
+    generated,
+    plain,
+    synthesize,
+)
+from constructs_lib.check.proofs import prove
+from constructs_lib.check.subject import Subject
+from constructs_lib.declare.arguments import misfits
+from constructs_lib.declare.telemetry import version
+from constructs_lib.objects.scripts import script
+from constructs_lib.observe.model import one_of
+from constructs_lib.repository.snapshot import Snapshot
+
+IMAGE = f"example/web:1.2.3@sha256:{'0' * 64}"
+STORES: dict[str, Any] = {"image": IMAGE, "user": "shop", "storage": "1Gi"}
+#: Of a container in a namespace with the standard "restricted" and a read-only root file system.
+SECURE = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+#: What every agent is told, but for what is different in each: port, name and attributes.
+EXPORTER = {
+    "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
+    "OTEL_EXPORTER_PROMETHEUS_PORT": "9464",
+    "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_METRICS_EXPORTER": "prometheus",
+    "OTEL_TRACES_EXPORTER": "none",
+}
+JAVA_AGENT = "-javaagent:/telemetry/javaagent.jar"
+NODE_AGENT = (
+    "--require /telemetry/node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js "
+    "--require /telemetry-metrics/nodejs-metrics.js"
+)
+
+
+class Python(Telemetry):
+    """Another runtime, as the docstring of Telemetry says."""
+
+    runtime = "python"
+    option_variable = "PYTHONPATH"
+    option = "/telemetry/opentelemetry/instrumentation/auto_instrumentation:/telemetry"
+    copy = ("-r", "/autoinstrumentation/.", "/telemetry/")
+
+
+def shop(*, monitored: bool = True) -> System:
+    """Return an empty system, or one with nothing but Monitoring."""
+    cluster = K3d(kubernetes="1.36", nodes=3, provides=("external-secrets", "metrics-api"))
+    repository = GitRepository("https://github.com/example/shop.git")
+    system = System(Environment(name="local", repository=repository, cluster=cluster), "shop")
+    if monitored:
+        Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3)
+    return system
+
+
+def web(system: System, name: str = "web", **more: Any) -> Microservice:
+    return Microservice(system, name, image=IMAGE, **{"ports": {"http": 8080}, **more})
+
+
+def tree_of(system: System) -> Synthesized:
+    return Synthesized("local", synthesize(system).files)
+
+
+def the_pods(tree: Synthesized, kind: str = "Deployment") -> PodTemplate:
+    (template,) = tree.pods(kinds=[kind])
+    return template
+
+
+def config(tree: Synthesized) -> dict[str, str]:
+    return dict(tree.the("ConfigMap", "web", "web")["data"])
+
+
+def named(entries: list[Manifest]) -> dict[str, Manifest]:
+    assert len({entry["name"] for entry in entries}) == len(entries)
+    return {entry["name"]: entry for entry in entries}
+
+
+# What it adds
+
+
+@pytest.mark.parametrize(
+    ("telemetry", "told", "command", "memory"),
+    [
+        (
+            Jvm(),
+            {
+                "JAVA_TOOL_OPTIONS": JAVA_AGENT,
+                "OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line",
+            },
+            ["cp", "/javaagent.jar", "/telemetry/javaagent.jar"],
+            ("384Mi", "640Mi"),
+        ),
+        (
+            Nodejs(),
+            {
+                "NODE_OPTIONS": NODE_AGENT,
+                "OTEL_NODE_RESOURCE_DETECTORS": "env",
+                "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+            },
+            ["cp", "-r", "/autoinstrumentation/.", "/telemetry/"],
+            ("320Mi", "576Mi"),
+        ),
+        (
+            Python(image=IMAGE),
+            {"PYTHONPATH": Python.option},
+            ["cp", "-r", "/autoinstrumentation/.", "/telemetry/"],
+            ("320Mi", "576Mi"),
+        ),
+    ],
+    ids=["jvm", "nodejs", "python"],
+)
+def test_what_an_agent_adds(
+    telemetry: Telemetry, told: dict[str, str], command: list[str], memory: tuple[str, str]
+) -> None:
+    system = shop()
+    web(system, telemetry=telemetry)
+    tree = tree_of(system)
+    assert config(tree) == {
+        **EXPORTER,
+        "OTEL_RESOURCE_ATTRIBUTES": ("deployment.environment.name=local,service.namespace=shop,service.version=1.2.3"),
+        "OTEL_SERVICE_NAME": "web",
+        **told,
+    }
+    template = the_pods(tree)
+    (copying,) = template.spec["initContainers"]
+    assert (copying["name"], copying["image"], copying["command"]) == ("telemetry", telemetry.image, command)
+    resources = template.program["resources"]
+    assert resources == {"requests": {"cpu": "100m", "memory": memory[0]}, "limits": {"memory": memory[1]}}
+    assert named(template.program["ports"])["otel-metrics"]["containerPort"] == 9464
+
+
+def test_without_an_agent_nothing_is_added() -> None:
+    system = shop()
+    web(system)
+    tree = tree_of(system)
+    template = the_pods(tree)
+    assert "initContainers" not in template.spec
+    assert list(named(template.program["ports"])) == ["http"]
+    assert "envFrom" not in template.program
+    assert [monitor["metadata"]["name"] for monitor in tree.objects("PodMonitor")] == ["argocd"]
+
+
+def test_fields_of_an_agent_are_what_is_deployed() -> None:
+    system = shop()
+    telemetry = Jvm(image=IMAGE, port=9999, memory="1Gi")
+    web(system, telemetry=telemetry, resources=Resources("1", "1Gi"))
+    tree = tree_of(system)
+    template = the_pods(tree)
+    assert template.container("telemetry")["image"] == IMAGE
+    assert config(tree)["OTEL_EXPORTER_PROMETHEUS_PORT"] == "9999"
+    assert named(template.program["ports"])["otel-metrics"]["containerPort"] == 9999
+    assert template.program["resources"] == {
+        "requests": {"cpu": "1", "memory": "2048Mi"},
+        "limits": {"memory": "2048Mi"},
+    }
+    policy = tree.the("NetworkPolicy", "web", "web")
+    assert [entry["ports"] for entry in policy["spec"]["ingress"]] == [[{"port": 9999, "protocol": "TCP"}]]
+
+
+def test_scripts_are_in_a_config_map_whose_change_restarts_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    def checksum() -> str:
+        system = shop()
+        web(system, telemetry=Nodejs())
+        tree = tree_of(system)
+        assert list(tree.the("ConfigMap", "web", "web-telemetry")["data"]) == ["nodejs-metrics.js"]
+        return str(the_pods(tree).annotations["checksum/config"])
+
+    before = checksum()
+    assert before == checksum()
+    monkeypatch.setattr("constructs_lib.declare.telemetry.script", lambda name: f"{script(name)}\n// changed\n")
+    assert checksum() != before
+
+
+def test_volumes_are_where_the_agent_writes_and_the_program_only_reads() -> None:
+    system = shop()
+    web(system, telemetry=Nodejs())
+    template = the_pods(tree_of(system))
+    volumes = named(template.spec["volumes"])
+    assert volumes["telemetry"] == {"name": "telemetry", "emptyDir": {}}
+    assert volumes["telemetry-metrics"] == {"name": "telemetry-metrics", "configMap": {"name": "web-telemetry"}}
+    assert template.container("telemetry")["volumeMounts"] == [{"name": "telemetry", "mountPath": "/telemetry"}]
+    mounts = named(template.program["volumeMounts"])
+    assert mounts["telemetry"] == {"name": "telemetry", "mountPath": "/telemetry", "readOnly": True}
+    assert mounts["telemetry-metrics"]["readOnly"] is True
+
+
+def test_the_agent_is_there_before_anything_waits() -> None:
+    """The wait may take minutes, in which the copy would not be late, but its failure would be."""
+    system = shop()
+    stock = web(system, "stock")
+    web(system, telemetry=Jvm()).needs(stock.endpoint("http"), {"STOCK": "address"})
+    template = next(template for template in tree_of(system).pods() if template.name == "web")
+    assert [container["name"] for container in template.containers] == ["telemetry", "wait", "web"]
+    assert config(tree_of(system))["STOCK"] == "stock.stock.svc.cluster.local:8080"
+
+
+# What is declared is kept
+
+
+@pytest.mark.parametrize(
+    ("telemetry", "variable", "agent"),
+    [(Jvm(), "JAVA_TOOL_OPTIONS", JAVA_AGENT), (Nodejs(), "NODE_OPTIONS", NODE_AGENT)],
+    ids=["jvm", "nodejs"],
+)
+@pytest.mark.parametrize("kind", [str, plain])
+def test_options_are_kept_and_added_to(telemetry: Telemetry, variable: str, agent: str, kind: Any) -> None:
+    system = shop()
+    web(system, telemetry=telemetry, env={variable: kind("-Dfirst=1 -Dsecond=2")})
+    assert config(tree_of(system))[variable] == f"-Dfirst=1 -Dsecond=2 {agent}"
+
+
+@pytest.mark.parametrize("variable", ["JAVA_TOOL_OPTIONS", "NODE_OPTIONS"])
+def test_options_of_another_runtime_are_left_alone(variable: str) -> None:
+    system = shop()
+    web(system, telemetry=Python(image=IMAGE), env={variable: "-Dfirst=1"})
+    assert config(tree_of(system))[variable] == "-Dfirst=1"
+
+
+def test_without_an_agent_options_are_left_alone() -> None:
+    system = shop()
+    web(system, env={"JAVA_TOOL_OPTIONS": "-Dfirst=1", "OTEL_SERVICE_NAME": "mine"})
+    assert config(tree_of(system)) == {"JAVA_TOOL_OPTIONS": "-Dfirst=1", "OTEL_SERVICE_NAME": "mine"}
+
+
+@pytest.mark.parametrize("variable", [*EXPORTER, "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"])
+def test_a_variable_of_ones_own_wins(variable: str) -> None:
+    system = shop()
+    web(system, telemetry=Jvm(), env={variable: "mine"})
+    found = config(tree_of(system))
+    assert found[variable] == "mine"
+    assert {name: value for name, value in found.items() if name in EXPORTER and name != variable} == {
+        name: value for name, value in EXPORTER.items() if name != variable
+    }
+
+
+def test_a_secret_variable_of_ones_own_wins_too() -> None:
+    """Such as a header with a login for a collector."""
+    system = shop()
+    web(system, telemetry=Jvm(), env={"OTEL_RESOURCE_ATTRIBUTES": generated("attributes")})
+    tree = tree_of(system)
+    assert "OTEL_RESOURCE_ATTRIBUTES" not in config(tree)
+    (variable,) = the_pods(tree).program["env"]
+    assert variable["name"] == "OTEL_RESOURCE_ATTRIBUTES"
+    assert set(variable["valueFrom"]) == {"secretKeyRef"}
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (IMAGE, "1.2.3"),
+        (f"example/web@sha256:{'0123456789abcdef' * 4}", "0123456789ab"),
+        (f"registry.example:5000/shop/web@sha256:{'0123456789abcdef' * 4}", "0123456789ab"),
+        ("registry.example:5000/shop/web:2.0-rc_1", "2.0-rc_1"),
+    ],
+)
+def test_version_of_an_image(image: str, found: str) -> None:
+    assert version(image) == found
+
+
+# Who reaches it
+
+
+@pytest.mark.parametrize("exposed", [None, "http"])
+def test_the_port_is_in_no_service(exposed: str | None) -> None:
+    system = shop()
+    web(system, telemetry=Jvm(), exposed=exposed)
+    tree = tree_of(system)
+    (service,) = tree.objects("Service", "web")
+    assert service["spec"]["type"] == ("LoadBalancer" if exposed else "ClusterIP")
+    assert [port["name"] for port in service["spec"]["ports"]] == ["http"]
+
+
+@pytest.mark.parametrize("exposed", [None, "http"])
+def test_prometheus_alone_may_open_the_port(exposed: str | None) -> None:
+    system = shop()
+    stock = web(system, "stock")
+    service = web(system, telemetry=Jvm(), exposed=exposed)
+    stock.needs(service.endpoint("http"), {"WEB": "address"})
+    tree = tree_of(system)
+    opening = [
+        rule
+        for policy in tree.objects("NetworkPolicy", "web")
+        for rule in policy["spec"].get("ingress", [])
+        if not rule.get("ports") or 9464 in [port["port"] for port in rule["ports"]]
+    ]
+    (rule,) = opening
+    assert rule == {
+        "from": [
+            {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+                "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+            }
+        ],
+        "ports": [{"port": 9464, "protocol": "TCP"}],
+    }
+
+
+def test_nobody_may_open_it_where_nobody_watches() -> None:
+    """The agent of a service stays: what it costs shows in the declaration, and it may export elsewhere."""
+    system = shop(monitored=False)
+    web(system, telemetry=Jvm())
+    tree = tree_of(system)
+    assert the_pods(tree).container("telemetry")
+    rules = [rule for policy in tree.objects("NetworkPolicy") for rule in policy["spec"].get("ingress", [])]
+    assert rules == []
+    assert tree.objects("PodMonitor") == tree.objects("PrometheusRule") == []
+
+
+def test_metrics_of_its_own_beside_those_of_the_agent() -> None:
+    system = shop()
+    web(system, telemetry=Jvm(), ports={"http": 8080, "own": 9100}, metrics="own")
+    tree = tree_of(system)
+    monitor = tree.the("PodMonitor", "monitoring", "web")
+    assert monitor["spec"]["podMetricsEndpoints"] == [
+        {
+            "port": port,
+            "path": "/metrics",
+            "interval": "30s",
+            "relabelings": [{"targetLabel": "service", "replacement": "web"}],
+        }
+        for port in ("own", "otel-metrics")
+    ]
+    (service,) = tree.objects("Service", "web")
+    assert [port["name"] for port in service["spec"]["ports"]] == ["http", "own"]
+
+
+def test_an_akka_cluster_finds_its_ports_beside_the_agents() -> None:
+    system = shop()
+    ports = {"http": 8080, "management": 8558, "remoting": 25520}
+    web(system, telemetry=Jvm(grpc=False), ports=ports, akka=AkkaCluster("web", 1))
+    template = the_pods(tree_of(system))
+    assert [port["containerPort"] for port in template.program["ports"]] == [*ports.values(), 9464]
+    assert template.program["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "management"}
+
+
+def test_probes_do_not_ask_the_agent() -> None:
+    system = shop()
+    web(system, telemetry=Jvm())
+    program = the_pods(tree_of(system)).program
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert program[probe]["tcpSocket"] == {"port": "http"}
+
+
+# Another runtime
+
+
+def test_another_runtime_is_observed_like_the_others() -> None:
+    """Rules and dashboards take it in, and no check has anything against it."""
+    system = shop()
+    web(system, telemetry=Python(image=IMAGE))
+    web(system, "stock", telemetry=Jvm())
+    tree = tree_of(system)
+    assert tree.the("PodMonitor", "monitoring", "web")
+    assert tree.the("ConfigMap", "monitoring", "dashboard-shop-web")
+    rules = tree.the("PrometheusRule", "monitoring", "requests")["spec"]["groups"][0]["rules"]
+    assert any(one_of(["stock", "web"]) in rule["expr"] for rule in rules)
+    snapshot = Snapshot("local", dict(tree.files), None)
+    faults = [finding for finding in prove(Subject(snapshot, ["argocd/local"])) if finding.subject.count("web")]
+    assert faults == []
+
+
+def test_another_runtime_may_take_further_variables() -> None:
+    class Ruby(Telemetry):
+        option_variable, option = "RUBYOPT", "-r /telemetry/agent"
+        copy = ("/agent.rb", "/telemetry/agent.rb")
+
+        def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
+            return {**super().variables(service, system, environment, image), "RUBY_AGENT": "on"}
+
+    system = shop()
+    web(system, telemetry=Ruby(image=IMAGE), env={"RUBYOPT": "-w"})
+    found = config(tree_of(system))
+    assert (found["RUBYOPT"], found["RUBY_AGENT"]) == ("-w -r /telemetry/agent", "on")
+
+
+# Stores
+
+
+def postgres(system: System, **more: Any) -> Postgres:
+    return Postgres(system, "db", database="shop", **STORES, **more)
+
+
+def cassandra(system: System, **more: Any) -> Cassandra:
+    return Cassandra(system, "db", keyspace="shop", nodes=1, **STORES, **more)
+
+
+@pytest.mark.parametrize(("monitored", "more"), [(False, {}), (True, {"exporter": None}), (False, {"exporter": None})])
+def test_postgres_without_an_exporter(monitored: bool, more: dict[str, None]) -> None:
+    system = shop(monitored=monitored)
+    postgres(system, **more)
+    tree = tree_of(system)
+    template = the_pods(tree, "StatefulSet")
+    assert [container["name"] for container in template.containers] == ["postgres"]
+    assert list(named(template.spec["volumes"])) == ["run", "tmp", "password"]
+    job = the_pods(tree, "Job")
+    assert not [variable for variable in job.program["env"] if variable["name"].startswith("METRICS_")]
+    assert [value["key"] for value in tree.secrets["values"] if value["component"] == "db"] == ["password"]
+    assert {monitor["metadata"]["name"] for monitor in tree.objects("PodMonitor")} == (
+        {"argocd"} if monitored else set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("monitored", "more"), [(False, {}), (True, {"telemetry": None}), (False, {"telemetry": None})]
+)
+def test_cassandra_without_an_agent(monitored: bool, more: dict[str, None]) -> None:
+    system = shop(monitored=monitored)
+    cassandra(system, **more)
+    tree = tree_of(system)
+    template = the_pods(tree, "StatefulSet")
+    assert [container["name"] for container in template.containers] == ["prepare", "cassandra"]
+    assert "telemetry" not in named(template.spec["volumes"])
+    names = list(named(template.program["env"]))
+    assert not [name for name in names if name.startswith(("OTEL_", "JVM_", "JAVA_"))]
+    assert template.program["resources"]["requests"]["memory"] == "1Gi"
+    assert list(tree.the("ConfigMap", "db", "db")["data"]) == ["overrides.yaml"]
+    assert "otel-metrics" not in named(template.program["ports"])
+    assert {monitor["metadata"]["name"] for monitor in tree.objects("PodMonitor")} == (
+        {"argocd"} if monitored else set()
+    )
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_stores_are_measured_wherever_monitoring_is_declared(first: bool) -> None:
+    """Before them or after them: it is the system that is watched."""
+    system = shop(monitored=first)
+    postgres(system)
+    if not first:
+        Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3)
+    tree = tree_of(system)
+    template = the_pods(tree, "StatefulSet")
+    assert [container["name"] for container in template.containers] == ["postgres", "exporter"]
+    assert [port["containerPort"] for port in template.container("exporter")["ports"]] == [9187]
+    assert tree.the("PodMonitor", "monitoring", "db")["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
+
+
+def test_a_system_may_be_synthesized_twice() -> None:
+    system = shop()
+    postgres(system)
+    web(system, telemetry=Nodejs())
+    assert synthesize(system).files == synthesize(system).files
+
+
+def test_clients_are_told_nothing_of_the_exporter() -> None:
+    """The client's Service of a store has the port that clients use, and no other."""
+    system = shop()
+    service = web(system, telemetry=Jvm())
+    service.needs(Postgres(service, "pg", database="shop", **STORES).endpoint("sql"))
+    service.needs(Cassandra(service, "ring", keyspace="shop", nodes=1, **STORES).endpoint("cql"))
+    tree = tree_of(system)
+    for name, port in (("web-pg", "sql"), ("web-ring", "cql")):
+        manifest = tree.the("Service", "web", name)
+        assert [entry["name"] for entry in manifest["spec"]["ports"]] == [port]
+
+
+# Security
+
+
+def test_new_containers_are_restricted() -> None:
+    """No privileges, a root file system that nobody writes to, a user that is not root, and limits."""
+    system = shop()
+    service = web(system, telemetry=Nodejs())
+    Postgres(service, "pg", database="shop", **STORES)
+    Cassandra(service, "ring", keyspace="shop", nodes=1, **STORES)
+    RabbitMQ(service, "broker", **STORES)
+    web(system, "stock", telemetry=Python(image=IMAGE))
+    tree = tree_of(system)
+    seen = []
+    for template in tree.pods():
+        assert template.spec["securityContext"]["runAsNonRoot"] is True
+        assert template.spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert template.spec["automountServiceAccountToken"] is False
+        for container in template.containers:
+            assert container["securityContext"] == SECURE, container["name"]
+            assert set(container["resources"]) == {"requests", "limits"}
+            seen.append(container["name"])
+    assert seen.count("telemetry") == 3
+    assert seen.count("exporter") == 1
+
+
+def test_the_exporter_has_its_password_in_a_file_alone() -> None:
+    system = shop()
+    postgres(system)
+    tree = tree_of(system)
+    exporter = the_pods(tree, "StatefulSet").container("exporter")
+    assert {variable["name"]: variable["value"] for variable in exporter["env"]} == {
+        "DATA_SOURCE_PASS_FILE": "/run/secrets/metrics/password",
+        "DATA_SOURCE_URI": "127.0.0.1:5432/shop?sslmode=disable",
+        "DATA_SOURCE_USER": "metrics_exporter",
+    }
+    assert exporter["volumeMounts"] == [{"name": "metrics", "mountPath": "/run/secrets/metrics", "readOnly": True}]
+    assert "command" not in exporter
+    assert "args" not in exporter
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("resources", "memory", "found"),
+    [
+        (Resources("1", "256Mi", "512Mi"), "64Mi", ("320Mi", "576Mi")),
+        (Resources("1", "1Gi", "2Gi"), "128Mi", ("1152Mi", "2176Mi")),
+        (Resources("1", "1.5Gi", "2Gi"), "0.5Gi", ("2048Mi", "2560Mi")),
+        # What is reserved is the limit where none is given, and both grow.
+        (Resources("1", "256Mi"), "64Mi", ("320Mi", "320Mi")),
+        # Decimal units and bytes are exact, too.
+        (Resources("1", "100M", "200M"), "64Mi", ("167108864", "267108864")),
+        (Resources("1", "268435456", "1Gi"), "64Mi", ("320Mi", "1088Mi")),
+        (Resources("1", "1Ti", "2Ti"), "1Mi", ("1048577Mi", "2097153Mi")),
+    ],
+)
+def test_resources_plus(resources: Resources, memory: str, found: tuple[str, str]) -> None:
+    more = resources.plus(memory)
+    assert (more.cpu, more.memory, more.memory_limit) == (resources.cpu, *found)
+    assert [*more.mistakes()] == []
+
+
+@pytest.mark.parametrize(
+    "objective", [Objective(), Objective(94, 94, 0.005), Objective(99.999, 99.999, 10), Objective(99)]
+)
+def test_right_objectives(objective: Objective) -> None:
+    assert [*misfits("objective", objective, Objective)] == []
+    assert [*objective.mistakes()] == []
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 0.3, 11])
+def test_seconds_between_boundaries(seconds: float) -> None:
+    (mistake,) = Objective(seconds=seconds).mistakes()
+    assert mistake.startswith(f"objective, seconds: the histograms cannot tell {seconds:g} s apart; the nearest")
+
+
+@pytest.mark.parametrize("percent", [0, 93.99, 99.9991, 100])
+def test_percent_out_of_range(percent: float) -> None:
+    problem = f"{percent} is out of range; 94 to 99.999 percent are allowed."
+    assert [*Objective(percent, percent).mistakes()] == [
+        f"objective, availability: {problem}",
+        f"objective, fast: {problem}",
+    ]
+
+
+def test_names_in_expressions_are_escaped() -> None:
+    """In PromQL a backslash begins an escape, as in Go: that of the regular expression is written twice."""
+    assert one_of(["web"]) == '="web"'
+    assert one_of(["web-1", "web-2"]) == '=~"web-1|web-2"'
+    assert one_of(["orders.v1", "b"]) == r'=~"orders\\.v1|b"'
+    assert one_of(['a"b']) == r'="a\"b"'
+    assert one_of(["a\\b"]) == r'="a\\b"'
