@@ -22,6 +22,11 @@ if [ -n "${SCHEMA:-}" ]; then
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --single-transaction --file "$SCHEMA"
 fi
 if [ -n "${METRICS_ROLE:-}" ]; then
+  # PostgreSQL takes an empty password, too: nobody can log in with it, and psql goes on if a file is missing.
+  if [ -z "$(cat "$METRICS_PASSWORD_FILE")" ]; then
+    echo "there is no password in $METRICS_PASSWORD_FILE" >&2
+    exit 1
+  fi
   # It may read statistics, and no table. The password goes through no command line.
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set role="$METRICS_ROLE" <<'SQL'
 \set given `cat "$METRICS_PASSWORD_FILE"`
