@@ -54,7 +54,11 @@ def _retention_size(storage: str) -> str:
 
     https://prometheus.io/docs/prometheus/latest/storage/#right-sizing-retention-size
     """
-    return f"{int(validation.parse_quantity(storage) * 4 / 5 / 2**20)}MB"
+    try:
+        return f"{int(validation.parse_quantity(storage) * 4 / 5 / 2**20)}MB"
+    except ValueError:
+        # It is a mistake that has been recorded.
+        return "1MB"
 
 
 class Monitoring(HelmChart):

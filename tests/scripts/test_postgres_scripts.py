@@ -14,6 +14,9 @@ from postgres_server import PASSWORD, Server, postgres_server
 from running import PATIENCE, free_port, read_until, run, start, tools, variables
 from synthesized import Manifest, Synthesized
 
+#: The role of the exporter, and another password that no shell and no SQL may take for something else.
+METRICS_ROLE = "metrics_exporter"
+METRICS_PASSWORD = """it's \\ another "one": 'x'; `id` :role $HOME ü"""
 SCHEMA = Path(__file__).parents[2] / "schemas" / "users_and_groups.sql"
 
 
@@ -35,9 +38,13 @@ class Database:
         self.backups.mkdir()
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD)
+        self.metrics_password_file = folder / "metrics-password"
+        self.metrics_password_file.write_text(METRICS_PASSWORD)
         self.path = f"{tools(folder / 'bin')}:{server.programs}:{os.environ['PATH']}"
         (self.schema_job,) = (pod.program for pod in production.pods("pp-us", ["Job"]))
         (self.backup_job,) = (pod.program for pod in production.pods("pp-us", ["CronJob"]))
+        (statefulset,) = production.pods("pp-us", ["StatefulSet"])
+        self.exporter = {entry["name"]: entry["value"] for entry in statefulset.container("exporter")["env"]}
         self.sql(f"create database {self.name}", database="postgres")
 
     def environment(self, container: Manifest, **others: str | Path) -> dict[str, str]:
@@ -50,6 +57,8 @@ class Database:
             "PASSWORD_FILE": self.password_file,
             "BACKUPS": self.backups,
         }
+        if container is self.schema_job:
+            here["METRICS_PASSWORD_FILE"] = self.metrics_password_file
         return variables(container, **{**here, **others})
 
     def apply(self, schema: Path = SCHEMA, **others: str | Path) -> subprocess.CompletedProcess[str]:
@@ -63,6 +72,24 @@ class Database:
     def sql(self, statement: str, database: str | None = None) -> list[str]:
         """Run a statement, and return its rows."""
         return self.server.sql(statement, database or self.name)
+
+    def measure(self, statement: str, password: str = METRICS_PASSWORD) -> subprocess.CompletedProcess[str]:
+        """Run a statement as the exporter would."""
+        command = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", f"--command={statement}"]
+        login = {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.server.port),
+            "PGDATABASE": self.name,
+            "PGUSER": self.exporter["DATA_SOURCE_USER"],
+            "PGPASSWORD": password,
+        }
+        return run([self.server.programs / command[0], *command[1:]], {"PATH": os.environ["PATH"], **login})
+
+    def measured(self, statement: str, password: str = METRICS_PASSWORD) -> list[str]:
+        """Return what the exporter reads."""
+        result = self.measure(statement, password)
+        assert result.returncode == 0, result.stdout
+        return result.stdout.splitlines()
 
     def tables(self, database: str | None = None) -> set[str]:
         """Return the names of all tables."""
@@ -277,3 +304,137 @@ def test_failed_dump_removes_nothing(database: Database) -> None:
     result = database.back_up(KEEP="1", PGPORT=str(free_port()))
     assert result.returncode != 0
     assert database.dumps() == old
+
+
+# The role of the exporter
+
+
+def test_the_exporter_is_the_role_that_the_job_makes(database: Database) -> None:
+    """One name for both, and the same file: the tests below are about what is deployed."""
+    told = {entry["name"]: entry["value"] for entry in database.schema_job["env"]}
+    assert told["METRICS_ROLE"] == database.exporter["DATA_SOURCE_USER"] == METRICS_ROLE
+    assert told["METRICS_PASSWORD_FILE"] == database.exporter["DATA_SOURCE_PASS_FILE"]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_exporter_sees_statistics(database: Database, end: str) -> None:
+    """Of the database, its tables, its sizes and what others do; with a password that any editor has saved."""
+    database.metrics_password_file.write_text(METRICS_PASSWORD + end)
+    result = database.apply()
+    assert result.returncode == 0, result.stdout
+    database.add_rows()
+    database.sql("select pg_stat_force_next_flush()")
+    assert database.measured("select current_user") == [METRICS_ROLE]
+    assert database.measured(f"select xact_commit > 0 from pg_stat_database where datname = '{database.name}'") == ["t"]
+    assert set(database.measured("select relname from pg_stat_user_tables")) == {"users", "groups", "membership"}
+    assert database.measured("select pg_database_size(current_database()) > 0") == ["t"]
+    assert database.measured("select count(*) > 0 from pg_ls_waldir()") == ["t"]
+    assert database.measured("select count(*) > 100 from pg_settings") == ["t"]
+    hidden = "select count(*) from pg_stat_activity where query = '<insufficient privilege>'"
+    assert database.measured(hidden) == ["0"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from users",
+        "select email from users",
+        "select * from groups",
+        "select * from membership",
+        "insert into groups values ('b', 'Others', '1')",
+        "delete from membership",
+        "truncate users cascade",
+        "alter table users add column x int",
+        "create role another",
+        "alter role \"user\" password 'x'",
+        'set role "user"',
+        "select rolpassword from pg_authid",
+        "select pg_read_file('pg_hba.conf')",
+        "copy users to stdout",
+        "copy (select 1) to program 'cat'",
+    ],
+)
+def test_exporter_may_do_nothing_else(database: Database, statement: str) -> None:
+    """Neither read a table nor change anything, and least of all become somebody else."""
+    database.apply()
+    database.add_rows()
+    before = database.contents()
+    result = database.measure(statement)
+    assert result.returncode != 0
+    assert re.search("permission denied|must be (owner|superuser)", result.stdout)
+    assert database.contents() == before
+
+
+def test_exporter_has_no_further_rights(database: Database) -> None:
+    """None beside pg_monitor, in whatever way a role is given them."""
+    database.apply()
+    rights = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, rolcanlogin"
+    assert database.sql(f"select {rights} from pg_roles where rolname = '{METRICS_ROLE}'") == ["f|f|f|f|f|t"]
+    member = f"select roleid::regrole from pg_auth_members where member = '{METRICS_ROLE}'::regrole"
+    assert database.sql(member) == ["pg_monitor"]
+
+
+def test_role_of_the_exporter_is_made_once(database: Database) -> None:
+    """A second run finds it, and it logs in as before."""
+    database.apply()
+    before = database.sql(f"select oid from pg_roles where rolname = '{METRICS_ROLE}'")
+    result = database.apply(SCHEMA_DIGEST="0123abcd")
+    assert result.returncode == 0, result.stdout
+    assert database.sql(f"select oid from pg_roles where rolname = '{METRICS_ROLE}'") == before
+    assert database.measured("select 1") == ["1"]
+
+
+def test_changed_password_of_the_exporter_takes_the_place_of_the_old_one(database: Database) -> None:
+    """As a new value in the store has it: the next run of the Job puts it in place."""
+    database.apply()
+    database.metrics_password_file.write_text("another")
+    result = database.apply()
+    assert result.returncode == 0, result.stdout
+    assert database.measured("select 1", "another") == ["1"]
+    refused = database.measure("select 1")
+    assert refused.returncode != 0
+    assert "password authentication failed" in refused.stdout
+
+
+def test_password_of_the_exporter_is_in_no_command_line(database: Database, tmp_path: Path) -> None:
+    """Any process of the node could read it there; and the Job's log has it neither."""
+    log = tmp_path / "command-lines"
+    for program, found in {"psql": database.server.programs / "psql", "cat": Path(shutil.which("cat") or "")}.items():
+        recorder = tmp_path / "bin" / program
+        recorder.write_text(f"""#!/bin/sh\nprintf '%s\\n' "$0 $*" >> {log}\nexec {found} "$@"\n""")
+        recorder.chmod(0o755)
+    secret = "s3cret-of-the-exporter"
+    database.metrics_password_file.write_text(secret)
+    result = database.apply()
+    assert result.returncode == 0, result.stdout
+    assert database.measured("select 1", secret) == ["1"]
+    recorded = log.read_text()
+    assert f"cat {database.metrics_password_file}" in recorded
+    assert METRICS_ROLE in recorded
+    assert secret not in recorded
+    assert secret not in result.stdout
+
+
+@pytest.mark.parametrize("content", ["", "\n", None])
+def test_no_password_of_the_exporter_fails_the_job(database: Database, content: str | None) -> None:
+    """Or else the role would lose the one that it has, and the Job would say that all is well."""
+    database.apply()
+    if content is None:
+        database.metrics_password_file.unlink()
+    else:
+        database.metrics_password_file.write_text(content)
+    result = database.apply()
+    assert result.returncode != 0
+    assert "in place" not in result.stdout
+    assert database.measured("select 1") == ["1"]
+
+
+def test_nobody_measures_without_a_role(database: Database) -> None:
+    """The Job of a server that is not measured makes none."""
+    database.apply()
+    database.sql(f"drop role {METRICS_ROLE}", database="postgres")
+    environment = database.environment(database.schema_job, SCHEMA=SCHEMA)
+    del environment["METRICS_ROLE"], environment["METRICS_PASSWORD_FILE"]
+    result = run(database.schema_job["command"], environment)
+    assert result.returncode == 0, result.stdout
+    assert database.sql(f"select count(*) from pg_roles where rolname = '{METRICS_ROLE}'") == ["0"]
