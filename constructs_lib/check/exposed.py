@@ -91,6 +91,16 @@ class Monitor:
         return [mapping(endpoint) for endpoint in sequence(self.item.spec.get(key))]
 
     @property
+    def container_ports(self) -> set[object]:
+        """Names and numbers of the containers' ports that it scrapes; None where a Service stands between."""
+        if self.item.kind != "PodMonitor":
+            return {None}
+        keys = ("port", "portNumber", "targetPort")
+        named = [endpoint[key] for endpoint in self.endpoints for key in keys if endpoint.get(key) is not None]
+        # Without one, all ports of the pods become targets.
+        return {port if isinstance(port, int | str) else None for port in named} or {None}
+
+    @property
     def declared(self) -> list[str]:
         """Patterns of metrics that it says its targets have."""
         return [text.strip() for text in self.item.annotations.get(ANNOTATION, "").split(",") if text.strip()]

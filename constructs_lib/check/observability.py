@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -563,17 +564,31 @@ class _Proof:
     def _unscraped(self) -> Iterator[Finding]:
         if not self.exposed.watches or any(self.subject.by_kind.get(kind) for kind in ("ScrapeConfig", "Probe")):
             return
-        scraped = {id(pods.owner) for monitor in self.exposed.monitors for pods in monitor.pods}
+        scraped: dict[int, set[object]] = defaultdict(set)
+        for monitor in self.exposed.monitors:
+            for pods in monitor.pods:
+                scraped[id(pods.owner)] |= monitor.container_ports
         # A monitor that selects nothing is a finding already, and most likely the one that is missed here.
         idle = [monitor for monitor in self.exposed.monitors if not monitor.pods]
         for pods in self.subject.pods:
-            if id(pods.owner) in scraped or pods.namespace in self.subject.open_namespaces or _is_meant(idle, pods):
+            known = scraped.get(id(pods.owner), set())
+            if None in known or pods.namespace in self.subject.open_namespaces or _is_meant(idle, pods):
                 continue
             template = mapping(mapping(pods.owner.spec.get("template")).get("metadata"))
-            port = next((name for name, _, _ in container_ports(pods) if _METRICS_PORT.fullmatch(name)), None)
-            if port:
+            declared = [(name, number) for name, number, _ in container_ports(pods)]
+            if known - {entry for port in declared for entry in port}:
+                # An endpoint for a port that is not there is a finding already, and most likely the one that is missed.
+                continue
+            ports = [name for name, number in declared if not {name, number} & known]
+            port = next((name for name in ports if _METRICS_PORT.fullmatch(name)), None)
+            if port and known:
+                problem = f"The PodMonitor of the pods has no endpoint for their port {port}."
+                yield METRICS_UNSCRAPED.at(pods.owner, problem, at=f"{pods.path}.containers")
+            elif port:
                 problem = f"No PodMonitor and no ServiceMonitor selects the pods with the port {port}."
                 yield METRICS_UNSCRAPED.at(pods.owner, problem, at=f"{pods.path}.containers")
+            elif known:
+                continue
             elif texts(template.get("annotations")).get("prometheus.io/scrape") == "true":
                 problem = (
                     "No monitor selects the pods, and the annotation prometheus.io/scrape is not read by the operator."
