@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.helm_chart import HelmChart
@@ -88,6 +88,13 @@ def _node(component: Component) -> Node:
     )
 
 
+def _whom(endpoint: Endpoint, own: Container[str]) -> str:
+    """Return who alone uses an endpoint; nothing is said of one that others call, Prometheus among them."""
+    if endpoint.name in own:
+        return "among its pods"
+    return "inside of its pod" if endpoint.internal and not endpoint.metrics else ""
+
+
 def _section(workload: Workload) -> Section:
     own = {edge.endpoint.name for edge in workload.edges if edge.endpoint.workload is workload}
     rows = (
@@ -95,7 +102,7 @@ def _section(workload: Workload) -> Section:
             _endpoint_id(endpoint),
             endpoint.name,
             str(endpoint.port),
-            "among its pods" if endpoint.name in own else "inside of its pod" if endpoint.internal else "",
+            _whom(endpoint, own),
         )
         for endpoint in workload.endpoints.values()
     )

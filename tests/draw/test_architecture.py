@@ -139,7 +139,8 @@ def test_roles(title: str, role: Role) -> None:
 
 def test_ports_for_its_own_pods_say_so() -> None:
     notes = {row.name: row.note for row in section(architecture(positionpal()), "chat-service-database").rows}
-    assert notes == {"cql": "", "internode": "among its pods", "jmx": "inside of its pod"}
+    # Prometheus calls the last one.
+    assert notes == {"cql": "", "internode": "among its pods", "jmx": "inside of its pod", "otel-metrics": ""}
 
 
 def test_the_legend_explains_what_is_there() -> None:
