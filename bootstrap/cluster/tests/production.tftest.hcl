@@ -38,8 +38,8 @@ run "as_declared" {
     error_message = "Volumes outlive the cluster."
   }
   assert {
-    condition     = digitalocean_kubernetes_cluster.this.node_pool[0].node_count == var.node_pool.nodes && !digitalocean_kubernetes_cluster.this.node_pool[0].auto_scale
-    error_message = "The pool has the declared number of nodes and does not scale by itself."
+    condition     = digitalocean_kubernetes_cluster.this.node_pool[0].auto_scale && digitalocean_kubernetes_cluster.this.node_pool[0].min_nodes == var.node_pool.nodes && digitalocean_kubernetes_cluster.this.node_pool[0].max_nodes == var.node_pool.nodes_max
+    error_message = "The pool has the declared number of nodes, and grows up to the declared maximum."
   }
   assert {
     condition     = digitalocean_kubernetes_cluster.this.maintenance_policy[0].day == "sunday" && digitalocean_kubernetes_cluster.this.maintenance_policy[0].start_time == "02:00"
@@ -64,6 +64,18 @@ run "tags" {
   assert {
     condition     = toset(digitalocean_kubernetes_cluster.this.tags) == toset(["team"])
     error_message = "The tag that DigitalOcean adds by itself is left to it."
+  }
+}
+
+run "without_autoscaling" {
+  command = plan
+  variables {
+    node_pool = { name = "pool", size = "s-4vcpu-8gb", nodes = 3, nodes_max = null }
+  }
+
+  assert {
+    condition     = digitalocean_kubernetes_cluster.this.node_pool[0].node_count == 3 && !digitalocean_kubernetes_cluster.this.node_pool[0].auto_scale
+    error_message = "Without nodes_max, the pool has the number of nodes and does not scale by itself."
   }
 }
 
