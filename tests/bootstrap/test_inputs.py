@@ -99,7 +99,7 @@ def test_only_digitalocean_has_a_cluster_to_make(trees: dict[str, Synthesized]) 
 @pytest.mark.parametrize(
     ("environment", "facts", "changed"),
     [
-        (app.PRODUCTION, {"nodes": 5}, {"bootstrap/cluster/production.tfvars.json"}),
+        (app.PRODUCTION, {"nodes": 3}, {"bootstrap/cluster/production.tfvars.json"}),
         (app.PRODUCTION, {"nodes_max": 8}, {"bootstrap/cluster/production.tfvars.json"}),
         (app.PRODUCTION, {"ha": False}, {"bootstrap/cluster/production.tfvars.json"}),
         (app.LOCAL, {"nodes": 4}, {"bootstrap/k3d/local.yaml"}),

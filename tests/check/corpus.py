@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import yaml
@@ -31,7 +32,10 @@ class Tree:
     files: dict[str, bytes]
 
     def path(self, name: str) -> str:
-        """Return the file of an object that is called ``Kind/name`` or ``Kind/namespace/name``."""
+        """Return the file of an object that is called ``Kind/name`` or ``Kind/namespace/name``.
+
+        The name may be a pattern: the end of a Job's is made of what the Job does.
+        """
         kind, _, rest = name.partition("/")
         namespace, _, short = rest.rpartition("/")
         found = [
@@ -40,7 +44,7 @@ class Tree:
             if path.rpartition("/")[2].startswith((f"{kind}-", "root.yaml"))
             for manifest in [yaml.load(content, Loader=yaml.CSafeLoader)]
             if manifest["kind"] == kind
-            and manifest["metadata"]["name"] == short
+            and fnmatchcase(manifest["metadata"]["name"], short)
             and namespace in ("", manifest["metadata"].get("namespace"))
         ]
         assert len(found) == 1, f"{len(found)} objects are called {name}"
@@ -77,7 +81,7 @@ class Fault:
     Attributes:
         name: What is wrong, as an id of a test.
         code: The check that must find it.
-        subject: The object that the finding must be about, as findings name it.
+        subject: The object that the finding must be about, as findings name it; ``?`` stands for any character.
         plant: Makes the mistake.
         also: Checks that may find its consequences as well; no others may find anything.
         environment: Where it is planted.

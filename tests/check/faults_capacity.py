@@ -356,7 +356,7 @@ FAULTS = [
         "a heap as large as the container",
         "heap-above-limit",
         "StatefulSet/pp-cs/chat-service-database",
-        edit("StatefulSet/pp-cs/chat-service-database", variable("MAX_HEAP_SIZE", "1536M")),
+        edit("StatefulSet/pp-cs/chat-service-database", variable("MAX_HEAP_SIZE", "1664M")),
     ),
     Fault(
         "options of Java from another machine",

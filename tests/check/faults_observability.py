@@ -1,4 +1,4 @@
-"""Mistakes in what is measured, alerted on and shown; PositionPal has one PodMonitor, so the rest is added."""
+"""Mistakes in what is measured, alerted on and shown; most are made beside what PositionPal has of that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from corpus import Fault, Harmless, Manifest, Tree, container
+from faults_references import both
 
 DESCRIBED = {"summary": "{{ $labels.namespace }} is in trouble", "runbook_url": "https://example.com/runbooks"}
 
@@ -79,6 +80,24 @@ def spec(manifest: Manifest) -> Manifest:
     return found
 
 
+def without_rules(tree: Tree) -> None:
+    """Take all rules of the library away: they cover every component."""
+    for path in [path for path in tree.files if path.rpartition("/")[2].startswith("PrometheusRule-")]:
+        del tree.files[path]
+
+
+def without_dashboards(tree: Tree) -> None:
+    """Take all dashboards of the library away: they show every component."""
+    for path in [path for path in tree.files if path.rpartition("/")[2].startswith("ConfigMap-dashboard-")]:
+        del tree.files[path]
+
+
+def long_retention(tree: Tree) -> None:
+    """Keep metrics for half a year, whatever they take."""
+    tree.edit("Application/monitoring", lambda manifest: spec(manifest).pop("retentionSize"))
+    values(tree, retention="180d")
+
+
 def values(tree: Tree, **more: Any) -> None:
     """Change what the chart is told about Prometheus."""
     tree.edit("Application/monitoring", lambda manifest: spec(manifest).update(more))
@@ -129,6 +148,10 @@ def metrics_port(manifest: Manifest) -> None:
 
 
 def scrape_annotation(manifest: Manifest) -> None:
+    """Let the annotation alone tell of the metrics, and not the name of a port."""
+    for port in container(manifest)["ports"]:
+        if port["name"] == "otel-metrics":
+            port["name"] = "agent"
     manifest["spec"]["template"]["metadata"].setdefault("annotations", {})["prometheus.io/scrape"] = "true"
 
 
@@ -329,7 +352,10 @@ FAULTS = [
         "annotation that the operator does not read",
         "metrics-unscraped",
         "Deployment/pp-cs/chat-service",
-        lambda tree: tree.edit("Deployment/chat-service", scrape_annotation),
+        both(
+            lambda tree: tree.remove("PodMonitor/chat-service"),
+            lambda tree: tree.edit("Deployment/chat-service", scrape_annotation),
+        ),
     ),
     Fault("comma too many in a dashboard", "dashboard-invalid", OVERVIEW, broken_dashboard),
     Fault("dashboard without panels", "dashboard-invalid", OVERVIEW, lambda tree: panels(tree, panels=[])),
@@ -356,7 +382,7 @@ FAULTS = [
         "half a year on a small volume",
         "retention-exceeds-volume",
         MONITORING,
-        lambda tree: values(tree, retention="180d"),
+        long_retention,
     ),
     Fault(
         "Prometheus without a volume",
@@ -368,13 +394,18 @@ FAULTS = [
         "alerts leave out a service",
         "component-without-alerts",
         "Application/argocd/chat-service",
-        lambda tree: tree.add(
-            "monitoring",
-            prometheus_rule(
-                alert(
-                    "ContainerRestarts",
-                    'increase(kube_pod_container_status_restarts_total{namespace!="pp-cs"}[15m]) > 3',
-                )
+        both(
+            without_rules,
+            # They show what the rules record.
+            without_dashboards,
+            lambda tree: tree.add(
+                "monitoring",
+                prometheus_rule(
+                    alert(
+                        "ContainerRestarts",
+                        'increase(kube_pod_container_status_restarts_total{namespace!="pp-cs"}[15m]) > 3',
+                    )
+                ),
             ),
         ),
     ),
@@ -382,9 +413,12 @@ FAULTS = [
         "dashboard shows the broker only",
         "component-without-dashboard",
         "Application/argocd/gateway",
-        lambda tree: tree.add(
-            "monitoring",
-            dashboard(panel("Queues", "sum by (queue) (rabbitmq_queue_messages)", "{{queue}}")),
+        both(
+            without_dashboards,
+            lambda tree: tree.add(
+                "monitoring",
+                dashboard(panel("Queues", "sum by (queue) (rabbitmq_queue_messages)", "{{queue}}")),
+            ),
         ),
     ),
 ]
@@ -484,7 +518,7 @@ def own_metrics(tree: Tree) -> None:
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PodMonitor",
             "metadata": {
-                "name": "gateway",
+                "name": "gateway-requests",
                 "namespace": "monitoring",
                 "annotations": {"constructs-lib/metrics": "gateway_requests_*, gateway_up"},
             },

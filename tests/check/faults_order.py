@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from corpus import Fault, Harmless, Manifest, Tree
-from faults_references import POD, append, both, change, copied, drop, entry, ingress, new, permit
+from faults_references import POD, WAIT, append, at, both, change, copied, drop, entry, ingress, new, permit
 
 import versions
 from constructs_lib.synth.manifest_yaml import dump
@@ -17,7 +17,7 @@ HOOK = "argocd.argoproj.io/hook"
 OPTIONS = "argocd.argoproj.io/sync-options"
 COMPARE = "argocd.argoproj.io/compare-options"
 POLICY = "argocd.argoproj.io/hook-delete-policy"
-SCHEMA = "Job/user-service-database-schema-ce05a569"
+SCHEMA = "Job/user-service-database-schema-????????"
 CLAIM = "PersistentVolumeClaim/user-service-database-backups"
 GROUP_OF_TEN = "0123456789" * 8000
 
@@ -44,7 +44,8 @@ def waits_for(name: str, address: str) -> Callable[[Tree], None]:
     """Return what lets a workload wait for an address before it starts."""
 
     def edit(manifest: Manifest) -> None:
-        manifest["spec"]["template"]["spec"]["initContainers"][0]["command"].append(address)
+        assert at(manifest, WAIT)["name"] == "wait"
+        at(manifest, f"{WAIT}.command").append(address)
 
     return lambda tree: tree.edit(name, edit)
 
@@ -168,20 +169,20 @@ FAULTS = [
     Fault(
         "a data store in the wave after its schema",
         "dependency-in-later-wave",
-        "Job/pp-us/user-service-database-schema-ce05a569",
+        "Job/pp-us/user-service-database-schema-????????",
         wave("StatefulSet/user-service-database", 3),
         also=("dependency-not-ordered",),
     ),
     Fault(
         "a Service in the wave after those who wait for it",
         "dependency-in-later-wave",
-        "Job/pp-us/user-service-database-schema-ce05a569",
+        "Job/pp-us/user-service-database-schema-????????",
         wave("Service/user-service-database", 4),
     ),
     Fault(
         "a schema that is applied before everything",
         "dependency-in-later-wave",
-        "Job/pp-us/user-service-database-schema-ce05a569",
+        "Job/pp-us/user-service-database-schema-????????",
         note(SCHEMA, HOOK="PreSync"),
         also=("hook-needs-later-object",),
     ),
@@ -194,7 +195,7 @@ FAULTS = [
     Fault(
         "a schema in the wave of its data store",
         "dependency-not-ordered",
-        "Job/pp-us/user-service-database-schema-ce05a569",
+        "Job/pp-us/user-service-database-schema-????????",
         both(wave(SCHEMA, 1), wave(CLAIM, 1)),
     ),
     Fault(
@@ -324,7 +325,7 @@ FAULTS = [
         "claim-waits-for-pod",
         "PersistentVolumeClaim/pp-ns/notification-service-database-backups",
         change(
-            "Job/notification-service-database-schema-1da3efd7",
+            "Job/notification-service-database-schema-????????",
             f"{POD}.volumes.1",
             {"name": "backups", "emptyDir": {}},
         ),
@@ -371,7 +372,7 @@ FAULTS = [
     Fault(
         "a Job that tidies itself up",
         "job-with-ttl",
-        "Job/pp-us/user-service-database-schema-ce05a569",
+        "Job/pp-us/user-service-database-schema-????????",
         change(SCHEMA, "spec.ttlSecondsAfterFinished", 600),
     ),
     Fault(
@@ -395,13 +396,13 @@ FAULTS = [
     Fault(
         "a hook that leaves its failures behind",
         "hook-runs-once",
-        "Job/pp-us/user-service-database-schema-ce05a569",
+        "Job/pp-us/user-service-database-schema-????????",
         note(SCHEMA, HOOK="Sync", POLICY="HookSucceeded"),
     ),
     Fault(
         "a Job whose name is made up by the API server",
         "generated-name-without-hook",
-        "Job/pp-us/user-service-database-schema-ce05a569-*",
+        "Job/pp-us/user-service-database-schema-????????-*",
         without_name(SCHEMA),
     ),
     Fault(
@@ -563,8 +564,8 @@ HARMLESS = [
     Harmless(
         "a server without a wait that comes later",
         both(
-            drop("Deployment/gateway", f"{POD}.initContainers.0.command.9"),
-            drop("Deployment/gateway", f"{POD}.initContainers.0.command.8"),
+            drop("Deployment/gateway", f"{WAIT}.command.9"),
+            drop("Deployment/gateway", f"{WAIT}.command.8"),
             wave("Application/chat-service", 5),
         ),
     ),

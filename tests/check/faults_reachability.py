@@ -128,7 +128,7 @@ def metrics_of_chat(tree: Tree) -> None:
         {
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PodMonitor",
-            "metadata": {"name": "chat-service", "namespace": "monitoring"},
+            "metadata": {"name": "chat-service-management", "namespace": "monitoring"},
             "spec": {
                 "namespaceSelector": {"matchNames": ["pp-cs"]},
                 "selector": {"matchLabels": {"app.kubernetes.io/name": "chat-service"}},
@@ -240,7 +240,7 @@ FAULTS = [
         "CronJob/pp-ns/notification-service-database-backup",
         policy(
             "pp-ns/notification-service-database",
-            lambda manifest: manifest["spec"]["ingress"].pop(1),
+            lambda manifest: manifest["spec"]["ingress"].pop(2),
         ),
     ),
     Fault(
@@ -274,7 +274,7 @@ FAULTS = [
         "Deployment/pp-us/user-service",
         policy(
             "pp-us/user-service-database",
-            lambda manifest: manifest["spec"]["ingress"][0]["ports"][0].update(protocol="UDP"),
+            lambda manifest: manifest["spec"]["ingress"][1]["ports"][0].update(protocol="UDP"),
         ),
         also=("policy-port-undeclared",),
     ),
@@ -302,7 +302,7 @@ FAULTS = [
         "public-port-closed",
         "Service/pp-gws/gateway",
         lambda tree: tree.remove("NetworkPolicy/pp-gws/gateway"),
-        also=("call-blocked",),
+        also=("call-blocked", "metrics-blocked"),
     ),
     Fault(
         "another port is exposed than the policy opens",
@@ -376,7 +376,7 @@ FAULTS = [
     Fault(
         "a new monitor has no way",
         "metrics-blocked",
-        "PodMonitor/monitoring/chat-service",
+        "PodMonitor/monitoring/chat-service-management",
         metrics_of_chat,
     ),
     Fault(
@@ -431,7 +431,7 @@ FAULTS = [
         "traffic-without-reason",
         "NetworkPolicy/pp-ls/location-service-database",
         both(
-            policy("pp-ls/location-service-database", lambda manifest: manifest["spec"]["ingress"][0].pop("ports")),
+            policy("pp-ls/location-service-database", lambda manifest: manifest["spec"]["ingress"][1].pop("ports")),
             policy("pp-ls/location-service", lambda manifest: manifest["spec"]["egress"][1].pop("ports")),
         ),
     ),

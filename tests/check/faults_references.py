@@ -158,6 +158,8 @@ def application(name: str, path: str, namespace: str) -> Callable[[Tree], None]:
 
 SELECTOR = "app.kubernetes.io/name"
 POD = "spec.template.spec"
+#: The container of a service that waits for what the service needs; the one before it brings the agent.
+WAIT = f"{POD}.initContainers.1"
 
 FAULTS = [
     Fault(
@@ -305,7 +307,7 @@ FAULTS = [
         "policy-without-pods",
         "NetworkPolicy/pp-gws/gateway",
         change("NetworkPolicy/gateway", "spec.podSelector.matchLabels", {SELECTOR: "gatway"}),
-        also=("call-blocked", "public-port-closed"),
+        also=("call-blocked", "public-port-closed", "metrics-blocked"),
     ),
     Fault(
         "a NetworkPolicy of a namespace that was renamed",
@@ -398,7 +400,7 @@ FAULTS = [
     Fault(
         "a ConfigMap that was removed with its schema",
         "config-map-missing",
-        "Job/pp-us/user-service-database-schema-ce05a569",
+        "Job/pp-us/user-service-database-schema-????????",
         lambda tree: tree.remove("ConfigMap/user-service-database-schema"),
     ),
     Fault(
@@ -442,7 +444,7 @@ FAULTS = [
         "an ExternalSecret that lost an entry",
         "secret-key-missing",
         "Deployment/pp-us/user-service",
-        drop("ExternalSecret/user-service", "spec.data.2"),
+        drop("ExternalSecret/user-service", "spec.data.3"),
     ),
     Fault(
         "an ExternalSecret whose template drops a key",
@@ -646,7 +648,7 @@ FAULTS = [
         "Deployment/pp-us/user-service",
         change(
             USER,
-            f"{POD}.initContainers.0.command.6",
+            f"{WAIT}.command.6",
             "notifications.pp-ns.svc.cluster.local:5052",
         ),
         also=("traffic-without-reason",),
@@ -672,8 +674,8 @@ FAULTS = [
     Fault(
         "the wrong port of a Job",
         "address-port-unknown",
-        "Job/pp-us/user-service-database-schema-ce05a569",
-        change("Job/user-service-database-schema-ce05a569", f"{POD}.containers.0.env.1.value", "3306"),
+        "Job/pp-us/user-service-database-schema-????????",
+        change("Job/user-service-database-schema-????????", f"{POD}.containers.0.env.1.value", "3306"),
         also=("traffic-without-reason",),
     ),
     Fault(
@@ -756,7 +758,7 @@ FAULTS = [
     Fault(
         "a namespace that nobody makes",
         "namespace-missing",
-        "ConfigMap/pp-gws/gateway",
+        "ConfigMap/pp-gws/gateway-telemetry",
         lambda tree: tree.remove("Namespace/pp-gws"),
     ),
 ]

@@ -524,7 +524,7 @@ FAULTS = [
         "a name of a port with more than 15 characters",
         "bad-port",
         "Deployment/pp-us/user-service",
-        append(USER, f"{CONTAINER}.ports", {"name": "prometheus-metrics", "containerPort": 9464}),
+        append(USER, f"{CONTAINER}.ports", {"name": "prometheus-metrics", "containerPort": 9465}),
         also=("metrics-unscraped",),
     ),
     Fault(

@@ -399,7 +399,9 @@ def test_production_has_room_for_everything(trees: Mapping[str, Synthesized]) ->
     assert codes(Subject(Snapshot("production", files, None), ["argocd/production"])) == set()
     # Not because nothing is counted: a node less, and the autoscalers have no room any more.
     path = "bootstrap/cluster/production.tfvars.json"
-    files[path] = files[path].replace(b'"nodes": 4', b'"nodes": 3')
+    for more, less in ((b'"nodes": 4', b'"nodes": 3'), (b'"nodes_max": 5', b'"nodes_max": 4')):
+        assert more in files[path]
+        files[path] = files[path].replace(more, less)
     assert codes(Subject(Snapshot("production", files, None), ["argocd/production"])) == {
         "no-room-at-maximum",
         "no-room-without-node",

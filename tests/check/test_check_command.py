@@ -75,17 +75,20 @@ def codes(output: str) -> list[str]:
     return [entry["code"] for each in content["environments"] for entry in each["findings"] if not entry["waiver"]]
 
 
-def test_a_declaration_without_faults() -> None:
+def test_a_declaration_without_faults(trees: Mapping[str, Synthesized]) -> None:
     result = run(ROOT / "app.py", "production")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("production: 149 objects, Kubernetes 1.36, 4 nodes of s-4vcpu-8gb-240gb-intel\n")
+    objects = len(trees["production"].parsed)
+    cluster = "Kubernetes 1.36, 4 nodes of s-4vcpu-8gb-240gb-intel"
+    assert result.stdout.startswith(f"production: {objects} objects, {cluster}\n")
     assert result.stdout.endswith("\n0 errors, 0 warnings.\n")
 
 
-def test_a_folder_with_faults(faulty: Path) -> None:
+def test_a_folder_with_faults(faulty: Path, trees: Mapping[str, Synthesized]) -> None:
     result = run(ROOT / "app.py", "--tree", str(faulty))
     assert result.returncode == 1
-    assert "local: 144 objects" in result.stdout
+    assert f"local: {len(trees['local'].parsed)} objects" in result.stdout
+    assert f"production: {len(trees['production'].parsed) + 1} objects" in result.stdout
     assert "  observability  1 error, 1 warning\n" in result.stdout
     assert "error  metric-unknown  PrometheusRule/monitoring/positionpal" in result.stdout
     assert result.stdout.endswith("1 error, 1 warning.\ndocs/checks.md has a section for each code.\n")

@@ -498,7 +498,7 @@ def test_an_answer_tells_the_policies_and_rules_of_each_side(trees: Mapping[str,
     ]
     assert str(can(production(trees), "gateway", "user-service", "grpc")).splitlines()[1:] == [
         "  egress of pp-gws/gateway: opened by egress[3] of gateway",
-        "  ingress of pp-us/user-service: opened by ingress[0] of user-service",
+        "  ingress of pp-us/user-service: opened by ingress[1] of user-service",
     ]
 
 

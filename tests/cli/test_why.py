@@ -66,7 +66,8 @@ def test_the_line_of_an_object(name: str, construct: str, text: str) -> None:
 def test_what_a_policy_opens() -> None:
     said = answer("NetworkPolicy/pp-gws/gateway")
     assert "it opens  from everywhere to http" in said
-    assert f"to chat-service http          (app.py:{line_of('CHAT_SERVICE_HTTP_URL')})" in said
+    assert f"to chat-service http             (app.py:{line_of('CHAT_SERVICE_HTTP_URL')})" in said
+    assert f"from monitoring to otel-metrics  (app.py:{line_of('monitoring = Monitoring(')})" in said
     assert "from monitoring to metrics" in answer("NetworkPolicy/rabbitmq/rabbitmq")
 
 
