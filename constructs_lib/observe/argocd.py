@@ -25,8 +25,8 @@ def group() -> Group:
                 f'max {_BY} (argocd_app_info{{sync_status!="Synced"}}) == 1',
                 "30m",
                 f"{_APPLICATION} is not what Git says.",
-                "It differs from Git, or cannot be compared with it, for 30 minutes: a change waits, fails, or was "
-                "made by hand in {{ $labels.dest_namespace }}.",
+                "It has differed from Git, or could not be compared with it, for 30 minutes: a change waits or fails, "
+                "or was made by hand in {{ $labels.dest_namespace }}.",
             ),
             Alert(
                 "ArgoCDApplicationNotHealthy",

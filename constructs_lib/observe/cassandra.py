@@ -129,8 +129,8 @@ def group(workloads: Sequence[Cassandra]) -> Group:
                 f"(rate(cassandra_client_request_count_total{by_operation}[5m])) > {_FEW}",
                 "15m",
                 f"The Cassandra ring {stores.STORE} is slow.",
-                "One percent of each {{ $labels.operation }} takes longer than {{ $value | humanizeDuration }} at the "
-                "slowest node.",
+                "One percent of the {{ $labels.operation }} requests takes longer than {{ $value | humanizeDuration }} "
+                "at the slowest node.",
             ),
             Alert(
                 "CassandraCompactionsPending",

@@ -132,13 +132,14 @@ def group(workloads: Sequence[Postgres]) -> Group:
                 f"(pg_stat_activity_max_tx_duration{{{own}, {_ORDINARY}}}) > 600",
                 "2m",
                 f"A transaction of the PostgreSQL server {stores.STORE} has been open for too long.",
-                "It is {{ $labels.state }} in the database {{ $labels.datname }} for {{ $value | humanizeDuration }}; "
-                "it keeps its locks, and nothing that it may still see can be vacuumed.",
+                "It has been open for {{ $value | humanizeDuration }} in the database {{ $labels.datname }} and is "
+                "{{ $labels.state }}; it keeps its locks, and nothing that it may still see can be vacuumed.",
             ),
             Alert(
                 "PostgresDeadlocks",
                 "warning",
-                f"sum by (namespace, service, datname) (increase(pg_stat_database_deadlocks{{{own}}}[30m])) > 2",
+                # An increase is extrapolated: two deadlocks count as a little more than two.
+                f"sum by (namespace, service, datname) (increase(pg_stat_database_deadlocks{{{own}}}[30m])) > 2.5",
                 "5m",
                 f"Transactions of the PostgreSQL server {stores.STORE} block each other.",
                 "About {{ $value | humanize }} deadlocks within 30 minutes in the database {{ $labels.datname }}; each "

@@ -205,10 +205,11 @@ def _about_messages(own: str, consumed: Sequence[str]) -> list[Alert]:
         Alert(
             "RabbitMQMessagesUnroutable",
             "warning",
-            f"sum by (namespace, service) ({_unroutable(own, '10m')}) > 0",
+            f"sum by (namespace, service) ({_unroutable(own, '10m', 'increase')}) > 0",
             "10m",
             f"Messages that are published to the RabbitMQ broker {stores.STORE} reach no queue.",
-            "{{ $value | humanize }} messages a second are dropped or sent back, because no queue is bound for them.",
+            "About {{ $value | humanize }} messages within 10 minutes were dropped or sent back, because no queue is "
+            "bound for them.",
         ),
     ]
 
@@ -226,8 +227,8 @@ def _consumers_missing(workloads: Sequence[RabbitMQ], queues: Sequence[str]) -> 
         f"{consumers} == 0 or 0 * ({absent}) and on () ({complete})",
         "10m",
         "Nobody consumes the RabbitMQ queue {{ $labels.queue }}.",
-        "A service declares to consume it, and it has {{ $value | humanize }} consumers, or is not there at all: what "
-        "is published for it waits or is lost.",
+        "A service declares to consume it, and it has no consumer, or is not there at all: what is published for it "
+        "waits or is lost.",
     )
 
 
@@ -240,10 +241,10 @@ def _memory(own: str) -> str:
     return f"rabbitmq_process_resident_memory_bytes{{{own}}} / rabbitmq_resident_memory_limit_bytes{{{own}}}"
 
 
-def _unroutable(own: str, window: str) -> str:
+def _unroutable(own: str, window: str, function: str = "rate") -> str:
     return (
-        f"rate(rabbitmq_global_messages_unroutable_dropped_total{{{own}}}[{window}]) "
-        f"+ rate(rabbitmq_global_messages_unroutable_returned_total{{{own}}}[{window}])"
+        f"{function}(rabbitmq_global_messages_unroutable_dropped_total{{{own}}}[{window}]) "
+        f"+ {function}(rabbitmq_global_messages_unroutable_returned_total{{{own}}}[{window}])"
     )
 
 

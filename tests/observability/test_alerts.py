@@ -1,0 +1,99 @@
+"""Every alert fires when it should and is silent when it should be, as Prometheus' own promtool evaluates them.
+
+The cases are in ``alerts``, one file for each group of rules, as promtool reads them
+(https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/); ``rule_files`` is added here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from watched import watched
+
+from constructs_lib.declare.monitoring import Monitoring
+from constructs_lib.observe import catalogue
+from constructs_lib.observe.model import Group
+from constructs_lib.observe.objects import rule_group
+from constructs_lib.observe.page import runbook
+
+CASES = Path(__file__).parent / "alerts"
+FILES = sorted(CASES.glob("*.yaml"))
+
+
+@cache
+def groups() -> dict[str, Group]:
+    """All groups of the small system by their names."""
+    return {group.name: group for group in catalogue.groups(watched())}
+
+
+@pytest.fixture(scope="session")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The groups as files of Prometheus, by the names of the groups."""
+    runbooks = next(c.runbooks for c in watched().components if isinstance(c, Monitoring))
+    folder = tmp_path_factory.mktemp("rules")
+    files = {}
+    for name, group in groups().items():
+        files[name] = folder / f"{name}.yaml"
+        files[name].write_text(yaml.safe_dump({"groups": [rule_group(group, runbooks)]}))
+    return files
+
+
+def cases(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def promtool(*arguments: object) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed; it comes with Debian's package prometheus")
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_prometheus_reads_the_rules(rules: dict[str, Path]) -> None:
+    result = promtool("check", "rules", *rules.values())
+    assert result.returncode == 0, result.stdout + result.stderr
+    # What it only warns about.
+    assert "duplicate" not in result.stdout, result.stdout
+
+
+def test_each_group_has_its_cases() -> None:
+    assert [path.stem for path in FILES] == sorted(groups())
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_cases(path: Path, rules: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / path.name
+    file.write_text(yaml.safe_dump({"rule_files": [str(rules[path.stem])], **cases(path)}, allow_unicode=True))
+    result = promtool("test", "rules", file)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_each_alert_has_a_case_that_fires_and_one_that_does_not(path: Path) -> None:
+    alerts = [alert.name for alert in groups()[path.stem].alerts]
+    firing, silent = set(), set()
+    for group in cases(path)["tests"]:
+        assert group["input_series"], f"{group['name']}: without any series everything is silent"
+        for case in group["alert_rule_test"]:
+            (firing if case.get("exp_alerts") else silent).add(case["alertname"])
+    assert firing == set(alerts)
+    assert silent == set(alerts)
+
+
+def test_each_name_is_written_once_and_has_a_runbook() -> None:
+    alerts = [alert for group in groups().values() for alert in group.alerts]
+    assert [name for name, times in Counter(alert.name for alert in alerts).items() if times > 1] == []
+    for alert in alerts:
+        text = runbook(alert)
+        for section in ("Meaning", "Impact", "Diagnosis", "Mitigation"):
+            assert f"\n## {section}\n" in text, f"{alert.name}: there is no section {section}"
+    known = {alert.name for alert in alerts}
+    folder = Path(catalogue.__file__).parent / "runbooks"
+    assert {path.stem for path in folder.glob("*.md")} == known

@@ -1,0 +1,65 @@
+"""A small system with one of everything that is watched."""
+
+from __future__ import annotations
+
+from constructs_lib import (
+    Cassandra,
+    Environment,
+    ExternalSecrets,
+    GitRepository,
+    Http,
+    Jvm,
+    K3d,
+    Microservice,
+    Monitoring,
+    Nodejs,
+    Postgres,
+    RabbitMQ,
+    System,
+)
+
+
+def watched() -> System:
+    """Declare the system."""
+    environment = Environment(
+        name="test",
+        repository=GitRepository("https://github.com/example/shop.git"),
+        cluster=K3d(kubernetes="1.36", nodes=3, provides=("metrics-api",)),
+    )
+    system = System(environment, "shop")
+    ExternalSecrets(system, version="2.9.0")
+    Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2)
+    broker = RabbitMQ(system, "broker", image="rabbitmq:4.1.0-management", user="shop", storage="1Gi", nodes=3)
+    database = Postgres(
+        system, "database", image="postgres:17.5", database="shop", user="shop", storage="1Gi", namespace="data"
+    )
+    history = Cassandra(
+        system, "history", image="cassandra:5.0.4", keyspace="history", user="shop", storage="1Gi", nodes=2
+    )
+    orders = Microservice(
+        system,
+        "orders",
+        image="example/orders:1.0.0",
+        ports={"http": 8080, "grpc": 5052},
+        telemetry=Jvm(),
+        publishes=["orders"],
+    )
+    web = Microservice(
+        system,
+        "web",
+        image="example/web:1.0.0",
+        ports={"http": 3000},
+        readiness=Http("/health", "http"),
+        exposed="http",
+        telemetry=Nodejs(),
+        consumes=["orders.web"],
+    )
+    web.needs(orders.endpoint("grpc"))
+    for service in (orders, web):
+        service.needs(broker.endpoint("amqp"))
+        service.needs(database.endpoint("sql"))
+        service.needs(history.endpoint("cql"))
+    for component in system.components:
+        for workload in component.workloads:
+            workload.complete()
+    return system
