@@ -138,6 +138,7 @@ class Nodejs(Telemetry):
     """
 
     image: str = images.OPENTELEMETRY_NODEJS
+    memory: str = "96Mi"
 
     runtime = "nodejs"
     option_variable = "NODE_OPTIONS"

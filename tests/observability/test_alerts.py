@@ -78,7 +78,8 @@ def test_cases(path: Path, rules: dict[str, Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_each_alert_has_a_case_that_fires_and_one_that_does_not(path: Path) -> None:
     alerts = [alert.name for alert in groups()[path.stem].alerts]
-    firing, silent = set(), set()
+    firing: set[str] = set()
+    silent: set[str] = set()
     for group in cases(path)["tests"]:
         assert group["input_series"], f"{group['name']}: without any series everything is silent"
         for case in group["alert_rule_test"]:
