@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from constructs_lib.declare.cassandra import Cassandra
 from constructs_lib.observe import stores, style
 from constructs_lib.observe.model import Alert, Dashboard, Group, Panel, Query, Row
-from constructs_lib.observe.workload import variables
+from constructs_lib.observe.workload import signal, variables
 
 #: Keyspaces of the server itself.
 _USED = 'keyspace!~"system.*"'
@@ -54,14 +54,14 @@ def golden(workload: Cassandra) -> tuple[Panel, Panel, Panel, Panel]:
     """Return traffic, errors, latency and saturation of a ring."""
     own = stores.of([workload])
     return (
-        stores.signal(
+        signal(
             "cassandra-traffic",
             "Requests",
             "Reads and writes of clients each second.",
             "reqps",
             f"sum(rate(cassandra_client_request_count_total{{{own}}}[{_RANGE}]))",
         ),
-        stores.signal(
+        signal(
             "cassandra-errors",
             "Failed",
             "Share of the requests that time out, fail, or find too few nodes.",
@@ -71,7 +71,7 @@ def golden(workload: Cassandra) -> tuple[Panel, Panel, Panel, Panel]:
             0.001,
             0.01,
         ),
-        stores.signal(
+        signal(
             "cassandra-latency",
             "Slowest percent",
             "99 % of the recent reads and writes are faster, at the slowest node.",
@@ -80,7 +80,7 @@ def golden(workload: Cassandra) -> tuple[Panel, Panel, Panel, Panel]:
             0.1,
             0.5,
         ),
-        stores.signal(
+        signal(
             "cassandra-saturation",
             "Compactions waiting",
             "Compactions that the busiest node has before it.",

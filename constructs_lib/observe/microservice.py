@@ -10,6 +10,7 @@ from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.declare.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.observe import postgres, rabbitmq, style, workload
 from constructs_lib.observe.model import Dashboard, Panel, Query, Row
+from constructs_lib.observe.workload import signal
 
 _OWN = 'namespace="$namespace", pod=~"$pod"'
 _RANGE = "$__rate_interval"
@@ -69,8 +70,10 @@ def golden(service: Microservice) -> tuple[Panel, Panel, Panel, Panel] | None:
     slowest = [f'label_replace({latency}, "protocol", "{number}", "", "")' for number, latency in enumerate(latencies)]
     latency = f"max({' or '.join(slowest)})" if len(latencies) > 1 else latencies[0]
     return (
-        _stat("traffic", "Traffic", "Requests that it serves a second.", "reqps", f"service:requests:rate5m{{{name}}}"),
-        _stat(
+        signal(
+            "traffic", "Traffic", "Requests that it serves a second.", "reqps", f"service:requests:rate5m{{{name}}}"
+        ),
+        signal(
             "errors",
             "Errors",
             "Share of its requests that fail.",
@@ -79,7 +82,7 @@ def golden(service: Microservice) -> tuple[Panel, Panel, Panel, Panel] | None:
             1 - objective.availability / 100,
             5 * (1 - objective.availability / 100),
         ),
-        _stat(
+        signal(
             "latency",
             "Latency",
             "95 % of its requests are faster.",
@@ -95,7 +98,7 @@ def golden(service: Microservice) -> tuple[Panel, Panel, Panel, Panel] | None:
 def saturation(namespace: str, container: str) -> Panel:
     """Return how near the fullest pod is to its memory limit."""
     own = f'namespace="{namespace}", container="{container}"'
-    return _stat(
+    return signal(
         "saturation",
         "Memory",
         "Memory of the fullest pod, of its limit.",
@@ -104,29 +107,6 @@ def saturation(namespace: str, container: str) -> Panel:
         f'max by (pod) (kube_pod_container_resource_limits{{{own}, resource="memory"}}))',
         0.8,
         0.9,
-    )
-
-
-def _stat(
-    id: str,
-    title: str,
-    description: str,
-    unit: str,
-    expression: str,
-    warning: float | None = None,
-    critical: float | None = None,
-) -> Panel:
-    return Panel(
-        id,
-        title,
-        description,
-        unit,  # type: ignore[arg-type]
-        (Query(expression, title),),
-        kind="stat",
-        warning=warning,
-        critical=critical,
-        width=3,
-        height=3,
     )
 
 

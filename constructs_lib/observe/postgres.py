@@ -13,7 +13,7 @@ from itertools import pairwise
 from constructs_lib.declare.postgres import Postgres
 from constructs_lib.observe import stores, style
 from constructs_lib.observe.model import Alert, Dashboard, Group, Panel, Query, Row, one_of
-from constructs_lib.observe.workload import variables
+from constructs_lib.observe.workload import signal, variables
 
 #: Databases of the server itself, which nobody uses.
 _USED = 'datname!~"template.*|postgres"'
@@ -56,7 +56,7 @@ def golden(workload: Postgres) -> tuple[Panel, Panel, Panel, Panel]:
     """Return traffic, errors, latency and saturation of a server."""
     own = stores.of([workload])
     return (
-        stores.signal(
+        signal(
             "postgres-traffic",
             "Transactions",
             "Transactions that end each second; the exporter's own keep it above zero.",
@@ -64,7 +64,7 @@ def golden(workload: Postgres) -> tuple[Panel, Panel, Panel, Panel]:
             f"sum(rate(pg_stat_database_xact_commit{{{own}, {_USED}}}[{_RANGE}]) "
             f"+ rate(pg_stat_database_xact_rollback{{{own}, {_USED}}}[{_RANGE}]))",
         ),
-        stores.signal(
+        signal(
             "postgres-errors",
             "Rolled back",
             "Share of the transactions that are rolled back.",
@@ -73,7 +73,7 @@ def golden(workload: Postgres) -> tuple[Panel, Panel, Panel, Panel]:
             0.05,
             0.2,
         ),
-        stores.signal(
+        signal(
             "postgres-latency",
             "Longest transaction",
             "Age of the oldest transaction that is still open, dumps and vacuums left out.",
@@ -82,7 +82,7 @@ def golden(workload: Postgres) -> tuple[Panel, Panel, Panel, Panel]:
             60,
             600,
         ),
-        stores.signal(
+        signal(
             "postgres-saturation",
             "Connections",
             "Connections in use, of those that the server takes.",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.observe import stores, style
 from constructs_lib.observe.model import Alert, Dashboard, Group, Panel, Query, Row, none_of, one_of
-from constructs_lib.observe.workload import variables
+from constructs_lib.observe.workload import signal, variables
 
 _RANGE = "$__rate_interval"
 
@@ -48,14 +48,14 @@ def golden(workload: RabbitMQ) -> tuple[Panel, Panel, Panel, Panel]:
     """Return traffic, errors, latency and saturation of a broker."""
     own = stores.of([workload])
     return (
-        stores.signal(
+        signal(
             "rabbitmq-traffic",
             "Published",
             "Messages that are published each second.",
             "ops",
             f"sum(rate(rabbitmq_global_messages_received_total{{{own}}}[{_RANGE}]))",
         ),
-        stores.signal(
+        signal(
             "rabbitmq-errors",
             "Unroutable",
             "Messages each second that no queue wanted, so that they were dropped or sent back.",
@@ -64,7 +64,7 @@ def golden(workload: RabbitMQ) -> tuple[Panel, Panel, Panel, Panel]:
             0.001,
             1,
         ),
-        stores.signal(
+        signal(
             "rabbitmq-latency",
             "Waiting",
             "Messages that wait in queues for a consumer.",
@@ -73,7 +73,7 @@ def golden(workload: RabbitMQ) -> tuple[Panel, Panel, Panel, Panel]:
             1000,
             10000,
         ),
-        stores.signal(
+        signal(
             "rabbitmq-saturation",
             "Memory",
             "Memory of the fullest node, of the mark at which it takes no more messages.",

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from constructs_lib.declare.workload import Workload
 from constructs_lib.observe import workload
-from constructs_lib.observe.model import Panel, Query, Row, Unit, one_of
+from constructs_lib.observe.model import Row, one_of
 
 _Store = TypeVar("_Store", bound=Workload)
 #: What is chosen at the top of a dashboard.
@@ -48,27 +48,3 @@ def pods(container: str) -> Row:
     """Return the last row of a store's dashboard: what its pods use, and how full their volumes are."""
     row = workload.resources(container)
     return Row(row.title, (*row.panels, workload.volumes()))
-
-
-def signal(
-    id: str,
-    title: str,
-    description: str,
-    unit: Unit,
-    expression: str,
-    warning: float | None = None,
-    critical: float | None = None,
-) -> Panel:
-    """Return one of the four golden signals of a store, small enough that four stand side by side."""
-    return Panel(
-        id,
-        title,
-        description,
-        unit,
-        (Query(expression, title),),
-        kind="stat",
-        warning=warning,
-        critical=critical,
-        width=3,
-        height=3,
-    )

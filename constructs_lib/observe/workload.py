@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from constructs_lib.observe import style
-from constructs_lib.observe.model import Alert, Group, Panel, Query, Row, Variable
+from constructs_lib.observe.model import Alert, Group, Panel, Query, Row, Unit, Variable
 
 #: A container's own series: no sandbox, and nothing twice.
 _OF = 'namespace="$namespace", pod=~"$pod", container!=""'
@@ -116,6 +116,30 @@ def resources(container: str) -> Row:
                 width=8,
             ),
         ),
+    )
+
+
+def signal(
+    id: str,
+    title: str,
+    description: str,
+    unit: Unit,
+    expression: str,
+    warning: float | None = None,
+    critical: float | None = None,
+) -> Panel:
+    """Return one of the four golden signals of a workload."""
+    return Panel(
+        id,
+        title,
+        description,
+        unit,
+        (Query(expression, title),),
+        kind="stat",
+        warning=warning,
+        critical=critical,
+        width=3,
+        height=3,
     )
 
 
