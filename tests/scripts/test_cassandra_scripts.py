@@ -233,7 +233,7 @@ def test_broken_schema_fails_the_job(job: Job) -> None:
 def test_configuration_turns_authentication_on(tmp_path: Path, trees: dict[str, Synthesized], end: str) -> None:
     """Whatever form the image's file has, and however often the init container runs on the same volume."""
     (pod,) = trees["production"].pods("pp-cs", ["StatefulSet"])
-    (container,) = pod.spec["initContainers"]
+    container = pod.container("prepare")
     shell, option, text = container["command"]
     folders = {"/etc/cassandra": tmp_path / "image", "/conf": tmp_path / "conf"}
     (folders["/etc/cassandra"] / "triggers").mkdir(parents=True)
