@@ -322,6 +322,36 @@ BAD_DECLARATIONS = [
         '"latest" can mean another image tomorrow; add "@sha256:…".',
     ),
     bad(
+        "port of an agent by its variable",
+        """
+        Microservice(
+            system,
+            "web",
+            image=IMAGE,
+            ports={"http": 8080},
+            env={"OTEL_EXPORTER_PROMETHEUS_PORT": "9999"},
+            telemetry=Jvm(),
+        )
+        """,
+        "app.py:21: web: OTEL_EXPORTER_PROMETHEUS_PORT: Prometheus would look for the metrics at 9464 all the same; "
+        "say telemetry=Jvm(port=…).",
+    ),
+    bad(
+        "receivers of no severity, and of no channel",
+        """
+        Monitoring(
+            system,
+            "watch",
+            version="88.5.3",
+            storage="2Gi",
+            retention_days=2,
+            receivers={"criticl": Slack("#on call", supplied("chat"))},
+        )
+        """,
+        'app.py:21: watch: receivers, criticl: "#on call" is no channel; write it like "#on-call".',
+        'app.py:21: watch: receivers: no alert has the severity "criticl"; did you mean "critical"?',
+    ),
+    bad(
         "everything wrong with an agent",
         """
         Microservice(

@@ -60,9 +60,11 @@ def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> No
         graph = Graph(system)
         if not system.is_monitored:
             return {}, []
-        groups = catalogue.groups(system)
-        lines = [f"{dashboard.uid:<40} {dashboard.title}" for dashboard in catalogue.dashboards(graph)]
-        lines += ["", *(f"{a.name:<40} {a.severity:<9} {a.wait:>4}" for group in groups for a in group.alerts)]
+        dashboards = catalogue.dashboards(graph)
+        alerts = [alert for group in catalogue.groups(system) for alert in group.alerts]
+        lines = [f"{environment.name}: {len(dashboards)} dashboards, {len(alerts)} alerts"]
+        lines += ["", *(f"{dashboard.uid:<42}{dashboard.title}" for dashboard in dashboards)]
+        lines += ["", *(f"{alert.name:<32}{alert.severity:<10}after {alert.wait}" for alert in alerts)]
         return pages(graph) if docs else {}, lines
 
     [(files, lines)] = app.declare([environment], read)

@@ -170,6 +170,9 @@ class Microservice(Workload):
         self.internet = list(internet)
         self.files: dict[str, SecretReference] = {}
         self.telemetry = telemetry
+        #: Names of the variables that set the agent up. They stand with the pods and not in the ConfigMap: one of them
+        #: has the version, and a new image is to change nothing but the pods.
+        self._agent_variables: set[str] = set()
         self.objective = objective
         self.publishes = tuple(publishes)
         self.consumes = tuple(consumes)
@@ -317,11 +320,18 @@ class Microservice(Workload):
             )
             option = ""
         self.set_variable(telemetry.option_variable, f"{option} {telemetry.option}".lstrip())
+        self._agent_variables.add(telemetry.option_variable)
+        if "OTEL_EXPORTER_PROMETHEUS_PORT" in self.environment:
+            self.mistake(
+                f"OTEL_EXPORTER_PROMETHEUS_PORT: Prometheus would look for the metrics at {telemetry.port} all the "
+                f"same; say telemetry={type(telemetry).__name__}(port=…)."
+            )
         told = telemetry.variables(self.name, self.system.name, self.system.environment.name, self.image)
         for variable, value in told.items():
             # What is declared is meant: it may well set the agent up otherwise.
             if variable not in self.environment:
                 self.set_variable(variable, value)
+                self._agent_variables.add(variable)
 
     @property
     def autoscaled(self) -> bool:
@@ -334,7 +344,7 @@ class Microservice(Workload):
         config = {
             name: value.text if isinstance(value, Plain) else value
             for name, value in sorted(self.environment.items())
-            if isinstance(value, str | Plain)
+            if isinstance(value, str | Plain) and name not in self._agent_variables
         }
         yield 0, service_account(self)
         if config:
@@ -494,6 +504,8 @@ class Microservice(Workload):
                 variables.append(pod.secret_variable(name, self.component.id, self.component.secret_key(value)))
             elif isinstance(value, Field):
                 variables.append(pod.field_variable(name, value.path))
+            elif name in self._agent_variables:
+                variables.append({"name": name, "value": value})
         return variables
 
     def _waits(self) -> list[dict[str, Any]]:
