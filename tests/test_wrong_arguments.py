@@ -26,6 +26,10 @@ LOCAL = Environment(name="local", repository=REPOSITORY, cluster=CLUSTER)
 def shop(environment):
     system = System(environment, "shop")
 """
+#: A call that takes a receiver of alerts.
+TOLD = (
+    'Monitoring(system, "watch", version="1.0.0", storage="1Gi", retention_days=1, receivers={{"critical": {value}}})'
+)
 #: The line of a call in the function, and that of a call of ``main()``.
 IN_THE_FUNCTION, AT_THE_END = BEGINNING.count("\n") + 1, BEGINNING.count("\n") + 2
 
@@ -63,8 +67,10 @@ NEEDED = {
     "RabbitMQ": {"image": "IMAGE", "user": '"shop"', "storage": '"1Gi"'},
     "Resources": {"cpu": '"1"', "memory": '"1Gi"'},
     "Rule": {"resources": '("pods",)', "verbs": '("get",)'},
+    "Slack": {"channel": '"#ops"', "url": 'supplied("chat")'},
     "System": {"environment": "environment", "name": '"shop"'},
     "Tcp": {"port": '"http"'},
+    "Webhook": {"url": 'supplied("pager")'},
     "Workload": {},
     "field": {"path": '"metadata.name"'},
     "generated": {"purpose": '"signs"'},
@@ -90,7 +96,9 @@ PLACES = {
     "PodAccess": 'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", access=[{value}])',
     "Resources": 'Microservice(system, "web", image=IMAGE, ports=PORTS, resources={value})',
     "Rule": 'Microservice(system, "web", image=IMAGE, ports=PORTS, rbac=[{value}])',
+    "Slack": TOLD,
     "Tcp": 'Microservice(system, "web", image=IMAGE, ports=PORTS, readiness={value})',
+    "Webhook": TOLD,
     "field": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',
     "generated": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',
     "plain": 'Microservice(system, "web", image=IMAGE, ports=PORTS, env={{"NAME": {value}}})',

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from constructs_lib.check.exposed import ANNOTATION, OPERATOR_GROUP, Exposed, Monitor
+from constructs_lib.check.exposed import ANNOTATION, OPERATOR_GROUP, Exposed, Monitor, Source
 from constructs_lib.check.finding import Check, Finding, Severity
 from constructs_lib.check.promql import PLACEHOLDER, Labels, Query, Selector, seconds, without_variables
 from constructs_lib.check.proof import Proof
@@ -259,6 +259,7 @@ class _Proof:
         self.alerts: list[_Expression] = []
         self.panels: list[_Expression] = []
         self.expressions: list[_Expression] = []
+        self.silent: dict[Source, list[tuple[Object, str, str]]] = {}
 
     def findings(self) -> Iterator[Finding]:
         """Yield everything that is wrong; what is read from rules and dashboards is gathered on the way."""
@@ -268,6 +269,7 @@ class _Proof:
         yield from self._dashboards()
         for expression in self.expressions:
             yield from self._metrics(expression)
+        yield from self._silent()
         yield from self._not_selected()
         yield from self._unscraped()
         yield from self._retention()
@@ -505,18 +507,27 @@ class _Proof:
         source, is_scraped = self.exposed.source_of(metric)
         if is_scraped or (source is None and self.exposed.is_open):
             return
-        mend = ""
         if source is None:
             problem = f"Nothing in the tree exposes {metric}."
             hint = closest(metric, self._recorded)
         elif source.has(metric):
-            problem = f"{metric} comes from {source.name}, which is not scraped here."
-            hint = None
-            mend = f"Set {source.value} to true, or leave it out." if source.value else "Scrape it, or leave it out."
+            # One monitor that is missing silences many expressions, and is one thing to mend.
+            self.silent.setdefault(source, []).append((item, path, metric))
+            return
         else:
             problem = f"{source.name} has no metric {metric}."
             hint = closest(metric, source.names)
-        yield METRIC_UNKNOWN.at(item, problem, at=path, mend=f"Did you mean {hint}?" if hint else mend)
+        yield METRIC_UNKNOWN.at(item, problem, at=path, mend=f"Did you mean {hint}?" if hint else "")
+
+    def _silent(self) -> Iterator[Finding]:
+        """Yield what is known and not scraped, once for each source, where it is read first."""
+        for source, places in self.silent.items():
+            item, path, metric = places[0]
+            others = len({(other, at) for other, at, _ in places}) - 1
+            as_well = f", and so do {others} more" if others > 1 else ", and so does another one" if others else ""
+            problem = f"This reads {metric}{as_well}: it comes from {source.name}, which is not scraped here."
+            mend = f"Set {source.value} to true, or leave it out." if source.value else "Scrape it, or leave it out."
+            yield METRIC_UNKNOWN.at(item, problem, at=path, mend=mend)
 
     def _range(self, expression: _Expression, selector: Selector) -> Iterator[Finding]:
         if not selector.function or selector.seconds is None:

@@ -210,7 +210,13 @@ FAULTS = [
     ),
     Fault("metric of a component that is not scraped", "metric-unknown", RULE, etcd_is_not_scraped),
     Fault("exporter of the nodes is turned off", "metric-unknown", RULE, without_node_exporter),
-    Fault("exporter is turned off", "metric-unknown", RULE, turned_off),
+    # Told once, where it is read first.
+    Fault(
+        "exporter is turned off",
+        "metric-unknown",
+        "ConfigMap/monitoring/dashboard-positionpal-all-cassandra",
+        turned_off,
+    ),
     Fault(
         "metric of a program that exposes none",
         "metric-unknown",
@@ -341,6 +347,7 @@ FAULTS = [
         "metrics-unscraped",
         "StatefulSet/rabbitmq/rabbitmq",
         lambda tree: tree.remove("PodMonitor/rabbitmq"),
+        also=("metric-unknown",),
     ),
     Fault(
         "new metrics port without a monitor",

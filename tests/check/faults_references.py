@@ -246,6 +246,7 @@ FAULTS = [
         "monitor-without-target",
         "PodMonitor/monitoring/rabbitmq",
         change("PodMonitor/rabbitmq", "spec.namespaceSelector.matchNames", ["rabbit-mq"]),
+        also=("metric-unknown",),
     ),
     Fault(
         "a PodMonitor without a namespaceSelector",
@@ -438,7 +439,7 @@ FAULTS = [
         "a key of a Secret that the ExternalSecret does not bring",
         "secret-key-missing",
         "Deployment/pp-us/user-service",
-        change(USER, f"{POD}.containers.0.env.0.valueFrom.secretKeyRef.key", "JWT_SIGNING_KEY"),
+        change(USER, f"{POD}.containers.0.env.1.valueFrom.secretKeyRef.key", "JWT_SIGNING_KEY"),
     ),
     Fault(
         "an ExternalSecret that lost an entry",

@@ -194,7 +194,8 @@ def test_schemas_of_custom_resources_are_closed() -> None:
     generators = {name for stem, name in free if stem == "applicationset"} - {"status"}
     assert {"git", "list", "matrix"} <= generators
     others = {(stem, name) for stem, name in free if stem not in ("clustersecretstore", "applicationset")}
-    assert {name for _, name in others} == {"status", "operation", "valuesObject"}
+    assert {name for _, name in others} == {"status", "operation", "valuesObject", "integration"}
+    assert {stem for stem, name in others if name == "integration"} == {"alertmanagerconfig"}
     assert {stem for stem, name in others if name == "operation"} == {"application"}
 
 
