@@ -31,9 +31,11 @@ def group() -> Group:
             Alert(
                 "ArgoCDApplicationNotHealthy",
                 "critical",
-                f'max {_BY} (argocd_app_info{{health_status=~"Degraded|Missing|Unknown"}}) == 1 '
+                f'max {_BY} (argocd_app_info{{health_status=~"Degraded|Unknown"}} '
+                # While a sync runs, what later waves bring is missing on purpose.
+                'or argocd_app_info{health_status="Missing", operation!="sync"}) == 1 '
                 # What starts may take its time, and a new version of a ring takes longer than one of a program.
-                f'or count_over_time(max {_BY} (argocd_app_info{{health_status="Progressing"}})[45m:1m]) > 40',
+                f'or count_over_time(max {_BY} (argocd_app_info{{health_status=~"Progressing|Missing"}})[45m:1m]) > 40',
                 "15m",
                 f"{_APPLICATION} is not healthy.",
                 "Something that it deploys to {{ $labels.dest_namespace }} is broken, missing, or has not become "
@@ -42,12 +44,18 @@ def group() -> Group:
             Alert(
                 "ArgoCDSyncFailing",
                 "warning",
-                f"sum by (name, project) (increase({_FAILED}[30m])) > 0 "
+                # A failed sync that is tried again counts as running, and here it is tried for ever. One that is merely
+                # slow waits for something that makes progress.
+                "count_over_time(max by (name, project) "
+                '(argocd_app_info{operation="sync", health_status!~"Progressing|Missing"})[15m:1m]) > 13 '
+                # One that is not tried again is counted.
+                f"or sum by (name, project) (increase({_FAILED}[30m])) > 0 "
                 # A counter that is born with the first failure does not increase. It is new only if others were there.
                 f"or {by_name} unless {by_name[:-1]} offset 30m) and on () argocd_app_info offset 30m",
                 "1m",
                 f"{_APPLICATION} cannot be synced.",
-                "A sync failed within the last 30 minutes: what was pushed is not there, or only in part.",
+                "Argo CD has been trying for a quarter of an hour, or gave up within the last 30 minutes: what was "
+                "pushed is not there, or only in part.",
             ),
             Alert(
                 "ArgoCDMetricsMissing",

@@ -6,6 +6,7 @@ The cases are in ``alerts``, one file for each group of rules, as promtool reads
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -98,3 +99,6 @@ def test_each_name_is_written_once_and_has_a_runbook() -> None:
     known = {alert.name for alert in alerts}
     folder = Path(catalogue.__file__).parent / "runbooks"
     assert {path.stem for path in folder.glob("*.md")} == known
+    for path in folder.glob("*.md"):
+        linked = set(re.findall(r"\]\((\w+)\.md\)", path.read_text(encoding="utf-8")))
+        assert linked <= known - {path.stem}, f"{path.name} links to {linked - known}"
