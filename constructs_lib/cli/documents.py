@@ -13,7 +13,6 @@ import typer
 from constructs_lib.cli.app import CommandError
 from constructs_lib.cli.report import console
 
-
 #: How many files are called by their names.
 _NAMED = 4
 
