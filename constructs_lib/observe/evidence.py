@@ -32,7 +32,7 @@ def shape(expression: str) -> str:
     """Return an expression without what belongs to one system: names, ranges, and numbers that are compared with."""
     text = _VALUE.sub(r'\1\2"…"', expression)
     text = re.sub(r"\[(?:\d+[smhdw]|\$__rate_interval)\]", "[…]", text)
-    return re.sub(r"_rate\d+[smhd]\b", "_rate…", text)
+    return re.sub(r"rate\d+[smhd]\b", "rate…", text)
 
 
 @cache
