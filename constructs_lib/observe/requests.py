@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from constructs_lib.declare.microservice import Microservice
 from constructs_lib.declare.objective import Objective
 from constructs_lib.declare.probe import Http
 from constructs_lib.declare.telemetry import Telemetry
-from constructs_lib.observe.model import Alert, Group, Record, one_of
+from constructs_lib.observe.model import Alert, Group, Record, Severity, one_of
 
 #: Windows over which budgets are looked at: a long one that is significant, and a short one that ends the alert soon
 #: after its cause (https://sre.google/workbook/alerting-on-slos/, 6: multiwindow, multi-burn-rate alerts).
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+#: How fast a budget may be used up: a name, a severity, a wait, rates with their windows, and what it comes to.
+_SPEEDS: tuple[tuple[str, Severity, str, tuple[tuple[float, str, str], ...], str], ...] = (
+    ("Fast", "critical", "2m", ((14.4, "1h", "5m"), (6, "6h", "30m")), "will be used up within days"),
+    ("Slow", "warning", "15m", ((3, "1d", "2h"), (1, "3d", "6h")), "will not last for the month"),
+)
 #: Requests a second below which a ratio says nothing: one a minute.
 _FEW = "0.0167"
 
@@ -44,10 +49,7 @@ def group(services: Sequence[Microservice]) -> Group | None:
             records.append(
                 Record(f"service:slow_requests:ratio_rate{window}", f"1 - ({fast} or 0 * {total}) / {total}")
             )
-    alerts: list[Alert] = []
-    for objective, names in _by_objective(measured).items():
-        alerts += _alerts(objective, f"service{one_of(names)}")
-    return Group("requests", records, alerts)
+    return Group("requests", records, _alerts(_by_objective(measured)))
 
 
 def _probes(services: Iterable[Microservice]) -> str:
@@ -113,42 +115,45 @@ def _boundary(value: float) -> str:
     return f'le="{text}"' if "." in text else f'le=~"{text}([.]0)?"'
 
 
-def _alerts(objective: Objective, services: str) -> list[Alert]:
-    promised = {
-        "Availability": (
-            "request_errors",
-            1 - objective.availability / 100,
-            "fails too many requests",
-            f"{{{{ $value | humanizePercentage }}}} of its requests fail; {objective.availability:g} % are to succeed",
-        ),
-        "Latency": (
-            "slow_requests",
-            1 - objective.fast / 100,
-            "is too slow",
-            f"{{{{ $value | humanizePercentage }}}} of its requests take longer than {objective.seconds:g} s; "
-            f"{objective.fast:g} % are to be faster",
-        ),
-    }
+def _alerts(by_objective: Mapping[Objective, Sequence[str]]) -> list[Alert]:
+    """Return the alerts of all services: each name is written once, whatever each of them promises."""
+    kinds: tuple[tuple[str, str, str, str, str, dict[tuple[float, str], list[str]]], ...] = (
+        ("Availability", "request_errors", "fails too many requests", "fail", "are to succeed", {}),
+        ("Latency", "slow_requests", "is too slow", "are too slow", "are to be answered in time", {}),
+    )
+    for objective, names in by_objective.items():
+        available = (objective.availability, f"{objective.availability:g} %")
+        fast = (objective.fast, f"{objective.fast:g} % within {objective.seconds:g} s")
+        for (*_, services), promise in zip(kinds, (available, fast), strict=True):
+            services.setdefault(promise, []).extend(names)
     alerts: list[Alert] = []
-    for what, (metric, budget, wrong, known) in promised.items():
-        for speed, severity, wait, windows, ends in (
-            ("Fast", "critical", "2m", ((14.4, "1h", "5m"), (6, "6h", "30m")), "will be used up within days"),
-            ("Slow", "warning", "15m", ((3, "1d", "2h"), (1, "3d", "6h")), "will not last for the month"),
-        ):
+    for what, metric, wrong, do, should, services in kinds:
+        for speed, severity, wait, windows, ends in _SPEEDS:
             alerts.append(
                 Alert(
                     f"{what}Burning{speed}",
-                    "critical" if severity == "critical" else "warning",
+                    severity,
                     " or ".join(
-                        _burning(metric, services, round(rate * budget, 6), long, short)
-                        for rate, long, short in windows
+                        _promised(metric, names, percent, text, windows) for (percent, text), names in services.items()
                     ),
                     wait,
                     f"{{{{ $labels.service }}}} {wrong}.",
-                    f"{known}, and this budget {ends}.",
+                    f"{{{{ $value | humanizePercentage }}}} of its requests {do}; {{{{ $labels.promised }}}} {should}, "
+                    f"and this budget {ends}.",
                 )
             )
     return alerts
+
+
+def _promised(
+    metric: str, names: Sequence[str], percent: float, text: str, windows: Iterable[tuple[float, str, str]]
+) -> str:
+    """Return what is true of services that use up the budget of a promise, labelled by the promise."""
+    services = f"service{one_of(sorted(names))}"
+    burning = " or ".join(
+        _burning(metric, services, round(rate * (1 - percent / 100), 6), long, short) for rate, long, short in windows
+    )
+    return f'label_replace({burning}, "promised", "{text}", "", "")'
 
 
 def _burning(metric: str, services: str, threshold: float, long: str, short: str) -> str:

@@ -9,6 +9,15 @@ from constructs_lib.observe.model import Alert, Group, Panel, Query, Row, Unit, 
 _OF = 'namespace="$namespace", pod=~"$pod", container!=""'
 
 
+# Of the series of kube-state-metrics the labels of its own pod are left out: with them, an alert would end and begin
+# anew when that pod is replaced.
+_AVAILABLE = "max by (namespace, deployment) (kube_deployment_status_replicas_available)"
+_WANTED = "max by (namespace, deployment) (kube_deployment_spec_replicas)"
+_READY = "max by (namespace, statefulset) (kube_statefulset_status_replicas_ready)"
+_REPLICAS = "max by (namespace, statefulset) (kube_statefulset_replicas)"
+_UTILIZATION = '{metric_target_type="utilization"}'
+
+
 def variables(namespaces: tuple[str, ...], container: str) -> tuple[Variable, ...]:
     """Return the choices of a namespace and of pods in it that have a container."""
     return (
@@ -173,10 +182,12 @@ def group() -> Group:
             Alert(
                 "ContainerRestarting",
                 "warning",
-                "sum by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total[15m])) > 2",
+                # Half an hour: a program that runs for minutes waits for five more between two of its starts. And an
+                # increase is extrapolated: two restarts count as a little more than two.
+                "sum by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total[30m])) > 2.5",
                 "5m",
                 f"The container {{{{ $labels.container }}}} of {pod} restarts again and again.",
-                "{{ $value | humanize }} restarts within 15 minutes.",
+                "About {{ $value | humanize }} restarts within 30 minutes.",
             ),
             Alert(
                 "ContainerOutOfMemory",
@@ -186,7 +197,7 @@ def group() -> Group:
                 'kube_pod_container_status_last_terminated_reason{reason="OOMKilled"} == 1',
                 "1m",
                 f"The container {{{{ $labels.container }}}} of {pod} was killed because it ran out of memory.",
-                "It reached its memory limit {{ $value | humanize }} times within 15 minutes.",
+                "It reached its memory limit, and restarted about {{ $value | humanize }} times within 15 minutes.",
             ),
             Alert(
                 "ContainerMemoryNearLimit",
@@ -201,10 +212,8 @@ def group() -> Group:
             Alert(
                 "WorkloadUnavailable",
                 "critical",
-                "label_replace(kube_deployment_status_replicas_available == 0 and kube_deployment_spec_replicas > 0, "
-                '"workload", "$1", "deployment", "(.+)") or '
-                "label_replace(kube_statefulset_status_replicas_ready == 0 and kube_statefulset_replicas > 0, "
-                '"workload", "$1", "statefulset", "(.+)")',
+                f"{_workload('deployment', f'{_AVAILABLE} == 0 and {_WANTED} > 0')} "
+                f"or {_workload('statefulset', f'{_READY} == 0 and {_REPLICAS} > 0')}",
                 "5m",
                 "{{ $labels.namespace }}/{{ $labels.workload }} has no pod that is ready.",
                 "None of its pods has been ready for 5 minutes: whatever needs it fails.",
@@ -212,23 +221,23 @@ def group() -> Group:
             Alert(
                 "WorkloadDegraded",
                 "warning",
-                "label_replace(kube_deployment_status_replicas_available < kube_deployment_spec_replicas, "
-                '"workload", "$1", "deployment", "(.+)") or '
-                "label_replace(kube_statefulset_status_replicas_ready < kube_statefulset_replicas, "
-                '"workload", "$1", "statefulset", "(.+)")',
+                f"{_workload('deployment', f'{_AVAILABLE} < {_WANTED}')} "
+                f"or {_workload('statefulset', f'{_READY} < {_REPLICAS}')}",
                 "15m",
                 "{{ $labels.namespace }}/{{ $labels.workload }} has fewer pods than it should have.",
-                "Only {{ $value | humanize }} of its pods are ready, for 15 minutes.",
+                "No more than {{ $value | humanize }} of its pods are ready, for 15 minutes.",
             ),
             Alert(
                 "AutoscalerAtMaximum",
                 "warning",
-                "kube_horizontalpodautoscaler_status_current_replicas "
-                ">= kube_horizontalpodautoscaler_spec_max_replicas "
-                "and kube_horizontalpodautoscaler_spec_max_replicas > kube_horizontalpodautoscaler_spec_min_replicas",
+                f"{_autoscaler('status_current_replicas')} >= {_autoscaler('spec_max_replicas')} "
+                f"and {_autoscaler('spec_max_replicas')} > {_autoscaler('spec_min_replicas')} "
+                # One that never shrinks stays at its maximum when nothing is left to do.
+                f"and {_autoscaler('status_target_metric', _UTILIZATION)} > "
+                f"{_autoscaler('spec_target_metric', _UTILIZATION)}",
                 "30m",
                 "{{ $labels.namespace }}/{{ $labels.horizontalpodautoscaler }} cannot grow any further.",
-                "It has been at its maximum of {{ $value | humanize }} replicas for 30 minutes.",
+                "It has been at its maximum of {{ $value | humanize }} replicas, and above its target, for 30 minutes.",
             ),
             Alert(
                 "VolumeFilling",
@@ -250,10 +259,16 @@ def group() -> Group:
             Alert(
                 "JobFailed",
                 "warning",
-                'kube_job_failed{condition="true"} > 0',
+                'max by (namespace, job_name) (kube_job_failed{condition="true"}) > 0 '
+                # A CronJob keeps its failed Jobs for ever; they are of no interest once a later one succeeded.
+                "unless on (namespace, job_name) (max by (namespace, job_name, owner_name) "
+                "(kube_job_status_start_time * on (namespace, job_name) group_left (owner_name) "
+                'max by (namespace, job_name, owner_name) (kube_job_owner{owner_kind="CronJob"})) '
+                "< on (namespace, owner_name) group_left () label_replace(max by (namespace, cronjob) "
+                '(kube_cronjob_status_last_successful_time), "owner_name", "$1", "cronjob", "(.+)"))',
                 "5m",
                 "The Job {{ $labels.namespace }}/{{ $labels.job_name }} failed.",
-                "It will not be tried again.",
+                "It has failed as often as it may, and is not tried again.",
             ),
             Alert(
                 "MetricsMissing",
@@ -266,3 +281,12 @@ def group() -> Group:
             ),
         ),
     )
+
+
+def _workload(kind: str, condition: str) -> str:
+    """Return a condition whose result is labelled by the name of the workload, of whichever kind it is."""
+    return f'label_replace({condition}, "workload", "$1", "{kind}", "(.+)")'
+
+
+def _autoscaler(metric: str, matchers: str = "") -> str:
+    return f"max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_{metric}{matchers})"

@@ -13,6 +13,7 @@ from constructs_lib import (
     Microservice,
     Monitoring,
     Nodejs,
+    Objective,
     Postgres,
     RabbitMQ,
     System,
@@ -52,6 +53,7 @@ def watched() -> System:
         readiness=Http("/health", "http"),
         exposed="http",
         telemetry=Nodejs(),
+        objective=Objective(availability=99),
         consumes=["orders.web"],
     )
     web.needs(orders.endpoint("grpc"))
