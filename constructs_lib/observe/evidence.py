@@ -15,6 +15,7 @@ import yaml
 #: Labels whose values are of one system, and not of the expression.
 _OWN = (
     "container",
+    "cronjob",
     "exchange",
     "http_route",
     "namespace",
@@ -23,6 +24,7 @@ _OWN = (
     "project",
     "queue",
     "service",
+    "statefulset",
 )
 _VALUE = re.compile(rf'\b({"|".join(_OWN)})(=~?|!~?=?)"(?:[^"\\]|\\.)*"')
 FILE = Path(__file__).parent / "evidence.yaml"

@@ -96,7 +96,7 @@ def _variable(variable: Variable) -> build.CustomVariable | build.QueryVariable:
             .sort(model.VariableSort.ALPHABETICAL_ASC)
         )
         if variable.several:
-            asked.multi(True).include_all(True).all_value(".*")
+            asked.multi(True).include_all(True)
             asked.current(model.VariableOption(selected=True, text="All", value="$__all"))
         return asked
     first = variable.values[0]
@@ -117,7 +117,8 @@ def _panel(panel: Panel) -> _Builder:
         builder = (
             stat.Panel()
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-            .graph_mode(options.BigValueGraphMode.AREA)
+            # Only an instant is asked for: the last value of a range may be that of a store which died an hour ago.
+            .graph_mode(options.BigValueGraphMode.NONE)
             .color_mode(options.BigValueColorMode.VALUE)
         )
     elif panel.kind == "bargauge":
@@ -204,4 +205,4 @@ def _target(panel: Panel, letter: str, query: Query) -> prometheus.Dataquery:
         return target.range()
     if panel.kind == "table":
         return target.instant().format(PromQueryFormat.TABLE)
-    return target.range() if panel.kind == "stat" else target.instant()
+    return target.instant()

@@ -31,9 +31,7 @@ def test_a_new_image_is_one_rolling_restart_and_moves_one_pin(repository: Path) 
     change(repository, "versions.py", versions.CHAT_SERVICE, newer(versions.CHAT_SERVICE))
     result = run(repository, "publish", "production")
     assert result.returncode == 0, result.stderr
-    # The image, and the version that its agent is told.
-    plan = "Plan: 1 component in 1 wave: 1 updated in place, 1 rolling restart (2–4 pods); nothing is lost."
-    assert plan in result.stdout
+    assert "Plan: 1 component in 1 wave: 1 rolling restart (2–4 pods); nothing is lost." in result.stdout
     after = revisions(repository)
     assert {component for component in after if after[component] != before[component]} == {"chat-service"}
     assert after["chat-service"] == git(repository, "rev-parse", "HEAD~1")
