@@ -337,6 +337,17 @@ BAD_DECLARATIONS = [
         "say telemetry=Jvm(port=…).",
     ),
     bad(
+        "objective that nothing measures, and a queue of no broker",
+        """
+        Microservice(
+            system, "web", image=IMAGE, ports={"http": 8080}, objective=Objective(99), consumes=["orders.web"]
+        )
+        """,
+        'app.py:21: web: consumes: it needs no RabbitMQ that would have "orders.web"; add '
+        'needs(broker.endpoint("amqp"), …).',
+        "app.py:21: web: objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well.",
+    ),
+    bad(
         "receivers of no severity, and of no channel",
         """
         Monitoring(
@@ -540,9 +551,14 @@ BAD_DECLARATIONS = [
     ),
     bad(
         "names of exchanges and queues",
-        'Microservice(system, "web", image=IMAGE, ports={"http": 8080}, publishes=[""], consumes=["a", "b", "a"])',
-        'app.py:21: web: consumes: "a" is there twice; name it once.',
-        'app.py:21: web: publishes: "" is no name; one of 1 to 255 bytes is needed.',
+        """
+        broker = RabbitMQ(system, "broker", image=RABBITMQ, user="shop", storage="1Gi")
+        Microservice(
+            system, "web", image=IMAGE, ports={"http": 8080}, publishes=[""], consumes=["a", "b", "a"]
+        ).needs(broker.endpoint("amqp"))
+        """,
+        'app.py:22: web: consumes: "a" is there twice; name it once.',
+        'app.py:22: web: publishes: "" is no name; one of 1 to 255 bytes is needed.',
     ),
     bad(
         "exporter latest",

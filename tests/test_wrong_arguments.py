@@ -92,7 +92,7 @@ PLACES = {
     "K3d": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "Kind": 'HelmChart(system, "cache", repository="https://a.example", chart="c", version="1.0.0", kinds=[{value}])',
     "Nodejs": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry={value})',
-    "Objective": 'Microservice(system, "web", image=IMAGE, ports=PORTS, objective={value})',
+    "Objective": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry=Jvm(), objective={value})',
     "PodAccess": 'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", access=[{value}])',
     "Resources": 'Microservice(system, "web", image=IMAGE, ports=PORTS, resources={value})',
     "Rule": 'Microservice(system, "web", image=IMAGE, ports=PORTS, rbac=[{value}])',

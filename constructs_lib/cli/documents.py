@@ -38,7 +38,7 @@ def document(files: Mapping[Path, str], *, check: bool) -> None:
     if not differing:
         console().print(f"Up to date: {names}; nothing was written.")
     elif check:
-        console().print(f"Not up to date: {names}; run make docs and commit what it writes.")
+        console().print(f"Not up to date: {names}; run the command without --check and commit what it writes.")
         raise typer.Exit(1)
     else:
         write(differing)

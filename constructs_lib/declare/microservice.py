@@ -14,6 +14,7 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.mistake import nearest, shown
 from constructs_lib.declare.objective import Objective
 from constructs_lib.declare.probe import Http, Probe, Tcp
+from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
 from constructs_lib.declare.system import System
 from constructs_lib.declare.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Telemetry, script_files
@@ -174,6 +175,7 @@ class Microservice(Workload):
         #: has the version, and a new image is to change nothing but the pods.
         self._agent_variables: set[str] = set()
         self.objective = objective
+        self._missed_broker = False
         self.publishes = tuple(publishes)
         self.consumes = tuple(consumes)
 
@@ -227,8 +229,11 @@ class Microservice(Workload):
                 self.mistake(problem)
         elif self.replicas < 1:
             self.mistake(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
-        for problem in self.objective.mistakes():
+        problems = [*self.objective.mistakes()]
+        for problem in problems:
             self.mistake(problem)
+        if self.objective != Objective() and not problems and not self.telemetry:
+            self.mistake("objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well.")
         for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
             if wrong := validation.broker_names(names):
                 self.mistake(f"{argument}: {wrong}")
@@ -332,6 +337,19 @@ class Microservice(Workload):
             if variable not in self.environment:
                 self.set_variable(variable, value)
                 self._agent_variables.add(variable)
+
+    def complete(self) -> None:
+        """Look for the broker of what it declares to publish and consume."""
+        has_broker = any(isinstance(edge.endpoint.workload, RabbitMQ) for edge in self.edges)
+        if not has_broker and not self._missed_broker:
+            for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
+                if names:
+                    self._missed_broker = True
+                    self.mistake(
+                        f"{argument}: it needs no RabbitMQ that would have {shown(names[0])}; add "
+                        f'needs(broker.endpoint("amqp"), …).',
+                        self.location,
+                    )
 
     @property
     def autoscaled(self) -> bool:

@@ -61,7 +61,7 @@ class Slack:
         Args:
             secret: Name and key of the Secret with the address.
         """
-        annotations = "{{ .CommonAnnotations.summary }}"
+        each = '{{ if eq .Status "resolved" }}Over: {{ end }}{{ .Annotations.summary }} {{ .Annotations.description }}'
         return {
             "slackConfigs": [
                 {
@@ -70,7 +70,7 @@ class Slack:
                     "sendResolved": True,
                     "title": "[{{ .Status | toUpper }}] {{ .CommonLabels.alertname }} ({{ .CommonLabels.severity }})",
                     "titleLink": "{{ .CommonAnnotations.runbook_url }}",
-                    "text": annotations + "\n{{ range .Alerts }}{{ .Annotations.description }}\n{{ end }}",
+                    "text": f"{{{{ range .Alerts }}}}{each}\n{{{{ end }}}}",
                 }
             ]
         }

@@ -84,29 +84,6 @@ def panels(system: str) -> tuple[Panel, ...]:
 
     return (
         Panel(
-            "applications-not-synced",
-            "Not synced",
-            "Applications whose objects are not what Git says. None is normal, except for minutes after a push; "
-            "the table beside it names them.",
-            "none",
-            (Query(number('sync_status!="Synced"'), "not synced"),),
-            kind="stat",
-            warning=1,
-            width=6,
-        ),
-        Panel(
-            "applications-not-healthy",
-            "Not healthy",
-            "Applications that deploy something which is not healthy. None is normal, except for minutes after a "
-            "push; the table beside it names them.",
-            "none",
-            (Query(number('health_status!~"Healthy|Suspended"'), "not healthy"),),
-            kind="stat",
-            warning=1,
-            critical=1,
-            width=6,
-        ),
-        Panel(
             "applications",
             "Applications",
             "All Applications with their state. OutOfSync is a change that waits or fails, Degraded something that "
@@ -114,5 +91,27 @@ def panels(system: str) -> tuple[Panel, ...]:
             "none",
             (Query(f"max by (name, sync_status, health_status) (argocd_app_info{{{own}}})", "{{name}}"),),
             kind="table",
+        ),
+        Panel(
+            "applications-not-synced",
+            "Not synced",
+            "Applications whose objects are not what Git says. None is normal, except for minutes after a push; "
+            "the table above names them.",
+            "none",
+            (Query(number('sync_status!="Synced"'), "not synced"),),
+            kind="stat",
+            warning=1,
+            height=4,
+        ),
+        Panel(
+            "applications-not-healthy",
+            "Not healthy",
+            "Applications that deploy something which is not healthy. None is normal, except for minutes after a "
+            "push; the table above names them.",
+            "none",
+            (Query(number('health_status!~"Healthy|Suspended"'), "not healthy"),),
+            kind="stat",
+            critical=1,
+            height=4,
         ),
     )

@@ -29,7 +29,11 @@ def groups(system: System) -> list[Group]:
     if rings:
         found.append(cassandra.group(rings))
     if brokers:
-        consumed = [queue for service in services for queue in service.consumes]
+        consumed: dict[RabbitMQ, list[str]] = {}
+        for service in services:
+            for broker in dict.fromkeys(edge.endpoint.workload for edge in service.edges):
+                if isinstance(broker, RabbitMQ) and broker in brokers:
+                    consumed.setdefault(broker, []).extend(service.consumes)
         found.append(rabbitmq.group(brokers, consumed))
     return found
 

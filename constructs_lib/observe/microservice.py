@@ -10,6 +10,7 @@ from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.declare.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.observe import postgres, rabbitmq, style, workload
 from constructs_lib.observe.model import Dashboard, Panel, Query, Row
+from constructs_lib.observe.requests import without_probes
 from constructs_lib.observe.workload import signal
 
 _OWN = 'namespace="$namespace", pod=~"$pod"'
@@ -62,7 +63,8 @@ def golden(service: Microservice) -> tuple[Panel, Panel, Panel, Panel] | None:
     quantile = "histogram_quantile(0.95, sum by (le) (rate({}_bucket{{{}}}[5m])))"
     latencies = []
     if serves_http(service):
-        latencies.append(quantile.format(runtime.http_histogram, name))
+        own = ", ".join(filter(None, (name, without_probes(service))))
+        latencies.append(quantile.format(runtime.http_histogram, own))
     if serves_grpc(service) and runtime.grpc_histogram:
         divided = f" / {runtime.grpc_scale}" if runtime.grpc_scale != 1 else ""
         latencies.append(quantile.format(runtime.grpc_histogram, name) + divided)
@@ -79,8 +81,8 @@ def golden(service: Microservice) -> tuple[Panel, Panel, Panel, Panel] | None:
             "Share of its requests that fail.",
             "percentunit",
             f"service:request_errors:ratio_rate5m{{{name}}}",
-            1 - objective.availability / 100,
-            5 * (1 - objective.availability / 100),
+            round(1 - objective.availability / 100, 6),
+            round(5 * (1 - objective.availability / 100), 6),
         ),
         signal(
             "latency",
@@ -123,7 +125,7 @@ def _requests(service: Microservice) -> Iterator[Row]:
                 "availability",
                 "Succeeded",
                 f"Share of the requests of the last day that did not fail; {objective.availability:g} % are promised. "
-                "Requests of the kubelet's probes are left out.",
+                "Requests to the paths of the kubelet's probes are left out, unless that is /.",
                 "percentunit",
                 (Query(f"1 - service:request_errors:ratio_rate1d{{{name}}}", "succeeded"),),
                 kind="stat",
@@ -150,8 +152,8 @@ def _requests(service: Microservice) -> Iterator[Row]:
             Panel(
                 "burning",
                 "Budget burning",
-                "How fast the budget of failures is used up: at 1 it lasts exactly for 30 days, from 14.4 on somebody "
-                "is woken.",
+                "How fast the budgets are used up: at 1 they last exactly for 30 days. From 14.4 on for an hour, or 6 "
+                "for six hours, the alert is critical.",
                 "none",
                 (
                     Query(
@@ -183,16 +185,16 @@ def _requests(service: Microservice) -> Iterator[Row]:
         ),
     )
     if serves_http(service):
-        yield _http(runtime, objective.seconds)
+        yield _http(runtime, objective.seconds, without_probes(service))
     if serves_grpc(service) and runtime.grpc_histogram:
         yield _grpc(runtime, objective.seconds)
 
 
-def _quantiles(histogram: str, scale: int = 1) -> tuple[Query, ...]:
+def _quantiles(histogram: str, own: str, scale: int = 1) -> tuple[Query, ...]:
     divided = f" / {scale}" if scale != 1 else ""
     return tuple(
         Query(
-            f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{_OWN}}}[{_RANGE}]))){divided}",
+            f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{own}}}[{_RANGE}]))){divided}",
             f"{100 * quantile:g} %",
             colour,
         )
@@ -200,8 +202,9 @@ def _quantiles(histogram: str, scale: int = 1) -> tuple[Query, ...]:
     )
 
 
-def _http(runtime: Telemetry, seconds: float) -> Row:
+def _http(runtime: Telemetry, seconds: float, probes: str) -> Row:
     histogram = runtime.http_histogram
+    own = ", ".join(filter(None, (_OWN, probes)))
     return Row(
         "HTTP",
         (
@@ -210,7 +213,7 @@ def _http(runtime: Telemetry, seconds: float) -> Row:
                 "Requests",
                 "Requests a second by route. A route that nobody named is shown with no name.",
                 "reqps",
-                (Query(f"sum by (http_route) (rate({histogram}_count{{{_OWN}}}[{_RANGE}]))", "{{http_route}}"),),
+                (Query(f"sum by (http_route) (rate({histogram}_count{{{own}}}[{_RANGE}]))", "{{http_route}}"),),
                 stacked=True,
             ),
             Panel(
@@ -221,7 +224,7 @@ def _http(runtime: Telemetry, seconds: float) -> Row:
                 (
                     Query(
                         "sum by (http_route, http_response_status_code) "
-                        f'(rate({histogram}_count{{{_OWN}, http_response_status_code=~"5.."}}[{_RANGE}]))',
+                        f'(rate({histogram}_count{{{own}, http_response_status_code=~"5.."}}[{_RANGE}]))',
                         "{{http_response_status_code}} {{http_route}}",
                     ),
                 ),
@@ -232,7 +235,7 @@ def _http(runtime: Telemetry, seconds: float) -> Row:
                 "Latency",
                 "Within how many seconds half, 95 % and 99 % of the requests are answered.",
                 "s",
-                _quantiles(histogram),
+                _quantiles(histogram, own),
                 critical=seconds,
                 width=8,
             ),
@@ -244,7 +247,7 @@ def _http(runtime: Telemetry, seconds: float) -> Row:
                 (
                     Query(
                         "topk(10, histogram_quantile(0.95, "
-                        f"sum by (le, http_route) (rate({histogram}_bucket{{{_OWN}}}[{_RANGE}]))))",
+                        f"sum by (le, http_route) (rate({histogram}_bucket{{{own}}}[{_RANGE}]))))",
                         "{{http_route}}",
                     ),
                 ),
@@ -258,7 +261,7 @@ def _http(runtime: Telemetry, seconds: float) -> Row:
                 "reqps",
                 (
                     Query(
-                        f"sum by (http_response_status_code) (rate({histogram}_count{{{_OWN}}}[{_RANGE}]))",
+                        f"sum by (http_response_status_code) (rate({histogram}_count{{{own}}}[{_RANGE}]))",
                         "{{http_response_status_code}}",
                     ),
                 ),
@@ -303,7 +306,7 @@ def _grpc(runtime: Telemetry, seconds: float) -> Row:
                 "Latency",
                 "Within how many seconds half, 95 % and 99 % of the calls are answered.",
                 "s",
-                _quantiles(histogram, runtime.grpc_scale),
+                _quantiles(histogram, _OWN, runtime.grpc_scale),
                 critical=seconds,
                 width=8,
             ),
@@ -339,7 +342,7 @@ def _business(service: Microservice) -> Iterator[Row]:
         elif isinstance(needed, Postgres):
             panels += postgres.table_panels(namespace)
     if panels:
-        yield Row("What it is about", tuple(panels))
+        yield Row("Messages and data", tuple(panels))
 
 
 def _calls(service: Microservice) -> Iterator[Row]:

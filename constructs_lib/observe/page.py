@@ -30,14 +30,20 @@ def pages(graph: Graph) -> dict[str, str]:
     """Return the pages of a system by their paths below the folder of the documentation."""
     groups = catalogue.groups(graph.system)
     found = {PAGE: "\n".join([*_page(graph, groups)])}
+    by_name: dict[str, list[Alert]] = {}
     for group in groups:
         for alert in group.alerts:
-            found[f"runbooks/{alert.name}.md"] = runbook(alert)
+            by_name.setdefault(alert.name, []).append(alert)
+    found |= {f"runbooks/{name}.md": runbook(*alerts) for name, alerts in by_name.items()}
     return dict(sorted(found.items()))
 
 
-def runbook(alert: Alert) -> str:
+def runbook(alert: Alert, *others: Alert) -> str:
     """Return the page of an alert: what it is, and what to do.
+
+    Args:
+        alert: The alert.
+        others: Those of the same name, such as of services that promise something else.
 
     Raises:
         FileNotFoundError: Nobody has written what to do.
@@ -50,14 +56,15 @@ def runbook(alert: Alert) -> str:
             "",
             f"**{alert.severity}**, after {alert.wait}. All alerts: [{PAGE}](../{PAGE}#alerts).",
             "",
-            "```promql",
-            promql_parser.parse(alert.expression).prettify(),
-            "```",
-            "",
+            *(line for each in (alert, *others) for line in _block(each.expression)),
             body,
             "",
         ]
     )
+
+
+def _block(expression: str) -> tuple[str, ...]:
+    return "```promql", promql_parser.parse(expression).prettify(), "```", ""
 
 
 def _page(graph: Graph, groups: Sequence[Group]) -> Iterator[str]:

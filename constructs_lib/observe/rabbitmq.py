@@ -7,7 +7,7 @@ declared, and nothing is left to lose; no more than half of them, and quorum que
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.observe import stores, style
@@ -106,18 +106,19 @@ def queue_panels(namespace: str, queues: Sequence[str]) -> tuple[Panel, ...]:
     return _waiting(own).wide(8), _delivered(own).wide(8), _consumers(own).wide(8)
 
 
-def group(workloads: Sequence[RabbitMQ], consumed: Sequence[str] = ()) -> Group:
+def group(workloads: Sequence[RabbitMQ], consumed: Mapping[RabbitMQ, Sequence[str]] | None = None) -> Group:
     """Return the alerts about brokers.
 
     Args:
         workloads: The brokers.
-        consumed: Queues that must have a consumer, because somebody declares to be one.
+        consumed: Queues of each broker that must have a consumer, because somebody declares to be one.
     """
     own = stores.of(workloads)
-    queues = sorted(set(consumed))
+    wanted = {broker: sorted(set(queues)) for broker, queues in (consumed or {}).items() if queues}
+    queues = sorted({queue for each in wanted.values() for queue in each})
     alerts = [*_about_nodes(workloads, own), *_about_messages(own, queues)]
-    if queues:
-        alerts.append(_consumers_missing(workloads, queues))
+    if wanted:
+        alerts.append(_consumers_missing(wanted))
     return Group("rabbitmq", alerts=tuple(alerts))
 
 
@@ -214,22 +215,25 @@ def _about_messages(own: str, consumed: Sequence[str]) -> list[Alert]:
     ]
 
 
-def _consumers_missing(workloads: Sequence[RabbitMQ], queues: Sequence[str]) -> Alert:
-    own = stores.of(workloads)
-    consumers = f"sum by (namespace, service, queue) (rabbitmq_queue_consumers{{{own}, queue{one_of(queues)}}})"
-    # A queue may go with its last consumer. Its absence tells something only if all nodes say what they have.
-    nodes = f"count(count by (rabbitmq_node) (rabbitmq_identity_info{{{own}}}))"
-    complete = f"{nodes} >= {sum(broker.nodes for broker in workloads)}"
-    absent = " or ".join(f'absent(rabbitmq_queue_consumers{{{own}, queue="{queue}"}})' for queue in queues)
+def _consumers_missing(wanted: Mapping[RabbitMQ, Sequence[str]]) -> Alert:
     return Alert(
         "RabbitMQConsumersMissing",
         "critical",
-        f"{consumers} == 0 or 0 * ({absent}) and on () ({complete})",
+        " or ".join(_not_consumed(broker, queues) for broker, queues in wanted.items()),
         "10m",
         "Nobody consumes the RabbitMQ queue {{ $labels.queue }}.",
         "A service declares to consume it, and it has no consumer, or is not there at all: what is published for it "
         "waits or is lost.",
     )
+
+
+def _not_consumed(broker: RabbitMQ, queues: Sequence[str]) -> str:
+    own = stores.of([broker])
+    consumers = f"sum by (namespace, service, queue) (rabbitmq_queue_consumers{{{own}, queue{one_of(queues)}}})"
+    # A queue may go with its last consumer. Its absence tells something only if all nodes say what they have.
+    complete = f"count(count by (rabbitmq_node) (rabbitmq_identity_info{{{own}}})) >= {broker.nodes}"
+    absent = " or ".join(f'absent(rabbitmq_queue_consumers{{{own}, queue="{queue}"}})' for queue in queues)
+    return f"({consumers} == 0 or 0 * ({absent}) and on () ({complete}))"
 
 
 def _fewer(least: int, declared: int, brokers: Sequence[RabbitMQ]) -> str:

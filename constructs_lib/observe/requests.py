@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from constructs_lib.declare.microservice import Microservice
 from constructs_lib.declare.objective import Objective
@@ -28,13 +29,10 @@ def group(services: Sequence[Microservice]) -> Group | None:
     measured = [service for service in services if service.telemetry]
     if not measured:
         return None
-    kinds = {type(service.telemetry): service.telemetry for service in measured if service.telemetry}
-    runtimes = sorted(kinds.values(), key=lambda telemetry: type(telemetry).__name__)
-    probes = _probes(measured)
     records: list[Record] = []
     for window in WINDOWS:
-        requests = _summed([_requests(runtime, window, probes) for runtime in runtimes])
-        failed = _summed([_failed(runtime, window, probes) for runtime in runtimes])
+        requests = _summed(measured, "_count", window)
+        failed = _summed(measured, "_count", window, ['http_response_status_code=~"5.."'], _blamed)
         records.append(Record(f"service:requests:rate{window}", requests))
         # No failure has no series: then nothing failed.
         records.append(
@@ -44,7 +42,14 @@ def group(services: Sequence[Microservice]) -> Group | None:
             )
         )
         for objective, names in _by_objective(measured).items():
-            fast = _summed([_fast(runtime, window, probes, objective, names) for runtime in runtimes])
+            promised = [service for service in measured if service.objective == objective]
+            fast = _summed(
+                promised,
+                "_bucket",
+                window,
+                [_boundary(objective.seconds)],
+                partial(_fast_call, objective.seconds),
+            )
             total = f"(service:requests:rate{window}{{service{one_of(names)}}} > 0)"
             records.append(
                 Record(f"service:slow_requests:ratio_rate{window}", f"1 - ({fast} or 0 * {total}) / {total}")
@@ -52,13 +57,15 @@ def group(services: Sequence[Microservice]) -> Group | None:
     return Group("requests", records, _alerts(_by_objective(measured)))
 
 
-def _probes(services: Iterable[Microservice]) -> str:
-    """Return a matcher that leaves out the probes of the kubelet, which are no requests of anybody."""
+def without_probes(service: Microservice) -> str:
+    """Return a matcher that leaves out the kubelet's probes of a service, which are no requests of anybody.
+
+    One of the path ``/`` cannot be told from a request of a person. Nothing if there is nothing to leave out.
+    """
     paths = {
-        probe.path.rstrip("/")
-        for service in services
+        path
         for probe in (service.readiness, service.liveness)
-        if isinstance(probe, Http) and probe.path.rstrip("/")
+        if isinstance(probe, Http) and (path := probe.path.partition("?")[0].rstrip("/"))
     }
     if not paths:
         return ""
@@ -73,40 +80,56 @@ def _by_objective(services: Iterable[Microservice]) -> dict[Objective, list[str]
     return found
 
 
-def _summed(parts: Iterable[str]) -> str:
+def _summed(
+    services: Sequence[Microservice],
+    suffix: str,
+    window: str,
+    http: Sequence[str] = (),
+    grpc: Callable[[Telemetry], str] | None = None,
+) -> str:
+    """Return the rate of some services' requests, by the histograms of their agents.
+
+    Args:
+        services: The services.
+        suffix: Which series of the histograms.
+        window: Over which time.
+        http: Matchers of the HTTP requests that are meant.
+        grpc: Returns the matcher of the gRPC calls that are meant, of an agent.
+    """
+    by_probes: dict[tuple[str, str], list[str]] = {}
+    by_agent: dict[type[Telemetry], list[str]] = {}
+    agents: dict[type[Telemetry], Telemetry] = {}
+    for service in sorted(services, key=lambda service: service.name):
+        if runtime := service.telemetry:
+            by_probes.setdefault((runtime.http_histogram, without_probes(service)), []).append(service.name)
+            by_agent.setdefault(type(runtime), []).append(service.name)
+            agents[type(runtime)] = runtime
+    parts = [
+        _rate(f"{histogram}{suffix}", [f"service{one_of(names)}", *http, probes], window)
+        for (histogram, probes), names in sorted(by_probes.items())
+    ]
+    parts += [
+        _rate(
+            f"{runtime.grpc_histogram}{suffix}",
+            [f"service{one_of(by_agent[kind])}", grpc(runtime) if grpc else ""],
+            window,
+        )
+        for kind, runtime in sorted(agents.items(), key=lambda item: item[0].__name__)
+        if runtime.grpc_histogram
+    ]
     return f"sum by (namespace, service) ({' or '.join(parts)})"
 
 
-def _both(runtime: Telemetry, suffix: str, window: str, http: Sequence[str], grpc: Sequence[str]) -> str:
-    parts = [f"rate({runtime.http_histogram}{suffix}{_matchers(http)}[{window}])"]
-    if runtime.grpc_histogram:
-        parts.append(f"rate({runtime.grpc_histogram}{suffix}{_matchers(grpc)}[{window}])")
-    return " or ".join(parts)
+def _rate(metric: str, matchers: Sequence[str], window: str) -> str:
+    return f"rate({metric}{{{', '.join(filter(None, matchers))}}}[{window}])"
 
 
-def _matchers(matchers: Sequence[str]) -> str:
-    used = [matcher for matcher in matchers if matcher]
-    return f"{{{', '.join(used)}}}" if used else ""
+def _fast_call(seconds: float, runtime: Telemetry) -> str:
+    return _boundary(seconds * runtime.grpc_scale)
 
 
-def _requests(runtime: Telemetry, window: str, probes: str) -> str:
-    return _both(runtime, "_count", window, [probes], [])
-
-
-def _failed(runtime: Telemetry, window: str, probes: str) -> str:
-    grpc = f'{runtime.grpc_status}=~"{runtime.grpc_failures}"'
-    return _both(runtime, "_count", window, ['http_response_status_code=~"5.."', probes], [grpc])
-
-
-def _fast(runtime: Telemetry, window: str, probes: str, objective: Objective, names: Sequence[str]) -> str:
-    service = f"service{one_of(names)}"
-    return _both(
-        runtime,
-        "_bucket",
-        window,
-        [service, _boundary(objective.seconds), probes],
-        [service, _boundary(objective.seconds * runtime.grpc_scale)],
-    )
+def _blamed(runtime: Telemetry) -> str:
+    return f'{runtime.grpc_status}=~"{runtime.grpc_failures}"'
 
 
 def _boundary(value: float) -> str:

@@ -275,9 +275,8 @@ def group() -> Group:
                 "warning",
                 "up == 0",
                 "10m",
-                "{{ $labels.namespace }}/{{ $labels.pod }} gives no metrics.",
-                "Prometheus cannot scrape the target {{ $labels.job }} at {{ $labels.instance }}: "
-                "no other alert about it can be trusted.",
+                "The target {{ $labels.job }} at {{ $labels.instance }} gives no metrics.",
+                "Prometheus cannot scrape it, so that no other alert about it can be trusted.",
             ),
         ),
     )

@@ -124,7 +124,7 @@ def test_check_of_docs_writes_nothing(app: Path) -> None:
         assert run(app, "graph", "--docs", "docs", "--check") == outcome
         assert state(app.parent) == before
 
-    advice = "run make docs and commit what it writes."
+    advice = "run the command without --check and commit what it writes."
     checked(Outcome(1, [f"Not up to date: {DOCS}; {advice}"]))
     assert run(app, "graph", "--docs", "docs").code == 0
     checked(Outcome(0, [f"Up to date: {DOCS}; nothing was written."]))
