@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -85,6 +86,17 @@ def _page(graph: Graph, groups: Sequence[Group]) -> Iterator[str]:
     yield "- **documented**: the real thing cannot run in a test (the Java agent, Cassandra, Kubernetes, Argo CD): the"
     yield "  names of its metrics are recorded from the source that is linked."
     yield ""
+    words = Counter(
+        knowledge.proof(expression)[2]
+        for expression in [
+            *(query.expression for dashboard in dashboards for panel in dashboard.panels() for query in panel.queries),
+            *(alert.expression for alert in alerts),
+            *(record.expression for record in records),
+        ]
+    )
+    yield f"Of {words.total()} expressions, {', '.join(f'{number} {word}' for word, number in words.most_common())}."
+    yield "The version of a source is the one that was read or run."
+    yield ""
     yield "That every expression parses, reads metrics that are scraped here, and keeps the labels that it shows is"
     yield "proven by `python app.py check`. Every alert fires, and does not fire, in a test by `promtool`."
     yield ""
@@ -141,7 +153,9 @@ class _Knowledge:
 
     def proof(self, expression: str) -> tuple[str, str, str]:
         """Return an expression, where its metrics come from, and whether a test saw data in it."""
-        metrics = self._metrics(expression) - self._of_other_agents(expression)
+        direct = {selector.metric for selector in Promql(without_variables(expression)).selectors}
+        below = self._metrics(expression) - direct
+        metrics = (direct - self._recorded.keys()) | (below - self._of_other_agents(expression))
         found = dict.fromkeys(_source(metric) for metric in sorted(metrics))
         seen = metrics & seen_metrics()
         if seen == metrics:

@@ -44,6 +44,7 @@ from constructs_lib import (
     Environment,
     ExternalSecrets,
     GitRepository,
+    Http,
     K3d,
     Microservice,
     Monitoring,
@@ -104,6 +105,7 @@ def shop() -> System:
         ports={"http": 3000, "grpc": 5052},
         env={"PORT": "3000", "GRPC_PORT": "5052"},
         telemetry=Nodejs(),
+        readiness=Http("/ok", "http"),
         publishes=["events"],
         consumes=sorted(traffic.QUEUES.values()),
     )
