@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from constructs_lib.declare.cassandra import Cassandra
-from constructs_lib.observe import stores, style
+from constructs_lib.observe import runtimes, stores, style
 from constructs_lib.observe.model import Alert, Dashboard, Group, Panel, Query, Row
 from constructs_lib.observe.workload import signal, variables
 
@@ -42,7 +42,7 @@ def dashboard(workloads: Sequence[Cassandra], *, uid: str, links: tuple[tuple[st
             _errors(),
             _saturation(),
             _storage(),
-            _jvm(),
+            runtimes.jvm(),
             stores.pods("cassandra"),
         ),
         variables(stores.namespaces(workloads), "cassandra"),
@@ -370,42 +370,6 @@ def _storage() -> Row:
                 "percentunit",
                 (Query(f"{hits} / ({asked} > 0)", "hits"),),
                 maximum=1,
-            ),
-        ),
-    )
-
-
-def _jvm() -> Row:
-    heap = f'{stores.CHOSEN}, jvm_memory_type="heap"'
-    return Row(
-        "JVM",
-        (
-            Panel(
-                "heap",
-                "Heap",
-                "Heap of each node, of what it may become. A saw tooth is normal; near 1 after each collection, the "
-                "heap is too small.",
-                "percentunit",
-                (
-                    Query(
-                        f"sum by (pod) (jvm_memory_used_bytes{{{heap}}}) "
-                        f"/ sum by (pod) (jvm_memory_limit_bytes{{{heap}}})",
-                        "{{pod}}",
-                    ),
-                ),
-                warning=0.85,
-                critical=0.95,
-                maximum=1,
-            ),
-            Panel(
-                "gc",
-                "Garbage collection",
-                "Share of the time that each node spends on garbage collection. Above a tenth the heap is too small: "
-                "others see the node as down while it collects.",
-                "percentunit",
-                (Query(f"sum by (pod) (rate(jvm_gc_duration_seconds_sum{{{stores.CHOSEN}}}[{_RANGE}]))", "{{pod}}"),),
-                warning=0.1,
-                critical=0.3,
             ),
         ),
     )
