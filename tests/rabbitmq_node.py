@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import PATIENCE, free_port, listens, rehomed, run, variables, wait_for
+from running import PATIENCE, free_ports, listens, rehomed, run, variables, wait_for
 from synthesized import Synthesized
 
 PASSWORD = """it's a "quoted" pass\\word\\n with $HOME `id` %s ü"""
@@ -81,7 +81,7 @@ class Node:
         self.folders = {name: folder / name for name in names}
         for path in self.folders.values():
             path.mkdir()
-        self.amqp, self.management, self.metrics, clustering, self.epmd = (free_port() for _ in range(5))
+        self.amqp, self.management, self.metrics, clustering, self.epmd = free_ports(5)
         (pod,) = production.pods("rabbitmq", ["StatefulSet"])
         self.container = pod.program
         (self.init_container,) = pod.spec["initContainers"]

@@ -129,6 +129,14 @@ def free_port() -> int:
     raise AssertionError("there is no free port")
 
 
+def free_ports(number: int) -> list[int]:
+    """Return as many ports as are asked for, no two of which are the same."""
+    found: set[int] = set()
+    while len(found) < number:
+        found.add(free_port())
+    return sorted(found)
+
+
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + PATIENCE

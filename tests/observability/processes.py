@@ -33,7 +33,7 @@ import yaml
 from exposition import Sample, parsed
 from postgres_server import Server, postgres_server
 from rabbitmq_node import rabbitmq_node
-from running import PATIENCE, free_port, listens, rehomed, run, wait_for
+from running import PATIENCE, free_port, free_ports, listens, rehomed, run, wait_for
 from synthesized import Manifest
 
 __all__ = [
@@ -172,7 +172,7 @@ def node_program(variables: Mapping[str, str], node: Path = NODE) -> Iterator[No
     for packages in (PACKAGES, FOLDERS["/telemetry"]):
         if not (packages / "ready").exists():
             pytest.skip(f"Node packages are not installed: make {packages.relative_to(ROOT)}/ready")
-    port, grpc_port, metrics_port = (free_port() for _ in range(3))
+    port, grpc_port, metrics_port = free_ports(3)
     ports = {"PORT": port, "GRPC_PORT": grpc_port, "OTEL_EXPORTER_PROMETHEUS_PORT": metrics_port}
     environment = {**here(variables), **{name: str(number) for name, number in ports.items()}}
     with tempfile.TemporaryDirectory(prefix="node-") as folder:
