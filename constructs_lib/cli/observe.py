@@ -60,15 +60,17 @@ def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> No
         graph = Graph(system)
         if not system.is_monitored:
             return {}, []
+        if docs:
+            return pages(graph), []
         dashboards = catalogue.dashboards(graph)
         alerts = [alert for group in catalogue.groups(system) for alert in group.alerts]
         lines = [f"{environment.name}: {len(dashboards)} dashboards, {len(alerts)} alerts"]
         lines += ["", *(f"{dashboard.uid:<42}{dashboard.title}" for dashboard in dashboards)]
         lines += ["", *(f"{alert.name:<32}{alert.severity:<10}after {alert.wait}" for alert in alerts)]
-        return pages(graph) if docs else {}, lines
+        return {}, lines
 
     [(files, lines)] = app.declare([environment], read)
-    if not lines:
+    if not files and not lines:
         raise CommandError(f"Nothing watches {environment.name}: declare Monitoring(system, …).")
     if docs:
         document({docs / file: text for file, text in files.items()}, check=check)

@@ -11,14 +11,7 @@ from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
-from constructs_lib.declare.telemetry import (
-    FOLDER,
-    PORT_NAME,
-    SCRIPTS_FOLDER,
-    Jvm,
-    exporter_variables,
-    resource_attributes,
-)
+from constructs_lib.declare.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Jvm
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.objects import pod, store
 from constructs_lib.objects.autoscaler import autoscaler
@@ -140,14 +133,11 @@ class Cassandra(Workload):
         """
         system = self.system
         return {
-            **exporter_variables(agent.port),
+            **agent.variables(self.name, system.name, system.environment.name, self.image),
             "JVM_EXTRA_OPTS": agent.option,
             "OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED": "false",
             "OTEL_INSTRUMENTATION_RUNTIME_TELEMETRY_ENABLED": "true",
             "OTEL_JMX_CONFIG": f"{SCRIPTS_FOLDER}/{_JMX_RULES}",
-            "OTEL_RESOURCE_ATTRIBUTES": resource_attributes(system.name, system.environment.name, self.image),
-            "OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line",
-            "OTEL_SERVICE_NAME": self.name,
         }
 
     @property

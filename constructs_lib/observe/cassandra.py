@@ -12,12 +12,11 @@ from collections.abc import Sequence
 
 from constructs_lib.declare.cassandra import Cassandra
 from constructs_lib.observe import runtimes, stores, style
-from constructs_lib.observe.model import Alert, Dashboard, Group, Panel, Query, Row
+from constructs_lib.observe.model import CHOSEN, RANGE, Alert, Dashboard, Group, Panel, Query, Row
 from constructs_lib.observe.workload import signal, variables
 
 #: Keyspaces of the server itself.
 _USED = 'keyspace!~"system.*"'
-_RANGE = "$__rate_interval"
 #: Requests a second below which the slowest percent is a single request.
 _FEW = "0.2"
 
@@ -59,15 +58,15 @@ def golden(workload: Cassandra) -> tuple[Panel, Panel, Panel, Panel]:
             "Requests",
             "Reads and writes of clients each second.",
             "reqps",
-            f"sum(rate(cassandra_client_request_count_total{{{own}}}[{_RANGE}]))",
+            f"sum(rate(cassandra_client_request_count_total{{{own}}}[{RANGE}]))",
         ),
         signal(
             "cassandra-errors",
             "Failed",
             "Share of the requests that time out, fail, or find too few nodes.",
             "percentunit",
-            f"sum(rate(cassandra_client_request_errors_total{{{own}}}[{_RANGE}])) "
-            f"/ (sum(rate(cassandra_client_request_count_total{{{own}}}[{_RANGE}])) > 0)",
+            f"sum(rate(cassandra_client_request_errors_total{{{own}}}[{RANGE}])) "
+            f"/ (sum(rate(cassandra_client_request_count_total{{{own}}}[{RANGE}])) > 0)",
             0.001,
             0.01,
         ),
@@ -160,7 +159,7 @@ def _incomplete(nodes: int, rings: Sequence[Cassandra]) -> str:
 
 
 def _health(workloads: Sequence[Cassandra]) -> Row:
-    endpoints = f"cassandra_endpoints{{{stores.CHOSEN}"
+    endpoints = f"cassandra_endpoints{{{CHOSEN}"
     return Row(
         "Health",
         (
@@ -185,7 +184,7 @@ def _health(workloads: Sequence[Cassandra]) -> Row:
                 "Connections of clients to each node. Drivers keep some to every node: a node without any is not "
                 "known to the clients, or does not answer them.",
                 "none",
-                (Query(f"sum by (pod) (cassandra_client_connections{{{stores.CHOSEN}}})", "{{pod}}"),),
+                (Query(f"sum by (pod) (cassandra_client_connections{{{CHOSEN}}})", "{{pod}}"),),
             ),
         ),
     )
@@ -202,7 +201,7 @@ def _traffic() -> Row:
                 "reqps",
                 (
                     Query(
-                        f"sum by (operation) (rate(cassandra_client_request_count_total{{{stores.CHOSEN}}}[{_RANGE}]))",
+                        f"sum by (operation) (rate(cassandra_client_request_count_total{{{CHOSEN}}}[{RANGE}]))",
                         "{{operation}}",
                     ),
                 ),
@@ -216,13 +215,11 @@ def _traffic() -> Row:
                 "ops",
                 (
                     Query(
-                        f"sum by (keyspace) (rate(cassandra_keyspace_reads_total{{{stores.CHOSEN}, {_USED}}}"
-                        f"[{_RANGE}]))",
+                        f"sum by (keyspace) (rate(cassandra_keyspace_reads_total{{{CHOSEN}, {_USED}}}[{RANGE}]))",
                         "{{keyspace}} read",
                     ),
                     Query(
-                        f"sum by (keyspace) (rate(cassandra_keyspace_writes_total{{{stores.CHOSEN}, {_USED}}}"
-                        f"[{_RANGE}]))",
+                        f"sum by (keyspace) (rate(cassandra_keyspace_writes_total{{{CHOSEN}, {_USED}}}[{RANGE}]))",
                         "{{keyspace}} written",
                     ),
                 ),
@@ -243,9 +240,9 @@ def _latency() -> Row:
                 (
                     Query(
                         "sum by (operation) "
-                        f"(rate(cassandra_client_request_latency_sum_seconds_total{{{stores.CHOSEN}}}[{_RANGE}])) "
+                        f"(rate(cassandra_client_request_latency_sum_seconds_total{{{CHOSEN}}}[{RANGE}])) "
                         "/ (sum by (operation) "
-                        f"(rate(cassandra_client_request_count_total{{{stores.CHOSEN}}}[{_RANGE}])) > 0)",
+                        f"(rate(cassandra_client_request_count_total{{{CHOSEN}}}[{RANGE}])) > 0)",
                         "{{operation}}",
                     ),
                 ),
@@ -258,7 +255,7 @@ def _latency() -> Row:
                 "s",
                 (
                     Query(
-                        f"max by (operation) (cassandra_client_request_latency_p99_seconds{{{stores.CHOSEN}}})",
+                        f"max by (operation) (cassandra_client_request_latency_p99_seconds{{{CHOSEN}}})",
                         "{{operation}}",
                     ),
                 ),
@@ -281,8 +278,7 @@ def _errors() -> Row:
                 "reqps",
                 (
                     Query(
-                        "sum by (operation, kind) "
-                        f"(rate(cassandra_client_request_errors_total{{{stores.CHOSEN}}}[{_RANGE}]))",
+                        f"sum by (operation, kind) (rate(cassandra_client_request_errors_total{{{CHOSEN}}}[{RANGE}]))",
                         "{{operation}} {{kind}}",
                     ),
                 ),
@@ -296,7 +292,7 @@ def _errors() -> Row:
                 "ops",
                 (
                     Query(
-                        f"sum by (message) (rate(cassandra_messages_dropped_total{{{stores.CHOSEN}}}[{_RANGE}]))",
+                        f"sum by (message) (rate(cassandra_messages_dropped_total{{{CHOSEN}}}[{RANGE}]))",
                         "{{message}}",
                     ),
                 ),
@@ -318,7 +314,7 @@ def _saturation() -> Row:
                 "none",
                 (
                     Query(
-                        f"max by (pool) (cassandra_threadpool_tasks_pending{{{stores.CHOSEN}}})",
+                        f"max by (pool) (cassandra_threadpool_tasks_pending{{{CHOSEN}}})",
                         "{{pool}}",
                     ),
                 ),
@@ -330,7 +326,7 @@ def _saturation() -> Row:
                 "Compactions that each node has before it. Some are normal after many writes; if they only grow, the "
                 "disk or the processor is too slow for what is written.",
                 "none",
-                (Query(f"max by (pod) (cassandra_compaction_tasks_pending{{{stores.CHOSEN}}})", "{{pod}}"),),
+                (Query(f"max by (pod) (cassandra_compaction_tasks_pending{{{CHOSEN}}})", "{{pod}}"),),
                 warning=15,
                 critical=30,
                 width=8,
@@ -341,7 +337,7 @@ def _saturation() -> Row:
                 "Writes each second that a node keeps for another one that did not take them. None is normal, unless "
                 "a node restarts; after three hours without a node it has to be repaired.",
                 "ops",
-                (Query(f"sum by (pod) (rate(cassandra_storage_hints_total{{{stores.CHOSEN}}}[{_RANGE}]))", "{{pod}}"),),
+                (Query(f"sum by (pod) (rate(cassandra_storage_hints_total{{{CHOSEN}}}[{RANGE}]))", "{{pod}}"),),
                 width=8,
             ),
         ),
@@ -349,8 +345,8 @@ def _saturation() -> Row:
 
 
 def _storage() -> Row:
-    hits = f"sum(rate(cassandra_cache_hits_total{{{stores.CHOSEN}}}[{_RANGE}]))"
-    asked = f"sum(rate(cassandra_cache_requests_total{{{stores.CHOSEN}}}[{_RANGE}]))"
+    hits = f"sum(rate(cassandra_cache_hits_total{{{CHOSEN}}}[{RANGE}]))"
+    asked = f"sum(rate(cassandra_cache_requests_total{{{CHOSEN}}}[{RANGE}]))"
     return Row(
         "Storage",
         (
@@ -360,7 +356,7 @@ def _storage() -> Row:
                 "Data of each node on disk. All hold the same; one that has much less still misses something, or "
                 "compacted more. A compaction may need as much again for a while.",
                 "bytes",
-                (Query(f"max by (pod) (cassandra_storage_load_bytes{{{stores.CHOSEN}}})", "{{pod}}"),),
+                (Query(f"max by (pod) (cassandra_storage_load_bytes{{{CHOSEN}}})", "{{pod}}"),),
             ),
             Panel(
                 "cache",

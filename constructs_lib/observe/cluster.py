@@ -6,9 +6,8 @@ Alerts about nodes come with kube-prometheus-stack, so that there are none here.
 from __future__ import annotations
 
 from constructs_lib.observe import style
-from constructs_lib.observe.model import Dashboard, Panel, Query, Row
+from constructs_lib.observe.model import RANGE, Dashboard, Panel, Query, Row
 
-_RANGE = "$__rate_interval"
 #: Pods that hold what they asked for: finished ones do not any more.
 _ALIVE = 'and on (namespace, pod) kube_pod_status_phase{phase=~"Pending|Running"} == 1'
 #: Pods on the network of their node would count the traffic of all others as theirs.
@@ -109,7 +108,7 @@ def _usage() -> Row:
     def network(direction: str) -> str:
         # Traffic between pods passes virtual devices as well, and would count twice.
         device = 'device!~"lo|(cali|cilium|cni|docker|flannel|lxc|tunl|veth|vxlan).*"'
-        return f"sum(rate(node_network_{direction}_bytes_total{{{device}}}[{_RANGE}]))"
+        return f"sum(rate(node_network_{direction}_bytes_total{{{device}}}[{RANGE}]))"
 
     return Row(
         "Usage",
@@ -122,7 +121,7 @@ def _usage() -> Row:
                 "cores",
                 (
                     Query(
-                        f'sum(rate(node_cpu_seconds_total{{mode!~"idle|iowait|steal"}}[{_RANGE}]))', "used", style.USED
+                        f'sum(rate(node_cpu_seconds_total{{mode!~"idle|iowait|steal"}}[{RANGE}]))', "used", style.USED
                     ),
                     Query(f"sum({_requested('cpu')})", "requested", style.REQUESTED),
                     Query(f"sum({_allocatable('cpu')})", "allocatable", style.LIMIT),
@@ -236,7 +235,7 @@ def _commitment() -> Row:
 
 def _namespaces() -> Row:
     def network(direction: str) -> str:
-        return f"sum by (namespace) (rate(container_network_{direction}_bytes_total[{_RANGE}]) {_OWN_NETWORK})"
+        return f"sum by (namespace) (rate(container_network_{direction}_bytes_total[{RANGE}]) {_OWN_NETWORK})"
 
     def committed(resource: str) -> str:
         return f"sum by (namespace) ({_requested(resource)}) / on () group_left () sum({_allocatable(resource)})"
@@ -251,7 +250,7 @@ def _namespaces() -> Row:
                 "cores",
                 (
                     Query(
-                        f'sum by (namespace) (rate(container_cpu_usage_seconds_total{{container!=""}}[{_RANGE}]))',
+                        f'sum by (namespace) (rate(container_cpu_usage_seconds_total{{container!=""}}[{RANGE}]))',
                         "{{namespace}}",
                     ),
                 ),

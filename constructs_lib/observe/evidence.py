@@ -7,10 +7,13 @@ OpenTelemetry, RabbitMQ, PostgreSQL with its exporter and Prometheus are started
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import yaml
+
+from constructs_lib.check.promql import Query, Selector, without_variables
 
 #: Labels whose values are of one system, and not of the expression.
 _OWN = (
@@ -28,6 +31,24 @@ _OWN = (
 )
 _VALUE = re.compile(rf'\b({"|".join(_OWN)})(=~?|!~?=?)"(?:[^"\\]|\\.)*"')
 FILE = Path(__file__).parent / "evidence.yaml"
+
+
+@cache
+def selectors(expression: str) -> tuple[Selector, ...]:
+    """Return what an expression of a rule or a panel reads."""
+    return Query(without_variables(expression)).selectors
+
+
+def metrics(expression: str, recorded: Mapping[str, str]) -> frozenset[str]:
+    """Return the metrics that an expression reads, those below recorded series included.
+
+    Args:
+        expression: The expression.
+        recorded: Expressions of recorded series by their names.
+    """
+    names = {selector.metric for selector in selectors(expression)}
+    direct = frozenset(name for name in names if name not in recorded)
+    return direct.union(*(metrics(recorded[name], recorded) for name in names if name in recorded))
 
 
 def shape(expression: str) -> str:

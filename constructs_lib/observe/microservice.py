@@ -9,12 +9,9 @@ from constructs_lib.declare.postgres import Postgres
 from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.declare.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.observe import postgres, rabbitmq, runtimes, style, workload
-from constructs_lib.observe.model import Dashboard, Panel, Query, Row
+from constructs_lib.observe.model import CHOSEN, RANGE, Dashboard, Panel, Query, Row
 from constructs_lib.observe.requests import without_probes
 from constructs_lib.observe.workload import signal
-
-_OWN = 'namespace="$namespace", pod=~"$pod"'
-_RANGE = "$__rate_interval"
 
 
 def dashboard(service: Microservice, *, uid: str, links: tuple[tuple[str, str], ...]) -> Dashboard:
@@ -177,7 +174,7 @@ def _requests(service: Microservice) -> Iterator[Row]:
                 "Versions",
                 "Pods by the version that they run; more than one while a new version rolls out.",
                 "none",
-                (Query(f"count by (service_version) (target_info{{{_OWN}}})", "{{service_version}}"),),
+                (Query(f"count by (service_version) (target_info{{{CHOSEN}}})", "{{service_version}}"),),
                 kind="bargauge",
                 width=6,
                 height=4,
@@ -194,7 +191,7 @@ def _quantiles(histogram: str, own: str, scale: int = 1) -> tuple[Query, ...]:
     divided = f" / {scale}" if scale != 1 else ""
     return tuple(
         Query(
-            f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{own}}}[{_RANGE}]))){divided}",
+            f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{own}}}[{RANGE}]))){divided}",
             f"{100 * quantile:g} %",
             colour,
         )
@@ -204,7 +201,7 @@ def _quantiles(histogram: str, own: str, scale: int = 1) -> tuple[Query, ...]:
 
 def _http(runtime: Telemetry, seconds: float, probes: str) -> Row:
     histogram = runtime.http_histogram
-    own = ", ".join(filter(None, (_OWN, probes)))
+    own = ", ".join(filter(None, (CHOSEN, probes)))
     return Row(
         "HTTP",
         (
@@ -213,7 +210,7 @@ def _http(runtime: Telemetry, seconds: float, probes: str) -> Row:
                 "Requests",
                 "Requests a second by route. A route that nobody named is shown with no name.",
                 "reqps",
-                (Query(f"sum by (http_route) (rate({histogram}_count{{{own}}}[{_RANGE}]))", "{{http_route}}"),),
+                (Query(f"sum by (http_route) (rate({histogram}_count{{{own}}}[{RANGE}]))", "{{http_route}}"),),
                 stacked=True,
             ),
             Panel(
@@ -224,7 +221,7 @@ def _http(runtime: Telemetry, seconds: float, probes: str) -> Row:
                 (
                     Query(
                         "sum by (http_route, http_response_status_code) "
-                        f'(rate({histogram}_count{{{own}, http_response_status_code=~"5.."}}[{_RANGE}]))',
+                        f'(rate({histogram}_count{{{own}, http_response_status_code=~"5.."}}[{RANGE}]))',
                         "{{http_response_status_code}} {{http_route}}",
                     ),
                 ),
@@ -247,7 +244,7 @@ def _http(runtime: Telemetry, seconds: float, probes: str) -> Row:
                 (
                     Query(
                         "topk(10, histogram_quantile(0.95, "
-                        f"sum by (le, http_route) (rate({histogram}_bucket{{{own}}}[{_RANGE}]))))",
+                        f"sum by (le, http_route) (rate({histogram}_bucket{{{own}}}[{RANGE}]))))",
                         "{{http_route}}",
                     ),
                 ),
@@ -261,7 +258,7 @@ def _http(runtime: Telemetry, seconds: float, probes: str) -> Row:
                 "reqps",
                 (
                     Query(
-                        f"sum by (http_response_status_code) (rate({histogram}_count{{{own}}}[{_RANGE}]))",
+                        f"sum by (http_response_status_code) (rate({histogram}_count{{{own}}}[{RANGE}]))",
                         "{{http_response_status_code}}",
                     ),
                 ),
@@ -282,7 +279,7 @@ def _grpc(runtime: Telemetry, seconds: float) -> Row:
                 "Calls",
                 "Calls a second by method.",
                 "reqps",
-                (Query(f"sum by (rpc_method) (rate({histogram}_count{{{_OWN}}}[{_RANGE}]))", "{{rpc_method}}"),),
+                (Query(f"sum by (rpc_method) (rate({histogram}_count{{{CHOSEN}}}[{RANGE}]))", "{{rpc_method}}"),),
                 stacked=True,
                 width=8,
             ),
@@ -294,7 +291,7 @@ def _grpc(runtime: Telemetry, seconds: float) -> Row:
                 (
                     Query(
                         f"sum by (rpc_method, {status}) "
-                        f'(rate({histogram}_count{{{_OWN}, {status}=~"{runtime.grpc_failures}"}}[{_RANGE}]))',
+                        f'(rate({histogram}_count{{{CHOSEN}, {status}=~"{runtime.grpc_failures}"}}[{RANGE}]))',
                         f"{{{{{status}}}}} {{{{rpc_method}}}}",
                     ),
                 ),
@@ -306,7 +303,7 @@ def _grpc(runtime: Telemetry, seconds: float) -> Row:
                 "Latency",
                 "Within how many seconds half, 95 % and 99 % of the calls are answered.",
                 "s",
-                _quantiles(histogram, _OWN, runtime.grpc_scale),
+                _quantiles(histogram, CHOSEN, runtime.grpc_scale),
                 critical=seconds,
                 width=8,
             ),
@@ -325,7 +322,7 @@ def _business(service: Microservice) -> Iterator[Row]:
                 "none",
                 (
                     Query(
-                        f"sum by (url_path) (nodejs_websocket_connections{{{_OWN}}})",
+                        f"sum by (url_path) (nodejs_websocket_connections{{{CHOSEN}}})",
                         "{{url_path}}",
                     ),
                 ),
@@ -369,7 +366,7 @@ def _calls(service: Microservice) -> Iterator[Row]:
                 "reqps",
                 (
                     Query(
-                        f"sum by (server_address) (rate({histogram}_count{{{_OWN}}}[{_RANGE}]))",
+                        f"sum by (server_address) (rate({histogram}_count{{{CHOSEN}}}[{RANGE}]))",
                         "{{server_address}}",
                     ),
                 ),
@@ -382,7 +379,7 @@ def _calls(service: Microservice) -> Iterator[Row]:
                 (
                     Query(
                         "histogram_quantile(0.95, "
-                        f"sum by (le, server_address) (rate({histogram}_bucket{{{_OWN}}}[{_RANGE}]))){divided}",
+                        f"sum by (le, server_address) (rate({histogram}_bucket{{{CHOSEN}}}[{RANGE}]))){divided}",
                         "{{server_address}}",
                     ),
                 ),

@@ -12,6 +12,10 @@ Severity = Literal["critical", "warning"]
 Unit = Literal["short", "percentunit", "s", "bytes", "reqps", "ops", "Bps", "cores", "none", "dateTimeFromNow"]
 #: Width of Grafana's grid.
 COLUMNS = 24
+#: Matchers of what is chosen at the top of a dashboard, see ``workload.variables``.
+CHOSEN = 'namespace="$namespace", pod=~"$pod"'
+#: The range of rates on dashboards: wide enough for the scrapes, whatever the time that is shown.
+RANGE = "$__rate_interval"
 
 
 @dataclass(frozen=True)
@@ -140,12 +144,10 @@ class Record:
     Attributes:
         name: ``level:metric:operations`` (https://prometheus.io/docs/practices/rules/).
         expression: PromQL.
-        labels: Labels that it adds.
     """
 
     name: str
     expression: str
-    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,6 @@ class Alert:
         wait: How long it must hold, such as ``10m``.
         summary: One line with what is wrong, as a template of Prometheus.
         description: What is known, with the value.
-        labels: Further labels.
     """
 
     name: str
@@ -168,7 +169,6 @@ class Alert:
     wait: str
     summary: str
     description: str
-    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from constructs_lib.declare.monitoring import FOLDER_ANNOTATION, Monitoring
@@ -11,7 +11,7 @@ from constructs_lib.derive.network import ARGOCD_CONTROLLER
 from constructs_lib.objects.manifest import Manifest, manifest
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.grafana import to_json
-from constructs_lib.observe.model import Alert, Group, Record
+from constructs_lib.observe.model import Alert, Group
 from constructs_lib.observe.routing import alertmanager_config
 
 _GROUP = "monitoring.coreos.com"
@@ -27,7 +27,8 @@ def observability(monitoring: Monitoring, graph: Graph) -> Iterator[Manifest]:
     labels = {"app.kubernetes.io/part-of": monitoring.system.name}
     namespace = monitoring.namespace_name
     yield from _pod_monitors(monitoring)
-    yield _argocd_monitor(namespace, labels)
+    endpoint = {"port": "metrics", "path": "/metrics", "interval": _INTERVAL}
+    yield _pod_monitor("argocd", namespace, labels, ("argocd", ARGOCD_CONTROLLER), [endpoint])
     yield alertmanager_config(monitoring, labels)
     for group in catalogue.groups(monitoring.system):
         yield manifest(
@@ -57,13 +58,8 @@ def rule_group(group: Group, runbooks: str) -> dict[str, Any]:
         group: The group.
         runbooks: Address of the folder with the runbooks, without a slash at its end.
     """
-    records = [_record(record) for record in group.records]
+    records: list[dict[str, Any]] = [{"record": record.name, "expr": record.expression} for record in group.records]
     return {"name": group.name, "rules": records + [_alert(alert, runbooks) for alert in group.alerts]}
-
-
-def _record(record: Record) -> dict[str, Any]:
-    labels = {"labels": dict(record.labels)} if record.labels else {}
-    return {"record": record.name, "expr": record.expression, **labels}
 
 
 def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
@@ -71,7 +67,7 @@ def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
         "alert": alert.name,
         "expr": alert.expression,
         "for": alert.wait,
-        "labels": {**dict(alert.labels), "severity": alert.severity},
+        "labels": {"severity": alert.severity},
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,
@@ -95,30 +91,27 @@ def _pod_monitors(monitoring: Monitoring) -> Iterator[Manifest]:
                 for path in endpoint.metrics
             ]
             if endpoints:
-                yield manifest(
-                    f"{_GROUP}/v1",
-                    "PodMonitor",
-                    workload.name,
-                    monitoring.namespace_name,
-                    workload.labels,
-                    spec={
-                        "namespaceSelector": {"matchNames": [component.namespace_name]},
-                        "selector": {"matchLabels": workload.selector},
-                        "podMetricsEndpoints": endpoints,
-                    },
-                )
+                watched = (component.namespace_name, workload.selector)
+                yield _pod_monitor(workload.name, monitoring.namespace_name, workload.labels, watched, endpoints)
 
 
-def _argocd_monitor(namespace: str, labels: dict[str, str]) -> Manifest:
+def _pod_monitor(
+    name: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    watched: tuple[str, Mapping[str, str]],
+    endpoints: Sequence[Mapping[str, Any]],
+) -> Manifest:
+    """Return a PodMonitor; ``watched`` is the namespace of the pods, and the labels that select them."""
     return manifest(
         f"{_GROUP}/v1",
         "PodMonitor",
-        "argocd",
+        name,
         namespace,
         labels,
         spec={
-            "namespaceSelector": {"matchNames": ["argocd"]},
-            "selector": {"matchLabels": ARGOCD_CONTROLLER},
-            "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics", "interval": _INTERVAL}],
+            "namespaceSelector": {"matchNames": [watched[0]]},
+            "selector": {"matchLabels": watched[1]},
+            "podMetricsEndpoints": [*endpoints],
         },
     )

@@ -10,14 +10,12 @@ from pathlib import Path
 import promql_parser
 
 from constructs_lib.check.exposed import Source, sources
-from constructs_lib.check.promql import Query as Promql
-from constructs_lib.check.promql import without_variables
 from constructs_lib.declare.microservice import Microservice
 from constructs_lib.declare.system import System
 from constructs_lib.declare.telemetry import Telemetry
 from constructs_lib.derive.graph import Graph
 from constructs_lib.observe import catalogue
-from constructs_lib.observe.evidence import seen_expressions, seen_metrics, shape
+from constructs_lib.observe.evidence import metrics, seen_expressions, seen_metrics, selectors, shape
 from constructs_lib.observe.model import Alert, Dashboard, Group, Query
 
 #: Name of the page with all panels and alerts.
@@ -31,20 +29,12 @@ def pages(graph: Graph) -> dict[str, str]:
     """Return the pages of a system by their paths below the folder of the documentation."""
     groups = catalogue.groups(graph.system)
     found = {PAGE: "\n".join([*_page(graph, groups)])}
-    by_name: dict[str, list[Alert]] = {}
-    for group in groups:
-        for alert in group.alerts:
-            by_name.setdefault(alert.name, []).append(alert)
-    found |= {f"runbooks/{name}.md": runbook(*alerts) for name, alerts in by_name.items()}
+    found |= {f"runbooks/{alert.name}.md": runbook(alert) for group in groups for alert in group.alerts}
     return dict(sorted(found.items()))
 
 
-def runbook(alert: Alert, *others: Alert) -> str:
+def runbook(alert: Alert) -> str:
     """Return the page of an alert: what it is, and what to do.
-
-    Args:
-        alert: The alert.
-        others: Those of the same name, such as of services that promise something else.
 
     Raises:
         FileNotFoundError: Nobody has written what to do.
@@ -57,15 +47,14 @@ def runbook(alert: Alert, *others: Alert) -> str:
             "",
             f"**{alert.severity}**, after {alert.wait}. All alerts: [{PAGE}](../{PAGE}#alerts).",
             "",
-            *(line for each in (alert, *others) for line in _block(each.expression)),
+            "```promql",
+            promql_parser.parse(alert.expression).prettify(),
+            "```",
+            "",
             body,
             "",
         ]
     )
-
-
-def _block(expression: str) -> tuple[str, ...]:
-    return "```promql", promql_parser.parse(expression).prettify(), "```", ""
 
 
 def _page(graph: Graph, groups: Sequence[Group]) -> Iterator[str]:
@@ -153,28 +142,23 @@ class _Knowledge:
 
     def proof(self, expression: str) -> tuple[str, str, str]:
         """Return an expression, where its metrics come from, and whether a test saw data in it."""
-        direct = {selector.metric for selector in Promql(without_variables(expression)).selectors}
-        below = self._metrics(expression) - direct
-        metrics = (direct - self._recorded.keys()) | (below - self._of_other_agents(expression))
-        found = dict.fromkeys(_source(metric) for metric in sorted(metrics))
-        seen = metrics & seen_metrics()
-        if seen == metrics:
+        direct = {selector.metric for selector in selectors(expression)}
+        below = metrics(expression, self._recorded) - direct
+        read = (direct - self._recorded.keys()) | (below - self._of_other_agents(expression))
+        found = dict.fromkeys(_source(metric) for metric in sorted(read))
+        seen = read & seen_metrics()
+        if seen == read:
             word = "yes" if shape(expression) in seen_expressions() else "metrics"
         else:
             word = "in part" if seen else "documented"
         linked = ", ".join(_linked(source) for source in found if source) or "Prometheus"
         return f"`{expression}`", linked, word
 
-    def _metrics(self, expression: str) -> frozenset[str]:
-        """Return the metrics that an expression reads, those below recorded series included."""
-        names = {selector.metric for selector in Promql(without_variables(expression)).selectors}
-        direct = frozenset(name for name in names if name not in self._recorded)
-        return direct.union(*(self._metrics(self._recorded[name]) for name in names if name in self._recorded))
-
     def _of_other_agents(self, expression: str) -> frozenset[str]:
         """Return what the series of one service cannot come from: a recorded series has those of all agents."""
-        selectors = Promql(without_variables(expression)).selectors
-        services = {value for each in selectors for label, sign, value in each.matchers if (label, sign) == _ONE}
+        services = {
+            value for each in selectors(expression) for label, sign, value in each.matchers if (label, sign) == _ONE
+        }
         own = {type(self._agents[name]) for name in services if name in self._agents}
         if not own:
             return frozenset()

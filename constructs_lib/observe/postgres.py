@@ -12,14 +12,13 @@ from itertools import pairwise
 
 from constructs_lib.declare.postgres import Postgres
 from constructs_lib.observe import stores, style
-from constructs_lib.observe.model import Alert, Dashboard, Group, Panel, Query, Row, one_of
+from constructs_lib.observe.model import CHOSEN, RANGE, Alert, Dashboard, Group, Panel, Query, Row, one_of
 from constructs_lib.observe.workload import signal, variables
 
 #: Databases of the server itself, which nobody uses.
 _USED = 'datname!~"template.*|postgres"'
 #: Transactions that may well be long: a dump is one that reads everything, a vacuum takes what it takes.
 _ORDINARY = 'backend_type!~"autovacuum.*", application_name!="pg_dump"'
-_RANGE = "$__rate_interval"
 #: Hours that a dump may take, its repetitions included, before it counts as missing.
 _BACKUP_HOURS = 2
 _DAY = 24 * 60
@@ -44,7 +43,7 @@ def dashboard(workloads: Sequence[Postgres], *, uid: str, links: tuple[tuple[str
             _latency(),
             _errors(),
             _saturation(),
-            Row("Tables", (*_tables(stores.CHOSEN), _dead_rows())),
+            Row("Tables", (*_tables(CHOSEN), _dead_rows())),
             stores.pods("postgres"),
         ),
         variables(stores.namespaces(workloads), "postgres"),
@@ -61,8 +60,8 @@ def golden(workload: Postgres) -> tuple[Panel, Panel, Panel, Panel]:
             "Transactions",
             "Transactions that end each second; the exporter's own keep it above zero.",
             "ops",
-            f"sum(rate(pg_stat_database_xact_commit{{{own}, {_USED}}}[{_RANGE}]) "
-            f"+ rate(pg_stat_database_xact_rollback{{{own}, {_USED}}}[{_RANGE}]))",
+            f"sum(rate(pg_stat_database_xact_commit{{{own}, {_USED}}}[{RANGE}]) "
+            f"+ rate(pg_stat_database_xact_rollback{{{own}, {_USED}}}[{RANGE}]))",
         ),
         signal(
             "postgres-errors",
@@ -165,8 +164,8 @@ def group(workloads: Sequence[Postgres]) -> Group:
 
 def _rolled_back(by: str, own: str) -> str:
     summed = f"sum by ({by}) " if by else "sum"
-    rolled_back = f"rate(pg_stat_database_xact_rollback{{{own}, {_USED}}}[{_RANGE}])"
-    committed = f"rate(pg_stat_database_xact_commit{{{own}, {_USED}}}[{_RANGE}])"
+    rolled_back = f"rate(pg_stat_database_xact_rollback{{{own}, {_USED}}}[{RANGE}])"
+    committed = f"rate(pg_stat_database_xact_commit{{{own}, {_USED}}}[{RANGE}])"
     return f"{summed}({rolled_back}) / {summed}({rolled_back} + {committed})"
 
 
@@ -238,7 +237,7 @@ def _health(workloads: Sequence[Postgres]) -> Row:
                 "Answers",
                 "1 if the server answers the exporter beside it. At 0 look at the pod's events and the server's log.",
                 "none",
-                (Query(f"min by (pod) (pg_up{{{stores.CHOSEN}}})", "{{pod}}"),),
+                (Query(f"min by (pod) (pg_up{{{CHOSEN}}})", "{{pod}}"),),
                 kind="stat",
                 critical=1,
                 falling=True,
@@ -265,7 +264,7 @@ def _health(workloads: Sequence[Postgres]) -> Row:
                 "Size",
                 "Bytes of each database on disk. Compare its growth with the volume below.",
                 "bytes",
-                (Query(f"sum by (datname) (pg_database_size_bytes{{{stores.CHOSEN}, {_USED}}})", "{{datname}}"),),
+                (Query(f"sum by (datname) (pg_database_size_bytes{{{CHOSEN}, {_USED}}})", "{{datname}}"),),
             ),
         ),
     )
@@ -273,7 +272,7 @@ def _health(workloads: Sequence[Postgres]) -> Row:
 
 def _traffic() -> Row:
     def rows(kind: str) -> str:
-        return f"sum(rate(pg_stat_database_tup_{kind}{{{stores.CHOSEN}, {_USED}}}[{_RANGE}]))"
+        return f"sum(rate(pg_stat_database_tup_{kind}{{{CHOSEN}, {_USED}}}[{RANGE}]))"
 
     return Row(
         "Traffic",
@@ -286,7 +285,7 @@ def _traffic() -> Row:
                 "ops",
                 (
                     Query(
-                        f"sum by (datname) (rate(pg_stat_database_xact_commit{{{stores.CHOSEN}, {_USED}}}[{_RANGE}]))",
+                        f"sum by (datname) (rate(pg_stat_database_xact_commit{{{CHOSEN}, {_USED}}}[{RANGE}]))",
                         "{{datname}}",
                     ),
                 ),
@@ -318,7 +317,7 @@ def _latency() -> Row:
                 "s",
                 (
                     Query(
-                        f"max by (state) (pg_stat_activity_max_tx_duration{{{stores.CHOSEN}, {_ORDINARY}}})",
+                        f"max by (state) (pg_stat_activity_max_tx_duration{{{CHOSEN}, {_ORDINARY}}})",
                         "{{state}}",
                     ),
                 ),
@@ -330,7 +329,7 @@ def _latency() -> Row:
                 "Locks",
                 "Locks by mode. Exclusive modes that last hold up others: look for the longest transaction.",
                 "none",
-                (Query(f"sum by (mode) (pg_locks_count{{{stores.CHOSEN}, {_USED}}}) > 0", "{{mode}}"),),
+                (Query(f"sum by (mode) (pg_locks_count{{{CHOSEN}, {_USED}}}) > 0", "{{mode}}"),),
                 stacked=True,
             ),
         ),
@@ -347,7 +346,7 @@ def _errors() -> Row:
                 "Share of the transactions that are rolled back, by database. A few are normal where programs rely on "
                 "constraints; if it rises, look at the log of the service and of the server.",
                 "percentunit",
-                (Query(_rolled_back("datname", stores.CHOSEN), "{{datname}}"),),
+                (Query(_rolled_back("datname", CHOSEN), "{{datname}}"),),
                 warning=0.05,
                 critical=0.2,
             ),
@@ -359,7 +358,7 @@ def _errors() -> Row:
                 "short",
                 (
                     Query(
-                        f"sum by (datname) (increase(pg_stat_database_deadlocks{{{stores.CHOSEN}, {_USED}}}[15m]))",
+                        f"sum by (datname) (increase(pg_stat_database_deadlocks{{{CHOSEN}, {_USED}}}[15m]))",
                         "{{datname}}",
                     ),
                 ),
@@ -370,8 +369,8 @@ def _errors() -> Row:
 
 
 def _saturation() -> Row:
-    hit = f"sum(rate(pg_stat_database_blks_hit{{{stores.CHOSEN}, {_USED}}}[{_RANGE}]))"
-    read = f"sum(rate(pg_stat_database_blks_read{{{stores.CHOSEN}, {_USED}}}[{_RANGE}]))"
+    hit = f"sum(rate(pg_stat_database_blks_hit{{{CHOSEN}, {_USED}}}[{RANGE}]))"
+    read = f"sum(rate(pg_stat_database_blks_read{{{CHOSEN}, {_USED}}}[{RANGE}]))"
     return Row(
         "Saturation",
         (
@@ -381,7 +380,7 @@ def _saturation() -> Row:
                 "Connections of each server, of those that it takes; three of them are kept for its administrator. "
                 "At 1 it refuses clients: look at the connection pools of the pods.",
                 "percentunit",
-                (Query(_connections_used("pod", stores.CHOSEN), "{{pod}}"),),
+                (Query(_connections_used("pod", CHOSEN), "{{pod}}"),),
                 warning=0.7,
                 critical=0.8,
                 maximum=1,
@@ -393,7 +392,7 @@ def _saturation() -> Row:
                 "What connections are doing. Most are idle in a pool; many that are active wait for processor, disk "
                 "or locks.",
                 "none",
-                (Query(f"sum by (state) (pg_stat_activity_count{{{stores.CHOSEN}}}) > 0", "{{state}}"),),
+                (Query(f"sum by (state) (pg_stat_activity_count{{{CHOSEN}}}) > 0", "{{state}}"),),
                 stacked=True,
                 width=8,
             ),
@@ -416,7 +415,7 @@ def _saturation() -> Row:
 
 def _tables(own: str) -> tuple[Panel, Panel]:
     def rate(kind: str) -> str:
-        return f"sum by (relname) (rate(pg_stat_user_tables_n_tup_{kind}{{{own}}}[{_RANGE}]))"
+        return f"sum by (relname) (rate(pg_stat_user_tables_n_tup_{kind}{{{own}}}[{RANGE}]))"
 
     return (
         Panel(
@@ -442,8 +441,8 @@ def _tables(own: str) -> tuple[Panel, Panel]:
 
 
 def _dead_rows() -> Panel:
-    dead = f"sum by (relname) (pg_stat_user_tables_n_dead_tup{{{stores.CHOSEN}}})"
-    live = f"sum by (relname) (pg_stat_user_tables_n_live_tup{{{stores.CHOSEN}}})"
+    dead = f"sum by (relname) (pg_stat_user_tables_n_dead_tup{{{CHOSEN}}})"
+    live = f"sum by (relname) (pg_stat_user_tables_n_live_tup{{{CHOSEN}}})"
     return Panel(
         "dead-rows",
         "Dead rows",

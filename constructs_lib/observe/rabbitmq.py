@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.observe import stores, style
-from constructs_lib.observe.model import Alert, Dashboard, Group, Panel, Query, Row, none_of, one_of
+from constructs_lib.observe.model import CHOSEN, RANGE, Alert, Dashboard, Group, Panel, Query, Row, none_of, one_of
 from constructs_lib.observe.workload import signal, variables
-
-_RANGE = "$__rate_interval"
 
 
 def dashboard(workloads: Sequence[RabbitMQ], *, uid: str, links: tuple[tuple[str, str], ...]) -> Dashboard:
@@ -53,14 +51,14 @@ def golden(workload: RabbitMQ) -> tuple[Panel, Panel, Panel, Panel]:
             "Published",
             "Messages that are published each second.",
             "ops",
-            f"sum(rate(rabbitmq_global_messages_received_total{{{own}}}[{_RANGE}]))",
+            f"sum(rate(rabbitmq_global_messages_received_total{{{own}}}[{RANGE}]))",
         ),
         signal(
             "rabbitmq-errors",
             "Unroutable",
             "Messages each second that no queue wanted, so that they were dropped or sent back.",
             "ops",
-            f"sum({_unroutable(own, _RANGE)})",
+            f"sum({_unroutable(own, RANGE)})",
             0.001,
             1,
         ),
@@ -257,7 +255,7 @@ def _delivery(own: str) -> str:
     counters = ("messages_delivered_ack", "messages_delivered", "get_ack", "get")
     # Told apart by a label: a channel that does both would otherwise count once.
     return " or ".join(
-        f'label_replace(rate(rabbitmq_channel_{counter}_total{{{own}}}[{_RANGE}]), "how", "{counter}", "", "")'
+        f'label_replace(rate(rabbitmq_channel_{counter}_total{{{own}}}[{RANGE}]), "how", "{counter}", "", "")'
         for counter in counters
     )
 
@@ -271,7 +269,7 @@ def _published(own: str) -> Panel:
         "ops",
         (
             Query(
-                f"sum by (exchange) (rate(rabbitmq_channel_messages_published_total{{{own}}}[{_RANGE}]))",
+                f"sum by (exchange) (rate(rabbitmq_channel_messages_published_total{{{own}}}[{RANGE}]))",
                 "{{exchange}}",
             ),
         ),
@@ -325,7 +323,7 @@ def _health(workloads: Sequence[RabbitMQ]) -> Row:
                 "none",
                 (
                     Query(
-                        f"count(count by (rabbitmq_node) (rabbitmq_identity_info{{{stores.CHOSEN}}}))",
+                        f"count(count by (rabbitmq_node) (rabbitmq_identity_info{{{CHOSEN}}}))",
                         "up",
                         style.GOOD,
                     ),
@@ -341,8 +339,8 @@ def _health(workloads: Sequence[RabbitMQ]) -> Row:
                 "a leak.",
                 "none",
                 (
-                    Query(f"sum(rabbitmq_connections{{{stores.CHOSEN}}})", "connections"),
-                    Query(f"sum(rabbitmq_channels{{{stores.CHOSEN}}})", "channels"),
+                    Query(f"sum(rabbitmq_connections{{{CHOSEN}}})", "connections"),
+                    Query(f"sum(rabbitmq_channels{{{CHOSEN}}})", "channels"),
                 ),
             ),
         ),
@@ -350,14 +348,14 @@ def _health(workloads: Sequence[RabbitMQ]) -> Row:
 
 
 def _traffic() -> Row:
-    return Row("Traffic", (_published(stores.CHOSEN), _delivered(stores.CHOSEN)))
+    return Row("Traffic", (_published(CHOSEN), _delivered(CHOSEN)))
 
 
 def _latency() -> Row:
     return Row(
         "Latency",
         (
-            _waiting(stores.CHOSEN),
+            _waiting(CHOSEN),
             Panel(
                 "unacknowledged",
                 "Unacknowledged",
@@ -366,7 +364,7 @@ def _latency() -> Row:
                 "none",
                 (
                     Query(
-                        f"sum by (queue) (rabbitmq_queue_messages_unacked{{{stores.CHOSEN}}})",
+                        f"sum by (queue) (rabbitmq_queue_messages_unacked{{{CHOSEN}}})",
                         "{{queue}}",
                     ),
                 ),
@@ -377,7 +375,7 @@ def _latency() -> Row:
 
 def _errors() -> Row:
     def rate(metric: str) -> str:
-        return f"sum(rate(rabbitmq_global_messages_{metric}_total{{{stores.CHOSEN}}}[{_RANGE}]))"
+        return f"sum(rate(rabbitmq_global_messages_{metric}_total{{{CHOSEN}}}[{RANGE}]))"
 
     dead = " + ".join(rate(f"dead_lettered_{reason}") for reason in ("expired", "maxlen", "rejected"))
     return Row(
@@ -411,7 +409,7 @@ def _errors() -> Row:
                 "ops",
                 (
                     Query(
-                        f"sum(rate(rabbitmq_auth_attempts_failed_total{{{stores.CHOSEN}}}[{_RANGE}]))",
+                        f"sum(rate(rabbitmq_auth_attempts_failed_total{{{CHOSEN}}}[{RANGE}]))",
                         "refused",
                         style.ERRORS,
                     ),
@@ -432,7 +430,7 @@ def _saturation() -> Row:
                 "Memory of each node, of the mark at which it takes no more messages. Below 0.6 is normal; if it "
                 "rises, look at the messages that wait.",
                 "percentunit",
-                (Query(f"max by (pod) ({_memory(stores.CHOSEN)})", "{{pod}}"),),
+                (Query(f"max by (pod) ({_memory(CHOSEN)})", "{{pod}}"),),
                 warning=0.8,
                 critical=0.9,
                 width=8,
@@ -444,10 +442,10 @@ def _saturation() -> Row:
                 "bytes",
                 (
                     Query(
-                        f"min by (pod) (rabbitmq_disk_space_available_bytes{{{stores.CHOSEN}}})",
+                        f"min by (pod) (rabbitmq_disk_space_available_bytes{{{CHOSEN}}})",
                         "{{pod}}",
                     ),
-                    Query(f"max(rabbitmq_disk_space_available_limit_bytes{{{stores.CHOSEN}}})", "limit", style.LIMIT),
+                    Query(f"max(rabbitmq_disk_space_available_limit_bytes{{{CHOSEN}}})", "limit", style.LIMIT),
                 ),
                 width=8,
             ),
@@ -459,8 +457,7 @@ def _saturation() -> Row:
                 "percentunit",
                 (
                     Query(
-                        f"max by (pod) (rabbitmq_process_open_fds{{{stores.CHOSEN}}} "
-                        f"/ rabbitmq_process_max_fds{{{stores.CHOSEN}}})",
+                        f"max by (pod) (rabbitmq_process_open_fds{{{CHOSEN}}} / rabbitmq_process_max_fds{{{CHOSEN}}})",
                         "{{pod}}",
                     ),
                 ),
@@ -475,12 +472,12 @@ def _saturation() -> Row:
 
 def _clients() -> Row:
     def rate(metric: str) -> str:
-        return f"sum(rate(rabbitmq_{metric}_total{{{stores.CHOSEN}}}[{_RANGE}]))"
+        return f"sum(rate(rabbitmq_{metric}_total{{{CHOSEN}}}[{RANGE}]))"
 
     return Row(
         "Clients",
         (
-            _consumers(stores.CHOSEN),
+            _consumers(CHOSEN),
             Panel(
                 "churn",
                 "Connections opened",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from constructs_lib.observe import stores
-from constructs_lib.observe.model import Panel, Query, Row
-
-_RANGE = "$__rate_interval"
+from constructs_lib.observe.model import CHOSEN, RANGE, Panel, Query, Row
 
 
 def jvm() -> Row:
     """Return the row about the Java virtual machine."""
-    heap = f'{stores.CHOSEN}, jvm_memory_type="heap"'
+    heap = f'{CHOSEN}, jvm_memory_type="heap"'
     return Row(
         "JVM",
         (
@@ -38,7 +35,7 @@ def jvm() -> Row:
                 "percentunit",
                 (
                     Query(
-                        f"sum by (pod) (rate(jvm_gc_duration_seconds_sum{{{stores.CHOSEN}}}[{_RANGE}]))",
+                        f"sum by (pod) (rate(jvm_gc_duration_seconds_sum{{{CHOSEN}}}[{RANGE}]))",
                         "{{pod}}",
                     ),
                 ),
@@ -51,7 +48,7 @@ def jvm() -> Row:
                 "Threads",
                 "Threads by state. A number that only grows is a leak; many that are blocked wait for one lock.",
                 "none",
-                (Query(f"sum by (jvm_thread_state) (jvm_thread_count{{{stores.CHOSEN}}})", "{{jvm_thread_state}}"),),
+                (Query(f"sum by (jvm_thread_state) (jvm_thread_count{{{CHOSEN}}})", "{{jvm_thread_state}}"),),
                 stacked=True,
                 width=8,
             ),
@@ -70,7 +67,7 @@ def nodejs() -> Row:
                 "How late the event loop of each pod is, 99 % of the time at most. Everything else waits meanwhile: "
                 "look for work that blocks it.",
                 "s",
-                (Query(f"max by (pod) (nodejs_eventloop_delay_p99{{{stores.CHOSEN}}})", "{{pod}}"),),
+                (Query(f"max by (pod) (nodejs_eventloop_delay_p99{{{CHOSEN}}})", "{{pod}}"),),
                 warning=0.1,
                 critical=0.5,
                 width=8,
@@ -80,7 +77,7 @@ def nodejs() -> Row:
                 "Event loop utilization",
                 "Share of the time that the event loop of each pod is busy. At 1 a pod can do no more: add pods.",
                 "percentunit",
-                (Query(f"max by (pod) (nodejs_eventloop_utilization{{{stores.CHOSEN}}})", "{{pod}}"),),
+                (Query(f"max by (pod) (nodejs_eventloop_utilization{{{CHOSEN}}})", "{{pod}}"),),
                 warning=0.7,
                 critical=0.9,
                 maximum=1,
@@ -91,7 +88,7 @@ def nodejs() -> Row:
                 "Heap",
                 "Heap that each pod uses, in all of V8's spaces.",
                 "bytes",
-                (Query(f"sum by (pod) (v8js_memory_heap_used{{{stores.CHOSEN}}})", "{{pod}}"),),
+                (Query(f"sum by (pod) (v8js_memory_heap_used{{{CHOSEN}}})", "{{pod}}"),),
                 width=8,
             ),
         ),

@@ -10,8 +10,6 @@ from constructs_lib.observe import workload
 from constructs_lib.observe.model import Row, one_of
 
 _Store = TypeVar("_Store", bound=Workload)
-#: What is chosen at the top of a dashboard.
-CHOSEN = 'namespace="$namespace", pod=~"$pod"'
 #: How an alert names a store.
 STORE = "{{ $labels.namespace }}/{{ $labels.service }}"
 

@@ -53,7 +53,6 @@ from constructs_lib import (
     RabbitMQ,
     System,
 )
-from constructs_lib.check.promql import Query, without_variables
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
 from constructs_lib.observe import catalogue, evidence
@@ -241,13 +240,6 @@ def _pod(namespace: str, name: str, ports: Mapping[str, str], container: str | N
     return Pod(namespace, f"{name}-0", ports, labels, container=container or name)
 
 
-def metrics_of(expression: str, recorded: Mapping[str, str]) -> set[str]:
-    """Return the metrics that an expression reads, those below recorded series included."""
-    names = {selector.metric for selector in Query(without_variables(expression)).selectors}
-    below = [metrics_of(recorded[name], recorded) for name in names if name in recorded]
-    return {name for name in names if name not in recorded}.union(*below)
-
-
 def panels(live: Live) -> Iterator[tuple[Dashboard, Panel, str]]:
     """Yield every expression of the dashboards with where it stands."""
     for dashboard in catalogue.dashboards(live.graph):
@@ -271,7 +263,7 @@ def concerns(live: Live, dashboard: Dashboard, expression: str, there: set[str])
     """Tell whether an expression is about what runs here: its metrics are there, and it is not about ``stock``."""
     if dashboard.title == "stock" or '"stock"' in expression:
         return False
-    return metrics_of(expression, recorded(live)) <= there
+    return evidence.metrics(expression, recorded(live)) <= there
 
 
 def test_targets_are_up(live: Live) -> None:
@@ -303,7 +295,7 @@ def test_every_recorded_series_is_there(live: Live) -> None:
     silent = [
         name
         for name, expression in recorded(live).items()
-        if metrics_of(expression, recorded(live)) <= there and not live.server.query(name)
+        if evidence.metrics(expression, recorded(live)) <= there and not live.server.query(name)
     ]
     assert silent == []
 
@@ -353,12 +345,12 @@ def test_evidence_is_true(live: Live) -> None:
     expressions |= {
         evidence.shape(expression)
         for name, expression in recorded(live).items()
-        if metrics_of(expression, recorded(live)) <= there and live.server.query(name)
+        if evidence.metrics(expression, recorded(live)) <= there and live.server.query(name)
     }
-    used = {metric for _, _, expression in panels(live) for metric in metrics_of(expression, recorded(live))}
+    used = {metric for _, _, expression in panels(live) for metric in evidence.metrics(expression, recorded(live))}
     for group in catalogue.groups(live.graph.system):
         for alert in group.alerts:
-            used |= metrics_of(alert.expression, recorded(live))
+            used |= evidence.metrics(alert.expression, recorded(live))
     found = {"expressions": sorted(expressions), "metrics": sorted(used & there)}
     if os.environ.get("WRITE_EVIDENCE"):
         evidence.FILE.write_text(
