@@ -47,7 +47,7 @@ def one(size: int) -> None:
 
     from constructs_lib.check.finding import Finding
     from constructs_lib.check.proofs import PROOFS
-    from constructs_lib.check.subject import Subject
+    from constructs_lib.check.tree import Subject
     from constructs_lib.cli.checking import subject_of
     from constructs_lib.repository.snapshot import Snapshot
     from constructs_lib.synth.tree import owned_paths, synthesize

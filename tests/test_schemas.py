@@ -18,7 +18,7 @@ import jsonschema_rs
 import pytest
 from synthesized import Manifest, Synthesized
 
-from constructs_lib.check.openapi import Schema, kubernetes, path_text
+from constructs_lib.check.schemas.openapi import Schema, kubernetes, path_text
 
 OWN = Path(__file__).parent / "schemas"
 #: API groups of custom resources, by which one of ours is told from one of Kubernetes'.

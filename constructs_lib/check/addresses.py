@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Check, Finding, Severity
 from constructs_lib.check.hint import hint, within
 from constructs_lib.check.selectors import PodIndex, container_ports
-from constructs_lib.check.subject import Pods, Subject
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, closed_namespaces
-from constructs_lib.declare.mistake import closest
-from constructs_lib.repository.objects import Object, mapping, sequence
+from constructs_lib.check.tree import Pods, Subject
+from constructs_lib.declare.diagnostics import closest
 
 _DNS = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 
-from constructs_lib.repository.objects import Identity, Object
+from constructs_lib.argocd.objects import Identity, Object
 
 
 class Severity(StrEnum):

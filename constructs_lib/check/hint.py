@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from constructs_lib.declare.mistake import nearest
+from constructs_lib.declare.diagnostics import nearest
 
 
 def hint(what: str, word: str, known: Iterable[str]) -> str:

@@ -16,8 +16,8 @@ from functools import cached_property, lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal
 
-from constructs_lib.check.subject import Pods, texts
-from constructs_lib.repository.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.check.tree import Pods, texts
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from constructs_lib.check.finding import Check, Finding
-from constructs_lib.check.subject import Subject
+from constructs_lib.check.tree import Subject
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from constructs_lib.check import capacity, observability, order, policy, reachability, references, schemas, waivers
+from constructs_lib.check import waivers
+from constructs_lib.check.capacity import proof as capacity
 from constructs_lib.check.finding import Check, Finding
+from constructs_lib.check.observability import proof as observability
+from constructs_lib.check.order import proof as order
+from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.proof import Proof
-from constructs_lib.check.subject import Subject
+from constructs_lib.check.reachability import proof as reachability
+from constructs_lib.check.references import proof as references
+from constructs_lib.check.schemas import proof as schemas
+from constructs_lib.check.tree import Subject
 
 #: A proof's file exports ``PROOF``; it is added here.
 PROOFS: tuple[Proof, ...] = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from constructs_lib.check.subject import Pods, Subject
-from constructs_lib.repository.objects import Object, mapping
+from constructs_lib.argocd.objects import Object, mapping
+from constructs_lib.check.tree import Pods, Subject
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constructs_lib.check.subject import Pods, Subject, texts
-from constructs_lib.repository.objects import mapping, sequence
+from constructs_lib.argocd.objects import mapping, sequence
+from constructs_lib.check.tree import Pods, Subject, texts
 
 
 def selects(selector: object, labels: Mapping[str, str]) -> bool:

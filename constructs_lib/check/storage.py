@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.check.subject import Subject
-from constructs_lib.repository.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.check.tree import Subject
 
 
 @dataclass(frozen=True)

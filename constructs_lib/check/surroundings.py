@@ -7,9 +7,9 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from constructs_lib.check.subject import Subject
-from constructs_lib.repository.deliveries import ALL_OBJECTS, Delivery
-from constructs_lib.repository.objects import Cache, Object, mapping, sequence
+from constructs_lib.argocd.objects import Cache, Object, mapping, sequence
+from constructs_lib.check.tree import Subject
+from constructs_lib.repository.applications import ALL_OBJECTS, Delivery
 
 #: Namespaces of every cluster, and that of Argo CD itself.
 PLATFORM_NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 
-from constructs_lib.check.subject import Subject
-from constructs_lib.repository.deliveries import ALL_OBJECTS
+from constructs_lib.check.tree import Subject
+from constructs_lib.repository.applications import ALL_OBJECTS
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 #: What tools replace: Flux and envsubst the first, Helm and Jinja the second.

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.network import CLUSTER, Network, Outside, Pod, Policy, Port, Selector, pod_of
 from constructs_lib.check.scale import Scales
-from constructs_lib.check.subject import Pods, Subject, texts
+from constructs_lib.check.tree import Pods, Subject, texts
 from constructs_lib.check.variables import Variable, apart, command, mounted, variables
-from constructs_lib.repository.objects import Object, mapping, sequence
 
 #: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
 DNS = Pod("kube-system", "kube-dns", {"k8s-app": "kube-dns"}, (("dns", "UDP", 53), ("dns-tcp", "TCP", 53)))

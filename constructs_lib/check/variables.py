@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from constructs_lib.check.subject import Pods, Subject, texts
-from constructs_lib.objects.manifest import Manifest
-from constructs_lib.repository.objects import mapping, sequence
+from constructs_lib.argocd.objects import mapping, sequence
+from constructs_lib.check.tree import Pods, Subject, texts
+from constructs_lib.kubernetes.manifest import Manifest
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _SHELL_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")

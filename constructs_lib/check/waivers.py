@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.declare.mistake import closest
+from constructs_lib.declare.diagnostics import closest
 from constructs_lib.user_error import UserError
 
 #: Where waivers stand in a repository.

@@ -14,21 +14,23 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from constructs_lib.check import github, json, page, sarif, terminal
-from constructs_lib.check.can import can
+from constructs_lib.argocd.objects import Cache, Identity, Object, own_namespace
 from constructs_lib.check.finding import Severity
 from constructs_lib.check.proofs import PROOFS
-from constructs_lib.check.report import Looked, Report, located, look, plural, report
-from constructs_lib.check.subject import Subject
+from constructs_lib.check.reachability.can import can
+from constructs_lib.check.report import checks_page as page
+from constructs_lib.check.report import github, sarif, terminal
+from constructs_lib.check.report import json_report as json
+from constructs_lib.check.report.report import Looked, Report, located, look, plural, report
+from constructs_lib.check.tree import Subject
 from constructs_lib.check.waivers import WAIVERS_FILE, Waiver, parse_waivers
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.check import TERMINAL, Options
 from constructs_lib.declare.cluster import Cluster
-from constructs_lib.declare.mistake import nearest
+from constructs_lib.declare.diagnostics import nearest
 from constructs_lib.declare.system import System
 from constructs_lib.derive.explanation import origins
 from constructs_lib.derive.graph import Graph
-from constructs_lib.repository.objects import Cache, Identity, Object, own_namespace
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.tree import Tree
 

@@ -16,8 +16,7 @@ from constructs_lib.declare.arguments import (
     too_many_arguments,
     unknown_argument,
 )
-from constructs_lib.declare.environment import Environment
-from constructs_lib.declare.mistake import (
+from constructs_lib.declare.diagnostics import (
     DeclarationError,
     Ledger,
     Location,
@@ -28,6 +27,7 @@ from constructs_lib.declare.mistake import (
     open_ledgers,
     shown,
 )
+from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
 
 Declaration = Callable[[Environment], System]

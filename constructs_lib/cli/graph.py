@@ -15,8 +15,8 @@ from constructs_lib.cli.report import console
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
+from constructs_lib.draw.deployment_order import order
 from constructs_lib.draw.mermaid import mermaid
-from constructs_lib.draw.order import order
 from constructs_lib.draw.page import pages
 from constructs_lib.draw.svg import svg
 

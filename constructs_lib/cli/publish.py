@@ -9,17 +9,17 @@ import typer
 from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
-from constructs_lib.declare.mistake import nearest
+from constructs_lib.declare.diagnostics import nearest
 from constructs_lib.plan.plan import Plan, allow_names, allowed, plan, unknown_names
 from constructs_lib.plan.published import published_at
-from constructs_lib.plan.terminal import print_plan
-from constructs_lib.plan.words import summary
+from constructs_lib.plan.report.terminal import print_plan
+from constructs_lib.plan.report.words import summary
 from constructs_lib.publish.checkout import open_checkout
 from constructs_lib.publish.publish import Publication, carry_out, limited, prepare
 from constructs_lib.publish.together import Pair, together
 from constructs_lib.repository.git import Git
+from constructs_lib.repository.pins import pins_file
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.synth.pins import pins_file
 
 #: Files of a commit that a dry run names; a longer list says how many more there are.
 _NAMED = 10

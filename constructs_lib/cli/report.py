@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 
 from constructs_lib.cli.declaration import wrong_call
-from constructs_lib.declare.mistake import DeclarationError, Location, Mistake, is_user_code
+from constructs_lib.declare.diagnostics import DeclarationError, Location, Mistake, is_user_code
 
 
 def console() -> Console:

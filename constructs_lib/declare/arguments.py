@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, Union, cast, get_args, get_origin, get_type_hints
 
-from constructs_lib.declare.mistake import DeclarationError, Ledger, Mistake, closest, here, nearest, shown
+from constructs_lib.declare.diagnostics import DeclarationError, Ledger, Mistake, closest, here, nearest, shown
 from constructs_lib.declare.secret import Field, Plain, Secret
 
 Parameters = ParamSpec("Parameters")

@@ -10,7 +10,7 @@ import cdk8s
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked, misfits
-from constructs_lib.declare.mistake import Location, here, shown
+from constructs_lib.declare.diagnostics import Location, here, shown
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
 

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import field_misfits
 from constructs_lib.declare.cluster import Cluster
-from constructs_lib.declare.mistake import Location, here, report_outside_of_systems
+from constructs_lib.declare.diagnostics import Location, here, report_outside_of_systems
 
 Value = TypeVar("Value")
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import misfits
+from constructs_lib.declare.diagnostics import DeclarationError, Mistake, here, nearest, new_ledger, shown
 from constructs_lib.declare.environment import Environment
-from constructs_lib.declare.mistake import DeclarationError, Mistake, here, nearest, new_ledger, shown
 
 if TYPE_CHECKING:
     from constructs_lib.declare.component import Component

@@ -11,7 +11,7 @@ import constructs
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.mistake import Location, here, nearest, shown
+from constructs_lib.declare.diagnostics import Location, here, nearest, shown
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.system import System
 

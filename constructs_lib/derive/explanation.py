@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.mistake import Location
+from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
-from constructs_lib.derive.delivery import app_project, application, root_application, root_project
+from constructs_lib.derive.applications import app_project, application, root_application, root_project
 from constructs_lib.derive.graph import Dependency, Graph
 from constructs_lib.derive.manifests import component_objects
-from constructs_lib.objects.manifest import Manifest
+from constructs_lib.kubernetes.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.external_secrets import ExternalSecrets
-from constructs_lib.declare.helm_chart import HelmChart
-from constructs_lib.declare.metrics_server import MetricsServer
-from constructs_lib.declare.mistake import Location
+from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
+from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
+from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.kinds.metrics_server.construct import MetricsServer
 
 Node = TypeVar("Node")
 

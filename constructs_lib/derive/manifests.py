@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.helm_chart import HelmChart
-from constructs_lib.declare.monitoring import Monitoring
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.namespace import namespace
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
 from constructs_lib.derive.secrets import external_secret
-from constructs_lib.objects.kinds import CLUSTER_SCOPED
-from constructs_lib.objects.manifest import Manifest, protected
+from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.kinds.monitoring.construct import Monitoring
+from constructs_lib.kubernetes.manifest import Manifest, protected
+from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 
 WAVE = "argocd.argoproj.io/sync-wave"
 

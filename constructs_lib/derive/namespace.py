@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from constructs_lib.declare.component import Component
-from constructs_lib.objects.manifest import Manifest, manifest, protected
+from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
 
 
 def namespace(component: Component) -> Manifest:

@@ -10,10 +10,10 @@ from typing import Any
 
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.helm_chart import HelmChart, PodAccess
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.derive.graph import Graph
-from constructs_lib.objects.manifest import Manifest, manifest
+from constructs_lib.kinds.helm_chart.construct import HelmChart, PodAccess
+from constructs_lib.kubernetes.manifest import Manifest, manifest
 
 #: The API server answers on 443 behind its Service and on 6443 on its own; policies see the one behind the Service.
 _API_PORTS = (443, 6443)

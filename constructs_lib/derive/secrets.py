@@ -6,7 +6,7 @@ from typing import Any
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
-from constructs_lib.objects.manifest import Manifest, manifest, protected
+from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
 
 
 def external_secret(component: Component) -> Manifest | None:

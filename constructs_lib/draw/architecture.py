@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.helm_chart import HelmChart
 from constructs_lib.declare.workload import Endpoint, InternetHost, Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Side, Style
-from constructs_lib.draw.objects import facts
+from constructs_lib.draw.facts import facts
 from constructs_lib.draw.roles import MEANINGS, role_of_component, role_of_workload
+from constructs_lib.kinds.helm_chart.construct import HelmChart
 
 #: Ids of what is outside; a colon is in no name of Kubernetes.
 USERS = ":users"

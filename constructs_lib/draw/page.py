@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from constructs_lib.declare.component import Component
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
+from constructs_lib.draw.deployment_order import order
 from constructs_lib.draw.mermaid import mermaid
-from constructs_lib.draw.order import order
 from constructs_lib.draw.svg import svg
 
 #: The pictures, as files beside the page.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.helm_chart import HelmChart
-from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.declare.workload import Workload
 from constructs_lib.draw.diagram import Role
+from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 
 #: How a legend explains them, in its order.
 MEANINGS = {

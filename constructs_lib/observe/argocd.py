@@ -6,7 +6,7 @@ and ``dest_namespace`` the one that the Application deploys to.
 
 from __future__ import annotations
 
-from constructs_lib.observe.model import Alert, Group, Panel, Query
+from constructs_lib.grafana.model import Alert, Group, Panel, Query
 
 _BY = "by (name, project, dest_namespace)"
 _APPLICATION = "The Application {{ $labels.name }}"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from constructs_lib.declare.cassandra import Cassandra
-from constructs_lib.declare.microservice import Microservice
-from constructs_lib.declare.postgres import Postgres
-from constructs_lib.declare.rabbitmq import RabbitMQ
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
-from constructs_lib.objects.manifest import digest
-from constructs_lib.observe import argocd, cassandra, cluster, microservice, postgres, rabbitmq, requests, workload
-from constructs_lib.observe import system as overview
-from constructs_lib.observe.model import Dashboard, Group
+from constructs_lib.grafana.model import Dashboard, Group
+from constructs_lib.kinds.cassandra import dashboard as cassandra
+from constructs_lib.kinds.cassandra.construct import Cassandra
+from constructs_lib.kinds.microservice import dashboard as microservice
+from constructs_lib.kinds.microservice import requests
+from constructs_lib.kinds.microservice.construct import Microservice
+from constructs_lib.kinds.postgres import dashboard as postgres
+from constructs_lib.kinds.postgres.construct import Postgres
+from constructs_lib.kinds.rabbitmq import dashboard as rabbitmq
+from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
+from constructs_lib.kubernetes.manifest import digest
+from constructs_lib.observe import argocd, cluster, overview
+from constructs_lib.observe import pods as workload
 
 #: Grafana's limit of a uid.
 _LONGEST_UID = 40

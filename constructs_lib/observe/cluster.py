@@ -5,8 +5,8 @@ Alerts about nodes come with kube-prometheus-stack, so that there are none here.
 
 from __future__ import annotations
 
-from constructs_lib.observe import style
-from constructs_lib.observe.model import RANGE, Dashboard, Panel, Query, Row
+from constructs_lib.grafana import style
+from constructs_lib.grafana.model import RANGE, Dashboard, Panel, Query, Row
 
 #: Pods that hold what they asked for: finished ones do not any more.
 _ALIVE = 'and on (namespace, pod) kube_pod_status_phase{phase=~"Pending|Running"} == 1'

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from constructs_lib.check.promql import Query, Selector, without_variables
+from constructs_lib.prometheus.promql import Query, Selector, without_variables
 
 #: Labels whose values are of one system, and not of the expression.
 _OWN = (

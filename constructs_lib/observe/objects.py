@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from constructs_lib.declare.monitoring import FOLDER_ANNOTATION, Monitoring
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import ARGOCD_CONTROLLER
-from constructs_lib.objects.manifest import Manifest, manifest
+from constructs_lib.grafana.dashboard_json import to_json
+from constructs_lib.grafana.model import Alert, Group
+from constructs_lib.kinds.monitoring.construct import FOLDER_ANNOTATION, Monitoring
+from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.observe import catalogue
-from constructs_lib.observe.grafana import to_json
-from constructs_lib.observe.model import Alert, Group
 from constructs_lib.observe.routing import alertmanager_config
 
 _GROUP = "monitoring.coreos.com"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import promql_parser
 
-from constructs_lib.check.exposed import Source, sources
-from constructs_lib.declare.microservice import Microservice
+from constructs_lib.check.observability.exposed import Source, sources
 from constructs_lib.declare.system import System
-from constructs_lib.declare.telemetry import Telemetry
 from constructs_lib.derive.graph import Graph
+from constructs_lib.grafana.model import Alert, Dashboard, Group, Query
+from constructs_lib.kinds.microservice.construct import Microservice
+from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.evidence import metrics, seen_expressions, seen_metrics, selectors, shape
-from constructs_lib.observe.model import Alert, Dashboard, Group, Query
 
 #: Name of the page with all panels and alerts.
 PAGE = "observability.md"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from constructs_lib.declare.monitoring import Monitoring
-from constructs_lib.objects.manifest import Manifest, manifest
+from constructs_lib.kinds.monitoring.construct import Monitoring
+from constructs_lib.kubernetes.manifest import Manifest, manifest
 
 #: How long it takes until somebody is told again of an alert that still fires.
 _REPEATED = {"critical": "1h", "warning": "1d"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from constructs_lib.observe.model import CHOSEN, RANGE, Panel, Query, Row
+from constructs_lib.grafana.model import CHOSEN, RANGE, Panel, Query, Row
 
 
 def jvm() -> Row:

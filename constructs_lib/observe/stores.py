@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from constructs_lib.declare.workload import Workload
-from constructs_lib.observe import workload
-from constructs_lib.observe.model import Row, one_of
+from constructs_lib.grafana.model import Row, one_of
+from constructs_lib.observe import pods as workload
 
 _Store = TypeVar("_Store", bound=Workload)
 #: How an alert names a store.

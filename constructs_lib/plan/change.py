@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-from constructs_lib.objects.manifest import Manifest
+from constructs_lib.argocd.objects import Identity, Object
+from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.plan.fields import FieldChange
-from constructs_lib.repository.objects import Identity, Object
 
 Action = Literal["create", "change", "delete"]
 

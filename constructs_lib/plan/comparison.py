@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from constructs_lib.argocd.objects import Cache, Identity, Object, mapping, sequence, unreadable
+from constructs_lib.argocd.projects import permits
 from constructs_lib.plan.change import Action, Change, Effect, Pin, Reason, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.removals import cascaded, kept_with, lost_with_namespace, pruned
 from constructs_lib.plan.verdict import Surroundings, Verdict
-from constructs_lib.repository.deliveries import BY_HAND, OPAQUE, Delivery
-from constructs_lib.repository.objects import Cache, Identity, Object, mapping, sequence, unreadable
-from constructs_lib.repository.projects import permits
+from constructs_lib.repository.applications import BY_HAND, OPAQUE, Delivery
 from constructs_lib.repository.snapshot import Files
 
 _RENAMED = "https://github.com/argoproj/argo-cd/issues/28576"

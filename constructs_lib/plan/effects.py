@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from constructs_lib.argocd.objects import WAVE, Object, mapping, sequence
 from constructs_lib.plan.change import Effect, Reason, named
 from constructs_lib.plan.fields import FieldChange, field
 from constructs_lib.plan.quantity import quantity
@@ -23,8 +24,7 @@ from constructs_lib.plan.verdict import (
     option,
     pods_in,
 )
-from constructs_lib.repository.deliveries import Delivery
-from constructs_lib.repository.objects import WAVE, Object, mapping, sequence
+from constructs_lib.repository.applications import Delivery
 
 
 def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings) -> Verdict:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.objects.manifest import Manifest
+from constructs_lib.argocd.objects import Object, mapping
+from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.plan.quantity import quantity
-from constructs_lib.repository.objects import Object, mapping
 
 Keys = tuple[str | int, ...]
 

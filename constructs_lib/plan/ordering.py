@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from constructs_lib.argocd.objects import Identity, Object
+from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
 from constructs_lib.plan.change import Change, Step
 from constructs_lib.plan.comparison import Key, Pair, key_of
-from constructs_lib.repository.objects import Identity, Object
-from constructs_lib.repository.order import Task, cascade_order, sync_order
 
 
 def ordered(pairs: Mapping[Key, Pair]) -> list[Step]:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from constructs_lib.argocd.objects import Cache
 from constructs_lib.plan.change import Change, Effect, Pin, Step
 from constructs_lib.plan.comparison import Comparison
 from constructs_lib.plan.ordering import ordered
-from constructs_lib.repository.deliveries import deliveries
-from constructs_lib.repository.objects import Cache
+from constructs_lib.repository.applications import deliveries
 from constructs_lib.repository.snapshot import Snapshot
 
 

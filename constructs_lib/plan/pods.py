@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from constructs_lib.argocd.objects import Object, mapping
 from constructs_lib.plan.change import Pods, named
-from constructs_lib.repository.objects import Object, mapping
 
 #: What gives a workload its number of pods.
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")

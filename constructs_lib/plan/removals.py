@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.plan.change import Effect, Reason
 from constructs_lib.plan.fields import field
 from constructs_lib.plan.rules import LOSSES, is_dangerous
 from constructs_lib.plan.verdict import ARGOCD, DOCS, OPTIONS, Surroundings, Verdict, automation, option, pods_in
-from constructs_lib.repository.deliveries import Delivery
-from constructs_lib.repository.objects import Object
+from constructs_lib.repository.applications import Delivery
 
 _PROTECT = (
     "To keep it, push argocd.argoproj.io/sync-options: Prune=false,Delete=false on it first, and let that be synced."

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from constructs_lib.argocd.objects import Object, sequence
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.fields import FieldChange, field
-from constructs_lib.repository.objects import Object, sequence
 
 _DOCS = "https://kubernetes.io/docs/concepts"
 #: Whether a rule holds for these two states of an object.

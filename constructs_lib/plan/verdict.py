@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
 from constructs_lib.plan.change import Effect, Pods, Reason
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.pods import SCALERS, pods_of, scaled
-from constructs_lib.repository.deliveries import Delivery
-from constructs_lib.repository.objects import Identity, Object, mapping, sequence
+from constructs_lib.repository.applications import Delivery
 
 ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
 OPTIONS = f"{ARGOCD}/user-guide/sync-options/"

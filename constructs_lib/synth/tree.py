@@ -10,8 +10,7 @@ from functools import cached_property
 
 from constructs_lib.declare.cluster import DigitalOcean, K3d
 from constructs_lib.declare.system import System
-from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
-from constructs_lib.derive.delivery import (
+from constructs_lib.derive.applications import (
     ROOT_FILE,
     app_project,
     application,
@@ -20,11 +19,12 @@ from constructs_lib.derive.delivery import (
     root_application,
     root_project,
 )
+from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
-from constructs_lib.objects.manifest import Manifest
-from constructs_lib.synth.manifest_yaml import dump
-from constructs_lib.synth.pins import Pins, folder_id
+from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.manifest_yaml import dump
+from constructs_lib.repository.pins import Pins, folder_id
 
 #: Not ``.auto.tfvars.json``: Terraform would load those of all environments at once.
 _INPUTS = "bootstrap/{module}/{environment}.tfvars.json"

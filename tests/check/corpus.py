@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
+from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.proofs import prove
-from constructs_lib.check.subject import Subject
-from constructs_lib.repository.objects import Cache
+from constructs_lib.check.tree import Subject
+from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.synth.manifest_yaml import dump
 
 Manifest = dict[str, Any]
 

@@ -10,7 +10,7 @@ from corpus import Fault, Harmless, Manifest, Tree
 from faults_references import POD, WAIT, append, at, both, change, copied, drop, entry, ingress, new, permit
 
 import versions
-from constructs_lib.synth.manifest_yaml import dump
+from constructs_lib.kubernetes.manifest_yaml import dump
 
 WAVE = "argocd.argoproj.io/sync-wave"
 HOOK = "argocd.argoproj.io/hook"

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from corpus import Fault, Harmless, Manifest, Tree, container
 
-from constructs_lib.synth.manifest_yaml import dump
+from constructs_lib.kubernetes.manifest_yaml import dump
 
 USER = "Deployment/user-service"
 GATEWAY = "Deployment/gateway"

@@ -8,7 +8,7 @@ from typing import Any
 from corpus import Fault, Harmless, Manifest, Tree
 from faults_references import append, both, change, drop, in_container
 
-from constructs_lib.synth.manifest_yaml import dump
+from constructs_lib.kubernetes.manifest_yaml import dump
 
 GATEWAY = "Deployment/gateway"
 USER = "Deployment/user-service"

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthesized import Synthesized
 
-from constructs_lib.check.capacity import ARGOCD, chart_items, node_of, prove, requests, rolling_update
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack
+from constructs_lib.check.capacity.proof import ARGOCD, chart_items, node_of, prove, requests, rolling_update
 from constructs_lib.check.network import Selector
-from constructs_lib.check.packing import Amount, Item, Spread, pack
-from constructs_lib.check.subject import Cluster, Subject, pods_of
-from constructs_lib.repository.objects import Object
+from constructs_lib.check.tree import Cluster, Subject, pods_of
 from constructs_lib.repository.snapshot import Snapshot
 
 Manifest = dict[str, Any]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.network import (
     ANYWHERE,
     CLUSTER,
@@ -25,7 +26,6 @@ from constructs_lib.check.network import (
     Selector,
     block_of,
 )
-from constructs_lib.repository.objects import Object
 
 NAMESPACES = {"one": {"team": "a"}, "two": {"team": "b", "zone": "a"}, "three": {}}
 KEYS = ("app", "tier", "team")

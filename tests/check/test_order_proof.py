@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from constructs_lib.check import gates, order
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.subject import Subject
-from constructs_lib.check.timeline import Timeline
-from constructs_lib.repository.objects import Object
+from constructs_lib.check.order import gates
+from constructs_lib.check.order import proof as order
+from constructs_lib.check.order.timeline import Timeline
+from constructs_lib.check.tree import Subject
 from constructs_lib.repository.snapshot import Snapshot
 
 WAVE = "argocd.argoproj.io/sync-wave"

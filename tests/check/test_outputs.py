@@ -20,12 +20,13 @@ from faults_observability import alert, rules
 from rich.console import Console
 from synthesized import Synthesized
 
-from constructs_lib.check import github, page, sarif, terminal
-from constructs_lib.check import json as json_format
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.proofs import PROOFS, all_checks
-from constructs_lib.check.report import Report, located, look, report
-from constructs_lib.check.subject import Subject
+from constructs_lib.check.report import checks_page as page
+from constructs_lib.check.report import github, sarif, terminal
+from constructs_lib.check.report import json_report as json_format
+from constructs_lib.check.report.report import Report, located, look, report
+from constructs_lib.check.tree import Subject
 from constructs_lib.check.waivers import Waiver
 from constructs_lib.repository.snapshot import Snapshot
 

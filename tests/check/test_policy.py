@@ -9,14 +9,14 @@ import pytest
 from corpus import Manifest
 from faults_policy import PRIVATE_KEY, RANDOM
 
-from constructs_lib.check import policy
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.pod_security import ENFORCE, violations
-from constructs_lib.check.subject import Subject, pods_of
+from constructs_lib.check.policy import proof as policy
+from constructs_lib.check.policy.pod_security import ENFORCE, violations
+from constructs_lib.check.tree import Subject, pods_of
 from constructs_lib.check.variables import apart
-from constructs_lib.repository.objects import Object
+from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.synth.manifest_yaml import dump
 
 #: As much as ``restricted`` wants.
 CONFINED = {

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from constructs_lib.check.exposed import sources
-from constructs_lib.check.promql import Query, seconds, without_variables
+from constructs_lib.check.observability.exposed import sources
+from constructs_lib.prometheus.promql import Query, seconds, without_variables
 
 LABELS: dict[str, str] = {
     # An expression, the labels among a, b and c that its result may have.

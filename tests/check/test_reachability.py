@@ -9,11 +9,11 @@ import pytest
 import yaml
 from synthesized import Synthesized
 
-from constructs_lib.check.can import can
 from constructs_lib.check.network import Selector
-from constructs_lib.check.reachability import prove
-from constructs_lib.check.subject import Subject
+from constructs_lib.check.reachability.can import can
+from constructs_lib.check.reachability.proof import prove
 from constructs_lib.check.traffic import Traffic, addresses
+from constructs_lib.check.tree import Subject
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.user_error import UserError
 

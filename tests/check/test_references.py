@@ -11,12 +11,13 @@ import pytest
 import yaml
 from synthesized import Synthesized
 
-from constructs_lib.check import order, references
+from constructs_lib.argocd.objects import Cache
+from constructs_lib.argocd.patterns import Patterns, repository_name
 from constructs_lib.check.addresses import Directory
-from constructs_lib.check.patterns import Patterns, repository_name
+from constructs_lib.check.order import proof as order
+from constructs_lib.check.references import proof as references
 from constructs_lib.check.selectors import selects
-from constructs_lib.check.subject import Cluster, Subject
-from constructs_lib.repository.objects import Cache
+from constructs_lib.check.tree import Cluster, Subject
 from constructs_lib.repository.snapshot import Snapshot
 
 

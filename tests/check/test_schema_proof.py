@@ -14,21 +14,22 @@ import yaml
 from corpus import Manifest
 from synthesized import Synthesized
 
-from constructs_lib.check import policy, schemas
-from constructs_lib.check.duplicates import compact, count_keys, duplicate_keys
+from constructs_lib.argocd.objects import parse
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.names import is_label_key, is_label_value, is_port_name, is_subdomain
-from constructs_lib.check.openapi import kubernetes, versions
-from constructs_lib.check.pod_limits import is_image
+from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.quantity import quantity
 from constructs_lib.check.schedule import schedule_problem, zone_problem
-from constructs_lib.check.subject import Cluster, Subject
-from constructs_lib.repository.objects import parse
+from constructs_lib.check.schemas import proof as schemas
+from constructs_lib.check.schemas.duplicates import compact, count_keys, duplicate_keys
+from constructs_lib.check.schemas.names import is_label_key, is_label_value, is_port_name, is_subdomain
+from constructs_lib.check.schemas.openapi import kubernetes, versions
+from constructs_lib.check.schemas.pod_limits import is_image
+from constructs_lib.check.tree import Cluster, Subject
+from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.synth.manifest_yaml import dump
 
-SCHEMAS = Path(schemas.__file__).parent / "schemas"
+SCHEMAS = Path(schemas.__file__).parent / "crds"
 
 
 def tree(*manifests: Manifest, version: str | None = None, **files: str) -> Subject:

@@ -10,13 +10,13 @@ from types import MappingProxyType
 import pytest
 import yaml
 
+from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.proofs import prove
-from constructs_lib.check.subject import Subject
+from constructs_lib.check.tree import Subject
 from constructs_lib.cli.checking import subject_of
-from constructs_lib.repository.objects import Cache
+from constructs_lib.kubernetes.manifest_yaml import dump
+from constructs_lib.repository.pins import Pin, Pins
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.synth.manifest_yaml import dump
-from constructs_lib.synth.pins import Pin, Pins
 from constructs_lib.synth.tree import Tree, synthesize
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constructs_lib import Environment, GitRepository, K3d, Microservice, System
-from constructs_lib.declare import mistake
-from constructs_lib.declare.mistake import (
+from constructs_lib.declare import diagnostics as mistake
+from constructs_lib.declare.diagnostics import (
     DeclarationError,
     Location,
     Mistake,

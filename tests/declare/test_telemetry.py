@@ -28,11 +28,11 @@ from constructs_lib import (
     synthesize,
 )
 from constructs_lib.check.proofs import prove
-from constructs_lib.check.subject import Subject
+from constructs_lib.check.tree import Subject
 from constructs_lib.declare.arguments import misfits
-from constructs_lib.declare.telemetry import version
-from constructs_lib.objects.scripts import script
-from constructs_lib.observe.model import one_of
+from constructs_lib.grafana.model import one_of
+from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.telemetry import version
 from constructs_lib.repository.snapshot import Snapshot
 
 IMAGE = f"example/web:1.2.3@sha256:{'0' * 64}"
@@ -196,7 +196,7 @@ def test_scripts_are_in_a_config_map_whose_change_restarts_pods(monkeypatch: pyt
 
     before = checksum()
     assert before == checksum()
-    monkeypatch.setattr("constructs_lib.declare.telemetry.script", lambda name: f"{script(name)}\n// changed\n")
+    monkeypatch.setattr("constructs_lib.kinds.parts.telemetry.script", lambda name: f"{script(name)}\n// changed\n")
     assert checksum() != before
 
 

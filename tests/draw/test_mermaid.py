@@ -14,9 +14,9 @@ from systems import empty, linked, positionpal, shop
 
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
+from constructs_lib.draw.deployment_order import order
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Side, Style
 from constructs_lib.draw.mermaid import mermaid
-from constructs_lib.draw.order import order
 
 #: Mermaid, and a document for it: it cleans labels as a browser would.
 PACKAGES = ("mermaid@11.12.0", "jsdom@26.1.0")

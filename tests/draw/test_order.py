@@ -9,8 +9,8 @@ from geometry import read
 from systems import empty, linked, positionpal, shop
 
 from constructs_lib.derive.graph import Graph
+from constructs_lib.draw.deployment_order import CLUSTER, order, transitive_reduction
 from constructs_lib.draw.diagram import Diagram, Role
-from constructs_lib.draw.order import CLUSTER, order, transitive_reduction
 from constructs_lib.draw.svg import svg
 
 

@@ -15,8 +15,8 @@ from systems import empty, shop
 
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
+from constructs_lib.draw.deployment_order import order
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Style
-from constructs_lib.draw.order import order
 from constructs_lib.draw.svg import svg
 
 VIEWS = [pytest.param(architecture, id="architecture"), pytest.param(order, id="order")]
@@ -28,7 +28,7 @@ sys.path[:0] = sys.argv[1:]
 from systems import shop
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
-from constructs_lib.draw.order import order
+from constructs_lib.draw.deployment_order import order
 from constructs_lib.draw.svg import svg
 from constructs_lib.draw.mermaid import mermaid
 graph = Graph(shop(20))

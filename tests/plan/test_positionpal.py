@@ -11,7 +11,7 @@ import pytest
 from constructs_lib import synthesize
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.plan import Plan, plan
-from constructs_lib.plan.words import summary
+from constructs_lib.plan.report.words import summary
 from constructs_lib.repository.snapshot import Snapshot
 
 Planned = Callable[[Callable[[str], str]], Plan]

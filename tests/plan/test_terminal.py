@@ -12,7 +12,7 @@ from samples import nothing, sample
 from trees import Manifest, snapshot, tree
 
 from constructs_lib.plan.plan import Plan, plan
-from constructs_lib.plan.terminal import print_plan
+from constructs_lib.plan.report.terminal import print_plan
 
 EXPECTED = (Path(__file__).parent / "sample.txt").read_text()
 

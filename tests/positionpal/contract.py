@@ -14,7 +14,7 @@ import yaml
 from synthesized import Manifest, PodTemplate, Synthesized
 
 from constructs_lib import Jvm, Nodejs, Telemetry
-from constructs_lib.declare import images
+from constructs_lib.kinds.parts import images
 
 CONTRACT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "contract.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = CONTRACT["services"]

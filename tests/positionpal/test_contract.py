@@ -49,7 +49,7 @@ from contract import (
 )
 from synthesized import PodTemplate, Synthesized, wave
 
-from constructs_lib.declare import images as added
+from constructs_lib.kinds.parts import images as added
 
 VARIABLES = [(service, name) for service, facts in SERVICES.items() for name in facts["env"]]
 AKKA = [service for service, facts in SERVICES.items() if "akka_service_name" in facts]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from constructs_lib.repository.deliveries import ALL_OBJECTS, BY_HAND, Deliveries, Delivery, deliveries, glob
+from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Deliveries, Delivery, deliveries, glob
 from constructs_lib.repository.snapshot import Snapshot
 
 CONFIG = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"

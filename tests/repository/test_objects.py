@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from constructs_lib.repository.objects import Cache, Object, parse, unreadable
+from constructs_lib.argocd.objects import Cache, Object, parse, unreadable
 
 HEAD = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n"
 

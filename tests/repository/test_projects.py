@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from constructs_lib.repository.objects import Object
-from constructs_lib.repository.projects import permits
+from constructs_lib.argocd.objects import Object
+from constructs_lib.argocd.projects import permits
 
 HERE = {"server": "https://kubernetes.default.svc", "namespace": "shop"}
 ANYWHERE = {"server": "*", "namespace": "*"}

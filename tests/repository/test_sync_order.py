@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from constructs_lib.repository.objects import Object
-from constructs_lib.repository.order import Task, cascade_order, sync_order
+from constructs_lib.argocd.objects import Object
+from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
 
 
 def item(kind: str, name: str = "a", wave: int | None = None, namespace: str = "", **annotations: str) -> Object:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from constructs_lib.synth.manifest_yaml import dump
+from constructs_lib.kubernetes.manifest_yaml import dump
 
 GOLDEN = """\
 apiVersion: apps/v1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from constructs_lib import synthesize
-from constructs_lib.synth.pins import Pin, Pins, PinsError, dump_pins, folder_id, parse_pins, read_pins
+from constructs_lib.repository.pins import Pin, Pins, PinsError, dump_pins, folder_id, parse_pins, read_pins
 
 REVISION, CONTENT = "a" * 40, "0123456789abcdef0123456789abcdef01234567"
 PINS = Pins({"web": Pin(REVISION, CONTENT, "shop"), "api": Pin(CONTENT, REVISION, "api")}, ("old",))

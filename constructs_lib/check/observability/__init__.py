@@ -1,0 +1,1 @@
+"""Proof that dashboards and rules have something to read."""

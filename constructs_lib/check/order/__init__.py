@@ -1,0 +1,1 @@
+"""Proof that the order of deployment can be carried out."""

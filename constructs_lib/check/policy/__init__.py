@@ -1,0 +1,1 @@
+"""Proof that pods are what a cluster should run."""

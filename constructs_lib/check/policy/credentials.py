@@ -1,0 +1,210 @@
+"""Secrets where everybody who reads the repository can see them.
+
+No message repeats what was found.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.tree import Pods, texts
+from constructs_lib.check.variables import apart
+
+_SECRETS = "https://kubernetes.io/docs/concepts/security/secrets-good-practices/"
+
+SECRET_IN_GIT = Check(
+    "secret-in-git",
+    Severity.ERROR,
+    "A Secret with its values is in the repository",
+    "Everybody who can read the repository knows them, and its history keeps them for ever.",
+    "Let External Secrets or Sealed Secrets bring it, and change the values.",
+    "https://argo-cd.readthedocs.io/en/stable/operator-manual/secret-management/",
+)
+CREDENTIAL_IN_CLEAR = Check(
+    "credential-in-clear",
+    Severity.ERROR,
+    "A password, token or private key is written down in a manifest",
+    "Everybody who can read the repository or the object knows it, and the history keeps it for ever.",
+    "Put it into a secret store, name the Secret here, and change it.",
+    _SECRETS,
+)
+DEFAULT_CREDENTIALS = Check(
+    "default-credentials",
+    Severity.ERROR,
+    "A password is one that everybody tries first",
+    "Whoever reaches the port is in.",
+    "Generate one, and keep it in a secret store.",
+    "https://owasp.org/www-project-web-security-testing-guide/latest/4-Web_Application_Security_Testing/"
+    "04-Authentication_Testing/02-Testing_for_Default_Credentials",
+)
+CHECKS = (SECRET_IN_GIT, CREDENTIAL_IN_CLEAR, DEFAULT_CREDENTIALS)
+
+#: What private keys and the tokens of well-known services begin with.
+_WELL_KNOWN = re.compile(
+    r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    r"|\b(?:gh[opsur]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22,})"
+    r"|\bglpat-[A-Za-z0-9_-]{20,}"
+    r"|\bxox[abposr]-[A-Za-z0-9-]{10,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\bAIza[A-Za-z0-9_-]{35}"
+    r"|\b[rs]k_live_[A-Za-z0-9]{16,}"
+    r"|\bdop_v1_[a-f0-9]{64}"
+    r"|\bdckr_pat_[A-Za-z0-9_-]{20,}"
+    r"|\bhvs\.[A-Za-z0-9_-]{20,}"
+    r"|\bnpm_[A-Za-z0-9]{36}"
+    r"|\bpypi-AgE[A-Za-z0-9_-]{16,}"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
+)
+_LOGIN = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://([^\s/:@'\"]*):([^\s/@'\"]+)@", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?:password|passwd|passphrase|(?:\b|_)(?:pass|pwd|pw))$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:(?:api|access|account|encryption|private|secret|signing|auth)[_.-]?key|secret|token|credentials?)$",
+    re.IGNORECASE,
+)
+_ASSIGNMENT = re.compile(
+    r"(?:^|[\s\"'{,;(-])([\w.-]{0,60}(?:password|passwd|passphrase|_pass|_pwd))[\"']?(?:\s*[=:]\s*|\s+)[\"']?([^\s\"',;{}()]+)",
+    re.IGNORECASE,
+)
+#: What stands for a value that comes from elsewhere.
+_REFERENCE = re.compile(
+    r"[$<>%]|\{\{|^ENC\[|^(?:vault:|op://|ref\+|file:)|^\*+$|^/|^(?:true|false|null|none|yes|no)$", re.IGNORECASE
+)
+_DEFAULTS = re.compile(
+    r"(?:1234(?:5(?:6(?:78)?)?)?|admin(?:123)?|cassandra|change-?it|change-?me|default|demo|elastic|example|grafana|guest"
+    r"|letmein|minio(?:admin)?|mongo|mysql|pass|passw[o0]rd|postgres|prom-operator|qwerty|rabbitmq|redis|root|s3cr3t"
+    r"|secret|test|toor|user|welcome)",
+    re.IGNORECASE,
+)
+#: Keys of a Secret that names a repository or cluster of Argo CD and needs no login.
+_HARMLESS_KEYS = frozenset(
+    {"enableLfs", "enableOCI", "forceHttpBasicAuth", "insecure", "name", "project", "type", "url"}
+)
+
+
+def credential_findings(item: Object, pods: Pods | None) -> Iterator[Finding]:
+    """Yield the secrets that an object shows.
+
+    Args:
+        item: The object.
+        pods: The pods that it makes; None if it makes none.
+    """
+    if item.kind == "Secret" and not item.group:
+        yield from _secret(item)
+    elif item.kind == "ConfigMap" and not item.group:
+        for key, value in texts(item.manifest.get("data")).items():
+            yield from _text(item, key, value, f"data.{key}")
+    elif item.kind == "Application":
+        sources = [mapping(item.spec.get("source")), *map(mapping, sequence(item.spec.get("sources")))]
+        for source in sources:
+            yield from _chart(item, mapping(source.get("helm")), "helm")
+    elif pods is not None:
+        yield from _pods(item, pods)
+
+
+def _secret(item: Object) -> Iterator[Finding]:
+    for field in ("data", "stringData"):
+        values = texts(item.manifest.get(field))
+        shown = sorted(key for key, value in values.items() if value and not _REFERENCE.search(value))
+        if item.metadata.get("labels") and set(shown) <= _HARMLESS_KEYS:
+            shown = []
+        if shown:
+            yield SECRET_IN_GIT.at(item, f"It shows {', '.join(shown)}.", at=field)
+
+
+def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
+    for at, container in pods.containers:
+        variables = {
+            str(variable["name"]): variable["value"]
+            for variable in map(mapping, sequence(container.get("env")))
+            if isinstance(variable.get("value"), str) and "name" in variable
+        }
+        users = {value for name, value in variables.items() if name.upper().endswith(("USER", "USERNAME"))}
+        for name, value in variables.items():
+            yield from _text(item, name, value, f"{at}.env[{name}].value", users)
+        for field in ("command", "args"):
+            for text in apart(map(str, sequence(container.get(field))), " "):
+                yield from _text(item, "", text, f"{at}.{field}", users)
+
+
+def _text(item: Object, name: str, value: str, at: str, users: set[str] | None = None) -> Iterator[Finding]:
+    found = _well_known(value) or _named(name, value, users or set()) or _within(value)
+    if found:
+        check, problem = found
+        yield check.at(item, problem, at=at)
+
+
+_Found = tuple[Check, str]
+
+
+def _well_known(value: str) -> _Found | None:
+    return (CREDENTIAL_IN_CLEAR, "A private key or token is written down here.") if _token(value) else None
+
+
+@lru_cache(maxsize=1024)
+def _token(value: str) -> bool:
+    return bool(_WELL_KNOWN.search(value))
+
+
+def _named(name: str, value: str, users: set[str]) -> _Found | None:
+    """Return what is wrong with a value whose name says that it is a secret."""
+    says_password = bool(_PASSWORD.search(name))
+    if not (says_password or _SECRET_NAME.search(name)) or _is_reference(value):
+        return None
+    if _DEFAULTS.fullmatch(value) or value in users:
+        return DEFAULT_CREDENTIALS, f"{name} is a password that everybody tries first."
+    if says_password or _is_random(value):
+        return CREDENTIAL_IN_CLEAR, f"{name} is written down here."
+    return None
+
+
+# Scripts are the same in many pods.
+@lru_cache(maxsize=1024)
+def _within(value: str) -> _Found | None:
+    """Return what is wrong with a text of any kind: an address with a login in it, or an assignment of a password."""
+    for login in _LOGIN.finditer(value):
+        if not _is_reference(login[2]):
+            weak = bool(_DEFAULTS.fullmatch(login[2])) or login[1] == login[2]
+            check = DEFAULT_CREDENTIALS if weak else CREDENTIAL_IN_CLEAR
+            return check, f"An address holds the password of {login[1] or 'nobody'}."
+    for assignment in _ASSIGNMENT.finditer(value):
+        if _DEFAULTS.fullmatch(assignment[2]):
+            return DEFAULT_CREDENTIALS, f"{assignment[1]} is a password that everybody tries first."
+        if _is_random(assignment[2]) and not _is_reference(assignment[2]):
+            return CREDENTIAL_IN_CLEAR, f"{assignment[1]} is written down here."
+    return None
+
+
+def _is_reference(value: str) -> bool:
+    return not value.strip() or bool(_REFERENCE.search(value))
+
+
+def _is_random(value: str) -> bool:
+    """Tell whether a text is a secret by its looks: long, of letters and digits, and without a pattern."""
+    if len(value) < 16 or not re.search(r"[A-Za-z]", value) or not re.search(r"[0-9]", value) or " " in value:
+        return False
+    counts = Counter(value).values()
+    entropy = -sum(count / len(value) * math.log2(count / len(value)) for count in counts)
+    return entropy > 3.2 and "://" not in value and "." not in value.strip(".")
+
+
+def _chart(item: Object, helm: Mapping[str, Any], at: str) -> Iterator[Finding]:
+    for parameter in map(mapping, sequence(helm.get("parameters"))):
+        name = str(parameter.get("name", ""))
+        yield from _text(item, name.rpartition(".")[2], str(parameter.get("value", "")), f"spec.source.{at}.parameters")
+    yield from _text(item, "", str(helm.get("values") or ""), f"spec.source.{at}.values")
+    parts: list[tuple[str, Any]] = [("", helm.get("valuesObject"))]
+    while parts:
+        path, part = parts.pop()
+        if isinstance(part, dict):
+            parts += [(f"{path}.{key}", value) for key, value in part.items()]
+        elif isinstance(part, list):
+            parts += [(f"{path}[{index}]", value) for index, value in enumerate(part)]
+        elif isinstance(part, str):
+            yield from _text(item, path.rpartition(".")[2], part, f"spec.source.{at}.valuesObject{path}")

@@ -1,0 +1,1 @@
+"""Proof that declared calls get through, and no others."""

@@ -1,0 +1,608 @@
+"""Whether the network lets through what is called, and nothing that nobody calls.
+
+What is called is read from the tree (:mod:`constructs_lib.check.traffic`), what gets through from its NetworkPolicies
+(:mod:`constructs_lib.check.network`). Both sides of a connection have to agree, and what the platform needs counts as
+called: DNS, the Kubernetes API, Prometheus, the world at a public port. The probes of the kubelet come from the pod's
+own node, from which traffic is always allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.network import (
+    ANYWHERE,
+    DIRECTIONS,
+    INTERNET,
+    PRIVATE,
+    Connection,
+    Direction,
+    End,
+    Outside,
+    Peer,
+    Pod,
+    Policy,
+    Port,
+    PortRange,
+    Rule,
+    Side,
+    port_text,
+)
+from constructs_lib.check.proof import Proof
+from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
+from constructs_lib.check.tree import Subject
+
+_POLICIES = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
+_TWO_SORTS = f"{_POLICIES}#the-two-sorts-of-pod-isolation"
+_TARGETING = f"{_POLICIES}#behavior-of-to-and-from-selectors"
+
+CALL_BLOCKED = Check(
+    "call-blocked",
+    Severity.ERROR,
+    "NetworkPolicies block a call",
+    "The packets are dropped without an answer: the program waits until it gives up, and most do not start at all.",
+    "Open the port on both sides: in an egress rule for who calls, and in an ingress rule for who is called.",
+    _TWO_SORTS,
+)
+PEERS_BLOCKED = Check(
+    "peers-blocked",
+    Severity.ERROR,
+    "The pods of a cluster cannot call each other",
+    "Each of them stays alone: several clusters of one member, with data of their own.",
+    "Open the port among them on both sides: pods of one workload are isolated from each other like any others.",
+    _TWO_SORTS,
+)
+DNS_BLOCKED = Check(
+    "dns-blocked",
+    Severity.ERROR,
+    "Pods that call names cannot ask DNS",
+    "No name of a Service or a host resolves, so nothing that is called by its name is found.",
+    "Permit egress to the pods k8s-app=kube-dns in the namespace kube-system, ports 53 UDP and TCP.",
+    "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/",
+)
+DNS_TCP_BLOCKED = Check(
+    "dns-over-tcp-blocked",
+    Severity.WARNING,
+    "Pods can ask DNS over UDP only",
+    "An answer that is too long for a datagram, such as that of a headless Service with many pods, is asked for again "
+    "over TCP.",
+    "Permit port 53 over TCP as well.",
+    "https://www.rfc-editor.org/rfc/rfc7766",
+)
+PUBLIC_PORT_CLOSED = Check(
+    "public-port-closed",
+    Severity.ERROR,
+    "A Service for the world leads to a port that is closed",
+    "The load balancer or the node passes connections on, and the pods' policies drop them.",
+    "Add an ingress rule without from for the port, or take the Service off the world.",
+    "https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types",
+)
+METRICS_BLOCKED = Check(
+    "metrics-blocked",
+    Severity.ERROR,
+    "Prometheus may not scrape what a monitor names",
+    "The target stays down: its graphs are empty, and its alerts fire for the wrong reason or not at all.",
+    "Open the port of the metrics to the pods of Prometheus, on both sides.",
+    "https://prometheus-operator.dev/docs/platform/troubleshooting/",
+)
+API_BLOCKED = Check(
+    "api-blocked",
+    Severity.ERROR,
+    "Pods with a role cannot call the Kubernetes API",
+    "What they use their ServiceAccount for fails: finding their peers, electing a leader, reading objects.",
+    "Permit egress to the ports 443 and 6443 without to; or do not mount the token, if they do not call it.",
+    "https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/",
+)
+INTERNET_BLOCKED = Check(
+    "internet-blocked",
+    Severity.WARNING,
+    "NetworkPolicies block a host outside of the cluster",
+    "If the program calls the host that it is given, the packets are dropped.",
+    "Permit egress to an ipBlock 0.0.0.0/0 without the private ranges, at the port.",
+    _TWO_SORTS,
+)
+WITHOUT_REASON = Check(
+    "traffic-without-reason",
+    Severity.WARNING,
+    "A policy opens what nobody calls",
+    "Whoever takes over one of the pods reaches the others for nothing.",
+    "Take the rule or the port away; if there is a call, tell its address in a variable.",
+    _POLICIES,
+)
+ONE_SIDED = Check(
+    "one-sided-rule",
+    Severity.WARNING,
+    "A rule opens one side only, and so opens nothing",
+    "Both the pods that call and the pods that are called must permit a connection; somebody meant this one to work.",
+    "Open the other side too, or take the rule away.",
+    _TWO_SORTS,
+)
+EMPTY_SELECTOR = Check(
+    "empty-peer-selector",
+    Severity.WARNING,
+    "An empty selector opens a port to all pods",
+    "Every pod is meant, also those that are deployed next year.",
+    "Name the pods by their labels.",
+    _TARGETING,
+)
+OPEN_TO_EVERYBODY = Check(
+    "open-to-everybody",
+    Severity.WARNING,
+    "A rule without from or to opens a port to everybody",
+    "Everything inside and outside of the cluster is meant; a rule that names nobody is easily written by mistake.",
+    "Name the pods or the addresses.",
+    f"{_POLICIES}#networkpolicy-resource",
+)
+BLOCK_COVERS_CLUSTER = Check(
+    "ip-block-covers-cluster",
+    Severity.WARNING,
+    "An ipBlock covers the cluster itself",
+    "It is for addresses outside; where the network plug-in matches pods by it too, it opens all of them.",
+    "Except the private ranges: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16, or fc00::/7.",
+    _TARGETING,
+)
+NOT_ISOLATED = Check(
+    "pods-not-isolated",
+    Severity.WARNING,
+    "No policy isolates pods whose neighbours are isolated",
+    "Everything may reach them, or they everything, as if there were no policies.",
+    "Add a policy with an empty podSelector and no rules, which denies all, and one that permits what is called.",
+    f"{_POLICIES}#default-policies",
+)
+NO_POLICIES = Check(
+    "namespace-without-policies",
+    Severity.WARNING,
+    "A namespace has no NetworkPolicies",
+    "Every pod of the cluster may call its pods, and they may call everything.",
+    "Deny by default, and permit what is called.",
+    f"{_POLICIES}#default-policies",
+)
+PORT_UNDECLARED = Check(
+    "policy-port-undeclared",
+    Severity.WARNING,
+    "A policy opens the number of a port that no container has",
+    "Policies see the ports of pods, not those of Services in front of them: the rule most likely means another port.",
+    "Give the containerPort.",
+    "https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/",
+)
+
+#: No more pods than these that nobody calls are tried out for one entry of a rule; the first of them tells enough.
+_MOST_TRIED = 32
+_MOST_NAMED = 3
+
+
+def prove(subject: Subject) -> Iterator[Finding]:
+    """Yield what is blocked that should not be, and what is open that need not be."""
+    traffic = subject.once(Traffic)
+    network = traffic.network
+    if network.policies:
+        yield from _blocked_calls(traffic)
+        yield from _blocked_peers(traffic)
+        yield from _blocked_dns(traffic)
+        yield from _blocked_offers(traffic)
+        yield from _blocked_outside(traffic)
+        for policy in network.policies:
+            pods = [pod for pod in network.selected(policy) if pod.workload]
+            if pods:
+                for direction in DIRECTIONS:
+                    for rule in policy.rules[direction]:
+                        yield from _Judged(traffic, policy, pods, direction, rule).findings()
+    yield from _unisolated(traffic)
+
+
+def _told(traffic: Traffic, sides: Iterable[Side]) -> bool:
+    """Tell whether the tree knows all that decides on closed sides.
+
+    Where a chart deploys, policies of its own may open what those of the tree do not. Who writes policies for pods by
+    name has taken that over.
+    """
+    return all(
+        isinstance(side.end, Pod)
+        and (
+            side.end.namespace not in traffic.subject.open_namespaces
+            or any(not policy.selector.is_empty for policy in side.policies)
+        )
+        for side in sides
+    )
+
+
+def _blocked_calls(traffic: Traffic) -> Iterator[Finding]:
+    peers = frozenset(traffic.peers)
+    seen: set[tuple[Pod, Pod, tuple[Port, ...]]] = set()
+    for call in traffic.calls:
+        key = call.source, call.target, call.ports
+        is_itself = call.source is call.target and (
+            call.source in peers or traffic.scales.of(workload(call.source)).maximum < 2
+        )
+        if key in seen or is_itself:
+            continue
+        seen.add(key)
+        connections = [traffic.network.connection(call.source, call.target, port) for port in call.ports]
+        if any(connection.allowed for connection in connections):
+            continue
+        closed = connections[0].closed
+        if _told(traffic, closed):
+            port = call.ports[0]
+            yield CALL_BLOCKED.at(
+                workload(call.source).owner,
+                f"{call.source} calls {call.address}, port {port_text(port)} of {call.target}; {_reasons(closed)}.",
+                at=call.at,
+                mend=_mend(traffic, connections[0], port),
+            )
+
+
+def _blocked_peers(traffic: Traffic) -> Iterator[Finding]:
+    told = {call.source: call.ports for call in traffic.calls if call.source is call.target}
+    for pod in traffic.peers:
+        ports = sorted(traffic.peer_ports(pod) or told.get(pod, ()))
+        if not ports or traffic.scales.of(workload(pod)).maximum < 2:
+            continue
+        connections = [traffic.network.connection(pod, pod, port) for port in ports]
+        if not any(connection.allowed for connection in connections) and _told(traffic, connections[0].closed):
+            yield PEERS_BLOCKED.at(
+                workload(pod).owner,
+                f"the pods of {pod} find each other and can call each other at none of the ports that they have for "
+                f"that ({_listed(map(port_text, ports))}); {_reasons(connections[0].closed)}.",
+                at=f"{workload(pod).path}.containers",
+                mend=_mend(traffic, connections[0], ports[0]),
+            )
+
+
+def _blocked_dns(traffic: Traffic) -> Iterator[Finding]:
+    for pod, at in traffic.callers_by_name.items():
+        sides = [traffic.network.side("Egress", pod, DNS, port) for port in DNS_PORTS]
+        closed = [side for side in sides if not side.allows]
+        if not closed or not _told(traffic, closed) or _has_other_dns(closed[0]):
+            continue
+        check, protocol = (DNS_BLOCKED, "at all") if sides[0] in closed else (DNS_TCP_BLOCKED, "over TCP")
+        yield check.at(
+            workload(pod).owner,
+            f"{pod} calls names and cannot ask DNS {protocol}; {_reasons(closed[:1])}.",
+            at=at,
+        )
+
+
+def _has_other_dns(side: Side) -> bool:
+    """Tell whether a rule leads to a DNS that is not the usual one, or may do so by labels that nobody knows here."""
+    return any(
+        peer.namespace != DNS.namespace
+        for policy in side.policies
+        for rule in policy.rules["Egress"]
+        if rule.opens(("UDP", 53), DNS) or rule.opens(("UDP", 5353), DNS)
+        for peer in rule.peers or ()
+    )
+
+
+def _blocked_offers(traffic: Traffic) -> Iterator[Finding]:
+    network = traffic.network
+    world = Outside("the world", ANYWHERE)
+    for offer in traffic.public:
+        side = network.side("Ingress", offer.target, world, offer.port)
+        if not side.allows and _told(traffic, [side]):
+            yield PUBLIC_PORT_CLOSED.at(
+                offer.item,
+                f"it opens port {port_text(offer.port)} of {offer.target} to the world; {_reasons([side])}.",
+                at=offer.at,
+            )
+    for offer in traffic.scrapes:
+        yield from _blocked_scrape(traffic, offer)
+
+
+def _blocked_scrape(traffic: Traffic, offer: Offer) -> Iterator[Finding]:
+    network = traffic.network
+    connections = [network.connection(pod, offer.target, offer.port) for pod in traffic.prometheus]
+    if any(connection.allowed for connection in connections):
+        return
+    if connections:
+        closed = connections[0].closed
+        who = str(connections[0].egress.end)
+    else:
+        # Prometheus is not of this tree: any rule that opens the port may be about it.
+        policies = network.isolating(offer.target, "Ingress")
+        rules = [rule for policy in policies for rule in policy.rules["Ingress"]]
+        if not policies or any(rule.opens(offer.port, offer.target) for rule in rules):
+            return
+        closed = [Side("Ingress", offer.target, policies, ())]
+        who = "Prometheus"
+    if _told(traffic, closed):
+        yield METRICS_BLOCKED.at(
+            offer.item,
+            f"{who} is to scrape port {port_text(offer.port)} of {offer.target}; {_reasons(closed)}.",
+            at=offer.at,
+        )
+
+
+def _blocked_outside(traffic: Traffic) -> Iterator[Finding]:
+    network = traffic.network
+    for pod in traffic.api_users:
+        sides = [network.side("Egress", pod, API, port) for port in API_PORTS]
+        if not any(side.allows for side in sides) and _told(traffic, sides):
+            yield API_BLOCKED.at(
+                workload(pod).owner,
+                f"{pod} has the token of a ServiceAccount with a role and cannot call the Kubernetes API; "
+                f"{_reasons(sides[:1])}.",
+                at=f"{workload(pod).path}.serviceAccountName",
+            )
+    for call in traffic.outside_calls:
+        side = network.side("Egress", call.source, Outside(call.host, INTERNET), ("TCP", call.port))
+        if not side.allows and _told(traffic, [side]):
+            yield INTERNET_BLOCKED.at(
+                workload(call.source).owner,
+                f"{call.source} is given the host {call.host}, port {call.port}; {_reasons([side])}.",
+                at=call.at,
+            )
+
+
+def _unisolated(traffic: Traffic) -> Iterator[Finding]:
+    network, subject = traffic.network, traffic.subject
+    with_policies = {policy.namespace for policy in network.policies}
+    for namespace, found in subject.pods_by_namespace.items():
+        if namespace not in with_policies and namespace not in subject.open_namespaces:
+            count = len(found)
+            yield NO_POLICIES.at(
+                subject.get("Namespace", "", namespace),
+                f"{f'the namespace {namespace}' if namespace else 'what names no namespace'} has {count} "
+                f"{'workload' if count == 1 else 'workloads'} "
+                f"({_listed(sorted(pods.owner.name for pods in found))}) and no NetworkPolicy.",
+            )
+    closed = with_policies - subject.open_namespaces
+    for pod in traffic.pods:
+        if pod.host_network or pod.namespace not in closed:
+            continue
+        if not any(network.isolating(pod, direction) for direction in DIRECTIONS):
+            yield NOT_ISOLATED.at(
+                workload(pod).owner,
+                f"the namespace {pod.namespace} has policies, and none of them is about {pod}.",
+                at=f"{workload(pod).path.removesuffix('.spec')}.metadata.labels",
+            )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One rule of a policy, to be looked at for what it opens."""
+
+    traffic: Traffic
+    policy: Policy
+    pods: Sequence[Pod]
+    direction: Direction
+    rule: Rule
+
+    def findings(self) -> Iterator[Finding]:
+        if self.direction == "Ingress":
+            yield from self._undeclared_ports(self.rule.path, self.pods)
+        if self.rule.peers is None:
+            if not self._may_be_wide():
+                yield self._finding(OPEN_TO_EVERYBODY, self.rule.path, f"{self._whom} everybody at {self._ports}")
+            return
+        for peer in self.rule.peers:
+            if peer.block is not None:
+                if _covers_cluster(peer) and not self._may_be_wide():
+                    problem = f"{self._whom} {peer.block}, the cluster's own addresses among them, at {self._ports}"
+                    yield self._finding(BLOCK_COVERS_CLUSTER, peer.path, problem)
+            elif _is_empty(peer):
+                if not self._may_be_wide():
+                    where = "every namespace" if peer.namespaces else f"the namespace {self.policy.namespace}"
+                    problem = f"{self._whom} every pod of {where} at {self._ports}"
+                    yield self._finding(EMPTY_SELECTOR, peer.path, problem)
+            else:
+                yield from self._named(peer)
+
+    @property
+    def _whom(self) -> str:
+        who = _listed([str(pod) for pod in self.pods])
+        return f"{who} can be called by" if self.direction == "Ingress" else f"{who} may call"
+
+    @property
+    def _ports(self) -> str:
+        if self.rule.ports is None:
+            return "all ports"
+        return f"port {_listed([str(entry) for entry in self.rule.ports])}"
+
+    def _finding(self, check: Check, path: str, problem: str, mend: str = "") -> Finding:
+        return check.at(self.policy.item, f"by {path}, {problem}.", at=f"spec.{path}", mend=mend)
+
+    def _may_be_wide(self) -> bool:
+        """Tell whether there is a reason to name nobody: DNS, the API server, callers that no tree holds."""
+        if self.direction == "Egress":
+            ports = {(entry.protocol, entry.first) for entry in self.rule.ports or ()}
+            calls_api = not self.traffic.callers_of_api.isdisjoint(self.pods)
+            return bool(ports) and (ports <= {*DNS_PORTS} or (ports <= {*API_PORTS} and calls_api))
+        return all(
+            unit & {port for port in unit if (pod, port) in self.traffic.called_from_anywhere}
+            for pod in self.pods
+            for unit in self._units(pod)
+        )
+
+    def _units(self, target: Pod) -> list[frozenset[Port]]:
+        """Return what the rule opens of a target: sets of ports, of which one that is called justifies the set."""
+        if self.rule.ports is None:
+            return [frozenset({port}) for port in sorted(target.numbers)] or [frozenset({("TCP", 0)})]
+        return [unit for entry in self.rule.ports if (unit := frozenset(_ports_of(entry, target)))]
+
+    def _named(self, peer: Peer) -> Iterator[Finding]:
+        others = (pod for pod in self.traffic.network.meant(peer) if pod.workload)
+        few = list(islice(others, _MOST_TRIED + 1))
+        if self.direction == "Egress":
+            yield from self._undeclared_ports(peer.path, few)
+        if len(few) * len(self.pods) <= _MOST_TRIED:
+            one_sided = self._one_sided(peer, few)
+            if one_sided:
+                yield one_sided
+                return
+        yield from self._without_reason(peer)
+
+    def _undeclared_ports(self, path: str, targets: Sequence[Pod]) -> Iterator[Finding]:
+        if not targets or any(not pod.ports or pod.host_network for pod in targets):
+            return
+        known = frozenset(port for pod in targets for port in pod.numbers)
+        for entry in self.rule.ports or ():
+            if isinstance(entry.first, int) and not any(entry.includes(port, targets[0]) for port in known):
+                yield self._finding(
+                    PORT_UNDECLARED,
+                    path,
+                    f"port {entry} is opened, which no container of {_listed([str(pod) for pod in targets])} has",
+                    mend=f"They have {_listed(map(port_text, sorted(known)), 12)}.",
+                )
+
+    def _pair(self, pod: Pod, other: Pod) -> tuple[Pod, Pod]:
+        return (other, pod) if self.direction == "Ingress" else (pod, other)
+
+    def _one_sided(self, peer: Peer, others: Sequence[Pod]) -> Finding | None:
+        """Return a finding if nothing that the rule opens for a peer gets through on the other side."""
+        traffic = self.traffic
+        closed: list[tuple[Pod, Pod, Port]] = []
+        for source, target in (self._pair(pod, other) for pod in self.pods for other in others):
+            for port in sorted(port for unit in self._units(target) for port in unit):
+                if traffic.network.connection(source, target, port).allowed:
+                    return None
+                if port not in traffic.called.get((source, target), ()):
+                    closed.append((source, target, port))
+        if not closed:
+            return None
+        source, target, _ = closed[0]
+        ports = sorted({port for own, other, port in closed if (own, other) == (source, target)})
+        connection = traffic.network.connection(source, target, ports[0])
+        if not _told(traffic, connection.closed):
+            return None
+        problem = (
+            f"{source} may call {target} at port {_listed(map(port_text, ports))}, but {_reasons(connection.closed)}"
+        )
+        return self._finding(ONE_SIDED, peer.path, problem, _mend(traffic, connection, ports[0]))
+
+    def _without_reason(self, peer: Peer) -> Iterator[Finding]:
+        found: dict[Pod, set[Port]] = {}
+        example: tuple[Pod, Pod] | None = None
+        for source, target, port in islice(self._uncalled(peer), _MOST_TRIED):
+            connection = self.traffic.network.connection(source, target, port)
+            if connection.allowed and not self._is_told_by_ingress(connection):
+                other = source if self.direction == "Ingress" else target
+                found.setdefault(other, set()).add(port)
+                example = example or (source, target)
+        if example is None:
+            return
+        names = _listed([str(pod) for pod in found])
+        ports = _listed([port_text(port) if port[1] else "any" for port in sorted(set().union(*found.values()))])
+        whom = f"{names} can call {example[1]}" if self.direction == "Ingress" else f"{example[0]} can call {names}"
+        problem = f"{whom} at port {ports}, and nothing in the tree tells them to"
+        yield self._finding(WITHOUT_REASON, peer.path, problem)
+
+    def _uncalled(self, peer: Peer) -> Iterator[tuple[Pod, Pod, Port]]:
+        """Yield what the rule opens for a peer and nobody calls, one by one, so that nobody has to see all of it."""
+        reasons, anywhere = self.traffic.reasons, self.traffic.called_from_anywhere
+        for pod in self.pods:
+            for other in self.traffic.network.meant(peer):
+                if not other.workload:
+                    continue
+                source, target = self._pair(pod, other)
+                known = reasons.get((source, target), frozenset())
+                for unit in self._units(target):
+                    called = known & unit or (known and ("TCP", 0) in unit)
+                    if self.direction == "Ingress":
+                        called = called or any((target, port) in anywhere for port in unit)
+                    if not called:
+                        yield source, target, min(unit)
+
+    def _is_told_by_ingress(self, connection: Connection) -> bool:
+        """Tell whether a rule for named pods on the other side is told already: one rule is enough to be told of."""
+        return self.direction == "Egress" and any(
+            by is not None and by.block is None for _, _, by in connection.ingress.rules
+        )
+
+
+def _ports_of(entry: PortRange, target: Pod) -> Iterator[Port]:
+    """Yield the ports of a target that an entry includes; any, if its containers declare none."""
+    for port in target.numbers:
+        if entry.includes(port, target):
+            yield port
+    if not target.ports and isinstance(entry.first, int) and entry.last in (None, entry.first):
+        yield entry.protocol, entry.first
+
+
+def _is_empty(peer: Peer) -> bool:
+    pods_are_all = peer.pods is None or peer.pods.is_empty
+    return pods_are_all and (peer.namespaces is None or peer.namespaces.is_empty)
+
+
+def _covers_cluster(peer: Peer) -> bool:
+    """Tell whether a block holds all of a private range, and not only a part of it that somebody chose."""
+    return peer.block is not None and any(
+        one.version == peer.block.version
+        and one.prefixlen >= peer.block.prefixlen
+        and one.overlaps(peer.block)
+        and not any(hole.version == one.version and hole.overlaps(one) for hole in peer.holes)
+        for one in PRIVATE
+    )
+
+
+def _reasons(closed: Sequence[Side]) -> str:
+    """Return which sides are closed, with the policies that decide."""
+    return " and ".join(
+        f"the {side.direction.lower()} of {side.end} is closed to that by "
+        f"{_listed(dict.fromkeys(policy.name for policy in side.policies), 6)}"
+        for side in closed
+    )
+
+
+def _mend(traffic: Traffic, connection: Connection, port: Port) -> str:
+    """Return what would open a connection."""
+    parts = []
+    for side in connection.closed:
+        peer: End = connection.ingress.end if side.direction == "Egress" else connection.egress.end
+        near = next(
+            (
+                f"{policy.name} is about these pods in {rule.path} and not about port {port_text(port)}, which is the "
+                f"one that the containers have"
+                for policy in side.policies
+                for rule, by in policy.permits(side.direction, peer, traffic.network.namespaces)
+                if by is not None
+            ),
+            None,
+        )
+        own = next((policy.name for policy in side.policies if not policy.selector.is_empty), None)
+        words = ("egress", "to") if side.direction == "Egress" else ("ingress", "from")
+        subject = own or f"for {_described(side.end)}"
+        rule = f"{subject} needs an {words[0]} rule {words[1]} {_described(peer)}, port {port_text(port)}"
+        parts.append(f"NetworkPolicy {near or rule}")
+    return f"{'; '.join(parts)}."
+
+
+def _described(end: End) -> str:
+    if isinstance(end, Outside):
+        return str(end)
+    labels = ", ".join(f"{key}={value}" for key, value in end.labels.items() if key == "app.kubernetes.io/name")
+    labels = labels or ", ".join(f"{key}={value}" for key, value in islice(end.labels.items(), 2))
+    return f"pods {labels} in the namespace {end.namespace}"
+
+
+def _listed(words: Iterable[str], most: int = _MOST_NAMED) -> str:
+    """Return words as a list for people, shortened if it is long."""
+    every = list(words)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+PROOF = Proof(
+    "reachability",
+    "The network lets through what is called, and nothing that nobody calls.",
+    (
+        CALL_BLOCKED,
+        PEERS_BLOCKED,
+        DNS_BLOCKED,
+        DNS_TCP_BLOCKED,
+        PUBLIC_PORT_CLOSED,
+        METRICS_BLOCKED,
+        API_BLOCKED,
+        INTERNET_BLOCKED,
+        WITHOUT_REASON,
+        ONE_SIDED,
+        EMPTY_SELECTOR,
+        OPEN_TO_EVERYBODY,
+        BLOCK_COVERS_CLUSTER,
+        NOT_ISOLATED,
+        NO_POLICIES,
+        PORT_UNDECLARED,
+    ),
+    prove,
+)

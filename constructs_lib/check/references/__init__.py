@@ -1,0 +1,1 @@
+"""Proof that what objects refer to exists."""

@@ -1,0 +1,344 @@
+"""Proof that Argo CD may deploy what it is told to: folders, projects, namespaces, and one owner for every object."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
+from constructs_lib.argocd.patterns import Patterns, is_plain, matches, repository_name
+from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.hint import hint
+from constructs_lib.check.surroundings import (
+    PLATFORM_NAMESPACES,
+    generates_applications,
+    is_without_applications,
+    store,
+)
+from constructs_lib.check.tree import Subject
+from constructs_lib.declare.diagnostics import nearest
+from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Delivery
+
+_PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
+
+FOLDER_EMPTY = Check(
+    "application-folder-empty",
+    Severity.ERROR,
+    "An Application deploys a folder without manifests",
+    "Argo CD reports a ComparisonError, or that there is nothing to deploy.",
+    "Give the path of a folder of the repository.",
+    "https://argo-cd.readthedocs.io/en/stable/user-guide/directory/",
+)
+PROJECT_MISSING = Check(
+    "project-missing",
+    Severity.ERROR,
+    "An Application belongs to a project that does not exist",
+    "Argo CD reports an InvalidSpecError and deploys nothing.",
+    "Name an AppProject of the namespace of Argo CD.",
+    _PROJECTS,
+)
+PROJECT_REFUSES_REPOSITORY = Check(
+    "project-refuses-repository",
+    Severity.ERROR,
+    "A project does not permit a repository of its Application",
+    "Argo CD reports an InvalidSpecError and deploys nothing.",
+    "Add the repository to sourceRepos of the AppProject.",
+    _PROJECTS,
+)
+PROJECT_REFUSES_DESTINATION = Check(
+    "project-refuses-destination",
+    Severity.ERROR,
+    "A project does not permit a namespace to which its Application deploys",
+    "The sync fails: the namespace is not permitted in the project.",
+    "Add the namespace to destinations of the AppProject, or deploy to one of them.",
+    _PROJECTS,
+)
+PROJECT_REFUSES_KIND = Check(
+    "project-refuses-kind",
+    Severity.ERROR,
+    "A project does not permit a kind that its Application deploys",
+    "The sync fails: the resource is not permitted in the project.",
+    "Add the kind to namespaceResourceWhitelist, or clusterResourceWhitelist, of the AppProject.",
+    _PROJECTS,
+)
+OWNED_TWICE = Check(
+    "object-owned-twice",
+    Severity.ERROR,
+    "An object is deployed twice",
+    "The two overwrite each other for ever, or FailOnSharedResource fails the sync; when one goes, the object goes.",
+    "Keep it in one place.",
+    "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#fail-the-sync-if-a-shared-resource-is-found",
+)
+NAMESPACE_MISSING = Check(
+    "namespace-missing",
+    Severity.ERROR,
+    "Objects go to a namespace that nobody makes",
+    "The sync fails: the namespace is not found.",
+    "Add a Namespace, or the sync option CreateNamespace=true of the Application that deploys there.",
+    "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#create-namespace",
+)
+
+CHECKS = (
+    FOLDER_EMPTY,
+    PROJECT_MISSING,
+    PROJECT_REFUSES_REPOSITORY,
+    PROJECT_REFUSES_DESTINATION,
+    PROJECT_REFUSES_KIND,
+    OWNED_TWICE,
+    NAMESPACE_MISSING,
+)
+
+_GROUP = "argoproj.io"
+_SERVER = "https://kubernetes.default.svc"
+
+
+def prove_ownership(subject: Subject) -> Iterator[Finding]:
+    """Yield what Argo CD refuses to deploy, and what two of its Applications fight over."""
+    projects = {item.name: _Project(item) for item in subject.kind("AppProject") if item.group == _GROUP}
+    objects: dict[int, list[Object]] = {}
+    for delivery, item in subject.deployed:
+        objects.setdefault(id(delivery), []).append(item)
+    repositories = _own_repositories(subject)
+    for delivery in subject.applications:
+        yield from _folders(subject, delivery, repositories)
+        yield from _project(delivery, projects, objects.get(id(delivery), []))
+    yield from _owners(subject)
+    yield from _namespaces(subject)
+
+
+def sources(application: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the sources of an Application with their paths."""
+    if isinstance(application.spec.get("source"), dict):
+        yield "spec.source", application.spec["source"]
+    for number, source in enumerate(map(mapping, sequence(application.spec.get("sources")))):
+        yield f"spec.sources[{number}]", source
+
+
+def _folders(subject: Subject, delivery: Delivery, repositories: frozenset[str]) -> Iterator[Finding]:
+    application = delivery.application
+    if application is None:
+        return
+    deployed = {source.path for source in delivery.sources}
+    for at, source in sources(application):
+        path = source.get("path")
+        if source.get("chart") or not isinstance(path, str) or _repository(source) not in repositories:
+            continue
+        folder = _normal(path)
+        empty = not delivery.files and not delivery.rendered and len(delivery.sources) == 1
+        if folder not in deployed or empty:
+            yield FOLDER_EMPTY.at(
+                application,
+                f"There is no manifest in the folder {folder}.",
+                at=f"{at}.path",
+                mend=hint("folder", folder, _folders_beside(subject, folder)),
+            )
+
+
+def _folders_beside(subject: Subject, folder: str) -> set[str]:
+    top = folder.partition("/")[0]
+    return {
+        path.rpartition("/")[0]
+        for path in subject.snapshot.files
+        if path.startswith(f"{top}/") and path.endswith("yaml")
+    }
+
+
+def _own_repositories(subject: Subject) -> frozenset[str]:
+    """Return the addresses under which Applications know the repository of the tree: folders of it are there."""
+    return frozenset(
+        _repository(source)
+        for delivery in subject.applications
+        if delivery.application
+        for _, source in sources(delivery.application)
+        if any(known.path == _normal(str(source.get("path"))) for known in delivery.sources)
+    )
+
+
+def _normal(path: str) -> str:
+    """Return a path relative to the root of the repository; empty for the root itself."""
+    normal = posixpath.normpath(path.strip("/") or ".")
+    return "" if normal == "." else normal
+
+
+def _repository(source: Mapping[str, Any]) -> str:
+    return repository_name(str(source.get("repoURL") or ""))
+
+
+class _Entries:
+    """Kinds that a project lists, with or without names."""
+
+    def __init__(self, entries: object) -> None:
+        self._plain: set[tuple[str, str, str]] = set()
+        self._others: list[tuple[str, str, str]] = []
+        for entry in map(mapping, sequence(entries)):
+            texts = str(entry.get("group") or ""), str(entry.get("kind") or ""), str(entry.get("name") or "")
+            if all(map(is_plain, texts)):
+                self._plain.add(texts)
+            else:
+                self._others.append(texts)
+
+    def __contains__(self, item: Object) -> bool:
+        return (
+            (item.group, item.kind, "") in self._plain
+            or (item.group, item.kind, item.name) in self._plain
+            or any(
+                matches(group, item.group) and matches(kind, item.kind) and (not name or matches(name, item.name))
+                for group, kind, name in self._others
+            )
+        )
+
+
+class _Project:
+    """What an AppProject permits, such that asking takes no longer the more it lists."""
+
+    def __init__(self, item: Object) -> None:
+        self.name = item.name
+        self.repositories = Patterns.of_repositories(map(str, sequence(item.spec.get("sourceRepos"))))
+        self._entries = [mapping(entry) for entry in sequence(item.spec.get("destinations"))]
+        self._namespaces: dict[tuple[str, str], tuple[list[str], Patterns]] = {}
+        self._lists = {
+            scope: tuple(item.spec.get(f"{scope}Resource{color}list") for color in ("White", "Black"))
+            for scope in ("namespace", "cluster")
+        }
+        self._listed = {scope: tuple(map(_Entries, lists)) for scope, lists in self._lists.items()}
+
+    def namespaces(self, destination: Mapping[str, Any]) -> tuple[list[str], Patterns]:
+        """Return the namespaces that it permits in the cluster of a destination, as they are listed and to be asked."""
+        key = str(destination.get("server") or ""), str(destination.get("name") or "")
+        if key not in self._namespaces:
+            listed = [str(entry.get("namespace") or "") for entry in self._entries if _is_same_cluster(entry, *key)]
+            self._namespaces[key] = listed, Patterns(listed)
+        return self._namespaces[key]
+
+    def permits(self, item: Object) -> bool:
+        """Tell whether it permits the kind of an object.
+
+        Without lists, it permits no kind that has no namespace, and all others
+        (``IsGroupKindNamePermitted`` in pkg/apis/application/v1alpha1/app_project_types.go).
+        """
+        scope = "namespace" if item.namespace else "cluster"
+        allowed, _ = self._lists[scope]
+        among_allowed, among_denied = self._listed[scope]
+        permitted = item in among_allowed if allowed or scope == "cluster" else allowed is None
+        if scope == "namespace" and isinstance(allowed, list) and not allowed:
+            permitted = False
+        return permitted and item not in among_denied
+
+
+def _project(delivery: Delivery, projects: Mapping[str, _Project], items: list[Object]) -> Iterator[Finding]:
+    application = delivery.application
+    if application is None:
+        return
+    name = str(application.spec.get("project") or "default")
+    project = projects.get(name)
+    if project is None:
+        if name != "default" and projects:
+            yield PROJECT_MISSING.at(
+                application,
+                f"There is no AppProject {name}.",
+                at="spec.project",
+                mend=hint("project", name, projects),
+            )
+        return
+    for at, source in sources(application):
+        repository = str(source.get("repoURL") or "")
+        if repository and not project.repositories.permit(repository_name(repository)):
+            yield PROJECT_REFUSES_REPOSITORY.at(
+                application,
+                f"The AppProject {name} does not permit the repository {repository}.",
+                at=f"{at}.repoURL",
+            )
+    yield from _destinations(delivery, application, project, items)
+    for item in items:
+        if not project.permits(item):
+            yield _refused(project, item)
+
+
+def _destinations(delivery: Delivery, application: Object, project: _Project, items: list[Object]) -> Iterator[Finding]:
+    listed, permitted = project.namespaces(mapping(application.spec.get("destination")))
+    seen: set[str] = set()
+    wanted = [(application, delivery.namespace, "spec.destination.namespace")]
+    wanted += [(item, item.namespace, "metadata.namespace") for item in items]
+    for item, namespace, at in wanted:
+        if not namespace or namespace in seen:
+            continue
+        seen.add(namespace)
+        if permitted.permit(namespace):
+            continue
+        yield PROJECT_REFUSES_DESTINATION.at(
+            item,
+            f"The AppProject {project.name} does not permit the namespace {namespace}.",
+            at=at,
+            mend=f"Add it to destinations of the AppProject; or, as the namespace, {nearest(namespace, listed)}",
+        )
+
+
+def _is_same_cluster(entry: Mapping[str, Any], server: str, name: str) -> bool:
+    """Tell whether an entry of a project is about the cluster of a destination, by its address or its name."""
+    permitted = Patterns([str(entry.get("server") or "")])
+    if name and not server:
+        if name == "in-cluster" and permitted.permit(_SERVER):
+            return True
+        return Patterns([str(entry.get("name") or "")]).permit(name)
+    server = server or _SERVER
+    return permitted.permit(server) or (server == _SERVER and entry.get("name") == "in-cluster")
+
+
+def _refused(project: _Project, item: Object) -> Finding:
+    scope = "namespace" if item.namespace else "cluster"
+    group = f" of {item.group}" if item.group else ""
+    return PROJECT_REFUSES_KIND.at(
+        item,
+        f"The AppProject {project.name} does not permit the kind {item.kind}{group}"
+        f"{f' with the name {item.name}' if scope == 'cluster' else ''}.",
+        at="kind",
+        mend=f"Add it to {scope}ResourceWhitelist of the AppProject {project.name}.",
+    )
+
+
+def _owners(subject: Subject) -> Iterator[Finding]:
+    owners: dict[Identity, tuple[Delivery, Object]] = {}
+    for delivery, item in subject.deployed:
+        # Applications have a check of their own, and the bootstrap applies what a root deploys afterwards.
+        generated = "name" not in item.metadata
+        if delivery.name == BY_HAND or generated or (item.group == _GROUP and item.kind == "Application"):
+            continue
+        first, known = owners.setdefault(item.identity, (delivery, item))
+        # Without Applications, nobody deploys two folders together: one may be an example, or stand for another.
+        apart = delivery.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
+        if known is item or apart:
+            continue
+        if first is delivery and known.path == item.path:
+            where = f"in {item.path} twice"
+        elif first is delivery:
+            where = f"in {known.path} as well"
+        else:
+            where = f"deployed by the Application {first.name} ({known.path}) as well"
+        yield OWNED_TWICE.at(item, f"It is {where}.", at="metadata.name")
+
+
+def _namespaces(subject: Subject) -> Iterator[Finding]:
+    if is_without_applications(subject) or subject.once(generates_applications):
+        # Nobody can tell what is made by others.
+        return
+    made = {item.name for item in subject.kind("Namespace")} | PLATFORM_NAMESPACES
+    made |= {
+        delivery.namespace
+        for delivery in subject.applications
+        if delivery.sync_options.get("CreateNamespace") == "true"
+    }
+    if (filled := store(subject)) is not None:
+        made |= {filled.namespace}
+    homes = {delivery.application.namespace for delivery in subject.deliveries if delivery.application}
+    missing: set[str] = set()
+    for _, item in subject.deployed:
+        namespace = item.namespace
+        if namespace and namespace not in made and namespace not in homes and namespace not in missing:
+            missing.add(namespace)
+            yield NAMESPACE_MISSING.at(
+                item,
+                f"Nobody makes the namespace {namespace}.",
+                at="metadata.namespace",
+                mend=f"{NAMESPACE_MISSING.mend} As the namespace, {nearest(namespace, made)}",
+            )

@@ -1,0 +1,70 @@
+"""The report as JSON, for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from constructs_lib.check.finding import Finding, Severity
+from constructs_lib.check.proofs import PROOFS
+from constructs_lib.check.report.checks_page import url
+from constructs_lib.check.report.lines import Lines
+from constructs_lib.check.report.report import Report, Result, proof_of
+from constructs_lib.check.waivers import Waiver
+
+#: Grows when an entry changes its meaning or goes; new entries do not count.
+FORMAT_VERSION = 1
+
+
+def render(report: Report) -> str:
+    """Return a report as JSON; the same report always gives the same text."""
+    content = {
+        "version": FORMAT_VERSION,
+        "errors": report.count(Severity.ERROR),
+        "warnings": report.count(Severity.WARNING),
+        "waived": report.waived,
+        "environments": [_environment(result) for result in report.results],
+        "waivers": [_finding(finding, None, 0) for finding in report.stale],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
+
+
+def _environment(result: Result) -> dict[str, Any]:
+    looked = result.looked
+    lines = Lines(looked.files)
+    failing = {proof_of(finding.check) for finding in result.findings}
+    return {
+        "name": looked.environment,
+        "cluster": {
+            "kind": looked.cluster.kind,
+            "kubernetes": looked.cluster.kubernetes,
+            "nodes": looked.cluster.nodes,
+            "size": looked.cluster.size,
+        },
+        "objects": looked.objects,
+        "proofs": [{"name": proof.name, "holds": proof.name not in failing} for proof in PROOFS],
+        "findings": [
+            *(_finding(finding, None, lines.of(finding)) for finding in result.findings),
+            *(_finding(finding, waiver, lines.of(finding)) for finding, waiver in result.waived),
+        ],
+        "remarks": list(looked.remarks),
+    }
+
+
+def _finding(finding: Finding, waiver: Waiver | None, line: int) -> dict[str, Any]:
+    group, kind, namespace, name = finding.identity or ("", "", "", "")
+    return {
+        "code": finding.check.code,
+        "severity": finding.check.severity.value,
+        "proof": proof_of(finding.check),
+        "subject": finding.subject,
+        "object": {"group": group, "kind": kind, "namespace": namespace, "name": name} if finding.identity else None,
+        "field": finding.field,
+        "file": finding.file,
+        "line": line or Lines({}).of(finding),
+        "location": finding.location,
+        "problem": finding.problem,
+        "mend": finding.mend,
+        "page": url(finding.check),
+        "waiver": {"reason": waiver.reason, "expires": waiver.expires.isoformat()} if waiver else None,
+    }

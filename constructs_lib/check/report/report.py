@@ -1,0 +1,196 @@
+"""What the proofs say of some environments, before it is shown in one of the formats."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from constructs_lib.argocd.objects import Identity
+from constructs_lib.check import waivers as waiving
+from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.proofs import PROOFS, prove
+from constructs_lib.check.tree import Cluster, Subject
+from constructs_lib.check.waivers import Waiver, apply_waivers, stale_waivers
+
+#: Stands in the place of a proof's name for findings about waivers.
+WAIVERS = "waivers"
+
+#: What a proof has looked at, so that "holds" is worth something.
+_LOOKED_AT: Mapping[str, tuple[str, str, Callable[[Subject], int]]] = {
+    "schemas": ("object", "objects", lambda subject: len(subject.objects)),
+    "references": ("object", "objects", lambda subject: len(subject.objects)),
+    "reachability": ("policy", "policies", lambda subject: len(subject.by_kind.get("NetworkPolicy", ()))),
+    "order": ("Application", "Applications", lambda subject: sum(1 for _ in subject.applications)),
+    "policy": ("container", "containers", lambda subject: sum(len(pods.containers) for pods in subject.pods)),
+    "capacity": ("workload", "workloads", lambda subject: len(subject.pods)),
+    "observability": (
+        "monitor or rule",
+        "monitors and rules",
+        lambda subject: sum(1 for _ in subject.kind("PodMonitor", "ServiceMonitor", "PrometheusRule")),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One environment after all proofs have looked at it.
+
+    Attributes:
+        environment: Its name; empty for a tree without environments.
+        cluster: Its cluster, as far as it is known.
+        objects: How many objects it has.
+        counts: What each proof has looked at, in words, by the proof's name.
+        findings: Everything that was found.
+        remarks: What could not be looked at.
+        files: The files of the tree.
+    """
+
+    environment: str
+    cluster: Cluster
+    objects: int
+    counts: Mapping[str, str]
+    findings: Sequence[Finding]
+    remarks: Sequence[str] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One environment after the waivers were applied.
+
+    Attributes:
+        looked: What was found in it.
+        findings: What counts.
+        waived: What is waived, with the waiver.
+    """
+
+    looked: Looked
+    findings: Sequence[Finding]
+    waived: Sequence[tuple[Finding, Waiver]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is told to the user.
+
+    Attributes:
+        results: The environments.
+        stale: What is wrong with the waivers themselves.
+        base: The folder in which the files of the tree are, relative to the repository; empty if that is its root.
+    """
+
+    results: Sequence[Result]
+    stale: Sequence[Finding] = ()
+    base: str = ""
+
+    @property
+    def findings(self) -> Iterator[Finding]:
+        """Everything that counts."""
+        for result in self.results:
+            yield from result.findings
+        yield from self.stale
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings of a severity count."""
+        return sum(finding.check.severity is severity for finding in self.findings)
+
+    @property
+    def waived(self) -> int:
+        """How many findings are waived."""
+        return sum(len(result.waived) for result in self.results)
+
+    @property
+    def summary(self) -> str:
+        """All of it in one line."""
+        errors, warnings = self.count(Severity.ERROR), self.count(Severity.WARNING)
+        waived = f", {self.waived} waived" if self.waived else ""
+        return f"{plural(errors, 'error')}, {plural(warnings, 'warning')}{waived}"
+
+
+def look(subject: Subject, environment: str, on_proof: Callable[[str], None] = lambda name: None) -> Looked:
+    """Have all proofs look at an environment.
+
+    Args:
+        subject: Its objects.
+        environment: Its name; empty for a tree without environments.
+        on_proof: Called with the name of every proof before it begins.
+    """
+    findings = prove(subject, on_proof)
+    counts = {name: _counted(count(subject), one, many) for name, (one, many, count) in _LOOKED_AT.items()}
+    return Looked(
+        environment,
+        subject.cluster,
+        len(subject.objects),
+        counts,
+        findings,
+        tuple(subject.warnings.values()),
+        subject.snapshot.files,
+    )
+
+
+def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:
+    """Return the same with the line of the declaration that each object comes from.
+
+    Args:
+        looked: An environment.
+        locations: Lines, as ``file:line``, by object.
+    """
+    findings = [
+        dataclasses.replace(finding, location=locations.get(finding.identity, "") if finding.identity else "")
+        for finding in looked.findings
+    ]
+    return dataclasses.replace(looked, findings=findings)
+
+
+def report(
+    looked: Sequence[Looked],
+    waivers: Sequence[Waiver],
+    today: datetime.date,
+    file: str,
+    *,
+    complete: bool = True,
+    base: str = "",
+) -> Report:
+    """Return what is told to the user.
+
+    Args:
+        looked: The environments.
+        waivers: The waivers.
+        today: The day on which waivers must still hold.
+        file: The file in which they stand.
+        complete: Whether these are all environments.
+        base: The folder in which the files are.
+    """
+    results = [Result(each, *apply_waivers(each.findings, waivers, today)) for each in looked]
+    found = [finding for each in looked for finding in each.findings]
+    return Report(results, stale_waivers(found, waivers, today, file, complete=complete), base)
+
+
+def proof_of(check: Check) -> str:
+    """Return the name of the proof that a check belongs to."""
+    return _PROOFS.get(check.code, WAIVERS)
+
+
+def plural(count: int, word: str) -> str:
+    """Return a number of things in words."""
+    return _counted(count, word, f"{word}s")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def printable(text: str) -> str:
+    """Return a text in one line without control characters: other people's trees name things as they like."""
+    flat = " ".join(text.split()) if any(character in text for character in "\n\r\t") else text
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in flat
+    )
+    return shown.encode(errors="backslashreplace").decode()
+
+
+_PROOFS = {check.code: proof.name for proof in PROOFS for check in proof.checks} | {
+    check.code: WAIVERS for check in waiving.CHECKS
+}

@@ -1,0 +1,99 @@
+"""The report for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from constructs_lib.check.finding import Finding, Severity
+from constructs_lib.check.proofs import PROOFS
+from constructs_lib.check.report.checks_page import PAGE
+from constructs_lib.check.report.report import WAIVERS, Report, Result, plural, printable, proof_of
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report: a line for every proof that holds, all findings of the others, and a line about all of it.
+
+    Args:
+        report: The report.
+        console: Where to. It must wrap softly, or long lines break where nobody can copy them.
+    """
+    for result in report.results:
+        _show_result(result, console)
+    if report.stale:
+        console.print(Text(WAIVERS, "bold"))
+        _show_findings(report.stale, console)
+    console.print(Text(f"{report.summary}."))
+    if any(True for _ in report.findings):
+        console.print(Text(f"{PAGE} has a section for each code."))
+
+
+def _show_result(result: Result, console: Console) -> None:
+    looked = result.looked
+    cluster = looked.cluster
+    known = [
+        plural(looked.objects, "object"),
+        *([f"Kubernetes {cluster.kubernetes}"] if cluster.kubernetes else []),
+        *([plural(cluster.nodes, "node") + (f" of {cluster.size}" if cluster.size else "")] if cluster.nodes else []),
+    ]
+    name = Text(printable(looked.environment or "the tree"), "bold")
+    console.print(name + Text(f": {', '.join(map(printable, known))}", "not bold"))
+    found = _by_proof(result.findings)
+    waived = _by_proof(finding for finding, _ in result.waived)
+    width = max((len(proof.name) for proof in PROOFS), default=0)
+    for proof in PROOFS:
+        line = Text(f"  {proof.name:{width}}  ")
+        findings = found.get(proof.name, [])
+        if findings:
+            line.append(_counted(findings), _STYLES[_worst(findings)])
+        else:
+            line.append("holds", "green").append(f"  {looked.counts.get(proof.name, '')}")
+        if proof.name in waived:
+            line.append(f"  ({len(waived[proof.name])} waived)")
+        console.print(line)
+        _show_findings(findings, console)
+    for finding, waiver in result.waived:
+        console.print(
+            Text(
+                f"  waived until {waiver.expires}: {finding.check.code}  {printable(finding.subject)}  "
+                f"{printable(finding.field)}".rstrip()
+            )
+        )
+        console.print(Text(f"    {printable(finding.problem)}"))
+        console.print(Text(f"    because {printable(waiver.reason)}"))
+    for remark in looked.remarks:
+        console.print(Text(f"  not looked at: {printable(remark)}"))
+
+
+def _show_findings(findings: Sequence[Finding], console: Console) -> None:
+    for finding in findings:
+        severity = finding.check.severity
+        head = Text("    ").append(severity.value, _STYLES[severity]).append(f"  {finding.check.code}  ")
+        console.print(head + Text(f"{printable(finding.subject)}  {printable(finding.field)}".rstrip(), "bold"))
+        where = [printable(finding.file)] if finding.file else []
+        if finding.location:
+            where.append(f"declared in {finding.location}")
+        if where:
+            console.print(Text(f"      {', '.join(where)}", "dim"))
+        console.print(Text(f"      {printable(finding.problem)}"))
+        console.print(Text(f"      → {printable(finding.mend)}"))
+
+
+def _by_proof(findings: Iterable[Finding]) -> Mapping[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(proof_of(finding.check), []).append(finding)
+    return found
+
+
+def _worst(findings: Sequence[Finding]) -> Severity:
+    return Severity.ERROR if any(found.check.severity is Severity.ERROR for found in findings) else Severity.WARNING
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    counts = {severity: sum(found.check.severity is severity for found in findings) for severity in Severity}
+    return ", ".join(plural(count, severity.value) for severity, count in counts.items() if count)

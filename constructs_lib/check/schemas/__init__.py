@@ -1,0 +1,1 @@
+"""Proof that the API server takes every object."""

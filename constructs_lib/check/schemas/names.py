@@ -1,0 +1,194 @@
+"""What names, labels and annotations may be made of, and how large an object may be.
+
+The functions of the API server are ``IsDNS1123Label``, ``IsDNS1123Subdomain``, ``IsDNS1035Label``, ``IsQualifiedName``,
+``IsValidLabelValue``, ``IsValidPortName`` and ``IsConfigMapKey`` in k8s.io/apimachinery/pkg/util/validation, and
+``ValidateObjectMeta`` and ``ValidateAnnotations`` in k8s.io/apimachinery/pkg/api/validation.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+
+from constructs_lib.argocd.objects import Object, mapping
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.schemas.checks import BAD_LABEL, BAD_NAME, BAD_VALUE, MISSING_FIELD, NAME_TOO_LONG, TOO_LARGE
+from constructs_lib.check.schemas.openapi import given, number
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_WORD = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_PORT = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
+_MOST_ANNOTATIONS = 256 * 1024
+_MOST_DATA = 1024 * 1024
+#: Kubernetes that takes Services whose names begin with a digit (KEP-5311).
+_RELAXED_SERVICES = (1, 36)
+#: A StatefulSet's pods have the label controller-revision-hash, NAME-HASH with a hash of ten characters.
+_STATEFUL_SET = 63 - 11
+#: ValidateCronJobCreate: eleven characters are appended for every Job.
+_CRON_JOB = 63 - 11
+_JOB = 63
+
+_LABEL_RULE = "at most 63 lower-case letters, digits and hyphens, with a letter or digit at both ends"
+_SUBDOMAIN_RULE = "at most 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends"
+_KEY_RULE = "at most 253 letters, digits, hyphens, underscores and dots"
+_LABEL_KEY_MEND = (
+    "A key has at most 63 letters, digits, hyphens, underscores and dots; a domain and a / may stand before them."
+)
+PORT_NAME_RULE = "at most 15 lower-case letters, digits and single hyphens, a letter among them"
+
+
+@cache
+def is_label(text: str) -> bool:
+    """Tell whether a text is a label of RFC 1123."""
+    return bool(_LABEL.fullmatch(text))
+
+
+@cache
+def is_subdomain(text: str) -> bool:
+    """Tell whether a text is a subdomain of RFC 1123."""
+    return bool(_SUBDOMAIN.fullmatch(text))
+
+
+@cache
+def is_label_value(text: str) -> bool:
+    """Tell whether a text can be the value of a label."""
+    return not text or bool(_WORD.fullmatch(text))
+
+
+@cache
+def is_label_key(text: str) -> bool:
+    """Tell whether a text can be the key of a label."""
+    prefix, slash, name = text.rpartition("/")
+    return bool(_WORD.fullmatch(name)) and (not slash or is_subdomain(prefix))
+
+
+@cache
+def is_port_name(text: str) -> bool:
+    """Tell whether a text can be the name of a port (RFC 6335)."""
+    return bool(_PORT.fullmatch(text))
+
+
+def is_path_segment(text: str) -> bool:
+    """Tell whether a text can be a part of a path, which is all that some names have to be."""
+    return text not in ("", ".", "..") and "/" not in text and "%" not in text
+
+
+def _name_rule(item: Object, version: str) -> tuple[Callable[[str], bool], str]:
+    match item.group, item.kind:
+        case "", "Service" if number(version) < _RELAXED_SERVICES:
+            return lambda name: bool(_LABEL_1035.fullmatch(name)), f"{_LABEL_RULE}, and a letter first"
+        case ("", "Namespace" | "Service") | ("apps", "StatefulSet"):
+            return is_label, _LABEL_RULE
+        case ("rbac.authorization.k8s.io", _) | ("policy", "PodDisruptionBudget"):
+            return is_path_segment, "anything without / and %"
+        case ("networking.k8s.io", "IPAddress"):
+            return bool, "an IP address"
+    return is_subdomain, _SUBDOMAIN_RULE
+
+
+def metadata_findings(item: Object, version: str) -> Iterator[Finding]:
+    """Yield what is wrong with the name, the labels and the annotations of an object.
+
+    Args:
+        item: The object.
+        version: The version of Kubernetes.
+    """
+    yield from _name_findings(item, version)
+    if item.namespace and not is_label(item.namespace):
+        problem = f'"{item.namespace}" is no name of a namespace.'
+        yield BAD_NAME.at(item, problem, at="metadata.namespace", mend=f"A namespace has {_LABEL_RULE}.")
+    yield from label_findings(item, item.metadata.get("labels"), "metadata.labels")
+    yield from annotation_findings(item, item.metadata.get("annotations"), "metadata.annotations")
+
+
+def _name_findings(item: Object, version: str) -> Iterator[Finding]:
+    name = item.metadata.get("name")
+    if not isinstance(name, str):
+        if name is None and not item.metadata.get("generateName"):
+            yield MISSING_FIELD.at(item, "It has no name.", at="metadata.name", mend="Give it metadata.name.")
+        return
+    fits, rule = _name_rule(item, version)
+    if not fits(name):
+        yield BAD_NAME.at(item, f'"{name}" is no name.', at="metadata.name", mend=f"A {item.kind} has {rule}.")
+        return
+    most = {"StatefulSet": _STATEFUL_SET, "CronJob": _CRON_JOB, "Job": _JOB}.get(item.kind)
+    if most and len(name) > most and item.group in ("apps", "batch"):
+        problem = f"The name has {len(name)} characters, and what is appended leaves no room for more than {most}."
+        yield NAME_TOO_LONG.at(item, problem, at="metadata.name", mend=f"Shorten it to {most} characters.")
+
+
+def label_findings(item: Object, labels: object, at: str) -> Iterator[Finding]:
+    """Yield what is wrong with labels, or with what selects them.
+
+    Args:
+        item: The object that they belong to.
+        labels: The labels.
+        at: Where they stand.
+    """
+    for key, value in mapping(labels).items():
+        if not is_label_key(key):
+            problem = f'"{key}" cannot be the key of a label.'
+            yield BAD_LABEL.at(item, problem, at=f"{at}.{key}", mend=_LABEL_KEY_MEND)
+        if isinstance(value, str) and not is_label_value(value):
+            yield BAD_LABEL.at(item, f"{given(value)} cannot be the value of the label {key}.", at=f"{at}.{key}")
+
+
+def annotation_findings(item: Object, annotations: object, at: str) -> Iterator[Finding]:
+    """Yield what is wrong with the keys of annotations, and with the size of all of them.
+
+    Args:
+        item: The object that they belong to.
+        annotations: The annotations.
+        at: Where they stand.
+    """
+    size = 0
+    for key, value in mapping(annotations).items():
+        size += _bytes(key) + (_bytes(value) if isinstance(value, str) else 0)
+        if not is_label_key(key.lower()):
+            problem = f'"{key}" cannot be the key of an annotation.'
+            yield BAD_LABEL.at(item, problem, at=f"{at}.{key}", mend=_LABEL_KEY_MEND)
+    if size > _MOST_ANNOTATIONS:
+        problem = f"The annotations have {size} bytes, and there is room for {_MOST_ANNOTATIONS}."
+        yield TOO_LARGE.at(item, problem, at=at)
+
+
+def _bytes(text: str) -> int:
+    # JSON can hold halves of a character.
+    return len(text.encode(errors="surrogatepass"))
+
+
+def data_findings(item: Object) -> Iterator[Finding]:
+    """Yield what is wrong with the data of a ConfigMap or Secret (``ValidateConfigMap``, ``ValidateSecret``).
+
+    Args:
+        item: The ConfigMap or Secret.
+    """
+    fields: dict[str, Mapping[str, object]] = {
+        field: mapping(item.manifest.get(field)) for field in ("data", "binaryData", "stringData")
+    }
+    size = 0
+    for field, entries in fields.items():
+        encoded = field == "binaryData" or (field == "data" and item.kind == "Secret")
+        for key, value in entries.items():
+            if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith(".."):
+                mend = f"A key has {_KEY_RULE}."
+                yield BAD_NAME.at(item, f'"{key}" cannot be a key of a {item.kind}.', at=f"{field}.{key}", mend=mend)
+            if isinstance(value, str) and encoded:
+                try:
+                    size += len(base64.b64decode("".join(value.split()), validate=True))
+                except (binascii.Error, ValueError):
+                    mend = "Encode it, or write it under stringData." if field == "data" else "Encode it."
+                    yield BAD_VALUE.at(item, f"The value of {key} is not Base64.", at=f"{field}.{key}", mend=mend)
+            elif isinstance(value, str):
+                size += _bytes(value)
+    if size > _MOST_DATA:
+        yield TOO_LARGE.at(item, f"The data have {size} bytes, and there is room for {_MOST_DATA}.", at="data")
+    for key in sorted(fields["data"].keys() & fields["binaryData"].keys()):
+        mend = "Keep it in one of the two."
+        yield BAD_NAME.at(item, f'"{key}" is in data and in binaryData.', at=f"binaryData.{key}", mend=mend)

@@ -1,0 +1,332 @@
+"""Schemas of Kubernetes objects: those of Kubernetes itself, of well-known custom resources, and of CRDs in a tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema_rs
+
+from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.declare.diagnostics import nearest, shown
+from constructs_lib.kubernetes.manifest import Manifest
+
+Steps = tuple[str | int, ...]
+#: API group, version and kind.
+Gvk = tuple[str, str, str]
+Problem = Literal["unknown-field", "wrong-type", "missing-field", "bad-value"]
+
+_OWN = Path(__file__).parent / "crds"
+_DEFINITIONS = "json-schema:///api/_definitions.json"
+_COMMON = "json-schema:///common.json"
+_OBJECT_META = f"{_DEFINITIONS}#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "a mapping",
+    "string": "a text",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing in an object that its schema does not allow.
+
+    Attributes:
+        problem: What sort of mistake it is.
+        at: The field.
+        text: What is wrong.
+        mend: What would be right; empty if there is nothing to say beyond that.
+    """
+
+    problem: Problem
+    at: Steps
+    text: str
+    mend: str = ""
+
+
+def path_text(steps: Iterable[str | int]) -> str:
+    """Return the path of a field as findings write it, such as ``spec.ports[0].name``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def given(value: object) -> str:
+    """Return a value of a manifest as messages show it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return shown(value)
+
+
+class Schema:
+    """The schema of one kind of objects."""
+
+    def __init__(self, schema: Manifest, documents: Mapping[str, Manifest]) -> None:
+        """Compile a schema.
+
+        Args:
+            schema: JSON Schema 2020-12.
+            documents: The documents that it refers to, by their address.
+
+        Raises:
+            ValueError: It is no schema.
+        """
+        self._schema = schema
+        self._documents = documents
+        registry = jsonschema_rs.Registry(list(documents.items()))
+        self._validator = jsonschema_rs.Draft202012Validator(schema, registry=registry)
+
+    def is_valid(self, manifest: Manifest) -> bool:
+        """Tell whether an object is as the schema wants it."""
+        return self._validator.is_valid(manifest)
+
+    def faults(self, manifest: Manifest) -> Iterator[Fault]:
+        """Yield what is wrong with an object, each at the deepest field."""
+        for error in self._validator.iter_errors(manifest):
+            yield from self._faults(error, tuple(error.instance_path))
+
+    def _faults(self, error: jsonschema_rs.ValidationError, at: Steps) -> Iterator[Fault]:
+        details = error.kind.as_dict()
+        match error.kind.name:
+            case "additionalProperties":
+                known = self._at(error.evaluation_path[:-1]).get("properties", {})
+                for name in details["unexpected"]:
+                    hint = sentence(nearest(name, known))
+                    yield Fault("unknown-field", (*at, name), f'there is no field "{name}"', hint)
+            case "required":
+                name = str(details["property"])
+                yield Fault("missing-field", (*at, name), f'the field "{name}" is missing')
+            case "type":
+                wanted = " or ".join(_TYPES[kind] for kind in sorted(details["types"]) if kind != "null")
+                yield Fault("wrong-type", at, f"{given(error.instance)} stands where {wanted} is needed")
+            case "enum" if isinstance(error.instance, str):
+                options = [option for option in details["options"] if option is not None]
+                hint = sentence(nearest(error.instance, map(str, options)))
+                yield Fault("bad-value", at, f"{given(error.instance)} is not allowed", hint)
+            case "oneOf" | "anyOf" if (alternatives := _alternatives(details)) is not None:
+                wanted = " or ".join(sorted(alternatives))
+                yield Fault("wrong-type", at, f"{given(error.instance)} stands where {wanted} is needed")
+            case "minProperties" | "maxProperties":
+                entries = "at least" if error.kind.name == "minProperties" else "at most"
+                yield Fault("bad-value", at, f"{entries} {details['limit']} of its fields must be given")
+            case "pattern":
+                text = f"{given(error.instance)} does not have the form of this field"
+                yield Fault("bad-value", at, text, f"It must match {details['pattern']}.")
+            case _:
+                yield Fault("bad-value", at, error.message)
+
+    def _at(self, path: Iterable[str | int]) -> Mapping[str, Any]:
+        """Return the part of the schema in which the evaluation of an object came to an error."""
+        current: Any = self._schema
+        document: Any = self._schema
+        for step in path:
+            if step == "$ref":
+                address, _, pointer = current["$ref"].partition("#")
+                document = self._documents[address] if address else document
+                current = document
+                for name in pointer.strip("/").split("/"):
+                    current = current[name]
+            else:
+                current = current[step]
+        return mapping(current)
+
+
+def _alternatives(details: Mapping[str, Any]) -> set[str] | None:
+    """Return the types that would have been right, if all that is wrong is the type."""
+    kinds: set[str] = set()
+    for errors in details.get("context", ()):
+        for error in errors:
+            if error.kind.name != "type":
+                return None
+            kinds.update(_TYPES[kind] for kind in error.kind.as_dict()["types"] if kind != "null")
+    return kinds or None
+
+
+class Kubernetes:
+    """The kinds of one version of Kubernetes, and the well-known custom resources."""
+
+    def __init__(self, version: str) -> None:
+        """Read the data of a version.
+
+        Args:
+            version: One of :func:`versions`.
+        """
+        folder = _data() / f"v{version}.0-local-strict"
+        self.version = version
+        definitions = json.loads((folder / "_definitions.json").read_text())
+        common = json.loads((_OWN / "common.json").read_text())
+        self._documents = {_DEFINITIONS: definitions, _COMMON: common}
+        self._references: dict[Gvk, str] = {}
+        self._schemas: dict[Gvk, Schema] = {}
+        for name, schema in definitions["$defs"].items():
+            kinds = _kinds(schema)
+            # What is common to all groups, such as DeleteOptions, is no object.
+            if len(kinds) == 1:
+                self._references[kinds[0]] = f"{_DEFINITIONS}#/$defs/{name}"
+
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        """The API groups of Kubernetes itself."""
+        return frozenset(group for group, _, _ in self._references)
+
+    @cached_property
+    def by_kind(self) -> Mapping[str, list[Gvk]]:
+        """Kubernetes' own kinds by the last part of their name."""
+        found: dict[str, list[Gvk]] = {}
+        for gvk in self._references:
+            found.setdefault(gvk[2], []).append(gvk)
+        return found
+
+    def has(self, gvk: Gvk) -> bool:
+        """Tell whether a kind is one of Kubernetes' own."""
+        return gvk in self._references
+
+    def schema(self, gvk: Gvk) -> Schema | None:
+        """Return the schema of a kind, or None if there is none."""
+        if gvk not in self._schemas:
+            if reference := self._references.get(gvk):
+                self._schemas[gvk] = Schema({"$ref": reference}, self._documents)
+            elif own := _own_schemas().get(gvk):
+                self._schemas[gvk] = Schema(own, self._documents)
+        return self._schemas.get(gvk)
+
+    def defined(self, definition: Object) -> Iterator[tuple[Gvk, Schema]]:
+        """Yield the kinds that a CustomResourceDefinition serves, with their schemas.
+
+        The rules of structural schemas:
+        https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
+        """
+        group, kind = str(definition.spec.get("group")), str(mapping(definition.spec.get("names")).get("kind"))
+        for version in map(mapping, sequence(definition.spec.get("versions"))):
+            structural = mapping(mapping(version.get("schema")).get("openAPIV3Schema"))
+            if version.get("served") is True and structural:
+                try:
+                    schema = Schema(_root(structural), self._documents)
+                except (ValueError, RecursionError):
+                    # Its own API server would refuse it, and it is a finding of its own kind.
+                    continue
+                yield (group, str(version.get("name")), kind), schema
+
+
+@cache
+def _data() -> Path:
+    spec = find_spec("kubernetes_validate")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "kubernetes-json-schema"
+
+
+@cache
+def versions() -> tuple[str, ...]:
+    """Return the minor versions of Kubernetes whose schemas are known, such as ``1.36``, the oldest first."""
+    names = (folder.name for folder in _data().glob("v*.0-local-strict"))
+    return tuple(sorted((name[1:].removesuffix(".0-local-strict") for name in names), key=number))
+
+
+def number(version: str) -> tuple[int, ...]:
+    """Return a version as numbers that can be compared; what is no number counts as 0."""
+    return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+
+
+@cache
+def kubernetes(version: str | None = None) -> Kubernetes:
+    """Return the kinds of a version of Kubernetes.
+
+    Args:
+        version: Such as ``1.36``. The nearest that is known is taken for one that is not, and the newest for None.
+    """
+    known = versions()
+    if version is None:
+        return kubernetes(known[-1])
+    if version not in known:
+        return kubernetes(next((near for near in known if number(near) > number(version)), known[-1]))
+    return Kubernetes(version)
+
+
+@cache
+def _own_schemas() -> Mapping[Gvk, Manifest]:
+    files = (file for file in _OWN.glob("*.json") if file.name != "common.json")
+    schemas: list[Manifest] = [json.loads(file.read_text()) for file in files]
+    return {gvk: schema for schema in schemas for gvk in _kinds(schema)}
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[Gvk]:
+    named = schema.get("x-kubernetes-group-version-kind", ())
+    return [(entry["group"], entry["version"], entry["kind"]) for entry in named]
+
+
+def _root(structural: Mapping[str, Any]) -> Manifest:
+    schema = _closed(structural)
+    text = {"type": "string"}
+    known = {"apiVersion": text, "kind": text, "metadata": {"$ref": _OBJECT_META}}
+    schema["properties"] = {**mapping(schema.get("properties")), **known}
+    return schema
+
+
+_VALUES = (
+    "enum",
+    "pattern",
+    "minimum",
+    "maximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "required",
+    # These may only constrain values further, never open what is closed.
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+)
+
+
+def _closed(structural: Mapping[str, Any]) -> Manifest:
+    """Return a structural schema as JSON Schema in which a field that would be dropped is an error."""
+    schema: Manifest = {key: structural[key] for key in _VALUES if key in structural}
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        # A flag beside the bound in OpenAPI 3.0.
+        if structural.get(exclusive) is True and bound in schema:
+            schema[exclusive] = schema.pop(bound)
+    kind = structural.get("type")
+    if structural.get("x-kubernetes-int-or-string") is True:
+        schema["type"] = ["integer", "string"]
+        for combined in ("allOf", "anyOf"):
+            schema.pop(combined, None)
+    elif isinstance(kind, str):
+        schema["type"] = [kind, "null"] if structural.get("nullable") is True else kind
+    if isinstance(structural.get("items"), dict):
+        schema["items"] = _closed(structural["items"])
+    if kind == "object":
+        schema |= _closed_object(structural)
+    return schema
+
+
+def _closed_object(structural: Mapping[str, Any]) -> Manifest:
+    properties = {str(name): _closed(mapping(part)) for name, part in mapping(structural.get("properties")).items()}
+    if structural.get("x-kubernetes-embedded-resource") is True:
+        properties = {"apiVersion": {}, "kind": {}, "metadata": {}, **properties}
+    values = structural.get("additionalProperties")
+    if isinstance(values, dict):
+        return {"properties": properties, "additionalProperties": _closed(values)}
+    keeps = structural.get("x-kubernetes-preserve-unknown-fields") is True or values is True
+    return {"properties": properties, "additionalProperties": keeps}

@@ -1,0 +1,247 @@
+"""What Argo CD needs: an AppProject, an Application for every component, and the root Application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.system import System
+from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.manifests import WAVE, is_cluster_scoped
+from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.kubernetes.manifest import Manifest
+
+ARGOCD_NAMESPACE = "argocd"
+_API = "argoproj.io/v1alpha1"
+_SERVER = "https://kubernetes.default.svc"
+_FINALIZER = "resources-finalizer.argocd.argoproj.io"
+#: A sync that fails is tried again for ever, and takes up the commit that mends it (argo-cd issues 11494, 16489).
+_RETRY = {"limit": -1, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
+#: Kinds that the library writes into namespaces. A project permits all of them, used or not: were a kind to leave it
+#: together with the last object of that kind, Argo CD would refuse to prune the object.
+_KINDS = (
+    ("", "ConfigMap"),
+    ("", "PersistentVolumeClaim"),
+    ("", "Service"),
+    ("", "ServiceAccount"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("batch", "CronJob"),
+    ("batch", "Job"),
+    ("external-secrets.io", "ExternalSecret"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("policy", "PodDisruptionBudget"),
+    ("rbac.authorization.k8s.io", "Role"),
+    ("rbac.authorization.k8s.io", "RoleBinding"),
+)
+_SYNC_OPTIONS = ["FailOnSharedResource=true", "RespectIgnoreDifferences=true", "ServerSideApply=true"]
+
+
+def folder(component: Component) -> str:
+    """Return the folder of a component's manifests, relative to the repository."""
+    return f"dist/{component.system.environment.name}/{component.id}"
+
+
+def _metadata(system: System, name: str, annotations: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": ARGOCD_NAMESPACE,
+        "labels": {"app.kubernetes.io/part-of": system.name},
+        "annotations": dict(annotations),
+    }
+
+
+def application(component: Component, graph: Graph) -> Manifest:
+    """Return the Application that deploys a component, in the wave that its dependencies give it.
+
+    https://argo-cd.readthedocs.io/en/stable/user-guide/application-specification/
+    """
+    system = component.system
+    repository = system.environment.repository
+    manifests = {
+        "repoURL": repository.url,
+        "targetRevision": repository.revision,
+        "path": folder(component),
+    }
+    if isinstance(component, HelmChart):
+        chart = {
+            "repoURL": component.repository,
+            "chart": component.chart,
+            "targetRevision": component.version,
+            "helm": {"releaseName": component.id, "valuesObject": component.values},
+        }
+        source: dict[str, Any] = {"sources": [chart, manifests]}
+    else:
+        source = {"source": manifests}
+    scaled = [
+        {"group": "apps", "kind": "StatefulSet", "name": workload.name, "jsonPointers": ["/spec/replicas"]}
+        for workload in component.workloads
+        if workload.autoscaled and workload.holds_data
+    ]
+    return {
+        "apiVersion": _API,
+        "kind": "Application",
+        "metadata": {
+            **_metadata(
+                system,
+                component.id,
+                {"argocd.argoproj.io/manifest-generate-paths": ".", WAVE: str(graph.waves[component.id])},
+            ),
+            # With it, what the component owned goes with it, all but what is protected.
+            "finalizers": [_FINALIZER],
+        },
+        "spec": {
+            "project": system.name,
+            **source,
+            "destination": {"server": _SERVER, "namespace": component.namespace_name},
+            "syncPolicy": {
+                "automated": {"prune": True, "selfHeal": True},
+                "retry": _RETRY,
+                "syncOptions": _SYNC_OPTIONS,
+            },
+            **({"ignoreDifferences": scaled} if scaled else {}),
+            "revisionHistoryLimit": 5,
+        },
+    }
+
+
+def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
+    """Return the AppProject of the components: this repository and its charts, these namespaces, these kinds.
+
+    Applications are not among them, so that no chart and no component can add one of its own.
+
+    Args:
+        system: The system.
+        manifests: Objects of its components, at least one of every kind in every namespace.
+    """
+    charts = [component for component in system.components if isinstance(component, HelmChart)]
+    namespaces = {component.namespace_name for component in system.components}
+    cluster: set[tuple[str, str, str]] = set()
+    namespaced: set[tuple[str, str]] = {*_KINDS}
+    for manifest in manifests:
+        group = manifest["apiVersion"].rpartition("/")[0]
+        if is_cluster_scoped(manifest):
+            cluster.add((group, manifest["kind"], manifest["metadata"]["name"]))
+        else:
+            namespaced.add((group, manifest["kind"]))
+            namespaces.add(manifest["metadata"]["namespace"])
+    for chart in charts:
+        namespaces.update(chart.other_namespaces)
+        namespaced.update((kind.group, kind.kind) for kind in chart.kinds)
+    chart_kinds = {(kind.group, kind.kind) for chart in charts for kind in chart.cluster_kinds}
+    named = [entry for entry in sorted(cluster) if entry[:2] not in chart_kinds]
+    return _project(
+        system,
+        system.name,
+        f"The components of {system.name} on {system.environment.name}",
+        {system.environment.repository.url, *(chart.repository for chart in charts)},
+        namespaces,
+        namespaced,
+        [
+            *({"group": group, "kind": kind, "name": name} for group, kind, name in named),
+            *({"group": group, "kind": kind} for group, kind in sorted(chart_kinds)),
+        ],
+    )
+
+
+def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
+    """Return an AppProject that permits further namespaces, with the Namespace objects themselves.
+
+    Argo CD deletes nothing that the project does not permit, and the root updates the project before it removes an
+    Application. So the namespace of a component that is taken away stays permitted for a while; else all of it would
+    live on, managed by nobody (``getPermittedAppLiveObjects`` of Argo CD's controller).
+    """
+    spec = project["spec"]
+    known = {entry["namespace"] for entry in spec["destinations"]}
+    further = sorted({*namespaces} - known)
+    destinations = [*spec["destinations"], *({"server": _SERVER, "namespace": namespace} for namespace in further)]
+    cluster = [
+        *(entry for entry in spec["clusterResourceWhitelist"] if "name" in entry),
+        *({"group": "", "kind": "Namespace", "name": namespace} for namespace in further),
+    ]
+    return {
+        **project,
+        "spec": {
+            **spec,
+            "destinations": sorted(destinations, key=lambda entry: entry["namespace"]),
+            "clusterResourceWhitelist": [
+                *sorted(cluster, key=lambda entry: (entry["group"], entry["kind"], entry["name"])),
+                *(entry for entry in spec["clusterResourceWhitelist"] if "name" not in entry),
+            ],
+        },
+    }
+
+
+def root_project(system: System) -> Manifest:
+    """Return the AppProject of the root: Applications and AppProjects from this repository, and nothing else."""
+    return _project(
+        system,
+        _root_project_name(system),
+        f"The Applications of {system.name} on {system.environment.name}",
+        {system.environment.repository.url},
+        {ARGOCD_NAMESPACE},
+        {("argoproj.io", "Application"), ("argoproj.io", "AppProject")},
+        [],
+    )
+
+
+def _root_project_name(system: System) -> str:
+    return f"{system.name}-root"
+
+
+def _project(
+    system: System,
+    name: str,
+    description: str,
+    repositories: Iterable[str],
+    namespaces: Iterable[str],
+    kinds: Iterable[tuple[str, str]],
+    cluster_kinds: list[dict[str, str]],
+) -> Manifest:
+    return {
+        "apiVersion": _API,
+        "kind": "AppProject",
+        "metadata": _metadata(system, name, {WAVE: "-1"}),
+        "spec": {
+            "description": description,
+            "sourceRepos": sorted(repositories),
+            "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
+            "clusterResourceWhitelist": cluster_kinds,
+            "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(kinds)],
+        },
+    }
+
+
+def root_application(system: System) -> Manifest:
+    """Return the root: the bootstrap applies it, after its AppProject; it deploys the projects and the Applications.
+
+    It is not part of what it deploys, because its own health would then wait for itself. It has no finalizer: deleting
+    it leaves everything running.
+    """
+    environment = system.environment
+    return {
+        "apiVersion": _API,
+        "kind": "Application",
+        "metadata": _metadata(system, system.name, {"argocd.argoproj.io/manifest-generate-paths": "."}),
+        "spec": {
+            "project": _root_project_name(system),
+            "source": {
+                "repoURL": environment.repository.url,
+                "targetRevision": environment.repository.revision,
+                "path": f"argocd/{environment.name}",
+                "directory": {"exclude": ROOT_FILE},
+            },
+            "destination": {"server": _SERVER, "namespace": ARGOCD_NAMESPACE},
+            "syncPolicy": {
+                "automated": {"prune": True, "selfHeal": True},
+                "retry": _RETRY,
+                "syncOptions": ["FailOnSharedResource=true", "ServerSideApply=true"],
+            },
+            "revisionHistoryLimit": 5,
+        },
+    }
+
+
+ROOT_FILE = "root.yaml"

@@ -1,0 +1,1 @@
+"""Dashboards: their model and their JSON."""

@@ -1,0 +1,303 @@
+"""Apache Cassandra: a ring with authentication, a keyspace and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.secret import generated
+from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import Edge, Workload
+from constructs_lib.kinds.parts import store
+from constructs_lib.kinds.parts.autoscaler import autoscaler
+from constructs_lib.kinds.parts.disruption_budget import disruption_budget
+from constructs_lib.kinds.parts.ports import container_ports
+from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Jvm
+from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.manifest import Manifest, manifest
+
+#: User and group of the official image; Cassandra refuses to run with group 0.
+_USER = 999
+_PASSWORD_FOLDER = "/run/secrets/cassandra"
+#: The only datacenter name that SimpleSnitch, the image's default, knows.
+_DATACENTER = "datacenter1"
+_JMX_RULES = "cassandra-jmx.yaml"
+
+
+class Cassandra(Workload):
+    """A Cassandra ring on the official image, with one keyspace that every node of the declared ring holds.
+
+    It offers the endpoint ``cql``, which tells ``host``, ``port``, ``address``, ``keyspace``, ``datacenter``,
+    ``username`` and ``password``. Authentication is on, and the built-in login is shut by the Job that applies
+    the schema. An autoscaler only ever adds nodes: one that leaves has to be decommissioned by a person.
+    """
+
+    holds_data = True
+    stages = 2
+    #: The Job that applies the schema is called ``…-schema-12345678``, which is a label of its pods: 63 characters.
+    longest_name = 47
+
+    @checked
+    def __init__(
+        self,
+        scope: System | Component | Workload,
+        id: str,
+        *,
+        image: str,
+        keyspace: str,
+        user: str,
+        nodes: int | Autoscale,
+        storage: str,
+        schema: Sequence[Path] = (),
+        namespace: str | None = None,
+        heap: str = "512M",
+        resources: pod.Resources = pod.Resources("500m", "1Gi", "1536Mi"),
+        telemetry: Jvm | None = Jvm(),
+    ) -> None:
+        """Declare a ring.
+
+        Args:
+            scope: The service that owns it, a component, or the system for a ring of its own.
+            id: Its name.
+            image: Official image, with a digest or an exact version.
+            keyspace: Name of the keyspace.
+            user: Role as which clients log in.
+            nodes: Size of the ring, or :class:`Autoscale` with the declared size as its minimum.
+            storage: Size of each node's volume, such as ``20Gi``.
+            schema: CQL files that may be applied again: ``IF NOT EXISTS`` throughout. Default: none.
+            namespace: Namespace of its component, if ``scope`` is the system.
+            heap: Java heap of a node, in the JVM's notation (``512M``). Default 512M.
+            resources: Of a node. Default 500m CPU, 1Gi memory, limit 1536Mi: the heap and as much again beside it.
+            telemetry: Agent that reads Cassandra's MBeans in its own process, which is there if the system is
+                monitored; None for none. Default: the version that the dashboards and alerts were made for.
+        """
+        super().__init__(scope, id, namespace=namespace)
+        self.image = image
+        self.keyspace = keyspace
+        self.user = user
+        self.nodes = nodes
+        self.storage = storage
+        self.heap = heap
+        self.resources = resources
+        self.telemetry = telemetry
+        store.check_store(self, image, storage, resources)
+        for argument, text in (("keyspace", keyspace), ("user", user)):
+            if problem := validation.sql_name(text):
+                self.mistake(f"{argument}: {problem}")
+        if user == "cassandra":
+            self.mistake('user: "cassandra" is the built-in login, which is shut; choose another name.')
+        if isinstance(nodes, Autoscale):
+            for problem in nodes.mistakes():
+                self.mistake(problem.replace("replicas:", "nodes:"))
+        elif nodes < 1:
+            self.mistake(f"nodes: {nodes} is no size of a ring; at least 1, or Autoscale(2, 4).")
+        if problem := validation.java_heap(heap, resources.memory_limit or resources.memory):
+            self.mistake(f"heap: {problem}")
+        if problem := validation.file_names(schema):
+            self.mistake(f"schema: {problem}")
+        for problem in telemetry.mistakes() if telemetry else ():
+            self.mistake(problem)
+        self.schema = store.read_schema(self, schema, ".cql")
+        self.password = self.secret("password", generated(f"password of the Cassandra role {user}"))
+        self.offer(
+            "cql",
+            9042,
+            keyspace=keyspace,
+            datacenter=_DATACENTER,
+            username=user,
+            password=self.password,
+        )
+        self.needs(self.offer("internode", 7000, internal=True))
+        # Bound to the loopback interface of the pod, for nodetool; no policy opens it.
+        self.offer("jmx", 7199, internal=True)
+
+    def complete(self) -> None:
+        """Have it measured if somebody collects the metrics."""
+        if self._agent and PORT_NAME not in self.endpoints:
+            with self.system.ledger.at(self.location):
+                self.offer(PORT_NAME, self._agent.port, metrics=("/metrics",), internal=True)
+
+    @property
+    def _agent(self) -> Jvm | None:
+        return self.telemetry if self.system.is_monitored else None
+
+    def _agent_variables(self, agent: Jvm) -> dict[str, str]:
+        """Return the settings of the agent: nothing but MBeans and the JVM is measured.
+
+        They go to the server alone: from ``JAVA_TOOL_OPTIONS`` nodetool would start an agent on the same port.
+        """
+        system = self.system
+        return {
+            **agent.variables(self.name, system.name, system.environment.name, self.image),
+            "JVM_EXTRA_OPTS": agent.option,
+            "OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED": "false",
+            "OTEL_INSTRUMENTATION_RUNTIME_TELEMETRY_ENABLED": "true",
+            "OTEL_JMX_CONFIG": f"{SCRIPTS_FOLDER}/{_JMX_RULES}",
+        }
+
+    @property
+    def autoscaled(self) -> bool:
+        """Whether a HorizontalPodAutoscaler owns the number of nodes."""
+        return isinstance(self.nodes, Autoscale)
+
+    @property
+    def size(self) -> int:
+        """Nodes of the declared ring."""
+        return self.nodes.minimum if isinstance(self.nodes, Autoscale) else self.nodes
+
+    @property
+    def helpers(self) -> Mapping[str, list[Edge]]:
+        """The pods of the schema Job, which call the ring."""
+        return {f"{self.name}-schema": [Edge(self, self.endpoints["cql"], order=False, location=self.location)]}
+
+    def _overrides(self) -> str:
+        lines = ["authenticator: PasswordAuthenticator", "authorizer: CassandraAuthorizer"]
+        if self.size < 3:
+            # A quorum of two is both nodes: with one of them away nobody could log in.
+            lines.append("auth_read_consistency_level: LOCAL_ONE")
+        return "\n".join(lines) + "\n"
+
+    def manifests(self) -> Iterator[tuple[int, Manifest]]:
+        """Yield the objects: the ring with its autoscaler first, then its roles and tables."""
+        namespace = self.component.namespace_name
+        yield 0, service_account(self)
+        overrides = {"overrides.yaml": self._overrides()}
+        if self._agent:
+            overrides[_JMX_RULES] = script(_JMX_RULES)
+        yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=overrides)
+        if self.schema:
+            yield (
+                0,
+                manifest("v1", "ConfigMap", f"{self.name}-schema", namespace, self.labels, data=self.schema),
+            )
+        for service in store.services(self):
+            yield 1, service
+        yield 1, self._ring()
+        yield 1, disruption_budget(self)
+        if isinstance(self.nodes, Autoscale):
+            # Before the Job, which waits for a ring of the declared size: the autoscaler is who enlarges it.
+            yield 1, autoscaler(self, "StatefulSet", self.nodes, scale_down={"selectPolicy": "Disabled"})
+        yield 2, self._schema_job()
+
+    def _ring(self) -> Manifest:
+        seeds = [
+            f"{self.name}-{number}.{self.name}-nodes.{self.component.namespace_name}.svc."
+            f"{self.system.environment.cluster.domain}"
+            # A seed joins without streaming, so only the first nodes of a ring may be seeds.
+            for number in range(1 if self.size < 3 else 2)
+        ]
+        agent = self._agent
+        agent_variables = self._agent_variables(agent) if agent else {}
+        agent_mounts = []
+        agent_volumes: list[dict[str, object]] = []
+        if agent:
+            agent_mounts = [
+                pod.mount("telemetry", FOLDER, read_only=True),
+                pod.mount("overrides", SCRIPTS_FOLDER, read_only=True),
+            ]
+            agent_volumes = [pod.empty_volume("telemetry")]
+        probe = {"tcpSocket": {"port": "cql"}, "timeoutSeconds": 5}
+        container = {
+            "name": "cassandra",
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "ports": container_ports(self),
+            "env": [
+                {"name": "CASSANDRA_CLUSTER_NAME", "value": _DATACENTER},
+                {"name": "CASSANDRA_SEEDS", "value": ",".join(seeds)},
+                {"name": "HOME", "value": "/tmp"},
+                {"name": "MAX_HEAP_SIZE", "value": self.heap},
+                *({"name": name, "value": value} for name, value in sorted(agent_variables.items())),
+            ],
+            "resources": (self.resources.plus(agent.memory) if agent else self.resources).manifest(),
+            # The port opens once the node has joined the ring, so the next one starts only then.
+            "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": 180},
+            "readinessProbe": {**probe, "periodSeconds": 10},
+            "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
+            "securityContext": pod.container_security(),
+            "volumeMounts": [
+                pod.mount("data", "/var/lib/cassandra"),
+                pod.mount("conf", "/etc/cassandra"),
+                pod.mount("logs", "/var/log/cassandra"),
+                pod.mount("tmp", "/tmp"),
+                *agent_mounts,
+            ],
+        }
+        prepare = {
+            "name": "prepare",
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["/bin/sh", "-c", script("cassandra-prepare.sh")],
+            "env": [{"name": "OVERRIDES", "value": "/overrides/overrides.yaml"}],
+            "resources": pod.SCRIPT_RESOURCES.manifest(),
+            "securityContext": pod.container_security(),
+            "volumeMounts": [
+                pod.mount("conf", "/conf"),
+                pod.mount("overrides", "/overrides", read_only=True),
+            ],
+        }
+        return store.stateful_set(
+            self,
+            replicas=self.size,
+            storage=self.storage,
+            checksum=[self._overrides(), script(_JMX_RULES)] if agent else self._overrides(),
+            template_spec={
+                "serviceAccountName": self.name,
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                # Java drains the node on the signal: memory is flushed, and the ring told.
+                "terminationGracePeriodSeconds": 180,
+                "securityContext": pod.pod_security(_USER),
+                "topologySpreadConstraints": pod.spread(self.selector, strictly=self._has_nodes(self.size)),
+                "initContainers": [prepare, *([agent.init_container()] if agent else [])],
+                "containers": [container],
+                "volumes": [
+                    pod.empty_volume("conf"),
+                    pod.empty_volume("logs"),
+                    pod.empty_volume("tmp"),
+                    pod.config_volume("overrides", self.name),
+                    *agent_volumes,
+                ],
+            },
+        )
+
+    def _schema_job(self) -> Manifest:
+        key = self.component.secret_key(self.password)
+        name = f"{self.name}-schema"
+        mounts = [pod.mount("password", _PASSWORD_FOLDER, read_only=True)]
+        volumes = [pod.secret_volume("password", self.component.id, {key: "password"})]
+        if self.schema:
+            mounts.append(pod.mount("schema", "/schema", read_only=True))
+            volumes.append(pod.config_volume("schema", name))
+        template = store.script_pod(
+            self,
+            name,
+            image=self.image,
+            user=_USER,
+            command=[
+                "/bin/bash",
+                "-c",
+                script("cassandra-schema.sh"),
+                "schema",
+                *(f"/schema/{file}" for file in self.schema),
+            ],
+            variables={
+                "HOST": self.host,
+                "PORT": "9042",
+                "ROLE": self.user,
+                "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
+                "KEYSPACE": self.keyspace,
+                "NODES": str(self.size),
+                "DATACENTER": _DATACENTER,
+                "HOME": "/tmp",
+            },
+            mounts=mounts,
+            volumes=volumes,
+        )
+        return store.schema_job(self, template, self.schema)

@@ -1,0 +1,141 @@
+"""External Secrets Operator, and the store from which it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.system import System
+from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
+from constructs_lib.kubernetes.manifest import manifest
+
+_RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
+_READER = "secret-store-reader"
+
+
+class ExternalSecrets(HelmChart):
+    """External Secrets Operator by its chart, and a ClusterSecretStore over the namespace that the bootstrap fills.
+
+    The store serves the namespaces of this system alone, and its account may read that one namespace alone.
+    """
+
+    @checked
+    def __init__(
+        self,
+        scope: System,
+        id: str = "external-secrets",
+        *,
+        version: str,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Declare the operator.
+
+        Args:
+            scope: The system.
+            id: Its name. Default ``external-secrets``.
+            version: Version of the chart; the values were checked against 2.9.0.
+            values: Further values, over the library's own.
+        """
+        super().__init__(
+            scope,
+            id,
+            repository="https://charts.external-secrets.io",
+            chart="external-secrets",
+            version=version,
+            values=merged(
+                {
+                    "installCRDs": True,
+                    # Without its kind, an object that nobody would process is refused instead of ignored.
+                    "crds": {
+                        "createClusterExternalSecret": False,
+                        "createClusterPushSecret": False,
+                        "createPushSecret": False,
+                    },
+                    # What the webhook would refuse is refused before the push; no webhook can block a sync.
+                    "webhook": {"create": False},
+                    "certController": {"create": False},
+                    "processClusterExternalSecret": False,
+                    "processPushSecret": False,
+                    "processClusterPushSecret": False,
+                    "resources": _RESOURCES,
+                },
+                values,
+            ),
+            kinds=(
+                Kind("", "ServiceAccount"),
+                Kind("apps", "Deployment"),
+                Kind("rbac.authorization.k8s.io", "Role"),
+                Kind("rbac.authorization.k8s.io", "RoleBinding"),
+            ),
+            cluster_kinds=(
+                Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
+                Kind("rbac.authorization.k8s.io", "ClusterRole"),
+                Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+            ),
+            other_namespaces=(scope.environment.secret_store_namespace,),
+            access=(
+                PodAccess("external-secrets", {"app.kubernetes.io/name": "external-secrets"}, kubernetes_api=True),
+            ),
+        )
+
+    def chart_manifests(self) -> Iterator[dict[str, Any]]:
+        """Yield the store and the account that reads for it."""
+        store = self.system.environment.secret_store_namespace
+        labels = {"app.kubernetes.io/name": _READER, "app.kubernetes.io/part-of": self.system.name}
+        account = {"name": _READER, "namespace": self.namespace_name}
+        yield manifest("v1", "ServiceAccount", _READER, self.namespace_name, labels, automountServiceAccountToken=False)
+        entries = sorted(
+            {reference.component for component in self.system.components for reference in component.secrets.values()}
+        )
+        yield manifest(
+            "rbac.authorization.k8s.io/v1",
+            "Role",
+            _READER,
+            store,
+            labels,
+            # By name: whatever else is put into the store stays unread. An empty list of names would mean all.
+            rules=[{"apiGroups": [""], "resources": ["secrets"], "resourceNames": entries, "verbs": ["get"]}]
+            if entries
+            else [],
+        )
+        yield manifest(
+            "rbac.authorization.k8s.io/v1",
+            "RoleBinding",
+            _READER,
+            store,
+            labels,
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": _READER},
+            subjects=[{"kind": "ServiceAccount", **account}],
+        )
+        yield manifest(
+            "external-secrets.io/v1",
+            "ClusterSecretStore",
+            store,
+            None,
+            labels,
+            spec={
+                "conditions": [
+                    {
+                        "namespaces": sorted(
+                            component.namespace_name for component in self.system.components if component.secrets
+                        )
+                    }
+                ],
+                "provider": {
+                    "kubernetes": {
+                        "remoteNamespace": store,
+                        "server": {
+                            "url": "https://kubernetes.default.svc",
+                            "caProvider": {
+                                "type": "ConfigMap",
+                                "name": "kube-root-ca.crt",
+                                "key": "ca.crt",
+                                "namespace": self.namespace_name,
+                            },
+                        },
+                        "auth": {"serviceAccount": account},
+                    }
+                },
+            },
+        )

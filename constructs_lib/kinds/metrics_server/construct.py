@@ -1,0 +1,64 @@
+"""metrics-server, for clusters that come without a metrics API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.system import System
+from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
+
+_RESOURCES = {"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory": "400Mi"}}
+
+
+class MetricsServer(HelmChart):
+    """metrics-server by its chart: what autoscalers and ``kubectl top`` read."""
+
+    @checked
+    def __init__(
+        self,
+        scope: System,
+        id: str = "metrics-server",
+        *,
+        version: str,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Declare the server.
+
+        Args:
+            scope: The system.
+            id: Its name. Default ``metrics-server``.
+            version: Version of the chart; the values were checked against 3.13.1.
+            values: Further values, over the library's own.
+        """
+        super().__init__(
+            scope,
+            id,
+            repository="https://kubernetes-sigs.github.io/metrics-server",
+            chart="metrics-server",
+            version=version,
+            values=merged({"resources": _RESOURCES}, values),
+            kinds=(
+                Kind("", "Service"),
+                Kind("", "ServiceAccount"),
+                Kind("apps", "Deployment"),
+                Kind("rbac.authorization.k8s.io", "RoleBinding"),
+            ),
+            cluster_kinds=(
+                Kind("apiregistration.k8s.io", "APIService"),
+                Kind("rbac.authorization.k8s.io", "ClusterRole"),
+                Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+            ),
+            # The binding that lets it read how requests are authenticated stands where that is configured.
+            other_namespaces=("kube-system",),
+            access=(
+                PodAccess(
+                    "metrics-server",
+                    {"app.kubernetes.io/name": "metrics-server"},
+                    kubernetes_api=True,
+                    from_kubernetes_api=(10250,),
+                    to_nodes=(10250,),
+                ),
+            ),
+        )

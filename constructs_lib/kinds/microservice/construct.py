@@ -1,0 +1,542 @@
+"""A program of one's own: stateless pods behind a Service."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.diagnostics import nearest, shown
+from constructs_lib.declare.probe import Http, Probe, Tcp
+from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
+from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import InternetHost, Workload
+from constructs_lib.kinds.microservice.objective import Objective
+from constructs_lib.kinds.parts.autoscaler import autoscaler
+from constructs_lib.kinds.parts.disruption_budget import disruption_budget
+from constructs_lib.kinds.parts.ports import container_ports, service_ports
+from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Telemetry, script_files
+from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
+from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
+from constructs_lib.kubernetes.pod import Resources
+
+#: Folders that hold something in most images; a volume there would hide it.
+_FULL_FOLDERS = frozenset(
+    ("/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/tmp", "/usr", "/var")
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A permission in the Kubernetes API, within the component's own namespace.
+
+    Attributes:
+        resources: For instance ``("pods",)``.
+        verbs: For instance ``("get", "watch", "list")``.
+        api_group: API group. Default: the core group.
+    """
+
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    api_group: str = ""
+
+    VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the rule."""
+        if not self.verbs:
+            yield f"rbac: a rule without verbs permits nothing; name some of {', '.join(self.VERBS)}."
+        for verb in self.verbs:
+            if verb not in self.VERBS:
+                yield f"rbac: {shown(verb)} is no verb of the Kubernetes API; {nearest(verb, self.VERBS)}"
+        if not self.resources or any("*" in resource for resource in self.resources):
+            yield 'rbac: name the resources, for instance "pods"; a wildcard would permit Secrets too.'
+        if "*" in self.api_group:
+            yield 'rbac: name the API group, for instance "apps"; a wildcard would permit any.'
+
+
+@dataclass(frozen=True)
+class AkkaCluster:
+    """Replicas that form an Akka cluster by Akka Management's Cluster Bootstrap over the Kubernetes API.
+
+    It labels the pods for the discovery, permits it, opens the two ports between the replicas and probes the
+    management endpoints (https://doc.akka.io/libraries/akka-management/current/bootstrap/kubernetes-api.html).
+
+    Attributes:
+        service_name: What the discovery selects by: the pods' label ``app``.
+        contact_points: Replicas that must find each other before a cluster is formed.
+        management: Name of the port of Akka Management.
+        remoting: Name of the port between the replicas.
+    """
+
+    service_name: str
+    contact_points: int
+    management: str = "management"
+    remoting: str = "remoting"
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the cluster."""
+        if problem := validation.label("app", self.service_name):
+            yield f"akka, service_name: {problem}"
+        if self.contact_points < 1:
+            yield f"akka: {self.contact_points} contact points form no cluster; at least 1 is needed."
+
+
+class Microservice(Workload):
+    """A program of one's own. What follows from a declaration of three lines is listed in ``docs/constructs.md``."""
+
+    @checked
+    def __init__(
+        self,
+        scope: System | Component | Workload,
+        id: str,
+        *,
+        image: str,
+        ports: Mapping[str, int],
+        namespace: str | None = None,
+        env: Mapping[str, str | Secret | Field | Plain] | None = None,
+        files: Mapping[str, Secret] | None = None,
+        replicas: int | Autoscale = 1,
+        resources: Resources = Resources("100m", "256Mi", "512Mi"),
+        readiness: Probe | None = None,
+        liveness: Probe | None = None,
+        start_seconds: int = 180,
+        drain_seconds: int = 30,
+        exposed: str | None = None,
+        internet: Sequence[InternetHost] = (),
+        metrics: str | None = None,
+        telemetry: Telemetry | None = None,
+        objective: Objective = Objective(),
+        publishes: Sequence[str] = (),
+        consumes: Sequence[str] = (),
+        rbac: Sequence[Rule] = (),
+        akka: AkkaCluster | None = None,
+        labels: Mapping[str, str] | None = None,
+        user: int = 10001,
+        wait_image: str | None = None,
+    ) -> None:
+        """Declare a microservice.
+
+        Args:
+            scope: The system, or a component or workload beside which it lives.
+            id: Its name.
+            image: Image with a digest or an exact version.
+            ports: TCP ports by name.
+            namespace: Namespace of its component, if ``scope`` is the system. Default: the id.
+            env: Environment variables: texts, ``generated("…")``, ``supplied("…")``, ``field("…")``, ``plain("…")``.
+                What an edge tells comes from :meth:`needs`.
+            files: Secrets as files, by their absolute path; the folder holds nothing else.
+            replicas: A number, or :class:`Autoscale`. Default 1.
+            resources: Of the container. Default 100m CPU, 256Mi memory, limit 512Mi.
+            readiness: When it takes traffic. Default: its first port accepts connections.
+            liveness: When it is left alive. Default: as readiness.
+            start_seconds: Seconds that it may take to start. Default 180.
+            drain_seconds: Seconds that open connections (WebSockets, gRPC streams) get to end. Default 30.
+            exposed: Name of the port that the world reaches, by a Service of type LoadBalancer. Default: none.
+            internet: Hosts outside of the cluster that it calls.
+            metrics: Name of the port that serves Prometheus metrics. Default: none.
+            telemetry: Agent that measures the program from outside, by its runtime: ``Jvm()`` or ``Nodejs()``. Default:
+                none, and then only what Kubernetes knows of its pods is measured.
+            objective: What it promises, if it is measured by ``telemetry``. Default: 99.5 % of the requests succeed,
+                and 95 % are answered within half a second.
+            publishes: RabbitMQ exchanges that it publishes to; they are shown with it.
+            consumes: RabbitMQ queues that it consumes; each must have a consumer, or an alert fires.
+            rbac: Permissions in the Kubernetes API; without any, the pods get no token.
+            akka: Form an Akka cluster.
+            labels: Further labels of the pods, where a program needs them.
+            user: Numeric user that the program runs as. Default 10001.
+            wait_image: Image that waits for what the program needs, where the program's own has no shell, such as
+                busybox. Default: the program's own.
+        """
+        super().__init__(scope, id, namespace=namespace)
+        self.image = image
+        self.replicas = replicas
+        self.resources = resources
+        self.start_seconds = start_seconds
+        self.drain_seconds = drain_seconds
+        self.exposed = exposed
+        self.rbac = [*rbac]
+        self.akka = akka
+        self.pod_labels: dict[str, str] = {}
+        self.user = user
+        self.wait_image = wait_image
+        self.internet = list(internet)
+        self.files: dict[str, SecretReference] = {}
+        self.telemetry = telemetry
+        #: Names of the variables that set the agent up. They stand with the pods and not in the ConfigMap: one of them
+        #: has the version, and a new image is to change nothing but the pods.
+        self._agent_variables: set[str] = set()
+        self.objective = objective
+        self._missed_broker = False
+        self.publishes = tuple(publishes)
+        self.consumes = tuple(consumes)
+
+        if problem := validation.image(image):
+            self.mistake(problem)
+        if wait_image is not None and (problem := validation.image(wait_image)):
+            self.mistake(f"wait_image: {problem}")
+        internal = {akka.management, akka.remoting} if akka else set()
+        if not ports.keys() - internal:
+            beside = " beside those of Akka" if akka else ""
+            self.mistake(f'ports: a microservice offers at least one port{beside}; write ports={{"http": 8080}}.')
+        for name, number in ports.items():
+            self.offer(name, number, metrics=("/metrics",) if name == metrics else (), internal=name in internal)
+        for variable, value in (env or {}).items():
+            self._take_variable(variable, value)
+        for path, secret in (files or {}).items():
+            self._take_file(path, secret)
+        for label, text in (labels or {}).items():
+            self._take_label(label, text)
+        if akka:
+            self._join_akka(akka)
+        if telemetry:
+            self._take_telemetry(telemetry)
+        default = Tcp(next(iter(self.endpoints), "none"))
+        self.readiness: Probe = readiness or (Http("/ready", akka.management) if akka else default)
+        self.liveness: Probe = liveness or (Http("/alive", akka.management) if akka else self.readiness)
+        if exposed is not None and exposed in self.endpoints:
+            self.exposed_ports.append(self.endpoints[exposed].port)
+        self.uses_kubernetes_api = bool(self.rbac)
+        self._check_ports(exposed, metrics, {"readiness": readiness, "liveness": liveness})
+        self._check_numbers()
+
+    def _check_ports(self, exposed: str | None, metrics: str | None, probes: Mapping[str, Probe | None]) -> None:
+        for argument, name in (("exposed", exposed), ("metrics", metrics)):
+            if name is not None:
+                self._check_port(argument, name)
+        if exposed in self.endpoints and self.endpoints[exposed].internal:
+            whom = "Prometheus" if exposed == PORT_NAME else "the pods of its Akka cluster"
+            self.mistake(f'exposed: the port "{exposed}" is for {whom} only; choose another.')
+        for argument, probe in probes.items():
+            if probe is not None:
+                self._check_port(argument, probe.port)
+            if isinstance(probe, Http) and not probe.path.startswith("/"):
+                self.mistake(f'{argument}: the path {shown(probe.path)} must begin with "/".')
+
+    def _check_numbers(self) -> None:
+        for problem in self.resources.mistakes():
+            self.mistake(problem)
+        if isinstance(self.replicas, Autoscale):
+            for problem in self.replicas.mistakes():
+                self.mistake(problem)
+        elif self.replicas < 1:
+            self.mistake(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
+        problems = [*self.objective.mistakes()]
+        for problem in problems:
+            self.mistake(problem)
+        if self.objective != Objective() and not problems and not self.telemetry:
+            self.mistake("objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well.")
+        for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
+            if wrong := validation.broker_names(names):
+                self.mistake(f"{argument}: {wrong}")
+        for rule in self.rbac:
+            for problem in rule.mistakes():
+                self.mistake(problem)
+        for host in self.internet:
+            if wrong := validation.host_name(host.host) or validation.port_number(host.port):
+                self.mistake(f"internet: {wrong}")
+        for argument, seconds in (
+            ("start_seconds", self.start_seconds),
+            ("drain_seconds", self.drain_seconds),
+        ):
+            if not 1 <= seconds <= 3600:
+                self.mistake(f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed.")
+        if not 1 <= self.user <= 2**31 - 1:
+            self.mistake(f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root.")
+
+    def _check_port(self, argument: str, name: str) -> None:
+        if not self.may_offer(name):
+            self.mistake(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
+
+    def _take_label(self, name: str, value: str) -> None:
+        if name.startswith("app.kubernetes.io/") or (name == "app" and self.akka):
+            self.mistake(f'labels: "{name}" is set by the library; choose another label.')
+        elif problem := validation.label(name, value):
+            self.mistake(f"labels: {problem}")
+        else:
+            self.pod_labels[name] = value
+
+    def _take_variable(self, name: str, value: str | Secret | Field | Plain) -> None:
+        if isinstance(value, Secret):
+            self.set_variable(name, self.secret(name, value))
+        elif isinstance(value, Field | Plain):
+            self.set_variable(name, value)
+        elif problem := validation.plain_secret(name, value):
+            self.mistake(f"env: {problem}")
+        else:
+            self.set_variable(name, value)
+
+    def _take_file(self, path: str, secret: Secret) -> None:
+        folder, name = posixpath.split(path)
+        if not path.startswith("/") or posixpath.normpath(path) != path or not name:
+            self.mistake(f'files: {shown(path)} is no absolute path of a file; write it like "/etc/service/key.json".')
+        elif folder in _FULL_FOLDERS:
+            self.mistake(
+                f'files: "{path}": a volume would hide what {folder} holds; give the file a folder of its own, for '
+                f'instance "{folder.rstrip("/")}/{self.id}/{name}".'
+            )
+        elif problem := validation.file_names([path]):
+            self.mistake(f"files: {problem}")
+        else:
+            self.files[path] = self.secret(name, secret)
+
+    def _join_akka(self, akka: AkkaCluster) -> None:
+        for problem in akka.mistakes():
+            self.mistake(problem)
+        for port in (akka.management, akka.remoting):
+            self._check_port("akka", port)
+            if port in self.endpoints:
+                self.needs(self.endpoints[port])
+        minimum = self.replicas.minimum if isinstance(self.replicas, Autoscale) else self.replicas
+        if 1 <= minimum < akka.contact_points:
+            self.mistake(
+                f"replicas: {minimum} can never form an Akka cluster of {akka.contact_points} contact points; at least "
+                f"{akka.contact_points} are needed."
+            )
+        self.rbac.append(Rule(("pods",), ("get", "watch", "list")))
+        self.pod_labels["app"] = akka.service_name
+        self.set_variable("NAMESPACE", field("metadata.namespace"))
+        self.set_variable("REQUIRED_CONTACT_POINT_NR", str(akka.contact_points))
+
+    def _take_telemetry(self, telemetry: Telemetry) -> None:
+        problems = [*telemetry.mistakes()]
+        for problem in problems:
+            self.mistake(problem)
+        if problems:
+            return
+        if PORT_NAME in self.endpoints:
+            self.mistake(f"ports: the agent's port is called {PORT_NAME}; choose another name.")
+            return
+        self.offer(PORT_NAME, telemetry.port, metrics=("/metrics",), internal=True)
+        option = self.environment.pop(telemetry.option_variable, "")
+        if isinstance(option, Plain):
+            option = option.text
+        if not isinstance(option, str):
+            self.mistake(
+                f"telemetry: the agent is started by {telemetry.option_variable}, so that it must be a plain text."
+            )
+            option = ""
+        self.set_variable(telemetry.option_variable, f"{option} {telemetry.option}".lstrip())
+        self._agent_variables.add(telemetry.option_variable)
+        if "OTEL_EXPORTER_PROMETHEUS_PORT" in self.environment:
+            self.mistake(
+                f"OTEL_EXPORTER_PROMETHEUS_PORT: Prometheus would look for the metrics at {telemetry.port} all the "
+                f"same; say telemetry={type(telemetry).__name__}(port=…)."
+            )
+        told = telemetry.variables(self.name, self.system.name, self.system.environment.name, self.image)
+        for variable, value in told.items():
+            # What is declared is meant: it may well set the agent up otherwise.
+            if variable not in self.environment:
+                self.set_variable(variable, value)
+                self._agent_variables.add(variable)
+
+    def complete(self) -> None:
+        """Look for the broker of what it declares to publish and consume."""
+        has_broker = any(isinstance(edge.endpoint.workload, RabbitMQ) for edge in self.edges)
+        if not has_broker and not self._missed_broker:
+            for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
+                if names:
+                    self._missed_broker = True
+                    self.mistake(
+                        f"{argument}: it needs no RabbitMQ that would have {shown(names[0])}; add "
+                        f'needs(broker.endpoint("amqp"), …).',
+                        self.location,
+                    )
+
+    @property
+    def autoscaled(self) -> bool:
+        """Whether a HorizontalPodAutoscaler owns the number of replicas."""
+        return isinstance(self.replicas, Autoscale)
+
+    def manifests(self) -> Iterator[tuple[int, Manifest]]:
+        """Yield the objects: configuration first, then the pods with all that surrounds them."""
+        namespace = self.component.namespace_name
+        config = {
+            name: value.text if isinstance(value, Plain) else value
+            for name, value in sorted(self.environment.items())
+            if isinstance(value, str | Plain) and name not in self._agent_variables
+        }
+        yield 0, service_account(self)
+        if config:
+            yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=config)
+        if self.telemetry and self.telemetry.scripts:
+            scripts = script_files(self.telemetry)
+            yield 0, manifest("v1", "ConfigMap", f"{self.name}-telemetry", namespace, self.labels, data=scripts)
+        if self.rbac:
+            yield from self._permissions(namespace)
+        yield 1, self._service(namespace)
+        yield 1, self._deployment(namespace, config)
+        if isinstance(self.replicas, Autoscale):
+            yield (
+                1,
+                autoscaler(
+                    self,
+                    "Deployment",
+                    self.replicas,
+                    # One pod at a time, after a calm of 5 minutes: each pod that goes has connections to drain.
+                    scale_down={
+                        "stabilizationWindowSeconds": 300,
+                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
+                    },
+                ),
+            )
+        yield 1, disruption_budget(self)
+
+    def _permissions(self, namespace: str) -> Iterator[tuple[int, Manifest]]:
+        rules = [
+            {"apiGroups": [rule.api_group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
+            for rule in self.rbac
+        ]
+        yield (
+            0,
+            manifest("rbac.authorization.k8s.io/v1", "Role", self.name, namespace, self.labels, rules=rules),
+        )
+        yield (
+            0,
+            manifest(
+                "rbac.authorization.k8s.io/v1",
+                "RoleBinding",
+                self.name,
+                namespace,
+                self.labels,
+                roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": self.name},
+                subjects=[{"kind": "ServiceAccount", "name": self.name, "namespace": namespace}],
+            ),
+        )
+
+    def _service(self, namespace: str) -> Manifest:
+        kind = "ClusterIP" if self.exposed is None else "LoadBalancer"
+        annotations = self.system.environment.cluster.load_balancer_annotations if self.exposed else {}
+        return manifest(
+            "v1",
+            "Service",
+            self.name,
+            namespace,
+            self.labels,
+            annotations=annotations,
+            spec={"type": kind, "selector": self.selector, "ports": service_ports(self)},
+        )
+
+    def _deployment(self, namespace: str, config: Mapping[str, str]) -> Manifest:
+        volumes = [pod.empty_volume("tmp")]
+        mounts = [pod.mount("tmp", "/tmp")]
+        for number, (folder, items) in enumerate(self._files_by_folder().items()):
+            name = f"files-{number}"
+            volumes.append(pod.secret_volume(name, self.component.id, items))
+            mounts.append(pod.mount(name, folder, read_only=True))
+        if self.uses_kubernetes_api:
+            # Into this container alone: what waits before it calls no API.
+            volumes.append(pod.token_volume("token"))
+            mounts.append(pod.mount("token", pod.TOKEN_FOLDER, read_only=True))
+        before: list[dict[str, Any]] = []
+        resources = self.resources
+        if self.telemetry:
+            before.append(self.telemetry.init_container())
+            resources = resources.plus(self.telemetry.memory)
+            volumes.append(pod.empty_volume("telemetry"))
+            mounts.append(pod.mount("telemetry", FOLDER, read_only=True))
+            if self.telemetry.scripts:
+                volumes.append(pod.config_volume("telemetry-metrics", f"{self.name}-telemetry"))
+                mounts.append(pod.mount("telemetry-metrics", SCRIPTS_FOLDER, read_only=True))
+        container: dict[str, Any] = {
+            "name": self.name,
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "ports": container_ports(self),
+            **({"envFrom": [{"configMapRef": {"name": self.name}}]} if config else {}),
+            **({"env": variables} if (variables := self._variables()) else {}),
+            "resources": resources.manifest(),
+            "startupProbe": {
+                **self.liveness.manifest(),
+                "periodSeconds": 5,
+                "timeoutSeconds": 3,
+                "failureThreshold": -(-self.start_seconds // 5),
+            },
+            "readinessProbe": {**self.readiness.manifest(), "periodSeconds": 5, "timeoutSeconds": 3},
+            "livenessProbe": {
+                **self.liveness.manifest(),
+                "periodSeconds": 10,
+                "timeoutSeconds": 5,
+                "failureThreshold": 6,
+            },
+            "lifecycle": {"preStop": {"sleep": {"seconds": pod.DEREGISTRATION_SECONDS}}},
+            "securityContext": pod.container_security(),
+            "volumeMounts": mounts,
+        }
+        before += self._waits()
+        spec = {
+            "serviceAccountName": self.name,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": pod.DEREGISTRATION_SECONDS + self.drain_seconds,
+            "securityContext": pod.pod_security(self.user),
+            "topologySpreadConstraints": pod.spread(self.selector),
+            **({"initContainers": before} if before else {}),
+            "containers": [container],
+            "volumes": volumes,
+        }
+        template: dict[str, Any] = {"metadata": {"labels": {**self.labels, **self.pod_labels}}, "spec": spec}
+        read: dict[str, object] = {**config}
+        if self.telemetry and self.telemetry.scripts:
+            read["telemetry"] = script_files(self.telemetry)
+        if read:
+            # Pods read ConfigMaps when they start, so a changed one has to change the template to reach them.
+            template["metadata"]["annotations"] = {"checksum/config": digest(read)}
+        return manifest(
+            "apps/v1",
+            "Deployment",
+            self.name,
+            namespace,
+            self.labels,
+            spec={
+                **({} if self.autoscaled else {"replicas": self.replicas}),
+                "revisionHistoryLimit": 3,
+                # A Deployment that cannot progress must turn Degraded: only then does Argo CD take the mending commit.
+                "progressDeadlineSeconds": self.start_seconds + 180,
+                "minReadySeconds": 5,
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                "selector": {"matchLabels": self.selector},
+                "template": template,
+            },
+        )
+
+    def _files_by_folder(self) -> dict[str, dict[str, str]]:
+        folders: dict[str, dict[str, str]] = {}
+        for path, reference in sorted(self.files.items()):
+            folder, name = posixpath.split(path)
+            folders.setdefault(folder, {})[self.component.secret_key(reference)] = name
+        return folders
+
+    def _variables(self) -> list[dict[str, Any]]:
+        variables = []
+        for name, value in sorted(self.environment.items()):
+            if isinstance(value, SecretReference):
+                variables.append(pod.secret_variable(name, self.component.id, self.component.secret_key(value)))
+            elif isinstance(value, Field):
+                variables.append(pod.field_variable(name, value.path))
+            elif name in self._agent_variables:
+                variables.append({"name": name, "value": value})
+        return variables
+
+    def _waits(self) -> list[dict[str, Any]]:
+        targets = [str(edge.endpoint.attributes["address"]) for edge in self.edges if edge.order]
+        if not targets:
+            return []
+        return [
+            {
+                "name": "wait",
+                "image": self.wait_image or self.image,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["/bin/sh", "-c", script("wait.sh"), "wait", *targets],
+                "resources": pod.SCRIPT_RESOURCES.manifest(),
+                "securityContext": pod.container_security(),
+            }
+        ]

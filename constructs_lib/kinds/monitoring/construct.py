@@ -1,0 +1,272 @@
+"""Prometheus, Alertmanager and Grafana, by the chart kube-prometheus-stack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.diagnostics import nearest, shown
+from constructs_lib.declare.environment import GitRepository
+from constructs_lib.declare.secret import SecretReference, generated
+from constructs_lib.declare.system import System
+from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
+from constructs_lib.kinds.monitoring.receiver import Receiver
+from constructs_lib.kubernetes import pod
+
+_NAME = "app.kubernetes.io/name"
+#: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.
+FOLDER_ANNOTATION = "grafana_folder"
+#: Severities of alerts: one wakes somebody up, the other waits for the morning.
+SEVERITIES = ("critical", "warning")
+#: Alerts of the chart in whose place the library has alerts with runbooks of its own (``observe/workloads.py``).
+_REPLACED_ALERTS = (
+    "KubeDeploymentReplicasMismatch",
+    "KubeHpaMaxedOut",
+    "KubeJobFailed",
+    "KubePersistentVolumeFillingUp",
+    "KubePodCrashLooping",
+    "KubePodNotReady",
+    "KubeStatefulSetReplicasMismatch",
+    "TargetDown",
+)
+
+
+def _resources(cpu: str, memory: str, limit: str) -> dict[str, Any]:
+    return pod.Resources(cpu, memory, limit).manifest()
+
+
+def _runbooks(repository: GitRepository) -> str:
+    """Return where a repository shows its folder ``docs/runbooks``, as GitHub, GitLab and Gitea do."""
+    url = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", repository.url).removesuffix(".git")
+    host = url.partition("://")[2].partition("/")[0]
+    if "gitlab" in host:
+        return f"{url}/-/blob/{repository.branch}/docs/runbooks"
+    if "gitea" in host or "codeberg" in host or "forgejo" in host:
+        return f"{url}/src/branch/{repository.branch}/docs/runbooks"
+    return f"{url}/blob/{repository.branch}/docs/runbooks"
+
+
+def _retention_size(storage: str) -> str:
+    """Return four fifths of a volume, which leaves room for the write-ahead log and compactions.
+
+    https://prometheus.io/docs/prometheus/latest/storage/#right-sizing-retention-size
+    """
+    try:
+        return f"{int(validation.parse_quantity(storage) * 4 / 5 / 2**20)}MB"
+    except ValueError:
+        # It is a mistake that has been recorded.
+        return "1MB"
+
+
+class Monitoring(HelmChart):
+    """kube-prometheus-stack. Prometheus scrapes the cluster and every metrics endpoint of the system."""
+
+    holds_data = True
+
+    @checked
+    def __init__(
+        self,
+        scope: System,
+        id: str = "monitoring",
+        *,
+        storage: str,
+        retention_days: int,
+        version: str,
+        receivers: Mapping[str, Receiver] | None = None,
+        runbooks: str | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Declare the stack.
+
+        Args:
+            scope: The system.
+            id: Its name. Default ``monitoring``.
+            storage: Size of Prometheus' volume, such as ``20Gi``.
+            retention_days: Days of history.
+            version: Version of the chart; the values were checked against 88.5.3.
+            receivers: Who is told about alerts, by severity, ``critical`` and ``warning``, such as
+                ``{"critical": Webhook(supplied("…"))}``.
+                Default: nobody; Alertmanager and Grafana show them.
+            runbooks: Address of the folder in which the alerts' runbooks can be read. Default: ``docs/runbooks`` of the
+                environment's repository, where ``python app.py observe --docs docs`` writes them.
+            values: Further values, over the library's own.
+        """
+        prometheus = {_NAME: "prometheus"}
+        alertmanager = {_NAME: "alertmanager"}
+        grafana = {_NAME: "grafana"}
+        kube_state_metrics = {_NAME: "kube-state-metrics"}
+        operator = {"app": "kube-prometheus-stack-operator"}
+        super().__init__(
+            scope,
+            id,
+            repository="https://prometheus-community.github.io/helm-charts",
+            chart="kube-prometheus-stack",
+            version=version,
+            # node-exporter reads the node's own file systems and network.
+            pod_security="privileged",
+            kinds=(
+                Kind("", "ConfigMap"),
+                Kind("", "Service"),
+                Kind("", "ServiceAccount"),
+                Kind("apps", "DaemonSet"),
+                Kind("apps", "Deployment"),
+                Kind("monitoring.coreos.com", "Alertmanager"),
+                Kind("monitoring.coreos.com", "Prometheus"),
+                Kind("monitoring.coreos.com", "PrometheusRule"),
+                Kind("monitoring.coreos.com", "ServiceMonitor"),
+                Kind("rbac.authorization.k8s.io", "Role"),
+                Kind("rbac.authorization.k8s.io", "RoleBinding"),
+            ),
+            cluster_kinds=(
+                Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
+                Kind("rbac.authorization.k8s.io", "ClusterRole"),
+                Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+            ),
+            # A headless Service in front of CoreDNS.
+            other_namespaces=("kube-system",),
+            access=(
+                PodAccess(
+                    "prometheus",
+                    prometheus,
+                    kubernetes_api=True,
+                    to_nodes=(9100, 10250),
+                    to_pods=(
+                        (prometheus, (8080, 9090)),
+                        (alertmanager, (8080, 9093)),
+                        (grafana, (3000,)),
+                        (kube_state_metrics, (8080,)),
+                        (operator, (8080,)),
+                    ),
+                    to_dns_metrics=True,
+                    to_argocd=(8082,),
+                    scrapes=True,
+                ),
+                PodAccess("alertmanager", alertmanager, internet=(443,) if receivers else ()),
+                PodAccess(
+                    "grafana",
+                    grafana,
+                    kubernetes_api=True,
+                    to_pods=((prometheus, (9090,)), (alertmanager, (9093,))),
+                ),
+                PodAccess("kube-state-metrics", kube_state_metrics, kubernetes_api=True),
+                PodAccess("prometheus-operator", operator, kubernetes_api=True),
+            ),
+        )
+        if problem := validation.quantity(storage, "20Gi"):
+            scope.ledger.report(self.id, f"storage: {problem}")
+        if retention_days < 1:
+            scope.ledger.report(self.id, f"retention_days: {retention_days} is no number of days; at least 1 is kept.")
+        if problem := validation.chart_values(values or {}):
+            scope.ledger.report(self.id, f"values: {problem}")
+        self.receivers = dict(receivers or {})
+        self.receiver_keys = {
+            severity: self.secret_key(SecretReference(self.id, f"{severity}-receiver", receiver.url))
+            for severity, receiver in self.receivers.items()
+        }
+        for severity, receiver in self.receivers.items():
+            if severity not in SEVERITIES:
+                scope.ledger.report(
+                    self.id, f"receivers: no alert has the severity {shown(severity)}; {nearest(severity, SEVERITIES)}"
+                )
+            for problem in receiver.mistakes():
+                scope.ledger.report(self.id, f"receivers, {severity}: {problem}")
+        if runbooks is not None and not re.fullmatch(r"https?://[^\s/]\S*", runbooks):
+            scope.ledger.report(self.id, f'runbooks: {shown(runbooks)} is no address; write it like "https://…".')
+        self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
+        user = self.secret_key(
+            SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))
+        )
+        password = self.secret_key(
+            SecretReference(self.id, "grafana-password", generated("password of Grafana's administrator"))
+        )
+        self.values = merged(self._values(storage, retention_days, user, password), values)
+
+    def _values(self, storage: str, retention_days: int, user: str, password: str) -> dict[str, Any]:
+        off = {"enabled": False}
+        everything = {
+            f"{kind}SelectorNilUsesHelmValues": False
+            for kind in ("podMonitor", "probe", "rule", "scrapeConfig", "serviceMonitor")
+        }
+        return {
+            "fullnameOverride": "kube-prometheus",
+            # A managed control plane is out of reach, and k3s runs it inside of one process.
+            "kubeControllerManager": off,
+            "kubeScheduler": off,
+            "kubeEtcd": off,
+            "kubeProxy": off,
+            "defaultRules": {
+                "disabled": dict.fromkeys(_REPLACED_ALERTS, True),
+                "rules": {
+                    "etcd": False,
+                    "kubeControllerManager": False,
+                    "kubeProxy": False,
+                    "kubeSchedulerAlerting": False,
+                    "kubeSchedulerRecording": False,
+                    "windows": False,
+                },
+            },
+            "prometheusOperator": {
+                # Its Jobs are hooks that would run before the namespace is there.
+                "admissionWebhooks": off,
+                "tls": off,
+                "resources": _resources("100m", "128Mi", "256Mi"),
+                "prometheusConfigReloader": {"resources": _resources("10m", "32Mi", "64Mi")},
+            },
+            "prometheus": {
+                "prometheusSpec": {
+                    **everything,
+                    "retention": f"{retention_days}d",
+                    # The volume must not fill up: Prometheus then stops, and does not come back by itself.
+                    "retentionSize": _retention_size(storage),
+                    "resources": _resources("250m", "1Gi", "2Gi"),
+                    "storageSpec": {
+                        "volumeClaimTemplate": {
+                            "spec": pod.volume_claim(storage, self.system.environment.cluster.storage_class)
+                        }
+                    },
+                }
+            },
+            "alertmanager": {
+                "alertmanagerSpec": {
+                    # The chart would render its configuration as a Secret. The operator makes one that, like
+                    # the chart's, notifies nobody, and adds every AlertmanagerConfig to it.
+                    "useExistingSecret": True,
+                    # Else only alerts of this one namespace would reach its routes.
+                    "alertmanagerConfigMatcherStrategy": {"type": "None"},
+                    "resources": _resources("20m", "64Mi", "128Mi"),
+                }
+            },
+            "grafana": {
+                "admin": {"existingSecret": self.id, "userKey": user, "passwordKey": password},
+                # It need not call its maker, and what opens the Kubernetes API to it may open that as well.
+                "grafana.ini": {
+                    "analytics": {
+                        "check_for_updates": False,
+                        "check_for_plugin_updates": False,
+                        "reporting_enabled": False,
+                    }
+                },
+                # By default its account may read every Secret of the cluster.
+                "rbac": {"namespaced": True},
+                "resources": _resources("100m", "256Mi", "512Mi"),
+                "sidecar": {
+                    # They share the pod's network, and would both listen on 8080.
+                    "dashboards": {
+                        "env": {"HEALTH_PORT": "8084"},
+                        "resource": "configmap",
+                        "searchNamespace": self.namespace_name,
+                        "folderAnnotation": FOLDER_ANNOTATION,
+                        "provider": {"foldersFromFilesStructure": True},
+                        "annotations": {FOLDER_ANNOTATION: "Kubernetes"},
+                    },
+                    "datasources": {"env": {"HEALTH_PORT": "8082"}, "resource": "configmap"},
+                    "resources": _resources("20m", "96Mi", "192Mi"),
+                },
+                "testFramework": off,
+            },
+            "kube-state-metrics": {"resources": _resources("20m", "64Mi", "256Mi")},
+            "prometheus-node-exporter": {"resources": _resources("20m", "32Mi", "64Mi")},
+        }

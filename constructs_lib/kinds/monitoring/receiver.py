@@ -1,0 +1,79 @@
+"""Who is told about alerts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.declare.diagnostics import shown
+from constructs_lib.declare.secret import Secret
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An HTTPS address that is sent Alertmanager's JSON, as most services for people on call take it.
+
+    https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+
+    Attributes:
+        url: The address, which is a secret: who knows it can send alerts.
+    """
+
+    url: Secret
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the receiver."""
+        yield from ()
+
+    def manifest(self, secret: dict[str, str]) -> dict[str, Any]:
+        """Return its part of an AlertmanagerConfig.
+
+        Args:
+            secret: Name and key of the Secret with the address.
+        """
+        return {"webhookConfigs": [{"urlSecret": secret, "sendResolved": True}]}
+
+
+@dataclass(frozen=True)
+class Slack:
+    """A channel of Slack, or of what understands its incoming webhooks.
+
+    https://prometheus.io/docs/alerting/latest/configuration/#slack_config
+
+    Attributes:
+        channel: Name of the channel, such as ``#on-call``.
+        url: The address of the incoming webhook, which is a secret.
+    """
+
+    channel: str
+    url: Secret
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the receiver."""
+        if not re.fullmatch(r"[#@]?[\w.-]{1,80}", self.channel):
+            yield f'{shown(self.channel)} is no channel; write it like "#on-call".'
+
+    def manifest(self, secret: dict[str, str]) -> dict[str, Any]:
+        """Return its part of an AlertmanagerConfig.
+
+        Args:
+            secret: Name and key of the Secret with the address.
+        """
+        each = '{{ if eq .Status "resolved" }}Over: {{ end }}{{ .Annotations.summary }} {{ .Annotations.description }}'
+        return {
+            "slackConfigs": [
+                {
+                    "apiURL": secret,
+                    "channel": self.channel,
+                    "sendResolved": True,
+                    "title": "[{{ .Status | toUpper }}] {{ .CommonLabels.alertname }} ({{ .CommonLabels.severity }})",
+                    "titleLink": "{{ .CommonAnnotations.runbook_url }}",
+                    "text": f"{{{{ range .Alerts }}}}{each}\n{{{{ end }}}}",
+                }
+            ]
+        }
+
+
+Receiver = Webhook | Slack

@@ -1,0 +1,40 @@
+"""HorizontalPodAutoscalers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.kubernetes.manifest import Manifest, manifest
+
+if TYPE_CHECKING:
+    from constructs_lib.declare.workload import Workload
+
+
+def autoscaler(workload: Workload, kind: str, scale: Autoscale, *, scale_down: Mapping[str, Any]) -> Manifest:
+    """Return the autoscaler of a workload.
+
+    Args:
+        workload: Whose replicas it sets.
+        kind: Kind of the object that has them, ``Deployment`` or ``StatefulSet``.
+        scale: Between which numbers, and by which use of the processor.
+        scale_down: How it takes replicas away.
+    """
+    target = {"type": "Utilization", "averageUtilization": scale.cpu}
+    return manifest(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        workload.name,
+        workload.component.namespace_name,
+        workload.labels,
+        # From Argo CD 3.5 on, one without metrics yet counts as Degraded and would fail the first sync.
+        annotations={"argocd.argoproj.io/ignore-healthcheck": "true"},
+        spec={
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": workload.name},
+            "minReplicas": scale.minimum,
+            "maxReplicas": scale.maximum,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            "behavior": {"scaleDown": dict(scale_down)},
+        },
+    )

@@ -1,0 +1,213 @@
+"""Metrics of a program that is not touched: an agent that is mounted into its pods and started with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from constructs_lib.declare import validation
+from constructs_lib.kinds.parts import images
+from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kubernetes import pod
+
+#: Where the agent is mounted, and scripts of the library that are loaded with it.
+FOLDER = "/telemetry"
+SCRIPTS_FOLDER = "/telemetry-metrics"
+#: Name of the port with the metrics; the Service does not have it, only Prometheus may open it.
+PORT_NAME = "otel-metrics"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """An OpenTelemetry agent: the base of :class:`Jvm` and :class:`Nodejs`.
+
+    An init container copies it from its published image into a volume, an environment variable of the runtime starts
+    it, and it serves Prometheus' format on a port of the pod
+    (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/). Nothing is written outside of
+    volumes, so that the root file system stays read-only. For another runtime inherit, and say :attr:`option_variable`,
+    :attr:`option`, :attr:`copy` and :attr:`runtime`.
+
+    Attributes:
+        image: Image of the agent with a digest or an exact version.
+        port: Port of the metrics. Default 9464.
+        memory: Memory that the agent takes beside the program: what the container asks for and may use grows by it.
+        grpc: Whether the agent knows the program's gRPC as such. Say False for a library that serves it as plain HTTP,
+            such as Akka gRPC and Pekko gRPC: then it is counted among the HTTP requests, and its statuses are not seen.
+    """
+
+    image: str
+    port: int = 9464
+    memory: str = "64Mi"
+    grpc: bool = True
+
+    #: Value of the runtime in the dashboards that are made for it; empty for none.
+    runtime: ClassVar[str] = ""
+    #: Variable in which the runtime takes options from its surroundings.
+    option_variable: ClassVar[str] = ""
+    #: What is added to it.
+    option: ClassVar[str] = ""
+    #: Arguments of ``cp`` in the image.
+    copy: ClassVar[tuple[str, ...]] = ()
+    #: Scripts of the library that the option loads, by name.
+    scripts: ClassVar[tuple[str, ...]] = ()
+    #: Histogram of the HTTP requests that it serves, in seconds, as Prometheus names it.
+    http_histogram: ClassVar[str] = "http_server_request_duration_seconds"
+    #: The same of gRPC calls; empty if it has none.
+    grpc_histogram: ClassVar[str] = ""
+    #: Histogram of the HTTP requests that it sends, in seconds, and of its gRPC calls; empty if it has none.
+    http_client_histogram: ClassVar[str] = "http_client_request_duration_seconds"
+    grpc_client_histogram: ClassVar[str] = ""
+    #: How many units of the histograms of gRPC are a second.
+    grpc_scale: ClassVar[int] = 1
+    #: Label of a gRPC call's status, and the values that a service is to blame for.
+    grpc_status: ClassVar[str] = "rpc_response_status_code"
+    grpc_failures: ClassVar[str] = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the agent."""
+        if not (self.option_variable and self.option and self.copy):
+            yield (
+                f"telemetry: {type(self).__name__} does not say how its runtime starts an agent; write Jvm() or "
+                f"Nodejs(), or a class of your own with option_variable, option and copy."
+            )
+        if problem := validation.image(self.image):
+            yield f"telemetry: {problem}"
+        if problem := validation.port_number(self.port):
+            yield f"telemetry: {problem}"
+        if problem := validation.quantity(self.memory, "64Mi"):
+            yield f"telemetry, memory: {problem}"
+
+    def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
+        """Return the environment variables of the agent.
+
+        Args:
+            service: Name of the workload.
+            system: Name of the system.
+            environment: Name of the environment.
+            image: Image of the program, whose tag is its version.
+        """
+        return {
+            **exporter_variables(self.port),
+            "OTEL_SERVICE_NAME": service,
+            "OTEL_RESOURCE_ATTRIBUTES": resource_attributes(system, environment, image),
+        }
+
+    def init_container(self) -> dict[str, Any]:
+        """Return the container that copies the agent."""
+        return copy_container(self.image, self.copy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jvm(Telemetry):
+    """Programs on the JVM, by the OpenTelemetry Java agent (Java 8 to 25).
+
+    It measures HTTP servers and clients, gRPC, connection pools and the JVM itself. With the agent's own conventions
+    for gRPC: the newer ones come without fitting buckets (RpcMetricsAdvice of agent 2.31).
+    """
+
+    image: str = images.OPENTELEMETRY_JAVA
+    memory: str = "128Mi"
+
+    runtime = "jvm"
+    option_variable = "JAVA_TOOL_OPTIONS"
+    option = f"-javaagent:{FOLDER}/javaagent.jar"
+    copy = ("/javaagent.jar", f"{FOLDER}/javaagent.jar")
+    grpc_histogram = "rpc_server_duration_milliseconds"
+    grpc_client_histogram = "rpc_client_duration_milliseconds"
+    grpc_scale = 1000
+    grpc_status = "rpc_grpc_status_code"
+    #: The numbers of the same statuses (https://grpc.io/docs/guides/status-codes/).
+    grpc_failures = "2|4|12|13|14|15"
+
+    def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
+        """Return the environment variables of the agent."""
+        return {
+            **super().variables(service, system, environment, image),
+            # It would show the command line of the program to everybody who reads its metrics.
+            "OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line",
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nodejs(Telemetry):
+    """Programs on Node.js, by OpenTelemetry's auto-instrumentation (Node.js 18.19 or later, CommonJS).
+
+    It measures HTTP servers and clients and the runtime itself. Its instrumentation of gRPC has no metrics, and nothing
+    counts WebSockets: a script of the library does both.
+    """
+
+    image: str = images.OPENTELEMETRY_NODEJS
+    memory: str = "96Mi"
+
+    runtime = "nodejs"
+    option_variable = "NODE_OPTIONS"
+    option = (
+        f"--require {FOLDER}/node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js "
+        f"--require {SCRIPTS_FOLDER}/nodejs-metrics.js"
+    )
+    copy = ("-r", "/autoinstrumentation/.", f"{FOLDER}/")
+    scripts = ("nodejs-metrics.js",)
+    #: Its exporter appends no units.
+    http_histogram = "http_server_request_duration"
+    http_client_histogram = "http_client_request_duration"
+    grpc_histogram = "rpc_server_call_duration"
+    grpc_client_histogram = "rpc_client_call_duration"
+
+    def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
+        """Return the environment variables of the agent."""
+        return {
+            **super().variables(service, system, environment, image),
+            # Cloud detectors would ask addresses that no policy opens, and wait for them.
+            "OTEL_NODE_RESOURCE_DETECTORS": "env",
+            # The stable names, which the Java agent has as well.
+            "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+        }
+
+
+def exporter_variables(port: int) -> dict[str, str]:
+    """Return the environment variables with which an agent serves metrics, and exports nothing else."""
+    return {
+        # The Java agent listens on localhost by default.
+        "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "prometheus",
+        "OTEL_TRACES_EXPORTER": "none",
+    }
+
+
+def resource_attributes(system: str, environment: str, image: str) -> str:
+    """Return what the series ``target_info`` says about a program (OpenTelemetry's semantic conventions)."""
+    attributes = {
+        "deployment.environment.name": environment,
+        "service.namespace": system,
+        "service.version": version(image),
+    }
+    return ",".join(f"{name}={value}" for name, value in attributes.items())
+
+
+def version(image: str) -> str:
+    """Return the tag of an image, or the beginning of its digest."""
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return re.sub(r"[^\w.-]", "-", tag) or digest.removeprefix("sha256:")[:12]
+
+
+def copy_container(image: str, arguments: tuple[str, ...]) -> dict[str, Any]:
+    """Return the init container that copies an agent from its image into the volume."""
+    return {
+        "name": "telemetry",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["cp", *arguments],
+        "resources": pod.SCRIPT_RESOURCES.manifest(),
+        "securityContext": pod.container_security(),
+        "volumeMounts": [pod.mount("telemetry", FOLDER)],
+    }
+
+
+def script_files(telemetry: Telemetry) -> Mapping[str, str]:
+    """Return the scripts that an agent loads, by their names."""
+    return {name: script(name) for name in telemetry.scripts}

@@ -1,0 +1,315 @@
+"""PostgreSQL: one database on one volume, with its schema and scheduled dumps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.secret import generated
+from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import Edge, Workload
+from constructs_lib.kinds.parts import images, store
+from constructs_lib.kinds.parts.disruption_budget import disruption_budget
+from constructs_lib.kinds.parts.ports import container_ports
+from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
+
+#: User and group of the official image.
+_USER = 999
+_PASSWORD_FOLDER = "/run/secrets/postgres"
+_METRICS_FOLDER = "/run/secrets/metrics"
+#: The role as whom the exporter reads, and nothing else.
+_METRICS_ROLE = "metrics_exporter"
+
+
+class Postgres(Workload):
+    """A PostgreSQL server on the official image, with one database and its owner.
+
+    It offers the endpoint ``sql``, which tells ``host``, ``port``, ``address``, ``database``, ``username`` and
+    ``password``. Its schema is applied by a Job after the server is up and before whoever needs it starts.
+    """
+
+    holds_data = True
+    stages = 2
+    #: The CronJob that dumps is called ``…-backup``, and a CronJob's name has at most 52 characters.
+    longest_name = 45
+
+    @checked
+    def __init__(
+        self,
+        scope: System | Component | Workload,
+        id: str,
+        *,
+        image: str,
+        database: str,
+        user: str,
+        storage: str,
+        schema: Path | None = None,
+        namespace: str | None = None,
+        resources: pod.Resources = pod.Resources("250m", "512Mi", "1Gi"),
+        backup_schedule: str = "17 3 * * *",
+        backup_storage: str | None = None,
+        backups_kept: int = 14,
+        exporter: str | None = images.POSTGRES_EXPORTER,
+    ) -> None:
+        """Declare a PostgreSQL server.
+
+        Args:
+            scope: The service that owns it, a component, or the system for a server of its own.
+            id: Its name.
+            image: Official image, with a digest or an exact version.
+            database: Name of the database.
+            user: Its owner, as whom clients log in.
+            storage: Size of its volume, such as ``10Gi``.
+            schema: SQL file that may be applied again: ``IF NOT EXISTS`` throughout. Default: none.
+            namespace: Namespace of its component, if ``scope`` is the system.
+            resources: Of the server. Default 250m CPU, 512Mi memory, limit 1Gi.
+            backup_schedule: Cron expression (UTC) of the dumps. Default: daily at 03:17.
+            backup_storage: Size of the volume that keeps the dumps. Default: as ``storage``.
+            backups_kept: Number of dumps that are kept. Default 14.
+            exporter: Image of postgres_exporter, which is there if the system is monitored; None for none. Default: the
+                version that the dashboards and alerts were made for.
+        """
+        super().__init__(scope, id, namespace=namespace)
+        self.image = image
+        self.database = database
+        self.user = user
+        self.storage = storage
+        self.resources = resources
+        self.backup_schedule = backup_schedule
+        self.backup_storage = backup_storage or storage
+        self.backups_kept = backups_kept
+        self.exporter = exporter
+        store.check_store(self, image, storage, resources)
+        for argument, text in (("database", database), ("user", user)):
+            if problem := validation.sql_name(text):
+                self.mistake(f"{argument}: {problem}")
+        if user == _METRICS_ROLE:
+            self.mistake(f'user: "{user}" is the role of the exporter; choose another name.')
+        if exporter is not None and (problem := validation.image(exporter)):
+            self.mistake(f"exporter: {problem}")
+        if problem := validation.cron(backup_schedule):
+            self.mistake(f"backup_schedule: {problem}")
+        if backup_storage and (problem := validation.quantity(backup_storage, "10Gi")):
+            self.mistake(f"backup_storage: {problem}")
+        if backups_kept < 1:
+            self.mistake(f"backups_kept: {backups_kept} is no number of dumps; at least 1 is kept.")
+        if schema and (problem := validation.file_names([schema])):
+            self.mistake(f"schema: {problem}")
+        self.schema = store.read_schema(self, [schema] if schema else [], ".sql")
+        self.password = self.secret("password", generated(f"password of the PostgreSQL user {user}"))
+        self.offer("sql", 5432, database=database, username=user, password=self.password)
+
+    @property
+    def _is_measured(self) -> bool:
+        return self.exporter is not None and self.system.is_monitored
+
+    def complete(self) -> None:
+        """Have it measured if somebody collects the metrics."""
+        if self._is_measured and "metrics" not in self.endpoints:
+            self.offer("metrics", 9187, metrics=("/metrics",), internal=True)
+            with self.system.ledger.at(self.location):
+                self._metrics_password = self.secret(
+                    "metrics-password", generated(f"password of the PostgreSQL role {_METRICS_ROLE}")
+                )
+
+    @property
+    def helpers(self) -> Mapping[str, list[Edge]]:
+        """The pods of the schema Job and of the dumps, which call the server."""
+        edge = Edge(self, self.endpoints["sql"], order=False, location=self.location)
+        return {f"{self.name}-backup": [edge], f"{self.name}-schema": [edge]}
+
+    def manifests(self) -> Iterator[tuple[int, Manifest]]:
+        """Yield the objects: the server first, then its schema and its dumps."""
+        namespace = self.component.namespace_name
+        yield 0, service_account(self)
+        if self.schema:
+            yield (
+                0,
+                manifest("v1", "ConfigMap", f"{self.name}-schema", namespace, self.labels, data=self.schema),
+            )
+        for service in store.services(self):
+            yield 1, service
+        yield 1, self._server()
+        yield 1, disruption_budget(self)
+        # A volume that waits for its first consumer must not come before it: the Job that dumps before the schema
+        # is applied is that consumer, long before the first scheduled dump (argo-cd issue 12840).
+        yield (
+            2,
+            manifest(
+                "v1",
+                "PersistentVolumeClaim",
+                f"{self.name}-backups",
+                namespace,
+                self.labels,
+                spec=pod.volume_claim(self.backup_storage, self.system.environment.cluster.storage_class),
+            ),
+        )
+        yield 2, self._schema_job()
+        yield 2, self._backup_job()
+
+    @property
+    def _secret_volume(self) -> dict[str, Any]:
+        key = self.component.secret_key(self.password)
+        return pod.secret_volume("password", self.component.id, {key: "password"})
+
+    def _server(self) -> Manifest:
+        ready = [
+            "pg_isready",
+            "--quiet",
+            "--host",
+            "127.0.0.1",
+            "--username",
+            self.user,
+            "--dbname",
+            self.database,
+        ]
+        probe = {"exec": {"command": ready}, "timeoutSeconds": 5}
+        container = {
+            "name": "postgres",
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "ports": container_ports(self, {"sql"}),
+            "env": [
+                {"name": "POSTGRES_DB", "value": self.database},
+                {"name": "POSTGRES_USER", "value": self.user},
+                {"name": "POSTGRES_PASSWORD_FILE", "value": f"{_PASSWORD_FOLDER}/password"},
+                # Without it, whoever gets into the pod is let in with no password.
+                {
+                    "name": "POSTGRES_INITDB_ARGS",
+                    "value": "--auth-local=scram-sha-256 --auth-host=scram-sha-256",
+                },
+            ],
+            "resources": self.resources.manifest(),
+            # Recovery after a crash replays the log, and a kill would begin it anew.
+            "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 360},
+            "readinessProbe": {**probe, "periodSeconds": 10},
+            "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
+            "securityContext": pod.container_security(),
+            "volumeMounts": [
+                # The image of version 18 keeps its data two folders below.
+                pod.mount("data", "/var/lib/postgresql"),
+                pod.mount("run", "/var/run/postgresql"),
+                pod.mount("tmp", "/tmp"),
+                pod.mount("password", _PASSWORD_FOLDER, read_only=True),
+            ],
+        }
+        return store.stateful_set(
+            self,
+            replicas=1,
+            storage=self.storage,
+            # In order, a broken pod would be kept when its template is mended; there is only one.
+            parallel=True,
+            template_spec={
+                "serviceAccountName": self.name,
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "terminationGracePeriodSeconds": 120,
+                "securityContext": pod.pod_security(_USER),
+                "containers": [container, *([self._exporter()] if self._is_measured else [])],
+                "volumes": [
+                    pod.empty_volume("run"),
+                    pod.empty_volume("tmp"),
+                    self._secret_volume,
+                    *([self._metrics_volume] if self._is_measured else []),
+                ],
+            },
+        )
+
+    @property
+    def _metrics_volume(self) -> dict[str, Any]:
+        key = self.component.secret_key(self._metrics_password)
+        return pod.secret_volume("metrics", self.component.id, {key: "password"})
+
+    def _exporter(self) -> dict[str, Any]:
+        """Return the container of postgres_exporter; see https://github.com/prometheus-community/postgres_exporter."""
+        return {
+            "name": "exporter",
+            "image": self.exporter,
+            "imagePullPolicy": "IfNotPresent",
+            "ports": container_ports(self, {"metrics"}),
+            "env": [
+                {"name": "DATA_SOURCE_URI", "value": f"127.0.0.1:5432/{self.database}?sslmode=disable"},
+                {"name": "DATA_SOURCE_USER", "value": _METRICS_ROLE},
+                {"name": "DATA_SOURCE_PASS_FILE", "value": f"{_METRICS_FOLDER}/password"},
+            ],
+            # No probes: the database is ready whether it is measured or not.
+            "resources": pod.Resources("10m", "32Mi", "64Mi").manifest(),
+            "securityContext": pod.container_security(),
+            "volumeMounts": [pod.mount("metrics", _METRICS_FOLDER, read_only=True)],
+        }
+
+    def _client_variables(self) -> dict[str, str]:
+        return {
+            "PGHOST": self.host,
+            "PGPORT": "5432",
+            "PGDATABASE": self.database,
+            "PGUSER": self.user,
+            "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
+            "BACKUPS": "/backups",
+        }
+
+    def _client_pod(self, name: str, text: str, variables: dict[str, str], *, schema: bool) -> dict[str, Any]:
+        volumes = [
+            self._secret_volume,
+            {"name": "backups", "persistentVolumeClaim": {"claimName": f"{self.name}-backups"}},
+        ]
+        mounts = [pod.mount("password", _PASSWORD_FOLDER, read_only=True), pod.mount("backups", "/backups")]
+        if name == f"{self.name}-schema" and self._is_measured:
+            volumes.append(self._metrics_volume)
+            mounts.append(pod.mount("metrics", _METRICS_FOLDER, read_only=True))
+        if schema:
+            volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
+            mounts.append(pod.mount("schema", "/schema", read_only=True))
+        return store.script_pod(
+            self,
+            name,
+            image=self.image,
+            user=_USER,
+            command=["/bin/sh", "-c", text],
+            variables={**self._client_variables(), **variables},
+            mounts=mounts,
+            volumes=volumes,
+        )
+
+    def _schema_job(self) -> Manifest:
+        variables = {"SCHEMA_DIGEST": digest(self.schema, 8)}
+        if self.schema:
+            variables["SCHEMA"] = f"/schema/{next(iter(self.schema))}"
+        if self._is_measured:
+            variables |= {"METRICS_ROLE": _METRICS_ROLE, "METRICS_PASSWORD_FILE": f"{_METRICS_FOLDER}/password"}
+        template = self._client_pod(
+            f"{self.name}-schema", script("postgres-schema.sh"), variables, schema=bool(self.schema)
+        )
+        return store.schema_job(self, template, self.schema)
+
+    def _backup_job(self) -> Manifest:
+        template = self._client_pod(
+            f"{self.name}-backup",
+            script("postgres-backup.sh"),
+            {"KEEP": str(self.backups_kept)},
+            schema=False,
+        )
+        return manifest(
+            "batch/v1",
+            "CronJob",
+            f"{self.name}-backup",
+            self.component.namespace_name,
+            {**self.labels, "app.kubernetes.io/name": f"{self.name}-backup"},
+            # A dump that failed is a reason for an alert, not for holding up every later wave.
+            annotations={"argocd.argoproj.io/ignore-healthcheck": "true"},
+            spec={
+                "schedule": self.backup_schedule,
+                "timeZone": "Etc/UTC",
+                "concurrencyPolicy": "Forbid",
+                "successfulJobsHistoryLimit": 1,
+                "failedJobsHistoryLimit": 3,
+                "jobTemplate": {"spec": {"backoffLimit": 3, "template": template}},
+            },
+        )

@@ -1,0 +1,214 @@
+"""RabbitMQ: a broker of one node, or a cluster of an odd number of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.diagnostics import shown
+from constructs_lib.declare.secret import generated
+from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import Workload
+from constructs_lib.kinds.parts import store
+from constructs_lib.kinds.parts.disruption_budget import disruption_budget
+from constructs_lib.kinds.parts.ports import container_ports
+from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.manifest import Manifest, manifest
+
+#: User and group of the official image.
+_USER = 999
+_PLUGINS = "[rabbitmq_management,rabbitmq_peer_discovery_k8s,rabbitmq_prometheus].\n"
+
+
+class RabbitMQ(Workload):
+    """RabbitMQ 4 on the official image.
+
+    It offers ``amqp``, ``management`` and ``metrics`` (Prometheus; per object at ``/metrics/per-object``); ``amqp``
+    tells ``host``, ``port``, ``address``, ``username``, ``password`` and ``virtual_host``. Its one user is put in
+    place at every start, so that a rotated password holds after a restart; ``guest`` never exists.
+    """
+
+    holds_data = True
+
+    @checked
+    def __init__(
+        self,
+        scope: System | Component | Workload,
+        id: str,
+        *,
+        image: str,
+        user: str,
+        storage: str,
+        nodes: int = 1,
+        namespace: str | None = None,
+        resources: pod.Resources = pod.Resources("250m", "512Mi", "1Gi"),
+        permit_deprecated: Sequence[str] = (),
+    ) -> None:
+        """Declare a broker.
+
+        Args:
+            scope: The system for a broker of its own, or the component or workload beside which it lives.
+            id: Its name.
+            image: Official ``management`` image of RabbitMQ 4.1 or later, with a digest or an exact version.
+            user: User as whom clients log in.
+            storage: Size of each node's volume, such as ``5Gi``.
+            nodes: 1, or an odd number: a cluster of two loses its majority with either of them. Default 1.
+            namespace: Namespace of its component, if ``scope`` is the system.
+            resources: Of a node. Default 250m CPU, 512Mi memory, limit 1Gi.
+            permit_deprecated: Deprecated features that the programs still use
+                (https://www.rabbitmq.com/docs/deprecated-features).
+        """
+        super().__init__(scope, id, namespace=namespace)
+        self.image = image
+        self.user = user
+        self.storage = storage
+        self.nodes = nodes
+        self.resources = resources
+        self.permit_deprecated = tuple(permit_deprecated)
+        store.check_store(self, image, storage, resources)
+        if user == "guest":
+            self.mistake('user: "guest" is the login that everybody knows; choose another name.')
+        elif not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}", user):
+            self.mistake(f"user: {shown(user)} is no plain user name; letters, digits and . _ -, a letter first.")
+        if nodes < 1 or nodes % 2 == 0:
+            self.mistake(f"nodes: {nodes} nodes have no majority once one is away; use 1, 3 or 5.")
+        for feature in self.permit_deprecated:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", feature):
+                self.mistake(f'permit_deprecated: {shown(feature)} is no name of a feature, such as "global_qos".')
+        self.password = self.secret("password", generated(f"password of the RabbitMQ user {user}"))
+        self.cookie = self.secret("erlang-cookie", generated("cookie that the RabbitMQ nodes share"))
+        self.offer("amqp", 5672, username=user, password=self.password, virtual_host="/")
+        self.offer("management", 15672)
+        self.offer("metrics", 15692, metrics=("/metrics/per-object",))
+        peers = [self.offer("epmd", 4369, internal=True), self.offer("clustering", 25672, internal=True)]
+        for endpoint in peers:
+            self.needs(endpoint)
+
+    def _configuration(self) -> str:
+        limit = validation.parse_quantity(self.resources.memory_limit or self.resources.memory)
+        lines = [
+            "log.console = true",
+            "load_definitions = /definitions/definitions.json",
+            # The image's own file opens guest to the network; this one takes its place.
+            "loopback_users.guest = true",
+            "anonymous_login_user = none",
+            "auth_mechanisms.1 = PLAIN",
+            "auth_mechanisms.2 = AMQPLAIN",
+            # The server sees the node's memory, not the container's limit.
+            f"vm_memory_high_watermark.absolute = {int(limit * 6 / 10)}",
+            "disk_free_limit.absolute = 200MB",
+            "cluster_formation.peer_discovery_backend = k8s",
+            f"cluster_formation.target_cluster_size_hint = {self.nodes}",
+            *(f"deprecated_features.permit.{feature} = true" for feature in self.permit_deprecated),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def manifests(self) -> Iterator[tuple[int, Manifest]]:
+        """Yield the objects: configuration first, then the broker."""
+        namespace = self.component.namespace_name
+        files = {"10-rabbitmq.conf": self._configuration(), "enabled_plugins": _PLUGINS}
+        yield 0, service_account(self)
+        yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=files)
+        for service in store.services(self):
+            yield 1, service
+        yield 1, self._broker(files)
+        yield 1, disruption_budget(self)
+
+    def _broker(self, files: dict[str, str]) -> Manifest:
+        domain = self.system.environment.cluster.domain
+        node = f"rabbit@$(POD_NAME).{self.name}-nodes.{self.component.namespace_name}.svc.{domain}"
+        container = {
+            "name": "rabbitmq",
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "ports": container_ports(self),
+            "env": [
+                pod.field_variable("POD_NAME", "metadata.name"),
+                {"name": "RABBITMQ_USE_LONGNAME", "value": "true"},
+                {"name": "RABBITMQ_NODENAME", "value": node},
+                {"name": "RABBITMQ_ENABLED_PLUGINS_FILE", "value": "/plugins/enabled_plugins"},
+            ],
+            "resources": self.resources.manifest(),
+            "startupProbe": {
+                "tcpSocket": {"port": "amqp"},
+                "periodSeconds": 5,
+                "timeoutSeconds": 3,
+                "failureThreshold": 60,
+            },
+            "readinessProbe": {"tcpSocket": {"port": "amqp"}, "periodSeconds": 10, "timeoutSeconds": 5},
+            "livenessProbe": {
+                "exec": {"command": ["rabbitmq-diagnostics", "--quiet", "ping"]},
+                "periodSeconds": 60,
+                "timeoutSeconds": 20,
+                "failureThreshold": 5,
+            },
+            "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", self._drain()]}}},
+            "securityContext": pod.container_security(),
+            "volumeMounts": [
+                pod.mount("home", "/var/lib/rabbitmq"),
+                pod.mount("data", "/var/lib/rabbitmq/mnesia"),
+                pod.mount("definitions", "/definitions", read_only=True),
+                pod.mount("conf", "/etc/rabbitmq/conf.d", read_only=True),
+                pod.mount("plugins", "/plugins", read_only=True),
+                pod.mount("tmp", "/tmp"),
+            ],
+        }
+        prepare = {
+            "name": "prepare",
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["/bin/sh", "-c", script("rabbitmq-prepare.sh")],
+            "env": [{"name": "USERNAME", "value": self.user}],
+            "resources": pod.SCRIPT_RESOURCES.manifest(),
+            "securityContext": pod.container_security(),
+            "volumeMounts": [
+                pod.mount("home", "/var/lib/rabbitmq"),
+                pod.mount("definitions", "/definitions"),
+                pod.mount("secrets", "/secrets", read_only=True),
+            ],
+        }
+        keys = {
+            self.component.secret_key(self.password): "password",
+            self.component.secret_key(self.cookie): "erlang-cookie",
+        }
+        return store.stateful_set(
+            self,
+            replicas=self.nodes,
+            storage=self.storage,
+            parallel=True,
+            checksum=files,
+            template_spec={
+                "serviceAccountName": self.name,
+                # Discovery needs no token: from 4.1 on, nodes find each other by the number in their names.
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "terminationGracePeriodSeconds": 180,
+                "securityContext": pod.pod_security(_USER),
+                "topologySpreadConstraints": pod.spread(self.selector, strictly=self._has_nodes(self.nodes)),
+                "initContainers": [prepare],
+                "containers": [container],
+                "volumes": [
+                    pod.empty_volume("home"),
+                    pod.empty_volume("definitions", memory=True),
+                    pod.empty_volume("tmp"),
+                    pod.secret_volume("secrets", self.component.id, keys),
+                    self._config_items("conf", "10-rabbitmq.conf"),
+                    self._config_items("plugins", "enabled_plugins"),
+                ],
+            },
+        )
+
+    def _config_items(self, volume: str, file: str) -> dict[str, object]:
+        return {"name": volume, "configMap": {"name": self.name, "items": [{"key": file, "path": file}]}}
+
+    def _drain(self) -> str:
+        drain = "rabbitmq-upgrade drain --timeout 60 || true"
+        if self.nodes < 3:
+            # Below three nodes there is never one to spare, and the wait would always last until its end.
+            return drain
+        return f"rabbitmq-upgrade await_online_quorum_plus_one --timeout 60 || true; {drain}"

@@ -1,0 +1,122 @@
+"""A plan as a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from constructs_lib.plan.change import Change, Step
+from constructs_lib.plan.plan import Plan
+from constructs_lib.plan.report.words import (
+    allowing,
+    clean,
+    count,
+    explained,
+    fields_of,
+    heading,
+    lines_of,
+    sign,
+    summary,
+    values,
+)
+
+#: GitHub takes 65,536 characters, GitLab a million.
+LIMIT = 60_000
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@-])")
+
+
+def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
+    """Return a plan as Markdown.
+
+    Args:
+        plan: The plan.
+        title: Headline of the comment.
+        limit: Most characters that it may have; what goes beyond is counted, not shown.
+    """
+    head = [f"### {_escaped(title)}", "", f"**{_escaped(summary(plan))}**", ""]
+    if plan.dangerous:
+        head += [f"To publish it all the same: {_code(allowing(plan))}", ""]
+    head += [f"- ⚠ {_escaped(warning)}" for warning in plan.warnings]
+    head += [
+        f"- {_escaped(pin.name)} reads {_code(pin.path or '/')} from {_code(pin.new)}, no longer from {_code(pin.old)}"
+        for pin in plan.pins
+    ]
+    if plan.warnings or plan.pins:
+        head.append("")
+    shown = "\n".join(head) + "\n"
+    blocks = [_step(step) for step in plan.steps]
+    # What follows the last block has to find room, too.
+    room = limit - 200
+    shown = shown if len(shown) <= room else f"{shown[: room - 1]}…\n"
+    for number, block in enumerate(blocks):
+        if len(shown) + len(block) > room:
+            left = plan.steps[number:]
+            changes = sum(len(step.changes) for step in left)
+            more = f"{count(changes, 'more change')} of {count(len(left), 'component')}"
+            return f"{shown}\n… and {more}, for which there is no room here.\n"
+        shown += block
+    return shown
+
+
+def _step(step: Step) -> str:
+    worst = max(step.changes, key=lambda change: change.effect)
+    # What is dangerous is open at once.
+    is_open = " open" if any(change.dangerous for change in step.changes) else ""
+    lines = [
+        f"<details{is_open}><summary>{sign(worst)} <b>{_html(step.component)}</b> · {_html(heading(step))} · "
+        f"{count(len(step.changes), 'change')}, at most {_html(worst.effect.words)}</summary>",
+        "",
+        *(line for change, together in explained(step) for line in _change(change, together)),
+        "",
+        "</details>",
+        "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _change(change: Change, together: int) -> Iterator[str]:
+    pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
+    danger = " ⚠" if change.dangerous else ""
+    yield f"- {_escaped(sign(change))} {_code(change.full_name)}: **{change.words}**{pods}{danger}"
+    fields, more = fields_of(change)
+    for field in fields:
+        lines = lines_of(field)
+        yield f"  - {_code(field.path)}" + ("" if lines else f": {_values(field.secret, values(field))}")
+        if lines:
+            fence = "`" * max(3, 1 + max(len(run) for line in lines for run in re.findall(r"`*", line)))
+            yield from (f"    {line}" for line in (f"{fence}diff", *lines, fence))
+    if more:
+        yield f"  - … and {more} more fields"
+    if not together:
+        return
+    for number, reason in enumerate(change.reasons):
+        all_of_them = f"All {together}: " if together > 1 and number == 0 else ""
+        yield f"  - {all_of_them}{_escaped(reason.text)}" + (f" ({_source(reason.source)})" if reason.source else "")
+    if change.mend:
+        yield f"  - Instead: {_escaped(change.mend)}"
+
+
+def _values(secret: bool, text: str) -> str:
+    return _escaped(text) if secret else " → ".join(_code(part) for part in text.split(" → ", 1))
+
+
+def _source(source: str) -> str:
+    return f"[source]({source})" if source.startswith("https://") else _code(source)
+
+
+def _code(text: str) -> str:
+    """Return a text in a code span, whatever backticks it has itself."""
+    text = clean(text)
+    fence = "`" * (1 + max(len(run) for run in re.findall(r"`*", text)))
+    space = " " if text.startswith("`") or text.endswith("`") or not text else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text that Markdown shows as it is."""
+    return _SPECIAL.sub(r"\\\1", _html(text))
+
+
+def _html(text: str) -> str:
+    return clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,101 @@
+"""A plan for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from constructs_lib.plan.change import Change, Effect
+from constructs_lib.plan.plan import Plan
+from constructs_lib.plan.report.words import (
+    allowing,
+    clean,
+    explained,
+    fields_of,
+    heading,
+    lines_of,
+    sign,
+    summary,
+    values,
+)
+
+_COLOURS = {
+    Effect.NONE: "dim",
+    Effect.CREATE: "green",
+    Effect.UPDATE: "cyan",
+    Effect.RESTART: "yellow",
+    Effect.KEPT: "blue",
+    Effect.DELETE: "red",
+    Effect.REPLACEMENT: "bold red",
+    Effect.DATA_LOSS: "bold white on red",
+}
+
+
+def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
+    """Print a plan.
+
+    Args:
+        plan: The plan.
+        console: Where to; it decides about colours, and its lines are as long as they are.
+        hint: Whether to say how dangerous changes are allowed.
+    """
+    for line in _lines(plan, hint=hint):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
+    for warning in plan.warnings:
+        yield _text(("Warning: ", "yellow"), warning)
+    for pin in plan.pins:
+        yield _text(f"{pin.name} reads {pin.path or 'the repository'} from {pin.new}, no longer from {pin.old}.")
+    sources: set[str] = set()
+    for step in plan.steps:
+        yield _text()
+        yield _text((step.component, "bold"), f"  {heading(step)}".rstrip())
+        for change, together in explained(step):
+            yield from _change(change, together, sources)
+    if plan.steps:
+        yield _text()
+    dangerous = bool(plan.dangerous)
+    yield _text((summary(plan), "bold red" if dangerous else "bold"))
+    if dangerous and hint:
+        yield _text(f"To publish it all the same: {allowing(plan)}")
+
+
+def _text(*parts: str | tuple[str, str]) -> Text:
+    """Return a line; nothing in it can be anything but text, whoever has chosen the names of objects."""
+    return Text.assemble(*(clean(part) if isinstance(part, str) else (clean(part[0]), part[1]) for part in parts))
+
+
+def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
+    """Yield the lines of a change; a source is named once, and a reason once for all that it explains."""
+    pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
+    yield _text(
+        "  ",
+        (f"{sign(change)} {change.full_name}: {change.words}", _COLOURS[change.effect]),
+        pods,
+        (" (dangerous)", "red") if change.dangerous else "",
+    )
+    fields, more = fields_of(change)
+    for field in fields:
+        lines = lines_of(field)
+        yield _text("      ", (field.path, "dim"), ":" if lines else f": {values(field)}")
+        for line in lines:
+            yield _text("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
+    if more:
+        yield _text(f"      … and {more} more fields")
+    if not together:
+        return
+    for number, reason in enumerate(change.reasons):
+        is_new = reason.source and reason.source not in sources
+        yield _text(
+            "      ",
+            f"All {together}: " if together > 1 and number == 0 else "",
+            reason.text,
+            (f" [{reason.source}]", "dim") if is_new else "",
+        )
+        sources.add(reason.source)
+    if change.mend:
+        yield _text("      ", ("Instead: ", "green"), change.mend)

@@ -1,0 +1,171 @@
+"""The words in which all renderers say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import yaml
+
+from constructs_lib.plan.change import Change, Effect, Step
+from constructs_lib.plan.fields import FieldChange
+from constructs_lib.plan.plan import Plan, allow_names
+from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND
+
+#: The most characters of a value that is shown on one line.
+_ONE_LINE = 80
+#: Of a digest, the beginning tells it from any other.
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
+
+#: The most fields of a change that are shown.
+_FIELDS = 30
+
+#: What a person reads when there is nothing to read.
+NOTHING = "No changes."
+
+_SIGNS = {
+    Effect.NONE: "·",
+    Effect.CREATE: "+",
+    Effect.UPDATE: "~",
+    Effect.RESTART: "↻",
+    Effect.KEPT: "○",
+    Effect.DELETE: "-",
+    Effect.REPLACEMENT: "!",
+    Effect.DATA_LOSS: "‼",
+}
+_COUNTED = {
+    Effect.NONE: ("without effect", "without effect"),
+    Effect.CREATE: ("created", "created"),
+    Effect.UPDATE: ("updated in place", "updated in place"),
+    Effect.RESTART: ("rolling restart", "rolling restarts"),
+    Effect.KEPT: ("kept in the cluster", "kept in the cluster"),
+    Effect.DELETE: ("deleted", "deleted"),
+    Effect.REPLACEMENT: ("replacement", "replacements"),
+    Effect.DATA_LOSS: ("data loss", "data losses"),
+}
+
+
+def sign(change: Change) -> str:
+    """Return the sign of a change's effect."""
+    return _SIGNS[change.effect]
+
+
+def count(number: int, word: str) -> str:
+    """Return a number of things."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def heading(step: Step) -> str:
+    """Return the title of a step, without the component's name."""
+    if step.component in (BY_HAND, ALL_OBJECTS) or step.parent == BY_HAND:
+        return BY_HAND if step.parent == BY_HAND else ""
+    return f"wave {step.wave}" + (f" of {step.parent}" if step.parent not in ("", step.component) else "")
+
+
+def fields_of(change: Change) -> tuple[Sequence[FieldChange], int]:
+    """Return the fields of a change that are shown, and how many more there are."""
+    most = _FIELDS if len(change.fields) > _FIELDS + 1 else len(change.fields)
+    return change.fields[:most], len(change.fields) - most
+
+
+def explained(step: Step) -> Iterator[tuple[Change, int]]:
+    """Yield the changes of a step, each with how many up to it are explained by its reasons; 0 if a later one's do."""
+    together = 0
+    for change, following in zip_longest(step.changes, step.changes[1:]):
+        together += 1
+        if following is not None and change.reasons and _explanation(change) == _explanation(following):
+            yield change, 0
+        else:
+            yield change, together
+            together = 0
+
+
+def _explanation(change: Change) -> object:
+    # What changes in an object stands between it and its reasons.
+    return change.effect, change.reasons, change.mend, change.fields and change.full_name
+
+
+def summary(plan: Plan) -> str:
+    """Return the plan in one line."""
+    if not plan.changes:
+        return f"Plan: {_pins(plan)}; no object changes." if plan.pins else NOTHING
+    counts = [
+        f"{number} {_COUNTED[effect][number != 1]}{_pods(plan) if effect == Effect.RESTART else ''}"
+        for effect, number in plan.summary.items()
+    ]
+    where = f"{count(len(plan.components), 'component')} in {count(plan.waves, 'wave')}"
+    pins = f"{_pins(plan)}; " if plan.pins else ""
+    return f"Plan: {where}: {pins}{', '.join(counts)}; {_verdict(plan)}"
+
+
+def _pins(plan: Plan) -> str:
+    return f"{count(len({pin.name for pin in plan.pins}), 'Application')} moved to another revision"
+
+
+def _pods(plan: Plan) -> str:
+    pods = [pods for change in plan.changes if change.effect == Effect.RESTART for pods in change.pods]
+    least, most = sum(each.least for each in pods), 0
+    for each in pods:
+        if each.per_node or each.most is None:
+            return ""
+        most += each.most
+    return f" ({least} pod{'' if least == 1 else 's'})" if least == most else f" ({least}–{most} pods)"
+
+
+def _verdict(plan: Plan) -> str:
+    dangerous = plan.dangerous
+    if not dangerous:
+        return "nothing is lost."
+    return f"{count(len(dangerous), 'change')} {'is' if len(dangerous) == 1 else 'are'} dangerous."
+
+
+def allowing(plan: Plan) -> str:
+    """Return the options that allow what is dangerous."""
+    return " ".join(f"--allow {name}" for name in allow_names(plan))
+
+
+def clean(text: str) -> str:
+    """Return a text without anything that a terminal would obey, on one line."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "␤" if character == "\n" else "�" for character in text)
+
+
+def shown(value: Any, limit: int = _ONE_LINE) -> str:
+    """Return a value on one line, shortened if it is long."""
+    if value is None:
+        return "(absent)"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = _DIGEST.sub(r"\1…", clean(text))
+    if not text:
+        return '""'
+    if len(text) <= limit:
+        return text
+    # The end of an image tells more than its middle.
+    return f"{text[: limit - 21]}…{text[-20:]}"
+
+
+def values(field: FieldChange) -> str:
+    """Return how a field changes, on one line."""
+    if field.secret:
+        return "(secret; not shown)"
+    return f"{shown(field.old)} → {shown(field.new)}"
+
+
+def lines_of(field: FieldChange, limit: int = 12) -> Sequence[str]:
+    """Return a change line by line: of texts of several lines, and of parts that come or go; else nothing."""
+    if field.secret:
+        return []
+    lines = field.diff or [
+        f"{mark}{line}"
+        for mark, value, other in (("-", field.old, field.new), ("+", field.new, field.old))
+        if other is None and isinstance(value, dict | list) and len(json.dumps(value)) > _ONE_LINE
+        for line in yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1_000).splitlines()
+    ]
+    printable = [clean(line.replace("\t", "    ")) for line in lines]
+    if len(printable) > limit:
+        return [*printable[: limit - 1], f"… and {count(len(printable) - limit + 1, 'more line')}"]
+    return printable

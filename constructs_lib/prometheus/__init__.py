@@ -1,0 +1,1 @@
+"""PromQL, and which metrics are exposed by what."""
