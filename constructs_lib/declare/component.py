@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import cdk8s
-
-from constructs_lib.declare import validation
+from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.diagnostics import Location, here, shown
 from constructs_lib.declare.secret import SecretReference
@@ -38,7 +36,7 @@ class Predecessor:
     location: Location
 
 
-class Component(cdk8s.Chart):
+class Component(on_demand.Chart):
     """A namespace with everything in it.
 
     It is a real cdk8s chart: whatever cdk8s or cdk8s-plus construct is created inside of it is synthesized with it.
@@ -72,7 +70,6 @@ class Component(cdk8s.Chart):
         self.location = here()
         problem = validation.dns_label(id)
         safe_id = scope.stand_in_id() if problem else id
-        super().__init__(cdk8s.App(), safe_id, disable_resource_name_hashes=True)
         self.system = scope
         self.id = safe_id
         self.namespace_name = namespace if namespace is not None else safe_id
@@ -89,6 +86,12 @@ class Component(cdk8s.Chart):
                 id, f'the namespace "{self.namespace_name}" has another owner already; choose one that is new.'
             )
         scope.register(self)
+
+    def make_in_cdk8s(self) -> None:
+        """Make the chart and, in the order of their declaration, the workloads: what comes later is made at once."""
+        super().__init__(self.id)
+        for workload in self._workloads.values():
+            workload.make_in_cdk8s()
 
     @property
     def workloads(self) -> Sequence[Workload]:
@@ -130,6 +133,8 @@ class Component(cdk8s.Chart):
     def add_workload(self, workload: Workload) -> None:
         """Take in a workload; called by its constructor."""
         self._workloads[workload.id] = workload
+        if self.in_cdk8s:
+            workload.make_in_cdk8s()
 
     def workload(self, id: str) -> Workload | None:
         """Return the workload with this id, or None."""
@@ -158,8 +163,10 @@ class Component(cdk8s.Chart):
     def construct_manifests(self) -> list[dict[str, Any]]:
         """Return the objects of the cdk8s constructs that were created inside of the component.
 
-        What cdk8s refuses is a mistake.
+        What cdk8s refuses is a mistake. Nothing can be inside of a component that cdk8s was never asked for.
         """
+        if not self.in_cdk8s:
+            return []
         try:
             return list(super().to_json())
         except RuntimeError as refusal:

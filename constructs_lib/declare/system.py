@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 class System:
-    """The root of a declaration: ``System(environment, "positionpal")``.
-
-    Every component becomes a chart of its own under a cdk8s app of its own, because ``App.synth`` walks the whole
-    app once per chart; the system is what holds them together.
-    """
+    """The root of a declaration: ``System(environment, "positionpal")``. It holds the components together."""
 
     def __init__(self, environment: Environment, name: str) -> None:
         """Declare a system.

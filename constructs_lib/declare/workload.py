@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import constructs
-
-from constructs_lib.declare import validation
+from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location, here, nearest, shown
@@ -70,7 +68,7 @@ class InternetHost:
     port: int = 443
 
 
-class Workload(constructs.Construct):
+class Workload(on_demand.Construct):
     """Pods with one purpose: the base of :class:`Microservice`, :class:`Postgres` and the like.
 
     Write another kind by inheriting, offering endpoints with :meth:`offer` and returning objects from
@@ -125,7 +123,6 @@ class Workload(constructs.Construct):
                     f"{component.namespace_name}; leave the namespace out.",
                 )
             name = component.id if id == component.id else f"{component.id}-{id}"
-        self._create(component, id)
         self.id = id
         self.component = component
         self.system = component.system
@@ -144,13 +141,18 @@ class Workload(constructs.Construct):
             )
         component.add_workload(self)
 
-    def _create(self, component: Component, id: str) -> None:
-        """Create the construct; cdk8s refuses an id that another construct inside of the component has."""
+    def make_in_cdk8s(self) -> None:
+        """Make the construct; its component makes it, with all others that were declared before cdk8s was asked."""
+        component = self.component
+        if not component.in_cdk8s:
+            component.make_in_cdk8s()
+            return
         try:
-            super().__init__(component, id)
+            super().__init__(component, self.id)
         except RuntimeError as refusal:
+            # cdk8s refuses an id that another construct inside of the component has.
             component.system.ledger.report(component.id, f"{str(refusal).splitlines()[0]}; choose another id.")
-            super().__init__(component, f"{id}-again")
+            super().__init__(component, f"{self.id}-again")
 
     @property
     def subject(self) -> str:
