@@ -46,9 +46,9 @@ def one(size: int) -> None:
     from generated import generated
 
     from constructs_lib.check.finding import Finding
+    from constructs_lib.check.model import ClusterModel
     from constructs_lib.check.proofs import PROOFS
-    from constructs_lib.check.tree import Subject
-    from constructs_lib.cli.checking import subject_of
+    from constructs_lib.cli.checking import model_of
     from constructs_lib.repository.snapshot import Snapshot
     from constructs_lib.synth.tree import owned_paths, synthesize
     from constructs_lib.synth.writer import write
@@ -59,17 +59,17 @@ def one(size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         seconds["writing"], _ = timed(lambda: write(Path(folder), tree.files, owned_paths()))
         seconds[FOREIGN], _ = timed(
-            lambda: Subject(Snapshot.of_folder(Path(folder)), [f"argocd/{tree.environment}"]).objects
+            lambda: ClusterModel(Snapshot.of_folder(Path(folder)), [f"argocd/{tree.environment}"]).objects
         )
     # As the command does.
     gc.disable()
-    seconds["indexing"], subject = timed(lambda: subject_of(tree))
+    seconds["indexing"], model = timed(lambda: model_of(tree))
     for proof in PROOFS:
         found: list[Finding] = []
-        seconds[proof.name], _ = timed(partial(found.extend, proof.prove(subject)))
+        seconds[proof.name], _ = timed(partial(found.extend, proof.prove(model)))
         for finding in found:
             raise SystemExit(f"{finding.check.code}: {finding.subject}: {finding.problem}")
-    print(json.dumps({"objects": len(subject.objects), "seconds": seconds}))
+    print(json.dumps({"objects": len(model.objects), "seconds": seconds}))
 
 
 def measure(size: int) -> tuple[int, dict[str, float]]:

@@ -10,41 +10,15 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding
 from constructs_lib.check.hint import hint, within
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.selectors import PodIndex, container_ports
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, closed_namespaces
-from constructs_lib.check.tree import Pods, Subject
 from constructs_lib.declare.diagnostics import closest
 
 _DNS = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
 
-ADDRESS_WITHOUT_SERVICE = Check(
-    "address-without-service",
-    Severity.ERROR,
-    "An address names a Service that does not exist",
-    "The name does not resolve: the program cannot connect.",
-    "Write the name as <service>.<namespace>.svc.cluster.local, of a Service that there is.",
-    f"{_DNS}#services",
-)
-ADDRESS_PORT_UNKNOWN = Check(
-    "address-port-unknown",
-    Severity.ERROR,
-    "An address has a port that its Service does not offer",
-    "Connections are refused or run into their time limit.",
-    "Use a port of the Service.",
-    "https://kubernetes.io/docs/concepts/services-networking/service/",
-)
-ADDRESS_WITHOUT_POD = Check(
-    "address-without-pod",
-    Severity.ERROR,
-    "An address names a pod that does not exist",
-    "The name does not resolve: only pods of a StatefulSet behind a headless Service have names of their own.",
-    "Write the name as <statefulset>-<number>.<headless service>.<namespace>.svc.cluster.local.",
-    f"{_DNS}#pods",
-)
-
-CHECKS = (ADDRESS_WITHOUT_SERVICE, ADDRESS_PORT_UNKNOWN, ADDRESS_WITHOUT_POD)
 
 #: A domain name of two labels or more, and the port behind it. What comes before it is no part of a longer word, nor of
 #: a variable that is put together with it.
@@ -118,18 +92,18 @@ def texts_of_container(owner: Object, path: str, container: Mapping[str, Any]) -
                 yield Written(owner, f"{path}.{field}[{number}]", argument)
 
 
-def environment(subject: Subject, pods: Pods, path: str, container: Mapping[str, Any]) -> dict[str, Written]:
+def environment(model: ClusterModel, pods: Pods, path: str, container: Mapping[str, Any]) -> dict[str, Written]:
     """Return the variables of a container whose values are known, those of ConfigMaps among them."""
     found: dict[str, Written] = {}
     for source in map(mapping, sequence(container.get("envFrom"))):
-        read = subject.get("ConfigMap", pods.namespace, str(mapping(source.get("configMapRef")).get("name")))
+        read = model.get("ConfigMap", pods.namespace, str(mapping(source.get("configMapRef")).get("name")))
         for written in texts_of_map(read) if read else ():
             name = f"{source.get('prefix') or ''}{written.name}"
             found[name] = Written(written.item, written.at, written.text, name)
     for variable in map(mapping, sequence(container.get("env"))):
         name = str(variable.get("name"))
         reference = mapping(mapping(variable.get("valueFrom")).get("configMapKeyRef"))
-        read = subject.get("ConfigMap", pods.namespace, str(reference.get("name"))) if reference else None
+        read = model.get("ConfigMap", pods.namespace, str(reference.get("name"))) if reference else None
         value = mapping(read.manifest.get("data")).get(str(reference.get("key"))) if read else None
         if isinstance(value, str):
             found[name] = Written(pods.owner, f"{path}.env[{name}]", value, name)
@@ -137,20 +111,20 @@ def environment(subject: Subject, pods: Pods, path: str, container: Mapping[str,
     return found
 
 
-def texts_read_by(subject: Subject, pods: Pods, path: str, container: Mapping[str, Any]) -> Iterator[Written]:
+def texts_read_by(model: ClusterModel, pods: Pods, path: str, container: Mapping[str, Any]) -> Iterator[Written]:
     """Yield everything in which a container may find addresses: its variables, wherever they stand, and arguments."""
-    yield from environment(subject, pods, path, container).values()
+    yield from environment(model, pods, path, container).values()
     yield from (text for text in texts_of_container(pods.owner, path, container) if not text.name)
 
 
 class Directory:
     """The Services of a tree, by the names under which programs know them."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Read the Services of a tree, and the texts in which they are named."""
-        self._subject = subject
+        self._model = model
         self._services: dict[str, dict[str, Object]] = defaultdict(dict)
-        for service in subject.kind("Service"):
+        for service in model.kind("Service"):
             if not service.group:
                 self._services[service.namespace][service.name] = service
 
@@ -214,17 +188,17 @@ def _qualified(host: str, port: str | None, *, continued: bool) -> Address | Non
     return None
 
 
-def prove_addresses(subject: Subject) -> Iterator[Finding]:
+def prove_addresses(model: ClusterModel) -> Iterator[Finding]:
     """Yield addresses of Services, pods and ports that do not exist."""
-    yield from _Addresses(subject).prove()
+    yield from _Addresses(model).prove()
 
 
 class _Addresses:
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._directory = subject.once(Directory)
-        self._closed = subject.once(closed_namespaces)
-        self._pods = subject.once(PodIndex)
+    def __init__(self, model: ClusterModel) -> None:
+        self._model = model
+        self._directory = model.once(Directory)
+        self._closed = model.once(closed_namespaces)
+        self._pods = model.once(PodIndex)
         self._domain = ""
 
     def prove(self) -> Iterator[Finding]:
@@ -239,9 +213,9 @@ class _Addresses:
         return self._directory.in_text(written.text, written.item.namespace)
 
     def _written(self) -> Iterator[Written]:
-        for item in self._subject.kind("ConfigMap"):
+        for item in self._model.kind("ConfigMap"):
             yield from texts_of_map(item)
-        for pods in self._subject.pods:
+        for pods in self._model.pods:
             for path, container in pods.containers:
                 yield from texts_of_container(pods.owner, path, container)
 
@@ -251,7 +225,7 @@ class _Addresses:
                 yield self._unknown(written, address, "It names no namespace.")
         elif address.domain not in ("", self._domain, _SHARED_DOMAIN):
             # A host of the world may be called so, but hardly after a namespace of the tree.
-            if address.namespace in self._subject.namespaces:
+            if address.namespace in self._model.namespaces:
                 yield self._unknown(written, address, f"The domain of the cluster is {self._domain} everywhere else.")
         elif (service := self._directory.service(address)) is not None:
             yield from self._check_port(written, address, service, address.port)
@@ -270,17 +244,17 @@ class _Addresses:
                 written,
                 address,
                 f"There is no namespace {address.namespace}.",
-                hint("namespace", address.namespace, self._subject.namespaces),
+                hint("namespace", address.namespace, self._model.namespaces),
             )
 
     def _exists(self, namespace: str) -> bool:
         """Tell whether a namespace may exist: a name close to one of the tree's is a mistake, others are unknown."""
-        known = {*self._subject.namespaces, *self._subject.open_namespaces, *PLATFORM_NAMESPACES}
+        known = {*self._model.namespaces, *self._model.open_namespaces, *PLATFORM_NAMESPACES}
         return namespace in known or closest(namespace, known) is None
 
-    def _unknown(self, written: Written, address: Address, reason: str, mend: str = "") -> Finding:
+    def _unknown(self, written: Written, address: Address, reason: str, fix: str = "") -> Finding:
         problem = f"{address.host} leads nowhere. {reason}"
-        return ADDRESS_WITHOUT_SERVICE.at(written.item, problem, at=written.at, mend=mend)
+        return Finding.of("address-without-service", written.item, problem, at=written.at, fix=fix)
 
     def _check_port(self, written: Written, address: Address, service: Object, port: int | None) -> Iterator[Finding]:
         ports = {str(mapping(entry).get("port")) for entry in sequence(service.spec.get("ports"))}
@@ -293,11 +267,12 @@ class _Addresses:
             }
         if port is None or not ports or str(port) in ports or service.spec.get("type") == "ExternalName":
             return
-        yield ADDRESS_PORT_UNKNOWN.at(
+        yield Finding.of(
+            "address-port-unknown",
             written.item,
             f"The Service {service.name}{within(service.namespace)} has no port {port}.",
             at=written.at,
-            mend=hint("port", str(port), ports),
+            fix=hint("port", str(port), ports),
         )
 
     def _check_pod(self, written: Written, address: Address, service: Object) -> Iterator[Finding]:
@@ -312,7 +287,7 @@ class _Addresses:
             if headless
             else f"the Service {service.name} is not headless"
         )
-        yield ADDRESS_WITHOUT_POD.at(written.item, f"{address.host} leads nowhere: {reason}.", at=written.at)
+        yield Finding.of("address-without-pod", written.item, f"{address.host} leads nowhere: {reason}.", at=written.at)
 
     def _most(self, pods: Pods) -> int:
         """Return how many pods a workload may have."""
@@ -322,7 +297,7 @@ class _Addresses:
     @cached_property
     def _scaled(self) -> Mapping[tuple[str, str, str], list[int]]:
         found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        for item in self._subject.kind("HorizontalPodAutoscaler"):
+        for item in self._model.kind("HorizontalPodAutoscaler"):
             target = mapping(item.spec.get("scaleTargetRef"))
             most = item.spec.get("maxReplicas")
             if isinstance(most, int):
@@ -331,11 +306,11 @@ class _Addresses:
 
     def _pairs(self) -> Iterator[Finding]:
         """Yield ports that stand beside the host that they belong to, such as DB_HOST and DB_PORT."""
-        for item in self._subject.kind("ConfigMap"):
+        for item in self._model.kind("ConfigMap"):
             yield from self._paired({written.name: written for written in texts_of_map(item)}, None)
-        for pods in self._subject.pods:
+        for pods in self._model.pods:
             for path, container in pods.containers:
-                yield from self._paired(environment(self._subject, pods, path, container), pods.owner)
+                yield from self._paired(environment(self._model, pods, path, container), pods.owner)
 
     def _paired(self, values: Mapping[str, Written], owner: Object | None) -> Iterator[Finding]:
         for name, host in values.items():

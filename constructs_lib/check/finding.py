@@ -1,12 +1,23 @@
-"""What a proof looks for, and what it finds."""
+"""What a proof is, what it looks for, and what it finds."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from constructs_lib.argocd.objects import Identity, Object
+from constructs_lib.check.model import ClusterModel
+
+#: The folder with the checks of the waivers themselves, which belong to no proof.
+WAIVERS = "waivers"
+_FOLDER = Path(__file__).parent
 
 
 class Severity(StrEnum):
@@ -21,34 +32,22 @@ class Check:
     """One thing that a proof looks for.
 
     Attributes:
-        code: Its name for ever, such as ``service-without-pods``; waivers and tools refer to it.
+        code: Its name, such as ``service-without-pods``. It never changes: waivers and tools refer to it.
+        proof: The name of its proof, which is the folder that its ``checks.yaml`` is in.
         severity: How bad it is.
         title: What is wrong, in a few words.
-        why: What happens in the cluster if it is left.
-        mend: What to do about it, in general.
-        source: Where the rule stands: a page of Kubernetes or Argo CD, an issue.
+        why: What happens in the cluster if nobody acts.
+        fix: What to do about it, in general.
+        source: Where the rule is written down: a page of Kubernetes or Argo CD, an issue. Empty for our own rules.
     """
 
     code: str
+    proof: str
     severity: Severity
     title: str
     why: str
-    mend: str
-    source: str
-
-    def at(self, item: Object | None, problem: str, *, at: str = "", mend: str = "", file: str = "") -> Finding:
-        """Return a finding.
-
-        Args:
-            item: The object that it is about; None if it is about the whole tree.
-            problem: What is wrong, in one sentence that names what is meant.
-            at: The field, such as ``spec.ports[0].targetPort``.
-            mend: What would be right. Default: what the check says in general.
-            file: Where it is, if that is not the object's file.
-        """
-        return Finding(
-            self, item.identity if item else None, file or (item.path if item else ""), at, problem, mend or self.mend
-        )
+    fix: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Finding:
         file: The file, relative to the tree.
         field: The field in the object; empty if it is about all of it.
         problem: What is wrong.
-        mend: What would be right.
+        fix: What would be right.
         location: The line of the declaration that the object comes from, as ``file:line``, where it is known.
     """
 
@@ -70,10 +69,85 @@ class Finding:
     file: str
     field: str
     problem: str
-    mend: str
+    fix: str
     location: str = dataclasses.field(default="", compare=False)
+
+    @classmethod
+    def of(
+        cls, code: str, item: Object | None, problem: str, *, at: str = "", fix: str = "", file: str = ""
+    ) -> Finding:
+        """Return a finding of a check.
+
+        Args:
+            code: The code of the check.
+            item: The object that it is about; None if it is about the whole tree.
+            problem: What is wrong, in one sentence that names the object, field or value.
+            at: The field, such as ``spec.ports[0].targetPort``.
+            fix: What would be right. Default: what the check says in general.
+            file: Where it is, if that is not the object's file.
+
+        Raises:
+            KeyError: No ``checks.yaml`` has the code.
+        """
+        check = check_of(code)
+        identity, path = (item.identity, item.path) if item else (None, "")
+        return cls(check, identity, file or path, at, problem, fix or check.fix)
 
     @property
     def subject(self) -> str:
         """The object as ``Kind/namespace/name``, or ``Kind/name`` if its kind has no namespace; ``tree`` for none."""
         return "/".join(part for part in self.identity[1:] if part) if self.identity else "tree"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One proof: a folder with a ``proof.py``, which exports it as ``PROOF``, and a ``checks.yaml``.
+
+    Attributes:
+        name: Its name, that of its folder.
+        title: What it proves, in a sentence.
+        prove: Yields what is wrong.
+    """
+
+    name: str
+    title: str
+    prove: Callable[[ClusterModel], Iterator[Finding]]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What it looks for, in the order of ``docs/checks.md``."""
+        return checks_of(self.name)
+
+
+@cache
+def checks_of(proof: str) -> tuple[Check, ...]:
+    """Return the checks in the ``checks.yaml`` of a proof, in their order. The file is read once, when first asked for.
+
+    Raises:
+        ValueError: The file is not a mapping of codes to entries with the fields of a check.
+    """
+    path = _FOLDER / proof / "checks.yaml"
+    entries = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+    return tuple(_check(proof, code, fields) for code, fields in entries.items())
+
+
+def _check(proof: str, code: str, fields: Mapping[str, Any]) -> Check:
+    try:
+        return Check(code, proof, **{**fields, "severity": Severity(fields["severity"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"check/{proof}/checks.yaml: {code}: {error}") from error
+
+
+def check_of(code: str) -> Check:
+    """Return the check with a code.
+
+    Raises:
+        KeyError: No ``checks.yaml`` has it.
+    """
+    return _by_code()[code]
+
+
+@cache
+def _by_code() -> Mapping[str, Check]:
+    files = sorted(_FOLDER.glob("*/checks.yaml"))
+    return {check.code: check for file in files for check in checks_of(file.parent.name)}

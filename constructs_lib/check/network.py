@@ -17,7 +17,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.tree import Pods, texts
+from constructs_lib.check.model import Pods, texts
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")

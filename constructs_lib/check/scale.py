@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import Object, mapping
-from constructs_lib.check.tree import Pods, Subject
+from constructs_lib.check.model import ClusterModel, Pods
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Scale:
 class Scales:
     """The numbers of pods of all workloads of a tree."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Find the autoscalers."""
         self._autoscalers: Mapping[tuple[str, str, str], Object] = {
             (item.namespace, str(target.get("kind")), str(target.get("name"))): item
-            for item in subject.kind("HorizontalPodAutoscaler")
+            for item in model.kind("HorizontalPodAutoscaler")
             for target in [mapping(item.spec.get("scaleTargetRef"))]
         }
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import mapping, sequence
-from constructs_lib.check.tree import Pods, Subject, texts
+from constructs_lib.check.model import ClusterModel, Pods, texts
 
 
 def selects(selector: object, labels: Mapping[str, str]) -> bool:
@@ -49,11 +49,11 @@ def shown(selector: object) -> str:
 class PodIndex:
     """The pods of a tree by their labels, so that no selector has to look at all of them."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Index the pods of a tree."""
-        self._all = subject.pods_by_namespace
+        self._all = model.pods_by_namespace
         self._labelled: dict[tuple[str, str, str], list[Pods]] = defaultdict(list)
-        for pods in subject.pods:
+        for pods in model.pods:
             for key, value in pods.labels.items():
                 self._labelled[pods.namespace, key, value].append(pods)
 

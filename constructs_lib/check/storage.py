@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.tree import Subject
+from constructs_lib.check.model import ClusterModel
 
 
 @dataclass(frozen=True)
@@ -37,35 +37,35 @@ _BUILT_IN: Mapping[str, Mapping[str, StorageClass]] = {
 }
 
 
-def storage_classes(subject: Subject) -> Mapping[str, StorageClass] | None:
+def storage_classes(model: ClusterModel) -> Mapping[str, StorageClass] | None:
     """Return the storage classes that a cluster has, or None if that is not known."""
-    built_in = _BUILT_IN.get(subject.cluster.kind)
+    built_in = _BUILT_IN.get(model.cluster.kind)
     if built_in is None:
         return None
-    return {**built_in, **_declared(subject)}
+    return {**built_in, **_declared(model)}
 
 
-def known_classes(subject: Subject) -> Mapping[str, StorageClass]:
+def known_classes(model: ClusterModel) -> Mapping[str, StorageClass]:
     """Return the storage classes of which something is known, whether or not there may be others."""
-    return {**_BUILT_IN.get(subject.cluster.kind, {}), **_declared(subject)}
+    return {**_BUILT_IN.get(model.cluster.kind, {}), **_declared(model)}
 
 
-def _declared(subject: Subject) -> dict[str, StorageClass]:
+def _declared(model: ClusterModel) -> dict[str, StorageClass]:
     return {
         item.name: StorageClass(item.manifest.get("volumeBindingMode") == "WaitForFirstConsumer", None)
-        for item in subject.kind("StorageClass")
+        for item in model.kind("StorageClass")
     }
 
 
-def class_of(subject: Subject, claim_spec: Mapping[str, Any]) -> str | None:
+def class_of(model: ClusterModel, claim_spec: Mapping[str, Any]) -> str | None:
     """Return the class that a claim gets: the one that it names, or the default; None if that is not known."""
     named = claim_spec.get("storageClassName")
     if named is not None:
         return str(named)
-    for item in subject.kind("StorageClass"):
+    for item in model.kind("StorageClass"):
         if item.annotations.get("storageclass.kubernetes.io/is-default-class") == "true":
             return item.name
-    return next(iter(_BUILT_IN.get(subject.cluster.kind, ())), None)
+    return next(iter(_BUILT_IN.get(model.cluster.kind, ())), None)
 
 
 def claims(item: Object) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

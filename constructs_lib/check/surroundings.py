@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import Cache, Object, mapping, sequence
-from constructs_lib.check.tree import Subject
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.repository.applications import ALL_OBJECTS, Delivery
 
 #: Namespaces of every cluster, and that of Argo CD itself.
@@ -21,34 +21,32 @@ _POD_MAKERS = frozenset(
 )
 
 
-def closed_namespaces(subject: Subject) -> frozenset[str]:
+def closed_namespaces(model: ClusterModel) -> frozenset[str]:
     """Return the namespaces in which there is nothing but what the tree says.
 
     In all others a chart, a tool, an operator or a person may have put what the tree does not have.
     """
-    if subject.once(generates_applications):
+    if model.once(generates_applications):
         return frozenset()
-    made = {item.name for item in subject.kind("Namespace")}
-    if is_without_applications(subject):
+    made = {item.name for item in model.kind("Namespace")}
+    if is_without_applications(model):
         # What names no namespace goes to one that is called nothing here, all of it together.
-        made = {"", *(made or {item.namespace for item in subject.objects})}
+        made = {"", *(made or {item.namespace for item in model.objects})}
     made |= {
-        delivery.namespace
-        for delivery in subject.applications
-        if delivery.sync_options.get("CreateNamespace") == "true"
+        delivery.namespace for delivery in model.applications if delivery.sync_options.get("CreateNamespace") == "true"
     }
-    operated = {item.namespace for delivery, item in subject.deployed if _makes_others(item) or is_rendered(delivery)}
-    return frozenset(made - operated - subject.open_namespaces - PLATFORM_NAMESPACES)
+    operated = {item.namespace for delivery, item in model.deployed if _makes_others(item) or is_rendered(delivery)}
+    return frozenset(made - operated - model.open_namespaces - PLATFORM_NAMESPACES)
 
 
-def is_without_applications(subject: Subject) -> bool:
+def is_without_applications(model: ClusterModel) -> bool:
     """Tell whether nobody says what of a tree is deployed where: there is no Application in it."""
-    return any(delivery.name == ALL_OBJECTS for delivery in subject.deliveries)
+    return any(delivery.name == ALL_OBJECTS for delivery in model.deliveries)
 
 
-def generates_applications(subject: Subject) -> bool:
+def generates_applications(model: ClusterModel) -> bool:
     """Tell whether there are Applications that only an ApplicationSet knows, with objects and namespaces of theirs."""
-    return any(b"kind: ApplicationSet" in content for content in subject.snapshot.files.values())
+    return any(b"kind: ApplicationSet" in content for content in model.snapshot.files.values())
 
 
 def is_rendered(delivery: Delivery) -> bool:
@@ -76,22 +74,22 @@ class Store:
     values: frozenset[tuple[str, str]]
 
 
-def environments(subject: Subject) -> list[str]:
+def environments(model: ClusterModel) -> list[str]:
     """Return the names of the environments whose Applications are looked at: those of their folders."""
     return sorted(
         {
             posixpath.basename(posixpath.dirname(delivery.application.path))
-            for delivery in subject.deliveries
+            for delivery in model.deliveries
             if delivery.application
         }
     )
 
 
-def store(subject: Subject) -> Store | None:
+def store(model: ClusterModel) -> Store | None:
     """Return the values that the bootstrap fills, or None if the tree has no list of them."""
-    for environment in environments(subject):
+    for environment in environments(model):
         file = f"bootstrap/argocd/{environment}.tfvars.json"
-        content = subject.snapshot.files.get(file)
+        content = model.snapshot.files.get(file)
         if content is None:
             continue
         try:
@@ -104,12 +102,12 @@ def store(subject: Subject) -> Store | None:
     return None
 
 
-def k3s_disabled(subject: Subject) -> frozenset[str]:
+def k3s_disabled(model: ClusterModel) -> frozenset[str]:
     """Return what a k3d cluster leaves out of what k3s brings along, such as ``traefik``."""
     return frozenset(
         name
-        for environment in environments(subject)
-        for argument in _k3s_arguments(subject.snapshot.files.get(f"bootstrap/k3d/{environment}.yaml", b""))
+        for environment in environments(model)
+        for argument in _k3s_arguments(model.snapshot.files.get(f"bootstrap/k3d/{environment}.yaml", b""))
         if argument.startswith("--disable=")
         for name in argument.removeprefix("--disable=").split(",")
     )
@@ -121,12 +119,12 @@ def _k3s_arguments(content: bytes) -> Iterator[str]:
         yield str(entry.get("arg") or "")
 
 
-def made_here(subject: Subject) -> bool:
+def made_here(model: ClusterModel) -> bool:
     """Tell whether Argo CD comes from the bootstrap of this library, whose settings are known."""
-    files = subject.snapshot.files
-    return any(f"bootstrap/argocd/{environment}.tfvars.json" in files for environment in environments(subject))
+    files = model.snapshot.files
+    return any(f"bootstrap/argocd/{environment}.tfvars.json" in files for environment in environments(model))
 
 
-def brought_by_chart(subject: Subject, name: str) -> bool:
+def brought_by_chart(model: ClusterModel, name: str) -> bool:
     """Tell whether a chart is about something that has no namespace: it bears its name, or its values do."""
-    return any(name in f"{chart.name} {chart.helm}" for delivery in subject.deliveries for chart in delivery.charts)
+    return any(name in f"{chart.name} {chart.helm}" for delivery in model.deliveries for chart in delivery.charts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 
-from constructs_lib.check.tree import Subject
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.repository.applications import ALL_OBJECTS
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
@@ -13,32 +13,32 @@ _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 _PLACEHOLDERS = ("${", "{{")
 
 
-def patched(subject: Subject) -> frozenset[int]:
+def patched(model: ClusterModel) -> frozenset[int]:
     """Return the manifests, by their ids, to which Kustomize may add what they lack.
 
     Args:
-        subject: The tree.
+        model: The tree.
     """
     found: set[int] = set()
-    for delivery in subject.deliveries:
+    for delivery in model.deliveries:
         # Where no Application says so, a kustomization says it itself.
         folders = _folders(delivery.files, _KUSTOMIZATIONS) if delivery.name == ALL_OBJECTS else set()
         if folders or any(source.tool == "Kustomize" for source in delivery.sources):
-            for other, item in subject.deployed:
+            for other, item in model.deployed:
                 if other is delivery and (not folders or not folders.isdisjoint(_above(item.path))):
                     found.add(id(item.manifest))
     return frozenset(found)
 
 
-def templates(subject: Subject) -> frozenset[str]:
+def templates(model: ClusterModel) -> frozenset[str]:
     """Return the files that somebody else's tool makes YAML of, where no Application says which.
 
     Args:
-        subject: The tree.
+        model: The tree.
     """
     return frozenset(
         path
-        for delivery in subject.deliveries
+        for delivery in model.deliveries
         if delivery.name == ALL_OBJECTS
         for path, content in delivery.files.items()
         if b"{{" in content

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.network import CLUSTER, Network, Outside, Pod, Policy, Port, Selector, pod_of
 from constructs_lib.check.scale import Scales
-from constructs_lib.check.tree import Pods, Subject, texts
 from constructs_lib.check.variables import Variable, apart, command, mounted, variables
 
 #: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
@@ -155,9 +155,9 @@ class Services:
     https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Find them."""
-        self._by_name = {(item.namespace, item.name): item for item in subject.kind("Service") if not item.group}
+        self._by_name = {(item.namespace, item.name): item for item in model.kind("Service") if not item.group}
 
     def get(self, namespace: str, name: str) -> Object | None:
         """Return a Service by its name."""
@@ -186,20 +186,20 @@ def is_headless(service: Object) -> bool:
 class Traffic:
     """Everything that is called in a tree, and the network in which it is."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Read the tree."""
-        self.subject = subject
-        self.services = Services(subject)
-        self.scales = Scales(subject)
-        own = [pod_of(pods) for pods in subject.pods]
+        self.model = model
+        self.services = Services(model)
+        self.scales = Scales(model)
+        own = [pod_of(pods) for pods in model.pods]
         #: The pods of the tree.
         self.pods: Sequence[Pod] = own
-        policies = [Policy(item) for item in subject.kind("NetworkPolicy") if item.group == "networking.k8s.io"]
+        policies = [Policy(item) for item in model.kind("NetworkPolicy") if item.group == "networking.k8s.io"]
         #: Pods that the tree only knows by its policies: those of charts and of other trees.
-        self.guests: Sequence[Pod] = list(_guests(subject, Network(policies, subject.namespaces, [*own, DNS])))
+        self.guests: Sequence[Pod] = list(_guests(model, Network(policies, model.namespaces, [*own, DNS])))
         namespaces = {
             **{pod.namespace: {"kubernetes.io/metadata.name": pod.namespace} for pod in [DNS, *self.guests]},
-            **subject.namespaces,
+            **model.namespaces,
         }
         self.network = Network(policies, namespaces, [*own, *self.guests, DNS])
 
@@ -245,7 +245,7 @@ class Traffic:
         """Yield the addresses that a pod is given, with the fields in which they stand and their ports."""
         pods = workload(pod)
         for path, container in pods.containers:
-            known = variables(self.subject, pods, path, container)
+            known = variables(self.model, pods, path, container)
             for variable in known.values():
                 for address in addresses(variable.value):
                     port = address.port or _SCHEMES.get(address.scheme) or _port_beside(variable.name, known)
@@ -254,7 +254,7 @@ class Traffic:
             for text in apart(command(container, known)):
                 for address, port in _with_ports(text):
                     yield address, f"{path}.args" if container.get("args") else f"{path}.command", port
-        for at, text in mounted(self.subject, pods):
+        for at, text in mounted(self.model, pods):
             for address, port in _with_ports(text):
                 if not address.is_loose:
                     yield address, at, port
@@ -302,7 +302,7 @@ class Traffic:
         """The ports that Services open to the world."""
         return [
             Offer(service, f"spec.ports[{number}]", pod, port)
-            for service in self.subject.kind("Service")
+            for service in self.model.kind("Service")
             if service.spec.get("type") in ("LoadBalancer", "NodePort") or service.spec.get("externalIPs")
             for number, (name, _, own, _) in enumerate(_service_ports(service))
             for pod, port in self.called_at(service, name or own)
@@ -321,7 +321,7 @@ class Traffic:
 
     def _backends(self) -> Iterator[tuple[str, str, int | str | None]]:
         """Yield the Services that Ingresses, routes, webhooks and API services name, with the port."""
-        for item in self.subject.kind("Ingress"):
+        for item in self.model.kind("Ingress"):
             paths = [
                 mapping(path)
                 for rule in sequence(item.spec.get("rules"))
@@ -331,17 +331,17 @@ class Traffic:
             for service in (mapping(mapping(backend).get("service")) for backend in backends):
                 port = mapping(service.get("port"))
                 yield item.namespace, str(service.get("name")), port.get("number") or port.get("name")
-        for item in self.subject.kind(*_ROUTES):
+        for item in self.model.kind(*_ROUTES):
             rules = [mapping(rule) for key in ("rules", "routes") for rule in sequence(item.spec.get(key))]
             for rule in rules:
                 for backend in map(mapping, (*sequence(rule.get("backendRefs")), *sequence(rule.get("services")))):
                     namespace = str(backend.get("namespace") or item.namespace)
                     yield namespace, str(backend.get("name")), backend.get("port")
-        for item in self.subject.kind("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        for item in self.model.kind("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
             for webhook in map(mapping, sequence(item.manifest.get("webhooks"))):
                 service = mapping(mapping(webhook.get("clientConfig")).get("service"))
                 yield str(service.get("namespace")), str(service.get("name")), service.get("port", 443)
-        for item in self.subject.kind("APIService"):
+        for item in self.model.kind("APIService"):
             service = mapping(item.spec.get("service"))
             yield str(service.get("namespace")), str(service.get("name")), service.get("port", 443)
 
@@ -354,7 +354,7 @@ class Traffic:
         return [*self._pod_monitors(), *self._service_monitors()]
 
     def _pod_monitors(self) -> Iterator[Offer]:
-        for monitor in self.subject.kind("PodMonitor"):
+        for monitor in self.model.kind("PodMonitor"):
             selector = Selector(monitor.spec.get("selector"))
             endpoints = [mapping(entry) for entry in sequence(monitor.spec.get("podMetricsEndpoints"))]
             for namespace in self._monitored(monitor):
@@ -365,7 +365,7 @@ class Traffic:
                             yield Offer(monitor, f"spec.podMetricsEndpoints[{number}]", pod, ("TCP", port))
 
     def _service_monitors(self) -> Iterator[Offer]:
-        for monitor in self.subject.kind("ServiceMonitor"):
+        for monitor in self.model.kind("ServiceMonitor"):
             selector = Selector(monitor.spec.get("selector"))
             endpoints = [mapping(entry) for entry in sequence(monitor.spec.get("endpoints"))]
             for namespace in self._monitored(monitor):
@@ -379,14 +379,14 @@ class Traffic:
     @cached_property
     def _services_by_namespace(self) -> Mapping[str, list[Object]]:
         found: dict[str, list[Object]] = defaultdict(list)
-        for service in self.subject.kind("Service"):
+        for service in self.model.kind("Service"):
             found[service.namespace].append(service)
         return found
 
     def _monitored(self, monitor: Object) -> Iterator[str]:
         selector = mapping(monitor.spec.get("namespaceSelector"))
         if selector.get("any") is True:
-            yield from self.subject.namespaces
+            yield from self.model.namespaces
         else:
             yield from map(str, sequence(selector.get("matchNames")) or [monitor.namespace])
 
@@ -394,7 +394,7 @@ class Traffic:
     def prometheus(self) -> Sequence[Pod]:
         """The pods of Prometheus, as far as the tree knows them."""
         key, value = _PROMETHEUS
-        made = [Pod(item.namespace, item.name, {key: value}) for item in self.subject.kind("Prometheus")]
+        made = [Pod(item.namespace, item.name, {key: value}) for item in self.model.kind("Prometheus")]
         return [*(pod for pod in self.network.pods if pod.labels.get(key) == value), *made]
 
     @cached_property
@@ -411,10 +411,10 @@ class Traffic:
     def _bound(self) -> Mapping[tuple[str, str], bool]:
         """ServiceAccounts with a role, and whether it lets them find pods."""
         found: dict[tuple[str, str], bool] = {}
-        for binding in self.subject.kind("RoleBinding", "ClusterRoleBinding"):
+        for binding in self.model.kind("RoleBinding", "ClusterRoleBinding"):
             reference = mapping(binding.manifest.get("roleRef"))
             namespace = binding.namespace if reference.get("kind") == "Role" else ""
-            role = self.subject.get(
+            role = self.model.get(
                 str(reference.get("kind")), namespace, str(reference.get("name")), "rbac.authorization.k8s.io"
             )
             for entry in map(mapping, sequence(binding.manifest.get("subjects"))):
@@ -436,7 +436,7 @@ class Traffic:
                 if token and not token.get("audience"):
                     return True
         mounts = spec.get("automountServiceAccountToken")
-        account = self.subject.get("ServiceAccount", *self._account(pod))
+        account = self.model.get("ServiceAccount", *self._account(pod))
         if mounts is None and account is not None:
             mounts = account.manifest.get("automountServiceAccountToken")
         return mounts is not False
@@ -535,7 +535,7 @@ def _finds_pods(role: Object) -> bool:
     )
 
 
-def _guests(subject: Subject, network: Network) -> Iterator[Pod]:
+def _guests(model: ClusterModel, network: Network) -> Iterator[Pod]:
     """Yield pods that no object of the tree makes and that its policies name, in namespaces where others are."""
     seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
 
@@ -548,13 +548,13 @@ def _guests(subject: Subject, network: Network) -> Iterator[Pod]:
             yield Pod(namespace, name, selector.labels)
 
     for policy in network.policies:
-        if policy.namespace in subject.open_namespaces:
+        if policy.namespace in model.open_namespaces:
             yield from guest(policy.namespace, policy.selector, policy.name)
     for policy in network.policies:
         for rules in policy.rules.values():
             for peer in (peer for rule in rules for peer in rule.peers or ()):
                 namespace = peer.namespace
-                if namespace and (namespace in subject.open_namespaces or namespace not in subject.namespaces):
+                if namespace and (namespace in model.open_namespaces or namespace not in model.namespaces):
                     labels = peer.pods.labels if peer.pods else {}
                     name = labels.get("app.kubernetes.io/name") or labels.get("app") or next(iter(labels.values()), "")
                     yield from guest(namespace, peer.pods, name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from constructs_lib.argocd.objects import mapping, sequence
-from constructs_lib.check.tree import Pods, Subject, texts
+from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.kubernetes.manifest import Manifest
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
@@ -30,14 +30,14 @@ class Variable:
     at: str
 
 
-def variables(subject: Subject, pods: Pods, path: str, container: Manifest) -> dict[str, Variable]:
+def variables(model: ClusterModel, pods: Pods, path: str, container: Manifest) -> dict[str, Variable]:
     """Return the variables of a container by name; those from Secrets and fields of the pod are left out.
 
     https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/: ``$(NAME)``
     stands for the value of a variable before it.
 
     Args:
-        subject: The tree.
+        model: The tree.
         pods: The container's pods.
         path: Where the container stands.
         container: The container.
@@ -46,7 +46,7 @@ def variables(subject: Subject, pods: Pods, path: str, container: Manifest) -> d
     for number, source in enumerate(map(mapping, sequence(container.get("envFrom")))):
         prefix = str(source.get("prefix") or "")
         name = mapping(source.get("configMapRef")).get("name")
-        for key, value in _data(subject, pods.namespace, name).items():
+        for key, value in _data(model, pods.namespace, name).items():
             found[prefix + key] = Variable(prefix + key, value, f"{path}.envFrom[{number}]")
     for entry in map(mapping, sequence(container.get("env"))):
         name = str(entry.get("name"))
@@ -55,7 +55,7 @@ def variables(subject: Subject, pods: Pods, path: str, container: Manifest) -> d
         if isinstance(entry.get("value"), str):
             found[name] = Variable(name, expanded(entry["value"], found), at)
         elif reference := mapping(mapping(entry.get("valueFrom")).get("configMapKeyRef")):
-            read = _data(subject, pods.namespace, reference.get("name")).get(str(reference.get("key")))
+            read = _data(model, pods.namespace, reference.get("name")).get(str(reference.get("key")))
             if read is not None:
                 found[name] = Variable(name, read, at)
     return found
@@ -80,19 +80,19 @@ def apart(words: Iterable[str], separator: str = "\n") -> Iterator[str]:
             yield separator.join(group)
 
 
-def mounted(subject: Subject, pods: Pods) -> Iterator[tuple[str, str]]:
+def mounted(model: ClusterModel, pods: Pods) -> Iterator[tuple[str, str]]:
     """Yield the texts of the ConfigMaps that are mounted into pods, each with the field that names it."""
     for volume in map(mapping, sequence(pods.spec.get("volumes"))):
         parts = [volume, *map(mapping, sequence(mapping(volume.get("projected")).get("sources")))]
         for source in (mapping(part.get("configMap")) for part in parts):
             items = [mapping(item).get("key") for item in sequence(source.get("items"))]
-            for key, text in _data(subject, pods.namespace, source.get("name")).items():
+            for key, text in _data(model, pods.namespace, source.get("name")).items():
                 if not items or key in items:
                     yield f"{pods.path}.volumes[{volume.get('name')}]", text
 
 
-def _data(subject: Subject, namespace: str, name: object) -> dict[str, str]:
-    item = subject.get("ConfigMap", namespace, str(name))
+def _data(model: ClusterModel, namespace: str, name: object) -> dict[str, str]:
+    item = model.get("ConfigMap", namespace, str(name))
     return texts(item.manifest.get("data")) if item else {}
 
 

@@ -16,14 +16,14 @@ from rich.console import Console
 
 from constructs_lib.argocd.objects import Cache, Identity, Object, own_namespace
 from constructs_lib.check.finding import Severity
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.reachability.can import can
 from constructs_lib.check.report import checks_page as page
 from constructs_lib.check.report import github, sarif, terminal
 from constructs_lib.check.report import json_report as json
 from constructs_lib.check.report.report import Looked, Report, located, look, plural, report
-from constructs_lib.check.tree import Subject
-from constructs_lib.check.waivers import WAIVERS_FILE, Waiver, parse_waivers
+from constructs_lib.check.waivers.waivers import WAIVERS_FILE, Waiver, parse_waivers
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.check import TERMINAL, Options
 from constructs_lib.declare.cluster import Cluster
@@ -63,11 +63,11 @@ def check(app: App, options: Options) -> None:
         )
     waivers, file = _waivers(options.waivers, options.tree or app.root)
     with _without_collecting():
-        subjects = _of_folder(options.tree, options) if options.tree else _of_declaration(app, options)
+        models = _of_folder(options.tree, options) if options.tree else _of_declaration(app, options)
         if options.can:
-            _answer(subjects, *options.can)
+            _answer(models, *options.can)
             return
-        found = _look(subjects)
+        found = _look(models)
     if not options.tree:
         found = _with_lines(app, found)
     told = report(
@@ -91,7 +91,7 @@ def refuse_errors(app: App, tree: Tree) -> None:
     """
     waivers, file = _waivers(None, app.root)
     with _without_collecting():
-        found = _with_lines(app, _look({tree.environment: subject_of(tree)}))
+        found = _with_lines(app, _look({tree.environment: model_of(tree)}))
     told = report(found, waivers, datetime.date.today(), file, complete=False)
     if errors := told.count(Severity.ERROR):
         terminal.show(told, _console())
@@ -125,20 +125,20 @@ def _waivers(given: Path | None, root: Path) -> tuple[list[Waiver], str]:
     return parse_waivers(file.read_bytes(), [check.code for proof in PROOFS for check in proof.checks], name), name
 
 
-def _of_declaration(app: App, options: Options) -> dict[str, Subject]:
+def _of_declaration(app: App, options: Options) -> dict[str, ClusterModel]:
     trees = app.synthesize(app.choose(options.environments), keep_manifests=True)
-    return {tree.environment: _at_version(subject_of(tree), options) for tree in trees}
+    return {tree.environment: _at_version(model_of(tree), options) for tree in trees}
 
 
-def subject_of(tree: Tree) -> Subject:
+def model_of(tree: Tree) -> ClusterModel:
     """Return what the proofs look at of a synthesized tree that has kept its manifests."""
     cache = Cache()
     for path, manifest in (tree.manifests or {}).items():
         cache.written(tree.files[path], manifest)
-    return Subject(Snapshot.of_files(tree.environment, tree.files), [f"argocd/{tree.environment}"], cache=cache)
+    return ClusterModel(Snapshot.of_files(tree.environment, tree.files), [f"argocd/{tree.environment}"], cache=cache)
 
 
-def _of_folder(folder: Path, options: Options) -> dict[str, Subject]:
+def _of_folder(folder: Path, options: Options) -> dict[str, ClusterModel]:
     if not folder.is_dir():
         raise CommandError(f"--tree: {folder} is no folder.")
     snapshot = Snapshot.of_folder(folder)
@@ -151,7 +151,7 @@ def _of_folder(folder: Path, options: Options) -> dict[str, Subject]:
     cache = Cache()
     chosen = list(dict.fromkeys(options.environments)) or known or [""]
     return {
-        name: _at_version(Subject(snapshot, [f"argocd/{name}"] if name else [], cache=cache), options)
+        name: _at_version(ClusterModel(snapshot, [f"argocd/{name}"] if name else [], cache=cache), options)
         for name in chosen
     }
 
@@ -165,19 +165,19 @@ def _environments(snapshot: Snapshot) -> Iterator[str]:
             yield name
 
 
-def _at_version(subject: Subject, options: Options) -> Subject:
+def _at_version(model: ClusterModel, options: Options) -> ClusterModel:
     if options.kubernetes:
-        subject.cluster = dataclasses.replace(subject.cluster, kubernetes=options.kubernetes)
-    return subject
+        model.cluster = dataclasses.replace(model.cluster, kubernetes=options.kubernetes)
+    return model
 
 
-def _look(subjects: dict[str, Subject]) -> list[Looked]:
+def _look(models: dict[str, ClusterModel]) -> list[Looked]:
     with Console(stderr=True, highlight=False).status("reading the tree") as status:
 
         def tell(environment: str) -> Callable[[str], None]:
             return lambda proof: status.update(f"{environment}: {proof}" if environment else proof)
 
-        return [look(subject, name, tell(name)) for name, subject in subjects.items()]
+        return [look(model, name, tell(name)) for name, model in models.items()]
 
 
 def _with_lines(app: App, found: Sequence[Looked]) -> list[Looked]:
@@ -232,12 +232,12 @@ def _console(stream: io.StringIO | None = None) -> Console:
     return Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-def _answer(subjects: dict[str, Subject], source: str, target: str, port: str) -> None:
+def _answer(models: dict[str, ClusterModel], source: str, target: str, port: str) -> None:
     """Print whether one workload may reach another; exit with 1 if it may not in one of the environments."""
     out = _console()
     allowed = True
-    for name, subject in subjects.items():
-        answer = can(subject, source, target, port)
+    for name, model in models.items():
+        answer = can(model, source, target, port)
         allowed &= answer.allowed
         out.print(f"{name}: {answer}" if name else str(answer))
     if not allowed:

@@ -11,8 +11,8 @@ import yaml
 
 from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
-from constructs_lib.check.tree import Subject
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -112,7 +112,7 @@ def findings(tree: Tree) -> list[Finding]:
     snapshot = Snapshot.of_files(tree.environment, tree.files)
     # The inputs of Terraform are no manifests, and say what the cluster is.
     snapshot = Snapshot(snapshot.name, tree.files, None)
-    return prove(Subject(snapshot, [f"argocd/{tree.environment}"], cache=_CACHE))
+    return prove(ClusterModel(snapshot, [f"argocd/{tree.environment}"], cache=_CACHE))
 
 
 def container(manifest: Manifest, number: int = 0) -> Manifest:

@@ -17,8 +17,8 @@ from synthesized import Synthesized
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack
 from constructs_lib.check.capacity.proof import ARGOCD, chart_items, node_of, prove, requests, rolling_update
+from constructs_lib.check.model import Cluster, ClusterModel, pods_of
 from constructs_lib.check.network import Selector
-from constructs_lib.check.tree import Cluster, Subject, pods_of
 from constructs_lib.repository.snapshot import Snapshot
 
 Manifest = dict[str, Any]
@@ -265,9 +265,9 @@ def test_what_does_not_fit_is_one_of_the_pods(items: list[Item], count: int) -> 
     assert {id(one) for one in left} <= {id(one) for one in items}
 
 
-def codes(subject: Subject) -> set[str]:
+def codes(model: ClusterModel) -> set[str]:
     """Return the codes of what is wrong."""
-    return {finding.check.code for finding in prove(subject)}
+    return {finding.check.code for finding in prove(model)}
 
 
 def workload(kind: str = "Deployment", **spec: Any) -> Manifest:
@@ -282,18 +282,18 @@ def workload(kind: str = "Deployment", **spec: Any) -> Manifest:
     }
 
 
-def subject_of(*manifests: Manifest, cluster: Cluster | None = None) -> Subject:
+def model_of(*manifests: Manifest, cluster: Cluster | None = None) -> ClusterModel:
     """Return a tree of some objects for a cluster."""
     files = {f"{number}.yaml": yaml.safe_dump(manifest).encode() for number, manifest in enumerate(manifests)}
-    return Subject(Snapshot.of_files("test", files), cluster=cluster or Cluster())
+    return ClusterModel(Snapshot.of_files("test", files), cluster=cluster or Cluster())
 
 
 def test_nothing_is_said_of_the_room_on_nodes_that_nobody_knows() -> None:
-    assert codes(subject_of(workload())) == set()
-    assert codes(subject_of(workload(), cluster=Cluster("k3d", nodes=3))) == set()
-    assert codes(subject_of(workload(), cluster=Cluster("digitalocean", nodes=3))) == set()
+    assert codes(model_of(workload())) == set()
+    assert codes(model_of(workload(), cluster=Cluster("k3d", nodes=3))) == set()
+    assert codes(model_of(workload(), cluster=Cluster("digitalocean", nodes=3))) == set()
     known = Cluster("digitalocean", nodes=3, size="s-4vcpu-8gb")
-    assert codes(subject_of(workload(), cluster=known)) == {"pod-larger-than-node"}
+    assert codes(model_of(workload(), cluster=known)) == {"pod-larger-than-node"}
 
 
 @pytest.mark.parametrize(
@@ -310,16 +310,16 @@ def test_nothing_is_said_of_the_room_on_nodes_that_nobody_knows() -> None:
 def test_room_at_every_moment(nodes: int, replicas: int, bounds: Manifest, expected: set[str]) -> None:
     large = {"containers": [container("1", "5Gi", name="web")]}
     tree = workload(pods=large, replicas=replicas, strategy={"rollingUpdate": bounds})
-    assert codes(subject_of(tree, cluster=Cluster("digitalocean", nodes=nodes, size="s-4vcpu-8gb"))) == expected
+    assert codes(model_of(tree, cluster=Cluster("digitalocean", nodes=nodes, size="s-4vcpu-8gb"))) == expected
 
 
 def test_apart_on_nodes_of_which_only_the_number_is_known() -> None:
     terms = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": LABELS}}]
     apart = {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
     tree = [workload("StatefulSet", replicas=4, pods=apart)]
-    assert codes(subject_of(*tree, cluster=Cluster("k3d", nodes=3))) == {"more-replicas-than-nodes"}
-    assert codes(subject_of(*tree, cluster=Cluster("k3d", nodes=4))) == set()
-    assert codes(subject_of(*tree)) == set()
+    assert codes(model_of(*tree, cluster=Cluster("k3d", nodes=3))) == {"more-replicas-than-nodes"}
+    assert codes(model_of(*tree, cluster=Cluster("k3d", nodes=4))) == set()
+    assert codes(model_of(*tree)) == set()
 
 
 def claim(*modes: str) -> Manifest:
@@ -346,7 +346,7 @@ def claim(*modes: str) -> Manifest:
 )
 def test_volumes_of_one_node(kind: str, spec: Manifest, modes: list[str], cluster: str, shared: bool) -> None:
     volumes = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
-    tree = subject_of(workload(kind, pods=volumes, **spec), claim(*modes), cluster=Cluster(cluster))
+    tree = model_of(workload(kind, pods=volumes, **spec), claim(*modes), cluster=Cluster(cluster))
     assert codes(tree) == ({"read-write-once-shared"} if shared else set())
 
 
@@ -367,10 +367,10 @@ def test_volumes_of_one_node(kind: str, spec: Manifest, modes: list[str], cluste
 )
 def test_heaps(spec: Manifest, found: bool) -> None:
     limited = {"name": "web", "resources": {"limits": {"memory": "1Gi"}}, **spec}
-    tree = subject_of(workload(pods={"containers": [limited]}))
+    tree = model_of(workload(pods={"containers": [limited]}))
     assert codes(tree) == ({"heap-above-limit"} if found else set())
     del limited["resources"]
-    assert codes(subject_of(workload(pods={"containers": [limited]}))) == set()
+    assert codes(model_of(workload(pods={"containers": [limited]}))) == set()
 
 
 @pytest.mark.parametrize(
@@ -391,18 +391,18 @@ def test_heaps(spec: Manifest, found: bool) -> None:
 def test_odd_objects_of_other_people_break_nothing(broken: Manifest) -> None:
     odd = {"apiVersion": "apps/v1", "metadata": {"name": "odd", "namespace": "odd"}, **broken}
     known = Cluster("digitalocean", nodes=3, size="s-4vcpu-8gb")
-    assert codes(subject_of(odd, workload(), cluster=known)) == {"pod-larger-than-node"}
+    assert codes(model_of(odd, workload(), cluster=known)) == {"pod-larger-than-node"}
 
 
 def test_production_has_room_for_everything(trees: Mapping[str, Synthesized]) -> None:
     files = dict(trees["production"].files)
-    assert codes(Subject(Snapshot("production", files, None), ["argocd/production"])) == set()
+    assert codes(ClusterModel(Snapshot("production", files, None), ["argocd/production"])) == set()
     # Not because nothing is counted: a node less, and the autoscalers have no room any more.
     path = "bootstrap/cluster/production.tfvars.json"
     for more, less in ((b'"nodes": 4', b'"nodes": 3'), (b'"nodes_max": 5', b'"nodes_max": 4')):
         assert more in files[path]
         files[path] = files[path].replace(more, less)
-    assert codes(Subject(Snapshot("production", files, None), ["argocd/production"])) == {
+    assert codes(ClusterModel(Snapshot("production", files, None), ["argocd/production"])) == {
         "no-room-at-maximum",
         "no-room-without-node",
     }

@@ -21,13 +21,13 @@ from rich.console import Console
 from synthesized import Synthesized
 
 from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import PROOFS, all_checks
 from constructs_lib.check.report import checks_page as page
 from constructs_lib.check.report import github, sarif, terminal
 from constructs_lib.check.report import json_report as json_format
 from constructs_lib.check.report.report import Report, located, look, report
-from constructs_lib.check.tree import Subject
-from constructs_lib.check.waivers import Waiver
+from constructs_lib.check.waivers.waivers import Waiver
 from constructs_lib.repository.snapshot import Snapshot
 
 WHEELS = Path(sys.prefix) / "sarif-schema"
@@ -50,8 +50,8 @@ def told(trees: Mapping[str, Synthesized]) -> Report:
     tree.edit("StatefulSet/rabbitmq", another_metrics_port)
     looked = []
     for environment, files in (("local", trees["local"].files), ("production", tree.files)):
-        subject = Subject(Snapshot(environment, files, None), [f"argocd/{environment}"])
-        looked.append(look(subject, environment))
+        model = ClusterModel(Snapshot(environment, files, None), [f"argocd/{environment}"])
+        looked.append(look(model, environment))
     line = {("apps", "StatefulSet", "rabbitmq", "rabbitmq"): "app.py:62"}
     found = [located(each, line) for each in looked]
     return report(found, [WAIVER, STALE], DAY, "waivers.yaml", base="deploy")
@@ -83,7 +83,7 @@ def test_the_terminal_tells_all_of_every_finding(told: Report) -> None:
     for finding in told.findings:
         assert finding.check.severity.value in shown
         assert finding.file in shown
-        assert finding.mend in shown
+        assert finding.fix in shown
     assert "waived until 2027-03-31: metrics-unscraped  StatefulSet/rabbitmq/rabbitmq" in shown
     assert "because Nobody, yet: 50 % of it" in shown
     assert shown.endswith("2 errors, 1 warning, 1 waived.\ndocs/checks.md has a section for each code.\n")
@@ -120,7 +120,7 @@ def test_json_tells_all_of_every_finding(told: Report) -> None:
         finding = known[entry["code"], entry["subject"]]
         assert entry["severity"] == finding.check.severity.value
         assert (entry["field"], entry["file"], entry["location"]) == (finding.field, finding.file, finding.location)
-        assert (entry["problem"], entry["mend"]) == (finding.problem, finding.mend)
+        assert (entry["problem"], entry["mend"]) == (finding.problem, finding.fix)
         assert entry["page"].endswith(f"docs/checks.md#{finding.check.code}")
     assert {entry["code"]: entry["proof"] for entry in told_of} == {
         "alert-undescribed": "observability",
@@ -178,7 +178,7 @@ def test_sarif_tells_all_of_every_finding(told: Report) -> None:
         finding = known[result["ruleId"], result["properties"]["subject"]]
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == finding.check.code
         assert result["level"] == finding.check.severity.value
-        assert result["message"]["text"] == f"{finding.problem} {finding.mend}"
+        assert result["message"]["text"] == f"{finding.problem} {finding.fix}"
         (location,) = result["locations"]
         assert location["physicalLocation"]["artifactLocation"]["uri"] == f"deploy/{finding.file}"
         assert ("relatedLocations" in result) is bool(finding.location)

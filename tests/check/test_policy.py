@@ -11,9 +11,9 @@ from faults_policy import PRIVATE_KEY, RANDOM
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel, pods_of
 from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.policy.pod_security import ENFORCE, violations
-from constructs_lib.check.tree import Subject, pods_of
 from constructs_lib.check.variables import apart
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
@@ -54,7 +54,7 @@ def broken(item: Object, level: str) -> set[str]:
 def found(*manifests: Manifest) -> list[Finding]:
     """Return what is found in a tree without Applications."""
     files = {f"{number}.yaml": dump(manifest) for number, manifest in enumerate(manifests)}
-    return [*policy.prove(Subject(Snapshot("test", files)))]
+    return [*policy.prove(ClusterModel(Snapshot("test", files)))]
 
 
 BASELINE: dict[str, tuple[str, Object]] = {
@@ -141,7 +141,9 @@ def test_allowed(case: str) -> None:
 def test_a_pod_is_told_once_of_a_control() -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "b", "labels": {ENFORCE: "baseline"}}}
     item = pod(hostNetwork=True, hostPID=True)
-    problems = [finding for finding in found(namespace, dict(item.manifest)) if finding.check is policy.POD_SECURITY]
+    problems = [
+        finding for finding in found(namespace, dict(item.manifest)) if finding.check.code == "pod-security-violated"
+    ]
     assert [finding.field for finding in problems] == ["spec.hostNetwork"]
 
 
@@ -192,7 +194,7 @@ def test_secrets_that_everybody_sees(case: str) -> None:
     assert (finding.check.code, finding.field) == (code, f"data.{key}")
     secret = value.rpartition("=")[2].rpartition(":")[2].partition("@")[0].strip()
     if code == "credential-in-clear":
-        assert secret not in finding.problem + finding.mend
+        assert secret not in finding.problem + finding.fix
 
 
 @pytest.mark.parametrize("case", HIDDEN)
@@ -239,16 +241,16 @@ def test_images(tag: str, pinned: bool) -> None:
     found_ = [
         finding
         for finding in found(dict(pod({"image": f"a{tag}"}).manifest))
-        if finding.check is policy.IMAGE_NOT_PINNED
+        if finding.check.code == "image-not-pinned"
     ]
     assert (not found_) is pinned
 
 
 def test_everything_that_a_tool_may_add_is_not_missed() -> None:
     files = {"a/pod.yaml": dump(dict(pod().manifest)), "a/kustomization.yaml": b"resources: [pod.yaml]\n"}
-    assert [*policy.prove(Subject(Snapshot("test", files)))] == []
+    assert [*policy.prove(ClusterModel(Snapshot("test", files)))] == []
     del files["a/kustomization.yaml"]
-    codes = {finding.check.code for finding in policy.prove(Subject(Snapshot("test", files)))}
+    codes = {finding.check.code for finding in policy.prove(ClusterModel(Snapshot("test", files)))}
     assert codes == {"requests-missing", "memory-limit-missing", "token-without-role"}
 
 

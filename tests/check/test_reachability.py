@@ -9,18 +9,18 @@ import pytest
 import yaml
 from synthesized import Synthesized
 
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.network import Selector
 from constructs_lib.check.reachability.can import can
 from constructs_lib.check.reachability.proof import prove
 from constructs_lib.check.traffic import Traffic, addresses
-from constructs_lib.check.tree import Subject
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.user_error import UserError
 
 Manifest = dict[str, Any]
 
 
-def subject_of(*manifests: Manifest, charts: tuple[str, ...] = ()) -> Subject:
+def model_of(*manifests: Manifest, charts: tuple[str, ...] = ()) -> ClusterModel:
     """Return a tree of some objects; in the namespaces of ``charts``, a chart is deployed as well."""
     files = {
         f"tree/{manifest['kind']}-{number}.yaml": yaml.safe_dump(manifest).encode()
@@ -35,7 +35,7 @@ def subject_of(*manifests: Manifest, charts: tuple[str, ...] = ()) -> Subject:
         source = {"repoURL": "https://example.com/tree.git", "path": "tree", "targetRevision": "main"}
         application = {"kind": "Application", "metadata": {"name": "tree"}, "spec": {"source": source}}
         files["apps/tree.yaml"] = yaml.safe_dump({"apiVersion": "argoproj.io/v1alpha1", **application}).encode()
-    return Subject(Snapshot.of_files("test", files))
+    return ClusterModel(Snapshot.of_files("test", files))
 
 
 def deployment(name: str, namespace: str = "shop", kind: str = "Deployment", **parts: Any) -> Manifest:
@@ -74,9 +74,9 @@ def policy(name: str, namespace: str = "shop", pods: Any = None, **spec: Any) ->
 DENY = policy("deny", policyTypes=["Ingress"])
 
 
-def found(subject: Subject) -> list[tuple[str, str]]:
+def found(model: ClusterModel) -> list[tuple[str, str]]:
     """Return the codes of what is wrong, and with what."""
-    return [(finding.check.code, finding.subject) for finding in prove(subject)]
+    return [(finding.check.code, finding.subject) for finding in prove(model)]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ DATABASE = deployment("db", kind="StatefulSet", ports={"sql": 5432}, serviceName
     ids=str,
 )
 def test_calls_that_a_container_is_told(env: dict[str, str], container: Manifest) -> None:
-    tree = subject_of(
+    tree = model_of(
         deployment("web", env=env, container=container), DATABASE, service("db", port=5432, target="sql"), DENY
     )
     calls = Traffic(tree).calls
@@ -139,7 +139,7 @@ def test_calls_that_a_container_is_told(env: dict[str, str], container: Manifest
     ids=str,
 )
 def test_what_only_looks_like_a_call(env: dict[str, str]) -> None:
-    tree = subject_of(deployment("web", env=env), DATABASE, service("db", port=5432, target="sql"), DENY)
+    tree = model_of(deployment("web", env=env), DATABASE, service("db", port=5432, target="sql"), DENY)
     assert Traffic(tree).calls == []
 
 
@@ -147,7 +147,7 @@ def test_calls_that_a_mounted_config_map_tells() -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "shop"}}
     data = {"application.yaml": "database:\n  url: postgres://db.shop.svc.cluster.local:5432/shop\n"}
     web = deployment("web", pod={"volumes": [{"name": "config", "configMap": {"name": "web"}}]})
-    tree = subject_of(web, {**config, "data": data}, DATABASE, service("db", port=5432, target="sql"), DENY)
+    tree = model_of(web, {**config, "data": data}, DATABASE, service("db", port=5432, target="sql"), DENY)
     (finding,) = prove(tree)
     assert finding.check.code == "call-blocked"
     assert finding.field == "spec.template.spec.volumes[config]"
@@ -155,7 +155,7 @@ def test_calls_that_a_mounted_config_map_tells() -> None:
 
 def test_a_headless_service_leads_to_every_port_of_its_pods() -> None:
     nodes = service("db", port=5432, target="sql", clusterIP="None")
-    tree = subject_of(deployment("web", env={"METRICS": "http://db-0.db.shop.svc:9187"}), DATABASE, nodes)
+    tree = model_of(deployment("web", env={"METRICS": "http://db-0.db.shop.svc:9187"}), DATABASE, nodes)
     assert [call.ports for call in Traffic(tree).calls] == [(("TCP", 9187),)]
 
 
@@ -168,7 +168,7 @@ def test_a_named_target_port_is_another_number_in_each_pod() -> None:
     opened = policy(
         "api", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": 8080}]}]
     )
-    tree = subject_of(deployment("web", env={"API": "http://api"}), blue, green, api, opened)
+    tree = model_of(deployment("web", env={"API": "http://api"}), blue, green, api, opened)
     problems = [finding.problem for finding in prove(tree) if finding.check.code == "call-blocked"]
     assert len(problems) == 1
     assert "port 9090 of shop/green" in problems[0]
@@ -176,7 +176,7 @@ def test_a_named_target_port_is_another_number_in_each_pod() -> None:
 
 def test_a_tree_without_policies_is_told_once_per_namespace() -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    tree = subject_of(
+    tree = model_of(
         namespace, deployment("a", env={"B": "http://b"}), deployment("b"), service("b"), deployment("c", "other")
     )
     assert found(tree) == [
@@ -188,15 +188,13 @@ def test_a_tree_without_policies_is_told_once_per_namespace() -> None:
 def test_a_chart_may_bring_policies_of_its_own() -> None:
     web = deployment("web", env={"DB": "postgres://db"})
     database, leads = DATABASE, service("db", port=5432, target="sql")
-    assert ("call-blocked", "Deployment/shop/web") in found(subject_of(web, database, leads, DENY))
-    assert found(subject_of(web, database, leads, DENY, charts=("shop",))) == []
+    assert ("call-blocked", "Deployment/shop/web") in found(model_of(web, database, leads, DENY))
+    assert found(model_of(web, database, leads, DENY, charts=("shop",))) == []
     own = policy("db", pods="db")
-    assert ("call-blocked", "Deployment/shop/web") in found(
-        subject_of(web, database, leads, DENY, own, charts=("shop",))
-    )
+    assert ("call-blocked", "Deployment/shop/web") in found(model_of(web, database, leads, DENY, own, charts=("shop",)))
 
 
-def cluster(replicas: int, *opened: int) -> Subject:
+def cluster(replicas: int, *opened: int) -> ClusterModel:
     """Return a StatefulSet whose pods know each other by name, and may call each other at some ports."""
     nodes = deployment(
         "db",
@@ -208,7 +206,7 @@ def cluster(replicas: int, *opened: int) -> Subject:
     )
     headless = service("nodes", port=5432, target="sql", clusterIP="None", selector={"app": "db"})
     peers = [{"from": [{"podSelector": {"matchLabels": {"app": "db"}}}], "ports": [{"port": port}]} for port in opened]
-    return subject_of(nodes, headless, service("db", port=5432, target="sql"), policy("db", pods="db", ingress=peers))
+    return model_of(nodes, headless, service("db", port=5432, target="sql"), policy("db", pods="db", ingress=peers))
 
 
 @pytest.mark.parametrize(
@@ -223,14 +221,14 @@ def cluster(replicas: int, *opened: int) -> Subject:
     ],
     ids=["closed", "open", "open-for-clients", "alone"],
 )
-def test_peers(tree: Subject, expected: list[tuple[str, str]]) -> None:
+def test_peers(tree: ClusterModel, expected: list[tuple[str, str]]) -> None:
     assert found(tree) == expected
 
 
 def test_a_pod_may_call_itself_through_its_service() -> None:
-    tree = subject_of(deployment("web", env={"SELF": "http://web"}, ports={"http": 80}), service("web"), DENY)
+    tree = model_of(deployment("web", env={"SELF": "http://web"}, ports={"http": 80}), service("web"), DENY)
     assert found(tree) == []
-    several = subject_of(
+    several = model_of(
         deployment("web", env={"SELF": "http://web"}, ports={"http": 80}, replicas=2), service("web"), DENY
     )
     assert found(several) == [("call-blocked", "Deployment/shop/web")]
@@ -241,7 +239,7 @@ def test_what_both_sides_open_is_told_once() -> None:
         "web", pods="web", policyTypes=["Egress"], egress=[{"to": [{"podSelector": {"matchLabels": {"app": "db"}}}]}]
     )
     into = policy("db", pods="db", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}])
-    assert found(subject_of(deployment("web"), DATABASE, out, into, DENY)) == [
+    assert found(model_of(deployment("web"), DATABASE, out, into, DENY)) == [
         ("traffic-without-reason", "NetworkPolicy/shop/db")
     ]
 
@@ -249,17 +247,17 @@ def test_what_both_sides_open_is_told_once() -> None:
 def test_a_call_is_reason_enough_for_all_ports_of_pods_that_declare_none() -> None:
     into = policy("api", pods="api", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}])
     assert (
-        found(subject_of(deployment("web", env={"API": "http://api"}), deployment("api"), service("api"), into, DENY))
+        found(model_of(deployment("web", env={"API": "http://api"}), deployment("api"), service("api"), into, DENY))
         == []
     )
-    assert found(subject_of(deployment("web"), deployment("api"), service("api"), into, DENY)) == [
+    assert found(model_of(deployment("web"), deployment("api"), service("api"), into, DENY)) == [
         ("traffic-without-reason", "NetworkPolicy/shop/api")
     ]
 
 
 def test_pods_with_the_network_of_their_node_are_beyond_policies() -> None:
     agent = deployment("agent", kind="DaemonSet", ports={"http": 80}, pod={"hostNetwork": True})
-    tree = subject_of(agent, deployment("web", env={"AGENT": "http://agent"}), service("agent"), DENY)
+    tree = model_of(agent, deployment("web", env={"AGENT": "http://agent"}), service("agent"), DENY)
     assert found(tree) == []
 
 
@@ -300,8 +298,8 @@ def test_what_controllers_call_may_be_open_to_everybody(backend: Manifest) -> No
     opened = policy("web", pods="web", ingress=[{"ports": [{"port": 8080}]}])
     tree = [deployment("web", ports={"http": 8080}), service("web", target="http"), opened, DENY]
     metadata = {"name": "web", "namespace": "shop"}
-    assert found(subject_of(*tree)) == [("open-to-everybody", "NetworkPolicy/shop/web")]
-    assert found(subject_of(*tree, {**backend, "metadata": metadata})) == []
+    assert found(model_of(*tree)) == [("open-to-everybody", "NetworkPolicy/shop/web")]
+    assert found(model_of(*tree, {**backend, "metadata": metadata})) == []
 
 
 def monitor(kind: str, **spec: Any) -> Manifest:
@@ -325,10 +323,10 @@ def monitor(kind: str, **spec: Any) -> Manifest:
 )
 def test_prometheus_of_another_tree_needs_a_port_that_is_open_to_somebody(scraper: Manifest) -> None:
     web, leads = deployment("web", ports={"http": 8080}), service("web", target="http")
-    assert found(subject_of(web, leads, DENY, scraper)) == [("metrics-blocked", f"{scraper['kind']}/shop/web")]
+    assert found(model_of(web, leads, DENY, scraper)) == [("metrics-blocked", f"{scraper['kind']}/shop/web")]
     peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "watch"}}}]
     opened = policy("web", pods="web", ingress=[{"from": peers, "ports": [{"port": "http"}]}])
-    assert found(subject_of(web, leads, DENY, scraper, opened)) == []
+    assert found(model_of(web, leads, DENY, scraper, opened)) == []
 
 
 @pytest.mark.parametrize(
@@ -372,7 +370,7 @@ def test_dns(egress: list[Manifest], codes: set[str]) -> None:
     web = deployment("web", env={"DB": "postgres://db"})
     call = {"to": [{"podSelector": {"matchLabels": {"app": "db"}}}], "ports": [{"port": 5432}]}
     closed = policy("closed", pods="web", policyTypes=["Egress"], egress=[call, *egress])
-    tree = subject_of(
+    tree = model_of(
         web,
         DATABASE,
         service("db", port=5432, target="sql"),
@@ -398,14 +396,14 @@ def with_role(**pod: Any) -> list[Manifest]:
 
 def test_the_api_is_called_with_a_token_and_a_role() -> None:
     blocked = [("api-blocked", "Deployment/shop/web")]
-    assert found(subject_of(*with_role())) == blocked
-    assert found(subject_of(*with_role(automountServiceAccountToken=False))) == []
+    assert found(model_of(*with_role())) == blocked
+    assert found(model_of(*with_role(automountServiceAccountToken=False))) == []
     web, binding, account, closed = with_role()
-    assert found(subject_of(web, binding, {**account, "automountServiceAccountToken": False}, closed)) == []
-    assert found(subject_of(web, account, closed)) == []
+    assert found(model_of(web, binding, {**account, "automountServiceAccountToken": False}, closed)) == []
+    assert found(model_of(web, account, closed)) == []
     for token, expected in (({"path": "token"}, blocked), ({"path": "token", "audience": "vault"}, [])):
         volume = {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}}
-        assert found(subject_of(*with_role(automountServiceAccountToken=False, volumes=[volume]))) == expected
+        assert found(model_of(*with_role(automountServiceAccountToken=False, volumes=[volume]))) == expected
 
 
 @pytest.mark.parametrize(
@@ -419,7 +417,7 @@ def test_the_api_is_called_with_a_token_and_a_role() -> None:
 )
 def test_ways_to_the_api(rule: Manifest) -> None:
     opened = policy("api", pods="web", policyTypes=["Egress"], egress=[rule])
-    assert found(subject_of(*with_role(), opened)) == []
+    assert found(model_of(*with_role(), opened)) == []
 
 
 @pytest.mark.parametrize(
@@ -457,13 +455,13 @@ def test_odd_objects_of_other_people_break_nothing(broken: Manifest, code: str |
         "Ingress": "networking.k8s.io/v1",
     }
     odd = {"apiVersion": versions.get(broken["kind"], "v1"), "metadata": {"name": "odd", "namespace": "odd"}, **broken}
-    tree = subject_of(odd, deployment("web", env={"DB": "postgres://db"}), DATABASE, service("db", port=5432), DENY)
+    tree = model_of(odd, deployment("web", env={"DB": "postgres://db"}), DATABASE, service("db", port=5432), DENY)
     assert ("call-blocked", "Deployment/shop/web") in found(tree)
 
 
-def production(trees: Mapping[str, Synthesized]) -> Subject:
+def production(trees: Mapping[str, Synthesized]) -> ClusterModel:
     """Return PositionPal in production."""
-    return Subject(Snapshot("production", trees["production"].files, None), ["argocd/production"])
+    return ClusterModel(Snapshot("production", trees["production"].files, None), ["argocd/production"])
 
 
 @pytest.mark.parametrize(
@@ -524,13 +522,13 @@ def test_questions_that_cannot_be_answered(
 
 
 def test_a_name_in_several_namespaces_has_to_be_told_with_its_namespace() -> None:
-    tree = subject_of(deployment("web"), deployment("web", "other"))
+    tree = model_of(deployment("web"), deployment("web", "other"))
     with pytest.raises(UserError, match="one of other/web, shop/web"):
         can(tree, "web", "internet", 443)
     assert can(tree, "shop/web", "other/web", 80).allowed
 
 
-def chain(length: int, *, broad: bool) -> Subject:
+def chain(length: int, *, broad: bool) -> ClusterModel:
     """Return components in a row, each of which calls the next and the first."""
 
     def peer(number: int) -> Manifest:
@@ -561,7 +559,7 @@ def chain(length: int, *, broad: bool) -> Subject:
                 ],
             ),
         ]
-    return subject_of(*manifests)
+    return model_of(*manifests)
 
 
 @pytest.mark.parametrize("broad", [False, True], ids=["by-name", "by-a-common-label"])

@@ -14,23 +14,25 @@ from synthesized import Synthesized
 from constructs_lib.argocd.objects import Cache
 from constructs_lib.argocd.patterns import Patterns, repository_name
 from constructs_lib.check.addresses import Directory
+from constructs_lib.check.model import Cluster, ClusterModel
 from constructs_lib.check.order import proof as order
 from constructs_lib.check.references import proof as references
 from constructs_lib.check.selectors import selects
-from constructs_lib.check.tree import Cluster, Subject
 from constructs_lib.repository.snapshot import Snapshot
 
 
-def subject(*manifests: Any, cluster: Cluster | None = None) -> Subject:
+def model(*manifests: Any, cluster: Cluster | None = None) -> ClusterModel:
     """Return a tree without Applications."""
-    return Subject(Snapshot.of_files("test", {"all.yaml": yaml.safe_dump_all(manifests).encode()}), cluster=cluster)
+    return ClusterModel(
+        Snapshot.of_files("test", {"all.yaml": yaml.safe_dump_all(manifests).encode()}), cluster=cluster
+    )
 
 
 def manifest(kind: str, name: str, api_version: str = "v1", **content: Any) -> dict[str, Any]:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": "shop"}, **content}
 
 
-def codes(found: Subject) -> list[str]:
+def codes(found: ClusterModel) -> list[str]:
     return sorted(finding.check.code for finding in references.PROOF.prove(found))
 
 
@@ -66,7 +68,7 @@ def pod(**spec: Any) -> dict[str, Any]:
     ],
 )
 def test_addresses(text: str, expected: list[tuple[str, str, str, int | None]]) -> None:
-    directory = Directory(subject(manifest("Service", "db", spec={})))
+    directory = Directory(model(manifest("Service", "db", spec={})))
     found = [(found.service, found.namespace, found.pod, found.port) for found in directory.in_text(text, "shop")]
     assert found == expected
 
@@ -146,15 +148,15 @@ def test_keys_of_secrets() -> None:
     read = {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "a"}}}], "name": "web"}
     web = pod(containers=[read])
     by_key = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"data": [{"secretKey": "b"}]})
-    assert codes(subject(web, by_key)) == ["secret-key-missing"]
+    assert codes(model(web, by_key)) == ["secret-key-missing"]
     by_all = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"dataFrom": [{"find": {}}]})
-    assert codes(subject(web, by_all)) == []
+    assert codes(model(web, by_all)) == []
     merged = copy.deepcopy(by_key)
     merged["spec"]["target"] = {"template": {"mergePolicy": "Merge", "data": {"a": "x"}}}
-    assert codes(subject(web, merged)) == []
-    assert codes(subject(web, manifest("Secret", "s", stringData={"a": "x"}))) == []
+    assert codes(model(web, merged)) == []
+    assert codes(model(web, manifest("Secret", "s", stringData={"a": "x"}))) == []
     assert (
-        codes(subject(web, manifest("SealedSecret", "s", "bitnami.com/v1alpha1", spec={"encryptedData": {"a": "x"}})))
+        codes(model(web, manifest("SealedSecret", "s", "bitnami.com/v1alpha1", spec={"encryptedData": {"a": "x"}})))
         == []
     )
 
@@ -163,18 +165,18 @@ def test_what_an_operator_may_make_is_not_missing() -> None:
     web = pod(volumes=[{"name": "v", "secret": {"secretName": "app-user"}}])
     web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
     service = manifest("Service", "db", spec={"selector": {"role": "primary"}, "ports": [{"port": 5432}]})
-    assert codes(subject(web, service)) == ["secret-missing", "service-without-pods"]
+    assert codes(model(web, service)) == ["secret-missing", "service-without-pods"]
     operated = manifest("Cluster", "db", "postgresql.cnpg.io/v1", spec={"instances": 3})
-    assert codes(subject(web, service, operated)) == []
+    assert codes(model(web, service, operated)) == []
 
 
 def test_what_a_program_is_told_by_name_is_read_or_made_by_it() -> None:
     web = pod(containers=[{"name": "web", "args": ["--configmap=shop/web-settings", "--secret-name=web-tls"]}])
     web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
     web["spec"]["volumes"] = [{"name": "v", "secret": {"secretName": "web-tls"}}]
-    assert codes(subject(web, manifest("ConfigMap", "web-settings", data={}))) == []
+    assert codes(model(web, manifest("ConfigMap", "web-settings", data={}))) == []
     web["spec"]["containers"][0]["args"] = ["--configmap=shop/web-settings-2", "--host=web-tls.shop"]
-    assert codes(subject(web, manifest("ConfigMap", "web-settings", data={}))) == [
+    assert codes(model(web, manifest("ConfigMap", "web-settings", data={}))) == [
         "config-map-unused",
         "secret-missing",
     ]
@@ -191,28 +193,28 @@ def test_a_volume_that_is_called_like_a_template_is_the_template() -> None:
         "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
     }
     store = manifest("StatefulSet", "db", "apps/v1", spec=spec)
-    assert codes(subject(store)) == []
+    assert codes(model(store)) == []
     del spec["volumeClaimTemplates"]
-    assert codes(subject(store)) == ["claim-missing"]
+    assert codes(model(store)) == ["claim-missing"]
 
 
 def test_pods_that_nobody_looks_at_may_be_selected() -> None:
     service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
-    assert codes(subject(service)) == ["service-without-pods"]
-    assert codes(subject(service, manifest("ReplicationController", "db", spec={}))) == []
+    assert codes(model(service)) == ["service-without-pods"]
+    assert codes(model(service, manifest("ReplicationController", "db", spec={}))) == []
 
 
 def test_applications_that_are_generated_may_bring_anything() -> None:
     service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
     generated = manifest("ApplicationSet", "all", "argoproj.io/v1alpha1", spec={})
-    assert codes(subject(service, generated)) == []
+    assert codes(model(service, generated)) == []
 
 
 def test_the_same_name_in_two_folders_of_a_tree_without_applications() -> None:
     content = yaml.safe_dump(manifest("ConfigMap", "kube-root-ca.crt")).encode()
-    apart = Subject(Snapshot.of_files("test", {"a/one.yaml": content, "b/one.yaml": content}))
+    apart = ClusterModel(Snapshot.of_files("test", {"a/one.yaml": content, "b/one.yaml": content}))
     assert "object-owned-twice" not in codes(apart)
-    together = Subject(Snapshot.of_files("test", {"a/one.yaml": content, "a/two.yaml": content}))
+    together = ClusterModel(Snapshot.of_files("test", {"a/one.yaml": content, "a/two.yaml": content}))
     assert "object-owned-twice" in codes(together)
 
 
@@ -221,17 +223,17 @@ def test_a_named_port_of_a_sidecar_counts() -> None:
     service = manifest(
         "Service", "web", spec={"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
     )
-    assert codes(subject(pod(initContainers=[sidecar]), service)) == []
+    assert codes(model(pod(initContainers=[sidecar]), service)) == []
     del sidecar["restartPolicy"]
-    assert codes(subject(pod(initContainers=[sidecar]), service)) == ["target-port-unknown"]
+    assert codes(model(pod(initContainers=[sidecar]), service)) == ["target-port-unknown"]
 
 
 def test_storage_is_judged_only_where_the_cluster_is_known() -> None:
     claim = manifest(
         "PersistentVolumeClaim", "data", spec={"storageClassName": "fast", "accessModes": ["ReadWriteMany"]}
     )
-    assert codes(subject(claim)) == []
-    assert codes(subject(claim, cluster=Cluster("k3d"))) == ["storage-class-missing"]
+    assert codes(model(claim)) == []
+    assert codes(model(claim, cluster=Cluster("k3d"))) == ["storage-class-missing"]
 
 
 #: Values of types that most fields cannot have.
@@ -305,7 +307,7 @@ def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized], proof: Any) 
             if number % 4 == 0:
                 files = {**few, path: yaml.dump(odd, Dumper=yaml.CSafeDumper).encode()}
                 try:
-                    list(proof.prove(Subject(Snapshot("odd", files), ["argocd/production"], cache=cache)))
+                    list(proof.prove(ClusterModel(Snapshot("odd", files), ["argocd/production"], cache=cache)))
                 except Exception as error:
                     raise AssertionError(f"{path}: {odd}") from error
                 tried += 1
@@ -334,7 +336,7 @@ def test_the_time_grows_with_the_objects_and_not_faster() -> None:
                 found["metadata"]["namespace"] = namespace
                 manifests.append(found)
         text = "".join(f"---\n{yaml.dump(found, Dumper=yaml.CSafeDumper)}" for found in manifests)
-        many = Subject(Snapshot.of_files("many", {"all.yaml": text.encode()}))
+        many = ClusterModel(Snapshot.of_files("many", {"all.yaml": text.encode()}))
         begin = time.process_time()
         assert {finding.check.code for finding in references.PROOF.prove(many)} == {"config-map-unused"}
         return time.process_time() - begin

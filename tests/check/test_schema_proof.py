@@ -16,6 +16,7 @@ from synthesized import Synthesized
 
 from constructs_lib.argocd.objects import parse
 from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import Cluster, ClusterModel
 from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.quantity import quantity
@@ -25,23 +26,22 @@ from constructs_lib.check.schemas.duplicates import compact, count_keys, duplica
 from constructs_lib.check.schemas.names import is_label_key, is_label_value, is_port_name, is_subdomain
 from constructs_lib.check.schemas.openapi import kubernetes, versions
 from constructs_lib.check.schemas.pod_limits import is_image
-from constructs_lib.check.tree import Cluster, Subject
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
 
 SCHEMAS = Path(schemas.__file__).parent / "crds"
 
 
-def tree(*manifests: Manifest, version: str | None = None, **files: str) -> Subject:
+def tree(*manifests: Manifest, version: str | None = None, **files: str) -> ClusterModel:
     """Return a tree without Applications."""
     content = {f"{number}.yaml": dump(manifest) for number, manifest in enumerate(manifests)}
     content |= {path.replace("__", "/") + ".yaml": text.encode() for path, text in files.items()}
-    return Subject(Snapshot("test", content), cluster=Cluster(kubernetes=version))
+    return ClusterModel(Snapshot("test", content), cluster=Cluster(kubernetes=version))
 
 
-def found(subject: Subject) -> list[tuple[str, str]]:
+def found(model: ClusterModel) -> list[tuple[str, str]]:
     """Return the codes and fields of what is found."""
-    return [(finding.check.code, finding.field) for finding in schemas.prove(subject)]
+    return [(finding.check.code, finding.field) for finding in schemas.prove(model)]
 
 
 def new(api_version: str, kind: str, **content: Any) -> Manifest:
@@ -266,20 +266,20 @@ def test_a_definition_in_the_tree_holds_for_its_resources() -> None:
 
 
 def test_a_definition_that_does_not_serve_a_version() -> None:
-    subject = tree(definition({"type": "object"}), new("example.org/v2", "Widget", spec={}))
-    (finding,) = schemas.prove(subject)
-    assert (finding.check.code, finding.mend) == ("unknown-kind", "It serves v1.")
+    model = tree(definition({"type": "object"}), new("example.org/v2", "Widget", spec={}))
+    (finding,) = schemas.prove(model)
+    assert (finding.check.code, finding.fix) == ("unknown-kind", "It serves v1.")
 
 
 def test_a_kind_without_a_schema_is_told_once() -> None:
-    subject = tree(*(new("example.org/v1", "Widget", spec={"number": number}) for number in range(5)))
-    (finding,) = schemas.prove(subject)
+    model = tree(*(new("example.org/v1", "Widget", spec={"number": number}) for number in range(5)))
+    (finding,) = schemas.prove(model)
     assert finding.check.code == "kind-without-schema"
     assert "5 objects" in finding.problem
 
 
 @pytest.mark.parametrize(
-    ("version", "manifest", "code", "mend"),
+    ("version", "manifest", "code", "fix"),
     [
         ("1.21", new("batch/v1beta1", "CronJob"), "removed-api-version", "Move to batch/v1."),
         ("1.36", new("flowcontrol.apiserver.k8s.io/v1beta3", "FlowSchema"), "removed-api-version", "v1."),
@@ -290,9 +290,9 @@ def test_a_kind_without_a_schema_is_told_once() -> None:
         ("1.36", new("apps/v1", "Service"), "unknown-kind", "v1 has it."),
     ],
 )
-def test_kinds_that_a_version_does_not_have(version: str, manifest: Manifest, code: str, mend: str) -> None:
+def test_kinds_that_a_version_does_not_have(version: str, manifest: Manifest, code: str, fix: str) -> None:
     (finding,) = schemas.prove(tree(manifest, version=version))
-    assert (finding.check.code, finding.mend[-len(mend) :]) == (code, mend)
+    assert (finding.check.code, finding.fix[-len(fix) :]) == (code, fix)
 
 
 def test_what_a_later_version_of_kubernetes_takes() -> None:
@@ -393,8 +393,8 @@ def test_what_other_tools_fill_in_is_nobodys_mistake() -> None:
 def test_values_that_only_files_can_hold(text: str) -> None:
     """Each is told, and none stops the proof."""
     suffix = "json" if text.startswith("{") else "yaml"
-    subject = Subject(Snapshot("odd", {f"odd.{suffix}": text.encode()}))
-    findings: list[Finding] = [*policy.prove(subject), *schemas.prove(subject)]
+    model = ClusterModel(Snapshot("odd", {f"odd.{suffix}": text.encode()}))
+    findings: list[Finding] = [*policy.prove(model), *schemas.prove(model)]
     assert "schemas" in {proof.name for finding in findings for proof in PROOFS if finding.check in proof.checks}
 
 
@@ -429,6 +429,6 @@ def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized], seed: int) -
             part[last] = copy.deepcopy(source.choice(ODD))
         files[path] = yaml.dump(manifest, Dumper=yaml.CSafeDumper, allow_unicode=True).encode()
     for folders in ([], ["argocd/production"]):
-        subject = Subject(Snapshot("odd", files), folders)
-        findings: list[Finding] = [*schemas.prove(subject), *policy.prove(subject)]
+        model = ClusterModel(Snapshot("odd", files), folders)
+        findings: list[Finding] = [*schemas.prove(model), *policy.prove(model)]
         assert len(findings) > 20

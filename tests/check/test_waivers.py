@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.waivers import WAIVERS_FILE, Waiver, apply_waivers, parse_waivers, stale_waivers
+from constructs_lib.check.finding import Finding, Severity, check_of
+from constructs_lib.check.waivers.waivers import WAIVERS_FILE, Waiver, apply_waivers, parse_waivers, stale_waivers
 from constructs_lib.user_error import UserError
 
 CODES = ("service-without-pods", "image-not-pinned")
-CHECK = Check("service-without-pods", Severity.ERROR, "A Service selects no pods", "why", "mend", "")
+CHECK = check_of("service-without-pods")
 GOOD = """\
 - code: service-without-pods
   object: Service/shop/web

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from constructs_lib.argocd.objects import Cache
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
-from constructs_lib.check.tree import Subject
-from constructs_lib.cli.checking import subject_of
+from constructs_lib.cli.checking import model_of
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pin, Pins
 from constructs_lib.repository.snapshot import Snapshot
@@ -58,8 +58,8 @@ def test_proofs_see_the_same_in_both(kept: Tree) -> None:
     manifest = {**broken.manifests[path], "spec": {"selector": {"app": "nobody"}, "ports": [{"port": None}]}}
     broken.files[path], broken.manifests[path] = dump(manifest), manifest
     snapshot = Snapshot.of_files(broken.environment, broken.files)
-    found = prove(subject_of(broken))
-    assert found == prove(Subject(snapshot, [f"argocd/{broken.environment}"]))
+    found = prove(model_of(broken))
+    assert found == prove(ClusterModel(snapshot, [f"argocd/{broken.environment}"]))
     assert {"service-without-pods", "null-value"} <= {finding.check.code for finding in found}
 
 

@@ -27,8 +27,8 @@ from constructs_lib import (
     plain,
     synthesize,
 )
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
-from constructs_lib.check.tree import Subject
 from constructs_lib.declare.arguments import misfits
 from constructs_lib.grafana.model import one_of
 from constructs_lib.kinds.parts.scripts import script
@@ -387,7 +387,7 @@ def test_another_runtime_is_observed_like_the_others() -> None:
     rules = tree.the("PrometheusRule", "monitoring", "requests")["spec"]["groups"][0]["rules"]
     assert any(one_of(["stock", "web"]) in rule["expr"] for rule in rules)
     snapshot = Snapshot("local", dict(tree.files), None)
-    faults = [finding for finding in prove(Subject(snapshot, ["argocd/local"])) if finding.subject.count("web")]
+    faults = [finding for finding in prove(ClusterModel(snapshot, ["argocd/local"])) if finding.subject.count("web")]
     assert faults == []
 
 

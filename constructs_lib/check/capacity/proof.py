@@ -19,140 +19,19 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Cache, Object, mapping, sequence
 from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding, Proof
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.network import Selector
-from constructs_lib.check.proof import Proof
 from constructs_lib.check.quantity import quantity
 from constructs_lib.check.scale import Scale, Scales
 from constructs_lib.check.surroundings import environments
 from constructs_lib.check.traffic import Traffic
-from constructs_lib.check.tree import Pods, Subject
 from constructs_lib.check.variables import Variable, command, expanded_by_shell, mounted, variables
 from constructs_lib.kubernetes.manifest import Manifest
 
 _SCHEDULING = "https://kubernetes.io/docs/concepts/scheduling-eviction/"
 _RESOURCES = "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/"
 
-NO_ROOM = Check(
-    "no-room",
-    Severity.ERROR,
-    "The nodes have no room for all pods",
-    "Some pods stay Pending for ever: which ones is a matter of chance.",
-    "Add nodes, take larger ones, or lower the requests to what the programs use.",
-    f"{_RESOURCES}#how-pods-with-resource-requests-are-scheduled",
-)
-NO_ROOM_AT_MAXIMUM = Check(
-    "no-room-at-maximum",
-    Severity.WARNING,
-    "The nodes have no room for what the autoscalers may add",
-    "Under load, when they are needed, the additional pods stay Pending.",
-    "Let the node pool grow, or lower maxReplicas to what fits.",
-    "https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/",
-)
-NO_ROOM_FOR_UPDATE = Check(
-    "no-room-for-update",
-    Severity.WARNING,
-    "The nodes have no room for an update",
-    "The update waits for a place for the new pod while it may take none of the old ones away.",
-    "Add a node, or let maxUnavailable be 1.",
-    "https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment",
-)
-NO_ROOM_WITHOUT_NODE = Check(
-    "no-room-without-node",
-    Severity.WARNING,
-    "The other nodes have no room for the pods of one that is lost",
-    "When a node fails or is drained, some of its pods stay Pending until it is back.",
-    "Add a node, or lower the requests.",
-    f"{_SCHEDULING}node-pressure-eviction/",
-)
-POD_TOO_LARGE = Check(
-    "pod-larger-than-node",
-    Severity.ERROR,
-    "A pod asks for more than a whole node has",
-    "It stays Pending for ever.",
-    "Lower its requests, or take larger nodes.",
-    f"{_RESOURCES}#my-pods-are-pending-with-event-message-failedscheduling",
-)
-TOO_MANY_VOLUMES = Check(
-    "too-many-volumes",
-    Severity.ERROR,
-    "There are more volumes than can be attached to the nodes",
-    "Pods wait for a node with a free place: exceed max volume count.",
-    "Add nodes: each takes 7 volumes, whatever its size.",
-    "https://docs.digitalocean.com/products/volumes/details/limits/",
-)
-MORE_THAN_NODES = Check(
-    "more-replicas-than-nodes",
-    Severity.ERROR,
-    "More pods than nodes must each have a node of their own",
-    "Those above the number of nodes stay Pending for ever.",
-    "Lower the replicas, add nodes, or prefer different nodes instead of requiring them.",
-    f"{_SCHEDULING}assign-pod-node/#inter-pod-affinity-and-anti-affinity",
-)
-AUTOSCALER_ABOVE_NODES = Check(
-    "autoscaler-above-nodes",
-    Severity.WARNING,
-    "An autoscaler may ask for more pods than there are nodes for",
-    "Each of them must have a node of its own; those above the number of nodes stay Pending.",
-    "Lower maxReplicas, add nodes, or prefer different nodes instead of requiring them.",
-    f"{_SCHEDULING}topology-spread-constraints/",
-)
-ONE_NODE_VOLUME = Check(
-    "read-write-once-shared",
-    Severity.WARNING,
-    "Pods on several nodes share a volume that only one node can use",
-    "A pod that comes to another node waits for the volume for ever: Multi-Attach error.",
-    "Give every pod a claim of its own in a StatefulSet, or one pod with strategy Recreate.",
-    "https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-modes",
-)
-TOO_FEW_CONTACT_POINTS = Check(
-    "too-few-contact-points",
-    Severity.ERROR,
-    "An Akka cluster waits for more pods than there are",
-    "It never forms: a new cluster begins only when as many contact points as are required have been found.",
-    "Let REQUIRED_CONTACT_POINT_NR be at most the smallest number of pods.",
-    "https://doc.akka.io/libraries/akka-management/current/bootstrap/details.html",
-)
-CLUSTER_SIZE_DIFFERS = Check(
-    "cluster-size-differs",
-    Severity.WARNING,
-    "RabbitMQ is told another size of its cluster than it has",
-    "It waits for nodes that never come before it does what needs all of them, such as importing definitions.",
-    "Let cluster_formation.target_cluster_size_hint be the number of replicas.",
-    "https://www.rabbitmq.com/docs/cluster-formation#cluster-size-hint",
-)
-EVEN_CLUSTER = Check(
-    "even-cluster",
-    Severity.WARNING,
-    "A RabbitMQ cluster has an even number of nodes",
-    "It stands the loss of no more nodes than one with a node less, and two halves of it are no majority.",
-    "Take 1, 3 or 5 nodes.",
-    "https://www.rabbitmq.com/docs/clustering#node-count",
-)
-REPLICATION_ABOVE_NODES = Check(
-    "replication-above-nodes",
-    Severity.ERROR,
-    "A keyspace has more copies than its ring has nodes",
-    "Writes and reads at the consistency levels QUORUM and ALL fail: there are no nodes for all copies.",
-    "Let the replication factor be at most the smallest number of nodes.",
-    "https://cassandra.apache.org/doc/latest/cassandra/architecture/dynamo.html#replication-strategy",
-)
-HEAP_ABOVE_LIMIT = Check(
-    "heap-above-limit",
-    Severity.ERROR,
-    "A Java heap is as large as the memory limit of its container",
-    "Java needs memory beside the heap: the container is killed before the heap is full.",
-    "Let the heap be at most about two thirds of the limit.",
-    f"{_RESOURCES}#if-you-specify-a-limit-but-do-not-specify-a-request",
-)
-MEMORY_VOLUME_ABOVE_LIMIT = Check(
-    "memory-volume-above-limit",
-    Severity.WARNING,
-    "A volume in memory may grow beyond the memory limit of the containers that use it",
-    "Its files count as their memory: a container is killed for what it has written there.",
-    "Lower sizeLimit, or raise the memory limit.",
-    "https://kubernetes.io/docs/concepts/storage/volumes/#emptydir",
-)
 
 _GIB = 2**30
 #: Memory of a node that is free for pods, in GiB by the size of the node, after the system and what DigitalOcean runs
@@ -210,18 +89,18 @@ _HEAP_SIZE = re.compile(r"(\d+)([kKmMgGtT])")
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
-def prove(subject: Subject) -> Iterator[Finding]:
+def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield what the nodes have no room for, and what does not have the size that it is told."""
-    scales = Scales(subject)
-    yield from _Room(subject, scales).findings()
-    yield from _spread_over_nodes(subject, scales)
-    yield from _shared_volumes(subject, scales)
-    for pods in subject.pods:
-        yield from _contact_points(subject, scales, pods)
-        yield from _rabbitmq(subject, scales, pods)
-        yield from _heaps(subject, pods)
+    scales = Scales(model)
+    yield from _Room(model, scales).findings()
+    yield from _spread_over_nodes(model, scales)
+    yield from _shared_volumes(model, scales)
+    for pods in model.pods:
+        yield from _contact_points(model, scales, pods)
+        yield from _rabbitmq(model, scales, pods)
+        yield from _heaps(model, pods)
         yield from _memory_volumes(pods)
-    yield from _replication(subject, scales)
+    yield from _replication(model, scales)
 
 
 def node_of(size: str) -> Amount | None:
@@ -297,23 +176,24 @@ def _amount(value: object, scale: int = 1) -> int:
 class _Room:
     """What the nodes have, and all that has to find room on them."""
 
-    def __init__(self, subject: Subject, scales: Scales) -> None:
-        self._subject = subject
+    def __init__(self, model: ClusterModel, scales: Scales) -> None:
+        self._model = model
         self._scales = scales
-        cluster = subject.cluster
+        cluster = model.cluster
         self._node = node_of(cluster.size) if cluster.kind == "digitalocean" else None
 
     def findings(self) -> Iterator[Finding]:
         """Yield what finds no room: always, at the maximum, while something is updated, without one of the nodes."""
-        nodes = self._subject.cluster.nodes
+        nodes = self._model.cluster.nodes
         if self._node is None or not nodes:
             return
-        too_large = [pods for pods in self._subject.pods if not requests(pods).fits(self._node)]
+        too_large = [pods for pods in self._model.pods if not requests(pods).fits(self._node)]
         for pods in too_large:
             asked = requests(pods)
-            yield POD_TOO_LARGE.at(
+            yield Finding.of(
+                "pod-larger-than-node",
                 pods.owner,
-                f"a pod asks for {_shown(asked, disk=asked.disk > 0)}; a node of {self._subject.cluster.size} has "
+                f"a pod asks for {_shown(asked, disk=asked.disk > 0)}; a node of {self._model.cluster.size} has "
                 f"{_shown(self._node, disk=asked.disk > 0)} for pods.",
                 at=f"{pods.path}.containers",
             )
@@ -325,7 +205,8 @@ class _Room:
             item.amount.volumes for item in smallest
         )
         if volumes > nodes * _DIGITALOCEAN_VOLUMES:
-            yield TOO_MANY_VOLUMES.at(
+            yield Finding.of(
+                "too-many-volumes",
                 None,
                 f"the pods have {volumes} volumes; {nodes} nodes take {nodes * _DIGITALOCEAN_VOLUMES}, "
                 f"{_DIGITALOCEAN_VOLUMES} each.",
@@ -333,20 +214,20 @@ class _Room:
             return
         missing = self._missing(smallest, nodes)
         if missing:
-            yield NO_ROOM.at(None, f"with every autoscaler at its minimum, {missing}")
+            yield Finding.of("no-room", None, f"with every autoscaler at its minimum, {missing}")
             return
         largest, most_nodes = self._items(lambda scale: scale.maximum), max(nodes, self._most_nodes)
         if missing := self._missing(largest, most_nodes):
-            yield NO_ROOM_AT_MAXIMUM.at(None, f"with every autoscaler at its maximum, {missing}")
+            yield Finding.of("no-room-at-maximum", None, f"with every autoscaler at its maximum, {missing}")
         if nodes > 1 and (missing := self._missing(smallest, nodes - 1)):
-            yield NO_ROOM_WITHOUT_NODE.at(None, f"without one of the {nodes} nodes, {missing}")
+            yield Finding.of("no-room-without-node", None, f"without one of the {nodes} nodes, {missing}")
         yield from self._update(smallest, nodes)
 
     def _update(self, items: Sequence[Item], nodes: int) -> Iterator[Finding]:
         """Yield a finding if the workload whose update takes the most room cannot be updated."""
         updates = [
             (pods, surge)
-            for pods in self._subject.pods
+            for pods in self._model.pods
             for surge, unavailable in [rolling_update(pods.owner, self._scales.of(pods).minimum)]
             if surge and not unavailable
         ]
@@ -356,8 +237,11 @@ class _Room:
         pods, surge = max(updates, key=lambda update: _share_of(requests(update[0]).times(update[1]), whole))
         if missing := self._missing([*items, *self._pods_of(pods, surge)], nodes):
             count = f"{surge} new {'pod' if surge == 1 else 'pods'}"
-            yield NO_ROOM_FOR_UPDATE.at(
-                pods.owner, f"its update begins with {count} beside the old ones, and {missing}", at="spec.strategy"
+            yield Finding.of(
+                "no-room-for-update",
+                pods.owner,
+                f"its update begins with {count} beside the old ones, and {missing}",
+                at="spec.strategy",
             )
 
     def _missing(self, items: Sequence[Item], nodes: int) -> str:
@@ -382,19 +266,19 @@ class _Room:
         named = ", ".join(f"{name} ({_shown(shares[name])})" for name in list(dict.fromkeys(names))[:3])
         count = f"{len(left)} pod finds" if len(left) == 1 else f"{len(left)} pods find"
         return (
-            f"the pods ask for {_shown(asked)}, {nodes} nodes of {self._subject.cluster.size} have {_shown(whole)}, "
+            f"the pods ask for {_shown(asked)}, {nodes} nodes of {self._model.cluster.size} have {_shown(whole)}, "
             f"and {count} no room; {told} {named}."
         )
 
     def _items(self, number: Callable[[Scale], int]) -> list[Item]:
         """Return all pods of the tree and those of charts, as many of each workload as a function of its scale says."""
-        own = [item for pods in self._subject.pods for item in self._pods_of(pods, number(self._scales.of(pods)))]
+        own = [item for pods in self._model.pods for item in self._pods_of(pods, number(self._scales.of(pods)))]
         return [*own, *self._charts]
 
     def _pods_of(self, pods: Pods, number: int) -> list[Item]:
         if pods.owner.kind == "CronJob" and pods.owner.spec.get("suspend") is True:
             return []
-        if limit := _most_on(pods, self._subject.cluster.nodes or 0):
+        if limit := _most_on(pods, self._model.cluster.nodes or 0):
             # Those above it are told of already.
             number = min(number, limit[1])
         claims, volumes = self._claims(pods)
@@ -415,7 +299,7 @@ class _Room:
         own = 0
         for volume in map(mapping, sequence(pods.spec.get("volumes"))):
             if (name := mapping(volume.get("persistentVolumeClaim")).get("claimName")) is not None:
-                claim = self._subject.get("PersistentVolumeClaim", pods.namespace, str(name))
+                claim = self._model.get("PersistentVolumeClaim", pods.namespace, str(name))
                 if claim is not None and _is_attached(claim.spec):
                     shared.append(f"{pods.namespace}/{name}")
             template = mapping(mapping(volume.get("ephemeral")).get("volumeClaimTemplate"))
@@ -429,7 +313,7 @@ class _Room:
     def _every_node(self) -> Amount:
         """What the DaemonSets that run on every node ask for."""
         total = Amount()
-        for pods in self._subject.pods:
+        for pods in self._model.pods:
             chosen = pods.spec.get("nodeSelector") or mapping(pods.spec.get("affinity")).get("nodeAffinity")
             if pods.owner.kind == "DaemonSet" and not chosen:
                 total = total.plus(requests(pods))
@@ -439,7 +323,7 @@ class _Room:
     def _charts(self) -> list[Item]:
         return [
             item
-            for delivery in self._subject.deliveries
+            for delivery in self._model.deliveries
             for chart in delivery.charts
             for item in islice(chart_items(delivery.name, _values(chart.helm)), self._most_pods)
         ]
@@ -448,8 +332,8 @@ class _Room:
     def _platform(self) -> list[Item]:
         """The pods that the cloud and the bootstrap bring along."""
         found = list(_DIGITALOCEAN_PODS)
-        for environment in environments(self._subject):
-            inputs = _json(self._subject.snapshot.files.get(f"bootstrap/argocd/{environment}.tfvars.json"))
+        for environment in environments(self._model):
+            inputs = _json(self._model.snapshot.files.get(f"bootstrap/argocd/{environment}.tfvars.json"))
             if inputs:
                 for name, cpu, memory, alone, available in ARGOCD:
                     item = Item(f"argocd/{name}", Amount(cpu, memory * 2**20, pods=1))
@@ -459,13 +343,13 @@ class _Room:
     @cached_property
     def _most_pods(self) -> int:
         """How many pods of one workload are enough to know that they find no room."""
-        return max(self._subject.cluster.nodes or 0, self._most_nodes) * _DIGITALOCEAN_NODE_PODS + 1
+        return max(self._model.cluster.nodes or 0, self._most_nodes) * _DIGITALOCEAN_NODE_PODS + 1
 
     @cached_property
     def _most_nodes(self) -> int:
         """To how many nodes the pool may grow; 0 if it does not."""
-        for environment in environments(self._subject):
-            inputs = _json(self._subject.snapshot.files.get(f"bootstrap/cluster/{environment}.tfvars.json"))
+        for environment in environments(self._model):
+            inputs = _json(self._model.snapshot.files.get(f"bootstrap/cluster/{environment}.tfvars.json"))
             most = mapping(inputs.get("node_pool")).get("nodes_max")
             if isinstance(most, int):
                 return most
@@ -557,25 +441,27 @@ def _share(value: object, replicas: int, rounded: Callable[[float], int]) -> int
     return rounded(int(percent[1]) * replicas / 100) if percent else 0
 
 
-def _spread_over_nodes(subject: Subject, scales: Scales) -> Iterator[Finding]:
+def _spread_over_nodes(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
     """Yield the workloads whose pods need more nodes than there are, whatever the nodes' size."""
-    nodes = subject.cluster.nodes
+    nodes = model.cluster.nodes
     if not nodes:
         return
-    for pods in subject.pods:
+    for pods in model.pods:
         most = _most_on(pods, nodes)
         if most is None:
             continue
         at, limit = most
         scale = scales.of(pods)
         if scale.minimum > limit:
-            yield MORE_THAN_NODES.at(
+            yield Finding.of(
+                "more-replicas-than-nodes",
                 pods.owner,
                 f"there are {scale.minimum} pods, of which {limit} fit on {nodes} {_nodes(nodes)}.",
                 at=f"{pods.path}.{at}",
             )
         elif scale.maximum > limit and scale.autoscaler:
-            yield AUTOSCALER_ABOVE_NODES.at(
+            yield Finding.of(
+                "autoscaler-above-nodes",
                 scale.autoscaler,
                 f"it may ask for {scale.maximum} pods of {pods.owner.name}, of which {limit} fit on {nodes} "
                 f"{_nodes(nodes)}.",
@@ -601,13 +487,13 @@ def _nodes(number: int) -> str:
     return "node" if number == 1 else "nodes"
 
 
-def _shared_volumes(subject: Subject, scales: Scales) -> Iterator[Finding]:
+def _shared_volumes(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
     """Yield the claims for one node that pods on several nodes would need."""
-    if subject.cluster.kind == "k3d":
+    if model.cluster.kind == "k3d":
         # A volume of local-path holds all its pods on its node.
         return
     users: dict[tuple[str, str], list[tuple[Pods, str]]] = defaultdict(list)
-    for pods in subject.pods:
+    for pods in model.pods:
         if pods.owner.kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
             for volume in map(mapping, sequence(pods.spec.get("volumes"))):
                 claim = mapping(volume.get("persistentVolumeClaim")).get("claimName")
@@ -615,7 +501,7 @@ def _shared_volumes(subject: Subject, scales: Scales) -> Iterator[Finding]:
                     at = f"{pods.path}.volumes[{volume.get('name')}]"
                     users[pods.namespace, str(claim)].append((pods, at))
     for (namespace, name), found in users.items():
-        claim = subject.get("PersistentVolumeClaim", namespace, name)
+        claim = model.get("PersistentVolumeClaim", namespace, name)
         modes = {str(mode) for mode in sequence(claim.spec.get("accessModes"))} if claim else set()
         if not modes or modes - {"ReadWriteOnce", "ReadWriteOncePod"}:
             continue
@@ -625,28 +511,29 @@ def _shared_volumes(subject: Subject, scales: Scales) -> Iterator[Finding]:
         if count > 1:
             names = ", ".join(user.owner.name for user, _ in found)
             problem = f"several pods of {names} use the claim {name}, which is {' and '.join(sorted(modes))}."
-            yield ONE_NODE_VOLUME.at(pods.owner, problem, at=at)
+            yield Finding.of("read-write-once-shared", pods.owner, problem, at=at)
         elif count and pods.owner.kind == "Deployment" and surge and not unavailable:
             problem = (
                 f"an update starts a new pod before it ends the old one, and both use the claim {name}, which is "
                 f"{' and '.join(sorted(modes))}."
             )
-            yield ONE_NODE_VOLUME.at(pods.owner, problem, at=at, mend="Let the strategy be Recreate.")
+            yield Finding.of("read-write-once-shared", pods.owner, problem, at=at, fix="Let the strategy be Recreate.")
 
 
-def _containers(subject: Subject, pods: Pods) -> Iterator[tuple[str, Manifest, Mapping[str, Variable]]]:
+def _containers(model: ClusterModel, pods: Pods) -> Iterator[tuple[str, Manifest, Mapping[str, Variable]]]:
     for path, container in pods.containers:
-        yield path, container, variables(subject, pods, path, container)
+        yield path, container, variables(model, pods, path, container)
 
 
-def _contact_points(subject: Subject, scales: Scales, pods: Pods) -> Iterator[Finding]:
+def _contact_points(model: ClusterModel, scales: Scales, pods: Pods) -> Iterator[Finding]:
     if pods.owner.kind not in ("Deployment", "StatefulSet"):
         return
-    for _, _, known in _containers(subject, pods):
+    for _, _, known in _containers(model, pods):
         variable = known.get("REQUIRED_CONTACT_POINT_NR")
         scale = scales.of(pods)
         if variable and variable.value.isdecimal() and int(variable.value) > scale.minimum:
-            yield TOO_FEW_CONTACT_POINTS.at(
+            yield Finding.of(
+                "too-few-contact-points",
                 pods.owner,
                 f"REQUIRED_CONTACT_POINT_NR is {variable.value}, and there may be {scale.minimum} "
                 f"{'pod' if scale.minimum == 1 else 'pods'}{_by(scale)}.",
@@ -658,69 +545,71 @@ def _by(scale: Scale) -> str:
     return f" by minReplicas of its {scale.autoscaler.kind}" if scale.autoscaler else ""
 
 
-def _rabbitmq(subject: Subject, scales: Scales, pods: Pods) -> Iterator[Finding]:
+def _rabbitmq(model: ClusterModel, scales: Scales, pods: Pods) -> Iterator[Finding]:
     if pods.owner.kind != "StatefulSet":
         return
-    for at, text in mounted(subject, pods):
+    for at, text in mounted(model, pods):
         if not _FORMATION.search(text):
             continue
         size = scales.of(pods).minimum
         hint = _SIZE_HINT.search(text)
         if hint and int(hint[1]) != size:
             problem = f"target_cluster_size_hint is {hint[1]}, and the cluster has {size} {_nodes(size)}."
-            yield CLUSTER_SIZE_DIFFERS.at(pods.owner, problem, at=at)
+            yield Finding.of("cluster-size-differs", pods.owner, problem, at=at)
         if size and size % 2 == 0:
-            yield EVEN_CLUSTER.at(pods.owner, f"the cluster has {size} nodes.", at="spec.replicas")
+            yield Finding.of("even-cluster", pods.owner, f"the cluster has {size} nodes.", at="spec.replicas")
 
 
-def _replication(subject: Subject, scales: Scales) -> Iterator[Finding]:
+def _replication(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
     """Yield the keyspaces with more copies than nodes, in whatever is run against a ring: scripts and files of CQL."""
     keyspaces = [
         (pods, at, copies)
-        for pods in subject.pods
-        for at, text in _texts(subject, pods)
+        for pods in model.pods
+        for at, text in _texts(model, pods)
         for strategy in _STRATEGY.finditer(text)
         for copies in [max(map(int, _COPIES.findall(strategy[1])), default=0)]
     ]
     if not keyspaces:
         return
-    rings = _rings(subject)
+    rings = _rings(model)
     for pods, at, copies in keyspaces:
         for ring in rings.get(id(pods), ()):
             nodes = scales.of(ring).minimum
             if copies > nodes:
-                yield REPLICATION_ABOVE_NODES.at(
+                yield Finding.of(
+                    "replication-above-nodes",
                     pods.owner,
                     f"a keyspace has {copies} copies, and the ring {ring.owner.name} has {nodes} {_nodes(nodes)}.",
                     at=at,
                 )
 
 
-def _rings(subject: Subject) -> Mapping[int, list[Pods]]:
+def _rings(model: ClusterModel) -> Mapping[int, list[Pods]]:
     """Return the StatefulSets whose port of CQL pods call, by the pods."""
     found: dict[int, list[Pods]] = defaultdict(list)
-    for call in subject.once(Traffic).calls:
+    for call in model.once(Traffic).calls:
         source, target = call.source.workload, call.target.workload
         if source and target and target.owner.kind == "StatefulSet" and ("TCP", _CQL) in call.ports:
             found[id(source)].append(target)
     return found
 
 
-def _texts(subject: Subject, pods: Pods) -> Iterator[tuple[str, str]]:
-    for path, container, known in _containers(subject, pods):
+def _texts(model: ClusterModel, pods: Pods) -> Iterator[tuple[str, str]]:
+    for path, container, known in _containers(model, pods):
         for text in command(container, known):
             yield f"{path}.command", expanded_by_shell(text, known)
-    yield from mounted(subject, pods)
+    yield from mounted(model, pods)
 
 
-def _heaps(subject: Subject, pods: Pods) -> Iterator[Finding]:
-    for path, container, known in _containers(subject, pods):
+def _heaps(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
+    for path, container, known in _containers(model, pods):
         limit = _amount(mapping(mapping(container.get("resources")).get("limits")).get("memory"))
         if not limit:
             continue
         for at, written, heap in _heaps_of(path, container, known):
             if heap >= limit:
-                yield HEAP_ABOVE_LIMIT.at(
+                yield Finding.of(
+                    "heap-above-limit",
                     pods.owner,
                     f"the heap of {container.get('name')} may be {written}, {_bytes(heap)}, and its memory limit is "
                     f"{_bytes(limit)}.",
@@ -758,7 +647,8 @@ def _memory_volumes(pods: Pods) -> Iterator[Finding]:
             )
         ]
         if limits and all(limits) and size > max(limits):
-            yield MEMORY_VOLUME_ABOVE_LIMIT.at(
+            yield Finding.of(
+                "memory-volume-above-limit",
                 pods.owner,
                 f"the volume {volume.get('name')} may hold {_bytes(size)} in memory, and no container that uses it may "
                 f"have more than {_bytes(max(limits))}.",
@@ -778,22 +668,5 @@ def _bytes(number: int) -> str:
 PROOF = Proof(
     "capacity",
     "The nodes have room for all pods, and clusters of programs the size that they are told.",
-    (
-        NO_ROOM,
-        NO_ROOM_AT_MAXIMUM,
-        NO_ROOM_FOR_UPDATE,
-        NO_ROOM_WITHOUT_NODE,
-        POD_TOO_LARGE,
-        TOO_MANY_VOLUMES,
-        MORE_THAN_NODES,
-        AUTOSCALER_ABOVE_NODES,
-        ONE_NODE_VOLUME,
-        TOO_FEW_CONTACT_POINTS,
-        CLUSTER_SIZE_DIFFERS,
-        EVEN_CLUSTER,
-        REPLICATION_ABOVE_NODES,
-        HEAP_ABOVE_LIMIT,
-        MEMORY_VOLUME_ABOVE_LIMIT,
-    ),
     prove,
 )

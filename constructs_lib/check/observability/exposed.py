@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.selectors import PodIndex, selects
-from constructs_lib.check.tree import Pods, Subject, texts
 from constructs_lib.prometheus import promql
 from constructs_lib.prometheus.promql import seconds
 
@@ -115,19 +115,19 @@ class Monitor:
 class Exposed:
     """What is scraped in a tree."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Find the monitors of a tree and what they select."""
-        self._subject = subject
-        self._pods = subject.once(PodIndex)
+        self._model = model
+        self._pods = model.once(PodIndex)
         self.monitors = [
-            Monitor(item, list(self._targets(item))) for item in subject.kind(*MONITORS) if item.group == OPERATOR_GROUP
+            Monitor(item, list(self._targets(item))) for item in model.kind(*MONITORS) if item.group == OPERATOR_GROUP
         ]
 
     @cached_property
     def stacks(self) -> list[tuple[Object, str, str, Mapping[str, Any]]]:
         """The Applications that install the stack, each with its namespace, the name of its release and its values."""
         found = []
-        for delivery in self._subject.deliveries:
+        for delivery in self._model.deliveries:
             for chart in delivery.charts:
                 if chart.name == STACK and delivery.application is not None:
                     release = str(chart.helm.get("releaseName") or delivery.name)
@@ -139,17 +139,17 @@ class Exposed:
     @cached_property
     def watches(self) -> bool:
         """Whether the tree has anything that scrapes, so that one may ask why something is not scraped."""
-        return bool(self.monitors or self.stacks or self._subject.by_kind.get("Prometheus"))
+        return bool(self.monitors or self.stacks or self._model.by_kind.get("Prometheus"))
 
     @cached_property
     def is_open(self) -> bool:
         """Whether something is scraped whose metrics nobody can know from the tree."""
-        others = self._subject.by_kind
+        others = self._model.by_kind
         return (
             not self.stacks
             or any(others.get(kind) for kind in ("ScrapeConfig", "Probe"))
             or any(not monitor.declared and not self._is_known(monitor) for monitor in self.monitors)
-            or any(_brings_monitors(chart.helm) for delivery in self._subject.deliveries for chart in delivery.charts)
+            or any(_brings_monitors(chart.helm) for delivery in self._model.deliveries for chart in delivery.charts)
         )
 
     def source_of(self, metric: str) -> tuple[Source | None, bool]:
@@ -225,13 +225,13 @@ class Exposed:
     def _namespaces(self, item: Object) -> list[str]:
         selector = mapping(item.spec.get("namespaceSelector"))
         if selector.get("any") is True:
-            return list(self._subject.pods_by_namespace)
+            return list(self._model.pods_by_namespace)
         return [str(name) for name in sequence(selector.get("matchNames"))] or [item.namespace]
 
     @cached_property
     def _services(self) -> Mapping[str, list[Object]]:
         found: dict[str, list[Object]] = {}
-        for service in self._subject.kind("Service"):
+        for service in self._model.kind("Service"):
             found.setdefault(service.namespace, []).append(service)
         return found
 

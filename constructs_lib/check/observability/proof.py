@@ -11,12 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.observability.exposed import ANNOTATION, OPERATOR_GROUP, Exposed, Monitor, Source
-from constructs_lib.check.proof import Proof
+from constructs_lib.check.finding import Finding, Proof
+from constructs_lib.check.model import ClusterModel, Pods, pods_of, texts
+from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor, Source
 from constructs_lib.check.quantity import quantity
 from constructs_lib.check.selectors import container_ports, selects, shown
-from constructs_lib.check.tree import Pods, Subject, pods_of, texts
 from constructs_lib.declare.diagnostics import closest
 from constructs_lib.prometheus.promql import PLACEHOLDER, Labels, Query, Selector, seconds, without_variables
 
@@ -26,166 +25,6 @@ _DASHBOARDS = "https://grafana.com/docs/grafana/latest/administration/provisioni
 _CHART = "https://github.com/prometheus-community/helm-charts/blob/main/charts/kube-prometheus-stack/values.yaml"
 _STORAGE = "https://prometheus.io/docs/prometheus/latest/storage/"
 
-PROMQL_INVALID = Check(
-    "promql-invalid",
-    Severity.ERROR,
-    "An expression is no PromQL",
-    "The operator refuses the rule, or Prometheus loads none of its file; a panel shows an error.",
-    "Write the expression as Prometheus reads it; promtool check rules says the same.",
-    "https://prometheus.io/docs/prometheus/latest/querying/basics/",
-)
-METRIC_UNKNOWN = Check(
-    "metric-unknown",
-    Severity.ERROR,
-    "An expression reads a metric that nothing exposes",
-    "It is always empty: the alert never fires, the panel shows no data, and nobody is told.",
-    f"Name a metric that is scraped; the annotation {ANNOTATION} of a monitor says what an own program exposes.",
-    "https://prometheus.io/docs/prometheus/latest/querying/basics/#instant-vector-selectors",
-)
-LABEL_DROPPED = Check(
-    "label-dropped",
-    Severity.WARNING,
-    "A label is shown that the expression has dropped",
-    "The message or legend has a gap where the name of what is meant should stand.",
-    "Aggregate by this label too, or do not show it.",
-    "https://prometheus.io/docs/prometheus/latest/querying/operators/#aggregation-operators",
-)
-RANGE_TOO_SHORT = Check(
-    "range-too-short",
-    Severity.ERROR,
-    "A rate is taken over less than two scrapes",
-    "With one sample in the range there is no rate: the result is empty, always or again and again.",
-    "Take a range of four times the interval of the scrapes.",
-    "https://www.robustperception.io/what-range-should-i-use-with-rate/",
-)
-ALERT_TIMING = Check(
-    "alert-timing",
-    Severity.WARNING,
-    "An alert waits for a time that makes little sense",
-    "One that waits less than its interval fires at the first sample; one that waits for days comes too late.",
-    "Let for be some intervals of its group, and hours at most.",
-    _RULES,
-)
-ALERT_UNDESCRIBED = Check(
-    "alert-undescribed",
-    Severity.WARNING,
-    "An alert does not say how bad it is, what is wrong, or what to do",
-    "Alertmanager routes by severity, and who is woken by it has nothing to begin with.",
-    "Give it the label severity and the annotations summary and runbook_url.",
-    "https://monitoring.mixins.dev/#guidelines-for-alert-names-labels-and-annotations",
-)
-ALERT_WITHOUT_CONDITION = Check(
-    "alert-without-condition",
-    Severity.WARNING,
-    "An alert fires for every series that there is",
-    "An expression without a comparison gives a result for a value of zero, too: the alert always fires.",
-    "Compare with what is too much, such as > 0.",
-    _RULES,
-)
-ALERT_TEMPLATE_INVALID = Check(
-    "alert-template-invalid",
-    Severity.ERROR,
-    "A label or annotation of an alert is no template that Prometheus can expand",
-    "Prometheus loads none of the rules of the file.",
-    "Close every {{ with }}, and use no variables but $labels, $externalLabels, $externalURL and $value.",
-    "https://prometheus.io/docs/prometheus/latest/configuration/template_reference/",
-)
-RULE_DUPLICATE = Check(
-    "rule-duplicate",
-    Severity.WARNING,
-    "Two rules have the same name and the same labels",
-    "Two alerts that nobody can tell apart; of two recorded series one is refused as a duplicate.",
-    "Take one away, or give it another name.",
-    _RULES,
-)
-GROUP_DUPLICATE = Check(
-    "rule-group-duplicate",
-    Severity.ERROR,
-    "Two groups of a PrometheusRule have the same name",
-    "The operator refuses the object, or Prometheus loads none of its rules.",
-    "Give every group of the object a name of its own.",
-    "https://github.com/prometheus/prometheus/blob/main/model/rulefmt/rulefmt.go",
-)
-NOT_SELECTED = Check(
-    "monitoring-not-selected",
-    Severity.ERROR,
-    "No Prometheus picks up a monitor or rule",
-    "It is there, and nothing is scraped or evaluated for it.",
-    "Give it the labels that Prometheus selects by, or let Prometheus select all of them.",
-    _CHART,
-)
-METRICS_UNSCRAPED = Check(
-    "metrics-unscraped",
-    Severity.WARNING,
-    "Nobody scrapes a metrics endpoint",
-    "Its metrics are lost, and with them what would have shown a failure beforehand.",
-    "Add a PodMonitor or ServiceMonitor for it.",
-    f"{_OPERATOR}#monitoring.coreos.com/v1.PodMonitor",
-)
-DASHBOARD_INVALID = Check(
-    "dashboard-invalid",
-    Severity.ERROR,
-    "A dashboard is no JSON that Grafana can read",
-    "Grafana does not load it and says so in its log only.",
-    "Put the JSON model of a dashboard there, with a title and panels.",
-    "https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/",
-)
-DASHBOARD_DUPLICATE = Check(
-    "dashboard-duplicate",
-    Severity.ERROR,
-    "Two dashboards have the same uid",
-    "Grafana stops to write either of them to its database.",
-    "Give every dashboard a uid of its own.",
-    _DASHBOARDS,
-)
-DASHBOARD_NOT_LOADED = Check(
-    "dashboard-not-loaded",
-    Severity.ERROR,
-    "Grafana's sidecar does not see a dashboard",
-    "It looks for a label with one value, in certain namespaces, and passes over everything else.",
-    "Put the ConfigMap into the namespace where the sidecar searches, with the label and value that it looks for.",
-    _CHART,
-)
-RETENTION_SIZE = Check(
-    "retention-size-exceeds-volume",
-    Severity.ERROR,
-    "Prometheus may keep more bytes than its volume has",
-    "The volume fills up, Prometheus stops, and it does not come back by itself.",
-    "Let retentionSize be 80 % of the volume.",
-    f"{_STORAGE}#right-sizing-retention-size",
-)
-RETENTION_TIME = Check(
-    "retention-exceeds-volume",
-    Severity.WARNING,
-    "Prometheus is to keep more days than its volume holds",
-    "The volume fills up, Prometheus stops, and it does not come back by itself.",
-    "Enlarge the volume, keep fewer days, or set retentionSize to 80 % of the volume.",
-    f"{_STORAGE}#operational-aspects",
-)
-NOT_KEPT = Check(
-    "metrics-not-kept",
-    Severity.WARNING,
-    "Prometheus has no volume",
-    "All history is lost when its pod is replaced, with every update and every drained node.",
-    "Give it storageSpec.volumeClaimTemplate.",
-    f"{_OPERATOR}#monitoring.coreos.com/v1.StorageSpec",
-)
-WITHOUT_ALERTS = Check(
-    "component-without-alerts",
-    Severity.WARNING,
-    "There are alerts, and none is about this component",
-    "It can fail without anybody being told.",
-    "Add an alert whose expression covers its namespace.",
-    "https://sre.google/sre-book/monitoring-distributed-systems/",
-)
-WITHOUT_DASHBOARD = Check(
-    "component-without-dashboard",
-    Severity.WARNING,
-    "There are dashboards, and none shows this component",
-    "When it fails, there is nothing to look at.",
-    "Add a panel whose expression covers its namespace.",
-    "https://sre.google/sre-book/monitoring-distributed-systems/",
-)
 
 #: What a series of a small cluster takes at least: the stack alone has about 100,000 of them, scraped twice a minute,
 #: and a sample takes 1.3 bytes, which is 0.37 GB a day; half of it leaves no doubt.
@@ -247,15 +86,15 @@ class _Dashboard:
             queue += [(f"{here}.panels", inner) for inner in sequence(panel.get("panels"))]
 
 
-def _prove(subject: Subject) -> Iterator[Finding]:
-    yield from _Proof(subject).findings()
+def _prove(model: ClusterModel) -> Iterator[Finding]:
+    yield from _Proof(model).findings()
 
 
 class _Proof:
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.exposed = Exposed(subject)
-        self.rules = [item for item in subject.kind("PrometheusRule") if item.group == OPERATOR_GROUP]
+    def __init__(self, model: ClusterModel) -> None:
+        self.model = model
+        self.exposed = Exposed(model)
+        self.rules = [item for item in model.kind("PrometheusRule") if item.group == OPERATOR_GROUP]
         self.alerts: list[_Expression] = []
         self.panels: list[_Expression] = []
         self.expressions: list[_Expression] = []
@@ -274,9 +113,9 @@ class _Proof:
         yield from self._unscraped()
         yield from self._retention()
         if self.alerts:
-            yield from self._coverage(self.alerts, WITHOUT_ALERTS, "no alert covers it")
+            yield from self._coverage(self.alerts, "component-without-alerts", "no alert covers it")
         if self.panels:
-            yield from self._coverage(self.panels, WITHOUT_DASHBOARD, "no panel shows it")
+            yield from self._coverage(self.panels, "component-without-dashboard", "no panel shows it")
 
     # Rules.
 
@@ -289,7 +128,9 @@ class _Proof:
         for path, group in self._groups(item):
             name = str(group.get("name"))
             if name in names:
-                yield GROUP_DUPLICATE.at(item, f"There is another group {name} in the same object.", at=path)
+                yield Finding.of(
+                    "rule-group-duplicate", item, f"There is another group {name} in the same object.", at=path
+                )
             names.add(name)
             for number, rule in enumerate(map(mapping, sequence(group.get("rules")))):
                 named = rule.get("alert") or rule.get("record") or number
@@ -302,7 +143,7 @@ class _Proof:
             try:
                 query = Query(str(text))
             except ValueError as error:
-                yield PROMQL_INVALID.at(item, f"The expression cannot be read: {error}.", at=f"{path}.expr")
+                yield Finding.of("promql-invalid", item, f"The expression cannot be read: {error}.", at=f"{path}.expr")
         if query:
             self.expressions.append(_Expression(item, f"{path}.expr", query))
         if isinstance(rule.get("alert"), str):
@@ -320,10 +161,15 @@ class _Proof:
             *(f"the annotation {key}" for key in ("summary", "runbook_url") if not annotations.get(key)),
         ]
         if missing:
-            yield ALERT_UNDESCRIBED.at(item, f"The alert {name} has not {' and not '.join(missing)}.", at=path)
+            yield Finding.of(
+                "alert-undescribed", item, f"The alert {name} has not {' and not '.join(missing)}.", at=path
+            )
         if query and not query.has_condition:
-            yield ALERT_WITHOUT_CONDITION.at(
-                item, f"The alert {name} fires for every series, whatever its value is.", at=f"{path}.expr"
+            yield Finding.of(
+                "alert-without-condition",
+                item,
+                f"The alert {name} fires for every series, whatever its value is.",
+                at=f"{path}.expr",
             )
         yield from self._timing(item, path, rule, interval)
         for kind, entries in (("labels", labels), ("annotations", annotations)):
@@ -336,28 +182,31 @@ class _Proof:
             return
         if wait > _LONGEST_WAIT:
             problem = f"The alert {rule['alert']} waits {rule['for']} before it tells anybody."
-            yield ALERT_TIMING.at(item, problem, at=f"{path}.for")
+            yield Finding.of("alert-timing", item, problem, at=f"{path}.for")
         elif interval and 0 < wait < interval:
             problem = (
                 f"The alert {rule['alert']} waits {rule['for']}, less than the {interval:g} s between evaluations."
             )
-            yield ALERT_TIMING.at(item, problem, at=f"{path}.for")
+            yield Finding.of("alert-timing", item, problem, at=f"{path}.for")
 
     def _template(self, item: Object, path: str, text: str, query: Query | None) -> Iterator[Finding]:
         rest = _TEMPLATE.sub("", text)
         if "{{" in rest or "}}" in rest:
-            yield ALERT_TEMPLATE_INVALID.at(item, "There is a {{ without }}, or the other way round.", at=path)
+            yield Finding.of(
+                "alert-template-invalid", item, "There is a {{ without }}, or the other way round.", at=path
+            )
             return
         inside = " ".join(match[1] for match in _TEMPLATE.finditer(text))
         known = _TEMPLATE_NAMES | {name for match in _ASSIGNED.finditer(inside) for name in match.groups() if name}
         for name in dict.fromkeys(_TEMPLATE_VARIABLE.findall(inside)):
             if name not in known:
                 hint = closest(name, known)
-                yield ALERT_TEMPLATE_INVALID.at(
+                yield Finding.of(
+                    "alert-template-invalid",
                     item,
                     f"There is no variable ${name} in templates of Prometheus.",
                     at=path,
-                    mend=f"Did you mean ${hint}?" if hint else "",
+                    fix=f"Did you mean ${hint}?" if hint else "",
                 )
         if query:
             names = (first or second for first, second in _SHOWN_LABEL.findall(inside))
@@ -368,7 +217,7 @@ class _Proof:
             if name not in labels:
                 left = f"only {', '.join(sorted(labels.only))}" if labels.only else "none of the kind"
                 problem = f"It shows the label {name}, and the result of the expression has {left}."
-                yield LABEL_DROPPED.at(item, problem, at=path)
+                yield Finding.of("label-dropped", item, problem, at=path)
 
     def _duplicates(self) -> Iterator[Finding]:
         first: dict[tuple[str, str, str], str] = {}
@@ -382,7 +231,7 @@ class _Proof:
                     here = f"group {group.get('name')} of PrometheusRule {item.name}"
                     if key in first:
                         problem = f"The {kind} {key[1]} with the same labels is in {first[key]} as well."
-                        yield RULE_DUPLICATE.at(item, problem, at=f"{path}.rules[{key[1]}]")
+                        yield Finding.of("rule-duplicate", item, problem, at=f"{path}.rules[{key[1]}]")
                     first.setdefault(key, here)
 
     # Dashboards.
@@ -392,7 +241,7 @@ class _Proof:
         """Every file of every ConfigMap that is meant as a dashboard."""
         return [
             (item, key, text)
-            for item in self.subject.kind("ConfigMap")
+            for item in self.model.kind("ConfigMap")
             if "grafana_dashboard" in texts(item.metadata.get("labels"))
             for key, text in texts(item.manifest.get("data")).items()
         ]
@@ -405,16 +254,18 @@ class _Proof:
                 content = json.loads(text)
             except (ValueError, RecursionError) as error:
                 problem = f"{key} is no JSON: {str(error).partition(chr(10))[0]}."
-                yield DASHBOARD_INVALID.at(item, problem, at=path)
+                yield Finding.of("dashboard-invalid", item, problem, at=path)
                 continue
             if not isinstance(content, dict) or not content.get("title"):
-                yield DASHBOARD_INVALID.at(item, f"{key} is no dashboard: it has no title.", at=path)
+                yield Finding.of("dashboard-invalid", item, f"{key} is no dashboard: it has no title.", at=path)
                 continue
             dashboard = _Dashboard(item, key, content)
             uid = content.get("uid")
             if isinstance(uid, str) and uid:
                 if uid in uids:
-                    yield DASHBOARD_DUPLICATE.at(item, f"{uids[uid]} has the uid {uid} as well.", at=f"{path}.uid")
+                    yield Finding.of(
+                        "dashboard-duplicate", item, f"{uids[uid]} has the uid {uid} as well.", at=f"{path}.uid"
+                    )
                 uids.setdefault(uid, f"ConfigMap {item.name}")
             yield from self._dashboard(dashboard)
         yield from self._not_loaded()
@@ -427,7 +278,7 @@ class _Proof:
                 yield from self._target(dashboard.item, path, panel, target)
         if not has_panels:
             problem = f"The dashboard {dashboard.content['title']} has no panels."
-            yield DASHBOARD_INVALID.at(dashboard.item, problem, at=f"data[{dashboard.key}].panels")
+            yield Finding.of("dashboard-invalid", dashboard.item, problem, at=f"data[{dashboard.key}].panels")
         yield from self._variables(dashboard)
 
     def _target(
@@ -441,7 +292,7 @@ class _Proof:
         try:
             query = Query(without_variables(text))
         except ValueError as error:
-            yield PROMQL_INVALID.at(item, f"The expression cannot be read: {error}.", at=f"{at}.expr")
+            yield Finding.of("promql-invalid", item, f"The expression cannot be read: {error}.", at=f"{at}.expr")
             return
         expression = _Expression(item, f"{at}.expr", query)
         self.panels.append(expression)
@@ -470,14 +321,16 @@ class _Proof:
         for item in dict.fromkeys(item for item, _, _ in self._found_dashboards):
             labels = texts(item.metadata.get("labels"))
             if label not in labels or (value and labels[label] != value):
-                yield DASHBOARD_NOT_LOADED.at(
+                yield Finding.of(
+                    "dashboard-not-loaded",
                     item,
                     f"The sidecar looks for the label {label}: {json.dumps(value)}, and this has "
                     f"{json.dumps(labels.get(label, ''))}.",
                     at=f"metadata.labels.{label}",
                 )
             elif searched != "ALL" and item.namespace not in namespaces:
-                yield DASHBOARD_NOT_LOADED.at(
+                yield Finding.of(
+                    "dashboard-not-loaded",
                     item,
                     f"The sidecar searches in {', '.join(sorted(namespaces))}, and this is in {item.namespace}.",
                     at="metadata.namespace",
@@ -517,7 +370,7 @@ class _Proof:
         else:
             problem = f"{source.name} has no metric {metric}."
             hint = closest(metric, source.names)
-        yield METRIC_UNKNOWN.at(item, problem, at=path, mend=f"Did you mean {hint}?" if hint else "")
+        yield Finding.of("metric-unknown", item, problem, at=path, fix=f"Did you mean {hint}?" if hint else "")
 
     def _silent(self) -> Iterator[Finding]:
         """Yield what is known and not scraped, once for each source, where it is read first."""
@@ -526,8 +379,8 @@ class _Proof:
             others = len({(other, at) for other, at, _ in places}) - 1
             as_well = f", and so do {others} more" if others > 1 else ", and so does another one" if others else ""
             problem = f"This reads {metric}{as_well}: it comes from {source.name}, which is not scraped here."
-            mend = f"Set {source.value} to true, or leave it out." if source.value else "Scrape it, or leave it out."
-            yield METRIC_UNKNOWN.at(item, problem, at=path, mend=mend)
+            fix = f"Set {source.value} to true, or leave it out." if source.value else "Scrape it, or leave it out."
+            yield Finding.of("metric-unknown", item, problem, at=path, fix=fix)
 
     def _range(self, expression: _Expression, selector: Selector) -> Iterator[Finding]:
         if not selector.function or selector.seconds is None:
@@ -535,19 +388,20 @@ class _Proof:
         source, _ = self.exposed.source_of(selector.metric)
         interval = self.exposed.interval(source)
         if selector.seconds < 2 * interval:
-            yield RANGE_TOO_SHORT.at(
+            yield Finding.of(
+                "range-too-short",
                 expression.item,
                 f"{selector.function}() reads {selector.metric} over {selector.seconds:g} s, and it is scraped every "
                 f"{interval:g} s.",
                 at=expression.at,
-                mend=f"Take a range of at least {2 * interval:g} s, better {4 * interval:g} s.",
+                fix=f"Take a range of at least {2 * interval:g} s, better {4 * interval:g} s.",
             )
 
     # What is scraped and evaluated.
 
     def _not_selected(self) -> Iterator[Finding]:
         items = [*(monitor.item for monitor in self.exposed.monitors), *self.rules]
-        if not self.exposed.stacks or self.subject.by_kind.get("Prometheus"):
+        if not self.exposed.stacks or self.model.by_kind.get("Prometheus"):
             return
         for item in items:
             key = {"PodMonitor": "podMonitor", "ServiceMonitor": "serviceMonitor", "PrometheusRule": "rule"}[item.kind]
@@ -557,7 +411,9 @@ class _Proof:
                 if (reason := self._reason(item, key, release, values)) is not None
             ]
             if len(reasons) == len(self.exposed.stacks):
-                yield NOT_SELECTED.at(item, f"Prometheus selects {reasons[0]}.", at="metadata.labels")
+                yield Finding.of(
+                    "monitoring-not-selected", item, f"Prometheus selects {reasons[0]}.", at="metadata.labels"
+                )
 
     def _reason(self, item: Object, key: str, release: str, values: Mapping[str, Any]) -> str | None:
         """Return what Prometheus selects instead of an object; None if it selects it."""
@@ -568,12 +424,12 @@ class _Proof:
         if not selects(selector, texts(item.metadata.get("labels"))):
             return f"{item.kind}s with {shown(selector)}"
         namespaces = mapping(spec.get(f"{key}NamespaceSelector"))
-        if namespaces and not selects(namespaces, self.subject.namespaces.get(item.namespace, {})):
+        if namespaces and not selects(namespaces, self.model.namespaces.get(item.namespace, {})):
             return f"{item.kind}s in namespaces with {shown(namespaces)}"
         return None
 
     def _unscraped(self) -> Iterator[Finding]:
-        if not self.exposed.watches or any(self.subject.by_kind.get(kind) for kind in ("ScrapeConfig", "Probe")):
+        if not self.exposed.watches or any(self.model.by_kind.get(kind) for kind in ("ScrapeConfig", "Probe")):
             return
         scraped: dict[int, set[object]] = defaultdict(set)
         for monitor in self.exposed.monitors:
@@ -581,9 +437,9 @@ class _Proof:
                 scraped[id(pods.owner)] |= monitor.container_ports
         # A monitor that selects nothing is a finding already, and most likely the one that is missed here.
         idle = [monitor for monitor in self.exposed.monitors if not monitor.pods]
-        for pods in self.subject.pods:
+        for pods in self.model.pods:
             known = scraped.get(id(pods.owner), set())
-            if None in known or pods.namespace in self.subject.open_namespaces or _is_meant(idle, pods):
+            if None in known or pods.namespace in self.model.open_namespaces or _is_meant(idle, pods):
                 continue
             template = mapping(mapping(pods.owner.spec.get("template")).get("metadata"))
             declared = [(name, number) for name, number, _ in container_ports(pods)]
@@ -594,17 +450,17 @@ class _Proof:
             port = next((name for name in ports if _METRICS_PORT.fullmatch(name)), None)
             if port and known:
                 problem = f"The PodMonitor of the pods has no endpoint for their port {port}."
-                yield METRICS_UNSCRAPED.at(pods.owner, problem, at=f"{pods.path}.containers")
+                yield Finding.of("metrics-unscraped", pods.owner, problem, at=f"{pods.path}.containers")
             elif port:
                 problem = f"No PodMonitor and no ServiceMonitor selects the pods with the port {port}."
-                yield METRICS_UNSCRAPED.at(pods.owner, problem, at=f"{pods.path}.containers")
+                yield Finding.of("metrics-unscraped", pods.owner, problem, at=f"{pods.path}.containers")
             elif known:
                 continue
             elif texts(template.get("annotations")).get("prometheus.io/scrape") == "true":
                 problem = (
                     "No monitor selects the pods, and the annotation prometheus.io/scrape is not read by the operator."
                 )
-                yield METRICS_UNSCRAPED.at(pods.owner, problem, at="spec.template.metadata.annotations")
+                yield Finding.of("metrics-unscraped", pods.owner, problem, at="spec.template.metadata.annotations")
 
     # Prometheus itself.
 
@@ -621,7 +477,7 @@ class _Proof:
         ]
         found += [
             (item, "spec", item.spec, "storage")
-            for item in self.subject.kind("Prometheus")
+            for item in self.model.kind("Prometheus")
             if item.group == OPERATOR_GROUP
         ]
         for item, path, spec, key in found:
@@ -630,7 +486,9 @@ class _Proof:
     def _kept(self, item: Object, path: str, spec: Mapping[str, Any], key: str) -> Iterator[Finding]:
         storage = mapping(spec.get(key))
         if not storage:
-            yield NOT_KEPT.at(item, f"{key} is not set, so that Prometheus writes to an emptyDir.", at=path)
+            yield Finding.of(
+                "metrics-not-kept", item, f"{key} is not set, so that Prometheus writes to an emptyDir.", at=path
+            )
             return
         claim = mapping(mapping(storage.get("volumeClaimTemplate")).get("spec"))
         asked = mapping(mapping(claim.get("resources")).get("requests")).get("storage")
@@ -638,17 +496,17 @@ class _Proof:
         days = (seconds(spec.get("retention")) or 0) / 86400
         if volume and size and size > _FULL * volume:
             problem = f"retentionSize is {spec['retentionSize']}, and the volume has {asked}."
-            yield RETENTION_SIZE.at(item, problem, at=f"{path}.retentionSize")
+            yield Finding.of("retention-size-exceeds-volume", item, problem, at=f"{path}.retentionSize")
         elif volume and not size and days * _LEAST_BYTES_A_DAY > volume:
             problem = (
                 f"{spec['retention']} take {days * _LEAST_BYTES_A_DAY / 2**30:.0f}Gi at the very least, and the volume "
                 f"has {asked}."
             )
-            yield RETENTION_TIME.at(item, problem, at=f"{path}.retention")
+            yield Finding.of("retention-exceeds-volume", item, problem, at=f"{path}.retention")
 
     # Every component.
 
-    def _coverage(self, expressions: Sequence[_Expression], check: Check, words: str) -> Iterator[Finding]:
+    def _coverage(self, expressions: Sequence[_Expression], check: str, words: str) -> Iterator[Finding]:
         covered: set[str] = set()
         selectors = dict.fromkeys(selector for expression in expressions for selector in expression.query.selectors)
         others: list[Selector] = []
@@ -661,7 +519,7 @@ class _Proof:
                 others.append(selector)
             elif source is not None:
                 covered |= self.exposed.namespaces(source)
-        for delivery in self.subject.applications:
+        for delivery in self.model.applications:
             namespaces = {
                 pods.namespace
                 for path in delivery.files
@@ -675,7 +533,7 @@ class _Proof:
             ]
             if missed and delivery.application:
                 problem = f"The pods of {delivery.name} run in {', '.join(missed)}, and {words}."
-                yield check.at(delivery.application, problem)
+                yield Finding.of(check, delivery.application, problem)
 
 
 def _is_meant(idle: Sequence[Monitor], pods: Pods) -> bool:
@@ -702,27 +560,5 @@ def _retention_size(text: object) -> float | None:
 PROOF = Proof(
     "observability",
     "What goes wrong is measured, alerted on and shown: rules and dashboards read metrics that are scraped.",
-    (
-        PROMQL_INVALID,
-        METRIC_UNKNOWN,
-        LABEL_DROPPED,
-        RANGE_TOO_SHORT,
-        ALERT_TIMING,
-        ALERT_UNDESCRIBED,
-        ALERT_WITHOUT_CONDITION,
-        ALERT_TEMPLATE_INVALID,
-        RULE_DUPLICATE,
-        GROUP_DUPLICATE,
-        NOT_SELECTED,
-        METRICS_UNSCRAPED,
-        DASHBOARD_INVALID,
-        DASHBOARD_DUPLICATE,
-        DASHBOARD_NOT_LOADED,
-        RETENTION_SIZE,
-        RETENTION_TIME,
-        NOT_KEPT,
-        WITHOUT_ALERTS,
-        WITHOUT_DASHBOARD,
-    ),
     _prove,
 )

@@ -11,105 +11,20 @@ from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.addresses import Directory, texts_read_by
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding, Proof
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.order import gates
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.check.proof import Proof
 from constructs_lib.check.references.configuration import claim_names, references, service_account
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.selectors import PodIndex
 from constructs_lib.check.storage import claims
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES
-from constructs_lib.check.tree import Pods, Subject
 from constructs_lib.repository.applications import Delivery
 
 _WAVES = "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/"
 _OPTIONS = "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/"
 
-DEPENDENCY_IN_LATER_WAVE = Check(
-    "dependency-in-later-wave",
-    Severity.ERROR,
-    "Something waits for what comes after it",
-    "It never gets healthy, so that Argo CD never goes on to what it waits for: a dead end.",
-    "Put what is waited for into an earlier wave.",
-    _WAVES,
-)
-DEPENDENCY_NOT_ORDERED = Check(
-    "dependency-not-ordered",
-    Severity.WARNING,
-    "Something waits for what does not come before it",
-    "Both start at once: one of them fails or restarts until the other is there.",
-    "Put what is waited for into an earlier wave.",
-    _WAVES,
-)
-DEPENDENCY_WITHOUT_REPLICAS = Check(
-    "dependency-without-replicas",
-    Severity.ERROR,
-    "Something waits for a workload that has no replicas",
-    "Nobody answers it.",
-    "Give the workload replicas, or take the wait away.",
-    "https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas",
-)
-WAITS_IN_CIRCLE = Check(
-    "waits-in-circle",
-    Severity.ERROR,
-    "Workloads wait for each other before they start",
-    "None of them ever starts.",
-    "Let one of them start without the others.",
-    "https://kubernetes.io/docs/concepts/workloads/pods/init-containers/",
-)
-SCHEMA_NOT_BEFORE_WORKLOAD = Check(
-    "schema-not-before-workload",
-    Severity.ERROR,
-    "A program is not started after the Job that prepares its data store",
-    "It finds no tables, and crashes or fails its first requests.",
-    "Put the Job into a wave after the data store and before the program.",
-    _WAVES,
-)
-NEEDED_OBJECT_LATER = Check(
-    "needed-object-later",
-    Severity.ERROR,
-    "What pods cannot start without comes after them",
-    "They never get ready, so that Argo CD never goes on to what they lack: a dead end.",
-    "Put what is needed into an earlier wave, or into the same.",
-    _WAVES,
-)
-HOOK_NEEDS_LATER_OBJECT = Check(
-    "hook-needs-later-object",
-    Severity.ERROR,
-    "A hook needs what is applied after its phase",
-    "At the first installation it is not there: the hook never ends, and the sync never goes on.",
-    "Make what is needed a hook of the same phase in an earlier wave; or make the hook a Job in a wave.",
-    "https://argo-cd.readthedocs.io/en/stable/user-guide/resource_hooks/",
-)
-CUSTOM_RESOURCE_TOO_EARLY = Check(
-    "custom-resource-too-early",
-    Severity.ERROR,
-    "A custom resource does not come after its definition",
-    "The dry run of the sync fails: the server does not know the kind.",
-    "Put what brings the CustomResourceDefinition into an earlier wave.",
-    f"{_OPTIONS}#skip-dry-run-for-new-custom-resources-types",
-)
-NAMESPACE_TOO_LATE = Check(
-    "namespace-too-late",
-    Severity.ERROR,
-    "Objects do not come after their Namespace, which another Application deploys",
-    "The sync fails: the namespace is not found.",
-    "Deploy the Namespace with its objects, or in an earlier wave; or set CreateNamespace=true.",
-    f"{_OPTIONS}#create-namespace",
-)
-
-CHECKS = (
-    DEPENDENCY_IN_LATER_WAVE,
-    DEPENDENCY_NOT_ORDERED,
-    DEPENDENCY_WITHOUT_REPLICAS,
-    WAITS_IN_CIRCLE,
-    SCHEMA_NOT_BEFORE_WORKLOAD,
-    NEEDED_OBJECT_LATER,
-    HOOK_NEEDS_LATER_OBJECT,
-    CUSTOM_RESOURCE_TOO_EARLY,
-    NAMESPACE_TOO_LATE,
-)
 
 #: API groups, and the charts that are known to bring their CustomResourceDefinitions.
 _CHARTS = {
@@ -137,22 +52,22 @@ class _Call:
     waits: bool
 
 
-def _prove(subject: Subject) -> Iterator[Finding]:
-    if not any(subject.applications):
+def _prove(model: ClusterModel) -> Iterator[Finding]:
+    if not any(model.applications):
         # Without Argo CD, nobody knows in which order objects are applied.
         return
-    yield from _Order(subject).prove()
-    yield from gates.prove_gates(subject)
+    yield from _Order(model).prove()
+    yield from gates.prove_gates(model)
 
 
 class _Order:
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._timeline = subject.once(Timeline)
-        self._pods = subject.once(PodIndex)
-        self._secrets = SecretSources(subject)
+    def __init__(self, model: ClusterModel) -> None:
+        self._model = model
+        self._timeline = model.once(Timeline)
+        self._pods = model.once(PodIndex)
+        self._secrets = SecretSources(model)
         self._bindings: dict[tuple[str, str], list[Object]] = defaultdict(list)
-        for binding in subject.kind("RoleBinding"):
+        for binding in model.kind("RoleBinding"):
             for entry in map(mapping, sequence(binding.manifest.get("subjects"))):
                 if entry.get("kind") == "ServiceAccount":
                     self._bindings[str(entry.get("namespace")), str(entry.get("name"))].append(binding)
@@ -164,20 +79,20 @@ class _Order:
                 yield from self._wait(call)
         yield from self._circles(calls)
         yield from self._schemas(calls)
-        for pods in self._subject.pods:
+        for pods in self._model.pods:
             yield from self._needs(pods)
         yield from self._stores()
         yield from self._custom_resources()
         yield from self._namespaces()
 
     def _calls(self) -> Iterator[_Call]:
-        directory = self._subject.once(Directory)
-        for pods in self._subject.pods:
+        directory = self._model.once(Directory)
+        for pods in self._model.pods:
             seen: set[tuple[str, str, bool]] = set()
             for path, container in pods.containers:
                 first = ".initContainers[" in path and container.get("restartPolicy") != "Always"
                 waits = (first or pods.owner.kind == "Job") and pods.owner.kind != "CronJob"
-                for written in texts_read_by(self._subject, pods, path, container):
+                for written in texts_read_by(self._model, pods, path, container):
                     for address in directory.in_text(written.text, pods.namespace):
                         service = directory.service(address)
                         if service is not None and (key := (service.namespace, service.name, waits)) not in seen:
@@ -196,15 +111,22 @@ class _Order:
             return
         target = f"the {providers[0].kind} {providers[0].name} behind the Service {call.service.name}"
         if all(item.spec.get("replicas") == 0 for item in providers):
-            yield DEPENDENCY_WITHOUT_REPLICAS.at(call.caller, f"It waits for {target}, which has none.", at=call.at)
+            yield Finding.of(
+                "dependency-without-replicas", call.caller, f"It waits for {target}, which has none.", at=call.at
+            )
         when = max(self._timeline.compare(item, call.caller) for item in [*providers, call.service])
         ordered = all(self._timeline.compare(item, call.caller) < 0 for item in providers)
         if when > 0:
             where = self._where(providers[0], call.caller)
-            yield DEPENDENCY_IN_LATER_WAVE.at(call.caller, f"It waits for {target}, which comes {where}.", at=call.at)
+            yield Finding.of(
+                "dependency-in-later-wave", call.caller, f"It waits for {target}, which comes {where}.", at=call.at
+            )
         elif not ordered:
-            yield DEPENDENCY_NOT_ORDERED.at(
-                call.caller, f"It waits for {target}, which does not come in an earlier wave.", at=call.at
+            yield Finding.of(
+                "dependency-not-ordered",
+                call.caller,
+                f"It waits for {target}, which does not come in an earlier wave.",
+                at=call.at,
             )
 
     def _where(self, later: Object, earlier: Object) -> str:
@@ -227,8 +149,11 @@ class _Order:
         for circle in _circles({node: list(targets) for node, targets in edges.items()}):
             names = [items[node].name for node in circle]
             call = edges[circle[0]][circle[1 % len(circle)]]
-            yield WAITS_IN_CIRCLE.at(
-                call.caller, f"It waits, in the end, for itself: {' → '.join([*names, names[0]])}.", at=call.at
+            yield Finding.of(
+                "waits-in-circle",
+                call.caller,
+                f"It waits, in the end, for itself: {' → '.join([*names, names[0]])}.",
+                at=call.at,
             )
 
     def _schemas(self, calls: Sequence[_Call]) -> Iterator[Finding]:
@@ -246,7 +171,8 @@ class _Order:
             for job in jobs:
                 for program in programs:
                     if self._timeline.compare(job, program) >= 0:
-                        yield SCHEMA_NOT_BEFORE_WORKLOAD.at(
+                        yield Finding.of(
+                            "schema-not-before-workload",
                             program,
                             f"It uses the {stores[0].kind} {stores[0].name} and comes in wave {program.wave}, not "
                             f"after the Job {job.name} in wave {job.wave} that prepares it.",
@@ -276,13 +202,13 @@ class _Order:
             reference = mapping(binding.manifest.get("roleRef"))
             kind, name = str(reference.get("kind")), str(reference.get("name"))
             namespace = binding.namespace if kind == "Role" else ""
-            role = self._subject.get(kind, namespace, name, "rbac.authorization.k8s.io")
+            role = self._model.get(kind, namespace, name, "rbac.authorization.k8s.io")
             yield from self._after(owner, [role] if role else [], f"the {kind} {name} of its ServiceAccount", at)
 
     def _makers(self, kind: str, namespace: str, name: str) -> list[Object]:
         if kind == "Secret":
             return self._secrets.makes(namespace, name)
-        found = self._subject.get(kind, namespace, name)
+        found = self._model.get(kind, namespace, name)
         return [found] if found else []
 
     def _after(self, owner: Object, makers: Sequence[Object], what: str, at: str) -> Iterator[Finding]:
@@ -293,21 +219,24 @@ class _Order:
         made = "" if maker.kind in what else f", which the {maker.kind} {maker.name} makes,"
         if owner.is_hook and self._timeline.delivery(owner) is self._timeline.delivery(maker):
             phase = next(iter(maker.phases), "Sync")
-            yield HOOK_NEEDS_LATER_OBJECT.at(
+            yield Finding.of(
+                "hook-needs-later-object",
                 owner,
                 f"It is a hook of the phase {owner.phases[0]} and needs {what}{made} that comes in the phase {phase}, "
                 f"wave {maker.wave}.",
                 at=at,
             )
         else:
-            yield NEEDED_OBJECT_LATER.at(owner, f"It needs {what}{made} that comes {self._where(maker, owner)}.", at=at)
+            yield Finding.of(
+                "needed-object-later", owner, f"It needs {what}{made} that comes {self._where(maker, owner)}.", at=at
+            )
 
     def _stores(self) -> Iterator[Finding]:
-        for item in self._subject.kind("ExternalSecret"):
+        for item in self._model.kind("ExternalSecret"):
             reference = mapping(item.spec.get("secretStoreRef"))
             kind = str(reference.get("kind") or "SecretStore")
             namespace = "" if kind == "ClusterSecretStore" else item.namespace
-            store = self._subject.get(kind, namespace, str(reference.get("name")), "external-secrets.io")
+            store = self._model.get(kind, namespace, str(reference.get("name")), "external-secrets.io")
             yield from self._after(
                 item, [store] if store else [], f"the {kind} {reference.get('name')}", "spec.secretStoreRef"
             )
@@ -315,15 +244,15 @@ class _Order:
     def _custom_resources(self) -> Iterator[Finding]:
         definitions = {
             (str(definition.spec.get("group")), str(mapping(definition.spec.get("names")).get("kind"))): definition
-            for definition in self._subject.kind("CustomResourceDefinition")
+            for definition in self._model.kind("CustomResourceDefinition")
         }
         charts: dict[str, list[Delivery]] = defaultdict(list)
-        for delivery in self._subject.deliveries:
+        for delivery in self._model.deliveries:
             for group, names in _CHARTS.items():
                 if any(chart.name in names for chart in delivery.charts):
                     charts[group].append(delivery)
         told: set[tuple[int, str]] = set()
-        for delivery, item in self._subject.deployed:
+        for delivery, item in self._model.deployed:
             definition = definitions.get((item.group, item.kind))
             bringers = [self._timeline.delivery(definition)] if definition else charts.get(item.group, [])
             if not bringers or delivery in bringers or (id(delivery), item.kind) in told:
@@ -340,16 +269,19 @@ class _Order:
             )
             if when > 0 or (when == 0 and not skips):
                 told.add((id(delivery), item.kind))
-                yield CUSTOM_RESOURCE_TOO_EARLY.at(
-                    item, f"The definition of {item.kind} comes with {_not_before(bringers[0], delivery)}.", at="kind"
+                yield Finding.of(
+                    "custom-resource-too-early",
+                    item,
+                    f"The definition of {item.kind} comes with {_not_before(bringers[0], delivery)}.",
+                    at="kind",
                 )
 
     def _namespaces(self) -> Iterator[Finding]:
         made: Mapping[str, Object] = {
-            item.name: item for item in self._subject.kind("Namespace") if item.name not in PLATFORM_NAMESPACES
+            item.name: item for item in self._model.kind("Namespace") if item.name not in PLATFORM_NAMESPACES
         }
         told: set[tuple[int, str]] = set()
-        for delivery, item in self._subject.deployed:
+        for delivery, item in self._model.deployed:
             namespace = made.get(item.namespace)
             key = id(delivery), item.namespace
             if namespace is None or key in told or self._timeline.delivery(namespace) is delivery:
@@ -358,7 +290,8 @@ class _Order:
             if not creates and self._timeline.compare(namespace, item) >= 0:
                 told.add(key)
                 owner = self._timeline.delivery(namespace)
-                yield NAMESPACE_TOO_LATE.at(
+                yield Finding.of(
+                    "namespace-too-late",
                     item,
                     f"The Namespace {namespace.name} comes with {_not_before(owner, delivery)}.",
                     at="metadata.namespace",
@@ -401,6 +334,5 @@ def _circles(edges: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
 PROOF = Proof(
     "order",
     "Argo CD applies everything after what it needs, and nothing waits for what never comes.",
-    (*CHECKS, *gates.CHECKS),
     _prove,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from constructs_lib.argocd.objects import Identity, Object, mapping
 from constructs_lib.argocd.sync_order import Task, sync_order
-from constructs_lib.check.tree import Subject
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.repository.applications import BY_HAND, Delivery
 
 _PHASES = ("PreSync", "Sync", "PostSync")
@@ -22,12 +22,12 @@ class Timeline:
     it deploys comes after everything in earlier steps of the sync that deploys it.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Simulate the syncs of all Applications."""
-        self._delivery = {id(item): delivery for delivery, item in subject.deployed}
+        self._delivery = {id(item): delivery for delivery, item in model.deployed}
         self._steps: dict[tuple[int, Identity], Step] = {}
         applied: dict[int, list[Object]] = {}
-        for delivery, item in subject.deployed:
+        for delivery, item in model.deployed:
             if set(item.phases) & set(_PHASES) and _is_sound(item):
                 applied.setdefault(id(delivery), []).append(item)
         for owner, items in applied.items():

@@ -13,38 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.tree import Pods, texts
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import Pods, texts
 from constructs_lib.check.variables import apart
 
 _SECRETS = "https://kubernetes.io/docs/concepts/security/secrets-good-practices/"
 
-SECRET_IN_GIT = Check(
-    "secret-in-git",
-    Severity.ERROR,
-    "A Secret with its values is in the repository",
-    "Everybody who can read the repository knows them, and its history keeps them for ever.",
-    "Let External Secrets or Sealed Secrets bring it, and change the values.",
-    "https://argo-cd.readthedocs.io/en/stable/operator-manual/secret-management/",
-)
-CREDENTIAL_IN_CLEAR = Check(
-    "credential-in-clear",
-    Severity.ERROR,
-    "A password, token or private key is written down in a manifest",
-    "Everybody who can read the repository or the object knows it, and the history keeps it for ever.",
-    "Put it into a secret store, name the Secret here, and change it.",
-    _SECRETS,
-)
-DEFAULT_CREDENTIALS = Check(
-    "default-credentials",
-    Severity.ERROR,
-    "A password is one that everybody tries first",
-    "Whoever reaches the port is in.",
-    "Generate one, and keep it in a secret store.",
-    "https://owasp.org/www-project-web-security-testing-guide/latest/4-Web_Application_Security_Testing/"
-    "04-Authentication_Testing/02-Testing_for_Default_Credentials",
-)
-CHECKS = (SECRET_IN_GIT, CREDENTIAL_IN_CLEAR, DEFAULT_CREDENTIALS)
 
 #: What private keys and the tokens of well-known services begin with.
 _WELL_KNOWN = re.compile(
@@ -115,7 +89,7 @@ def _secret(item: Object) -> Iterator[Finding]:
         if item.metadata.get("labels") and set(shown) <= _HARMLESS_KEYS:
             shown = []
         if shown:
-            yield SECRET_IN_GIT.at(item, f"It shows {', '.join(shown)}.", at=field)
+            yield Finding.of("secret-in-git", item, f"It shows {', '.join(shown)}.", at=field)
 
 
 def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
@@ -137,14 +111,14 @@ def _text(item: Object, name: str, value: str, at: str, users: set[str] | None =
     found = _well_known(value) or _named(name, value, users or set()) or _within(value)
     if found:
         check, problem = found
-        yield check.at(item, problem, at=at)
+        yield Finding.of(check, item, problem, at=at)
 
 
-_Found = tuple[Check, str]
+_Found = tuple[str, str]
 
 
 def _well_known(value: str) -> _Found | None:
-    return (CREDENTIAL_IN_CLEAR, "A private key or token is written down here.") if _token(value) else None
+    return ("credential-in-clear", "A private key or token is written down here.") if _token(value) else None
 
 
 @lru_cache(maxsize=1024)
@@ -158,9 +132,9 @@ def _named(name: str, value: str, users: set[str]) -> _Found | None:
     if not (says_password or _SECRET_NAME.search(name)) or _is_reference(value):
         return None
     if _DEFAULTS.fullmatch(value) or value in users:
-        return DEFAULT_CREDENTIALS, f"{name} is a password that everybody tries first."
+        return "default-credentials", f"{name} is a password that everybody tries first."
     if says_password or _is_random(value):
-        return CREDENTIAL_IN_CLEAR, f"{name} is written down here."
+        return "credential-in-clear", f"{name} is written down here."
     return None
 
 
@@ -171,13 +145,13 @@ def _within(value: str) -> _Found | None:
     for login in _LOGIN.finditer(value):
         if not _is_reference(login[2]):
             weak = bool(_DEFAULTS.fullmatch(login[2])) or login[1] == login[2]
-            check = DEFAULT_CREDENTIALS if weak else CREDENTIAL_IN_CLEAR
+            check = "default-credentials" if weak else "credential-in-clear"
             return check, f"An address holds the password of {login[1] or 'nobody'}."
     for assignment in _ASSIGNMENT.finditer(value):
         if _DEFAULTS.fullmatch(assignment[2]):
-            return DEFAULT_CREDENTIALS, f"{assignment[1]} is a password that everybody tries first."
+            return "default-credentials", f"{assignment[1]} is a password that everybody tries first."
         if _is_random(assignment[2]) and not _is_reference(assignment[2]):
-            return CREDENTIAL_IN_CLEAR, f"{assignment[1]} is written down here."
+            return "credential-in-clear", f"{assignment[1]} is written down here."
     return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.argocd.objects import mapping, sequence
-from constructs_lib.check.tree import Pods, texts
+from constructs_lib.check.model import Pods, texts
 
 #: The levels, the loosest first.
 LEVELS = ("privileged", "baseline", "restricted")
@@ -76,13 +76,13 @@ class Violation:
         control: The control, such as ``privileged``; a pod that breaks one at several places is told once.
         at: The field.
         text: What is wrong.
-        mend: What would be right.
+        fix: What would be right.
     """
 
     control: str
     at: str
     text: str
-    mend: str
+    fix: str
 
 
 def violations(pods: Pods, level: str) -> Iterator[Violation]:
@@ -164,8 +164,8 @@ def _probe_hosts(pods: Pods) -> Iterator[Violation]:
 def _app_armor(pods: Pods) -> Iterator[Violation]:
     for at, context in _contexts(pods):
         if mapping(context.get("appArmorProfile")).get("type") == "Unconfined":
-            text, mend = "AppArmor does not confine it", "RuntimeDefault is the default."
-            yield Violation("AppArmor", f"{at}.appArmorProfile.type", text, mend)
+            text, fix = "AppArmor does not confine it", "RuntimeDefault is the default."
+            yield Violation("AppArmor", f"{at}.appArmorProfile.type", text, fix)
     owner = pods.owner
     template = mapping(owner.metadata if owner.kind == "Pod" else mapping(owner.spec.get("template")).get("metadata"))
     for key, value in texts(template.get("annotations")).items():

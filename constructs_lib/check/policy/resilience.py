@@ -7,79 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.scale import Scales
 from constructs_lib.check.selectors import PodIndex
-from constructs_lib.check.tree import Pods, Subject
 
 _PROBES = "https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/"
 _BUDGETS = "https://kubernetes.io/docs/tasks/run-application/configure-pdb/"
 
-READINESS_MISSING = Check(
-    "readiness-probe-missing",
-    Severity.WARNING,
-    "A Service sends requests to a container that does not say when it is ready",
-    "Requests fail whenever a pod starts, in every rollout among others.",
-    "Give the container a readinessProbe.",
-    _PROBES,
-)
-LIVENESS_EAGER = Check(
-    "liveness-like-readiness",
-    Severity.WARNING,
-    "A liveness probe asks what the readiness probe asks, and is no more patient",
-    "A pod that is merely slow is killed, which makes all others slower.",
-    "Let it fail later, or ask something that only a broken program fails.",
-    _PROBES,
-)
-HOOK_OUTLASTS_GRACE = Check(
-    "hook-outlasts-grace-period",
-    Severity.ERROR,
-    "A preStop hook waits longer than the pod may take to end",
-    "The program is killed without a chance to finish what it does.",
-    "Let terminationGracePeriodSeconds be the wait and what the program needs after it.",
-    "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination",
-)
-BUDGET_BLOCKS_DRAIN = Check(
-    "budget-blocks-drain",
-    Severity.ERROR,
-    "A PodDisruptionBudget allows no eviction",
-    "No node with one of the pods can be drained: upgrades of the cluster stop there.",
-    "Let maxUnavailable be 1.",
-    "https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/",
-)
-TWO_BUDGETS = Check(
-    "pods-with-two-budgets",
-    Severity.ERROR,
-    "Two PodDisruptionBudgets select the same pods",
-    "The API server refuses to evict pods with more than one budget, so that no node can be drained.",
-    "Keep one of them.",
-    f"{_BUDGETS}#arbitrary-controllers-and-selectors",
-)
-BUDGET_MISSING = Check(
-    "replicas-without-budget",
-    Severity.WARNING,
-    "Several replicas have no PodDisruptionBudget",
-    "Draining nodes may take all of them at once.",
-    "Add a PodDisruptionBudget with maxUnavailable: 1 that selects them.",
-    _BUDGETS,
-)
-NOT_SPREAD = Check(
-    "replicas-not-spread",
-    Severity.WARNING,
-    "Several replicas may all be on one node",
-    "They fail together with it.",
-    "Add topologySpreadConstraints over kubernetes.io/hostname.",
-    "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/",
-)
-CHECKS = (
-    READINESS_MISSING,
-    LIVENESS_EAGER,
-    HOOK_OUTLASTS_GRACE,
-    BUDGET_BLOCKS_DRAIN,
-    TWO_BUDGETS,
-    BUDGET_MISSING,
-    NOT_SPREAD,
-)
 
 _HANDLERS = ("exec", "grpc", "httpGet", "tcpSocket")
 _SLEEP = re.compile(r"\bsleep\s+([0-9]+)(m?)\b")
@@ -87,18 +22,18 @@ _SLEEP = re.compile(r"\bsleep\s+([0-9]+)(m?)\b")
 _REPLICATED = ("Deployment", "ReplicaSet", "StatefulSet")
 
 
-def resilience_findings(subject: Subject, unfinished: frozenset[int]) -> Iterator[Finding]:
+def resilience_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator[Finding]:
     """Yield what makes pods fail when others are replaced or nodes are drained.
 
     Args:
-        subject: The tree.
+        model: The tree.
         unfinished: The manifests, by their ids, to which a tool may add what they lack.
     """
-    index = subject.once(PodIndex)
-    for pods in subject.pods:
+    index = model.once(PodIndex)
+    for pods in model.pods:
         yield from _container_findings(pods)
-    yield from _readiness_findings(subject, index, unfinished)
-    yield from _budget_findings(subject, index, unfinished)
+    yield from _readiness_findings(model, index, unfinished)
+    yield from _budget_findings(model, index, unfinished)
 
 
 def _container_findings(pods: Pods) -> Iterator[Finding]:
@@ -108,12 +43,12 @@ def _container_findings(pods: Pods) -> Iterator[Finding]:
         wait = _wait(mapping(mapping(container.get("lifecycle")).get("preStop")))
         if wait and wait >= grace:
             problem = f"The hook waits {wait} seconds, and the pod must have ended after {grace}."
-            mend = f"Let terminationGracePeriodSeconds be more than {wait}."
-            yield HOOK_OUTLASTS_GRACE.at(pods.owner, problem, at=f"{at}.lifecycle.preStop", mend=mend)
+            fix = f"Let terminationGracePeriodSeconds be more than {wait}."
+            yield Finding.of("hook-outlasts-grace-period", pods.owner, problem, at=f"{at}.lifecycle.preStop", fix=fix)
         live, ready = mapping(container.get("livenessProbe")), mapping(container.get("readinessProbe"))
         if live and ready and _asks(live) == _asks(ready) and _patience(live) <= _patience(ready):
             problem = f"It gives up after {_patience(live)} seconds, when the pod has only just become unready."
-            yield LIVENESS_EAGER.at(pods.owner, problem, at=f"{at}.livenessProbe")
+            yield Finding.of("liveness-like-readiness", pods.owner, problem, at=f"{at}.livenessProbe")
 
 
 def _wait(hook: Mapping[str, Any]) -> int:
@@ -133,8 +68,8 @@ def _patience(probe: Mapping[str, Any]) -> int:
     return period * failures if isinstance(period, int) and isinstance(failures, int) else 0
 
 
-def _readiness_findings(subject: Subject, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
-    for service in subject.kind("Service"):
+def _readiness_findings(model: ClusterModel, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
+    for service in model.kind("Service"):
         if service.spec.get("publishNotReadyAddresses") is True:
             continue
         targets = {
@@ -147,7 +82,7 @@ def _readiness_findings(subject: Subject, index: PodIndex, unfinished: frozenset
             for at, container in _called(pods, targets):
                 if not container.get("readinessProbe"):
                     problem = f"The Service {service.name} calls {container.get('name')}, which has no readinessProbe."
-                    yield READINESS_MISSING.at(pods.owner, problem, at=f"{at}.readinessProbe")
+                    yield Finding.of("readiness-probe-missing", pods.owner, problem, at=f"{at}.readinessProbe")
 
 
 def _called(pods: Pods, targets: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -164,10 +99,10 @@ def _called(pods: Pods, targets: set[str]) -> Iterator[tuple[str, Mapping[str, A
     yield from found
 
 
-def _budget_findings(subject: Subject, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
-    scales = Scales(subject)
+def _budget_findings(model: ClusterModel, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
+    scales = Scales(model)
     budgets: dict[int, Object] = {}
-    for budget in subject.kind("PodDisruptionBudget"):
+    for budget in model.kind("PodDisruptionBudget"):
         selected = [
             pods
             for pods in index.selected(budget.namespace, budget.spec.get("selector"))
@@ -176,23 +111,23 @@ def _budget_findings(subject: Subject, index: PodIndex, unfinished: frozenset[in
         replicas = sum(scales.of(pods).minimum for pods in selected)
         if selected and (field := _blocking(budget.spec, replicas)):
             problem = f"{field} is {budget.spec[field]}, and there may be no more than {_count(replicas)} at times."
-            yield BUDGET_BLOCKS_DRAIN.at(budget, problem, at=f"spec.{field}")
+            yield Finding.of("budget-blocks-drain", budget, problem, at=f"spec.{field}")
         for pods in selected:
             other = budgets.setdefault(id(pods), budget)
             if other is not budget:
                 problem = f"It selects the pods of {pods.owner.kind} {pods.owner.name}, as {other.name} does."
-                yield TWO_BUDGETS.at(budget, problem, at="spec.selector")
-    for pods in subject.pods:
+                yield Finding.of("pods-with-two-budgets", budget, problem, at="spec.selector")
+    for pods in model.pods:
         owner = pods.owner
         if owner.kind not in _REPLICATED or scales.of(pods).minimum < 2 or id(owner.manifest) in unfinished:
             continue
-        if id(pods) not in budgets and pods.namespace not in subject.open_namespaces:
+        if id(pods) not in budgets and pods.namespace not in model.open_namespaces:
             problem = f"No PodDisruptionBudget selects its {scales.of(pods).minimum} pods."
-            yield BUDGET_MISSING.at(owner, problem)
+            yield Finding.of("replicas-without-budget", owner, problem)
         affinity = mapping(pods.spec.get("affinity"))
         if not sequence(pods.spec.get("topologySpreadConstraints")) and not affinity.get("podAntiAffinity"):
             problem = f"Nothing keeps its {scales.of(pods).minimum} pods from one node."
-            yield NOT_SPREAD.at(owner, problem, at=f"{pods.path}.topologySpreadConstraints")
+            yield Finding.of("replicas-not-spread", owner, problem, at=f"{pods.path}.topologySpreadConstraints")
 
 
 def _count(replicas: int) -> str:

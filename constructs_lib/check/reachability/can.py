@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.network import INTERNET, Area, Connection, End, Outside, Pod, Side, block_of
 from constructs_lib.check.traffic import DNS, Traffic
-from constructs_lib.check.tree import Subject
 from constructs_lib.declare.diagnostics import closest, nearest
 from constructs_lib.user_error import UserError
 
@@ -72,11 +72,11 @@ def _policies(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def can(subject: Subject, source: str, target: str, port: str | int) -> Answer:
+def can(model: ClusterModel, source: str, target: str, port: str | int) -> Answer:
     """Tell whether the policies of a tree let one call another.
 
     Args:
-        subject: The tree.
+        model: The tree.
         source: Who calls: a workload, a Service for the pods behind it, one of the pods, each by its name or as
             ``namespace/name``; an address, or ``internet`` for some address outside.
         target: Who is called, likewise.
@@ -86,7 +86,7 @@ def can(subject: Subject, source: str, target: str, port: str | int) -> Answer:
     Raises:
         UserError: One of them is not known; the message tells the nearest that is.
     """
-    traffic = subject.once(Traffic)
+    traffic = model.once(Traffic)
     names = _Names(traffic)
     caller, _ = names.find(source)
     called, service = names.find(target)
@@ -104,7 +104,7 @@ class _Names:
         for pod in (*traffic.pods, *traffic.guests, DNS):
             self._pods[pod.name].append(pod)
         self._services: dict[str, list[Object]] = defaultdict(list)
-        for service in traffic.subject.kind("Service"):
+        for service in traffic.model.kind("Service"):
             self._services[service.name].append(service)
 
     def find(self, name: str) -> tuple[End, Object | None]:

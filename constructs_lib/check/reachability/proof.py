@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding, Proof
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.network import (
     ANYWHERE,
     DIRECTIONS,
@@ -31,152 +32,21 @@ from constructs_lib.check.network import (
     Side,
     port_text,
 )
-from constructs_lib.check.proof import Proof
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
-from constructs_lib.check.tree import Subject
 
 _POLICIES = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
 _TWO_SORTS = f"{_POLICIES}#the-two-sorts-of-pod-isolation"
 _TARGETING = f"{_POLICIES}#behavior-of-to-and-from-selectors"
 
-CALL_BLOCKED = Check(
-    "call-blocked",
-    Severity.ERROR,
-    "NetworkPolicies block a call",
-    "The packets are dropped without an answer: the program waits until it gives up, and most do not start at all.",
-    "Open the port on both sides: in an egress rule for who calls, and in an ingress rule for who is called.",
-    _TWO_SORTS,
-)
-PEERS_BLOCKED = Check(
-    "peers-blocked",
-    Severity.ERROR,
-    "The pods of a cluster cannot call each other",
-    "Each of them stays alone: several clusters of one member, with data of their own.",
-    "Open the port among them on both sides: pods of one workload are isolated from each other like any others.",
-    _TWO_SORTS,
-)
-DNS_BLOCKED = Check(
-    "dns-blocked",
-    Severity.ERROR,
-    "Pods that call names cannot ask DNS",
-    "No name of a Service or a host resolves, so nothing that is called by its name is found.",
-    "Permit egress to the pods k8s-app=kube-dns in the namespace kube-system, ports 53 UDP and TCP.",
-    "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/",
-)
-DNS_TCP_BLOCKED = Check(
-    "dns-over-tcp-blocked",
-    Severity.WARNING,
-    "Pods can ask DNS over UDP only",
-    "An answer that is too long for a datagram, such as that of a headless Service with many pods, is asked for again "
-    "over TCP.",
-    "Permit port 53 over TCP as well.",
-    "https://www.rfc-editor.org/rfc/rfc7766",
-)
-PUBLIC_PORT_CLOSED = Check(
-    "public-port-closed",
-    Severity.ERROR,
-    "A Service for the world leads to a port that is closed",
-    "The load balancer or the node passes connections on, and the pods' policies drop them.",
-    "Add an ingress rule without from for the port, or take the Service off the world.",
-    "https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types",
-)
-METRICS_BLOCKED = Check(
-    "metrics-blocked",
-    Severity.ERROR,
-    "Prometheus may not scrape what a monitor names",
-    "The target stays down: its graphs are empty, and its alerts fire for the wrong reason or not at all.",
-    "Open the port of the metrics to the pods of Prometheus, on both sides.",
-    "https://prometheus-operator.dev/docs/platform/troubleshooting/",
-)
-API_BLOCKED = Check(
-    "api-blocked",
-    Severity.ERROR,
-    "Pods with a role cannot call the Kubernetes API",
-    "What they use their ServiceAccount for fails: finding their peers, electing a leader, reading objects.",
-    "Permit egress to the ports 443 and 6443 without to; or do not mount the token, if they do not call it.",
-    "https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/",
-)
-INTERNET_BLOCKED = Check(
-    "internet-blocked",
-    Severity.WARNING,
-    "NetworkPolicies block a host outside of the cluster",
-    "If the program calls the host that it is given, the packets are dropped.",
-    "Permit egress to an ipBlock 0.0.0.0/0 without the private ranges, at the port.",
-    _TWO_SORTS,
-)
-WITHOUT_REASON = Check(
-    "traffic-without-reason",
-    Severity.WARNING,
-    "A policy opens what nobody calls",
-    "Whoever takes over one of the pods reaches the others for nothing.",
-    "Take the rule or the port away; if there is a call, tell its address in a variable.",
-    _POLICIES,
-)
-ONE_SIDED = Check(
-    "one-sided-rule",
-    Severity.WARNING,
-    "A rule opens one side only, and so opens nothing",
-    "Both the pods that call and the pods that are called must permit a connection; somebody meant this one to work.",
-    "Open the other side too, or take the rule away.",
-    _TWO_SORTS,
-)
-EMPTY_SELECTOR = Check(
-    "empty-peer-selector",
-    Severity.WARNING,
-    "An empty selector opens a port to all pods",
-    "Every pod is meant, also those that are deployed next year.",
-    "Name the pods by their labels.",
-    _TARGETING,
-)
-OPEN_TO_EVERYBODY = Check(
-    "open-to-everybody",
-    Severity.WARNING,
-    "A rule without from or to opens a port to everybody",
-    "Everything inside and outside of the cluster is meant; a rule that names nobody is easily written by mistake.",
-    "Name the pods or the addresses.",
-    f"{_POLICIES}#networkpolicy-resource",
-)
-BLOCK_COVERS_CLUSTER = Check(
-    "ip-block-covers-cluster",
-    Severity.WARNING,
-    "An ipBlock covers the cluster itself",
-    "It is for addresses outside; where the network plug-in matches pods by it too, it opens all of them.",
-    "Except the private ranges: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16, or fc00::/7.",
-    _TARGETING,
-)
-NOT_ISOLATED = Check(
-    "pods-not-isolated",
-    Severity.WARNING,
-    "No policy isolates pods whose neighbours are isolated",
-    "Everything may reach them, or they everything, as if there were no policies.",
-    "Add a policy with an empty podSelector and no rules, which denies all, and one that permits what is called.",
-    f"{_POLICIES}#default-policies",
-)
-NO_POLICIES = Check(
-    "namespace-without-policies",
-    Severity.WARNING,
-    "A namespace has no NetworkPolicies",
-    "Every pod of the cluster may call its pods, and they may call everything.",
-    "Deny by default, and permit what is called.",
-    f"{_POLICIES}#default-policies",
-)
-PORT_UNDECLARED = Check(
-    "policy-port-undeclared",
-    Severity.WARNING,
-    "A policy opens the number of a port that no container has",
-    "Policies see the ports of pods, not those of Services in front of them: the rule most likely means another port.",
-    "Give the containerPort.",
-    "https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/",
-)
 
 #: No more pods than these that nobody calls are tried out for one entry of a rule; the first of them tells enough.
 _MOST_TRIED = 32
 _MOST_NAMED = 3
 
 
-def prove(subject: Subject) -> Iterator[Finding]:
+def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield what is blocked that should not be, and what is open that need not be."""
-    traffic = subject.once(Traffic)
+    traffic = model.once(Traffic)
     network = traffic.network
     if network.policies:
         yield from _blocked_calls(traffic)
@@ -202,7 +72,7 @@ def _told(traffic: Traffic, sides: Iterable[Side]) -> bool:
     return all(
         isinstance(side.end, Pod)
         and (
-            side.end.namespace not in traffic.subject.open_namespaces
+            side.end.namespace not in traffic.model.open_namespaces
             or any(not policy.selector.is_empty for policy in side.policies)
         )
         for side in sides
@@ -226,11 +96,12 @@ def _blocked_calls(traffic: Traffic) -> Iterator[Finding]:
         closed = connections[0].closed
         if _told(traffic, closed):
             port = call.ports[0]
-            yield CALL_BLOCKED.at(
+            yield Finding.of(
+                "call-blocked",
                 workload(call.source).owner,
                 f"{call.source} calls {call.address}, port {port_text(port)} of {call.target}; {_reasons(closed)}.",
                 at=call.at,
-                mend=_mend(traffic, connections[0], port),
+                fix=_fix(traffic, connections[0], port),
             )
 
 
@@ -242,12 +113,13 @@ def _blocked_peers(traffic: Traffic) -> Iterator[Finding]:
             continue
         connections = [traffic.network.connection(pod, pod, port) for port in ports]
         if not any(connection.allowed for connection in connections) and _told(traffic, connections[0].closed):
-            yield PEERS_BLOCKED.at(
+            yield Finding.of(
+                "peers-blocked",
                 workload(pod).owner,
                 f"the pods of {pod} find each other and can call each other at none of the ports that they have for "
                 f"that ({_listed(map(port_text, ports))}); {_reasons(connections[0].closed)}.",
                 at=f"{workload(pod).path}.containers",
-                mend=_mend(traffic, connections[0], ports[0]),
+                fix=_fix(traffic, connections[0], ports[0]),
             )
 
 
@@ -257,8 +129,9 @@ def _blocked_dns(traffic: Traffic) -> Iterator[Finding]:
         closed = [side for side in sides if not side.allows]
         if not closed or not _told(traffic, closed) or _has_other_dns(closed[0]):
             continue
-        check, protocol = (DNS_BLOCKED, "at all") if sides[0] in closed else (DNS_TCP_BLOCKED, "over TCP")
-        yield check.at(
+        check, protocol = ("dns-blocked", "at all") if sides[0] in closed else ("dns-over-tcp-blocked", "over TCP")
+        yield Finding.of(
+            check,
             workload(pod).owner,
             f"{pod} calls names and cannot ask DNS {protocol}; {_reasons(closed[:1])}.",
             at=at,
@@ -282,7 +155,8 @@ def _blocked_offers(traffic: Traffic) -> Iterator[Finding]:
     for offer in traffic.public:
         side = network.side("Ingress", offer.target, world, offer.port)
         if not side.allows and _told(traffic, [side]):
-            yield PUBLIC_PORT_CLOSED.at(
+            yield Finding.of(
+                "public-port-closed",
                 offer.item,
                 f"it opens port {port_text(offer.port)} of {offer.target} to the world; {_reasons([side])}.",
                 at=offer.at,
@@ -308,7 +182,8 @@ def _blocked_scrape(traffic: Traffic, offer: Offer) -> Iterator[Finding]:
         closed = [Side("Ingress", offer.target, policies, ())]
         who = "Prometheus"
     if _told(traffic, closed):
-        yield METRICS_BLOCKED.at(
+        yield Finding.of(
+            "metrics-blocked",
             offer.item,
             f"{who} is to scrape port {port_text(offer.port)} of {offer.target}; {_reasons(closed)}.",
             at=offer.at,
@@ -320,7 +195,8 @@ def _blocked_outside(traffic: Traffic) -> Iterator[Finding]:
     for pod in traffic.api_users:
         sides = [network.side("Egress", pod, API, port) for port in API_PORTS]
         if not any(side.allows for side in sides) and _told(traffic, sides):
-            yield API_BLOCKED.at(
+            yield Finding.of(
+                "api-blocked",
                 workload(pod).owner,
                 f"{pod} has the token of a ServiceAccount with a role and cannot call the Kubernetes API; "
                 f"{_reasons(sides[:1])}.",
@@ -329,7 +205,8 @@ def _blocked_outside(traffic: Traffic) -> Iterator[Finding]:
     for call in traffic.outside_calls:
         side = network.side("Egress", call.source, Outside(call.host, INTERNET), ("TCP", call.port))
         if not side.allows and _told(traffic, [side]):
-            yield INTERNET_BLOCKED.at(
+            yield Finding.of(
+                "internet-blocked",
                 workload(call.source).owner,
                 f"{call.source} is given the host {call.host}, port {call.port}; {_reasons([side])}.",
                 at=call.at,
@@ -337,23 +214,25 @@ def _blocked_outside(traffic: Traffic) -> Iterator[Finding]:
 
 
 def _unisolated(traffic: Traffic) -> Iterator[Finding]:
-    network, subject = traffic.network, traffic.subject
+    network, model = traffic.network, traffic.model
     with_policies = {policy.namespace for policy in network.policies}
-    for namespace, found in subject.pods_by_namespace.items():
-        if namespace not in with_policies and namespace not in subject.open_namespaces:
+    for namespace, found in model.pods_by_namespace.items():
+        if namespace not in with_policies and namespace not in model.open_namespaces:
             count = len(found)
-            yield NO_POLICIES.at(
-                subject.get("Namespace", "", namespace),
+            yield Finding.of(
+                "namespace-without-policies",
+                model.get("Namespace", "", namespace),
                 f"{f'the namespace {namespace}' if namespace else 'what names no namespace'} has {count} "
                 f"{'workload' if count == 1 else 'workloads'} "
                 f"({_listed(sorted(pods.owner.name for pods in found))}) and no NetworkPolicy.",
             )
-    closed = with_policies - subject.open_namespaces
+    closed = with_policies - model.open_namespaces
     for pod in traffic.pods:
         if pod.host_network or pod.namespace not in closed:
             continue
         if not any(network.isolating(pod, direction) for direction in DIRECTIONS):
-            yield NOT_ISOLATED.at(
+            yield Finding.of(
+                "pods-not-isolated",
                 workload(pod).owner,
                 f"the namespace {pod.namespace} has policies, and none of them is about {pod}.",
                 at=f"{workload(pod).path.removesuffix('.spec')}.metadata.labels",
@@ -375,18 +254,18 @@ class _Judged:
             yield from self._undeclared_ports(self.rule.path, self.pods)
         if self.rule.peers is None:
             if not self._may_be_wide():
-                yield self._finding(OPEN_TO_EVERYBODY, self.rule.path, f"{self._whom} everybody at {self._ports}")
+                yield self._finding("open-to-everybody", self.rule.path, f"{self._whom} everybody at {self._ports}")
             return
         for peer in self.rule.peers:
             if peer.block is not None:
                 if _covers_cluster(peer) and not self._may_be_wide():
                     problem = f"{self._whom} {peer.block}, the cluster's own addresses among them, at {self._ports}"
-                    yield self._finding(BLOCK_COVERS_CLUSTER, peer.path, problem)
+                    yield self._finding("ip-block-covers-cluster", peer.path, problem)
             elif _is_empty(peer):
                 if not self._may_be_wide():
                     where = "every namespace" if peer.namespaces else f"the namespace {self.policy.namespace}"
                     problem = f"{self._whom} every pod of {where} at {self._ports}"
-                    yield self._finding(EMPTY_SELECTOR, peer.path, problem)
+                    yield self._finding("empty-peer-selector", peer.path, problem)
             else:
                 yield from self._named(peer)
 
@@ -401,8 +280,8 @@ class _Judged:
             return "all ports"
         return f"port {_listed([str(entry) for entry in self.rule.ports])}"
 
-    def _finding(self, check: Check, path: str, problem: str, mend: str = "") -> Finding:
-        return check.at(self.policy.item, f"by {path}, {problem}.", at=f"spec.{path}", mend=mend)
+    def _finding(self, check: str, path: str, problem: str, fix: str = "") -> Finding:
+        return Finding.of(check, self.policy.item, f"by {path}, {problem}.", at=f"spec.{path}", fix=fix)
 
     def _may_be_wide(self) -> bool:
         """Tell whether there is a reason to name nobody: DNS, the API server, callers that no tree holds."""
@@ -441,10 +320,10 @@ class _Judged:
         for entry in self.rule.ports or ():
             if isinstance(entry.first, int) and not any(entry.includes(port, targets[0]) for port in known):
                 yield self._finding(
-                    PORT_UNDECLARED,
+                    "policy-port-undeclared",
                     path,
                     f"port {entry} is opened, which no container of {_listed([str(pod) for pod in targets])} has",
-                    mend=f"They have {_listed(map(port_text, sorted(known)), 12)}.",
+                    fix=f"They have {_listed(map(port_text, sorted(known)), 12)}.",
                 )
 
     def _pair(self, pod: Pod, other: Pod) -> tuple[Pod, Pod]:
@@ -470,7 +349,7 @@ class _Judged:
         problem = (
             f"{source} may call {target} at port {_listed(map(port_text, ports))}, but {_reasons(connection.closed)}"
         )
-        return self._finding(ONE_SIDED, peer.path, problem, _mend(traffic, connection, ports[0]))
+        return self._finding("one-sided-rule", peer.path, problem, _fix(traffic, connection, ports[0]))
 
     def _without_reason(self, peer: Peer) -> Iterator[Finding]:
         found: dict[Pod, set[Port]] = {}
@@ -487,7 +366,7 @@ class _Judged:
         ports = _listed([port_text(port) if port[1] else "any" for port in sorted(set().union(*found.values()))])
         whom = f"{names} can call {example[1]}" if self.direction == "Ingress" else f"{example[0]} can call {names}"
         problem = f"{whom} at port {ports}, and nothing in the tree tells them to"
-        yield self._finding(WITHOUT_REASON, peer.path, problem)
+        yield self._finding("traffic-without-reason", peer.path, problem)
 
     def _uncalled(self, peer: Peer) -> Iterator[tuple[Pod, Pod, Port]]:
         """Yield what the rule opens for a peer and nobody calls, one by one, so that nobody has to see all of it."""
@@ -546,7 +425,7 @@ def _reasons(closed: Sequence[Side]) -> str:
     )
 
 
-def _mend(traffic: Traffic, connection: Connection, port: Port) -> str:
+def _fix(traffic: Traffic, connection: Connection, port: Port) -> str:
     """Return what would open a connection."""
     parts = []
     for side in connection.closed:
@@ -563,8 +442,8 @@ def _mend(traffic: Traffic, connection: Connection, port: Port) -> str:
         )
         own = next((policy.name for policy in side.policies if not policy.selector.is_empty), None)
         words = ("egress", "to") if side.direction == "Egress" else ("ingress", "from")
-        subject = own or f"for {_described(side.end)}"
-        rule = f"{subject} needs an {words[0]} rule {words[1]} {_described(peer)}, port {port_text(port)}"
+        model = own or f"for {_described(side.end)}"
+        rule = f"{model} needs an {words[0]} rule {words[1]} {_described(peer)}, port {port_text(port)}"
         parts.append(f"NetworkPolicy {near or rule}")
     return f"{'; '.join(parts)}."
 
@@ -586,23 +465,5 @@ def _listed(words: Iterable[str], most: int = _MOST_NAMED) -> str:
 PROOF = Proof(
     "reachability",
     "The network lets through what is called, and nothing that nobody calls.",
-    (
-        CALL_BLOCKED,
-        PEERS_BLOCKED,
-        DNS_BLOCKED,
-        DNS_TCP_BLOCKED,
-        PUBLIC_PORT_CLOSED,
-        METRICS_BLOCKED,
-        API_BLOCKED,
-        INTERNET_BLOCKED,
-        WITHOUT_REASON,
-        ONE_SIDED,
-        EMPTY_SELECTOR,
-        OPEN_TO_EVERYBODY,
-        BLOCK_COVERS_CLUSTER,
-        NOT_ISOLATED,
-        NO_POLICIES,
-        PORT_UNDECLARED,
-    ),
     prove,
 )

@@ -10,144 +10,15 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.addresses import texts_of_container
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding
 from constructs_lib.check.hint import hint, within
+from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
 from constructs_lib.check.surroundings import brought_by_chart, closed_namespaces
-from constructs_lib.check.tree import Pods, Subject, texts
 
 _PODS = "https://kubernetes.io/docs/concepts/"
 
-CONFIG_MAP_MISSING = Check(
-    "config-map-missing",
-    Severity.ERROR,
-    "Pods read a ConfigMap that does not exist",
-    "They stay in CreateContainerConfigError or ContainerCreating.",
-    "Name a ConfigMap of the same namespace.",
-    f"{_PODS}configuration/configmap/",
-)
-CONFIG_MAP_KEY_MISSING = Check(
-    "config-map-key-missing",
-    Severity.ERROR,
-    "Pods read a key that a ConfigMap does not have",
-    "They stay in CreateContainerConfigError or ContainerCreating.",
-    "Name a key of the ConfigMap.",
-    f"{_PODS}configuration/configmap/",
-)
-SECRET_MISSING = Check(
-    "secret-missing",
-    Severity.ERROR,
-    "Something reads a Secret that nobody makes",
-    "Pods stay in CreateContainerConfigError or ContainerCreating; an Ingress serves a wrong certificate.",
-    "Name a Secret that an ExternalSecret or another object of the same namespace makes.",
-    f"{_PODS}configuration/secret/",
-)
-SECRET_KEY_MISSING = Check(
-    "secret-key-missing",
-    Severity.ERROR,
-    "Pods read a key that a Secret does not get",
-    "They stay in CreateContainerConfigError or ContainerCreating.",
-    "Name a key of the Secret, or bring it with the ExternalSecret.",
-    f"{_PODS}configuration/secret/",
-)
-CONFIG_MAP_UNUSED = Check(
-    "config-map-unused",
-    Severity.WARNING,
-    "Nobody reads a ConfigMap",
-    "What it should change, it does not change.",
-    "Mount it or read it, or take it away.",
-    f"{_PODS}configuration/configmap/",
-)
-SECRET_UNUSED = Check(
-    "secret-unused",
-    Severity.WARNING,
-    "Nobody reads a Secret",
-    "A value that is secret lies where nobody needs it.",
-    "Mount it or read it, or take away what makes it.",
-    f"{_PODS}security/secrets-good-practices/",
-)
-SERVICE_ACCOUNT_MISSING = Check(
-    "service-account-missing",
-    Severity.ERROR,
-    "Pods run as a ServiceAccount that does not exist",
-    "They are refused: the controller reports FailedCreate and there are no pods.",
-    "Name a ServiceAccount of the same namespace.",
-    "https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#serviceaccount",
-)
-MOUNT_WITHOUT_VOLUME = Check(
-    "mount-without-volume",
-    Severity.ERROR,
-    "A container mounts a volume that its pod does not have",
-    "The API server refuses the object.",
-    "Name a volume of the pod.",
-    "https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/validation/validation.go",
-)
-VOLUME_NOT_MOUNTED = Check(
-    "volume-not-mounted",
-    Severity.WARNING,
-    "No container mounts a volume",
-    "What it should bring to a program does not get there.",
-    "Mount it, or take it away.",
-    f"{_PODS}storage/volumes/",
-)
-CLAIM_MISSING = Check(
-    "claim-missing",
-    Severity.ERROR,
-    "Pods mount a PersistentVolumeClaim that does not exist",
-    "They are never scheduled.",
-    "Name a claim of the same namespace.",
-    f"{_PODS}storage/persistent-volumes/#claims-as-volumes",
-)
-STORAGE_CLASS_MISSING = Check(
-    "storage-class-missing",
-    Severity.ERROR,
-    "A claim names a storage class that the cluster does not have",
-    "It stays Pending, and its pods with it.",
-    "Name a storage class of the cluster.",
-    f"{_PODS}storage/storage-classes/",
-)
-ACCESS_MODE_UNSUPPORTED = Check(
-    "access-mode-unsupported",
-    Severity.ERROR,
-    "A claim wants a volume for several nodes of a class that has none",
-    "It stays Pending: the provisioner refuses it.",
-    "Ask for ReadWriteOnce or ReadWriteOncePod.",
-    f"{_PODS}storage/persistent-volumes/#access-modes",
-)
-PRIORITY_CLASS_MISSING = Check(
-    "priority-class-missing",
-    Severity.ERROR,
-    "Pods have a priority class that does not exist",
-    "They are refused: the controller reports FailedCreate and there are no pods.",
-    "Name a PriorityClass that there is, or one of Kubernetes' own.",
-    f"{_PODS}scheduling-eviction/pod-priority-preemption/",
-)
-VARIABLE_UNDEFINED = Check(
-    "variable-undefined",
-    Severity.WARNING,
-    "A value refers to an environment variable that is not defined before it",
-    "Kubernetes leaves the reference as it is: the program gets the text $(NAME).",
-    "Define the variable in the same container, above the one that refers to it; write $$(NAME) for the text.",
-    "https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/",
-)
-
-CHECKS = (
-    CONFIG_MAP_MISSING,
-    CONFIG_MAP_KEY_MISSING,
-    SECRET_MISSING,
-    SECRET_KEY_MISSING,
-    CONFIG_MAP_UNUSED,
-    SECRET_UNUSED,
-    SERVICE_ACCOUNT_MISSING,
-    MOUNT_WITHOUT_VOLUME,
-    VOLUME_NOT_MOUNTED,
-    CLAIM_MISSING,
-    STORAGE_CLASS_MISSING,
-    ACCESS_MODE_UNSUPPORTED,
-    PRIORITY_CLASS_MISSING,
-    VARIABLE_UNDEFINED,
-)
 
 #: ConfigMaps that controllers of Kubernetes put into every namespace.
 _GIVEN_CONFIG_MAPS = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
@@ -158,10 +29,10 @@ _REFERENCE = re.compile(r"\$\$|\$\(([-._a-zA-Z0-9]+)\)")
 _SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]+)?")
 
 
-def prove_configuration(subject: Subject) -> Iterator[Finding]:
+def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
     """Yield everything that pods need and do not get, and everything that is made for nobody."""
-    yield from _Configuration(subject).prove()
-    yield from _storage(subject)
+    yield from _Configuration(model).prove()
+    yield from _storage(model)
 
 
 def references(pods: Pods) -> Iterator[tuple[str, str, str, str | None, bool]]:
@@ -220,17 +91,17 @@ def service_account(pods: Pods) -> str:
 
 
 class _Configuration:
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._closed = subject.once(closed_namespaces)
-        self._secrets = SecretSources(subject)
+    def __init__(self, model: ClusterModel) -> None:
+        self._model = model
+        self._closed = model.once(closed_namespaces)
+        self._secrets = SecretSources(model)
         self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for item in subject.kind("ConfigMap", "ServiceAccount", "PersistentVolumeClaim"):
+        for item in model.kind("ConfigMap", "ServiceAccount", "PersistentVolumeClaim"):
             self._names[item.kind, item.namespace].add(item.name)
         self._read: set[tuple[str, str, str]] = set()
 
     def prove(self) -> Iterator[Finding]:
-        for pods in self._subject.pods:
+        for pods in self._model.pods:
             for kind, name, at, key, optional in references(pods):
                 self._read.add((kind, pods.namespace, name))
                 if not optional:
@@ -244,40 +115,44 @@ class _Configuration:
         yield from self._unused()
 
     def _config_map(self, owner: Object, name: str, at: str, key: str | None) -> Iterator[Finding]:
-        found = self._subject.get("ConfigMap", owner.namespace, name)
+        found = self._model.get("ConfigMap", owner.namespace, name)
         if found is not None:
             keys = mapping(found.manifest.get("data")).keys() | mapping(found.manifest.get("binaryData")).keys()
             if key is not None and key not in keys:
-                yield CONFIG_MAP_KEY_MISSING.at(
+                yield Finding.of(
+                    "config-map-key-missing",
                     owner,
                     f'The ConfigMap {name} has no key "{key}".',
                     at=at,
-                    mend=hint("key", key, keys),
+                    fix=hint("key", key, keys),
                 )
         elif owner.namespace in self._closed and name not in _GIVEN_CONFIG_MAPS:
-            yield CONFIG_MAP_MISSING.at(
+            yield Finding.of(
+                "config-map-missing",
                 owner,
                 f"There is no ConfigMap {name}{within(owner.namespace)}.",
                 at=at,
-                mend=hint("ConfigMap", name, self._names["ConfigMap", owner.namespace]),
+                fix=hint("ConfigMap", name, self._names["ConfigMap", owner.namespace]),
             )
 
     def _secret(self, owner: Object, name: str, at: str, key: str | None) -> Iterator[Finding]:
         if self._secrets.makes(owner.namespace, name):
             keys = self._secrets.keys(owner.namespace, name)
             if key is not None and keys is not None and key not in keys:
-                yield SECRET_KEY_MISSING.at(
+                yield Finding.of(
+                    "secret-key-missing",
                     owner,
                     f'The Secret {name} gets no key "{key}".',
                     at=at,
-                    mend=hint("key", key, keys),
+                    fix=hint("key", key, keys),
                 )
         elif owner.namespace in self._closed and not self._is_mentioned(owner.namespace, name):
-            yield SECRET_MISSING.at(
+            yield Finding.of(
+                "secret-missing",
                 owner,
                 f"Nothing makes a Secret {name}{within(owner.namespace)}.",
                 at=at,
-                mend=hint("Secret", name, self._secrets.names(owner.namespace)),
+                fix=hint("Secret", name, self._secrets.names(owner.namespace)),
             )
 
     def _volumes(self, pods: Pods) -> Iterator[Finding]:
@@ -290,15 +165,19 @@ class _Configuration:
                     name = str(mount.get("name"))
                     mounted.add(name)
                     if name not in volumes | templates:
-                        yield MOUNT_WITHOUT_VOLUME.at(
+                        yield Finding.of(
+                            "mount-without-volume",
                             pods.owner,
                             f'The pods have no volume "{name}".',
                             at=f"{path}.{field}[{number}].name",
-                            mend=hint("volume", name, volumes | templates),
+                            fix=hint("volume", name, volumes | templates),
                         )
         for name in sorted((volumes | templates) - mounted):
-            yield VOLUME_NOT_MOUNTED.at(
-                pods.owner, f'No container mounts the volume "{name}".', at=f"{pods.path}.volumes[{name}]"
+            yield Finding.of(
+                "volume-not-mounted",
+                pods.owner,
+                f'No container mounts the volume "{name}".',
+                at=f"{pods.path}.volumes[{name}]",
             )
         for name, at in claim_names(pods):
             if at.partition(".volumes[")[2].partition("]")[0] in templates:
@@ -310,11 +189,12 @@ class _Configuration:
                 and pods.namespace in self._closed
                 and not self._is_of_a_template(name, pods.namespace)
             ):
-                yield CLAIM_MISSING.at(
+                yield Finding.of(
+                    "claim-missing",
                     pods.owner,
                     f"There is no PersistentVolumeClaim {name}{within(pods.namespace)}.",
                     at=at,
-                    mend=hint("claim", name, known),
+                    fix=hint("claim", name, known),
                 )
 
     def _is_of_a_template(self, name: str, namespace: str) -> bool:
@@ -322,7 +202,7 @@ class _Configuration:
         base, _, number = name.rpartition("-")
         return number.isdecimal() and any(
             f"{template}-{item.name}" == base
-            for item in self._subject.kind("StatefulSet")
+            for item in self._model.kind("StatefulSet")
             if item.namespace == namespace
             for _, template, _ in claims(item)
         )
@@ -330,11 +210,12 @@ class _Configuration:
     def _service_account(self, pods: Pods) -> Iterator[Finding]:
         name, known = service_account(pods), self._names["ServiceAccount", pods.namespace]
         if name != "default" and name not in known and pods.namespace in self._closed:
-            yield SERVICE_ACCOUNT_MISSING.at(
+            yield Finding.of(
+                "service-account-missing",
                 pods.owner,
                 f"There is no ServiceAccount {name}{within(pods.namespace)}.",
                 at=f"{pods.path}.serviceAccountName",
-                mend=hint("ServiceAccount", name, known),
+                fix=hint("ServiceAccount", name, known),
             )
 
     def _variables(self, pods: Pods) -> Iterator[Finding]:
@@ -363,7 +244,7 @@ class _Configuration:
             prefix = str(source.get("prefix") or "")
             keys: set[str] | None = None
             if isinstance(source.get("configMapRef"), dict):
-                read = self._subject.get("ConfigMap", pods.namespace, str(source["configMapRef"].get("name")))
+                read = self._model.get("ConfigMap", pods.namespace, str(source["configMapRef"].get("name")))
                 keys = set(mapping(read.manifest.get("data"))) if read else None
             elif isinstance(source.get("secretRef"), dict):
                 keys = self._secrets.keys(pods.namespace, str(source["secretRef"].get("name")))
@@ -374,45 +255,46 @@ class _Configuration:
 
     def _priority(self, pods: Pods) -> Iterator[Finding]:
         name = pods.spec.get("priorityClassName")
-        if not isinstance(name, str) or not name or brought_by_chart(self._subject, name):
+        if not isinstance(name, str) or not name or brought_by_chart(self._model, name):
             return
-        known = {item.name for item in self._subject.kind("PriorityClass")} | _PRIORITY_CLASSES
+        known = {item.name for item in self._model.kind("PriorityClass")} | _PRIORITY_CLASSES
         if name not in known:
-            yield PRIORITY_CLASS_MISSING.at(
+            yield Finding.of(
+                "priority-class-missing",
                 pods.owner,
                 f"There is no PriorityClass {name}.",
                 at=f"{pods.path}.priorityClassName",
-                mend=hint("class", name, known),
+                fix=hint("class", name, known),
             )
 
     def _others(self) -> Iterator[Finding]:
         """Yield Secrets that others than pods read and nobody makes."""
-        for ingress in self._subject.kind("Ingress"):
+        for ingress in self._model.kind("Ingress"):
             for number, entry in enumerate(map(mapping, sequence(ingress.spec.get("tls")))):
                 name = entry.get("secretName")
                 if isinstance(name, str):
                     self._read.add(("Secret", ingress.namespace, name))
                     yield from self._secret(ingress, name, f"spec.tls[{number}].secretName", None)
-        for account in self._subject.kind("ServiceAccount"):
+        for account in self._model.kind("ServiceAccount"):
             for number, entry in enumerate(map(mapping, sequence(account.manifest.get("imagePullSecrets")))):
                 name = str(entry.get("name"))
                 self._read.add(("Secret", account.namespace, name))
                 yield from self._secret(account, name, f"imagePullSecrets[{number}].name", None)
 
     def _unused(self) -> Iterator[Finding]:
-        for item in self._subject.kind("ConfigMap"):
+        for item in self._model.kind("ConfigMap"):
             if not self._is_read(item, "ConfigMap", item.name):
-                yield CONFIG_MAP_UNUSED.at(item, f"Nothing{within(item.namespace)} reads it.")
+                yield Finding.of("config-map-unused", item, f"Nothing{within(item.namespace)} reads it.")
         for item, name in self._secrets.producers:
             if not self._is_read(item, "Secret", name):
-                yield SECRET_UNUSED.at(item, f"Nothing{within(item.namespace)} reads the Secret {name}.")
+                yield Finding.of("secret-unused", item, f"Nothing{within(item.namespace)} reads the Secret {name}.")
 
     def _is_mentioned(self, namespace: str, name: str) -> bool:
         """Tell whether a program is told a name: it may read or make the object through the API."""
         word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
         return any(
             word.search(written.text)
-            for pods in self._subject.pods_by_namespace.get(namespace, ())
+            for pods in self._model.pods_by_namespace.get(namespace, ())
             for path, container in pods.containers
             for written in texts_of_container(pods.owner, path, container)
         )
@@ -453,29 +335,32 @@ def _undefined(owner: Object, value: object, scope: _Scope, at: str) -> Iterator
     for match in _REFERENCE.finditer(value if isinstance(value, str) else ""):
         name = match[1]
         if name and not scope.has(name):
-            yield VARIABLE_UNDEFINED.at(
+            yield Finding.of(
+                "variable-undefined",
                 owner,
                 f"$({name}) is not defined before it is used.",
                 at=at,
-                mend=f"Put {name} above it." if name in scope.container else hint("variable", name, scope.defined),
+                fix=f"Put {name} above it." if name in scope.container else hint("variable", name, scope.defined),
             )
 
 
-def _storage(subject: Subject) -> Iterator[Finding]:
-    classes, known = storage_classes(subject), known_classes(subject)
-    for item in subject.kind("PersistentVolumeClaim", "StatefulSet"):
+def _storage(model: ClusterModel) -> Iterator[Finding]:
+    classes, known = storage_classes(model), known_classes(model)
+    for item in model.kind("PersistentVolumeClaim", "StatefulSet"):
         for at, _, spec in claims(item):
-            name = class_of(subject, spec)
+            name = class_of(model, spec)
             # The empty name is that of no class: such a claim takes a volume that somebody made.
             if classes is not None and name and name not in classes:
-                yield STORAGE_CLASS_MISSING.at(
+                yield Finding.of(
+                    "storage-class-missing",
                     item,
-                    f"A cluster of the kind {subject.cluster.kind} has no storage class {name}.",
+                    f"A cluster of the kind {model.cluster.kind} has no storage class {name}.",
                     at=f"{at}.storageClassName",
-                    mend=hint("class", name, classes),
+                    fix=hint("class", name, classes),
                 )
             elif name is not None and name in known and known[name].shared is False and is_shared(spec):
-                yield ACCESS_MODE_UNSUPPORTED.at(
+                yield Finding.of(
+                    "access-mode-unsupported",
                     item,
                     f"The storage class {name} has no volumes that pods on several nodes can use.",
                     at=f"{at}.accessModes",

@@ -8,103 +8,37 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
 from constructs_lib.argocd.patterns import Patterns, is_plain, matches, repository_name
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding, check_of
 from constructs_lib.check.hint import hint
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.surroundings import (
     PLATFORM_NAMESPACES,
     generates_applications,
     is_without_applications,
     store,
 )
-from constructs_lib.check.tree import Subject
 from constructs_lib.declare.diagnostics import nearest
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Delivery
 
 _PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
 
-FOLDER_EMPTY = Check(
-    "application-folder-empty",
-    Severity.ERROR,
-    "An Application deploys a folder without manifests",
-    "Argo CD reports a ComparisonError, or that there is nothing to deploy.",
-    "Give the path of a folder of the repository.",
-    "https://argo-cd.readthedocs.io/en/stable/user-guide/directory/",
-)
-PROJECT_MISSING = Check(
-    "project-missing",
-    Severity.ERROR,
-    "An Application belongs to a project that does not exist",
-    "Argo CD reports an InvalidSpecError and deploys nothing.",
-    "Name an AppProject of the namespace of Argo CD.",
-    _PROJECTS,
-)
-PROJECT_REFUSES_REPOSITORY = Check(
-    "project-refuses-repository",
-    Severity.ERROR,
-    "A project does not permit a repository of its Application",
-    "Argo CD reports an InvalidSpecError and deploys nothing.",
-    "Add the repository to sourceRepos of the AppProject.",
-    _PROJECTS,
-)
-PROJECT_REFUSES_DESTINATION = Check(
-    "project-refuses-destination",
-    Severity.ERROR,
-    "A project does not permit a namespace to which its Application deploys",
-    "The sync fails: the namespace is not permitted in the project.",
-    "Add the namespace to destinations of the AppProject, or deploy to one of them.",
-    _PROJECTS,
-)
-PROJECT_REFUSES_KIND = Check(
-    "project-refuses-kind",
-    Severity.ERROR,
-    "A project does not permit a kind that its Application deploys",
-    "The sync fails: the resource is not permitted in the project.",
-    "Add the kind to namespaceResourceWhitelist, or clusterResourceWhitelist, of the AppProject.",
-    _PROJECTS,
-)
-OWNED_TWICE = Check(
-    "object-owned-twice",
-    Severity.ERROR,
-    "An object is deployed twice",
-    "The two overwrite each other for ever, or FailOnSharedResource fails the sync; when one goes, the object goes.",
-    "Keep it in one place.",
-    "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#fail-the-sync-if-a-shared-resource-is-found",
-)
-NAMESPACE_MISSING = Check(
-    "namespace-missing",
-    Severity.ERROR,
-    "Objects go to a namespace that nobody makes",
-    "The sync fails: the namespace is not found.",
-    "Add a Namespace, or the sync option CreateNamespace=true of the Application that deploys there.",
-    "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#create-namespace",
-)
-
-CHECKS = (
-    FOLDER_EMPTY,
-    PROJECT_MISSING,
-    PROJECT_REFUSES_REPOSITORY,
-    PROJECT_REFUSES_DESTINATION,
-    PROJECT_REFUSES_KIND,
-    OWNED_TWICE,
-    NAMESPACE_MISSING,
-)
 
 _GROUP = "argoproj.io"
 _SERVER = "https://kubernetes.default.svc"
 
 
-def prove_ownership(subject: Subject) -> Iterator[Finding]:
+def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
     """Yield what Argo CD refuses to deploy, and what two of its Applications fight over."""
-    projects = {item.name: _Project(item) for item in subject.kind("AppProject") if item.group == _GROUP}
+    projects = {item.name: _Project(item) for item in model.kind("AppProject") if item.group == _GROUP}
     objects: dict[int, list[Object]] = {}
-    for delivery, item in subject.deployed:
+    for delivery, item in model.deployed:
         objects.setdefault(id(delivery), []).append(item)
-    repositories = _own_repositories(subject)
-    for delivery in subject.applications:
-        yield from _folders(subject, delivery, repositories)
+    repositories = _own_repositories(model)
+    for delivery in model.applications:
+        yield from _folders(model, delivery, repositories)
         yield from _project(delivery, projects, objects.get(id(delivery), []))
-    yield from _owners(subject)
-    yield from _namespaces(subject)
+    yield from _owners(model)
+    yield from _namespaces(model)
 
 
 def sources(application: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -115,7 +49,7 @@ def sources(application: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"spec.sources[{number}]", source
 
 
-def _folders(subject: Subject, delivery: Delivery, repositories: frozenset[str]) -> Iterator[Finding]:
+def _folders(model: ClusterModel, delivery: Delivery, repositories: frozenset[str]) -> Iterator[Finding]:
     application = delivery.application
     if application is None:
         return
@@ -127,28 +61,27 @@ def _folders(subject: Subject, delivery: Delivery, repositories: frozenset[str])
         folder = _normal(path)
         empty = not delivery.files and not delivery.rendered and len(delivery.sources) == 1
         if folder not in deployed or empty:
-            yield FOLDER_EMPTY.at(
+            yield Finding.of(
+                "application-folder-empty",
                 application,
                 f"There is no manifest in the folder {folder}.",
                 at=f"{at}.path",
-                mend=hint("folder", folder, _folders_beside(subject, folder)),
+                fix=hint("folder", folder, _folders_beside(model, folder)),
             )
 
 
-def _folders_beside(subject: Subject, folder: str) -> set[str]:
+def _folders_beside(model: ClusterModel, folder: str) -> set[str]:
     top = folder.partition("/")[0]
     return {
-        path.rpartition("/")[0]
-        for path in subject.snapshot.files
-        if path.startswith(f"{top}/") and path.endswith("yaml")
+        path.rpartition("/")[0] for path in model.snapshot.files if path.startswith(f"{top}/") and path.endswith("yaml")
     }
 
 
-def _own_repositories(subject: Subject) -> frozenset[str]:
+def _own_repositories(model: ClusterModel) -> frozenset[str]:
     """Return the addresses under which Applications know the repository of the tree: folders of it are there."""
     return frozenset(
         _repository(source)
-        for delivery in subject.applications
+        for delivery in model.applications
         if delivery.application
         for _, source in sources(delivery.application)
         if any(known.path == _normal(str(source.get("path"))) for known in delivery.sources)
@@ -234,17 +167,19 @@ def _project(delivery: Delivery, projects: Mapping[str, _Project], items: list[O
     project = projects.get(name)
     if project is None:
         if name != "default" and projects:
-            yield PROJECT_MISSING.at(
+            yield Finding.of(
+                "project-missing",
                 application,
                 f"There is no AppProject {name}.",
                 at="spec.project",
-                mend=hint("project", name, projects),
+                fix=hint("project", name, projects),
             )
         return
     for at, source in sources(application):
         repository = str(source.get("repoURL") or "")
         if repository and not project.repositories.permit(repository_name(repository)):
-            yield PROJECT_REFUSES_REPOSITORY.at(
+            yield Finding.of(
+                "project-refuses-repository",
                 application,
                 f"The AppProject {name} does not permit the repository {repository}.",
                 at=f"{at}.repoURL",
@@ -266,11 +201,12 @@ def _destinations(delivery: Delivery, application: Object, project: _Project, it
         seen.add(namespace)
         if permitted.permit(namespace):
             continue
-        yield PROJECT_REFUSES_DESTINATION.at(
+        yield Finding.of(
+            "project-refuses-destination",
             item,
             f"The AppProject {project.name} does not permit the namespace {namespace}.",
             at=at,
-            mend=f"Add it to destinations of the AppProject; or, as the namespace, {nearest(namespace, listed)}",
+            fix=f"Add it to destinations of the AppProject; or, as the namespace, {nearest(namespace, listed)}",
         )
 
 
@@ -288,18 +224,19 @@ def _is_same_cluster(entry: Mapping[str, Any], server: str, name: str) -> bool:
 def _refused(project: _Project, item: Object) -> Finding:
     scope = "namespace" if item.namespace else "cluster"
     group = f" of {item.group}" if item.group else ""
-    return PROJECT_REFUSES_KIND.at(
+    return Finding.of(
+        "project-refuses-kind",
         item,
         f"The AppProject {project.name} does not permit the kind {item.kind}{group}"
         f"{f' with the name {item.name}' if scope == 'cluster' else ''}.",
         at="kind",
-        mend=f"Add it to {scope}ResourceWhitelist of the AppProject {project.name}.",
+        fix=f"Add it to {scope}ResourceWhitelist of the AppProject {project.name}.",
     )
 
 
-def _owners(subject: Subject) -> Iterator[Finding]:
+def _owners(model: ClusterModel) -> Iterator[Finding]:
     owners: dict[Identity, tuple[Delivery, Object]] = {}
-    for delivery, item in subject.deployed:
+    for delivery, item in model.deployed:
         # Applications have a check of their own, and the bootstrap applies what a root deploys afterwards.
         generated = "name" not in item.metadata
         if delivery.name == BY_HAND or generated or (item.group == _GROUP and item.kind == "Application"):
@@ -315,30 +252,29 @@ def _owners(subject: Subject) -> Iterator[Finding]:
             where = f"in {known.path} as well"
         else:
             where = f"deployed by the Application {first.name} ({known.path}) as well"
-        yield OWNED_TWICE.at(item, f"It is {where}.", at="metadata.name")
+        yield Finding.of("object-owned-twice", item, f"It is {where}.", at="metadata.name")
 
 
-def _namespaces(subject: Subject) -> Iterator[Finding]:
-    if is_without_applications(subject) or subject.once(generates_applications):
+def _namespaces(model: ClusterModel) -> Iterator[Finding]:
+    if is_without_applications(model) or model.once(generates_applications):
         # Nobody can tell what is made by others.
         return
-    made = {item.name for item in subject.kind("Namespace")} | PLATFORM_NAMESPACES
+    made = {item.name for item in model.kind("Namespace")} | PLATFORM_NAMESPACES
     made |= {
-        delivery.namespace
-        for delivery in subject.applications
-        if delivery.sync_options.get("CreateNamespace") == "true"
+        delivery.namespace for delivery in model.applications if delivery.sync_options.get("CreateNamespace") == "true"
     }
-    if (filled := store(subject)) is not None:
+    if (filled := store(model)) is not None:
         made |= {filled.namespace}
-    homes = {delivery.application.namespace for delivery in subject.deliveries if delivery.application}
+    homes = {delivery.application.namespace for delivery in model.deliveries if delivery.application}
     missing: set[str] = set()
-    for _, item in subject.deployed:
+    for _, item in model.deployed:
         namespace = item.namespace
         if namespace and namespace not in made and namespace not in homes and namespace not in missing:
             missing.add(namespace)
-            yield NAMESPACE_MISSING.at(
+            yield Finding.of(
+                "namespace-missing",
                 item,
                 f"Nobody makes the namespace {namespace}.",
                 at="metadata.namespace",
-                mend=f"{NAMESPACE_MISSING.mend} As the namespace, {nearest(namespace, made)}",
+                fix=f"{check_of('namespace-missing').fix} As the namespace, {nearest(namespace, made)}",
             )

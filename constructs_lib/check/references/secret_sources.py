@@ -7,56 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding
 from constructs_lib.check.hint import hint
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.selectors import selects
 from constructs_lib.check.surroundings import Store, closed_namespaces, store
-from constructs_lib.check.tree import Subject
 
 _EXTERNAL_SECRETS = "https://external-secrets.io/latest/api/"
 
-SECRET_MADE_TWICE = Check(
-    "secret-made-twice",
-    Severity.ERROR,
-    "Two objects make the same Secret",
-    "They overwrite each other, or one of them fails for ever.",
-    "Let one of them make it, or give the other one another target.",
-    f"{_EXTERNAL_SECRETS}externalsecret/",
-)
-SECRET_STORE_MISSING = Check(
-    "secret-store-missing",
-    Severity.ERROR,
-    "An ExternalSecret reads from a store that does not exist",
-    "Its Secret is never made.",
-    "Name a ClusterSecretStore, or a SecretStore of the same namespace.",
-    f"{_EXTERNAL_SECRETS}externalsecret/",
-)
-SECRET_STORE_REFUSES = Check(
-    "secret-store-refuses-namespace",
-    Severity.ERROR,
-    "An ExternalSecret reads from a store that does not serve its namespace",
-    "Its Secret is never made.",
-    "Add the namespace to the conditions of the ClusterSecretStore.",
-    f"{_EXTERNAL_SECRETS}clustersecretstore/",
-)
-SECRET_VALUE_MISSING = Check(
-    "secret-value-missing",
-    Severity.ERROR,
-    "An ExternalSecret reads a value that nobody gives",
-    "Its Secret is never made: the place in the store stays empty.",
-    "Read a value that the bootstrap lists, or list it there.",
-    f"{_EXTERNAL_SECRETS}externalsecret/",
-)
-SECRET_VALUE_UNREAD = Check(
-    "secret-value-unread",
-    Severity.WARNING,
-    "The bootstrap lists a secret value that nobody reads",
-    "Somebody has to give it all the same, and it lies in the store for nobody.",
-    "Take it off the list.",
-    "https://kubernetes.io/docs/concepts/security/secrets-good-practices/",
-)
-
-CHECKS = (SECRET_MADE_TWICE, SECRET_STORE_MISSING, SECRET_STORE_REFUSES, SECRET_VALUE_MISSING, SECRET_VALUE_UNREAD)
 
 _GROUP = "external-secrets.io"
 
@@ -64,10 +22,10 @@ _GROUP = "external-secrets.io"
 class SecretSources:
     """Which Secrets a tree makes, and with which keys."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         """Read what makes Secrets."""
         #: Every object that makes a Secret, with the Secret's name.
-        self.producers: list[tuple[Object, str]] = list(_producers(subject))
+        self.producers: list[tuple[Object, str]] = list(_producers(model))
         self._made: dict[tuple[str, str], list[Object]] = defaultdict(list)
         self._names: dict[str, set[str]] = defaultdict(set)
         for item, name in self.producers:
@@ -94,20 +52,20 @@ class SecretSources:
         return found if makers else None
 
 
-def _producers(subject: Subject) -> Iterator[tuple[Object, str]]:
-    for item in subject.kind("Secret"):
+def _producers(model: ClusterModel) -> Iterator[tuple[Object, str]]:
+    for item in model.kind("Secret"):
         if not item.group:
             yield item, item.name
-    for item in subject.kind("ExternalSecret"):
+    for item in model.kind("ExternalSecret"):
         if item.group == _GROUP:
             yield item, str(mapping(item.spec.get("target")).get("name") or item.name)
-    for item in subject.kind("SealedSecret"):
+    for item in model.kind("SealedSecret"):
         metadata = mapping(mapping(item.spec.get("template")).get("metadata"))
         yield item, str(metadata.get("name") or item.name)
-    for item in subject.kind("Certificate"):
+    for item in model.kind("Certificate"):
         if isinstance(item.spec.get("secretName"), str):
             yield item, item.spec["secretName"]
-    for item in subject.kind("Ingress"):
+    for item in model.kind("Ingress"):
         if any(annotation.startswith("cert-manager.io/") for annotation in item.annotations):
             for entry in map(mapping, sequence(item.spec.get("tls"))):
                 yield item, str(entry.get("secretName"))
@@ -132,24 +90,25 @@ def _keys(item: Object) -> set[str] | None:
     return keys | written if template.get("mergePolicy") == "Merge" else written
 
 
-def prove_secret_sources(subject: Subject) -> Iterator[Finding]:
+def prove_secret_sources(model: ClusterModel) -> Iterator[Finding]:
     """Yield Secrets that are made twice, from no store, or from values that nobody gives."""
-    sources = SecretSources(subject)
+    sources = SecretSources(model)
     seen: dict[tuple[str, str], Object] = {}
     for item, name in sources.producers:
         first = seen.setdefault((item.namespace, name), item)
         merges = mapping(item.spec.get("target")).get("creationPolicy") in ("Merge", "None")
         if first.identity != item.identity and not merges:
-            yield SECRET_MADE_TWICE.at(
+            yield Finding.of(
+                "secret-made-twice",
                 item,
                 f"The Secret {name} is made by the {first.kind} {first.name} already.",
                 at="spec.target.name" if item.kind == "ExternalSecret" else "metadata.name",
             )
-    external = [item for item in subject.kind("ExternalSecret") if item.group == _GROUP]
-    closed = subject.once(closed_namespaces)
+    external = [item for item in model.kind("ExternalSecret") if item.group == _GROUP]
+    closed = model.once(closed_namespaces)
     for item in external:
-        yield from _store_of(subject, item, closed)
-    yield from _values(subject, external)
+        yield from _store_of(model, item, closed)
+    yield from _values(model, external)
 
 
 def _reference(item: Object, entry: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -168,46 +127,53 @@ def _stores(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 yield f"spec.{field}[{number}].sourceRef.storeRef", own
 
 
-def _store_of(subject: Subject, item: Object, closed: frozenset[str]) -> Iterator[Finding]:
+def _store_of(model: ClusterModel, item: Object, closed: frozenset[str]) -> Iterator[Finding]:
     for at, reference in _stores(item):
         kind, name = str(reference.get("kind") or "SecretStore"), str(reference.get("name"))
         namespace = "" if kind == "ClusterSecretStore" else item.namespace
-        found = subject.get(kind, namespace, name, _GROUP)
+        found = model.get(kind, namespace, name, _GROUP)
         if found is None:
             # A tree that has no store of the kind at all counts on one that somebody else made.
-            known = [known.name for known in subject.kind(kind) if known.namespace == namespace]
+            known = [known.name for known in model.kind(kind) if known.namespace == namespace]
             if known or namespace in closed:
-                yield SECRET_STORE_MISSING.at(
-                    item, f"There is no {kind} {name}.", at=f"{at}.name", mend=hint("store", name, known)
+                yield Finding.of(
+                    "secret-store-missing",
+                    item,
+                    f"There is no {kind} {name}.",
+                    at=f"{at}.name",
+                    fix=hint("store", name, known),
                 )
-        elif not _serves(subject, found, item.namespace):
-            yield SECRET_STORE_REFUSES.at(
-                item, f"The {kind} {name} does not serve the namespace {item.namespace}.", at=at
+        elif not _serves(model, found, item.namespace):
+            yield Finding.of(
+                "secret-store-refuses-namespace",
+                item,
+                f"The {kind} {name} does not serve the namespace {item.namespace}.",
+                at=at,
             )
 
 
-def _serves(subject: Subject, found: Object, namespace: str) -> bool:
+def _serves(model: ClusterModel, found: Object, namespace: str) -> bool:
     conditions = list(map(mapping, sequence(found.spec.get("conditions"))))
     if not conditions or found.kind != "ClusterSecretStore":
         return True
     for condition in conditions:
         if condition.get("namespaceRegexes") or namespace in sequence(condition.get("namespaces")):
             return True
-        if selects(condition.get("namespaceSelector"), subject.namespaces.get(namespace, {})):
+        if selects(condition.get("namespaceSelector"), model.namespaces.get(namespace, {})):
             return True
     return False
 
 
-def _values(subject: Subject, external: list[Object]) -> Iterator[Finding]:
+def _values(model: ClusterModel, external: list[Object]) -> Iterator[Finding]:
     """Yield values in the bootstrap's own store that are read and not listed, or listed and not read."""
-    listed = store(subject)
+    listed = store(model)
     if listed is None:
         return
     read: set[tuple[str, str]] = set()
     whole: set[str] = set()
     for item in external:
         for number, entry in enumerate(map(mapping, sequence(item.spec.get("data")))):
-            if not _is_in(subject, listed, item, entry):
+            if not _is_in(model, listed, item, entry):
                 continue
             remote = mapping(entry.get("remoteRef"))
             component, key = str(remote.get("key")), remote.get("property")
@@ -217,28 +183,33 @@ def _values(subject: Subject, external: list[Object]) -> Iterator[Finding]:
             read.add((component, key))
             if (component, key) not in listed.values:
                 known = {f"{place}/{name}" for place, name in listed.values}
-                yield SECRET_VALUE_MISSING.at(
+                yield Finding.of(
+                    "secret-value-missing",
                     item,
                     f"{listed.file} does not list the value {component}/{key}.",
                     at=f"spec.data[{number}].remoteRef",
-                    mend=hint("value", f"{component}/{key}", known),
+                    fix=hint("value", f"{component}/{key}", known),
                 )
         for entry in map(mapping, sequence(item.spec.get("dataFrom"))):
             extract = mapping(entry.get("extract")).get("key")
             whole |= {extract} if isinstance(extract, str) else {component for component, _ in listed.values}
     for component, key in sorted(listed.values - read):
         if component not in whole:
-            yield SECRET_VALUE_UNREAD.at(
-                None, f"Nothing reads the value {component}/{key}.", at=f"secrets.{component}/{key}", file=listed.file
+            yield Finding.of(
+                "secret-value-unread",
+                None,
+                f"Nothing reads the value {component}/{key}.",
+                at=f"secrets.{component}/{key}",
+                file=listed.file,
             )
 
 
-def _is_in(subject: Subject, listed: Store, item: Object, entry: Mapping[str, Any]) -> bool:
+def _is_in(model: ClusterModel, listed: Store, item: Object, entry: Mapping[str, Any]) -> bool:
     """Tell whether a value comes from the store that the bootstrap fills."""
     reference = _reference(item, entry)
     kind = str(reference.get("kind") or "SecretStore")
     namespace = "" if kind == "ClusterSecretStore" else item.namespace
-    found = subject.get(kind, namespace, str(reference.get("name")), _GROUP)
+    found = model.get(kind, namespace, str(reference.get("name")), _GROUP)
     if found is None:
         # The bootstrap gives the store that it fills the name of its namespace.
         return reference.get("name") == listed.namespace

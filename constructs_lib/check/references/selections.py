@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding
 from constructs_lib.check.hint import hint, within
+from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.selectors import PodIndex, container_ports, selects, shown
 from constructs_lib.check.surroundings import (
     PLATFORM_NAMESPACES,
@@ -17,169 +18,12 @@ from constructs_lib.check.surroundings import (
     closed_namespaces,
     k3s_disabled,
 )
-from constructs_lib.check.tree import Pods, Subject, texts
 from constructs_lib.declare.diagnostics import nearest
 
 _SERVICES = "https://kubernetes.io/docs/concepts/services-networking/service/"
 _POLICIES = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
 _OPERATOR = "https://prometheus-operator.dev/docs/api-reference/api/"
 
-SERVICE_WITHOUT_PODS = Check(
-    "service-without-pods",
-    Severity.ERROR,
-    "A Service selects no pods",
-    "It has no endpoints: every connection to it is refused.",
-    "Give the selector the labels of the pods that are meant.",
-    _SERVICES,
-)
-TARGET_PORT_UNKNOWN = Check(
-    "target-port-unknown",
-    Severity.ERROR,
-    "A Service forwards to a port name that its pods do not have",
-    "The pods are left out of the Service's endpoints for that port.",
-    "Name a port of the containers, of the same protocol.",
-    f"{_SERVICES}#field-spec-ports",
-)
-TARGET_PORT_UNDECLARED = Check(
-    "target-port-undeclared",
-    Severity.WARNING,
-    "A Service forwards to a port number that its pods do not declare",
-    "Most likely nothing listens there: the pods declare their ports, and this is none of them.",
-    "Forward to a port that the containers declare, or declare this one.",
-    f"{_SERVICES}#field-spec-ports",
-)
-AUTOSCALER_WITHOUT_TARGET = Check(
-    "autoscaler-without-target",
-    Severity.ERROR,
-    "A HorizontalPodAutoscaler scales nothing",
-    "It reports FailedGetScale and never changes a number of replicas.",
-    "Name a Deployment, StatefulSet or ReplicaSet of its namespace, with its API version.",
-    "https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/",
-)
-AUTOSCALERS_SHARE_TARGET = Check(
-    "autoscalers-share-target",
-    Severity.ERROR,
-    "Two HorizontalPodAutoscalers scale one workload",
-    "Both stop with AmbiguousSelector.",
-    "Keep one of them.",
-    "https://github.com/kubernetes/kubernetes/pull/112011",
-)
-BUDGET_WITHOUT_PODS = Check(
-    "disruption-budget-without-pods",
-    Severity.WARNING,
-    "A PodDisruptionBudget selects no pods",
-    "It protects nothing: a drained node takes all pods at once.",
-    "Give the selector the labels of the pods that are meant.",
-    "https://kubernetes.io/docs/tasks/run-application/configure-pdb/",
-)
-MONITOR_WITHOUT_TARGET = Check(
-    "monitor-without-target",
-    Severity.ERROR,
-    "A ServiceMonitor or PodMonitor selects nothing",
-    "Prometheus scrapes nothing for it, and says nothing of it.",
-    "Select the labels of Services (ServiceMonitor) or pods (PodMonitor) in a namespace that there is.",
-    _OPERATOR,
-)
-MONITOR_PORT_UNKNOWN = Check(
-    "monitor-port-unknown",
-    Severity.ERROR,
-    "A ServiceMonitor or PodMonitor names a port that its targets do not have",
-    "Prometheus drops the targets without a word.",
-    "Name a port of the Service (ServiceMonitor) or of a container (PodMonitor).",
-    _OPERATOR,
-)
-GOVERNING_SERVICE_MISSING = Check(
-    "governing-service-missing",
-    Severity.ERROR,
-    "A StatefulSet names a Service that does not exist",
-    "Its pods get no DNS names of their own.",
-    "Name the headless Service of its pods.",
-    "https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id",
-)
-GOVERNING_SERVICE_UNFIT = Check(
-    "governing-service-unfit",
-    Severity.ERROR,
-    "A StatefulSet names a Service that gives its pods no names",
-    "Only a headless Service that selects the pods gives them DNS names of their own.",
-    "Let the Service have clusterIP: None and the labels of the pods as its selector.",
-    "https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id",
-)
-PROBE_PORT_UNKNOWN = Check(
-    "probe-port-unknown",
-    Severity.ERROR,
-    "A probe or lifecycle hook names a port that its container does not have",
-    "The probe always fails: the container is restarted for ever, or never ready.",
-    "Name a port of the same container.",
-    "https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/",
-)
-POLICY_WITHOUT_PODS = Check(
-    "policy-without-pods",
-    Severity.WARNING,
-    "A NetworkPolicy selects no pods",
-    "What it should open stays closed, or what it should close stays open.",
-    "Give podSelector the labels of the pods that are meant.",
-    f"{_POLICIES}#networkpolicy-resource",
-)
-POLICY_NAMESPACE_UNKNOWN = Check(
-    "policy-namespace-unknown",
-    Severity.WARNING,
-    "A NetworkPolicy lets through a namespace that there is not",
-    "The rule opens nothing.",
-    "Match the label kubernetes.io/metadata.name of a namespace that there is.",
-    f"{_POLICIES}#targeting-a-namespace-by-its-name",
-)
-POLICY_PORT_UNKNOWN = Check(
-    "policy-port-unknown",
-    Severity.ERROR,
-    "A NetworkPolicy names a port that its pods do not have",
-    "The rule opens nothing.",
-    "Name a port of the pods that are connected to, or give its number.",
-    "https://kubernetes.io/docs/reference/kubernetes-api/networking-resources/network-policy-v1/",
-)
-INGRESS_BACKEND_MISSING = Check(
-    "ingress-backend-missing",
-    Severity.ERROR,
-    "An Ingress leads to a Service or port that does not exist",
-    "Requests are answered with 503.",
-    "Name a Service of the same namespace, and one of its ports.",
-    "https://kubernetes.io/docs/concepts/services-networking/ingress/",
-)
-INGRESS_CLASS_MISSING = Check(
-    "ingress-class-missing",
-    Severity.WARNING,
-    "An Ingress names a class that there is not",
-    "No controller serves it.",
-    "Name an IngressClass that there is.",
-    "https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class",
-)
-SPREAD_WITHOUT_PODS = Check(
-    "spread-without-pods",
-    Severity.WARNING,
-    "Pods are spread by labels that they do not have",
-    "The constraint counts other pods or none: all replicas may land on one node.",
-    "Select the labels of the pods themselves.",
-    "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/",
-)
-
-CHECKS = (
-    SERVICE_WITHOUT_PODS,
-    TARGET_PORT_UNKNOWN,
-    TARGET_PORT_UNDECLARED,
-    AUTOSCALER_WITHOUT_TARGET,
-    AUTOSCALERS_SHARE_TARGET,
-    BUDGET_WITHOUT_PODS,
-    MONITOR_WITHOUT_TARGET,
-    MONITOR_PORT_UNKNOWN,
-    GOVERNING_SERVICE_MISSING,
-    GOVERNING_SERVICE_UNFIT,
-    PROBE_PORT_UNKNOWN,
-    POLICY_WITHOUT_PODS,
-    POLICY_NAMESPACE_UNKNOWN,
-    POLICY_PORT_UNKNOWN,
-    INGRESS_BACKEND_MISSING,
-    INGRESS_CLASS_MISSING,
-    SPREAD_WITHOUT_PODS,
-)
 
 _SCALABLE = ("Deployment", "ReplicaSet", "StatefulSet")
 #: The label that Kubernetes gives every namespace.
@@ -201,41 +45,41 @@ _ADDED_LABELS = frozenset(
 )
 
 
-def prove_selections(subject: Subject) -> Iterator[Finding]:
+def prove_selections(model: ClusterModel) -> Iterator[Finding]:
     """Yield every selector that finds nothing, and every named pod, Service or port that is not there."""
-    return _Selections(subject).prove()
+    return _Selections(model).prove()
 
 
 class _Selections:
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._pods = subject.once(PodIndex)
-        self._closed = subject.once(closed_namespaces)
+    def __init__(self, model: ClusterModel) -> None:
+        self._model = model
+        self._pods = model.once(PodIndex)
+        self._closed = model.once(closed_namespaces)
 
     def prove(self) -> Iterator[Finding]:
-        for service in self._subject.kind("Service"):
+        for service in self._model.kind("Service"):
             if not service.group:
                 yield from self._service(service)
         yield from self._autoscalers()
-        for budget in self._subject.kind("PodDisruptionBudget"):
+        for budget in self._model.kind("PodDisruptionBudget"):
             yield from self._budget(budget)
-        for monitor in self._subject.kind("ServiceMonitor", "PodMonitor"):
+        for monitor in self._model.kind("ServiceMonitor", "PodMonitor"):
             yield from self._monitor(monitor)
-        for stateful_set in self._subject.kind("StatefulSet"):
+        for stateful_set in self._model.kind("StatefulSet"):
             yield from self._governing_service(stateful_set)
-        for policy in self._subject.kind("NetworkPolicy"):
+        for policy in self._model.kind("NetworkPolicy"):
             if policy.group == "networking.k8s.io":
                 yield from self._policy(policy)
-        for ingress in self._subject.kind("Ingress"):
+        for ingress in self._model.kind("Ingress"):
             yield from self._ingress(ingress)
-        for pods in self._subject.pods:
+        for pods in self._model.pods:
             yield from self._probes(pods)
             yield from self._spread(pods)
 
     @cached_property
     def _services(self) -> Mapping[str, list[Object]]:
         found: dict[str, list[Object]] = defaultdict(list)
-        for service in self._subject.kind("Service"):
+        for service in self._model.kind("Service"):
             if not service.group:
                 found[service.namespace].append(service)
         return found
@@ -247,11 +91,12 @@ class _Selections:
         pods = self._without_added(service.namespace, selector)
         if not pods:
             if service.namespace in self._closed:
-                yield SERVICE_WITHOUT_PODS.at(
+                yield Finding.of(
+                    "service-without-pods",
                     service,
                     f"No pods{within(service.namespace)} have the labels {shown({'matchLabels': selector})}.",
                     at="spec.selector",
-                    mend=self._labels_hint(service.namespace, selector),
+                    fix=self._labels_hint(service.namespace, selector),
                 )
             return
         for number, port in enumerate(map(mapping, sequence(service.spec.get("ports")))):
@@ -285,30 +130,33 @@ class _Selections:
             owner = f"{selected.owner.kind} {selected.owner.name}"
             if isinstance(target, str) and not target.isdecimal():
                 if target not in names:
-                    yield TARGET_PORT_UNKNOWN.at(
+                    yield Finding.of(
+                        "target-port-unknown",
                         service,
                         f'No container of the {owner} has a {protocol} port named "{target}".',
                         at=at,
-                        mend=hint("port's name", target, names),
+                        fix=hint("port's name", target, names),
                     )
             elif ports and isinstance(target, int | str) and str(target) not in numbers:
-                yield TARGET_PORT_UNDECLARED.at(
+                yield Finding.of(
+                    "target-port-undeclared",
                     service,
                     f"No container of the {owner} declares the {protocol} port {target}.",
                     at=at,
-                    mend=hint("port", str(target), numbers),
+                    fix=hint("port", str(target), numbers),
                 )
 
     def _autoscalers(self) -> Iterator[Finding]:
         scaled: dict[tuple[str, str, str, str], Object] = {}
-        for autoscaler in self._subject.kind("HorizontalPodAutoscaler"):
+        for autoscaler in self._model.kind("HorizontalPodAutoscaler"):
             target = mapping(autoscaler.spec.get("scaleTargetRef"))
             kind, name = str(target.get("kind")), str(target.get("name"))
             group = str(target.get("apiVersion") or "").rpartition("/")[0]
             identity = group, kind, autoscaler.namespace, name
             yield from self._scale_target(autoscaler, identity)
             if (other := scaled.setdefault(identity, autoscaler)) is not autoscaler:
-                yield AUTOSCALERS_SHARE_TARGET.at(
+                yield Finding.of(
+                    "autoscalers-share-target",
                     autoscaler,
                     f"The {kind} {name} is scaled by the HorizontalPodAutoscaler {other.name} already.",
                     at="spec.scaleTargetRef",
@@ -317,37 +165,40 @@ class _Selections:
     def _scale_target(self, autoscaler: Object, identity: tuple[str, str, str, str]) -> Iterator[Finding]:
         group, kind, namespace, name = identity
         known = group in ("", "apps") and kind in (*_SCALABLE, "DaemonSet")
-        missing = identity not in self._subject.by_identity
+        missing = identity not in self._model.by_identity
         if not known or not (missing or kind == "DaemonSet") or (missing and namespace not in self._closed):
             return
-        others = {item.name for item in self._subject.kind(*_SCALABLE) if item.namespace == namespace}
-        yield AUTOSCALER_WITHOUT_TARGET.at(
+        others = {item.name for item in self._model.kind(*_SCALABLE) if item.namespace == namespace}
+        yield Finding.of(
+            "autoscaler-without-target",
             autoscaler,
             f'There is no {kind} {name} of the API group "{group}"{within(namespace)} that can be scaled.',
             at="spec.scaleTargetRef",
-            mend=hint("workload", name, others) if name not in others else "",
+            fix=hint("workload", name, others) if name not in others else "",
         )
 
     def _budget(self, budget: Object) -> Iterator[Finding]:
         selector = budget.spec.get("selector")
         if budget.namespace in self._closed and not self._pods.selected(budget.namespace, selector):
-            yield BUDGET_WITHOUT_PODS.at(
+            yield Finding.of(
+                "disruption-budget-without-pods",
                 budget,
                 f"No pods{within(budget.namespace)} match {shown(selector)}.",
                 at="spec.selector",
-                mend=self._labels_hint(budget.namespace, texts(mapping(selector).get("matchLabels"))),
+                fix=self._labels_hint(budget.namespace, texts(mapping(selector).get("matchLabels"))),
             )
 
     def _monitor(self, monitor: Object) -> Iterator[Finding]:
         namespaces = self._monitored(monitor)
-        known = self._subject.namespaces
+        known = self._model.namespaces
         for name in namespaces:
-            if name not in known and name not in PLATFORM_NAMESPACES and name not in self._subject.open_namespaces:
-                yield MONITOR_WITHOUT_TARGET.at(
+            if name not in known and name not in PLATFORM_NAMESPACES and name not in self._model.open_namespaces:
+                yield Finding.of(
+                    "monitor-without-target",
                     monitor,
                     f"There is no namespace {name}.",
                     at="spec.namespaceSelector",
-                    mend=hint("namespace", name, known),
+                    fix=hint("namespace", name, known),
                 )
                 return
         selector = monitor.spec.get("selector", {})
@@ -355,7 +206,8 @@ class _Selections:
         if names is None:
             if all(name in self._closed for name in namespaces):
                 what = "Services" if monitor.kind == "ServiceMonitor" else "pods"
-                yield MONITOR_WITHOUT_TARGET.at(
+                yield Finding.of(
+                    "monitor-without-target",
                     monitor,
                     f"No {what} in the namespaces {', '.join(sorted(namespaces))} match {shown(selector)}.",
                     at="spec.selector",
@@ -365,18 +217,19 @@ class _Selections:
         for number, endpoint in enumerate(map(mapping, sequence(monitor.spec.get(field)))):
             port = endpoint.get("port")
             if isinstance(port, str) and port not in names:
-                yield MONITOR_PORT_UNKNOWN.at(
+                yield Finding.of(
+                    "monitor-port-unknown",
                     monitor,
                     f'No target has a port named "{port}".',
                     at=f"spec.{field}[{number}].port",
-                    mend=hint("port's name", port, names),
+                    fix=hint("port's name", port, names),
                 )
 
     def _monitored(self, monitor: Object) -> list[str]:
         """Return the namespaces in which a monitor looks for its targets."""
         selector = mapping(monitor.spec.get("namespaceSelector"))
         if selector.get("any") is True:
-            return [*self._subject.namespaces]
+            return [*self._model.namespaces]
         return [str(name) for name in sequence(selector.get("matchNames"))] or [monitor.namespace]
 
     def _target_ports(self, kind: str, namespaces: Sequence[str], selector: object) -> set[str] | None:
@@ -397,24 +250,28 @@ class _Selections:
         name = stateful_set.spec.get("serviceName")
         if not isinstance(name, str) or not name:
             return
-        service = self._subject.get("Service", stateful_set.namespace, name)
+        service = self._model.get("Service", stateful_set.namespace, name)
         if service is None:
             if stateful_set.namespace in self._closed:
                 known = {item.name for item in self._services.get(stateful_set.namespace, [])}
-                yield GOVERNING_SERVICE_MISSING.at(
+                yield Finding.of(
+                    "governing-service-missing",
                     stateful_set,
                     f"There is no Service {name}{within(stateful_set.namespace)}.",
                     at="spec.serviceName",
-                    mend=hint("Service", name, known),
+                    fix=hint("Service", name, known),
                 )
             return
         if service.spec.get("clusterIP") != "None":
-            yield GOVERNING_SERVICE_UNFIT.at(
-                stateful_set, f"The Service {name} is not headless.", at="spec.serviceName"
+            yield Finding.of(
+                "governing-service-unfit", stateful_set, f"The Service {name} is not headless.", at="spec.serviceName"
             )
         elif all(pods.owner is not stateful_set for pods in self._pods.of_service(service.spec, service.namespace)):
-            yield GOVERNING_SERVICE_UNFIT.at(
-                stateful_set, f"The Service {name} does not select its pods.", at="spec.serviceName"
+            yield Finding.of(
+                "governing-service-unfit",
+                stateful_set,
+                f"The Service {name} does not select its pods.",
+                at="spec.serviceName",
             )
 
     def _probes(self, pods: Pods) -> Iterator[Finding]:
@@ -427,22 +284,24 @@ class _Selections:
                 for action in ("httpGet", "tcpSocket"):
                     port = mapping(handler.get(action)).get("port")
                     if isinstance(port, str) and not port.isdecimal() and port not in names:
-                        yield PROBE_PORT_UNKNOWN.at(
+                        yield Finding.of(
+                            "probe-port-unknown",
                             pods.owner,
                             f'The container {container.get("name")} has no port named "{port}".',
                             at=f"{path}.{field}.{action}.port",
-                            mend=hint("port's name", port, names),
+                            fix=hint("port's name", port, names),
                         )
 
     def _policy(self, policy: Object) -> Iterator[Finding]:
         selector = policy.spec.get("podSelector") or {}
         own = self._pods.selected(policy.namespace, selector)
         if not own and selector and policy.namespace in self._closed:
-            yield POLICY_WITHOUT_PODS.at(
+            yield Finding.of(
+                "policy-without-pods",
                 policy,
                 f"No pods{within(policy.namespace)} match {shown(selector)}.",
                 at="spec.podSelector",
-                mend=self._labels_hint(policy.namespace, texts(mapping(selector).get("matchLabels"))),
+                fix=self._labels_hint(policy.namespace, texts(mapping(selector).get("matchLabels"))),
             )
         for direction, side in (("ingress", "from"), ("egress", "to")):
             for number, rule in enumerate(map(mapping, sequence(policy.spec.get(direction)))):
@@ -461,18 +320,19 @@ class _Selections:
         if named is None:
             # Other labels may be set by hand on namespaces that the tree does not make.
             return
-        yield POLICY_NAMESPACE_UNKNOWN.at(
+        yield Finding.of(
+            "policy-namespace-unknown",
             policy,
             f"There is no namespace {named}.",
             at=at,
-            mend=hint("namespace", named, self._subject.namespaces),
+            fix=hint("namespace", named, self._model.namespaces),
         )
 
     @cached_property
     def _labelled(self) -> Mapping[str, Mapping[str, str]]:
         """The labels of all namespaces that are known to exist."""
-        others = (*PLATFORM_NAMESPACES, *self._subject.open_namespaces)
-        return {**{name: {_NAME: name} for name in others}, **self._subject.namespaces}
+        others = (*PLATFORM_NAMESPACES, *self._model.open_namespaces)
+        return {**{name: {_NAME: name} for name in others}, **self._model.namespaces}
 
     def _namespaces(self, selector: object) -> list[str]:
         named = texts(mapping(selector).get("matchLabels")).get(_NAME)
@@ -501,46 +361,49 @@ class _Selections:
             protocol = str(entry.get("protocol") or "TCP")
             names = {name for known in pods for name, _, offered in container_ports(known) if offered == protocol}
             if port not in names:
-                yield POLICY_PORT_UNKNOWN.at(
+                yield Finding.of(
+                    "policy-port-unknown",
                     policy,
                     f'No pods that the rule leads to have a {protocol} port named "{port}".',
                     at=f"{at}.ports[{number}].port",
-                    mend=hint("port's name", port, names - {""}),
+                    fix=hint("port's name", port, names - {""}),
                 )
 
     def _ingress(self, ingress: Object) -> Iterator[Finding]:
         for at, backend in _backends(ingress):
             yield from self._backend(ingress, mapping(backend.get("service")), at)
         named = ingress.spec.get("ingressClassName")
-        classes = {item.name for item in self._subject.kind("IngressClass")}
+        classes = {item.name for item in self._model.kind("IngressClass")}
         if isinstance(named, str) and named not in classes and self._knows_all_classes(named):
-            yield INGRESS_CLASS_MISSING.at(
+            yield Finding.of(
+                "ingress-class-missing",
                 ingress,
                 f"There is no IngressClass {named}.",
                 at="spec.ingressClassName",
-                mend=hint("class", named, classes),
+                fix=hint("class", named, classes),
             )
 
     def _knows_all_classes(self, named: str) -> bool:
         """Tell whether no chart and no cluster can bring a class that the tree does not have."""
-        brought = self._subject.cluster.kind == "k3d" and named == "traefik"
-        if brought and "traefik" not in k3s_disabled(self._subject):
+        brought = self._model.cluster.kind == "k3d" and named == "traefik"
+        if brought and "traefik" not in k3s_disabled(self._model):
             return False
-        return bool(self._subject.cluster.kind) and not brought_by_chart(self._subject, named)
+        return bool(self._model.cluster.kind) and not brought_by_chart(self._model, named)
 
     def _backend(self, ingress: Object, backend: Mapping[str, Any], at: str) -> Iterator[Finding]:
         name = backend.get("name")
         if not isinstance(name, str):
             return
-        service = self._subject.get("Service", ingress.namespace, name)
+        service = self._model.get("Service", ingress.namespace, name)
         if service is None:
             if ingress.namespace in self._closed:
                 known = {item.name for item in self._services.get(ingress.namespace, [])}
-                yield INGRESS_BACKEND_MISSING.at(
+                yield Finding.of(
+                    "ingress-backend-missing",
                     ingress,
                     f"There is no Service {name}{within(ingress.namespace)}.",
                     at=f"{at}.service.name",
-                    mend=hint("Service", name, known),
+                    fix=hint("Service", name, known),
                 )
             return
         port = mapping(backend.get("port"))
@@ -548,18 +411,20 @@ class _Selections:
         for key, field in (("name", "name"), ("number", "port")):
             known = {str(entry.get(field)) for entry in offered}
             if key in port and str(port[key]) not in known:
-                yield INGRESS_BACKEND_MISSING.at(
+                yield Finding.of(
+                    "ingress-backend-missing",
                     ingress,
                     f"The Service {name} has no port {port[key]}.",
                     at=f"{at}.service.port.{key}",
-                    mend=hint("port", str(port[key]), known),
+                    fix=hint("port", str(port[key]), known),
                 )
 
     def _spread(self, pods: Pods) -> Iterator[Finding]:
         for number, constraint in enumerate(map(mapping, sequence(pods.spec.get("topologySpreadConstraints")))):
             selector = constraint.get("labelSelector")
             if selector is not None and not selects(selector, pods.labels):
-                yield SPREAD_WITHOUT_PODS.at(
+                yield Finding.of(
+                    "spread-without-pods",
                     pods.owner,
                     f"The pods do not have the labels {shown(selector)} by which they are spread.",
                     at=f"{pods.path}.topologySpreadConstraints[{number}].labelSelector",
@@ -575,7 +440,8 @@ class _Selections:
         if selector is None or elsewhere or pods.namespace not in self._closed:
             return
         if not self._pods.selected(pods.namespace, selector):
-            yield SPREAD_WITHOUT_PODS.at(
+            yield Finding.of(
+                "spread-without-pods",
                 pods.owner,
                 f"No pods{within(pods.namespace)} match {shown(selector)}.",
                 at=f"{at}.labelSelector",

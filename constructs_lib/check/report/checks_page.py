@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from constructs_lib.check import waivers
-from constructs_lib.check.finding import Check
+from constructs_lib.check.finding import WAIVERS, Check, checks_of
 from constructs_lib.check.proofs import PROOFS
+from constructs_lib.check.waivers.waivers import WAIVERS_FILE
 
 #: Where the page stands in the repository.
 PAGE = "docs/checks.md"
@@ -52,9 +52,9 @@ def _page(judges: str) -> Iterator[str]:
     for proof in PROOFS:
         yield from (f"## {proof.name}", "", f"{proof.title}", "")
         yield from _section(proof.checks)
-    yield from ("## waivers", "")
+    yield from (f"## {WAIVERS}", "")
     yield from _waivers()
-    yield from _section(waivers.CHECKS)
+    yield from _section(checks_of(WAIVERS))
     yield from ("## Other judges", "", f"{BEGIN}\n{judges}{END}", "")
 
 
@@ -81,16 +81,16 @@ def _section(checks: Sequence[Check]) -> Iterator[str]:
     for check in checks:
         yield from (f"### {check.code}", "", f"**{check.severity.value.capitalize()}**: {_sentence(check.title)}", "")
         yield f"- If it is left: {check.why}"
-        yield f"- To mend it: {check.mend}"
+        yield f"- To mend it: {check.fix}"
         if check.source:
             yield f"- Source: {_linked(check.source)}"
         yield ""
 
 
 def _waivers() -> Iterator[str]:
-    yield f"A finding that somebody has decided to live with for a while stands in `{waivers.WAIVERS_FILE}`, in the"
+    yield f"A finding that somebody has decided to live with for a while stands in `{WAIVERS_FILE}`, in the"
     yield "root of the repository (or where `--waivers FILE` says), with a reason and the last day on which it holds:"
-    yield from ("", "```yaml", f"# {waivers.WAIVERS_FILE}", _SAMPLE, "```", "")
+    yield from ("", "```yaml", f"# {WAIVERS_FILE}", _SAMPLE, "```", "")
     yield "`object` is what the finding says: `Kind/namespace/name`, `Kind/name` for a kind without namespaces, or"
     yield "`tree`; `*` stands for any part of it. With `--tree` the waivers are those of that folder. A waived finding"
     yield "is still shown, and does not count. Whether a waiver is unused is told when all environments are checked."

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.report.checks_page import PAGE
 from constructs_lib.check.report.lines import Lines
-from constructs_lib.check.report.report import Report, proof_of
+from constructs_lib.check.report.report import Report
 
 
 def render(report: Report) -> str:
@@ -33,13 +33,13 @@ def _commands(report: Report) -> Iterator[str]:
 
 def _command(finding: Finding, line: int, base: str) -> str:
     declared = f"\nDeclared in {finding.location}." if finding.location else ""
-    text = f"{finding.problem}\n{finding.mend}{declared}\n{PAGE}#{finding.check.code}"
+    text = f"{finding.problem}\n{finding.fix}{declared}\n{PAGE}#{finding.check.code}"
     return f"::{finding.check.severity.value} {_properties(finding, line, base)}::{_escaped(text)}"
 
 
 def _properties(finding: Finding, line: int, base: str) -> str:
     field = f" {finding.field}" if finding.field else ""
-    title = f"{proof_of(finding.check)}: {finding.check.code}: {finding.subject}{field}"
+    title = f"{finding.check.proof}: {finding.check.code}: {finding.subject}{field}"
     properties = {"title": title}
     if finding.file:
         properties = {"file": posixpath.join(base, finding.file), "line": str(line), **properties}

@@ -9,8 +9,8 @@ from constructs_lib.check.finding import Finding, Severity
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.report.checks_page import url
 from constructs_lib.check.report.lines import Lines
-from constructs_lib.check.report.report import Report, Result, proof_of
-from constructs_lib.check.waivers import Waiver
+from constructs_lib.check.report.report import Report, Result
+from constructs_lib.check.waivers.waivers import Waiver
 
 #: Grows when an entry changes its meaning or goes; new entries do not count.
 FORMAT_VERSION = 1
@@ -32,7 +32,7 @@ def render(report: Report) -> str:
 def _environment(result: Result) -> dict[str, Any]:
     looked = result.looked
     lines = Lines(looked.files)
-    failing = {proof_of(finding.check) for finding in result.findings}
+    failing = {finding.check.proof for finding in result.findings}
     return {
         "name": looked.environment,
         "cluster": {
@@ -56,7 +56,7 @@ def _finding(finding: Finding, waiver: Waiver | None, line: int) -> dict[str, An
     return {
         "code": finding.check.code,
         "severity": finding.check.severity.value,
-        "proof": proof_of(finding.check),
+        "proof": finding.check.proof,
         "subject": finding.subject,
         "object": {"group": group, "kind": kind, "namespace": namespace, "name": name} if finding.identity else None,
         "field": finding.field,
@@ -64,7 +64,7 @@ def _finding(finding: Finding, waiver: Waiver | None, line: int) -> dict[str, An
         "line": line or Lines({}).of(finding),
         "location": finding.location,
         "problem": finding.problem,
-        "mend": finding.mend,
+        "mend": finding.fix,
         "page": url(finding.check),
         "waiver": {"reason": waiver.reason, "expires": waiver.expires.isoformat()} if waiver else None,
     }

@@ -8,27 +8,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from constructs_lib.argocd.objects import Identity
-from constructs_lib.check import waivers as waiving
-from constructs_lib.check.finding import Check, Finding, Severity
-from constructs_lib.check.proofs import PROOFS, prove
-from constructs_lib.check.tree import Cluster, Subject
-from constructs_lib.check.waivers import Waiver, apply_waivers, stale_waivers
-
-#: Stands in the place of a proof's name for findings about waivers.
-WAIVERS = "waivers"
+from constructs_lib.check.finding import Finding, Severity
+from constructs_lib.check.model import Cluster, ClusterModel
+from constructs_lib.check.proofs import prove
+from constructs_lib.check.waivers.waivers import Waiver, apply_waivers, stale_waivers
 
 #: What a proof has looked at, so that "holds" is worth something.
-_LOOKED_AT: Mapping[str, tuple[str, str, Callable[[Subject], int]]] = {
-    "schemas": ("object", "objects", lambda subject: len(subject.objects)),
-    "references": ("object", "objects", lambda subject: len(subject.objects)),
-    "reachability": ("policy", "policies", lambda subject: len(subject.by_kind.get("NetworkPolicy", ()))),
-    "order": ("Application", "Applications", lambda subject: sum(1 for _ in subject.applications)),
-    "policy": ("container", "containers", lambda subject: sum(len(pods.containers) for pods in subject.pods)),
-    "capacity": ("workload", "workloads", lambda subject: len(subject.pods)),
+_LOOKED_AT: Mapping[str, tuple[str, str, Callable[[ClusterModel], int]]] = {
+    "schemas": ("object", "objects", lambda model: len(model.objects)),
+    "references": ("object", "objects", lambda model: len(model.objects)),
+    "reachability": ("policy", "policies", lambda model: len(model.by_kind.get("NetworkPolicy", ()))),
+    "order": ("Application", "Applications", lambda model: sum(1 for _ in model.applications)),
+    "policy": ("container", "containers", lambda model: sum(len(pods.containers) for pods in model.pods)),
+    "capacity": ("workload", "workloads", lambda model: len(model.pods)),
     "observability": (
         "monitor or rule",
         "monitors and rules",
-        lambda subject: sum(1 for _ in subject.kind("PodMonitor", "ServiceMonitor", "PrometheusRule")),
+        lambda model: sum(1 for _ in model.kind("PodMonitor", "ServiceMonitor", "PrometheusRule")),
     ),
 }
 
@@ -109,24 +105,24 @@ class Report:
         return f"{plural(errors, 'error')}, {plural(warnings, 'warning')}{waived}"
 
 
-def look(subject: Subject, environment: str, on_proof: Callable[[str], None] = lambda name: None) -> Looked:
+def look(model: ClusterModel, environment: str, on_proof: Callable[[str], None] = lambda name: None) -> Looked:
     """Have all proofs look at an environment.
 
     Args:
-        subject: Its objects.
+        model: Its objects.
         environment: Its name; empty for a tree without environments.
         on_proof: Called with the name of every proof before it begins.
     """
-    findings = prove(subject, on_proof)
-    counts = {name: _counted(count(subject), one, many) for name, (one, many, count) in _LOOKED_AT.items()}
+    findings = prove(model, on_proof)
+    counts = {name: _counted(count(model), one, many) for name, (one, many, count) in _LOOKED_AT.items()}
     return Looked(
         environment,
-        subject.cluster,
-        len(subject.objects),
+        model.cluster,
+        len(model.objects),
         counts,
         findings,
-        tuple(subject.warnings.values()),
-        subject.snapshot.files,
+        tuple(model.warnings.values()),
+        model.snapshot.files,
     )
 
 
@@ -168,11 +164,6 @@ def report(
     return Report(results, stale_waivers(found, waivers, today, file, complete=complete), base)
 
 
-def proof_of(check: Check) -> str:
-    """Return the name of the proof that a check belongs to."""
-    return _PROOFS.get(check.code, WAIVERS)
-
-
 def plural(count: int, word: str) -> str:
     """Return a number of things in words."""
     return _counted(count, word, f"{word}s")
@@ -189,8 +180,3 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in flat
     )
     return shown.encode(errors="backslashreplace").decode()
-
-
-_PROOFS = {check.code: proof.name for proof in PROOFS for check in proof.checks} | {
-    check.code: WAIVERS for check in waiving.CHECKS
-}

@@ -16,8 +16,8 @@ from constructs_lib.check.finding import Check, Finding
 from constructs_lib.check.proofs import all_checks
 from constructs_lib.check.report.checks_page import url
 from constructs_lib.check.report.lines import Lines
-from constructs_lib.check.report.report import Report, proof_of
-from constructs_lib.check.waivers import Waiver
+from constructs_lib.check.report.report import Report
+from constructs_lib.check.waivers.waivers import Waiver
 from constructs_lib.version import VERSION
 
 #: The schema that what is written here is valid against.
@@ -55,7 +55,7 @@ def _log(report: Report) -> dict[str, Any]:
 
 
 def _rule(check: Check) -> dict[str, Any]:
-    help_text = f"{check.why}\n\n{check.mend}"
+    help_text = f"{check.why}\n\n{check.fix}"
     return {
         "id": check.code,
         "shortDescription": {"text": f"{check.title}."},
@@ -63,7 +63,7 @@ def _rule(check: Check) -> dict[str, Any]:
         "help": {"text": help_text, "markdown": help_text},
         "helpUri": url(check),
         "defaultConfiguration": {"level": check.severity.value},
-        "properties": {"tags": [proof_of(check)]},
+        "properties": {"tags": [check.proof]},
     }
 
 
@@ -90,16 +90,16 @@ class _Writer:
             "ruleId": finding.check.code,
             "ruleIndex": self._numbers[finding.check.code],
             "level": finding.check.severity.value,
-            "message": {"text": f"{finding.problem} {finding.mend}"},
+            "message": {"text": f"{finding.problem} {finding.fix}"},
             "locations": [self._location(finding, line)],
             "partialFingerprints": {"finding/v1": self._fingerprint(finding, environment)},
             "properties": {
-                "proof": proof_of(finding.check),
+                "proof": finding.check.proof,
                 "environment": environment,
                 "subject": finding.subject,
                 "field": finding.field,
                 "problem": finding.problem,
-                "mend": finding.mend,
+                "mend": finding.fix,
                 "declared": finding.location,
             },
         }

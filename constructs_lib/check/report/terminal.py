@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from constructs_lib.check.finding import Finding, Severity
+from constructs_lib.check.finding import WAIVERS, Finding, Severity
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.report.checks_page import PAGE
-from constructs_lib.check.report.report import WAIVERS, Report, Result, plural, printable, proof_of
+from constructs_lib.check.report.report import Report, Result, plural, printable
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
@@ -80,13 +80,13 @@ def _show_findings(findings: Sequence[Finding], console: Console) -> None:
         if where:
             console.print(Text(f"      {', '.join(where)}", "dim"))
         console.print(Text(f"      {printable(finding.problem)}"))
-        console.print(Text(f"      → {printable(finding.mend)}"))
+        console.print(Text(f"      → {printable(finding.fix)}"))
 
 
 def _by_proof(findings: Iterable[Finding]) -> Mapping[str, list[Finding]]:
     found: dict[str, list[Finding]] = {}
     for finding in findings:
-        found.setdefault(proof_of(finding.check), []).append(finding)
+        found.setdefault(finding.check.proof, []).append(finding)
     return found
 
 

@@ -13,20 +13,8 @@ from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object, mapping, sequence
 from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import texts
 from constructs_lib.check.schedule import known_zones, schedule_problem, zone_problem
-from constructs_lib.check.schemas.checks import (
-    BAD_NAME,
-    BAD_PORT,
-    BAD_RANGE,
-    BAD_SCHEDULE,
-    BAD_SELECTOR,
-    BAD_VALUE,
-    CONTRADICTION,
-    DUPLICATE_NAME,
-    MISSING_FIELD,
-    SELECTOR_MISSES_TEMPLATE,
-    UNKNOWN_SYNC_OPTION,
-)
 from constructs_lib.check.schemas.names import (
     annotation_findings,
     data_findings,
@@ -38,7 +26,6 @@ from constructs_lib.check.schemas.openapi import given, sentence
 from constructs_lib.check.schemas.pod_limits import port_findings, quantity_findings
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
 from constructs_lib.check.selectors import selects
-from constructs_lib.check.tree import texts
 from constructs_lib.declare.diagnostics import closest, nearest
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
@@ -187,12 +174,12 @@ def selector_findings(item: Object, selector: object, at: str) -> Iterator[Findi
         here = f"{at}.matchExpressions[{index}]"
         operator, found = expression.get("operator"), sequence(expression.get("values"))
         if operator in ("In", "NotIn") and not found:
-            yield BAD_SELECTOR.at(item, f"{operator} needs values.", at=f"{here}.values")
+            yield Finding.of("bad-selector", item, f"{operator} needs values.", at=f"{here}.values")
         elif operator in ("Exists", "DoesNotExist") and found:
-            yield BAD_SELECTOR.at(item, f"{operator} has no values.", at=f"{here}.values")
+            yield Finding.of("bad-selector", item, f"{operator} has no values.", at=f"{here}.values")
         elif isinstance(operator, str) and operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
-            mend = sentence(nearest(operator, ("In", "NotIn", "Exists", "DoesNotExist")))
-            yield BAD_SELECTOR.at(item, f'"{operator}" is no operator.', at=f"{here}.operator", mend=mend)
+            fix = sentence(nearest(operator, ("In", "NotIn", "Exists", "DoesNotExist")))
+            yield Finding.of("bad-selector", item, f'"{operator}" is no operator.', at=f"{here}.operator", fix=fix)
 
 
 def _template_findings(item: Object, spec: Mapping[str, Any], at: str) -> Iterator[Finding]:
@@ -200,7 +187,7 @@ def _template_findings(item: Object, spec: Mapping[str, Any], at: str) -> Iterat
     yield from label_findings(item, metadata.get("labels"), f"{at}.template.metadata.labels")
     yield from annotation_findings(item, metadata.get("annotations"), f"{at}.template.metadata.annotations")
     if not isinstance(spec.get("template"), dict):
-        yield MISSING_FIELD.at(item, "It has no template of its pods.", at=f"{at}.template")
+        yield Finding.of("missing-field", item, "It has no template of its pods.", at=f"{at}.template")
 
 
 def _workload(item: Object) -> Iterator[Finding]:
@@ -208,8 +195,8 @@ def _workload(item: Object) -> Iterator[Finding]:
     yield from _template_findings(item, spec, "spec")
     selector = spec.get("selector")
     if not mapping(selector):
-        mend = "Give it the labels of its pods that never change."
-        yield MISSING_FIELD.at(item, "It selects no pods.", at="spec.selector", mend=mend)
+        fix = "Give it the labels of its pods that never change."
+        yield Finding.of("missing-field", item, "It selects no pods.", at="spec.selector", fix=fix)
     else:
         yield from selector_findings(item, selector, "spec.selector")
         labels = texts(mapping(mapping(spec.get("template")).get("metadata")).get("labels"))
@@ -220,7 +207,7 @@ def _workload(item: Object) -> Iterator[Finding]:
                 if labels.get(key) != value
             ]
             problem = f"Its pods do not have what it selects: {', '.join(missed) or 'its expressions'}."
-            yield SELECTOR_MISSES_TEMPLATE.at(item, problem, at="spec.template.metadata.labels")
+            yield Finding.of("selector-misses-template", item, problem, at="spec.template.metadata.labels")
     yield from _strategy_findings(item)
     for index, claim in enumerate(map(mapping, sequence(spec.get("volumeClaimTemplates")))):
         yield from _claim_findings(item, mapping(claim.get("spec")), f"spec.volumeClaimTemplates[{index}].spec")
@@ -232,42 +219,46 @@ def _strategy_findings(item: Object) -> Iterator[Finding]:
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") in ("Recreate", "OnDelete") and rolling:
         problem = f"The strategy {strategy['type']} has no rollingUpdate."
-        yield CONTRADICTION.at(item, problem, at=f"spec.{field}.rollingUpdate", mend="Take it away.")
+        yield Finding.of("contradictory-fields", item, problem, at=f"spec.{field}.rollingUpdate", fix="Take it away.")
     bounds, at = mapping(rolling), f"spec.{field}.rollingUpdate"
     for name in ("maxSurge", "maxUnavailable"):
         value = bounds.get(name)
         if isinstance(value, str) and not _PERCENT.fullmatch(value):
-            mend = "A whole number without quotes, or a percentage such as 25%, is needed."
-            yield BAD_VALUE.at(item, f"{given(value)} is no amount.", at=f"{at}.{name}", mend=mend)
+            fix = "A whole number without quotes, or a percentage such as 25%, is needed."
+            yield Finding.of("bad-value", item, f"{given(value)} is no amount.", at=f"{at}.{name}", fix=fix)
     if item.kind == "Deployment" and all(bounds.get(name) in (0, "0%") for name in ("maxSurge", "maxUnavailable")):
         problem = "No pod may be more than wanted and none less, so that none can be replaced."
-        mend = "Let maxSurge or maxUnavailable be 1."
-        yield CONTRADICTION.at(item, problem, at=at, mend=mend)
+        fix = "Let maxSurge or maxUnavailable be 1."
+        yield Finding.of("contradictory-fields", item, problem, at=at, fix=fix)
     deadline, ready = item.spec.get("progressDeadlineSeconds"), item.spec.get("minReadySeconds")
     if isinstance(deadline, int) and isinstance(ready, int) and deadline <= ready:
         problem = f"The deadline of {deadline} seconds is over before a pod counts as ready after {ready}."
-        yield BAD_RANGE.at(item, problem, at="spec.progressDeadlineSeconds", mend=f"More than {ready} is needed.")
+        yield Finding.of(
+            "bad-range", item, problem, at="spec.progressDeadlineSeconds", fix=f"More than {ready} is needed."
+        )
 
 
 def _job_spec(item: Object, spec: Mapping[str, Any], at: str) -> Iterator[Finding]:
     yield from _template_findings(item, spec, at)
     if spec.get("selector") is not None and spec.get("manualSelector") is not True:
         problem = "A Job selects its pods by a label that it makes up itself."
-        yield CONTRADICTION.at(item, problem, at=f"{at}.selector", mend="Take it away.")
+        yield Finding.of("contradictory-fields", item, problem, at=f"{at}.selector", fix="Take it away.")
     if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
         problem = "An Indexed Job needs the number of its completions."
-        yield MISSING_FIELD.at(item, problem, at=f"{at}.completions")
+        yield Finding.of("missing-field", item, problem, at=f"{at}.completions")
 
 
 def _cron_job(item: Object) -> Iterator[Finding]:
     spec = item.spec
     schedule, zone = spec.get("schedule"), spec.get("timeZone")
     if isinstance(schedule, str) and (problem := schedule_problem(schedule)):
-        yield BAD_SCHEDULE.at(item, f"{given(schedule)} is no schedule: {problem}.", at="spec.schedule")
+        yield Finding.of("bad-schedule", item, f"{given(schedule)} is no schedule: {problem}.", at="spec.schedule")
     if isinstance(zone, str) and (problem := zone_problem(zone)):
         close = closest(zone, known_zones())
-        mend = f'Did you mean "{close}"?' if close else "Give a name such as Europe/Rome."
-        yield BAD_SCHEDULE.at(item, f"{given(zone)} is no time zone: {problem}.", at="spec.timeZone", mend=mend)
+        fix = f'Did you mean "{close}"?' if close else "Give a name such as Europe/Rome."
+        yield Finding.of(
+            "bad-schedule", item, f"{given(zone)} is no time zone: {problem}.", at="spec.timeZone", fix=fix
+        )
     yield from _job_spec(item, mapping(mapping(spec.get("jobTemplate")).get("spec")), "spec.jobTemplate.spec")
 
 
@@ -278,18 +269,20 @@ def _service(item: Object) -> Iterator[Finding]:
     if kind == "ExternalName":
         name = spec.get("externalName")
         if not name:
-            yield MISSING_FIELD.at(item, "It stands for no name.", at="spec.externalName")
+            yield Finding.of("missing-field", item, "It stands for no name.", at="spec.externalName")
         elif isinstance(name, str) and not is_subdomain(name.rstrip(".")):
-            yield BAD_NAME.at(item, f'"{name}" is no name of a host.', at="spec.externalName", mend="Give a DNS name.")
+            yield Finding.of(
+                "bad-name", item, f'"{name}" is no name of a host.', at="spec.externalName", fix="Give a DNS name."
+            )
         return
     if spec.get("clusterIP") == "None" and kind != "ClusterIP":
         problem = f"A {kind} cannot be headless."
-        yield CONTRADICTION.at(item, problem, at="spec.clusterIP", mend="Take type or clusterIP away.")
+        yield Finding.of("contradictory-fields", item, problem, at="spec.clusterIP", fix="Take type or clusterIP away.")
     if not ports and spec.get("clusterIP") != "None":
-        yield MISSING_FIELD.at(item, "It has no port.", at="spec.ports")
+        yield Finding.of("missing-field", item, "It has no port.", at="spec.ports")
     if kind == "ClusterIP" and spec.get("externalTrafficPolicy"):
         problem = "Nothing comes from outside to a ClusterIP."
-        yield CONTRADICTION.at(item, problem, at="spec.externalTrafficPolicy", mend="Take it away.")
+        yield Finding.of("contradictory-fields", item, problem, at="spec.externalTrafficPolicy", fix="Take it away.")
     yield from _service_ports(item, ports)
     for index, block in enumerate(sequence(spec.get("loadBalancerSourceRanges"))):
         yield from _block_findings(item, block, f"spec.loadBalancerSourceRanges[{index}]")
@@ -308,17 +301,21 @@ def _service_ports(item: Object, ports: list[Mapping[str, Any]]) -> Iterator[Fin
         name = port.get("name")
         if isinstance(name, str) and name:
             if not is_label(name):
-                mend = "It has at most 63 lower-case letters, digits and hyphens."
-                yield BAD_PORT.at(item, f'"{name}" is no name of a port of a Service.', at=f"{at}.name", mend=mend)
+                fix = "It has at most 63 lower-case letters, digits and hyphens."
+                yield Finding.of(
+                    "bad-port", item, f'"{name}" is no name of a port of a Service.', at=f"{at}.name", fix=fix
+                )
             if name in names:
-                yield DUPLICATE_NAME.at(item, f'Two ports are called "{name}".', at=f"{at}.name")
+                yield Finding.of("duplicate-name", item, f'Two ports are called "{name}".', at=f"{at}.name")
             names.add(name)
         elif len(ports) > 1:
-            mend = "Name all ports of a Service that has several."
-            yield MISSING_FIELD.at(item, "One port of several has no name.", at=f"{at}.name", mend=mend)
+            fix = "Name all ports of a Service that has several."
+            yield Finding.of("missing-field", item, "One port of several has no name.", at=f"{at}.name", fix=fix)
         pair = str(port.get("port")), str(port.get("protocol") or "TCP")
         if pair in pairs:
-            yield DUPLICATE_NAME.at(item, f"The port {pair[0]} of {pair[1]} is there twice.", at=f"{at}.port")
+            yield Finding.of(
+                "duplicate-name", item, f"The port {pair[0]} of {pair[1]} is there twice.", at=f"{at}.port"
+            )
         pairs.add(pair)
 
 
@@ -330,19 +327,21 @@ def _block_findings(item: Object, block: object, at: str) -> Iterator[Finding]:
     except ValueError:
         network = None
     if network is None or "/" not in block:
-        yield BAD_VALUE.at(item, f"{given(block)} is no range of addresses.", at=at, mend="Write 10.0.0.0/8.")
+        yield Finding.of("bad-value", item, f"{given(block)} is no range of addresses.", at=at, fix="Write 10.0.0.0/8.")
 
 
 def _budget(item: Object) -> Iterator[Finding]:
     spec = item.spec
     yield from selector_findings(item, spec.get("selector"), "spec.selector")
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        yield CONTRADICTION.at(item, "It has minAvailable and maxUnavailable.", at="spec.maxUnavailable")
+        yield Finding.of(
+            "contradictory-fields", item, "It has minAvailable and maxUnavailable.", at="spec.maxUnavailable"
+        )
     for field in ("minAvailable", "maxUnavailable"):
         value = spec.get(field)
         if isinstance(value, str) and not (_PERCENT.fullmatch(value) and int(value[:-1]) <= 100):
-            mend = "A whole number without quotes, or a percentage up to 100%, is needed."
-            yield BAD_VALUE.at(item, f"{given(value)} is no amount.", at=f"spec.{field}", mend=mend)
+            fix = "A whole number without quotes, or a percentage up to 100%, is needed."
+            yield Finding.of("bad-value", item, f"{given(value)} is no amount.", at=f"spec.{field}", fix=fix)
 
 
 def _autoscaler(item: Object) -> Iterator[Finding]:
@@ -350,14 +349,14 @@ def _autoscaler(item: Object) -> Iterator[Finding]:
     least, most = spec.get("minReplicas", 1), spec.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         problem = f"It wants at least {least} replicas and at most {most}."
-        yield BAD_RANGE.at(item, problem, at="spec.maxReplicas", mend=f"At least {least} are needed.")
+        yield Finding.of("bad-range", item, problem, at="spec.maxReplicas", fix=f"At least {least} are needed.")
     for index, metric in enumerate(map(mapping, sequence(spec.get("metrics")))):
         kind = metric.get("type")
         if isinstance(kind, str) and kind:
             field = kind[0].lower() + kind[1:]
             if field in ("containerResource", "external", "object", "pods", "resource") and field not in metric:
                 problem = f"A metric of the type {kind} does not say which."
-                yield MISSING_FIELD.at(item, problem, at=f"spec.metrics[{index}].{field}")
+                yield Finding.of("missing-field", item, problem, at=f"spec.metrics[{index}].{field}")
 
 
 def _network_policy(item: Object) -> Iterator[Finding]:
@@ -379,20 +378,26 @@ def _policy_port(item: Object, port: Mapping[str, Any], at: str) -> Iterator[Fin
         return
     yield from port_findings(item, last, f"{at}.endPort")
     if not isinstance(first, int):
-        yield CONTRADICTION.at(item, "A range of ports begins with a number.", at=f"{at}.endPort", mend="Give port.")
+        yield Finding.of(
+            "contradictory-fields", item, "A range of ports begins with a number.", at=f"{at}.endPort", fix="Give port."
+        )
     elif isinstance(last, int) and last < first:
-        mend = f"At least {first} is needed."
-        yield BAD_RANGE.at(item, f"The ports end with {last} and begin with {first}.", at=f"{at}.endPort", mend=mend)
+        fix = f"At least {first} is needed."
+        yield Finding.of(
+            "bad-range", item, f"The ports end with {last} and begin with {first}.", at=f"{at}.endPort", fix=fix
+        )
 
 
 def _peer_findings(item: Object, peer: Mapping[str, Any], at: str) -> Iterator[Finding]:
     named = [name for name in ("podSelector", "namespaceSelector", "ipBlock") if peer.get(name) is not None]
     if not named:
-        mend = "Write {podSelector: {}} for all pods of the namespace, and no peer at all for everybody."
-        yield MISSING_FIELD.at(item, "It says nobody.", at=at, mend=mend)
+        fix = "Write {podSelector: {}} for all pods of the namespace, and no peer at all for everybody."
+        yield Finding.of("missing-field", item, "It says nobody.", at=at, fix=fix)
     elif "ipBlock" in named and len(named) > 1:
-        mend = "Make them two entries of the list."
-        yield CONTRADICTION.at(item, f"An ipBlock stands beside a {named[0]}.", at=f"{at}.ipBlock", mend=mend)
+        fix = "Make them two entries of the list."
+        yield Finding.of(
+            "contradictory-fields", item, f"An ipBlock stands beside a {named[0]}.", at=f"{at}.ipBlock", fix=fix
+        )
     for name in ("podSelector", "namespaceSelector"):
         yield from selector_findings(item, peer.get(name), f"{at}.{name}")
     block = mapping(peer.get("ipBlock"))
@@ -401,7 +406,7 @@ def _peer_findings(item: Object, peer: Mapping[str, Any], at: str) -> Iterator[F
         yield from _block_findings(item, part, f"{at}.ipBlock.except[{index}]")
         if not _within(part, block.get("cidr")):
             problem = f"{part} is not a part of {block.get('cidr')}."
-            yield BAD_VALUE.at(item, problem, at=f"{at}.ipBlock.except[{index}]", mend="Name a part of cidr.")
+            yield Finding.of("bad-value", item, problem, at=f"{at}.ipBlock.except[{index}]", fix="Name a part of cidr.")
 
 
 def _within(part: object, whole: object) -> bool:
@@ -416,23 +421,31 @@ def _within(part: object, whole: object) -> bool:
 def _ingress(item: Object) -> Iterator[Finding]:
     rules = sequence(item.spec.get("rules"))
     if not rules and not item.spec.get("defaultBackend"):
-        yield MISSING_FIELD.at(item, "It has neither rules nor a defaultBackend.", at="spec.rules")
+        yield Finding.of("missing-field", item, "It has neither rules nor a defaultBackend.", at="spec.rules")
     for number, rule in enumerate(map(mapping, rules)):
         host = rule.get("host")
         if isinstance(host, str) and host and not is_subdomain(host.removeprefix("*.")):
-            mend = "Give a DNS name without scheme, port and capitals; its first part may be *."
-            yield BAD_NAME.at(item, f'"{host}" is no name of a host.', at=f"spec.rules[{number}].host", mend=mend)
+            fix = "Give a DNS name without scheme, port and capitals; its first part may be *."
+            yield Finding.of(
+                "bad-name", item, f'"{host}" is no name of a host.', at=f"spec.rules[{number}].host", fix=fix
+            )
         for index, path in enumerate(map(mapping, sequence(mapping(rule.get("http")).get("paths")))):
             at = f"spec.rules[{number}].http.paths[{index}]"
             text = path.get("path")
             if path.get("pathType") in ("Exact", "Prefix") and not str(text or "").startswith("/"):
-                yield BAD_VALUE.at(item, f"{given(text)} is no path.", at=f"{at}.path", mend="It begins with /.")
+                yield Finding.of(
+                    "bad-value", item, f"{given(text)} is no path.", at=f"{at}.path", fix="It begins with /."
+                )
             backend = mapping(path.get("backend"))
             port = mapping(mapping(backend.get("service")).get("port"))
             if backend.get("service") and len([value for value in port.values() if value is not None]) != 1:
-                mend = "Give the name of the port or its number."
-                yield CONTRADICTION.at(
-                    item, "The port is given by one of name and number.", at=f"{at}.backend.service.port", mend=mend
+                fix = "Give the name of the port or its number."
+                yield Finding.of(
+                    "contradictory-fields",
+                    item,
+                    "The port is given by one of name and number.",
+                    at=f"{at}.backend.service.port",
+                    fix=fix,
                 )
 
 
@@ -442,10 +455,14 @@ def _claim(item: Object) -> Iterator[Finding]:
 
 def _claim_findings(item: Object, spec: Mapping[str, Any], at: str) -> Iterator[Finding]:
     if not sequence(spec.get("accessModes")):
-        yield MISSING_FIELD.at(item, "A claim says how it is accessed.", at=f"{at}.accessModes", mend="ReadWriteOnce.")
+        yield Finding.of(
+            "missing-field", item, "A claim says how it is accessed.", at=f"{at}.accessModes", fix="ReadWriteOnce."
+        )
     storage = mapping(mapping(spec.get("resources")).get("requests")).get("storage")
     if storage is None:
-        yield MISSING_FIELD.at(item, "A claim says how much it wants.", at=f"{at}.resources.requests.storage")
+        yield Finding.of(
+            "missing-field", item, "A claim says how much it wants.", at=f"{at}.resources.requests.storage"
+        )
     else:
         yield from quantity_findings(item, "storage", storage, f"{at}.resources.requests.storage")
 
@@ -454,44 +471,50 @@ def _role(item: Object) -> Iterator[Finding]:
     for index, rule in enumerate(map(mapping, sequence(item.manifest.get("rules")))):
         at = f"rules[{index}]"
         if not sequence(rule.get("verbs")):
-            yield MISSING_FIELD.at(item, "A rule allows no verb.", at=f"{at}.verbs")
+            yield Finding.of("missing-field", item, "A rule allows no verb.", at=f"{at}.verbs")
         if rule.get("nonResourceURLs"):
             if item.kind == "Role":
                 problem = "A Role is about a namespace, in which there are no URLs."
-                yield CONTRADICTION.at(item, problem, at=f"{at}.nonResourceURLs", mend="Use a ClusterRole.")
+                yield Finding.of(
+                    "contradictory-fields", item, problem, at=f"{at}.nonResourceURLs", fix="Use a ClusterRole."
+                )
             continue
         for field in ("apiGroups", "resources"):
             if not sequence(rule.get(field)):
-                mend = 'The core group is "".' if field == "apiGroups" else ""
-                yield MISSING_FIELD.at(item, f"A rule names no {field}.", at=f"{at}.{field}", mend=mend)
+                fix = 'The core group is "".' if field == "apiGroups" else ""
+                yield Finding.of("missing-field", item, f"A rule names no {field}.", at=f"{at}.{field}", fix=fix)
 
 
 def _binding(item: Object) -> Iterator[Finding]:
     for index, subject in enumerate(map(mapping, sequence(item.manifest.get("subjects")))):
         at = f"subjects[{index}]"
         if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
-            mend = "Give its namespace, even if it is the same."
-            yield MISSING_FIELD.at(item, "A ServiceAccount has a namespace.", at=f"{at}.namespace", mend=mend)
+            fix = "Give its namespace, even if it is the same."
+            yield Finding.of("missing-field", item, "A ServiceAccount has a namespace.", at=f"{at}.namespace", fix=fix)
         group = subject.get("apiGroup")
         wanted = "" if subject.get("kind") == "ServiceAccount" else "rbac.authorization.k8s.io"
         if group not in (None, wanted):
-            mend = f'"{wanted}" is needed.'
-            yield BAD_VALUE.at(item, f"{given(group)} is not the group of its kind.", at=f"{at}.apiGroup", mend=mend)
+            fix = f'"{wanted}" is needed.'
+            yield Finding.of(
+                "bad-value", item, f"{given(group)} is not the group of its kind.", at=f"{at}.apiGroup", fix=fix
+            )
 
 
 def _definition(item: Object) -> Iterator[Finding]:
     wanted = f"{mapping(item.spec.get('names')).get('plural')}.{item.spec.get('group')}"
     if item.metadata.get("name") != wanted:
         problem = "The name of a CustomResourceDefinition is that of its kind."
-        yield BAD_NAME.at(item, problem, at="metadata.name", mend=f"Call it {wanted}.")
+        yield Finding.of("bad-name", item, problem, at="metadata.name", fix=f"Call it {wanted}.")
 
 
 def _application(item: Object) -> Iterator[Finding]:
     spec = item.spec
     if "source" in spec and sequence(spec.get("sources")):
-        yield CONTRADICTION.at(item, "It has source and sources; source is ignored.", at="spec.source")
+        yield Finding.of(
+            "contradictory-fields", item, "It has source and sources; source is ignored.", at="spec.source"
+        )
     if not any(spec.get(field) for field in ("source", "sources", "sourceHydrator")):
-        yield MISSING_FIELD.at(item, "It says nowhere what to deploy.", at="spec.source")
+        yield Finding.of("missing-field", item, "It says nowhere what to deploy.", at="spec.source")
     if not sequence(spec.get("sources")):
         yield from _source_findings(item, spec.get("source"), "spec.source")
     for index, source in enumerate(sequence(spec.get("sources"))):
@@ -500,10 +523,12 @@ def _application(item: Object) -> Iterator[Finding]:
     named = [field for field in ("server", "name") if destination.get(field)]
     if len(named) == 2:
         problem = "The cluster is named by its address and by its name."
-        yield CONTRADICTION.at(item, problem, at="spec.destination.name")
+        yield Finding.of("contradictory-fields", item, problem, at="spec.destination.name")
     if not named and isinstance(spec.get("destination"), dict):
-        mend = "Give server: https://kubernetes.default.svc for the cluster of Argo CD itself."
-        yield MISSING_FIELD.at(item, "The destination names no cluster.", at="spec.destination.server", mend=mend)
+        fix = "Give server: https://kubernetes.default.svc for the cluster of Argo CD itself."
+        yield Finding.of(
+            "missing-field", item, "The destination names no cluster.", at="spec.destination.server", fix=fix
+        )
     entries = sequence(mapping(spec.get("syncPolicy")).get("syncOptions"))
     for index, option in enumerate(entries):
         yield from _option_findings(item, option, f"spec.syncPolicy.syncOptions[{index}]")
@@ -514,10 +539,10 @@ def _source_findings(item: Object, source: object, at: str) -> Iterator[Finding]
         return
     whole = str(source["repoURL"]).startswith("oci:")
     if not whole and not any(source.get(field) for field in ("path", "chart", "ref")):
-        mend = "Give path, chart or ref; path: . is the root of the repository."
-        yield MISSING_FIELD.at(item, "A source says nothing of what to take.", at=f"{at}.path", mend=mend)
+        fix = "Give path, chart or ref; path: . is the root of the repository."
+        yield Finding.of("missing-field", item, "A source says nothing of what to take.", at=f"{at}.path", fix=fix)
     if source.get("chart") and not source.get("targetRevision"):
-        yield MISSING_FIELD.at(item, "A chart needs a version.", at=f"{at}.targetRevision")
+        yield Finding.of("missing-field", item, "A chart needs a version.", at=f"{at}.targetRevision")
 
 
 def _option_findings(item: Object, option: object, at: str) -> Iterator[Finding]:
@@ -526,11 +551,11 @@ def _option_findings(item: Object, option: object, at: str) -> Iterator[Finding]
     name, _, value = option.strip().partition("=")
     allowed = _SYNC_OPTIONS.get(name)
     if allowed is None:
-        mend = sentence(nearest(name, _SYNC_OPTIONS))
-        yield UNKNOWN_SYNC_OPTION.at(item, f'There is no sync option "{name}".', at=at, mend=mend)
+        fix = sentence(nearest(name, _SYNC_OPTIONS))
+        yield Finding.of("unknown-sync-option", item, f'There is no sync option "{name}".', at=at, fix=fix)
     elif value not in allowed:
-        mend = f"{name} is one of {', '.join(allowed)}."
-        yield UNKNOWN_SYNC_OPTION.at(item, f'"{option}" is no sync option.', at=at, mend=mend)
+        fix = f"{name} is one of {', '.join(allowed)}."
+        yield Finding.of("unknown-sync-option", item, f'"{option}" is no sync option.', at=at, fix=fix)
 
 
 def argocd_annotation_findings(item: Object) -> Iterator[Finding]:
@@ -545,7 +570,7 @@ def argocd_annotation_findings(item: Object) -> Iterator[Finding]:
     wave = item.annotations.get(WAVE)
     if wave is not None and not re.fullmatch(r"[+-]?[0-9]+", wave):
         problem = f'The sync wave "{wave}" is no whole number, and counts as 0.'
-        yield BAD_VALUE.at(item, problem, at=f"metadata.annotations.{WAVE}", mend='Write one, such as "1".')
+        yield Finding.of("bad-value", item, problem, at=f"metadata.annotations.{WAVE}", fix='Write one, such as "1".')
     for option in item.annotations.get("argocd.argoproj.io/sync-options", "").split(","):
         yield from _option_findings(item, option, "metadata.annotations.argocd.argoproj.io/sync-options")
 

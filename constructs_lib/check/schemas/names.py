@@ -15,7 +15,6 @@ from functools import cache
 
 from constructs_lib.argocd.objects import Object, mapping
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.schemas.checks import BAD_LABEL, BAD_NAME, BAD_VALUE, MISSING_FIELD, NAME_TOO_LONG, TOO_LARGE
 from constructs_lib.check.schemas.openapi import given, number
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -37,7 +36,7 @@ _JOB = 63
 _LABEL_RULE = "at most 63 lower-case letters, digits and hyphens, with a letter or digit at both ends"
 _SUBDOMAIN_RULE = "at most 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends"
 _KEY_RULE = "at most 253 letters, digits, hyphens, underscores and dots"
-_LABEL_KEY_MEND = (
+_LABEL_KEY_FIX = (
     "A key has at most 63 letters, digits, hyphens, underscores and dots; a domain and a / may stand before them."
 )
 PORT_NAME_RULE = "at most 15 lower-case letters, digits and single hyphens, a letter among them"
@@ -102,7 +101,7 @@ def metadata_findings(item: Object, version: str) -> Iterator[Finding]:
     yield from _name_findings(item, version)
     if item.namespace and not is_label(item.namespace):
         problem = f'"{item.namespace}" is no name of a namespace.'
-        yield BAD_NAME.at(item, problem, at="metadata.namespace", mend=f"A namespace has {_LABEL_RULE}.")
+        yield Finding.of("bad-name", item, problem, at="metadata.namespace", fix=f"A namespace has {_LABEL_RULE}.")
     yield from label_findings(item, item.metadata.get("labels"), "metadata.labels")
     yield from annotation_findings(item, item.metadata.get("annotations"), "metadata.annotations")
 
@@ -111,16 +110,18 @@ def _name_findings(item: Object, version: str) -> Iterator[Finding]:
     name = item.metadata.get("name")
     if not isinstance(name, str):
         if name is None and not item.metadata.get("generateName"):
-            yield MISSING_FIELD.at(item, "It has no name.", at="metadata.name", mend="Give it metadata.name.")
+            yield Finding.of("missing-field", item, "It has no name.", at="metadata.name", fix="Give it metadata.name.")
         return
     fits, rule = _name_rule(item, version)
     if not fits(name):
-        yield BAD_NAME.at(item, f'"{name}" is no name.', at="metadata.name", mend=f"A {item.kind} has {rule}.")
+        yield Finding.of(
+            "bad-name", item, f'"{name}" is no name.', at="metadata.name", fix=f"A {item.kind} has {rule}."
+        )
         return
     most = {"StatefulSet": _STATEFUL_SET, "CronJob": _CRON_JOB, "Job": _JOB}.get(item.kind)
     if most and len(name) > most and item.group in ("apps", "batch"):
         problem = f"The name has {len(name)} characters, and what is appended leaves no room for more than {most}."
-        yield NAME_TOO_LONG.at(item, problem, at="metadata.name", mend=f"Shorten it to {most} characters.")
+        yield Finding.of("name-too-long", item, problem, at="metadata.name", fix=f"Shorten it to {most} characters.")
 
 
 def label_findings(item: Object, labels: object, at: str) -> Iterator[Finding]:
@@ -134,9 +135,11 @@ def label_findings(item: Object, labels: object, at: str) -> Iterator[Finding]:
     for key, value in mapping(labels).items():
         if not is_label_key(key):
             problem = f'"{key}" cannot be the key of a label.'
-            yield BAD_LABEL.at(item, problem, at=f"{at}.{key}", mend=_LABEL_KEY_MEND)
+            yield Finding.of("bad-label", item, problem, at=f"{at}.{key}", fix=_LABEL_KEY_FIX)
         if isinstance(value, str) and not is_label_value(value):
-            yield BAD_LABEL.at(item, f"{given(value)} cannot be the value of the label {key}.", at=f"{at}.{key}")
+            yield Finding.of(
+                "bad-label", item, f"{given(value)} cannot be the value of the label {key}.", at=f"{at}.{key}"
+            )
 
 
 def annotation_findings(item: Object, annotations: object, at: str) -> Iterator[Finding]:
@@ -152,10 +155,10 @@ def annotation_findings(item: Object, annotations: object, at: str) -> Iterator[
         size += _bytes(key) + (_bytes(value) if isinstance(value, str) else 0)
         if not is_label_key(key.lower()):
             problem = f'"{key}" cannot be the key of an annotation.'
-            yield BAD_LABEL.at(item, problem, at=f"{at}.{key}", mend=_LABEL_KEY_MEND)
+            yield Finding.of("bad-label", item, problem, at=f"{at}.{key}", fix=_LABEL_KEY_FIX)
     if size > _MOST_ANNOTATIONS:
         problem = f"The annotations have {size} bytes, and there is room for {_MOST_ANNOTATIONS}."
-        yield TOO_LARGE.at(item, problem, at=at)
+        yield Finding.of("size-limit-exceeded", item, problem, at=at)
 
 
 def _bytes(text: str) -> int:
@@ -177,18 +180,24 @@ def data_findings(item: Object) -> Iterator[Finding]:
         encoded = field == "binaryData" or (field == "data" and item.kind == "Secret")
         for key, value in entries.items():
             if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith(".."):
-                mend = f"A key has {_KEY_RULE}."
-                yield BAD_NAME.at(item, f'"{key}" cannot be a key of a {item.kind}.', at=f"{field}.{key}", mend=mend)
+                fix = f"A key has {_KEY_RULE}."
+                yield Finding.of(
+                    "bad-name", item, f'"{key}" cannot be a key of a {item.kind}.', at=f"{field}.{key}", fix=fix
+                )
             if isinstance(value, str) and encoded:
                 try:
                     size += len(base64.b64decode("".join(value.split()), validate=True))
                 except (binascii.Error, ValueError):
-                    mend = "Encode it, or write it under stringData." if field == "data" else "Encode it."
-                    yield BAD_VALUE.at(item, f"The value of {key} is not Base64.", at=f"{field}.{key}", mend=mend)
+                    fix = "Encode it, or write it under stringData." if field == "data" else "Encode it."
+                    yield Finding.of(
+                        "bad-value", item, f"The value of {key} is not Base64.", at=f"{field}.{key}", fix=fix
+                    )
             elif isinstance(value, str):
                 size += _bytes(value)
     if size > _MOST_DATA:
-        yield TOO_LARGE.at(item, f"The data have {size} bytes, and there is room for {_MOST_DATA}.", at="data")
+        yield Finding.of(
+            "size-limit-exceeded", item, f"The data have {size} bytes, and there is room for {_MOST_DATA}.", at="data"
+        )
     for key in sorted(fields["data"].keys() & fields["binaryData"].keys()):
-        mend = "Keep it in one of the two."
-        yield BAD_NAME.at(item, f'"{key}" is in data and in binaryData.', at=f"binaryData.{key}", mend=mend)
+        fix = "Keep it in one of the two."
+        yield Finding.of("bad-name", item, f'"{key}" is in data and in binaryData.', at=f"binaryData.{key}", fix=fix)

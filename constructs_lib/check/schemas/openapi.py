@@ -43,13 +43,13 @@ class Fault:
         problem: What sort of mistake it is.
         at: The field.
         text: What is wrong.
-        mend: What would be right; empty if there is nothing to say beyond that.
+        fix: What would be right; empty if there is nothing to say beyond that.
     """
 
     problem: Problem
     at: Steps
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 def path_text(steps: Iterable[str | int]) -> str:

@@ -15,24 +15,11 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import Pods
 from constructs_lib.check.quantity import quantity
-from constructs_lib.check.schemas.checks import (
-    BAD_IMAGE,
-    BAD_NAME,
-    BAD_PORT,
-    BAD_QUANTITY,
-    BAD_RANGE,
-    BAD_VALUE,
-    CONTRADICTION,
-    DUPLICATE_ENTRY,
-    DUPLICATE_NAME,
-    MISSING_FIELD,
-    REQUEST_ABOVE_LIMIT,
-)
 from constructs_lib.check.schemas.names import PORT_NAME_RULE, is_label, is_port_name, label_findings
 from constructs_lib.check.schemas.openapi import given, number, sentence
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
-from constructs_lib.check.tree import Pods
 
 _PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])"
@@ -130,7 +117,7 @@ def pod_findings(pods: Pods, version: str) -> Iterator[Finding]:
     yield from _restart_findings(pods)
     # A spec that is missing is told by its own name.
     if spec and not sequence(spec.get("containers")):
-        yield MISSING_FIELD.at(owner, "Its pods have no container.", at=f"{path}.containers")
+        yield Finding.of("missing-field", owner, "Its pods have no container.", at=f"{path}.containers")
     yield from label_findings(owner, spec.get("nodeSelector"), f"{path}.nodeSelector")
     yield from _volume_findings(pods)
     names: dict[str, str] = {}
@@ -139,7 +126,7 @@ def pod_findings(pods: Pods, version: str) -> Iterator[Finding]:
         if isinstance(name, str):
             yield from _label_name(owner, name, f"{at}.name", "container")
             if name in names:
-                yield DUPLICATE_NAME.at(owner, f'Two containers are called "{name}".', at=f"{at}.name")
+                yield Finding.of("duplicate-name", owner, f'Two containers are called "{name}".', at=f"{at}.name")
             names[name] = at
         yield from _container_findings(owner, container, at, version, runs=_runs(at, container))
 
@@ -160,13 +147,13 @@ def _restart_findings(pods: Pods) -> Iterator[Finding]:
     if policy not in allowed and (policy is not None or kind in ("Job", "CronJob")):
         wanted = " or ".join(allowed)
         problem = f"The pods of a {kind} restart {given(policy) if policy else 'Always, as they say nothing else'}."
-        yield BAD_VALUE.at(pods.owner, problem, at=f"{pods.path}.restartPolicy", mend=f"{wanted} is needed.")
+        yield Finding.of("bad-value", pods.owner, problem, at=f"{pods.path}.restartPolicy", fix=f"{wanted} is needed.")
 
 
 def _label_name(owner: Object, name: str, at: str, what: str) -> Iterator[Finding]:
     if not is_label(name):
-        mend = f"A {what} has at most 63 lower-case letters, digits and hyphens."
-        yield BAD_NAME.at(owner, f'"{name}" is no name of a {what}.', at=at, mend=mend)
+        fix = f"A {what} has at most 63 lower-case letters, digits and hyphens."
+        yield Finding.of("bad-name", owner, f'"{name}" is no name of a {what}.', at=at, fix=fix)
 
 
 def _volume_findings(pods: Pods) -> Iterator[Finding]:
@@ -179,12 +166,12 @@ def _volume_findings(pods: Pods) -> Iterator[Finding]:
         if isinstance(name, str):
             yield from _label_name(pods.owner, name, f"{at}.name", "volume")
             if name in seen:
-                yield DUPLICATE_NAME.at(pods.owner, f'Two volumes are called "{name}".', at=f"{at}.name")
+                yield Finding.of("duplicate-name", pods.owner, f'Two volumes are called "{name}".', at=f"{at}.name")
             seen.add(name)
         sources = sorted(key for key, value in volume.items() if key != "name" and value is not None)
         if len(sources) > 1:
             problem = f"The volume {name} is a {' and a '.join(sources)} at once."
-            yield CONTRADICTION.at(pods.owner, problem, at=at)
+            yield Finding.of("contradictory-fields", pods.owner, problem, at=at)
         limit = mapping(volume.get("emptyDir")).get("sizeLimit")
         if limit is not None:
             yield from quantity_findings(pods.owner, "storage", limit, f"{at}.emptyDir.sizeLimit")
@@ -213,20 +200,22 @@ def _container_findings(
     context = mapping(container.get("securityContext"))
     if context.get("privileged") is True and context.get("allowPrivilegeEscalation") is False:
         problem = "A privileged container cannot be kept from gaining privileges."
-        yield CONTRADICTION.at(owner, problem, at=f"{at}.securityContext.allowPrivilegeEscalation")
+        yield Finding.of("contradictory-fields", owner, problem, at=f"{at}.securityContext.allowPrivilegeEscalation")
 
 
 def _image_findings(owner: Object, container: Mapping[str, Any], at: str) -> Iterator[Finding]:
     image = container.get("image")
     if not image:
-        yield MISSING_FIELD.at(owner, f"The container {container.get('name')} has no image.", at=f"{at}.image")
+        yield Finding.of(
+            "missing-field", owner, f"The container {container.get('name')} has no image.", at=f"{at}.image"
+        )
     elif isinstance(image, str) and not is_image(image):
-        mend = ""
+        fix = ""
         if image != image.strip():
-            mend = "Take the spaces away."
+            fix = "Take the spaces away."
         elif is_image(image.lower()):
-            mend = f"Names of images have no capitals: {image.lower()}."
-        yield BAD_IMAGE.at(owner, f"{given(image)} is no reference of an image.", at=f"{at}.image", mend=mend)
+            fix = f"Names of images have no capitals: {image.lower()}."
+        yield Finding.of("bad-image", owner, f"{given(image)} is no reference of an image.", at=f"{at}.image", fix=fix)
 
 
 def _port_findings(owner: Object, ports: Sequence[Any], at: str) -> Iterator[Finding]:
@@ -243,11 +232,11 @@ def _port_findings(owner: Object, ports: Sequence[Any], at: str) -> Iterator[Fin
         if isinstance(name, str) and name:
             yield from port_findings(owner, name, f"{here}.name")
             if name in names:
-                yield DUPLICATE_NAME.at(owner, f'Two ports are called "{name}".', at=f"{here}.name")
+                yield Finding.of("duplicate-name", owner, f'Two ports are called "{name}".', at=f"{here}.name")
             names.add(name)
         key = str(port.get("containerPort")), str(port.get("protocol") or "TCP")
         if key in seen:
-            yield DUPLICATE_ENTRY.at(owner, f"The port {key[0]} of {key[1]} is there twice.", at=here)
+            yield Finding.of("duplicate-entry", owner, f"The port {key[0]} of {key[1]} is there twice.", at=here)
         seen.add(key)
 
 
@@ -262,10 +251,10 @@ def port_findings(owner: Object, port: object, at: str) -> Iterator[Finding]:
     if isinstance(port, bool):
         return
     if isinstance(port, int) and not 1 <= port <= 65535:
-        yield BAD_PORT.at(owner, f"{port} is no port.", at=at, mend="A port is a number from 1 to 65535.")
+        yield Finding.of("bad-port", owner, f"{port} is no port.", at=at, fix="A port is a number from 1 to 65535.")
     elif isinstance(port, str) and not is_port_name(port):
-        mend = f"Write the number {port} without quotes." if port.isdecimal() else f"It has {PORT_NAME_RULE}."
-        yield BAD_PORT.at(owner, f'"{port}" is no name of a port.', at=at, mend=mend)
+        fix = f"Write the number {port} without quotes." if port.isdecimal() else f"It has {PORT_NAME_RULE}."
+        yield Finding.of("bad-port", owner, f'"{port}" is no name of a port.', at=at, fix=fix)
 
 
 def _variable_findings(owner: Object, variables: Sequence[Any], at: str, version: str) -> Iterator[Finding]:
@@ -277,18 +266,22 @@ def _variable_findings(owner: Object, variables: Sequence[Any], at: str, version
         here = f"{at}[{name or index}]"
         pattern = _VARIABLE if number(version) < _RELAXED_VARIABLES else _PRINTABLE
         if not pattern.fullmatch(name):
-            mend = "A variable has letters, digits, underscores, hyphens and dots, and no digit first."
-            yield BAD_NAME.at(owner, f'"{name}" is no name of a variable.', at=f"{here}.name", mend=mend)
+            fix = "A variable has letters, digits, underscores, hyphens and dots, and no digit first."
+            yield Finding.of("bad-name", owner, f'"{name}" is no name of a variable.', at=f"{here}.name", fix=fix)
         if name in seen:
-            yield DUPLICATE_ENTRY.at(owner, f"The variable {name} is there twice.", at=here)
+            yield Finding.of("duplicate-entry", owner, f"The variable {name} is there twice.", at=here)
         seen.add(name)
         source = variable.get("valueFrom")
         if isinstance(source, dict):
             if variable.get("value"):
-                yield CONTRADICTION.at(owner, f"The variable {name} has a value and a valueFrom.", at=here)
+                yield Finding.of(
+                    "contradictory-fields", owner, f"The variable {name} has a value and a valueFrom.", at=here
+                )
             if len([key for key, value in source.items() if value is not None]) != 1:
                 problem = f"The variable {name} must come from one place."
-                yield CONTRADICTION.at(owner, problem, at=f"{here}.valueFrom", mend="Give one source in valueFrom.")
+                yield Finding.of(
+                    "contradictory-fields", owner, problem, at=f"{here}.valueFrom", fix="Give one source in valueFrom."
+                )
 
 
 def _mount_findings(owner: Object, mounts: Sequence[Any], at: str) -> Iterator[Finding]:
@@ -299,14 +292,16 @@ def _mount_findings(owner: Object, mounts: Sequence[Any], at: str) -> Iterator[F
             continue
         here = f"{at}[{index}]"
         if path in seen:
-            yield DUPLICATE_NAME.at(owner, f"Two volumes are mounted at {path}.", at=f"{here}.mountPath")
+            yield Finding.of("duplicate-name", owner, f"Two volumes are mounted at {path}.", at=f"{here}.mountPath")
         seen.add(path)
         if not path or ":" in path:
-            yield BAD_VALUE.at(owner, f'"{path}" cannot be mounted at.', at=f"{here}.mountPath", mend="Give a path.")
+            yield Finding.of(
+                "bad-value", owner, f'"{path}" cannot be mounted at.', at=f"{here}.mountPath", fix="Give a path."
+            )
         inner = mount.get("subPath")
         if isinstance(inner, str) and (inner.startswith("/") or ".." in inner.split("/")):
-            mend = "Give a path within the volume, without .. and no / at its beginning."
-            yield BAD_VALUE.at(owner, f'"{inner}" leaves the volume.', at=f"{here}.subPath", mend=mend)
+            fix = "Give a path within the volume, without .. and no / at its beginning."
+            yield Finding.of("bad-value", owner, f'"{inner}" leaves the volume.', at=f"{here}.subPath", fix=fix)
 
 
 def quantity_findings(owner: Object, resource: str, value: object, at: str) -> Iterator[Finding]:
@@ -322,12 +317,16 @@ def quantity_findings(owner: Object, resource: str, value: object, at: str) -> I
         return
     amount = quantity(str(value))
     if amount is None:
-        yield BAD_QUANTITY.at(owner, f"{given(value)} is no quantity.", at=at, mend=_quantity_hint(str(value)))
+        yield Finding.of(
+            "bad-quantity", owner, f"{given(value)} is no quantity.", at=at, fix=_quantity_hint(str(value))
+        )
     elif amount < 0:
-        yield BAD_QUANTITY.at(owner, f"{value} is less than nothing.", at=at)
+        yield Finding.of("bad-quantity", owner, f"{value} is less than nothing.", at=at)
     elif amount != amount.to_integral_value() and resource in ("memory", "ephemeral-storage", "storage"):
-        mend = f"An m is a thousandth: {str(value).rstrip('m')}Mi or {str(value).rstrip('m')}M is meant."
-        yield BAD_QUANTITY.at(owner, f"{value} is {amount} bytes, and there is no part of a byte.", at=at, mend=mend)
+        fix = f"An m is a thousandth: {str(value).rstrip('m')}Mi or {str(value).rstrip('m')}M is meant."
+        yield Finding.of(
+            "bad-quantity", owner, f"{value} is {amount} bytes, and there is no part of a byte.", at=at, fix=fix
+        )
 
 
 def _quantity_hint(text: str) -> str:
@@ -356,7 +355,7 @@ def resource_findings(owner: Object, resources: Mapping[str, Any], at: str) -> I
         request, limit = _amount(requests.get(resource)), _amount(limits.get(resource))
         if request is not None and limit is not None and request > limit:
             problem = f"{requests[resource]} of {resource} are requested, and the limit is {limits[resource]}."
-            yield REQUEST_ABOVE_LIMIT.at(owner, problem, at=f"{at}.requests.{resource}")
+            yield Finding.of("request-above-limit", owner, problem, at=f"{at}.requests.{resource}")
 
 
 def _amount(value: object) -> Decimal | None:
@@ -365,8 +364,8 @@ def _amount(value: object) -> Decimal | None:
 
 def _not_for_init(owner: Object, field: str, at: str) -> Finding:
     problem = f"An init container ends by itself and has no {field}."
-    mend = "Take it away, or make it a sidecar with restartPolicy: Always."
-    return CONTRADICTION.at(owner, problem, at=at, mend=mend)
+    fix = "Take it away, or make it a sidecar with restartPolicy: Always."
+    return Finding.of("contradictory-fields", owner, problem, at=at, fix=fix)
 
 
 def _probe_findings(owner: Object, field: str, probe: Mapping[str, Any], at: str, *, runs: bool) -> Iterator[Finding]:
@@ -375,11 +374,15 @@ def _probe_findings(owner: Object, field: str, probe: Mapping[str, Any], at: str
     yield from _handler_findings(owner, field, probe, at)
     yield from range_findings(owner, probe, _PROBE_RANGES, at)
     if field != "readinessProbe" and probe.get("successThreshold") not in (None, 0, 1):
-        mend = "Take it away: only a readiness probe may ask for more than one success."
-        yield BAD_RANGE.at(owner, f"A {field} succeeds at once.", at=f"{at}.successThreshold", mend=mend)
+        fix = "Take it away: only a readiness probe may ask for more than one success."
+        yield Finding.of("bad-range", owner, f"A {field} succeeds at once.", at=f"{at}.successThreshold", fix=fix)
     if field == "readinessProbe" and probe.get("terminationGracePeriodSeconds") is not None:
-        yield CONTRADICTION.at(
-            owner, "A readinessProbe ends no container.", at=f"{at}.terminationGracePeriodSeconds", mend="Take it away."
+        yield Finding.of(
+            "contradictory-fields",
+            owner,
+            "A readinessProbe ends no container.",
+            at=f"{at}.terminationGracePeriodSeconds",
+            fix="Take it away.",
         )
 
 
@@ -387,12 +390,14 @@ def _handler_findings(owner: Object, field: str, handler: Mapping[str, Any], at:
     named = [name for name in _HANDLERS if handler.get(name) is not None]
     if len(named) != 1:
         what = f"has {' and '.join(named)}" if named else "does nothing"
-        mend = "Give one of exec, httpGet, tcpSocket and grpc." if field in _PROBES else "Give one of exec and httpGet."
-        yield CONTRADICTION.at(owner, f"{sentence(field)} {what}.", at=at, mend=mend)
+        fix = "Give one of exec, httpGet, tcpSocket and grpc." if field in _PROBES else "Give one of exec and httpGet."
+        yield Finding.of("contradictory-fields", owner, f"{sentence(field)} {what}.", at=at, fix=fix)
     for name in ("httpGet", "tcpSocket"):
         port = mapping(handler.get(name)).get("port")
         if port is not None:
             yield from port_findings(owner, port, f"{at}.{name}.port")
     scheme = mapping(handler.get("httpGet")).get("scheme")
     if isinstance(scheme, str) and scheme not in ("HTTP", "HTTPS"):
-        yield BAD_VALUE.at(owner, f"{given(scheme)} is no scheme.", at=f"{at}.httpGet.scheme", mend="HTTP or HTTPS.")
+        yield Finding.of(
+            "bad-value", owner, f"{given(scheme)} is no scheme.", at=f"{at}.httpGet.scheme", fix="HTTP or HTTPS."
+        )

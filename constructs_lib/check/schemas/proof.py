@@ -12,23 +12,8 @@ from functools import cache
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.finding import Check, Finding
-from constructs_lib.check.proof import Proof
-from constructs_lib.check.schemas.checks import (
-    BAD_NAME,
-    BAD_VALUE,
-    CHECKS,
-    DEPRECATED_API_VERSION,
-    DUPLICATE_KEY,
-    KIND_WITHOUT_SCHEMA,
-    MISSING_FIELD,
-    NULL_VALUE,
-    REMOVED_API_VERSION,
-    UNKNOWN_FIELD,
-    UNKNOWN_KIND,
-    UNREADABLE,
-    WRONG_TYPE,
-)
+from constructs_lib.check.finding import Finding, Proof
+from constructs_lib.check.model import ClusterModel, pods_of
 from constructs_lib.check.schemas.duplicates import compact, count_keys, duplicate_keys
 from constructs_lib.check.schemas.limits import argocd_annotation_findings, kind_findings
 from constructs_lib.check.schemas.names import metadata_findings
@@ -46,16 +31,15 @@ from constructs_lib.check.schemas.openapi import (
 )
 from constructs_lib.check.schemas.pod_limits import pod_findings
 from constructs_lib.check.tools import is_placeholder, patched, templates
-from constructs_lib.check.tree import Subject, pods_of
 from constructs_lib.declare.diagnostics import closest
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.repository.applications import ALL_OBJECTS, Delivery
 
 _CHECK_OF = {
-    "unknown-field": UNKNOWN_FIELD,
-    "wrong-type": WRONG_TYPE,
-    "missing-field": MISSING_FIELD,
-    "bad-value": BAD_VALUE,
+    "unknown-field": "unknown-field",
+    "wrong-type": "wrong-type",
+    "missing-field": "missing-field",
+    "bad-value": "bad-value",
 }
 #: Groups that Kubernetes had once; nobody else may have one of its names (KEP-1111 reserves k8s.io for it).
 _FORMER_GROUPS = ("auditregistration.k8s.io", "extensions", "settings.k8s.io")
@@ -63,61 +47,61 @@ _FORMER_GROUPS = ("auditregistration.k8s.io", "extensions", "settings.k8s.io")
 _OPEN_PARTS = ("status", "values", "valuesObject")
 
 
-def prove(subject: Subject) -> Iterator[Finding]:
+def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield every object that would be refused, and what is dropped from one without a word.
 
     Args:
-        subject: The tree.
+        model: The tree.
     """
-    unfinished = templates(subject)
-    for unreadable in subject.unreadable:
+    unfinished = templates(model)
+    for unreadable in model.unreadable:
         # An anchor may be used again (YAML 1.2), and only the reader of YAML 1.1 minds; templates are no YAML yet.
         if unreadable.reason.startswith("second occurrence") or unreadable.path in unfinished:
             continue
         problem = f"It cannot be read: {unreadable.reason}."
-        yield UNREADABLE.at(None, problem, file=unreadable.path)
-    kinds = _Kinds(subject)
+        yield Finding.of("unreadable-file", None, problem, file=unreadable.path)
+    kinds = _Kinds(model)
     keys: dict[str, int] = {}
     first: dict[str, Object] = {}
     seen: set[tuple[int, str]] = set()
     read: set[tuple[str, bytes]] = set()
-    patched_by_tools = patched(subject)
-    for delivery, item in subject.deployed:
+    patched_by_tools = patched(model)
+    for delivery, item in model.deployed:
         # The same file may be deployed by several Applications.
         if (id(item.manifest), item.path) in seen:
             continue
         seen.add((id(item.manifest), item.path))
         content = delivery.files[item.path]
-        if subject.is_written(content):
+        if model.is_written(content):
             nulls = b": null\n" in content or b"- null\n" in content
         else:
             text = compact(item.manifest)
             keys[item.path] = keys.get(item.path, 0) + count_keys(text)
             first.setdefault(item.path, item)
             nulls = "\0null" in text or "[null" in text or ",null" in text
-        told: set[tuple[Check, str]] = set()
+        told: set[tuple[str, str]] = set()
         for finding in _object_findings(item, kinds, nulls=nulls):
-            place = finding.check, finding.field
+            place = finding.check.code, finding.field
             if place not in told and not _is_made_right(finding, delivery, item, patched_by_tools):
                 told.add(place)
                 yield finding
-    for delivery in subject.deliveries:
+    for delivery in model.deliveries:
         for path, content in delivery.files.items():
             if path in first and (path, content) not in read:
                 read.add((path, content))
                 for line, key, before in duplicate_keys(path, content, keys[path]):
                     where = f", as in line {before}" if before != line else ""
                     problem = f'The key "{key}" is there twice in one mapping{where}.'
-                    yield DUPLICATE_KEY.at(first[path], problem, at=f"line {line}")
+                    yield Finding.of("duplicate-key", first[path], problem, at=f"line {line}")
     yield from kinds.unknown()
 
 
-PROOF = Proof("schemas", "Every object is one that the API server takes.", CHECKS, prove)
+PROOF = Proof("schemas", "Every object is one that the API server takes.", prove)
 
 
 def _is_made_right(finding: Finding, delivery: Delivery, item: Object, patched_by_tools: frozenset[int]) -> bool:
     """Tell whether a tool other than Argo CD will have mended something before the object is deployed."""
-    if finding.check in (BAD_NAME, MISSING_FIELD) and id(item.manifest) in patched_by_tools:
+    if finding.check.code in ("bad-name", "missing-field") and id(item.manifest) in patched_by_tools:
         return True
     # Secrets that SOPS encrypted have its own data beside theirs.
     return delivery.name == ALL_OBJECTS and (is_placeholder(finding.problem) or finding.field == "sops")
@@ -132,7 +116,7 @@ def _object_findings(item: Object, kinds: _Kinds, *, nulls: bool) -> Iterator[Fi
         if dropped:
             more = f", nor have {len(dropped) - 1} more" if dropped[1:] else ""
             problem = f'"{dropped[0][-1]}" has no value{more}.'
-            yield NULL_VALUE.at(item, problem, at=path_text(dropped[0]))
+            yield Finding.of("null-value", item, problem, at=path_text(dropped[0]))
     schema = kinds.schema(item)
     if isinstance(schema, Finding):
         yield schema
@@ -153,7 +137,7 @@ def _object_findings(item: Object, kinds: _Kinds, *, nulls: bool) -> Iterator[Fi
 
 def _finding(item: Object, fault: Fault) -> Finding:
     check = _CHECK_OF[fault.problem]
-    return check.at(item, f"{sentence(fault.text)}.", at=path_text(fault.at), mend=fault.mend)
+    return Finding.of(check, item, f"{sentence(fault.text)}.", at=path_text(fault.at), fix=fault.fix)
 
 
 def _without_nulls(manifest: Manifest) -> tuple[Manifest, list[Steps]]:
@@ -179,13 +163,13 @@ def _without_nulls(manifest: Manifest) -> tuple[Manifest, list[Steps]]:
 class _Kinds:
     """What is known of the kinds of a tree."""
 
-    def __init__(self, subject: Subject) -> None:
-        self._kubernetes = kubernetes(subject.cluster.kubernetes)
+    def __init__(self, model: ClusterModel) -> None:
+        self._kubernetes = kubernetes(model.cluster.kubernetes)
         self.version = self._kubernetes.version
         self._defined: dict[Gvk, Schema] = {}
         self._served: dict[tuple[str, str], set[str]] = {}
         self._without_schema: dict[tuple[str, str], list[Object]] = {}
-        for definition in subject.kind("CustomResourceDefinition"):
+        for definition in model.kind("CustomResourceDefinition"):
             for gvk, schema in self._kubernetes.defined(definition):
                 self._defined[gvk] = schema
                 self._served.setdefault((gvk[0], gvk[2]), set()).add(gvk[1])
@@ -200,8 +184,8 @@ class _Kinds:
             return self._missing(item, gvk)
         if served := self._served.get((group, kind)):
             problem = f"The CustomResourceDefinition in the tree does not serve {version} of {kind}."
-            mend = f"It serves {', '.join(sorted(served))}."
-            return UNKNOWN_KIND.at(item, problem, at="apiVersion", mend=mend)
+            fix = f"It serves {', '.join(sorted(served))}."
+            return Finding.of("unknown-kind", item, problem, at="apiVersion", fix=fix)
         self._without_schema.setdefault((group, kind), []).append(item)
         return None
 
@@ -211,31 +195,31 @@ class _Kinds:
         name = item.manifest["apiVersion"]
         if (now or kind == "PodSecurityPolicy") and (last := _last_served(gvk, self.version)):
             problem = f"{kind} of {name} is not served since Kubernetes {last}."
-            mend = f"Move to {now[0]}." if now else "Nothing replaced it."
-            return REMOVED_API_VERSION.at(item, problem, at="apiVersion", mend=mend)
+            fix = f"Move to {now[0]}." if now else "Nothing replaced it."
+            return Finding.of("removed-api-version", item, problem, at="apiVersion", fix=fix)
         if first := _first_served(gvk, self.version):
             problem = f"Kubernetes {self.version} has no {kind} of {name} yet."
-            return UNKNOWN_KIND.at(item, problem, at="apiVersion", mend=f"Kubernetes {first} has.")
+            return Finding.of("unknown-kind", item, problem, at="apiVersion", fix=f"Kubernetes {first} has.")
         problem = f"There is no {kind} of {name}."
         if now:
-            return UNKNOWN_KIND.at(item, problem, at="apiVersion", mend=f"{now[0]} has it.")
+            return Finding.of("unknown-kind", item, problem, at="apiVersion", fix=f"{now[0]} has it.")
         close = closest(kind, self._kubernetes.by_kind)
-        mend = f"Did you mean {close} of {_api_version(self._kubernetes.by_kind[close][0])}?" if close else ""
-        return UNKNOWN_KIND.at(item, problem, at="kind", mend=mend)
+        fix = f"Did you mean {close} of {_api_version(self._kubernetes.by_kind[close][0])}?" if close else ""
+        return Finding.of("unknown-kind", item, problem, at="kind", fix=fix)
 
     def deprecated(self, item: Object) -> Finding | None:
         """Return that the API version of an object will not be served for ever, if that is so."""
         group, version, kind = _gvk(item)
         if (group, version, kind) == ("", "v1", "Endpoints") and number(self.version) >= (1, 33):
             problem = "Endpoints are deprecated."
-            return DEPRECATED_API_VERSION.at(item, problem, at="apiVersion", mend="Move to EndpointSlice.")
+            return Finding.of("deprecated-api-version", item, problem, at="apiVersion", fix="Move to EndpointSlice.")
         if ("alpha" in version or "beta" in version) and self._kubernetes.has((group, version, kind)):
             stable = [known for known in self._kubernetes.by_kind[kind] if known[0] == group and known[1].isalnum()]
             stable = [known for known in stable if not ("alpha" in known[1] or "beta" in known[1])]
             if stable:
                 problem = f"{version} of {kind} is deprecated."
-                mend = f"Move to {_api_version(stable[0])}."
-                return DEPRECATED_API_VERSION.at(item, problem, at="apiVersion", mend=mend)
+                fix = f"Move to {_api_version(stable[0])}."
+                return Finding.of("deprecated-api-version", item, problem, at="apiVersion", fix=fix)
         return None
 
     def unknown(self) -> Iterator[Finding]:
@@ -243,7 +227,7 @@ class _Kinds:
         for (group, kind), items in self._without_schema.items():
             count = f"{len(items)} objects" if len(items) > 1 else "one object"
             problem = f"No schema is known for {kind} of {group or 'no group'} ({count})."
-            yield KIND_WITHOUT_SCHEMA.at(items[0], problem, at="kind")
+            yield Finding.of("kind-without-schema", items[0], problem, at="kind")
 
 
 def _gvk(item: Object) -> Gvk:

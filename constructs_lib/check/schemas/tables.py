@@ -8,7 +8,6 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.schemas.checks import BAD_RANGE, BAD_VALUE
 from constructs_lib.check.schemas.openapi import Steps, given, path_text, sentence
 from constructs_lib.declare.diagnostics import nearest
 
@@ -50,8 +49,10 @@ def enum_findings(item: Object, part: Mapping[str, Any], enums: Sequence[Enum], 
     for field, allowed in enums:
         for steps, value in values(part, _steps(field)):
             if isinstance(value, str) and value not in allowed:
-                mend = sentence(nearest(value, [text for text in allowed if text]))
-                yield BAD_VALUE.at(item, f"{given(value)} is not allowed here.", at=_below(at, steps), mend=mend)
+                fix = sentence(nearest(value, [text for text in allowed if text]))
+                yield Finding.of(
+                    "bad-value", item, f"{given(value)} is not allowed here.", at=_below(at, steps), fix=fix
+                )
 
 
 def range_findings(item: Object, part: Mapping[str, Any], ranges: Sequence[Range], at: str) -> Iterator[Finding]:
@@ -69,8 +70,8 @@ def range_findings(item: Object, part: Mapping[str, Any], ranges: Sequence[Range
                 continue
             if value < least or (most is not None and value > most):
                 wanted = f"at least {least}" if most is None else f"from {least} to {most}"
-                mend = f"A whole number {wanted} is needed."
-                yield BAD_RANGE.at(item, f"{value} is out of range.", at=_below(at, steps), mend=mend)
+                fix = f"A whole number {wanted} is needed."
+                yield Finding.of("bad-range", item, f"{value} is out of range.", at=_below(at, steps), fix=fix)
 
 
 def _below(at: str, steps: Steps) -> str:

@@ -11,31 +11,13 @@ from typing import Any
 
 import yaml
 
-from constructs_lib.check.finding import Check, Finding, Severity
+from constructs_lib.check.finding import Finding
 from constructs_lib.declare.diagnostics import closest
 from constructs_lib.user_error import UserError
 
 #: Where waivers stand in a repository.
 WAIVERS_FILE = "waivers.yaml"
 _SHAPE = "a waiver has the entries code, object, reason and expires (a day such as 2027-03-31)"
-
-EXPIRED = Check(
-    "waiver-expired",
-    Severity.ERROR,
-    "A waiver has expired",
-    "What it waived counts again, and its reason may no longer hold.",
-    "Mend what it waives; or think again, and give it a later day.",
-    "",
-)
-UNUSED = Check(
-    "waiver-unused",
-    Severity.ERROR,
-    "A waiver waives nothing",
-    "It would hide a finding of the future that nobody has looked at.",
-    "Take it away.",
-    "",
-)
-CHECKS = (EXPIRED, UNUSED)
 
 
 @dataclass(frozen=True)
@@ -146,7 +128,7 @@ def stale_waivers(
         name = f"the waiver of {waiver.code} for {waiver.object}"
         line = f"line {waiver.line}"
         if waiver.expires < today:
-            found.append(EXPIRED.at(None, f"{name} expired on {waiver.expires}.", at=line, file=file))
+            found.append(Finding.of("waiver-expired", None, f"{name} expired on {waiver.expires}.", at=line, file=file))
         elif complete and not any(waiver.covers(finding) for finding in findings):
-            found.append(UNUSED.at(None, f"{name} waives nothing.", at=line, file=file))
+            found.append(Finding.of("waiver-unused", None, f"{name} waives nothing.", at=line, file=file))
     return found

@@ -66,7 +66,7 @@ class Pods:
         ]
 
 
-class Subject:
+class ClusterModel:
     """All objects of an environment, indexed. Nothing in it may be changed."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Subject:
             cache: Remembers what was read, for several trees that share files.
         """
         self.snapshot = snapshot
-        self._answers: dict[Callable[[Subject], Any], Any] = {}
+        self._answers: dict[Callable[[ClusterModel], Any], Any] = {}
         self._cache = cache = cache or Cache()
         found = deliveries(snapshot, folders, cache)
         self.deliveries: Sequence[Delivery] = found.all
@@ -106,7 +106,7 @@ class Subject:
         self.objects: list[Object] = [item for _, item in self.deployed]
         self.cluster = cluster or self._cluster(folders)
 
-    def once(self, ask: Callable[[Subject], Result]) -> Result:
+    def once(self, ask: Callable[[ClusterModel], Result]) -> Result:
         """Return what a function says of the tree, and ask it only once: several proofs want to know the same."""
         if ask not in self._answers:
             self._answers[ask] = ask(self)

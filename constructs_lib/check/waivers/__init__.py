@@ -1,0 +1,1 @@
+"""Findings that somebody has decided to live with for a while."""
