@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from constructs_lib.prometheus.promql import Query, Selector, without_variables
+from constructs_lib.prometheus.promql import Selector, parse, without_variables
 
 #: Labels whose values are of one system, and not of the expression.
 _OWN = (
@@ -36,7 +36,7 @@ FILE = Path(__file__).parent / "evidence.yaml"
 @cache
 def selectors(expression: str) -> tuple[Selector, ...]:
     """Return what an expression of a rule or a panel reads."""
-    return Query(without_variables(expression)).selectors
+    return parse(without_variables(expression)).selectors
 
 
 def metrics(expression: str, recorded: Mapping[str, str]) -> frozenset[str]:

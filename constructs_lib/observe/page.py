@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 
 import promql_parser
 
-from constructs_lib.check.observability.exposed import Source, sources
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.grafana.model import Alert, Dashboard, Group, Query
@@ -17,6 +15,7 @@ from constructs_lib.kinds.microservice.construct import Microservice
 from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.evidence import metrics, seen_expressions, seen_metrics, selectors, shape
+from constructs_lib.prometheus.sources import Source, sources_of
 
 #: Name of the page with all panels and alerts.
 PAGE = "observability.md"
@@ -145,13 +144,13 @@ class _Knowledge:
         direct = {selector.metric for selector in selectors(expression)}
         below = metrics(expression, self._recorded) - direct
         read = (direct - self._recorded.keys()) | (below - self._of_other_agents(expression))
-        found = dict.fromkeys(_source(metric) for metric in sorted(read))
+        found = dict.fromkeys(source for metric in sorted(read) for source in sources_of(metric)[:1])
         seen = read & seen_metrics()
         if seen == read:
             word = "yes" if shape(expression) in seen_expressions() else "metrics"
         else:
             word = "in part" if seen else "documented"
-        linked = ", ".join(_linked(source) for source in found if source) or "Prometheus"
+        linked = ", ".join(map(_linked, found)) or "Prometheus"
         return f"`{expression}`", linked, word
 
     def _of_other_agents(self, expression: str) -> frozenset[str]:
@@ -169,13 +168,6 @@ class _Knowledge:
 def _histograms(agent: Telemetry) -> Iterator[str]:
     for histogram in (agent.http_histogram, agent.grpc_histogram):
         yield from (f"{histogram}{suffix}" for suffix in ("_bucket", "_count", "_sum") if histogram)
-
-
-@cache
-def _source(metric: str) -> Source | None:
-    base = metric.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
-    found = (source for source in sources() for name in (metric, base) if source.has(name))
-    return next(found, None)
 
 
 def _linked(source: Source) -> str:

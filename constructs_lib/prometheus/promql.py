@@ -1,4 +1,4 @@
-"""What expressions in PromQL read and what comes out of them.
+"""What a PromQL expression reads, and which labels its result has.
 
 https://prometheus.io/docs/prometheus/latest/querying/basics/
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import promql_parser
 from promql_parser import (
@@ -33,9 +34,9 @@ _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _SETS = {"and", "or", "unless"}
 #: Aggregations that keep the series that they choose, with all labels.
 _CHOOSING = {"topk", "bottomk", "limitk", "limit_ratio"}
-#: Functions of one point in time, or of none: what comes out has no labels.
+#: Functions whose result has no labels.
 _WITHOUT_LABELS = {"vector", "time", "scalar", "pi"}
-#: Functions that need two points in their range, or give nothing.
+#: Functions that give nothing for a range with a single sample.
 _RATES = {"rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear"}
 
 _DURATION_VARIABLES = re.compile(r"\$\{?__(?:rate_interval|interval|range)(?![a-z_])\}?")
@@ -45,19 +46,19 @@ _AS_NUMBER = re.compile(
     r"((?:topk|bottomk|limitk|limit_ratio|(?:histogram_)?quantile(?:_over_time)?)\s*\(\s*)(?:\$\{\w+(?::\w+)?\}|\$\w+)"
 )
 _VARIABLE = re.compile(r"\$\{\w+(?:[.:][\w.]+)?\}|\$\w+|\[\[\w+(?::\w+)?\]\]")
-#: Stands for a variable of a dashboard whose value nobody knows.
+#: Replaces a variable of a dashboard whose value is not known.
 PLACEHOLDER = "grafana_variable"
 
 
 @dataclass(frozen=True)
 class Selector:
-    """What an expression reads.
+    """A selector in an expression: the series that it reads.
 
     Attributes:
-        metric: The name; empty if it is not said, or only by a pattern.
+        metric: The name of the metric; empty if there is none, or only a pattern.
         matchers: Label, operator and value of every condition.
-        seconds: How far back it reads; None for an instant.
-        function: The function that needs two points in that time; empty if none does.
+        seconds: The range in seconds; None for an instant.
+        function: The function around it that needs two samples in the range; empty if there is none.
     """
 
     metric: str
@@ -66,7 +67,7 @@ class Selector:
     function: str
 
     def admits(self, label: str, value: str) -> bool:
-        """Tell whether series with a value of a label can be among those that are read."""
+        """Tell whether it may select series in which a label has this value."""
         return all(_matches(operator, wanted, value) for name, operator, wanted in self.matchers if name == label)
 
     def constrains(self, label: str) -> bool:
@@ -79,8 +80,8 @@ class Labels:
     """Which labels the result of an expression may have.
 
     Attributes:
-        only: No others than these; None if there may be any.
-        without: None of these.
+        only: The only labels that there may be; None for any.
+        without: Labels that there are not.
     """
 
     only: frozenset[str] | None = None
@@ -90,46 +91,57 @@ class Labels:
         return label not in self.without and (self.only is None or label in self.only)
 
     def by(self, labels: frozenset[str]) -> Labels:
-        """Return what is left of these labels if all others are dropped."""
+        """Return the labels after ``by``, which drops all but the given ones."""
         return Labels(frozenset(label for label in labels if label in self))
 
     def dropping(self, labels: frozenset[str]) -> Labels:
-        """Return what is left without some labels."""
+        """Return the labels without the given ones."""
         only = None if self.only is None else self.only - labels
         return Labels(only, self.without | labels)
 
     def adding(self, labels: frozenset[str]) -> Labels:
-        """Return these labels and some more."""
+        """Return the labels and the given ones."""
         only = None if self.only is None else self.only | labels
         return Labels(only, self.without - labels)
 
     def or_else(self, other: Labels) -> Labels:
-        """Return what either of two results may have."""
+        """Return the labels that either of two results may have."""
         both = None if self.only is None or other.only is None else self.only | other.only
         neither = (label for label in self.without | other.without if label not in self and label not in other)
         return Labels(both, frozenset(neither))
 
 
+@dataclass(frozen=True)
 class Query:
-    """One expression."""
+    """One expression.
 
-    def __init__(self, text: str) -> None:
-        """Parse an expression.
+    Attributes:
+        selectors: What it reads.
+        labels: Which labels its result may have.
+        has_condition: Whether it leaves out series by their values, as an alert must.
+    """
 
-        Raises:
-            ValueError: It is no PromQL; the message says what is wrong.
-        """
-        try:
-            self._root: Expr = promql_parser.parse(text)
-            self.selectors: tuple[Selector, ...] = tuple(_selectors(self._root, ""))
-            self.labels: Labels = _labels(self._root)
-            self.has_condition: bool = _has_condition(self._root)
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+    selectors: tuple[Selector, ...]
+    labels: Labels
+    has_condition: bool
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> Query:
+    """Parse an expression. The same expression is parsed once: environments share most of theirs.
+
+    Raises:
+        ValueError: It is no PromQL; the message says what is wrong.
+    """
+    try:
+        root: Expr = promql_parser.parse(text)
+        return Query(tuple(_selectors(root, "")), _labels(root), _has_condition(root))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def without_variables(text: str) -> str:
-    """Return an expression of a dashboard in which Grafana's variables have values.
+    """Return an expression of a dashboard with values in place of Grafana's variables.
 
     https://grafana.com/docs/grafana/latest/dashboards/variables/variable-syntax/
     """
@@ -284,7 +296,7 @@ def _called(part: Call) -> Labels:
         return inside.adding(frozenset((target.val,))) if isinstance(target, StringLiteral) else inside
     if name == "histogram_quantile":
         return inside.dropping(frozenset(("le",)))
-    # It adds labels of other metrics, which nobody can know.
+    # info() adds the labels of other metrics, which are not known here.
     return Labels() if name == "info" else inside
 
 

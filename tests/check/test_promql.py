@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from constructs_lib.check.observability.exposed import sources
-from constructs_lib.prometheus.promql import Query, seconds, without_variables
+from constructs_lib.prometheus.promql import parse, seconds, without_variables
+from constructs_lib.prometheus.sources import sources
 
 LABELS: dict[str, str] = {
     # An expression, the labels among a, b and c that its result may have.
@@ -44,7 +44,7 @@ LABELS: dict[str, str] = {
 
 @pytest.mark.parametrize("expression", LABELS)
 def test_labels_that_are_left(expression: str) -> None:
-    labels = Query(expression).labels
+    labels = parse(expression).labels
     assert "".join(label for label in "abc" if label in labels) == LABELS[expression]
 
 
@@ -64,11 +64,11 @@ CONDITIONS = {
 
 @pytest.mark.parametrize("expression", CONDITIONS)
 def test_conditions(expression: str) -> None:
-    assert Query(expression).has_condition is CONDITIONS[expression]
+    assert parse(expression).has_condition is CONDITIONS[expression]
 
 
 def test_what_is_read() -> None:
-    query = Query('rate(x{a="1",b!~"2|3"}[5m] offset 1h) / {__name__="y"} + max_over_time(z[1m]) + {__name__=~"w.*"}')
+    query = parse('rate(x{a="1",b!~"2|3"}[5m] offset 1h) / {__name__="y"} + max_over_time(z[1m]) + {__name__=~"w.*"}')
     assert [(found.metric, found.seconds, found.function) for found in query.selectors] == [
         ("x", 300, "rate"),
         ("y", None, ""),
@@ -86,12 +86,12 @@ def test_what_is_read() -> None:
 @pytest.mark.parametrize("text", ["sum by (", "rate(x)", "nosuch(x)", "x[5m", "x and 1", ""])
 def test_no_promql(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        Query(text)
+        parse(text)
 
 
 def test_nesting_ends_in_an_answer_and_not_in_the_end_of_the_process() -> None:
     with pytest.raises(ValueError, match="nested too deeply"):
-        Query("(" * 5000 + "x" + ")" * 5000)
+        parse("(" * 5000 + "x" + ")" * 5000)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_nesting_ends_in_an_answer_and_not_in_the_end_of_the_process() -> None:
 )
 def test_variables_of_dashboards(text: str, expected: str) -> None:
     assert without_variables(text) == expected
-    Query(expected)
+    parse(expected)
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any
-
-import yaml
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.selectors import PodIndex, selects
-from constructs_lib.prometheus import promql
 from constructs_lib.prometheus.promql import seconds
+from constructs_lib.prometheus.sources import Source, one_of, owner_of, sources, sources_of
 
 #: Says on a PodMonitor or ServiceMonitor which metrics its targets have, as patterns with commas between them.
 ANNOTATION = "constructs-lib/metrics"
@@ -25,57 +20,6 @@ OPERATOR_GROUP = "monitoring.coreos.com"
 STACK = "kube-prometheus-stack"
 MONITORS = ("PodMonitor", "ServiceMonitor")
 _DEFAULT_INTERVAL = "30s"
-_SUFFIX = re.compile(r"_(?:bucket|sum|count)\Z")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Something that is known to expose metrics: an entry of ``metrics.yaml``."""
-
-    name: str
-    documentation: str
-    version: str
-    images: tuple[str, ...]
-    paths: tuple[str, ...]
-    value: str
-    cluster: bool
-    interval: str
-    prefixes: tuple[str, ...]
-    patterns: tuple[str, ...]
-    names: frozenset[str]
-
-    def owns(self, metric: str) -> bool:
-        """Tell whether a metric by its prefix can be of nothing else."""
-        return metric.startswith(self.prefixes)
-
-    def has(self, metric: str) -> bool:
-        """Tell whether it exposes a metric."""
-        if any(fnmatchcase(metric, pattern) for pattern in self.patterns):
-            return True
-        return metric in self.names if self.names else self.owns(metric)
-
-
-@cache
-def sources() -> tuple[Source, ...]:
-    """Return all sources that are known, those with the longer prefixes first."""
-    content = yaml.safe_load((Path(promql.__file__).parent / "metrics.yaml").read_text(encoding="utf-8"))
-    found = [
-        Source(
-            name,
-            entry["source"],
-            entry.get("version", ""),
-            tuple(entry.get("images", ())),
-            tuple(entry.get("paths", ())),
-            entry.get("value", ""),
-            entry.get("cluster", False),
-            entry.get("interval", ""),
-            tuple(entry.get("prefixes", ())),
-            tuple(entry.get("patterns", ())),
-            frozenset(entry.get("names", "").split()),
-        )
-        for name, entry in content.items()
-    ]
-    return tuple(sorted(found, key=lambda source: -max(map(len, source.prefixes), default=0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,18 +98,13 @@ class Exposed:
 
     def source_of(self, metric: str) -> tuple[Source | None, bool]:
         """Return the source of a metric, and whether it is scraped here."""
-        for name in dict.fromkeys((metric, _SUFFIX.sub("", metric))):
-            having = [source for source in sources() if source.has(name)]
-            for source in having:
-                if source.name in self._active:
-                    return source, True
-            if having:
-                return having[0], False
-        return next((source for source in sources() if source.owns(metric)), None), False
+        having = sources_of(metric)
+        active = next((source for source in having if source.name in self._active), None)
+        return active or next(iter(having), None) or owner_of(metric), active is not None
 
     def is_declared(self, metric: str) -> bool:
         """Tell whether a monitor says that its targets have a metric."""
-        return any(fnmatchcase(metric, pattern) for monitor in self.monitors for pattern in monitor.declared)
+        return any(one_of(monitor.declared).match(metric) for monitor in self.monitors)
 
     def interval(self, source: Source | None) -> float:
         """Return the time between two scrapes of a source in seconds, the shortest if there are several."""

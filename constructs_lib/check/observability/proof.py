@@ -13,11 +13,12 @@ from typing import Any
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods, pods_of, texts
-from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor, Source
+from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor
 from constructs_lib.check.quantity import quantity
 from constructs_lib.check.selectors import container_ports, selects, shown
 from constructs_lib.declare.diagnostics import closest
-from constructs_lib.prometheus.promql import PLACEHOLDER, Labels, Query, Selector, seconds, without_variables
+from constructs_lib.prometheus.promql import PLACEHOLDER, Labels, Query, Selector, parse, seconds, without_variables
+from constructs_lib.prometheus.sources import Source
 
 _RULES = "https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/"
 _OPERATOR = "https://prometheus-operator.dev/docs/api-reference/api/"
@@ -141,7 +142,7 @@ class _Proof:
         text = rule.get("expr")
         if isinstance(text, str | int | float) and not isinstance(text, bool):
             try:
-                query = Query(str(text))
+                query = parse(str(text))
             except ValueError as error:
                 yield Finding.of("promql-invalid", item, f"The expression cannot be read: {error}.", at=f"{path}.expr")
         if query:
@@ -290,7 +291,7 @@ class _Proof:
             return
         at = f"{path}.targets[{target.get('refId', '')}]"
         try:
-            query = Query(without_variables(text))
+            query = parse(without_variables(text))
         except ValueError as error:
             yield Finding.of("promql-invalid", item, f"The expression cannot be read: {error}.", at=f"{at}.expr")
             return
