@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from constructs_lib.argocd.objects import Cache, Identity, Object, mapping, sequence, unreadable
 from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.repository.applications import BY_HAND, Delivery, deliveries
+from constructs_lib.repository.applications import Application, find_applications
 from constructs_lib.repository.snapshot import Snapshot
 
 Result = TypeVar("Result")
@@ -87,21 +87,21 @@ class ClusterModel:
         self.snapshot = snapshot
         self._answers: dict[Callable[[ClusterModel], Any], Any] = {}
         self._cache = cache = cache or Cache()
-        found = deliveries(snapshot, folders, cache)
-        self.deliveries: Sequence[Delivery] = found.all
+        found = find_applications(snapshot, folders, cache)
+        self.all_applications: Sequence[Application] = found.all
         self.warnings: Mapping[str, str] = found.warnings
         self.unreadable = [
             problem
-            for delivery in found.all
-            for path, content in delivery.files.items()
+            for application in found.all
+            for path, content in application.files.items()
             if (problem := unreadable(path, content, cache))
         ]
-        #: Every object with the delivery that deploys it; an object in two of them is there twice.
-        self.deployed: list[tuple[Delivery, Object]] = [
-            (delivery, item)
-            for delivery in found.all
-            for path in sorted(delivery.files)
-            for item in delivery.read(path, delivery.files[path])
+        #: Every object with the Application or group that deploys it; an object in two of them is there twice.
+        self.deployed: list[tuple[Application, Object]] = [
+            (application, item)
+            for application in found.all
+            for path in sorted(application.files)
+            for item in application.read(path, application.files[path])
         ]
         self.objects: list[Object] = [item for _, item in self.deployed]
         self.cluster = cluster or self._cluster(folders)
@@ -162,9 +162,9 @@ class ClusterModel:
         What is missing in one of these may well be there, so nobody may say that it is not.
         """
         return frozenset(
-            delivery.namespace
-            for delivery in self.deliveries
-            if delivery.charts or delivery.rendered or any(source.tool for source in delivery.sources)
+            application.namespace
+            for application in self.all_applications
+            if application.charts or application.rendered or any(source.tool for source in application.sources)
         )
 
     @cached_property
@@ -176,9 +176,9 @@ class ClusterModel:
         return {name: {**labels, "kubernetes.io/metadata.name": name} for name, labels in found}
 
     @property
-    def applications(self) -> Iterator[Delivery]:
-        """The deliveries that are Applications."""
-        return (delivery for delivery in self.deliveries if delivery.application and delivery.name != BY_HAND)
+    def applications(self) -> Iterator[Application]:
+        """The Applications, without the groups of objects that none deploys."""
+        return (application for application in self.all_applications if application.item)
 
     def _cluster(self, folders: Sequence[str]) -> Cluster:
         """Return what the bootstrap of this library and the namespaces say of the cluster."""

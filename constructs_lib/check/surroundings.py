@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import Cache, Object, mapping, sequence
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.repository.applications import ALL_OBJECTS, Delivery
+from constructs_lib.repository.applications import ALL_OBJECTS, Application
 
 #: Namespaces of every cluster, and that of Argo CD itself.
 PLATFORM_NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})
@@ -33,15 +33,19 @@ def closed_namespaces(model: ClusterModel) -> frozenset[str]:
         # What names no namespace goes to one that is called nothing here, all of it together.
         made = {"", *(made or {item.namespace for item in model.objects})}
     made |= {
-        delivery.namespace for delivery in model.applications if delivery.sync_options.get("CreateNamespace") == "true"
+        application.namespace
+        for application in model.applications
+        if application.sync_options.get("CreateNamespace") == "true"
     }
-    operated = {item.namespace for delivery, item in model.deployed if _makes_others(item) or is_rendered(delivery)}
+    operated = {
+        item.namespace for application, item in model.deployed if _makes_others(item) or is_rendered(application)
+    }
     return frozenset(made - operated - model.open_namespaces - PLATFORM_NAMESPACES)
 
 
 def is_without_applications(model: ClusterModel) -> bool:
     """Tell whether nobody says what of a tree is deployed where: there is no Application in it."""
-    return any(delivery.name == ALL_OBJECTS for delivery in model.deliveries)
+    return any(application.name == ALL_OBJECTS for application in model.all_applications)
 
 
 def generates_applications(model: ClusterModel) -> bool:
@@ -49,9 +53,9 @@ def generates_applications(model: ClusterModel) -> bool:
     return any(b"kind: ApplicationSet" in content for content in model.snapshot.files.values())
 
 
-def is_rendered(delivery: Delivery) -> bool:
-    """Tell whether a delivery has more objects than the tree, or has them under other names."""
-    return bool(delivery.charts or delivery.rendered) or any(source.tool for source in delivery.sources)
+def is_rendered(application: Application) -> bool:
+    """Tell whether an Application has more objects than the tree, or has them under other names."""
+    return bool(application.charts or application.rendered) or any(source.tool for source in application.sources)
 
 
 def _makes_others(item: Object) -> bool:
@@ -78,9 +82,9 @@ def environments(model: ClusterModel) -> list[str]:
     """Return the names of the environments whose Applications are looked at: those of their folders."""
     return sorted(
         {
-            posixpath.basename(posixpath.dirname(delivery.application.path))
-            for delivery in model.deliveries
-            if delivery.application
+            posixpath.basename(posixpath.dirname(application.item.path))
+            for application in model.all_applications
+            if application.item
         }
     )
 
@@ -127,4 +131,6 @@ def made_here(model: ClusterModel) -> bool:
 
 def brought_by_chart(model: ClusterModel, name: str) -> bool:
     """Tell whether a chart is about something that has no namespace: it bears its name, or its values do."""
-    return any(name in f"{chart.name} {chart.helm}" for delivery in model.deliveries for chart in delivery.charts)
+    return any(
+        name in f"{chart.name} {chart.helm}" for application in model.all_applications for chart in application.charts
+    )

@@ -20,12 +20,12 @@ def patched(model: ClusterModel) -> frozenset[int]:
         model: The tree.
     """
     found: set[int] = set()
-    for delivery in model.deliveries:
+    for application in model.all_applications:
         # Where no Application says so, a kustomization says it itself.
-        folders = _folders(delivery.files, _KUSTOMIZATIONS) if delivery.name == ALL_OBJECTS else set()
-        if folders or any(source.tool == "Kustomize" for source in delivery.sources):
+        folders = _folders(application.files, _KUSTOMIZATIONS) if application.name == ALL_OBJECTS else set()
+        if folders or any(source.tool == "Kustomize" for source in application.sources):
             for other, item in model.deployed:
-                if other is delivery and (not folders or not folders.isdisjoint(_above(item.path))):
+                if other is application and (not folders or not folders.isdisjoint(_above(item.path))):
                     found.add(id(item.manifest))
     return frozenset(found)
 
@@ -38,9 +38,9 @@ def templates(model: ClusterModel) -> frozenset[str]:
     """
     return frozenset(
         path
-        for delivery in model.deliveries
-        if delivery.name == ALL_OBJECTS
-        for path, content in delivery.files.items()
+        for application in model.all_applications
+        if application.name == ALL_OBJECTS
+        for path, content in application.files.items()
         if b"{{" in content
     )
 

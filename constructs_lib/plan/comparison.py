@@ -14,7 +14,7 @@ from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.removals import cascaded, kept_with, lost_with_namespace, pruned
 from constructs_lib.plan.verdict import Surroundings, Verdict
-from constructs_lib.repository.applications import BY_HAND, OPAQUE, Delivery
+from constructs_lib.repository.applications import BY_HAND, OPAQUE, Application
 from constructs_lib.repository.snapshot import Files
 
 _RENAMED = "https://github.com/argoproj/argo-cd/issues/28576"
@@ -23,15 +23,15 @@ _RENAMED = "https://github.com/argoproj/argo-cd/issues/28576"
 Key = tuple[str, str]
 
 
-def key_of(delivery: Delivery) -> Key:
-    """Return what a delivery is known by in both trees."""
-    application = delivery.application
-    return (application.namespace, application.name) if application else ("", delivery.name)
+def key_of(application: Application) -> Key:
+    """Return what an Application or group is known by in both trees."""
+    item = application.item
+    return (item.namespace, item.name) if item else ("", application.name)
 
 
 @dataclass(eq=False)
 class Pair:
-    """A delivery before and afterwards.
+    """An Application or group before and afterwards.
 
     Attributes:
         old: Before; None if it is new.
@@ -39,13 +39,13 @@ class Pair:
         changes: What happens to its objects, with the object in the state that counts for the order.
     """
 
-    old: Delivery | None
-    new: Delivery | None
+    old: Application | None
+    new: Application | None
     changes: list[tuple[Object, Change]] = field(default_factory=list)
 
     @property
-    def now(self) -> Delivery:
-        """The delivery as it is, or as it was if it is gone."""
+    def now(self) -> Application:
+        """It as it is, or as it was if it is gone."""
         found = self.new or self.old
         assert found is not None
         return found
@@ -53,7 +53,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """An object that only one of the states of a delivery has."""
+    """An object that only one of the states of an Application has."""
 
     pair: Pair
     item: Object
@@ -63,18 +63,18 @@ class Comparison:
     """Compares what is deployed before and afterwards.
 
     Attributes:
-        pairs: All deliveries, with what happens to their objects.
+        pairs: All Applications and groups, with what happens to their objects.
         pins: Applications that read another revision than before.
         warnings: What cannot be read, or cannot be told from the trees.
     """
 
-    def __init__(self, before: Sequence[Delivery], after: Sequence[Delivery], cache: Cache) -> None:
-        """Take two lists of deliveries, and compare nothing yet."""
+    def __init__(self, before: Sequence[Application], after: Sequence[Application], cache: Cache) -> None:
+        """Take two lists of Applications, and compare nothing yet."""
         self._cache = cache
         self.warnings: list[str] = []
         self.pins: list[Pin] = []
-        olds = {key_of(delivery): delivery for delivery in before}
-        news = {key_of(delivery): delivery for delivery in after}
+        olds = {key_of(application): application for application in before}
+        news = {key_of(application): application for application in after}
         self.pairs = {key: Pair(olds.get(key), news.get(key)) for key in (*news, *(k for k in olds if k not in news))}
         self._around: dict[int, Surroundings] = {}
         self._removals: list[_Placed] = []
@@ -82,7 +82,7 @@ class Comparison:
         self._fates: dict[int, Reason | None] = {}
         self._renamed: dict[int, Pair] = {}
         self._forebears: dict[Key, list[Pair]] = {}
-        #: What happens to the objects that a delivery has no longer.
+        #: What happens to the objects that an Application has no longer.
         self._effects: dict[int, set[Effect]] = {}
         #: Applications of which something changes that is not in the tree.
         self._unseen: list[tuple[Pair, Verdict]] = []
@@ -131,14 +131,14 @@ class Comparison:
                     f"The Namespace {namespace} is deleted, with all that {', '.join(users)} puts into it by then."
                 )
 
-    def _surroundings(self, delivery: Delivery) -> Surroundings:
-        return self._around.setdefault(id(delivery), Surroundings(delivery))
+    def _surroundings(self, application: Application) -> Surroundings:
+        return self._around.setdefault(id(application), Surroundings(application))
 
     # What differs.
 
     def _compare(self, pair: Pair) -> None:
         old, new = pair.old, pair.new
-        old_files, new_files = (dict(delivery.files) if delivery else {} for delivery in (old, new))
+        old_files, new_files = (dict(application.files) if application else {} for application in (old, new))
         if old and new:
             if old.namespace == new.namespace:
                 _drop_equal(old_files, new_files)
@@ -165,10 +165,10 @@ class Comparison:
             if identity not in before:
                 self._additions[identity] = _Placed(pair, item)
 
-    def _read(self, delivery: Delivery | None, files: Files) -> dict[Identity, Object]:
-        if delivery is None:
+    def _read(self, application: Application | None, files: Files) -> dict[Identity, Object]:
+        if application is None:
             return {}
-        return {item.identity: item for path in sorted(files) for item in delivery.read(path, files[path])}
+        return {item.identity: item for path in sorted(files) for item in application.read(path, files[path])}
 
     def _drop_unreadable(self, old: dict[str, bytes], new: dict[str, bytes]) -> None:
         """Leave out files that cannot be read, so that their objects do not seem to be removed."""
@@ -179,7 +179,7 @@ class Comparison:
                 )
                 old.pop(path, None)
 
-    def _compare_sources(self, pair: Pair, old: Delivery, new: Delivery) -> None:
+    def _compare_sources(self, pair: Pair, old: Application, new: Application) -> None:
         before = {source.path: source for source in old.sources}
         for source in new.sources:
             known = before.get(source.path)
@@ -198,10 +198,10 @@ class Comparison:
 
     def _add_unseen(self, pair: Pair, verdict: Verdict) -> None:
         """Add what changes of an Application beside its objects to what changes of the Application itself."""
-        assert pair.new is not None and pair.new.application is not None
+        assert pair.new is not None and pair.new.item is not None
         owner = self._owner(pair.new) or pair
         for number, (item, change) in enumerate(owner.changes):
-            if change.identity == pair.new.application.identity:
+            if change.identity == pair.new.item.identity:
                 merged = replace(
                     change,
                     effect=max(change.effect, verdict.effect),
@@ -211,9 +211,9 @@ class Comparison:
                 )
                 owner.changes[number] = (item, merged)
                 return
-        self._add(owner, pair.new.application, "change", verdict)
+        self._add(owner, pair.new.item, "change", verdict)
 
-    def _forget_rendered(self, pair: Pair, old: Delivery, new: Delivery, removed: Sequence[Object]) -> bool:
+    def _forget_rendered(self, pair: Pair, old: Application, new: Application, removed: Sequence[Object]) -> bool:
         """Tell whether objects that are gone may be rendered from now on by a tool of which nobody sees the result."""
         known = {(source.path, source.tool) for source in old.sources}
         opaque = [
@@ -234,8 +234,8 @@ class Comparison:
         self._unseen.append((pair, verdict))
         return True
 
-    def _owner(self, delivery: Delivery) -> Pair | None:
-        return self.pairs.get(key_of(delivery.parent)) if delivery.parent else None
+    def _owner(self, application: Application) -> Pair | None:
+        return self.pairs.get(key_of(application.parent)) if application.parent else None
 
     def _changed(self, pair: Pair, old: Object, new: Object, fields: Sequence[FieldChange]) -> None:
         if new.kind == "Application":
@@ -284,7 +284,7 @@ class Comparison:
             if pair.new.name == BY_HAND:
                 return kept_with(Reason("It was applied by hand, and nothing deletes it."))
             return pruned(item, around, pair.new)
-        if pair.old.application is None:
+        if pair.old.item is None:
             return kept_with(Reason("It was deployed by no Application, and nothing deletes it."))
         stays = self._fate(pair)
         if stays:
@@ -307,17 +307,17 @@ class Comparison:
     def _forbidding(self, pair: Pair, item: Object) -> Object | None:
         """Return the AppProject that permits an object no more when its Application is deleted, if it does not."""
         old = pair.old
-        assert old is not None and old.application is not None
-        project = self._projects.get(str(old.application.spec.get("project")))
+        assert old is not None and old.item is not None
+        project = self._projects.get(str(old.item.spec.get("project")))
         # It has to be changed before: what comes in the same wave is changed too late for sure to tell.
         if project is None or project.wave >= self._first_removal:
             return None
-        return None if permits(project, item, mapping(old.application.spec.get("destination"))) else project
+        return None if permits(project, item, mapping(old.item.spec.get("destination"))) else project
 
     @cached_property
     def _first_removal(self) -> int:
         """The first wave in which an Application is deleted."""
-        gone = (pair.now.wave for pair in self.pairs.values() if pair.new is None and pair.now.application)
+        gone = (pair.now.wave for pair in self.pairs.values() if pair.new is None and pair.now.item)
         return min(gone, default=0)
 
     @cached_property
@@ -343,15 +343,15 @@ class Comparison:
 
     def _reason_to_stay(self, pair: Pair) -> Reason | None:
         old = pair.old
-        assert old is not None and old.application is not None
+        assert old is not None and old.item is not None
         name, parent = old.name, self._owner(old)
-        if parent is None or parent.old is None or parent.old.application is None:
+        if parent is None or parent.old is None or parent.old.item is None:
             return Reason(f"Its Application {name} was applied by hand: nothing deletes it, nor what it deployed.")
         if parent.new is None:
             stays = self._fate(parent)
-            verdict = kept_with(stays) if stays else cascaded(old.application, self._surroundings(parent.old))
+            verdict = kept_with(stays) if stays else cascaded(old.item, self._surroundings(parent.old))
         else:
-            verdict = pruned(old.application, self._surroundings(parent.old), parent.new)
+            verdict = pruned(old.item, self._surroundings(parent.old), parent.new)
         if verdict.effect != Effect.KEPT:
             return None
         return Reason(
@@ -368,7 +368,7 @@ class Comparison:
         strict = new.sync_options.get("FailOnSharedResource") == "true"
         gone = removal.pair.new is None
         text = f"It moves from {old.name} to {new.name}."
-        if old.application is None:
+        if old.item is None:
             change.because(f"{new.name} takes it over.")
             return change
         if verdict.effect == Effect.KEPT:
@@ -405,7 +405,7 @@ class Comparison:
     # Applications under another name.
 
     def _find_renamed(self) -> None:
-        added = [pair for pair in self.pairs.values() if pair.old is None and pair.now.application]
+        added = [pair for pair in self.pairs.values() if pair.old is None and pair.now.item]
         if not added:
             return
         identities: dict[int, set[Identity]] = {}
@@ -426,7 +426,7 @@ class Comparison:
                 shared.setdefault(id(removal.pair), Counter())[id(target)] += weight
         pairs = {id(pair): pair for pair in added}
         for pair in self.pairs.values():
-            if pair.new is not None or not pair.now.application:
+            if pair.new is not None or not pair.now.item:
                 continue
             heir = next((by_path[source.path] for source in pair.now.sources if source.path in by_path), None)
             if heir is None and id(pair) in shared:
@@ -506,8 +506,8 @@ def _outlives(item: Object, verdict: Verdict) -> bool:
     return verdict.effect == Effect.KEPT or item.kind in ("PersistentVolumeClaim", "StatefulSet")
 
 
-def _component(item: Object, delivery: Delivery) -> str:
-    return item.name if item.kind == "Application" else delivery.name
+def _component(item: Object, application: Application) -> str:
+    return item.name if item.kind == "Application" else application.name
 
 
 def _drop_equal(old: dict[str, bytes], new: dict[str, bytes]) -> None:

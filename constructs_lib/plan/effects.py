@@ -24,7 +24,7 @@ from constructs_lib.plan.verdict import (
     option,
     pods_in,
 )
-from constructs_lib.repository.applications import Delivery
+from constructs_lib.repository.applications import Application
 
 
 def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings) -> Verdict:
@@ -37,7 +37,7 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
         around: What is deployed together with it.
     """
     verdict = Verdict(Effect.UPDATE, fields=fields)
-    counted = _without_ignored(old, fields, around.delivery, verdict)
+    counted = _without_ignored(old, fields, around.application, verdict)
     if not counted:
         return verdict
     kind = (new.group, new.kind)
@@ -53,7 +53,7 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
 def _check_immutable(
     old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
 ) -> None:
-    replaced = option(around.delivery, "Replace", old, new) == "true"
+    replaced = option(around.application, "Replace", old, new) == "true"
     forced = "true" in (old.sync_options.get("Force"), new.sync_options.get("Force"))
     kind = (new.group, new.kind)
     updated_only = kind in {("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")}
@@ -94,7 +94,7 @@ def _check_immutable(
         )
         if rule.loss:
             verdict.because(f"{rule.loss[0].upper()}{rule.loss[1:]}.", "", Effect.DATA_LOSS)
-        by_itself = not updated_only and forced and (replaced or not _server_side(around.delivery, new))
+        by_itself = not updated_only and forced and (replaced or not _server_side(around.application, new))
         if by_itself and not replaced:
             verdict.because("Argo CD deletes it and creates it again when the change is refused (Force=true).", OPTIONS)
         elif not by_itself:
@@ -127,19 +127,21 @@ def _listed(paths: Sequence[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
-def _server_side(delivery: Delivery, item: Object) -> bool:
-    return option(delivery, "ServerSideApply", item) == "true"
+def _server_side(application: Application, item: Object) -> bool:
+    return option(application, "ServerSideApply", item) == "true"
 
 
 def _without_ignored(
-    item: Object, fields: Sequence[FieldChange], delivery: Delivery, verdict: Verdict
+    item: Object, fields: Sequence[FieldChange], application: Application, verdict: Verdict
 ) -> Sequence[FieldChange]:
     """Return the fields that the Application does not ignore; the effect is weakened if it ignores some."""
-    pointers = [pointer for entry in delivery.ignored_differences if _concerns(entry, item) for pointer in _keys(entry)]
+    pointers = [
+        pointer for entry in application.ignored_differences if _concerns(entry, item) for pointer in _keys(entry)
+    ]
     ignored = [change for change in fields if any(change.below(*keys) for keys in pointers)]
     if not ignored:
         return fields
-    if delivery.sync_options.get("RespectIgnoreDifferences") == "true":
+    if application.sync_options.get("RespectIgnoreDifferences") == "true":
         kept = [change for change in fields if change not in ignored]
         if not kept:
             verdict.effect = Effect.NONE

@@ -15,7 +15,7 @@ def ordered(pairs: Mapping[Key, Pair]) -> list[Step]:
     """Return what happens in the order in which it does.
 
     Args:
-        pairs: All deliveries, with their changes.
+        pairs: All Applications and groups, with their changes.
     """
     children: dict[Key | None, list[Pair]] = {}
     for key, pair in pairs.items():
@@ -54,21 +54,20 @@ class _Ordering:
         self._seen.add(id(pair))
         name = pair.now.name
         children = {
-            child.now.application.identity: child
+            child.now.item.identity: child
             for child in self._children.get(self._keys[id(pair)], ())
-            if child.now.application is not None
+            if child.now.item is not None
         }
-        itself = pair.now.application.identity if pair.now.application else None
+        itself = pair.now.item.identity if pair.now.item else None
         by_identity: dict[Identity, list[Change]] = {}
         tasks: dict[Identity, Task] = {}
-        cascade = pair.new is None and pair.now.application is not None
+        cascade = pair.new is None and pair.now.item is not None
         for item, change in pair.changes:
             by_identity.setdefault(item.identity, []).append(change)
             tasks[item.identity] = Task(item, prunes=change.action == "delete")
         for identity, child in children.items():
-            application = child.now.application
-            assert application is not None
-            tasks.setdefault(identity, Task(application, prunes=child.new is None))
+            assert child.now.item is not None
+            tasks.setdefault(identity, Task(child.now.item, prunes=child.new is None))
         own = [*own, *(by_identity.pop(itself, []) if itself else [])]
         tasks.pop(itself, None) if itself and itself not in children else None
         placed = (
@@ -82,7 +81,7 @@ class _Ordering:
             if task.item.identity not in children
             for change in by_identity.get(task.item.identity, ())
         ]
-        grouped = pair.now.application is None or not children
+        grouped = pair.now.item is None or not children
         if grouped or not direct:
             yield _step(name, wave, parent, [*own, *direct])
         elif own:

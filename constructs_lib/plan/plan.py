@@ -10,7 +10,7 @@ from constructs_lib.argocd.objects import Cache
 from constructs_lib.plan.change import Change, Effect, Pin, Step
 from constructs_lib.plan.comparison import Comparison
 from constructs_lib.plan.ordering import ordered
-from constructs_lib.repository.applications import deliveries
+from constructs_lib.repository.applications import find_applications
 from constructs_lib.repository.snapshot import Snapshot
 
 
@@ -71,7 +71,7 @@ def plan(old: Snapshot, new: Snapshot, *, folder: str | Sequence[str] | None = N
     """
     folders = [folder] if isinstance(folder, str) else list(folder or ())
     cache = Cache()
-    before, after = (deliveries(snapshot, folders, cache) for snapshot in (old, new))
+    before, after = (find_applications(snapshot, folders, cache) for snapshot in (old, new))
     comparison = Comparison(before.all, after.all, cache)
     comparison.run()
     warnings = {**before.warnings, **after.warnings}

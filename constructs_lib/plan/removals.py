@@ -9,7 +9,7 @@ from constructs_lib.plan.change import Effect, Reason
 from constructs_lib.plan.fields import field
 from constructs_lib.plan.rules import LOSSES, is_dangerous
 from constructs_lib.plan.verdict import ARGOCD, DOCS, OPTIONS, Surroundings, Verdict, automation, option, pods_in
-from constructs_lib.repository.applications import Delivery
+from constructs_lib.repository.applications import Application
 
 _PROTECT = (
     "To keep it, push argocd.argoproj.io/sync-options: Prune=false,Delete=false on it first, and let that be synced."
@@ -41,7 +41,7 @@ def deleted(item: Object, around: Surroundings) -> Verdict:
     return verdict
 
 
-def pruned(item: Object, around: Surroundings, now: Delivery) -> Verdict:
+def pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
     """Return what happens to an object that an Application no longer finds in its folder.
 
     Args:
@@ -49,7 +49,7 @@ def pruned(item: Object, around: Surroundings, now: Delivery) -> Verdict:
         around: What was deployed together with it.
         now: The Application as it is from now on.
     """
-    if now.application is None:
+    if now.item is None:
         return deleted(item, around)
     if item.is_hook:
         return _kept("It is a hook, which Argo CD never prunes; it runs no more.", f"{ARGOCD}/user-guide/sync-waves/")
@@ -75,7 +75,7 @@ def pruned(item: Object, around: Surroundings, now: Delivery) -> Verdict:
 
 def cascaded(item: Object, around: Surroundings) -> Verdict:
     """Return what happens to an object whose Application is deleted."""
-    owner = around.delivery
+    owner = around.application
     if not owner.cascades:
         return _kept(
             f"The Application {owner.name} goes without what it deployed: it does not have the finalizer "

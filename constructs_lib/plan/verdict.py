@@ -11,7 +11,7 @@ from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
 from constructs_lib.plan.change import Effect, Pods, Reason
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.pods import SCALERS, pods_of, scaled
-from constructs_lib.repository.applications import Delivery
+from constructs_lib.repository.applications import Application
 
 ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
 OPTIONS = f"{ARGOCD}/user-guide/sync-options/"
@@ -56,9 +56,9 @@ class Verdict:
 class Surroundings:
     """What else an Application deploys, as far as it matters for one of its objects; read when it is asked for."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, application: Application) -> None:
         """Look at nothing yet."""
-        self.delivery = delivery
+        self.application = application
         #: Objects whose pods are new in any case.
         self.starting: set[Identity] = set()
 
@@ -87,9 +87,9 @@ class Surroundings:
         return found
 
     def _holding(self, *words: bytes) -> Iterator[Object]:
-        for path, content in self.delivery.files.items():
+        for path, content in self.application.files.items():
             if any(word in content for word in words):
-                yield from self.delivery.read(path, content)
+                yield from self.application.read(path, content)
 
 
 def _read_at_start(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -111,10 +111,10 @@ def _read_at_start(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "Secret", str(mapping(volume.get("secret")).get("secretName"))
 
 
-def option(delivery: Delivery, name: str, *items: Object) -> str | None:
+def option(application: Application, name: str, *items: Object) -> str | None:
     """Return a sync option: an object's own, or else the Application's."""
     own = [item.sync_options[name] for item in items if name in item.sync_options]
-    return "true" if "true" in own else own[-1] if own else delivery.sync_options.get(name)
+    return "true" if "true" in own else own[-1] if own else application.sync_options.get(name)
 
 
 def pods_in(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:

@@ -93,12 +93,15 @@ class ClusterKinds:
 
 
 @dataclass(eq=False)
-class Delivery:
-    """A set of objects that is deployed together: those of an Application, or of none.
+class Application:
+    """Objects that are deployed together: by an Application, or as a group that no Application deploys.
+
+    There are two groups, :data:`BY_HAND` and :data:`ALL_OBJECTS`, which are applications here as well, so that nobody
+    has to tell them apart who does not want to.
 
     Attributes:
         name: Name of the Application, or of the group.
-        application: The Application; None for a group that none deploys.
+        item: The object of the kind Application; None for a group.
         parent: What deploys the Application itself.
         files: Files whose objects it deploys, by path.
         rendered: Files from which a tool renders objects that only the tool knows, by path.
@@ -107,8 +110,8 @@ class Delivery:
     """
 
     name: str
-    application: Object | None
-    parent: Delivery | None
+    item: Object | None
+    parent: Application | None
     files: Files
     rendered: Files
     sources: Sequence[Source]
@@ -119,11 +122,11 @@ class Delivery:
     @property
     def wave(self) -> int:
         """The wave of the Application among its siblings."""
-        return self.application.wave if self.application else 0
+        return self.item.wave if self.item else 0
 
     @property
     def _sync_policy(self) -> Mapping[str, Any]:
-        return mapping(self.application.spec.get("syncPolicy")) if self.application else {}
+        return mapping(self.item.spec.get("syncPolicy")) if self.item else {}
 
     @property
     def automated(self) -> bool:
@@ -139,7 +142,7 @@ class Delivery:
     @property
     def cascades(self) -> bool:
         """Whether deleting the Application deletes what it owns."""
-        finalizers = sequence(self.application.metadata.get("finalizers")) if self.application else []
+        finalizers = sequence(self.item.metadata.get("finalizers")) if self.item else []
         return any(_FINALIZER.match(str(finalizer)) for finalizer in finalizers)
 
     @cached_property
@@ -150,17 +153,13 @@ class Delivery:
     @property
     def namespace(self) -> str:
         """The namespace of objects that name none."""
-        destination = mapping(self.application.spec.get("destination")) if self.application else {}
+        destination = mapping(self.item.spec.get("destination")) if self.item else {}
         return str(destination.get("namespace") or "")
 
     @property
     def ignored_differences(self) -> list[Mapping[str, Any]]:
         """Which differences do not count, in the words of the Application."""
-        return (
-            [mapping(entry) for entry in sequence(self.application.spec.get("ignoreDifferences"))]
-            if (self.application)
-            else []
-        )
+        return [mapping(entry) for entry in sequence(self.item.spec.get("ignoreDifferences"))] if self.item else []
 
     def read(self, path: str, content: bytes) -> list[Object]:
         """Return the objects of one of the files, in the namespaces to which they go."""
@@ -177,19 +176,19 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Deliveries:
+class Applications:
     """All that is deployed from a repository.
 
     Attributes:
-        all: Every delivery: parents before what they deploy.
+        all: Every Application and group: parents before what they deploy.
         warnings: What could not be understood, by what it is about.
     """
 
-    all: Sequence[Delivery]
+    all: Sequence[Application]
     warnings: Mapping[str, str]
 
 
-def deliveries(snapshot: Snapshot, folders: Sequence[str] = (), cache: Cache | None = None) -> Deliveries:
+def find_applications(snapshot: Snapshot, folders: Sequence[str] = (), cache: Cache | None = None) -> Applications:
     """Return what Argo CD deploys from a repository.
 
     Args:
@@ -239,7 +238,7 @@ class _Search:
         chosen = [_normal(folder) for folder in folders] or [""]
         self._paths = [path for folder in dict.fromkeys(chosen) for path in self._listing.below(folder)]
 
-    def run(self) -> Deliveries:
+    def run(self) -> Applications:
         everything = self._argocd_objects(self._paths, self._snapshot.files)
         applications = [found for found in everything if found.kind == "Application"]
         if sets := sorted({found.name for found in everything if found.kind == "ApplicationSet"}):
@@ -248,7 +247,9 @@ class _Search:
                 f"{_count(len(sets), 'ApplicationSet')} ({_some(sets)}): the Applications that {generates} are not in "
                 f"the tree, so that nothing is seen of what {deploy} deploy."
             )
-        found = self._deliver(applications, everything) if applications else [self._group(ALL_OBJECTS, self._paths)]
+        found = (
+            self._from_outermost(applications, everything) if applications else [self._group(ALL_OBJECTS, self._paths)]
+        )
         if not applications and self._paths:
             self._warnings["no Application"] = (
                 "There is no Application in the tree: all its objects are taken for one of its own."
@@ -260,7 +261,7 @@ class _Search:
                 f"{name}: the commit {revision} is not in this repository; its files are taken from "
                 f"{self._snapshot.name} instead (git fetch may bring it)."
             )
-        return Deliveries(found, self._warnings)
+        return Applications(found, self._warnings)
 
     def _argocd_objects(self, paths: Iterable[str], files: Files) -> list[Object]:
         """Return Argo CD's own objects, without the effort to read other files."""
@@ -272,12 +273,12 @@ class _Search:
             if item.group == _ARGOCD_GROUP and item.kind in ("Application", "AppProject", "ApplicationSet")
         ]
 
-    def _group(self, name: str, paths: Iterable[str]) -> Delivery:
+    def _group(self, name: str, paths: Iterable[str]) -> Application:
         files = {path: self._snapshot.files[path] for path in paths}
-        return Delivery(name, None, None, files, {}, (), (), self._cache, self._kinds)
+        return Application(name, None, None, files, {}, (), (), self._cache, self._kinds)
 
-    def _deliver(self, applications: Sequence[Object], everything: Sequence[Object]) -> list[Delivery]:
-        drafts = {id(item): self._delivery(item, None) for item in applications}
+    def _from_outermost(self, applications: Sequence[Object], everything: Sequence[Object]) -> list[Application]:
+        drafts = {id(item): self._application(item, None) for item in applications}
         covered = {
             path
             for item in applications
@@ -290,7 +291,7 @@ class _Search:
         group = self._group(BY_HAND, kept)
         found = [group] if by_hand else []
         seen: set[tuple[str, str]] = set()
-        queue: deque[tuple[Object, Delivery | None]] = deque()
+        queue: deque[tuple[Object, Application | None]] = deque()
         queue.extend((item, group) for item in by_hand if item.kind == "Application")
         rest = iter(applications)
         while True:
@@ -304,14 +305,14 @@ class _Search:
             if (item.namespace, item.name) in seen:
                 continue
             seen.add((item.namespace, item.name))
-            delivery = self._delivery(item, parent, announce=True)
-            found.append(delivery)
-            for child in self._argocd_objects(sorted(delivery.files), delivery.files):
+            application = self._application(item, parent, announce=True)
+            found.append(application)
+            for child in self._argocd_objects(sorted(application.files), application.files):
                 if child.kind == "Application":
-                    queue.append((child, delivery))
+                    queue.append((child, application))
 
-    def _delivery(self, application: Object, parent: Delivery | None, *, announce: bool = False) -> Delivery:
-        spec = application.spec
+    def _application(self, item: Object, parent: Application | None, *, announce: bool = False) -> Application:
+        spec = item.spec
         files: dict[str, bytes] = {}
         rendered: dict[str, bytes] = {}
         sources: list[Source] = []
@@ -330,13 +331,13 @@ class _Search:
                 )
             elif isinstance(source.get("path"), str):
                 path, revision = _normal(source["path"]), str(source.get("targetRevision") or "HEAD")
-                listing = self._listing_of(application.name, revision, path, announce=announce)
+                listing = self._listing_of(item.name, revision, path, announce=announce)
                 if not listing.below(path):
                     continue
                 tool = _tool(source, path, listing)
                 sources.append(Source(path, revision, tool))
                 if tool and announce:
-                    self._rendered.setdefault(tool, []).append(application.name)
+                    self._rendered.setdefault(tool, []).append(item.name)
                 if tool == "Kustomize":
                     resources, others = _kustomize(listing, path, self._cache)
                     files |= resources
@@ -347,9 +348,9 @@ class _Search:
                 else:
                     chosen = _chosen(listing, path, mapping(source.get("directory")))
                     files |= {file: listing.files[file] for file in chosen}
-        namespace = application.namespace or (parent.namespace if parent else "")
-        item = Object(application.manifest, application.path, namespace)
-        return Delivery(application.name, item, parent, files, rendered, sources, charts, self._cache, self._kinds)
+        namespace = item.namespace or (parent.namespace if parent else "")
+        placed = Object(item.manifest, item.path, namespace)
+        return Application(item.name, placed, parent, files, rendered, sources, charts, self._cache, self._kinds)
 
     def _listing_of(self, name: str, revision: str, path: str, *, announce: bool) -> _Listing:
         if not is_commit(revision) or self._snapshot.pinned is None:

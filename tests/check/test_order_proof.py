@@ -82,9 +82,9 @@ def test_nested_applications(one: str, other: str, expected: int) -> None:
 def test_the_charts_of_an_application_come_with_it() -> None:
     found = nested()
     timeline = Timeline(found)
-    first = next(delivery for delivery in found.deliveries if delivery.name == "first")
-    assert timeline.compare_delivery(first, named(found, "second")) == -1
-    assert timeline.compare_delivery(first, named(found, "late")) == 0
+    first = next(application for application in found.all_applications if application.name == "first")
+    assert timeline.compare_application(first, named(found, "second")) == -1
+    assert timeline.compare_application(first, named(found, "late")) == 0
 
 
 def test_a_sync_hook_comes_before_a_post_sync_hook() -> None:

@@ -323,9 +323,9 @@ class _Room:
     def _charts(self) -> list[Item]:
         return [
             item
-            for delivery in self._model.deliveries
-            for chart in delivery.charts
-            for item in islice(chart_items(delivery.name, _values(chart.helm)), self._most_pods)
+            for application in self._model.all_applications
+            for chart in application.charts
+            for item in islice(chart_items(application.name, _values(chart.helm)), self._most_pods)
         ]
 
     @cached_property

@@ -71,12 +71,12 @@ class Exposed:
     def stacks(self) -> list[tuple[Object, str, str, Mapping[str, Any]]]:
         """The Applications that install the stack, each with its namespace, the name of its release and its values."""
         found = []
-        for delivery in self._model.deliveries:
-            for chart in delivery.charts:
-                if chart.name == STACK and delivery.application is not None:
-                    release = str(chart.helm.get("releaseName") or delivery.name)
+        for application in self._model.all_applications:
+            for chart in application.charts:
+                if chart.name == STACK and application.item is not None:
+                    release = str(chart.helm.get("releaseName") or application.name)
                     found.append(
-                        (delivery.application, delivery.namespace, release, mapping(chart.helm.get("valuesObject")))
+                        (application.item, application.namespace, release, mapping(chart.helm.get("valuesObject")))
                     )
         return found
 
@@ -93,7 +93,11 @@ class Exposed:
             not self.stacks
             or any(others.get(kind) for kind in ("ScrapeConfig", "Probe"))
             or any(not monitor.declared and not self._is_known(monitor) for monitor in self.monitors)
-            or any(_brings_monitors(chart.helm) for delivery in self._model.deliveries for chart in delivery.charts)
+            or any(
+                _brings_monitors(chart.helm)
+                for application in self._model.all_applications
+                for chart in application.charts
+            )
         )
 
     def source_of(self, metric: str) -> tuple[Source | None, bool]:

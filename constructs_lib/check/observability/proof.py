@@ -520,11 +520,11 @@ class _Proof:
                 others.append(selector)
             elif source is not None:
                 covered |= self.exposed.namespaces(source)
-        for delivery in self.model.applications:
+        for application in self.model.applications:
             namespaces = {
                 pods.namespace
-                for path in delivery.files
-                for item in delivery.read(path, delivery.files[path])
+                for path in application.files
+                for item in application.read(path, application.files[path])
                 if item.kind in _SERVING and (pods := pods_of(item)) is not None
             }
             missed = [
@@ -532,9 +532,9 @@ class _Proof:
                 for name in sorted(namespaces - covered)
                 if not any(selector.admits("namespace", name) for selector in others)
             ]
-            if missed and delivery.application:
-                problem = f"The pods of {delivery.name} run in {', '.join(missed)}, and {words}."
-                yield Finding.of(check, delivery.application, problem)
+            if missed and application.item:
+                problem = f"The pods of {application.name} run in {', '.join(missed)}, and {words}."
+                yield Finding.of(check, application.item, problem)
 
 
 def _is_meant(idle: Sequence[Monitor], pods: Pods) -> bool:

@@ -20,7 +20,7 @@ from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.references.configuration import claim_names
 from constructs_lib.check.storage import claims, class_of, known_classes
 from constructs_lib.check.surroundings import k3s_disabled, made_here
-from constructs_lib.repository.applications import BY_HAND, Delivery
+from constructs_lib.repository.applications import BY_HAND, Application
 
 _ARGO = "https://argo-cd.readthedocs.io/en/stable/"
 _ISSUES = "https://github.com/argoproj/argo-cd/issues/"
@@ -106,7 +106,7 @@ class _Gates:
                 )
 
     def _brings(self, words: tuple[str, ...]) -> bool:
-        charts = (chart.name for delivery in self._model.deliveries for chart in delivery.charts)
+        charts = (chart.name for application in self._model.all_applications for chart in application.charts)
         return any(word in chart for chart in charts for word in words)
 
     def _autoscalers(self) -> Iterator[Finding]:
@@ -117,9 +117,9 @@ class _Gates:
         if "v1beta1.metrics.k8s.io" in services:
             return
         servers = [
-            delivery
-            for delivery in self._model.deliveries
-            if any("metrics-server" in chart.name for chart in delivery.charts)
+            application
+            for application in self._model.all_applications
+            if any("metrics-server" in chart.name for chart in application.charts)
         ]
         for autoscaler in self._model.kind("HorizontalPodAutoscaler"):
             types = [mapping(metric).get("type") for metric in sequence(autoscaler.spec.get("metrics"))]
@@ -132,7 +132,7 @@ class _Gates:
                     "Neither the cluster nor the tree brings metrics-server.",
                     at="spec.metrics",
                 )
-            elif all(self._timeline.compare_delivery(server, autoscaler) > 0 for server in servers):
+            elif all(self._timeline.compare_application(server, autoscaler) > 0 for server in servers):
                 yield Finding.of(
                     "autoscaler-without-metrics",
                     autoscaler,
@@ -141,18 +141,18 @@ class _Gates:
                 )
 
     def _job(self, job: Object) -> Iterator[Finding]:
-        delivery = self._timeline.delivery(job)
-        if job.is_hook or delivery.application is None or "name" not in job.metadata:
+        application = self._timeline.application(job)
+        if job.is_hook or application.item is None or "name" not in job.metadata:
             return
-        if "ttlSecondsAfterFinished" in job.spec and delivery.automated:
+        if "ttlSecondsAfterFinished" in job.spec and application.automated:
             yield Finding.of(
                 "job-with-ttl",
                 job,
                 f"It is deleted {job.spec['ttlSecondsAfterFinished']} seconds after its end, and the Application "
-                f"{delivery.name} makes it again.",
+                f"{application.name} makes it again.",
                 at="spec.ttlSecondsAfterFinished",
             )
-        chosen = {**delivery.sync_options, **job.sync_options}
+        chosen = {**application.sync_options, **job.sync_options}
         replaced = "true" in (chosen.get("Replace"), chosen.get("Force"))
         if not replaced and not _DIGEST.search(job.name):
             yield Finding.of(
@@ -228,8 +228,8 @@ def _sync_timeout(model: ClusterModel) -> int | None:
 def _settings(model: ClusterModel, name: str, values: str) -> list[Mapping[str, Any]]:
     """Return the settings of Argo CD that a tree has: in a ConfigMap, or in the values of its chart."""
     maps = [mapping(item.manifest.get("data")) for item in model.kind("ConfigMap") if item.name == name]
-    for delivery in model.deliveries:
-        for chart in delivery.charts:
+    for application in model.all_applications:
+        for chart in application.charts:
             if chart.name == "argo-cd":
                 configs = mapping(mapping(chart.helm.get("valuesObject")).get("configs"))
                 maps.append(mapping(configs.get(values)))
@@ -242,10 +242,10 @@ class _Applications:
     def __init__(self, model: ClusterModel) -> None:
         self._model = model
         self._timeline = model.once(Timeline)
-        self._siblings: dict[int, list[Delivery]] = defaultdict(list)
-        for delivery in model.applications:
-            if delivery.parent is not None:
-                self._siblings[id(delivery.parent)].append(delivery)
+        self._siblings: dict[int, list[Application]] = defaultdict(list)
+        for application in model.applications:
+            if application.parent is not None:
+                self._siblings[id(application.parent)].append(application)
         #: Namespaces with an object in them that holds data.
         self._with_data = {
             item.namespace for item in model.kind("PersistentVolumeClaim", "StatefulSet") if any(claims(item))
@@ -254,45 +254,45 @@ class _Applications:
     def prove(self) -> Iterator[Finding]:
         yield from self._health()
         yield from self._twice()
-        for delivery in self._model.applications:
-            if delivery.application is not None:
-                yield from self._application(delivery, delivery.application)
+        for application in self._model.applications:
+            if application.item is not None:
+                yield from self._application(application, application.item)
         scaled = self._scaled()
-        for delivery, item in self._model.deployed:
-            if delivery.application is None:
+        for application, item in self._model.deployed:
+            if application.item is None:
                 continue
             if item.identity in scaled:
-                yield from _replicas(delivery, item, scaled[item.identity])
-            yield from _size(delivery, item)
+                yield from _replicas(application, item, scaled[item.identity])
+            yield from _size(application, item)
             if item.kind == "StatefulSet":
-                yield from self._comparison(delivery, item)
-            yield from self._protection(delivery, item)
+                yield from self._comparison(application, item)
+            yield from self._protection(application, item)
 
     def _health(self) -> Iterator[Finding]:
         settings = _settings(self._model, "argocd-cm", "cm")
         if not settings or any(_has_application_health(config) for config in settings):
             return
         for siblings in self._siblings.values():
-            first = min(siblings, key=lambda delivery: delivery.wave)
-            last = max(siblings, key=lambda delivery: delivery.wave)
+            first = min(siblings, key=lambda application: application.wave)
+            last = max(siblings, key=lambda application: application.wave)
             parent = first.parent
             if parent is not None and parent.name != BY_HAND and first.wave < last.wave:
                 yield Finding.of(
                     "waves-gate-nothing",
-                    parent.application,
+                    parent.item,
                     f"{first.name} has the wave {first.wave} and {last.name} {last.wave}, and argocd-cm has no health "
                     f"check of Applications.",
                 )
 
     def _twice(self) -> Iterator[Finding]:
-        seen: dict[Identity, tuple[Delivery, Object]] = {}
-        for delivery, item in self._model.deployed:
+        seen: dict[Identity, tuple[Application, Object]] = {}
+        for application, item in self._model.deployed:
             if item.kind != "Application" or item.group != "argoproj.io":
                 continue
-            first, known = seen.setdefault(item.identity, (delivery, item))
+            first, known = seen.setdefault(item.identity, (application, item))
             # What deploys itself has a check of its own.
             if known is not item and not (first.name == BY_HAND and known.path == item.path):
-                where = f"in {known.path}" if first is delivery else f"by {first.name}, from {known.path},"
+                where = f"in {known.path}" if first is application else f"by {first.name}, from {known.path},"
                 yield Finding.of(
                     "application-defined-twice",
                     item,
@@ -300,47 +300,45 @@ class _Applications:
                     at="metadata.name",
                 )
 
-    def _application(self, delivery: Delivery, application: Object) -> Iterator[Finding]:
-        if application.path in delivery.files and self._has_several_steps(delivery):
+    def _application(self, application: Application, item: Object) -> Iterator[Finding]:
+        if item.path in application.files and self._has_several_steps(application):
             yield Finding.of(
                 "application-deploys-itself",
-                application,
-                f"Its own file {application.path} is among those that it deploys.",
+                item,
+                f"Its own file {item.path} is among those that it deploys.",
                 at="spec.source",
             )
-        policy = mapping(application.spec.get("syncPolicy"))
-        if not delivery.automated:
-            yield from self._not_automated(delivery, application)
+        policy = mapping(item.spec.get("syncPolicy"))
+        if not application.automated:
+            yield from self._not_automated(application, item)
         elif not isinstance(policy.get("retry"), dict):
-            yield Finding.of("application-without-retry", application, "It has no retry.", at="spec.syncPolicy")
+            yield Finding.of("application-without-retry", item, "It has no retry.", at="spec.syncPolicy")
         elif mapping(policy["retry"]).get("refresh") is not True:
-            yield Finding.of(
-                "retry-without-refresh", application, "Its retry has no refresh.", at="spec.syncPolicy.retry"
-            )
-        respected = delivery.sync_options.get("RespectIgnoreDifferences") == "true"
-        for number, entry in enumerate(delivery.ignored_differences):
+            yield Finding.of("retry-without-refresh", item, "Its retry has no refresh.", at="spec.syncPolicy.retry")
+        respected = application.sync_options.get("RespectIgnoreDifferences") == "true"
+        for number, entry in enumerate(application.ignored_differences):
             if not respected and _ignores_replicas(entry):
                 yield Finding.of(
                     "ignored-differences-applied",
-                    application,
+                    item,
                     "It ignores differences of replicas without RespectIgnoreDifferences=true.",
                     at=f"spec.ignoreDifferences[{number}]",
                 )
 
-    def _has_several_steps(self, delivery: Delivery) -> bool:
+    def _has_several_steps(self, application: Application) -> bool:
         """Tell whether a sync waits for anything: for the health of what it applied last, it does not."""
-        items = (item for owner, item in self._model.deployed if owner is delivery)
+        items = (item for owner, item in self._model.deployed if owner is application)
         return len({self._timeline.step(item) for item in items}) > 1
 
-    def _not_automated(self, delivery: Delivery, application: Object) -> Iterator[Finding]:
-        parent = delivery.parent
+    def _not_automated(self, application: Application, item: Object) -> Iterator[Finding]:
+        parent = application.parent
         if parent is None or parent.name == BY_HAND:
             return
-        later = [other.name for other in self._siblings[id(parent)] if other.wave > delivery.wave]
+        later = [other.name for other in self._siblings[id(parent)] if other.wave > application.wave]
         if later:
             yield Finding.of(
                 "application-not-automated",
-                application,
+                item,
                 f"It is synced by hand only, and {later[0]} in a later wave waits for it.",
                 at="spec.syncPolicy.automated",
             )
@@ -354,16 +352,16 @@ class _Applications:
             found[group, str(target.get("kind")), item.namespace, str(target.get("name"))] = item
         return found
 
-    def _comparison(self, delivery: Delivery, item: Object) -> Iterator[Finding]:
+    def _comparison(self, application: Application, item: Object) -> Iterator[Finding]:
         templates = list(map(mapping, sequence(item.spec.get("volumeClaimTemplates"))))
         complete = all({"apiVersion", "kind"} <= template.keys() for template in templates)
-        ignored = any("volumeClaimTemplates" in str(entry) for entry in delivery.ignored_differences)
+        ignored = any("volumeClaimTemplates" in str(entry) for entry in application.ignored_differences)
         by_server = any(
             str(config.get("controller.diff.server.side")) == "true"
             for config in _settings(self._model, "argocd-cmd-params-cm", "params")
         )
-        chosen = _compare_options(item) | _compare_options(delivery.application)
-        if complete or ignored or by_server or chosen.get("ServerSideDiff") == "true" or not delivery.automated:
+        chosen = _compare_options(item) | _compare_options(application.item)
+        if complete or ignored or by_server or chosen.get("ServerSideDiff") == "true" or not application.automated:
             return
         yield Finding.of(
             "claims-compared-locally",
@@ -372,15 +370,19 @@ class _Applications:
             at="metadata.annotations",
         )
 
-    def _protection(self, delivery: Delivery, item: Object) -> Iterator[Finding]:
-        if not self._holds_data(delivery, item):
+    def _protection(self, application: Application, item: Object) -> Iterator[Finding]:
+        if not self._holds_data(application, item):
             return
-        chosen = {**delivery.sync_options, **item.sync_options}
+        chosen = {**application.sync_options, **item.sync_options}
         kept = ("false", "confirm")
         ways = []
-        if delivery.prunes and chosen.get("Prune") not in kept:
+        if application.prunes and chosen.get("Prune") not in kept:
             ways.append("Prune=false")
-        if delivery.cascades and (delivery.prunes or _is_pruned(delivery)) and chosen.get("Delete") not in kept:
+        if (
+            application.cascades
+            and (application.prunes or _is_pruned(application))
+            and chosen.get("Delete") not in kept
+        ):
             ways.append("Delete=false")
         if ways:
             yield Finding.of(
@@ -390,13 +392,13 @@ class _Applications:
                 at="metadata.annotations",
             )
 
-    def _holds_data(self, delivery: Delivery, item: Object) -> bool:
+    def _holds_data(self, application: Application, item: Object) -> bool:
         if item.kind in ("PersistentVolumeClaim", "StatefulSet"):
             return any(claims(item))
         if item.kind != "Namespace":
             return item.kind == "PersistentVolume"
-        by_chart = item.name == delivery.namespace and any(
-            "volumeClaimTemplate" in str(chart.helm) for chart in delivery.charts
+        by_chart = item.name == application.namespace and any(
+            "volumeClaimTemplate" in str(chart.helm) for chart in application.charts
         )
         return by_chart or item.name in self._with_data
 
@@ -417,10 +419,10 @@ def _ignores_of(entry: Mapping[str, Any], item: Object) -> bool:
     return all(str(entry.get(field) or "") in ("", "*", value) for field, value in wanted.items())
 
 
-def _replicas(delivery: Delivery, item: Object, autoscaler: Object) -> Iterator[Finding]:
+def _replicas(application: Application, item: Object, autoscaler: Object) -> Iterator[Finding]:
     ignored = any(
         _ignores_of(entry, item) and (_ignores_replicas(entry) or entry.get("managedFieldsManagers"))
-        for entry in delivery.ignored_differences
+        for entry in application.ignored_differences
     )
     if "replicas" in item.spec and not ignored:
         yield Finding.of(
@@ -432,11 +434,11 @@ def _replicas(delivery: Delivery, item: Object, autoscaler: Object) -> Iterator[
         )
 
 
-def _size(delivery: Delivery, item: Object) -> Iterator[Finding]:
+def _size(application: Application, item: Object) -> Iterator[Finding]:
     # JSON is longer than its YAML by little but escaped characters.
-    if len(delivery.files[item.path]) * 2 < _MOST_ANNOTATIONS:
+    if len(application.files[item.path]) * 2 < _MOST_ANNOTATIONS:
         return
-    chosen = {**delivery.sync_options, **item.sync_options}
+    chosen = {**application.sync_options, **item.sync_options}
     if "true" in (chosen.get("ServerSideApply"), chosen.get("Replace")):
         return
     size = len(json.dumps(item.manifest, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
@@ -448,6 +450,6 @@ def _compare_options(item: Object | None) -> dict[str, str]:
     return options(item.annotations.get(_COMPARE_OPTIONS, "").split(",")) if item else {}
 
 
-def _is_pruned(delivery: Delivery) -> bool:
+def _is_pruned(application: Application) -> bool:
     """Tell whether an Application is deleted when it is no longer in the repository."""
-    return delivery.parent is not None and delivery.parent.prunes
+    return application.parent is not None and application.parent.prunes

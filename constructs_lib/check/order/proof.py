@@ -20,7 +20,7 @@ from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.selectors import PodIndex
 from constructs_lib.check.storage import claims
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES
-from constructs_lib.repository.applications import Delivery
+from constructs_lib.repository.applications import Application
 
 _WAVES = "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/"
 _OPTIONS = "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/"
@@ -131,10 +131,12 @@ class _Order:
 
     def _where(self, later: Object, earlier: Object) -> str:
         """Return where an object comes, as seen from one that comes before it."""
-        delivery, own = self._timeline.delivery(later), self._timeline.delivery(earlier)
-        if delivery is own:
+        application, own = self._timeline.application(later), self._timeline.application(earlier)
+        if application is own:
             return f"later, in wave {later.wave}, and not before wave {earlier.wave}"
-        return f"later, with the Application {delivery.name} in wave {delivery.wave}, and not before wave {own.wave}"
+        return (
+            f"later, with the Application {application.name} in wave {application.wave}, and not before wave {own.wave}"
+        )
 
     def _circles(self, calls: Sequence[_Call]) -> Iterator[Finding]:
         """Yield one finding for every circle of waits before the start."""
@@ -164,8 +166,8 @@ class _Order:
             stores = [item for item in self._providers(group[0].service) if any(claims(item))]
             if not stores:
                 continue
-            home = self._timeline.delivery(stores[0])
-            near = [call.caller for call in group if self._timeline.delivery(call.caller) is home]
+            home = self._timeline.application(stores[0])
+            near = [call.caller for call in group if self._timeline.application(call.caller) is home]
             jobs = dict.fromkeys(item for item in near if item.kind == "Job" and "PostSync" not in item.phases)
             programs = dict.fromkeys(item for item in near if item.kind in _PROGRAMS and item not in stores)
             for job in jobs:
@@ -217,7 +219,7 @@ class _Order:
             return
         maker = makers[0]
         made = "" if maker.kind in what else f", which the {maker.kind} {maker.name} makes,"
-        if owner.is_hook and self._timeline.delivery(owner) is self._timeline.delivery(maker):
+        if owner.is_hook and self._timeline.application(owner) is self._timeline.application(maker):
             phase = next(iter(maker.phases), "Sync")
             yield Finding.of(
                 "hook-needs-later-object",
@@ -246,33 +248,33 @@ class _Order:
             (str(definition.spec.get("group")), str(mapping(definition.spec.get("names")).get("kind"))): definition
             for definition in self._model.kind("CustomResourceDefinition")
         }
-        charts: dict[str, list[Delivery]] = defaultdict(list)
-        for delivery in self._model.deliveries:
+        charts: dict[str, list[Application]] = defaultdict(list)
+        for application in self._model.all_applications:
             for group, names in _CHARTS.items():
-                if any(chart.name in names for chart in delivery.charts):
-                    charts[group].append(delivery)
+                if any(chart.name in names for chart in application.charts):
+                    charts[group].append(application)
         told: set[tuple[int, str]] = set()
-        for delivery, item in self._model.deployed:
+        for application, item in self._model.deployed:
             definition = definitions.get((item.group, item.kind))
-            bringers = [self._timeline.delivery(definition)] if definition else charts.get(item.group, [])
-            if not bringers or delivery in bringers or (id(delivery), item.kind) in told:
+            bringers = [self._timeline.application(definition)] if definition else charts.get(item.group, [])
+            if not bringers or application in bringers or (id(application), item.kind) in told:
                 continue
             when = min(
                 self._timeline.compare(definition, item)
                 if definition
-                else self._timeline.compare_delivery(bringer, item)
+                else self._timeline.compare_application(bringer, item)
                 for bringer in bringers
             )
             skips = "true" in (
                 item.sync_options.get("SkipDryRunOnMissingResource"),
-                delivery.sync_options.get("SkipDryRunOnMissingResource"),
+                application.sync_options.get("SkipDryRunOnMissingResource"),
             )
             if when > 0 or (when == 0 and not skips):
-                told.add((id(delivery), item.kind))
+                told.add((id(application), item.kind))
                 yield Finding.of(
                     "custom-resource-too-early",
                     item,
-                    f"The definition of {item.kind} comes with {_not_before(bringers[0], delivery)}.",
+                    f"The definition of {item.kind} comes with {_not_before(bringers[0], application)}.",
                     at="kind",
                 )
 
@@ -281,19 +283,21 @@ class _Order:
             item.name: item for item in self._model.kind("Namespace") if item.name not in PLATFORM_NAMESPACES
         }
         told: set[tuple[int, str]] = set()
-        for delivery, item in self._model.deployed:
+        for application, item in self._model.deployed:
             namespace = made.get(item.namespace)
-            key = id(delivery), item.namespace
-            if namespace is None or key in told or self._timeline.delivery(namespace) is delivery:
+            key = id(application), item.namespace
+            if namespace is None or key in told or self._timeline.application(namespace) is application:
                 continue
-            creates = delivery.sync_options.get("CreateNamespace") == "true" and delivery.namespace == item.namespace
+            creates = (
+                application.sync_options.get("CreateNamespace") == "true" and application.namespace == item.namespace
+            )
             if not creates and self._timeline.compare(namespace, item) >= 0:
                 told.add(key)
-                owner = self._timeline.delivery(namespace)
+                owner = self._timeline.application(namespace)
                 yield Finding.of(
                     "namespace-too-late",
                     item,
-                    f"The Namespace {namespace.name} comes with {_not_before(owner, delivery)}.",
+                    f"The Namespace {namespace.name} comes with {_not_before(owner, application)}.",
                     at="metadata.namespace",
                 )
 
@@ -301,10 +305,10 @@ class _Order:
 _PROGRAMS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
-def _not_before(bringer: Delivery, delivery: Delivery) -> str:
+def _not_before(bringer: Application, application: Application) -> str:
     """Return which Application brings something, and that it does not come before another."""
-    waves = f": their waves are {bringer.wave} and {delivery.wave}" if bringer.parent is delivery.parent else ""
-    return f"the Application {bringer.name}, which does not come before this object of {delivery.name}{waves}"
+    waves = f": their waves are {bringer.wave} and {application.wave}" if bringer.parent is application.parent else ""
+    return f"the Application {bringer.name}, which does not come before this object of {application.name}{waves}"
 
 
 def _circles(edges: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from constructs_lib.argocd.objects import Identity, Object, mapping
 from constructs_lib.argocd.sync_order import Task, sync_order
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.repository.applications import BY_HAND, Delivery
+from constructs_lib.repository.applications import BY_HAND, Application
 
 _PHASES = ("PreSync", "Sync", "PostSync")
 #: Phase and wave: whatever has the same ones in a sync is applied at once, and waited for before what comes next.
@@ -24,23 +24,23 @@ class Timeline:
 
     def __init__(self, model: ClusterModel) -> None:
         """Simulate the syncs of all Applications."""
-        self._delivery = {id(item): delivery for delivery, item in model.deployed}
+        self._application = {id(item): application for application, item in model.deployed}
         self._steps: dict[tuple[int, Identity], Step] = {}
         applied: dict[int, list[Object]] = {}
-        for delivery, item in model.deployed:
+        for application, item in model.deployed:
             if set(item.phases) & set(_PHASES) and _is_sound(item):
-                applied.setdefault(id(delivery), []).append(item)
+                applied.setdefault(id(application), []).append(item)
         for owner, items in applied.items():
             for wave, task in sync_order(map(Task, items)):
                 self._steps[owner, task.item.identity] = _PHASES.index(task.item.phases[0]), wave
 
-    def delivery(self, item: Object) -> Delivery:
+    def application(self, item: Object) -> Application:
         """Return what deploys an object."""
-        return self._delivery[id(item)]
+        return self._application[id(item)]
 
     def step(self, item: Object) -> Step | None:
         """Return phase and wave of an object in its own sync; None if no sync applies it."""
-        return self._steps.get((id(self.delivery(item)), item.identity))
+        return self._steps.get((id(self.application(item)), item.identity))
 
     def compare(self, one: Object, other: Object) -> int:
         """Compare when two objects are applied.
@@ -49,21 +49,24 @@ class Timeline:
             -1 if the first is applied, and waited for, before the second; 1 if the second is; 0 if neither waits for
             the other.
         """
-        return _compare(self._places(self.delivery(one), one), self._places(self.delivery(other), other))
+        return _compare(self._places(self.application(one), one), self._places(self.application(other), other))
 
-    def compare_delivery(self, delivery: Delivery, other: Object) -> int:
+    def compare_application(self, application: Application, other: Object) -> int:
         """Compare when everything that an Application deploys is there, and when an object is applied."""
-        return _compare(self._above(delivery), self._places(self.delivery(other), other))
+        return _compare(self._above(application), self._places(self.application(other), other))
 
-    def _places(self, delivery: Delivery, item: Object) -> list[tuple[Delivery, Identity, Step | None]]:
-        return [*self._above(delivery), (delivery, item.identity, self._steps.get((id(delivery), item.identity)))]
+    def _places(self, application: Application, item: Object) -> list[tuple[Application, Identity, Step | None]]:
+        return [
+            *self._above(application),
+            (application, item.identity, self._steps.get((id(application), item.identity))),
+        ]
 
-    def _above(self, delivery: Delivery) -> list[tuple[Delivery, Identity, Step | None]]:
-        above: list[tuple[Delivery, Identity, Step | None]] = []
-        while delivery.application is not None and delivery.parent is not None:
-            identity = delivery.application.identity
-            delivery = delivery.parent
-            above.insert(0, (delivery, identity, self._steps.get((id(delivery), identity))))
+    def _above(self, application: Application) -> list[tuple[Application, Identity, Step | None]]:
+        above: list[tuple[Application, Identity, Step | None]] = []
+        while application.item is not None and application.parent is not None:
+            identity = application.item.identity
+            application = application.parent
+            above.insert(0, (application, identity, self._steps.get((id(application), identity))))
         return above
 
 
@@ -75,12 +78,12 @@ def _is_sound(item: Object) -> bool:
 
 
 def _compare(
-    one: Sequence[tuple[Delivery, Identity, Step | None]], other: Sequence[tuple[Delivery, Identity, Step | None]]
+    one: Sequence[tuple[Application, Identity, Step | None]], other: Sequence[tuple[Application, Identity, Step | None]]
 ) -> int:
-    for (delivery, identity, step), (beside, counterpart, against) in zip(one, other, strict=False):
-        if delivery is not beside:
+    for (application, identity, step), (beside, counterpart, against) in zip(one, other, strict=False):
+        if application is not beside:
             return 0
-        if delivery.name != BY_HAND and step is not None and against is not None and step != against:
+        if application.name != BY_HAND and step is not None and against is not None and step != against:
             return -1 if step < against else 1
         if identity != counterpart:
             return 0

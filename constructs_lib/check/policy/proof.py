@@ -64,9 +64,9 @@ PROOF = Proof("policy", "The tree keeps to what a careful platform team demands.
 def _levels(model: ClusterModel) -> Mapping[str, str]:
     """Return the levels that namespaces enforce; what Argo CD makes itself has the labels of its Application."""
     managed = {
-        delivery.namespace: texts(_managed(delivery.application).get("labels"))
-        for delivery in model.applications
-        if delivery.application and delivery.sync_options.get("CreateNamespace") == "true"
+        application.namespace: texts(_managed(application.item).get("labels"))
+        for application in model.applications
+        if application.item and application.sync_options.get("CreateNamespace") == "true"
     }
     found = {name: labels[ENFORCE] for name, labels in managed.items() if ENFORCE in labels}
     return found | {name: labels[ENFORCE] for name, labels in model.namespaces.items() if ENFORCE in labels}
@@ -92,18 +92,18 @@ def _level_findings(model: ClusterModel) -> Iterator[Finding]:
                 "pod-security-level-unknown", item, f'"{level}" is no level.', at=at, fix=f"{fix[:1].upper()}{fix[1:]}"
             )
     levels = _levels(model)
-    for delivery in model.applications:
-        namespace = delivery.namespace
+    for application in model.applications:
+        namespace = application.namespace
         if (
-            delivery.application
-            and delivery.sync_options.get("CreateNamespace") == "true"
+            application.item
+            and application.sync_options.get("CreateNamespace") == "true"
             and namespace in model.pods_by_namespace
             and namespace not in declared
             and namespace not in levels
         ):
             problem = f"The namespace {namespace} that it creates enforces no Pod Security level."
             at = "spec.syncPolicy.managedNamespaceMetadata.labels"
-            yield Finding.of("pod-security-level-missing", delivery.application, problem, at=at)
+            yield Finding.of("pod-security-level-missing", application.item, problem, at=at)
 
 
 def _security_findings(pods: Pods, level: str) -> Iterator[Finding]:
@@ -253,6 +253,6 @@ def _project_findings(model: ClusterModel) -> Iterator[Finding]:
                     if kind.get("group") == "*":
                         problem = "Every kind is permitted."
                     yield Finding.of("project-wildcard", project, problem, at=f"spec.{field}[{index}].kind")
-    for delivery in model.applications:
-        if delivery.application and delivery.application.spec.get("project") in ("default", "", None):
-            yield Finding.of("default-project", delivery.application, "Its project is default.", at="spec.project")
+    for application in model.applications:
+        if application.item and application.item.spec.get("project") in ("default", "", None):
+            yield Finding.of("default-project", application.item, "Its project is default.", at="spec.project")

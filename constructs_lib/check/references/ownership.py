@@ -18,7 +18,7 @@ from constructs_lib.check.surroundings import (
     store,
 )
 from constructs_lib.declare.diagnostics import nearest
-from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Delivery
+from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
 
 _PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
 
@@ -31,39 +31,39 @@ def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
     """Yield what Argo CD refuses to deploy, and what two of its Applications fight over."""
     projects = {item.name: _Project(item) for item in model.kind("AppProject") if item.group == _GROUP}
     objects: dict[int, list[Object]] = {}
-    for delivery, item in model.deployed:
-        objects.setdefault(id(delivery), []).append(item)
+    for application, item in model.deployed:
+        objects.setdefault(id(application), []).append(item)
     repositories = _own_repositories(model)
-    for delivery in model.applications:
-        yield from _folders(model, delivery, repositories)
-        yield from _project(delivery, projects, objects.get(id(delivery), []))
+    for application in model.applications:
+        yield from _folders(model, application, repositories)
+        yield from _project(application, projects, objects.get(id(application), []))
     yield from _owners(model)
     yield from _namespaces(model)
 
 
-def sources(application: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def sources(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the sources of an Application with their paths."""
-    if isinstance(application.spec.get("source"), dict):
-        yield "spec.source", application.spec["source"]
-    for number, source in enumerate(map(mapping, sequence(application.spec.get("sources")))):
+    if isinstance(item.spec.get("source"), dict):
+        yield "spec.source", item.spec["source"]
+    for number, source in enumerate(map(mapping, sequence(item.spec.get("sources")))):
         yield f"spec.sources[{number}]", source
 
 
-def _folders(model: ClusterModel, delivery: Delivery, repositories: frozenset[str]) -> Iterator[Finding]:
-    application = delivery.application
-    if application is None:
+def _folders(model: ClusterModel, application: Application, repositories: frozenset[str]) -> Iterator[Finding]:
+    item = application.item
+    if item is None:
         return
-    deployed = {source.path for source in delivery.sources}
-    for at, source in sources(application):
+    deployed = {source.path for source in application.sources}
+    for at, source in sources(item):
         path = source.get("path")
         if source.get("chart") or not isinstance(path, str) or _repository(source) not in repositories:
             continue
         folder = _normal(path)
-        empty = not delivery.files and not delivery.rendered and len(delivery.sources) == 1
+        empty = not application.files and not application.rendered and len(application.sources) == 1
         if folder not in deployed or empty:
             yield Finding.of(
                 "application-folder-empty",
-                application,
+                item,
                 f"There is no manifest in the folder {folder}.",
                 at=f"{at}.path",
                 fix=hint("folder", folder, _folders_beside(model, folder)),
@@ -81,10 +81,10 @@ def _own_repositories(model: ClusterModel) -> frozenset[str]:
     """Return the addresses under which Applications know the repository of the tree: folders of it are there."""
     return frozenset(
         _repository(source)
-        for delivery in model.applications
-        if delivery.application
-        for _, source in sources(delivery.application)
-        if any(known.path == _normal(str(source.get("path"))) for known in delivery.sources)
+        for application in model.applications
+        if application.item
+        for _, source in sources(application.item)
+        if any(known.path == _normal(str(source.get("path"))) for known in application.sources)
     )
 
 
@@ -159,41 +159,41 @@ class _Project:
         return permitted and item not in among_denied
 
 
-def _project(delivery: Delivery, projects: Mapping[str, _Project], items: list[Object]) -> Iterator[Finding]:
-    application = delivery.application
-    if application is None:
+def _project(application: Application, projects: Mapping[str, _Project], items: list[Object]) -> Iterator[Finding]:
+    item = application.item
+    if item is None:
         return
-    name = str(application.spec.get("project") or "default")
+    name = str(item.spec.get("project") or "default")
     project = projects.get(name)
     if project is None:
         if name != "default" and projects:
             yield Finding.of(
                 "project-missing",
-                application,
+                item,
                 f"There is no AppProject {name}.",
                 at="spec.project",
                 fix=hint("project", name, projects),
             )
         return
-    for at, source in sources(application):
+    for at, source in sources(item):
         repository = str(source.get("repoURL") or "")
         if repository and not project.repositories.permit(repository_name(repository)):
             yield Finding.of(
                 "project-refuses-repository",
-                application,
+                item,
                 f"The AppProject {name} does not permit the repository {repository}.",
                 at=f"{at}.repoURL",
             )
-    yield from _destinations(delivery, application, project, items)
+    yield from _destinations(application, item, project, items)
     for item in items:
         if not project.permits(item):
             yield _refused(project, item)
 
 
-def _destinations(delivery: Delivery, application: Object, project: _Project, items: list[Object]) -> Iterator[Finding]:
-    listed, permitted = project.namespaces(mapping(application.spec.get("destination")))
+def _destinations(application: Application, own: Object, project: _Project, items: list[Object]) -> Iterator[Finding]:
+    listed, permitted = project.namespaces(mapping(own.spec.get("destination")))
     seen: set[str] = set()
-    wanted = [(application, delivery.namespace, "spec.destination.namespace")]
+    wanted = [(own, application.namespace, "spec.destination.namespace")]
     wanted += [(item, item.namespace, "metadata.namespace") for item in items]
     for item, namespace, at in wanted:
         if not namespace or namespace in seen:
@@ -235,20 +235,20 @@ def _refused(project: _Project, item: Object) -> Finding:
 
 
 def _owners(model: ClusterModel) -> Iterator[Finding]:
-    owners: dict[Identity, tuple[Delivery, Object]] = {}
-    for delivery, item in model.deployed:
+    owners: dict[Identity, tuple[Application, Object]] = {}
+    for application, item in model.deployed:
         # Applications have a check of their own, and the bootstrap applies what a root deploys afterwards.
         generated = "name" not in item.metadata
-        if delivery.name == BY_HAND or generated or (item.group == _GROUP and item.kind == "Application"):
+        if application.name == BY_HAND or generated or (item.group == _GROUP and item.kind == "Application"):
             continue
-        first, known = owners.setdefault(item.identity, (delivery, item))
+        first, known = owners.setdefault(item.identity, (application, item))
         # Without Applications, nobody deploys two folders together: one may be an example, or stand for another.
-        apart = delivery.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
+        apart = application.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
         if known is item or apart:
             continue
-        if first is delivery and known.path == item.path:
+        if first is application and known.path == item.path:
             where = f"in {item.path} twice"
-        elif first is delivery:
+        elif first is application:
             where = f"in {known.path} as well"
         else:
             where = f"deployed by the Application {first.name} ({known.path}) as well"
@@ -261,11 +261,13 @@ def _namespaces(model: ClusterModel) -> Iterator[Finding]:
         return
     made = {item.name for item in model.kind("Namespace")} | PLATFORM_NAMESPACES
     made |= {
-        delivery.namespace for delivery in model.applications if delivery.sync_options.get("CreateNamespace") == "true"
+        application.namespace
+        for application in model.applications
+        if application.sync_options.get("CreateNamespace") == "true"
     }
     if (filled := store(model)) is not None:
         made |= {filled.namespace}
-    homes = {delivery.application.namespace for delivery in model.deliveries if delivery.application}
+    homes = {application.item.namespace for application in model.all_applications if application.item}
     missing: set[str] = set()
     for _, item in model.deployed:
         namespace = item.namespace

@@ -43,13 +43,13 @@ def _role(model: ClusterModel, binding: Object) -> Iterator[Finding]:
     namespace = binding.namespace if kind == "Role" else ""
     if model.get(kind, namespace, name, _GROUP) is not None:
         return
-    if any(source.tool for delivery in model.deliveries for source in delivery.sources):
+    if any(source.tool for application in model.all_applications for source in application.sources):
         # A tool may have given the role another name.
         certain = False
     elif kind == "ClusterRole":
         # Charts bring roles that are called after themselves.
         certain = not (name in _BUILT_IN or ":" in name or brought_by_chart(model, name)) and not any(
-            chart.name in name for delivery in model.deliveries for chart in delivery.charts
+            chart.name in name for application in model.all_applications for chart in application.charts
         )
     else:
         # Nobody but the tree makes the roles that it binds itself.

@@ -33,7 +33,7 @@ from constructs_lib.check.schemas.pod_limits import pod_findings
 from constructs_lib.check.tools import is_placeholder, patched, templates
 from constructs_lib.declare.diagnostics import closest
 from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.repository.applications import ALL_OBJECTS, Delivery
+from constructs_lib.repository.applications import ALL_OBJECTS, Application
 
 _CHECK_OF = {
     "unknown-field": "unknown-field",
@@ -66,12 +66,12 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     seen: set[tuple[int, str]] = set()
     read: set[tuple[str, bytes]] = set()
     patched_by_tools = patched(model)
-    for delivery, item in model.deployed:
+    for application, item in model.deployed:
         # The same file may be deployed by several Applications.
         if (id(item.manifest), item.path) in seen:
             continue
         seen.add((id(item.manifest), item.path))
-        content = delivery.files[item.path]
+        content = application.files[item.path]
         if model.is_written(content):
             nulls = b": null\n" in content or b"- null\n" in content
         else:
@@ -82,11 +82,11 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
         told: set[tuple[str, str]] = set()
         for finding in _object_findings(item, kinds, nulls=nulls):
             place = finding.check.code, finding.field
-            if place not in told and not _is_made_right(finding, delivery, item, patched_by_tools):
+            if place not in told and not _is_made_right(finding, application, item, patched_by_tools):
                 told.add(place)
                 yield finding
-    for delivery in model.deliveries:
-        for path, content in delivery.files.items():
+    for application in model.all_applications:
+        for path, content in application.files.items():
             if path in first and (path, content) not in read:
                 read.add((path, content))
                 for line, key, before in duplicate_keys(path, content, keys[path]):
@@ -99,12 +99,12 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
 PROOF = Proof("schemas", "Every object is one that the API server takes.", prove)
 
 
-def _is_made_right(finding: Finding, delivery: Delivery, item: Object, patched_by_tools: frozenset[int]) -> bool:
+def _is_made_right(finding: Finding, application: Application, item: Object, patched_by_tools: frozenset[int]) -> bool:
     """Tell whether a tool other than Argo CD will have mended something before the object is deployed."""
     if finding.check.code in ("bad-name", "missing-field") and id(item.manifest) in patched_by_tools:
         return True
     # Secrets that SOPS encrypted have its own data beside theirs.
-    return delivery.name == ALL_OBJECTS and (is_placeholder(finding.problem) or finding.field == "sops")
+    return application.name == ALL_OBJECTS and (is_placeholder(finding.problem) or finding.field == "sops")
 
 
 def _object_findings(item: Object, kinds: _Kinds, *, nulls: bool) -> Iterator[Finding]:

@@ -7,7 +7,14 @@ from typing import Any
 
 import yaml
 
-from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Deliveries, Delivery, deliveries, glob
+from constructs_lib.repository.applications import (
+    ALL_OBJECTS,
+    BY_HAND,
+    Application,
+    Applications,
+    find_applications,
+    glob,
+)
 from constructs_lib.repository.snapshot import Snapshot
 
 CONFIG = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
@@ -21,17 +28,17 @@ def app(name: str, source: Mapping[str, Any] | None = None, **more: Any) -> byte
     ).encode()
 
 
-def found(files: Mapping[str, bytes], *folders: str) -> Deliveries:
-    return deliveries(Snapshot.of_files("tree", files), folders)
+def found(files: Mapping[str, bytes], *folders: str) -> Applications:
+    return find_applications(Snapshot.of_files("tree", files), folders)
 
 
-def the(result: Deliveries, name: str) -> Delivery:
-    (delivery,) = (delivery for delivery in result.all if delivery.name == name)
-    return delivery
+def the(result: Applications, name: str) -> Application:
+    (application,) = (application for application in result.all if application.name == name)
+    return application
 
 
-def shown(result: Deliveries) -> dict[str, list[str]]:
-    return {delivery.name: sorted(delivery.files) for delivery in result.all}
+def shown(result: Applications) -> dict[str, list[str]]:
+    return {application.name: sorted(application.files) for application in result.all}
 
 
 def test_nested_app_of_apps() -> None:
@@ -49,7 +56,7 @@ def test_nested_app_of_apps() -> None:
         "team": ["team/web.yaml"],
         "web": ["web/a.yaml"],
     }
-    parents = {delivery.name: delivery.parent and delivery.parent.name for delivery in result.all}
+    parents = {application.name: application.parent and application.parent.name for application in result.all}
     assert parents == {BY_HAND: None, "root": BY_HAND, "team": "root", "web": "team"}
     assert [item.namespace for item in the(result, "web").read("web/a.yaml", CONFIG)] == ["in-web"]
 
@@ -71,7 +78,7 @@ def test_root_that_deploys_itself() -> None:
 
 def test_applications_that_deploy_each_other() -> None:
     result = found({"a/x.yaml": app("one", {"path": "b"}), "b/y.yaml": app("two", {"path": "a"})})
-    assert {delivery.name for delivery in result.all} == {"one", "two"}
+    assert {application.name for application in result.all} == {"one", "two"}
 
 
 def test_folder() -> None:
@@ -166,7 +173,7 @@ def test_pinned_child_is_read_from_its_commit() -> None:
 
     for revision, name, warns in ((old, b"old", False), (missing, b"name: a", True), ("HEAD", b"name: a", False)):
         files = {"app.yaml": app("web", {"path": "web", "targetRevision": revision}), "web/a.yaml": CONFIG}
-        result = deliveries(Snapshot("tree", files, pinned))
+        result = find_applications(Snapshot("tree", files, pinned))
         assert name in the(result, "web").files["web/a.yaml"]
         assert bool(result.warnings) is warns
 
@@ -229,4 +236,4 @@ def test_odd_applications() -> None:
         b"metadata: 5\nspec: {source: {path: ../../x, directory: 1, helm: 2}, ignoreDifferences: 1}\n",
     ]
     result = found({f"{number}.yaml": head + content for number, content in enumerate(odd)})
-    assert [delivery.name for delivery in result.all] == [BY_HAND, "a", "b", "*"]
+    assert [application.name for application in result.all] == [BY_HAND, "a", "b", "*"]
