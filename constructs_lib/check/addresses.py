@@ -11,11 +11,10 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.hint import hint, within
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.selectors import PodIndex, container_ports
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, closed_namespaces
-from constructs_lib.declare.diagnostics import closest
+from constructs_lib.text import closest, hint, within
 
 _DNS = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
 

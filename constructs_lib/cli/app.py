@@ -10,11 +10,12 @@ from typing import TypeVar
 from rich.console import Console
 
 from constructs_lib.cli.declaration import Declaration, run
-from constructs_lib.declare.diagnostics import DeclarationError, Mistake, nearest
+from constructs_lib.declare.diagnostics import DeclarationError, Mistake
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
 from constructs_lib.repository.pins import read_pins
 from constructs_lib.synth.tree import Tree, synthesize
+from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
 
 Result = TypeVar("Result")

@@ -22,17 +22,17 @@ from constructs_lib.check.reachability.can import can
 from constructs_lib.check.report import checks_page as page
 from constructs_lib.check.report import github, sarif, terminal
 from constructs_lib.check.report import json_report as json
-from constructs_lib.check.report.report import Looked, Report, located, look, plural, report
+from constructs_lib.check.report.report import Looked, Report, located, look, report
 from constructs_lib.check.waivers.waivers import WAIVERS_FILE, Waiver, parse_waivers
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.check import TERMINAL, Options
 from constructs_lib.declare.cluster import Cluster
-from constructs_lib.declare.diagnostics import nearest
 from constructs_lib.declare.system import System
 from constructs_lib.derive.explanation import origins
 from constructs_lib.derive.graph import Graph
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.tree import Tree
+from constructs_lib.text import nearest, plural
 
 FORMATS: dict[str, Callable[[Report], str]] = {"json": json.render, "sarif": sarif.render, "github": github.render}
 _APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)

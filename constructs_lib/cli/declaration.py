@@ -21,14 +21,13 @@ from constructs_lib.declare.diagnostics import (
     Ledger,
     Location,
     Mistake,
-    closest,
     is_library_code,
     is_user_code,
     open_ledgers,
-    shown,
 )
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
+from constructs_lib.text import closest, shown
 
 Declaration = Callable[[Environment], System]
 Result = TypeVar("Result")

@@ -12,6 +12,7 @@ import typer
 
 from constructs_lib.cli.app import CommandError
 from constructs_lib.cli.report import console
+from constructs_lib.text import listed
 
 #: How many files are called by their names.
 _NAMED = 4
@@ -32,9 +33,7 @@ def demand_folder(folder: Path) -> None:
 def document(files: Mapping[Path, str], *, check: bool) -> None:
     """Write those of the files that are not up to date, and say which; or only say it, and exit with 1."""
     differing = {path: text for path, text in files.items() if _content(path) != text.encode()}
-    named = [*map(str, differing or files)]
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    names = ", ".join(named[:_NAMED]) + more
+    names = listed(map(str, differing or files), _NAMED)
     if not differing:
         console().print(f"Up to date: {names}; nothing was written.")
     elif check:

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.report import console
-from constructs_lib.declare.diagnostics import nearest
 from constructs_lib.declare.environment import Environment
 from constructs_lib.plan.plan import Plan, allowed, plan
 from constructs_lib.plan.published import commits_behind, published
@@ -21,6 +20,7 @@ from constructs_lib.plan.report import markdown
 from constructs_lib.plan.report.terminal import print_plan
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.text import nearest
 
 
 class Format(Enum):

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
-from constructs_lib.declare.diagnostics import nearest
 from constructs_lib.plan.plan import Plan, allow_names, allowed, plan, unknown_names
 from constructs_lib.plan.published import published_at
 from constructs_lib.plan.report.terminal import print_plan
@@ -20,6 +19,7 @@ from constructs_lib.publish.together import Pair, together
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import pins_file
 from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.text import nearest
 
 #: Files of a commit that a dry run names; a longer list says how many more there are.
 _NAMED = 10

@@ -12,6 +12,7 @@ from rich.console import Console
 from constructs_lib.cli.app import App
 from constructs_lib.synth.tree import Tree, owned_paths
 from constructs_lib.synth.writer import Change, compare, recover, write
+from constructs_lib.text import listed, plural
 
 #: Files named in the closing lines; a longer list says how many more there are.
 _NAMED = 20
@@ -100,12 +101,11 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
         out.print(f"The files are not up to date ({counts}); run make synth and commit what it writes.")
     else:
         written = len(change.created) + len(change.updated)
-        out.print(f"Wrote {written} file{'' if written == 1 else 's'}: {counts}.")
+        out.print(f"Wrote {plural(written, 'file')}: {counts}.")
     for tree in trees:
         if unpublished := [f"{component} ({state})" for component, state in tree.unpublished.items()]:
-            more = f" and {len(unpublished) - _NAMED} more" if len(unpublished) > _NAMED else ""
             out.print(
-                f"Not published to {tree.environment} yet: {', '.join(unpublished[:_NAMED])}{more}; "
+                f"Not published to {tree.environment} yet: {listed(unpublished, _NAMED)}; "
                 f"python app.py publish {tree.environment} rolls it out, in order.",
                 markup=False,
             )

@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
-from constructs_lib.declare.diagnostics import Location, nearest
+from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.derive.explanation import Order, Origin, explain_order, origins
 from constructs_lib.derive.graph import Dependency, Graph
+from constructs_lib.text import nearest
 
 
 def register(cli: typer.Typer, app: App) -> None:

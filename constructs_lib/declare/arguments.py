@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, Union, cast, get_args, get_origin, get_type_hints
 
-from constructs_lib.declare.diagnostics import DeclarationError, Ledger, Mistake, closest, here, nearest, shown
+from constructs_lib.declare.diagnostics import DeclarationError, Ledger, Mistake, here
 from constructs_lib.declare.secret import Field, Plain, Secret
+from constructs_lib.text import closest, joined, nearest, shown
 
 Parameters = ParamSpec("Parameters")
 
@@ -132,12 +133,12 @@ def repeated_argument(name: str, argument: str) -> str:
 def missing_arguments(name: str, missing: Sequence[str]) -> str:
     """Return the message for arguments that ``name()`` needs and does not get."""
     quoted = [f'"{argument}"' for argument in missing]
-    return f"{name}() lacks the argument{'s' if len(missing) > 1 else ''} {_joined(quoted, 'and')}."
+    return f"{name}() lacks the argument{'s' if len(missing) > 1 else ''} {joined(quoted, 'and')}."
 
 
 def too_many_arguments(name: str, by_position: Sequence[str], others: Sequence[str]) -> str:
     """Return the message for a call with more arguments without a name than ``name()`` takes."""
-    first = f"only {_joined(by_position, 'and')} without a name" if by_position else "no argument without its name"
+    first = f"only {joined(by_position, 'and')} without a name" if by_position else "no argument without its name"
     return f"{name}() takes {first}{f'; write {others[0]}=… and so on' if others else ''}."
 
 
@@ -189,7 +190,7 @@ def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
             hint = f'; write it like "{_WITH_UNIT[where]}"' if where in _WITH_UNIT else f'; write "{value}"'
         elif int in options and isinstance(value, str) and value.isdecimal():
             hint = f"; write {value}"
-        yield f"{where}: {_joined([_called(option) for option in options], 'or')} is needed, not {text}{hint}."
+        yield f"{where}: {joined([_called(option) for option in options], 'or')} is needed, not {text}{hint}."
         return
     parts = get_args(option)
     if isinstance(value, str):
@@ -249,7 +250,7 @@ def _called(kind: Any) -> str:
     if kind in _WORDS:
         return _WORDS[kind][0]
     if origin is Literal:
-        return _joined([shown(choice) for choice in get_args(kind)], "or")
+        return joined([shown(choice) for choice in get_args(kind)], "or")
     if origin in (Mapping, Sequence, tuple):
         return f"{'a mapping' if origin is Mapping else 'a list'} such as {_written(kind)}"
     return _written(kind) if dataclasses.is_dataclass(kind) else f"a {origin.__name__}"
@@ -269,8 +270,3 @@ def _written(kind: Any) -> str:
     if origin is tuple:
         return f"({', '.join(_written(part) for part in parts)})"
     return "…" if kind is Any else f"{origin.__name__}(…)"
-
-
-def _joined(words: Sequence[str], last: str) -> str:
-    """Return words as a list in a sentence: ``a, b or c``."""
-    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

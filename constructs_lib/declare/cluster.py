@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from constructs_lib.declare import validation
-from constructs_lib.declare.diagnostics import Location, here, nearest, shown
+from constructs_lib.declare.diagnostics import Location, here
+from constructs_lib.text import nearest, shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
-from constructs_lib.declare.diagnostics import Location, here, shown
+from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
+from constructs_lib.text import shown
 
 if TYPE_CHECKING:
     from constructs_lib.declare.workload import Workload

@@ -6,8 +6,6 @@ a harmless stand-in, so that one run reports everything that is wrong with a dec
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -155,33 +153,3 @@ def report_outside_of_systems(subject: str, problem: str) -> None:
     if open_ledgers.get() is None:
         raise DeclarationError([Mistake(here(), subject, problem)])
     new_ledger().report(subject, problem)
-
-
-def shown(value: object) -> str:
-    """Return a value as messages show it: short, and the same in every run."""
-    if isinstance(value, str):
-        text = json.dumps(value if len(value) <= 60 else f"{value[:60]}…", ensure_ascii=False)
-        return text.encode(errors="backslashreplace").decode()
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)
-    name = type(value).__name__
-    return f"a {name}" if isinstance(value, dict | list | set | tuple) else f"an object of type {name}"
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that ``word`` is most likely a misspelling of, if there is one."""
-    spellings = {name.casefold(): name for name in sorted(known)}
-    close = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=0.65)
-    return spellings[close[0]] if close else None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a hint that names the known word closest to ``word``, or all of them when none is close."""
-    words = sorted(known)
-    if close := closest(word, words):
-        return f'did you mean "{close}"?'
-    if len(words) < 2:
-        return f'there is only "{words[0]}".' if words else "there is none."
-    if len(words) > 12:
-        return f"one of {', '.join(words[:12])}, … ({len(words)} in all)."
-    return f"one of {', '.join(words)}."

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import misfits
-from constructs_lib.declare.diagnostics import DeclarationError, Mistake, here, nearest, new_ledger, shown
+from constructs_lib.declare.diagnostics import DeclarationError, Mistake, here, new_ledger
 from constructs_lib.declare.environment import Environment
+from constructs_lib.text import nearest, shown
 
 if TYPE_CHECKING:
     from constructs_lib.declare.component import Component

@@ -9,9 +9,10 @@ from typing import Any
 from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.diagnostics import Location, here, nearest, shown
+from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.system import System
+from constructs_lib.text import nearest, shown
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section,
 from constructs_lib.draw.facts import facts
 from constructs_lib.draw.roles import MEANINGS, role_of_component, role_of_workload
 from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.text import plural
 
 #: Ids of what is outside; a colon is in no name of Kubernetes.
 USERS = ":users"
@@ -43,7 +44,7 @@ def architecture(graph: Graph) -> Diagram:
     environment = system.environment.name
     return Diagram(
         title=f"Architecture of {system.name} in {environment}",
-        description=f"{_count(len(system.components), 'component')} in the Kubernetes cluster of {environment}. "
+        description=f"{plural(len(system.components), 'component')} in the Kubernetes cluster of {environment}. "
         + " ".join(f"{edge.meaning}." for edge in edges),
         nodes=tuple(nodes),
         edges=tuple(edges),
@@ -53,10 +54,6 @@ def architecture(graph: Graph) -> Diagram:
             *((style, meaning) for style, meaning in _STYLES.items() if style in styles),
         ),
     )
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _host_id(host: InternetHost) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from constructs_lib.declare.workload import Workload
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.text import plural
 
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet")
 _TASKS = ("Job", "CronJob")
@@ -42,7 +43,7 @@ def _chains(objects: Sequence[Manifest]) -> Iterator[str]:
             chain.append("pods")
         else:
             count = controller["spec"].get("replicas", 1)
-            chain.append(f"{count} pod{'' if count == 1 else 's'}")
+            chain.append(plural(count, "pod"))
         yield " → ".join(chain)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from constructs_lib.argocd.objects import Identity, Object
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.plan.fields import FieldChange
+from constructs_lib.text import plural
 
 Action = Literal["create", "change", "delete"]
 
@@ -67,7 +68,7 @@ class Pods:
         if self.most is None:
             return f"{self.least} pods or more"
         if self.least == self.most:
-            return f"{self.least} pod{'' if self.least == 1 else 's'}"
+            return plural(self.least, "pod")
         return f"{self.least}–{self.most} pods"
 
 

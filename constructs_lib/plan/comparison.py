@@ -16,6 +16,7 @@ from constructs_lib.plan.removals import cascaded, kept_with, lost_with_namespac
 from constructs_lib.plan.verdict import Surroundings, Verdict
 from constructs_lib.repository.applications import BY_HAND, OPAQUE, Application
 from constructs_lib.repository.snapshot import Files
+from constructs_lib.text import listed
 
 _RENAMED = "https://github.com/argoproj/argo-cd/issues/28576"
 
@@ -190,7 +191,7 @@ class Comparison:
         ]
         if differing:
             tool = next((source.tool for source in new.sources if source.tool), "its chart")
-            text = f"What {tool} renders from {_listed(differing)} is not in the tree: plan does not see what changes."
+            text = f"What {tool} renders from {listed(differing)} is not in the tree: plan does not see what changes."
             fields = [
                 FieldChange(path, _presence(old.rendered, path), _presence(new.rendered, path)) for path in differing
             ]
@@ -228,8 +229,8 @@ class Comparison:
             return False
         verdict = Verdict(Effect.UPDATE, dangerous=True)
         verdict.because(
-            f"From now on, {_listed(opaque)} renders what it deploys: plan does not know what becomes of "
-            f"{_listed([named(item) for item in removed])}."
+            f"From now on, {listed(opaque)} renders what it deploys: plan does not know what becomes of "
+            f"{listed([named(item) for item in removed])}."
         )
         self._unseen.append((pair, verdict))
         return True
@@ -522,7 +523,3 @@ def _drop_equal(old: dict[str, bytes], new: dict[str, bytes]) -> None:
 
 def _presence(files: Files, path: str) -> str | None:
     return f"{len(files[path])} bytes" if path in files else None
-
-
-def _listed(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

@@ -25,6 +25,7 @@ from constructs_lib.plan.verdict import (
     pods_in,
 )
 from constructs_lib.repository.applications import Application
+from constructs_lib.text import listed
 
 
 def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings) -> Verdict:
@@ -89,9 +90,7 @@ def _check_immutable(
         hit = [change.path for change in fields if rule.hits(change)]
         if not hit:
             continue
-        verdict.because(
-            f"{_listed(hit)} cannot be changed; it takes a new {new.kind}.", rule.source, Effect.REPLACEMENT
-        )
+        verdict.because(f"{listed(hit)} cannot be changed; it takes a new {new.kind}.", rule.source, Effect.REPLACEMENT)
         if rule.loss:
             verdict.because(f"{rule.loss[0].upper()}{rule.loss[1:]}.", "", Effect.DATA_LOSS)
         by_itself = not updated_only and forced and (replaced or not _server_side(around.application, new))
@@ -123,10 +122,6 @@ def _what_happens(old: Object, new: Object, hit: Sequence[str]) -> Reason:
     )
 
 
-def _listed(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-
-
 def _server_side(application: Application, item: Object) -> bool:
     return option(application, "ServerSideApply", item) == "true"
 
@@ -146,13 +141,13 @@ def _without_ignored(
         if not kept:
             verdict.effect = Effect.NONE
         verdict.because(
-            f"{_listed([change.path for change in ignored])} stays as it is in the cluster (ignoreDifferences with "
+            f"{listed([change.path for change in ignored])} stays as it is in the cluster (ignoreDifferences with "
             f"RespectIgnoreDifferences=true).",
             OPTIONS,
         )
         return kept
     verdict.because(
-        f"{_listed([change.path for change in ignored])} is no difference to Argo CD (ignoreDifferences): it is "
+        f"{listed([change.path for change in ignored])} is no difference to Argo CD (ignoreDifferences): it is "
         f"applied with the next sync that has another cause.",
         f"{ARGOCD}/user-guide/diffing/",
     )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from constructs_lib.repository.git import Git, GitError
+from constructs_lib.text import listed
 from constructs_lib.user_error import UserError
 
 #: Paths and commits named in a message; a longer list says how many more there are.
@@ -129,17 +130,11 @@ def foreign_changes(dirty: Mapping[str, str], generated: Collection[str]) -> str
     """
     conflicts = sorted(path for path, status in dirty.items() if "U" in status or status in ("AA", "DD"))
     if conflicts:
-        return f"There are conflicts in {named(conflicts)}; resolve them and commit first."
+        return f"There are conflicts in {listed(conflicts, _NAMED)}; resolve them and commit first."
     foreign = sorted(dirty.keys() - set(generated))
     if not foreign:
         return None
     return (
-        f"There are changes that are not committed: {named(foreign)}. What is published must follow from what is in "
-        f"Git: commit them first, or put them away with git stash --include-untracked."
+        f"There are changes that are not committed: {listed(foreign, _NAMED)}. What is published must follow "
+        f"from what is in Git: commit them first, or put them away with git stash --include-untracked."
     )
-
-
-def named(names: Sequence[str]) -> str:
-    """Return a list of names, cut where it gets long."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

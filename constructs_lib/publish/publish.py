@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes, named
+from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, parse_pins, pins_file
 from constructs_lib.synth.tree import Tree, application_file, is_owned, owned_paths
 from constructs_lib.synth.writer import write
+from constructs_lib.text import listed
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ def _check_contents(git: Git, environment: str, pins: Mapping[str, Pin]) -> None
     found = _contents(git, environment, pins)
     different = [component for component, pin in pins.items() if found[component] != pin.content]
     if different:
-        folders = named([f"dist/{environment}/{component}" for component in different])
+        folders = listed([f"dist/{environment}/{component}" for component in different], 10)
         raise PublishError(
             [
                 f"Git does not hold {folders} as synthesized. Do .gitignore, .gitattributes, a filter or a hook "

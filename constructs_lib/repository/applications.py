@@ -15,6 +15,7 @@ from constructs_lib.argocd.objects import Cache, Object, mapping, options, own_n
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
+from constructs_lib.text import listed, plural
 
 #: The name of the group of Applications and AppProjects that no Application deploys.
 BY_HAND = "applied by hand"
@@ -244,8 +245,8 @@ class _Search:
         if sets := sorted({found.name for found in everything if found.kind == "ApplicationSet"}):
             generates, deploy = ("it generates", "they") if len(sets) == 1 else ("they generate", "those")
             self._warnings["ApplicationSet"] = (
-                f"{_count(len(sets), 'ApplicationSet')} ({_some(sets)}): the Applications that {generates} are not in "
-                f"the tree, so that nothing is seen of what {deploy} deploy."
+                f"{plural(len(sets), 'ApplicationSet')} ({listed(sets, 5)}): the Applications that {generates} are not "
+                f"in the tree, so that nothing is seen of what {deploy} deploy."
             )
         found = (
             self._from_outermost(applications, everything) if applications else [self._group(ALL_OBJECTS, self._paths)]
@@ -255,7 +256,7 @@ class _Search:
                 "There is no Application in the tree: all its objects are taken for one of its own."
             )
         for tool, names in sorted(self._rendered.items()):
-            self._warnings[tool] = f"{_some(sorted(names))}: rendered by {tool}; {_UNSEEN[tool]}."
+            self._warnings[tool] = f"{listed(sorted(names), 5)}: rendered by {tool}; {_UNSEEN[tool]}."
         for name, revision in self._missing:
             self._warnings[f"commit of {name}"] = (
                 f"{name}: the commit {revision} is not in this repository; its files are taken from "
@@ -471,12 +472,3 @@ def _normal(path: str) -> str:
     """Return a path relative to the root of the repository; empty for the root itself."""
     normal = posixpath.normpath(path.strip("/") or ".")
     return "" if normal == "." else normal
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return names as a list for people, shortened if it is long."""
-    return ", ".join(names[:5]) + (f", … and {len(names) - 5} more" if len(names) > 5 else "")

@@ -8,22 +8,10 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from constructs_lib import Environment, GitRepository, K3d, Microservice, System
 from constructs_lib.declare import diagnostics as mistake
-from constructs_lib.declare.diagnostics import (
-    DeclarationError,
-    Location,
-    Mistake,
-    closest,
-    here,
-    is_library_code,
-    is_user_code,
-    nearest,
-    shown,
-)
+from constructs_lib.declare.diagnostics import DeclarationError, Location, Mistake, here, is_library_code, is_user_code
 
 HERE = Path(__file__)
 
@@ -87,65 +75,6 @@ class TestLocation:
 
     def test_second_place_in_a_message_is_short(self) -> None:
         assert str(Location("/elsewhere/app.py", 3)) == "app.py:3"
-
-
-class TestNearest:
-    @pytest.mark.parametrize(
-        ("word", "close"),
-        [("gprc", "grpc"), ("GRPC", "grpc"), ("grpc2", "grpc"), ("managment", "management"), ("htpp", "http")],
-    )
-    def test_names_what_is_close(self, word: str, close: str) -> None:
-        assert nearest(word, ["http", "grpc", "management"]) == f'did you mean "{close}"?'
-
-    def test_lists_all_where_nothing_is_close(self) -> None:
-        assert nearest("amqp", ["http", "grpc"]) == "one of grpc, http."
-
-    def test_only_one(self) -> None:
-        assert nearest("amqp", ["http"]) == 'there is only "http".'
-
-    def test_none(self) -> None:
-        assert nearest("amqp", []) == "there is none."
-
-    def test_shortens_a_long_list(self) -> None:
-        told = nearest("amqp", [f"port-{number:02}" for number in range(20)])
-        assert told == f"one of {', '.join(f'port-{number:02}' for number in range(12))}, … (20 in all)."
-
-    @settings(max_examples=30, deadline=None)
-    @given(st.lists(st.text(), max_size=5), st.text())
-    def test_closest_is_one_of_them(self, known: list[str], word: str) -> None:
-        assert closest(word, known) in {None, *known}
-
-    @settings(max_examples=30, deadline=None)
-    @given(st.text(min_size=1))
-    def test_word_is_closest_to_itself(self, word: str) -> None:
-        assert closest(word, [word]) == word
-
-
-class TestShown:
-    @pytest.mark.parametrize(
-        ("value", "text"),
-        [
-            ("web", '"web"'),
-            ('a "b"', '"a \\"b\\""'),
-            ("é", '"é"'),
-            ("\x1b[31m", '"\\u001b[31m"'),
-            ("\ud83d", '"\\ud83d"'),
-            ("x" * 61, f'"{"x" * 60}…"'),
-            (None, "None"),
-            (True, "True"),
-            (1.5, "1.5"),
-            ([1], "a list"),
-            ({}, "a dict"),
-            (object(), "an object of type object"),
-        ],
-    )
-    def test_is_short_and_the_same_in_every_run(self, value: object, text: str) -> None:
-        assert shown(value) == text
-
-    @settings(deadline=None)
-    @given(st.text())
-    def test_is_one_line_that_can_be_printed(self, text: str) -> None:
-        assert len(shown(text).encode().splitlines()) == 1
 
 
 class TestDeclarationError:

@@ -28,6 +28,7 @@ from constructs_lib.check.surroundings import environments
 from constructs_lib.check.traffic import Traffic
 from constructs_lib.check.variables import Variable, command, expanded_by_shell, mounted, variables
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.text import plural
 
 _SCHEDULING = "https://kubernetes.io/docs/concepts/scheduling-eviction/"
 _RESOURCES = "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/"
@@ -236,7 +237,7 @@ class _Room:
         whole = self._node
         pods, surge = max(updates, key=lambda update: _share_of(requests(update[0]).times(update[1]), whole))
         if missing := self._missing([*items, *self._pods_of(pods, surge)], nodes):
-            count = f"{surge} new {'pod' if surge == 1 else 'pods'}"
+            count = plural(surge, "new pod")
             yield Finding.of(
                 "no-room-for-update",
                 pods.owner,
@@ -264,7 +265,7 @@ class _Room:
         else:
             told, names = "most is asked for by", sorted(shares, key=lambda name: -_share_of(shares[name], whole))
         named = ", ".join(f"{name} ({_shown(shares[name])})" for name in list(dict.fromkeys(names))[:3])
-        count = f"{len(left)} pod finds" if len(left) == 1 else f"{len(left)} pods find"
+        count = plural(len(left), "pod finds", "pods find")
         return (
             f"the pods ask for {_shown(asked)}, {nodes} nodes of {self._model.cluster.size} have {_shown(whole)}, "
             f"and {count} no room; {told} {named}."
@@ -456,15 +457,15 @@ def _spread_over_nodes(model: ClusterModel, scales: Scales) -> Iterator[Finding]
             yield Finding.of(
                 "more-replicas-than-nodes",
                 pods.owner,
-                f"there are {scale.minimum} pods, of which {limit} fit on {nodes} {_nodes(nodes)}.",
+                f"there are {scale.minimum} pods, of which {limit} fit on {plural(nodes, 'node')}.",
                 at=f"{pods.path}.{at}",
             )
         elif scale.maximum > limit and scale.autoscaler:
             yield Finding.of(
                 "autoscaler-above-nodes",
                 scale.autoscaler,
-                f"it may ask for {scale.maximum} pods of {pods.owner.name}, of which {limit} fit on {nodes} "
-                f"{_nodes(nodes)}.",
+                f"it may ask for {scale.maximum} pods of {pods.owner.name}, of which {limit} fit on "
+                f"{plural(nodes, 'node')}.",
                 at="spec.maxReplicas",
             )
 
@@ -481,10 +482,6 @@ def _most_on(pods: Pods, nodes: int) -> tuple[str, int] | None:
         if spread.least_nodes > nodes and spread.selector.matches(pods.labels):
             return "topologySpreadConstraints", nodes * spread.most_skew
     return None
-
-
-def _nodes(number: int) -> str:
-    return "node" if number == 1 else "nodes"
 
 
 def _shared_volumes(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
@@ -535,8 +532,8 @@ def _contact_points(model: ClusterModel, scales: Scales, pods: Pods) -> Iterator
             yield Finding.of(
                 "too-few-contact-points",
                 pods.owner,
-                f"REQUIRED_CONTACT_POINT_NR is {variable.value}, and there may be {scale.minimum} "
-                f"{'pod' if scale.minimum == 1 else 'pods'}{_by(scale)}.",
+                f"REQUIRED_CONTACT_POINT_NR is {variable.value}, and there may be "
+                f"{plural(scale.minimum, 'pod')}{_by(scale)}.",
                 at=variable.at,
             )
 
@@ -554,7 +551,7 @@ def _rabbitmq(model: ClusterModel, scales: Scales, pods: Pods) -> Iterator[Findi
         size = scales.of(pods).minimum
         hint = _SIZE_HINT.search(text)
         if hint and int(hint[1]) != size:
-            problem = f"target_cluster_size_hint is {hint[1]}, and the cluster has {size} {_nodes(size)}."
+            problem = f"target_cluster_size_hint is {hint[1]}, and the cluster has {plural(size, 'node')}."
             yield Finding.of("cluster-size-differs", pods.owner, problem, at=at)
         if size and size % 2 == 0:
             yield Finding.of("even-cluster", pods.owner, f"the cluster has {size} nodes.", at="spec.replicas")
@@ -579,7 +576,7 @@ def _replication(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
                 yield Finding.of(
                     "replication-above-nodes",
                     pods.owner,
-                    f"a keyspace has {copies} copies, and the ring {ring.owner.name} has {nodes} {_nodes(nodes)}.",
+                    f"a keyspace has {copies} copies, and the ring {ring.owner.name} has {plural(nodes, 'node')}.",
                     at=at,
                 )
 

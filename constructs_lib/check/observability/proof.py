@@ -16,9 +16,9 @@ from constructs_lib.check.model import ClusterModel, Pods, pods_of, texts
 from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor
 from constructs_lib.check.quantity import quantity
 from constructs_lib.check.selectors import container_ports, selects, shown
-from constructs_lib.declare.diagnostics import closest
 from constructs_lib.prometheus.promql import PLACEHOLDER, Labels, Query, Selector, parse, seconds, without_variables
 from constructs_lib.prometheus.sources import Source
+from constructs_lib.text import closest
 
 _RULES = "https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/"
 _OPERATOR = "https://prometheus-operator.dev/docs/api-reference/api/"

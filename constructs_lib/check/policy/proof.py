@@ -14,7 +14,7 @@ from constructs_lib.check.policy import credentials, resilience
 from constructs_lib.check.policy.pod_security import ENFORCE, LEVELS, violations
 from constructs_lib.check.schemas.pod_limits import is_image
 from constructs_lib.check.tools import patched
-from constructs_lib.declare.diagnostics import nearest
+from constructs_lib.text import nearest
 
 _SECURITY = "https://kubernetes.io/docs/concepts/security/pod-security-standards/"
 _RBAC = "https://kubernetes.io/docs/concepts/security/rbac-good-practices/"

@@ -11,6 +11,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.scale import Scales
 from constructs_lib.check.selectors import PodIndex
+from constructs_lib.text import plural
 
 _PROBES = "https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/"
 _BUDGETS = "https://kubernetes.io/docs/tasks/run-application/configure-pdb/"
@@ -110,7 +111,8 @@ def _budget_findings(model: ClusterModel, index: PodIndex, unfinished: frozenset
         ]
         replicas = sum(scales.of(pods).minimum for pods in selected)
         if selected and (field := _blocking(budget.spec, replicas)):
-            problem = f"{field} is {budget.spec[field]}, and there may be no more than {_count(replicas)} at times."
+            most = plural(replicas, "pod")
+            problem = f"{field} is {budget.spec[field]}, and there may be no more than {most} at times."
             yield Finding.of("budget-blocks-drain", budget, problem, at=f"spec.{field}")
         for pods in selected:
             other = budgets.setdefault(id(pods), budget)
@@ -128,10 +130,6 @@ def _budget_findings(model: ClusterModel, index: PodIndex, unfinished: frozenset
         if not sequence(pods.spec.get("topologySpreadConstraints")) and not affinity.get("podAntiAffinity"):
             problem = f"Nothing keeps its {scales.of(pods).minimum} pods from one node."
             yield Finding.of("replicas-not-spread", owner, problem, at=f"{pods.path}.topologySpreadConstraints")
-
-
-def _count(replicas: int) -> str:
-    return "one pod" if replicas == 1 else f"{replicas} pods"
 
 
 def _blocking(spec: Mapping[str, Any], replicas: int) -> str | None:

@@ -12,7 +12,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.network import INTERNET, Area, Connection, End, Outside, Pod, Side, block_of
 from constructs_lib.check.traffic import DNS, Traffic
-from constructs_lib.declare.diagnostics import closest, nearest
+from constructs_lib.text import closest, nearest
 from constructs_lib.user_error import UserError
 
 _T = TypeVar("_T", Pod, Object)

@@ -33,6 +33,7 @@ from constructs_lib.check.network import (
     port_text,
 )
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
+from constructs_lib.text import listed, plural
 
 _POLICIES = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
 _TWO_SORTS = f"{_POLICIES}#the-two-sorts-of-pod-isolation"
@@ -41,7 +42,6 @@ _TARGETING = f"{_POLICIES}#behavior-of-to-and-from-selectors"
 
 #: No more pods than these that nobody calls are tried out for one entry of a rule; the first of them tells enough.
 _MOST_TRIED = 32
-_MOST_NAMED = 3
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
@@ -117,7 +117,7 @@ def _blocked_peers(traffic: Traffic) -> Iterator[Finding]:
                 "peers-blocked",
                 workload(pod).owner,
                 f"the pods of {pod} find each other and can call each other at none of the ports that they have for "
-                f"that ({_listed(map(port_text, ports))}); {_reasons(connections[0].closed)}.",
+                f"that ({listed(map(port_text, ports))}); {_reasons(connections[0].closed)}.",
                 at=f"{workload(pod).path}.containers",
                 fix=_fix(traffic, connections[0], ports[0]),
             )
@@ -218,13 +218,12 @@ def _unisolated(traffic: Traffic) -> Iterator[Finding]:
     with_policies = {policy.namespace for policy in network.policies}
     for namespace, found in model.pods_by_namespace.items():
         if namespace not in with_policies and namespace not in model.open_namespaces:
-            count = len(found)
+            where = f"the namespace {namespace}" if namespace else "what names no namespace"
             yield Finding.of(
                 "namespace-without-policies",
                 model.get("Namespace", "", namespace),
-                f"{f'the namespace {namespace}' if namespace else 'what names no namespace'} has {count} "
-                f"{'workload' if count == 1 else 'workloads'} "
-                f"({_listed(sorted(pods.owner.name for pods in found))}) and no NetworkPolicy.",
+                f"{where} has {plural(len(found), 'workload')} "
+                f"({listed(sorted(pods.owner.name for pods in found))}) and no NetworkPolicy.",
             )
     closed = with_policies - model.open_namespaces
     for pod in traffic.pods:
@@ -271,14 +270,14 @@ class _Judged:
 
     @property
     def _whom(self) -> str:
-        who = _listed([str(pod) for pod in self.pods])
+        who = listed([str(pod) for pod in self.pods])
         return f"{who} can be called by" if self.direction == "Ingress" else f"{who} may call"
 
     @property
     def _ports(self) -> str:
         if self.rule.ports is None:
             return "all ports"
-        return f"port {_listed([str(entry) for entry in self.rule.ports])}"
+        return f"port {listed([str(entry) for entry in self.rule.ports])}"
 
     def _finding(self, check: str, path: str, problem: str, fix: str = "") -> Finding:
         return Finding.of(check, self.policy.item, f"by {path}, {problem}.", at=f"spec.{path}", fix=fix)
@@ -322,8 +321,8 @@ class _Judged:
                 yield self._finding(
                     "policy-port-undeclared",
                     path,
-                    f"port {entry} is opened, which no container of {_listed([str(pod) for pod in targets])} has",
-                    fix=f"They have {_listed(map(port_text, sorted(known)), 12)}.",
+                    f"port {entry} is opened, which no container of {listed([str(pod) for pod in targets])} has",
+                    fix=f"They have {listed(map(port_text, sorted(known)), 12)}.",
                 )
 
     def _pair(self, pod: Pod, other: Pod) -> tuple[Pod, Pod]:
@@ -347,7 +346,7 @@ class _Judged:
         if not _told(traffic, connection.closed):
             return None
         problem = (
-            f"{source} may call {target} at port {_listed(map(port_text, ports))}, but {_reasons(connection.closed)}"
+            f"{source} may call {target} at port {listed(map(port_text, ports))}, but {_reasons(connection.closed)}"
         )
         return self._finding("one-sided-rule", peer.path, problem, _fix(traffic, connection, ports[0]))
 
@@ -362,8 +361,8 @@ class _Judged:
                 example = example or (source, target)
         if example is None:
             return
-        names = _listed([str(pod) for pod in found])
-        ports = _listed([port_text(port) if port[1] else "any" for port in sorted(set().union(*found.values()))])
+        names = listed([str(pod) for pod in found])
+        ports = listed([port_text(port) if port[1] else "any" for port in sorted(set().union(*found.values()))])
         whom = f"{names} can call {example[1]}" if self.direction == "Ingress" else f"{example[0]} can call {names}"
         problem = f"{whom} at port {ports}, and nothing in the tree tells them to"
         yield self._finding("traffic-without-reason", peer.path, problem)
@@ -420,7 +419,7 @@ def _reasons(closed: Sequence[Side]) -> str:
     """Return which sides are closed, with the policies that decide."""
     return " and ".join(
         f"the {side.direction.lower()} of {side.end} is closed to that by "
-        f"{_listed(dict.fromkeys(policy.name for policy in side.policies), 6)}"
+        f"{listed(dict.fromkeys(policy.name for policy in side.policies), 6)}"
         for side in closed
     )
 
@@ -454,12 +453,6 @@ def _described(end: End) -> str:
     labels = ", ".join(f"{key}={value}" for key, value in end.labels.items() if key == "app.kubernetes.io/name")
     labels = labels or ", ".join(f"{key}={value}" for key, value in islice(end.labels.items(), 2))
     return f"pods {labels} in the namespace {end.namespace}"
-
-
-def _listed(words: Iterable[str], most: int = _MOST_NAMED) -> str:
-    """Return words as a list for people, shortened if it is long."""
-    every = list(words)
-    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
 PROOF = Proof(

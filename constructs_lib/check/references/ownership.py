@@ -9,7 +9,6 @@ from typing import Any
 from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
 from constructs_lib.argocd.patterns import Patterns, is_plain, matches, repository_name
 from constructs_lib.check.finding import Finding, check_of
-from constructs_lib.check.hint import hint
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.surroundings import (
     PLATFORM_NAMESPACES,
@@ -17,8 +16,8 @@ from constructs_lib.check.surroundings import (
     is_without_applications,
     store,
 )
-from constructs_lib.declare.diagnostics import nearest
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
+from constructs_lib.text import hint, nearest
 
 _PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.hint import hint, within
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, Store, brought_by_chart, closed_namespaces, store
+from constructs_lib.text import hint, within
 
 _RBAC = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"
 _GROUP = "rbac.authorization.k8s.io"

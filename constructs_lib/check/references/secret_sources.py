@@ -8,10 +8,10 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.hint import hint
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.selectors import selects
 from constructs_lib.check.surroundings import Store, closed_namespaces, store
+from constructs_lib.text import hint
 
 _EXTERNAL_SECRETS = "https://external-secrets.io/latest/api/"
 

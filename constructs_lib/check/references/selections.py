@@ -9,7 +9,6 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.hint import hint, within
 from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.selectors import PodIndex, container_ports, selects, shown
 from constructs_lib.check.surroundings import (
@@ -18,7 +17,7 @@ from constructs_lib.check.surroundings import (
     closed_namespaces,
     k3s_disabled,
 )
-from constructs_lib.declare.diagnostics import nearest
+from constructs_lib.text import hint, nearest, within
 
 _SERVICES = "https://kubernetes.io/docs/concepts/services-networking/service/"
 _POLICIES = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"

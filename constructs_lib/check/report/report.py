@@ -12,6 +12,7 @@ from constructs_lib.check.finding import Finding, Severity
 from constructs_lib.check.model import Cluster, ClusterModel
 from constructs_lib.check.proofs import prove
 from constructs_lib.check.waivers.waivers import Waiver, apply_waivers, stale_waivers
+from constructs_lib.text import plural
 
 #: What a proof has looked at, so that "holds" is worth something.
 _LOOKED_AT: Mapping[str, tuple[str, str, Callable[[ClusterModel], int]]] = {
@@ -114,7 +115,7 @@ def look(model: ClusterModel, environment: str, on_proof: Callable[[str], None] 
         on_proof: Called with the name of every proof before it begins.
     """
     findings = prove(model, on_proof)
-    counts = {name: _counted(count(model), one, many) for name, (one, many, count) in _LOOKED_AT.items()}
+    counts = {name: plural(count(model), one, many) for name, (one, many, count) in _LOOKED_AT.items()}
     return Looked(
         environment,
         model.cluster,
@@ -162,15 +163,6 @@ def report(
     results = [Result(each, *apply_waivers(each.findings, waivers, today)) for each in looked]
     found = [finding for each in looked for finding in each.findings]
     return Report(results, stale_waivers(found, waivers, today, file, complete=complete), base)
-
-
-def plural(count: int, word: str) -> str:
-    """Return a number of things in words."""
-    return _counted(count, word, f"{word}s")
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
 
 
 def printable(text: str) -> str:

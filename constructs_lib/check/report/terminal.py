@@ -10,7 +10,8 @@ from rich.text import Text
 from constructs_lib.check.finding import WAIVERS, Finding, Severity
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.report.checks_page import PAGE
-from constructs_lib.check.report.report import Report, Result, plural, printable
+from constructs_lib.check.report.report import Report, Result, printable
+from constructs_lib.text import plural
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 

@@ -22,11 +22,10 @@ from constructs_lib.check.schemas.names import (
     is_subdomain,
     label_findings,
 )
-from constructs_lib.check.schemas.openapi import given, sentence
 from constructs_lib.check.schemas.pod_limits import port_findings, quantity_findings
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
 from constructs_lib.check.selectors import selects
-from constructs_lib.declare.diagnostics import closest, nearest
+from constructs_lib.text import closest, given, nearest, sentence
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")

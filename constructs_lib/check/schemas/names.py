@@ -15,7 +15,8 @@ from functools import cache
 
 from constructs_lib.argocd.objects import Object, mapping
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.schemas.openapi import given, number
+from constructs_lib.check.schemas.openapi import number
+from constructs_lib.text import given
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")

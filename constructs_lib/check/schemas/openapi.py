@@ -13,8 +13,8 @@ from typing import Any, Literal
 import jsonschema_rs
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.declare.diagnostics import nearest, shown
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.text import given, nearest, sentence
 
 Steps = tuple[str | int, ...]
 #: API group, version and kind.
@@ -55,22 +55,6 @@ class Fault:
 def path_text(steps: Iterable[str | int]) -> str:
     """Return the path of a field as findings write it, such as ``spec.ports[0].name``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
-
-
-def sentence(text: str) -> str:
-    """Return a text with a capital at its beginning."""
-    return f"{text[:1].upper()}{text[1:]}"
-
-
-def given(value: object) -> str:
-    """Return a value of a manifest as messages show it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    return shown(value)
 
 
 class Schema:

@@ -18,8 +18,9 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
 from constructs_lib.check.quantity import quantity
 from constructs_lib.check.schemas.names import PORT_NAME_RULE, is_label, is_port_name, label_findings
-from constructs_lib.check.schemas.openapi import given, number, sentence
+from constructs_lib.check.schemas.openapi import number
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
+from constructs_lib.text import given, joined, sentence
 
 _PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])"
@@ -145,7 +146,7 @@ def _restart_findings(pods: Pods) -> Iterator[Finding]:
     else:
         allowed = ("Always",)
     if policy not in allowed and (policy is not None or kind in ("Job", "CronJob")):
-        wanted = " or ".join(allowed)
+        wanted = joined(allowed, "or")
         problem = f"The pods of a {kind} restart {given(policy) if policy else 'Always, as they say nothing else'}."
         yield Finding.of("bad-value", pods.owner, problem, at=f"{pods.path}.restartPolicy", fix=f"{wanted} is needed.")
 

@@ -26,14 +26,13 @@ from constructs_lib.check.schemas.openapi import (
     kubernetes,
     number,
     path_text,
-    sentence,
     versions,
 )
 from constructs_lib.check.schemas.pod_limits import pod_findings
 from constructs_lib.check.tools import is_placeholder, patched, templates
-from constructs_lib.declare.diagnostics import closest
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.repository.applications import ALL_OBJECTS, Application
+from constructs_lib.text import closest, sentence
 
 _CHECK_OF = {
     "unknown-field": "unknown-field",

@@ -8,8 +8,8 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.schemas.openapi import Steps, given, path_text, sentence
-from constructs_lib.declare.diagnostics import nearest
+from constructs_lib.check.schemas.openapi import Steps, path_text
+from constructs_lib.text import given, nearest, sentence
 
 #: A field, such as ``ports.*.protocol``, and its values.
 Enum = tuple[str, tuple[str, ...]]

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from constructs_lib.check.finding import Finding
-from constructs_lib.declare.diagnostics import closest
+from constructs_lib.text import closest
 from constructs_lib.user_error import UserError
 
 #: Where waivers stand in a repository.

@@ -11,7 +11,6 @@ from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.diagnostics import nearest, shown
 from constructs_lib.declare.probe import Http, Probe, Tcp
 from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
 from constructs_lib.declare.system import System
@@ -27,6 +26,7 @@ from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
 from constructs_lib.kubernetes.pod import Resources
+from constructs_lib.text import nearest, shown
 
 #: Folders that hold something in most images; a volume there would hide it.
 _FULL_FOLDERS = frozenset(

@@ -8,13 +8,13 @@ from typing import Any
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.diagnostics import nearest, shown
 from constructs_lib.declare.environment import GitRepository
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
 from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
+from constructs_lib.text import nearest, shown
 
 _NAME = "app.kubernetes.io/name"
 #: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.

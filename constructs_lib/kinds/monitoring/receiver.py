@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.declare.diagnostics import shown
 from constructs_lib.declare.secret import Secret
+from constructs_lib.text import shown
 
 
 @dataclass(frozen=True)

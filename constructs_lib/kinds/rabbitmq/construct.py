@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.diagnostics import shown
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
@@ -19,6 +18,7 @@ from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.service_account import service_account
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.text import shown
 
 #: User and group of the official image.
 _USER = 999

@@ -10,7 +10,6 @@ from constructs_lib.plan.plan import Plan
 from constructs_lib.plan.report.words import (
     allowing,
     clean,
-    count,
     explained,
     fields_of,
     heading,
@@ -19,6 +18,7 @@ from constructs_lib.plan.report.words import (
     summary,
     values,
 )
+from constructs_lib.text import plural
 
 #: GitHub takes 65,536 characters, GitLab a million.
 LIMIT = 60_000
@@ -53,7 +53,7 @@ def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
         if len(shown) + len(block) > room:
             left = plan.steps[number:]
             changes = sum(len(step.changes) for step in left)
-            more = f"{count(changes, 'more change')} of {count(len(left), 'component')}"
+            more = f"{plural(changes, 'more change')} of {plural(len(left), 'component')}"
             return f"{shown}\n… and {more}, for which there is no room here.\n"
         shown += block
     return shown
@@ -65,7 +65,7 @@ def _step(step: Step) -> str:
     is_open = " open" if any(change.dangerous for change in step.changes) else ""
     lines = [
         f"<details{is_open}><summary>{sign(worst)} <b>{_html(step.component)}</b> · {_html(heading(step))} · "
-        f"{count(len(step.changes), 'change')}, at most {_html(worst.effect.words)}</summary>",
+        f"{plural(len(step.changes), 'change')}, at most {_html(worst.effect.words)}</summary>",
         "",
         *(line for change, together in explained(step) for line in _change(change, together)),
         "",

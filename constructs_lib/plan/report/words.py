@@ -14,6 +14,7 @@ from constructs_lib.plan.change import Change, Effect, Step
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.plan import Plan, allow_names
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND
+from constructs_lib.text import plural
 
 #: The most characters of a value that is shown on one line.
 _ONE_LINE = 80
@@ -51,11 +52,6 @@ _COUNTED = {
 def sign(change: Change) -> str:
     """Return the sign of a change's effect."""
     return _SIGNS[change.effect]
-
-
-def count(number: int, word: str) -> str:
-    """Return a number of things."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def heading(step: Step) -> str:
@@ -96,13 +92,13 @@ def summary(plan: Plan) -> str:
         f"{number} {_COUNTED[effect][number != 1]}{_pods(plan) if effect == Effect.RESTART else ''}"
         for effect, number in plan.summary.items()
     ]
-    where = f"{count(len(plan.components), 'component')} in {count(plan.waves, 'wave')}"
+    where = f"{plural(len(plan.components), 'component')} in {plural(plan.waves, 'wave')}"
     pins = f"{_pins(plan)}; " if plan.pins else ""
     return f"Plan: {where}: {pins}{', '.join(counts)}; {_verdict(plan)}"
 
 
 def _pins(plan: Plan) -> str:
-    return f"{count(len({pin.name for pin in plan.pins}), 'Application')} moved to another revision"
+    return f"{plural(len({pin.name for pin in plan.pins}), 'Application')} moved to another revision"
 
 
 def _pods(plan: Plan) -> str:
@@ -112,14 +108,14 @@ def _pods(plan: Plan) -> str:
         if each.per_node or each.most is None:
             return ""
         most += each.most
-    return f" ({least} pod{'' if least == 1 else 's'})" if least == most else f" ({least}–{most} pods)"
+    return f" ({plural(least, 'pod')})" if least == most else f" ({least}–{most} pods)"
 
 
 def _verdict(plan: Plan) -> str:
     dangerous = plan.dangerous
     if not dangerous:
         return "nothing is lost."
-    return f"{count(len(dangerous), 'change')} {'is' if len(dangerous) == 1 else 'are'} dangerous."
+    return f"{plural(len(dangerous), 'change')} {'is' if len(dangerous) == 1 else 'are'} dangerous."
 
 
 def allowing(plan: Plan) -> str:
@@ -167,5 +163,5 @@ def lines_of(field: FieldChange, limit: int = 12) -> Sequence[str]:
     ]
     printable = [clean(line.replace("\t", "    ")) for line in lines]
     if len(printable) > limit:
-        return [*printable[: limit - 1], f"… and {count(len(printable) - limit + 1, 'more line')}"]
+        return [*printable[: limit - 1], f"… and {plural(len(printable) - limit + 1, 'more line')}"]
     return printable

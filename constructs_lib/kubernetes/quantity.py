@@ -1,0 +1,51 @@
+"""Quantities such as ``250m`` and ``1Gi``, as the API server reads them.
+
+``ParseQuantity`` and ``UnmarshalJSON`` of https://github.com/kubernetes/apimachinery/blob/master/pkg/api/resource/quantity.go:
+spaces around a quantity are cut off, it is rounded up to a billionth, and one with a binary suffix ends at 2⁶³ - 1.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_UP, Context, Decimal
+from functools import cache
+
+#: The number may have no digit at all, but before Ei: ``m`` is 0.
+_QUANTITY = re.compile(r"(?![+-]?\.?Ei)([+-]?[0-9]*)(?:\.([0-9]*))?(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?[0-9]{1,6}))?")
+_FACTORS = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+}
+_SMALLEST = Decimal("1e-9")
+_LARGEST = Decimal(2**63 - 1)
+#: Greater exponents would only keep us busy, as they do the API server.
+_MOST_EXPONENT = 999
+#: As many digits as the largest and the smallest number together may have.
+_EXACT = Context(prec=2200, rounding=ROUND_UP)
+
+
+def quantity(value: object) -> Decimal | None:
+    """Return a quantity as a number, or None if it is none; in YAML, it may be a number as well as a text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return _parsed(str(value).strip(" "))
+
+
+@cache
+def _parsed(text: str) -> Decimal | None:
+    match = _QUANTITY.fullmatch(text)
+    if match is None or not text or len(text) > _MOST_EXPONENT:
+        return None
+    whole, part, suffix, exponent = match.groups()
+    power = int(exponent or 0)
+    if abs(power) > _MOST_EXPONENT:
+        return None
+    number = Decimal(f"{whole}{'' if whole[-1:].isdigit() else 0}{f'.{part}' if part else ''}")
+    exact = _EXACT.multiply(number, _FACTORS[suffix or ""]).scaleb(power, _EXACT)
+    rounded = exact.quantize(_SMALLEST, context=_EXACT)
+    if suffix and suffix.endswith("i"):
+        rounded = max(-_LARGEST, min(rounded, _LARGEST))
+    return exact if exact == rounded else rounded

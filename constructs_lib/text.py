@@ -1,0 +1,93 @@
+"""Words of messages: numbers of things, lists, values, and what somebody most likely meant."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """Return a number of things, such as ``1 pod`` and ``2 pods``.
+
+    Args:
+        number: How many.
+        one: What one of them is called.
+        many: What several are called. Default: the same with an s.
+    """
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def joined(words: Iterable[str], last: str) -> str:
+    """Return words as a list in a sentence: ``a, b or c`` with ``or`` as the last of the words between them."""
+    *before, end = words
+    return f"{', '.join(before)} {last} {end}" if before else end
+
+
+def listed(words: Iterable[str], most: int = 3) -> str:
+    """Return words as a list for people that is cut where it gets long: ``a, b, c and 4 more``."""
+    every = list(words)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def shown(value: object) -> str:
+    """Return a value of a declaration as messages show it: short, and the same in every run."""
+    if isinstance(value, str):
+        text = json.dumps(value if len(value) <= 60 else f"{value[:60]}…", ensure_ascii=False)
+        return text.encode(errors="backslashreplace").decode()
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    name = type(value).__name__
+    return f"a {name}" if isinstance(value, dict | list | set | tuple) else f"an object of type {name}"
+
+
+def given(value: object) -> str:
+    """Return a value of a manifest as messages show it: in the words of YAML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return shown(value)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a word is most likely a misspelling of, if there is one."""
+    spellings = {name.casefold(): name for name in sorted(known)}
+    close = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=0.65)
+    return spellings[close[0]] if close else None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint that names the known word closest to a word, or all of them when none is close."""
+    words = sorted(known)
+    if close := closest(word, words):
+        return f'did you mean "{close}"?'
+    if len(words) < 2:
+        return f'there is only "{words[0]}".' if words else "there is none."
+    if len(words) > 12:
+        return f"one of {', '.join(words[:12])}, … ({len(words)} in all)."
+    return f"one of {', '.join(words)}."
+
+
+def hint(what: str, word: str, known: Iterable[str]) -> str:
+    """Return what a name should have been, as a sentence; nothing if there is no name to choose from.
+
+    Args:
+        what: What the name is of, such as ``Service``.
+        word: The name that there is not.
+        known: The names that there are.
+    """
+    names = sorted(known)
+    return f"As the {what}, {nearest(word, names)}" if names else ""
+
+
+def within(namespace: str) -> str:
+    """Return where an object is, as the rest of a sentence; nothing if nobody says in which namespace."""
+    return f" in the namespace {namespace}" if namespace else ""
