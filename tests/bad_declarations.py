@@ -1109,17 +1109,18 @@ BAD_DECLARATIONS = [
             system, "store", image=POSTGRES, database="shop", user="shop", storage="1Gi", backup_schedule="9 24 * * 1"
         )
         """,
-        'app.py:21: store: backup_schedule: "24" is no hour of a cron expression; 0 to 23, "*" or "*/2" is.',
+        'app.py:21: store: backup_schedule: "9 24 * * 1" is no schedule: "24" is no hour from 0 to 23; '
+        'write it like "17 3 * * *".',
     ),
     bad(
-        "cron without day of week",
+        "cron that never comes",
         """
         Postgres(
-            system, "database", image=POSTGRES, database="shop", user="shop", storage="1Gi", backup_schedule="0 3 * *"
+            system, "store", image=POSTGRES, database="shop", user="shop", storage="1Gi", backup_schedule="0 0 31 2 *"
         )
         """,
-        'app.py:21: database: backup_schedule: "0 3 * *" is no cron expression; five fields are needed, '
-        'for instance "17 3 * * *".',
+        'app.py:21: store: backup_schedule: "0 0 31 2 *" is no schedule: no month has that day, so that it '
+        'never comes; write it like "17 3 * * *".',
     ),
     bad(
         "no backup kept",

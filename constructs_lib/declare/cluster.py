@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.diagnostics import Location, here
+from constructs_lib.kubernetes.image import image
 from constructs_lib.text import nearest, shown
 
 
@@ -157,7 +158,7 @@ class K3d(Cluster):
         if self.image is not None:
             if problem := validation.image(self.image):
                 yield f"image: {problem}"
-            elif "@sha256:" not in self.image or f":v{self.kubernetes}." not in self.image:
+            elif not ((k3s := image(self.image)) and k3s.digest and k3s.tag.startswith(f"v{self.kubernetes}.")):
                 yield f'image: "{self.image}" must be k3s {self.kubernetes} with its digest, ":v{self.kubernetes}.…@…".'
         if self.nodes >= 1 and (not 1 <= self.servers <= self.nodes or self.servers % 2 == 0):
             yield f"servers: an odd number up to the {self.nodes} nodes is needed, not {self.servers}."

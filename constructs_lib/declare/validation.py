@@ -5,21 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import PurePath
 
+from constructs_lib.kubernetes import image as images
+from constructs_lib.kubernetes import quantity as quantities
+from constructs_lib.kubernetes.cron import schedule_problem
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.text import shown
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|[kMGTPE]|[KMGTPE]i)?")
-_IMAGE = re.compile(
-    r"(?P<name>(?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
-_EXACT_VERSION = re.compile(r"v?[0-9]+\.[0-9]+(\.[0-9]+)?([-+._][A-Za-z0-9.+_-]+)?")
 _CHART_VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?")
 _CHART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
@@ -28,7 +23,6 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _LABEL_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _SQL_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-_CRON_PART = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([1-9][0-9]?))?")
 _SECRET_NAME = re.compile(
     r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|LICENSE|LICENCE|PRIVATE|ACCESS|SECRET)_?KEY)$"
 )
@@ -38,22 +32,6 @@ _LOGIN_IN_HTTPS = re.compile(r"https?://[^/\s@]+@", re.IGNORECASE)
 _GIT_URL = re.compile(r"https://[^\s/]+/\S+|ssh://\S+|git@[^\s:]+:\S+")
 #: What ``git check-ref-format`` refuses in a branch, and full references.
 _NO_BRANCH = re.compile(r"refs/.*|[-/.].*|.*([\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|//|/\.).*|.*(/|\.|\.lock)|@|")
-
-#: The fields of a cron expression as Kubernetes reads it, where Sunday is 0 and never 7.
-_CRON_LIMITS = (
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day of the month", 1, 31),
-    ("month", 1, 12),
-    ("day of the week", 0, 6),
-)
-
-_FACTORS: dict[str | None, Decimal] = {
-    None: Decimal(1),
-    "m": Decimal("0.001"),
-    **dict(zip("kMGTPE", (Decimal(1000) ** power for power in range(1, 7)), strict=True)),
-    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
-}
 
 
 def dns_label(name: object) -> str | None:
@@ -101,28 +79,10 @@ def environment_variable(name: str) -> str | None:
     return None
 
 
-def parse_quantity(quantity: str) -> Decimal:
-    """Return the value of a Kubernetes quantity, in its base unit (bytes, cores).
-
-    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-
-    Raises:
-        ValueError: It is no quantity.
-    """
-    match = _QUANTITY.fullmatch(quantity)
-    if not match:
-        raise ValueError(quantity)
-    factor: Decimal = _FACTORS[match[2]]
-    return Decimal(match[1]) * factor
-
-
 def quantity(text: object, example: str) -> str | None:
     """Check that ``text`` is a quantity above zero; ``example`` shows a right one, in bytes if it ends in ``i``."""
-    try:
-        value = parse_quantity(text) if isinstance(text, str) else Decimal(0)
-    except ValueError:
-        value = Decimal(0)
-    if value <= 0:
+    value = quantities.quantity(text) if isinstance(text, str) else None
+    if value is None or value <= 0:
         return f'{shown(text)} is no quantity above zero; write it like "{example}".'
     if example.endswith("i") and value < 1024**2:
         # The usual slip is 256m for 256Mi: a quarter of a byte.
@@ -132,18 +92,17 @@ def quantity(text: object, example: str) -> str | None:
 
 def image(reference: object) -> str | None:
     """Check an image reference: it has a digest, or else an exact version as its tag."""
-    if not isinstance(reference, str) or not (match := _IMAGE.fullmatch(reference)):
+    found = images.image(reference) if isinstance(reference, str) else None
+    if found is None:
         return f'{shown(reference)} is no image reference; write "name:1.2.3" or "name:1.2.3@sha256:<64 hex digits>".'
-    if match["digest"]:
+    if found.is_exact:
         return None
-    if not match["tag"]:
+    if not found.tag:
         return f'the image "{reference}" has neither a digest nor a version; write "{reference}:1.2.3@sha256:…".'
-    if not _EXACT_VERSION.fullmatch(match["tag"]):
-        return (
-            f'the image "{reference}" has neither a digest nor an exact version: '
-            f'"{match["tag"]}" can mean another image tomorrow; add "@sha256:…".'
-        )
-    return None
+    return (
+        f'the image "{reference}" has neither a digest nor an exact version: '
+        f'"{found.tag}" can mean another image tomorrow; add "@sha256:…".'
+    )
 
 
 def chart_version(version: object) -> str | None:
@@ -165,10 +124,10 @@ def java_heap(heap: object, limit: str) -> str | None:
     if not isinstance(heap, str) or not re.fullmatch(r"[1-9]\d*[MG]", heap):
         return f'{shown(heap)} is no size of a Java heap; write it like "512M".'
     try:
-        allowed = parse_quantity(limit) * 2 / 3
+        allowed = quantities.parse_quantity(limit) * 2 / 3
     except ValueError:
         return None
-    if parse_quantity(f"{heap}i") > allowed:
+    if quantities.parse_quantity(f"{heap}i") > allowed:
         return f"{heap} is more than two thirds of the memory limit {limit}; at most {int(allowed / 1024**2)}M."
     return None
 
@@ -207,16 +166,9 @@ def broker_names(names: Sequence[str]) -> str | None:
 
 
 def cron(schedule: object) -> str | None:
-    """Check a cron expression of five fields: minute, hour, day of month, month, day of week."""
-    fields = schedule.split() if isinstance(schedule, str) else []
-    if len(fields) != len(_CRON_LIMITS):
-        return f'{shown(schedule)} is no cron expression; five fields are needed, for instance "17 3 * * *".'
-    for entry, (name, low, high) in zip(fields, _CRON_LIMITS, strict=True):
-        for part in entry.split(","):
-            match = _CRON_PART.fullmatch(part)
-            if not match or not low <= int(match[1] or low) <= int(match[2] or match[1] or low) <= high:
-                return f'{shown(part)} is no {name} of a cron expression; {low} to {high}, "*" or "*/2" is.'
-    return None
+    """Check the schedule of a CronJob, in UTC."""
+    problem = schedule_problem(schedule) if isinstance(schedule, str) else "it is no text"
+    return f'{shown(schedule)} is no schedule: {problem}; write it like "17 3 * * *".' if problem else None
 
 
 def plain_secret(name: str, value: str) -> str | None:

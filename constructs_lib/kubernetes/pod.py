@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.declare import validation
+from constructs_lib.kubernetes.quantity import parse_quantity
 
 #: Seconds between the end of a pod's life in the Service and the signal to its program: endpoints, kube-proxy and
 #: load balancers need them to stop sending (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
@@ -43,7 +44,7 @@ class Resources:
                 yield f"resources, {field}: {problem}"
         if any(problem for _, problem in problems) or self.memory_limit is None:
             return
-        if validation.parse_quantity(self.memory) > validation.parse_quantity(self.memory_limit):
+        if parse_quantity(self.memory) > parse_quantity(self.memory_limit):
             yield (
                 f"resources: the memory request {self.memory} is above its limit {self.memory_limit}; "
                 f"raise the limit or lower the request."
@@ -53,7 +54,7 @@ class Resources:
         """Return these resources with so much more memory, both reserved and allowed."""
 
         def more(quantity: str) -> str:
-            size = validation.parse_quantity(quantity) + validation.parse_quantity(memory)
+            size = parse_quantity(quantity) + parse_quantity(memory)
             return f"{size / 2**20:.0f}Mi" if size % 2**20 == 0 else str(int(size))
 
         return Resources(self.cpu, more(self.memory), more(self.memory_limit or self.memory))

@@ -34,6 +34,18 @@ def quantity(value: object) -> Decimal | None:
     return _parsed(str(value).strip(" "))
 
 
+def parse_quantity(text: str) -> Decimal:
+    """Return a quantity as a number, in its base unit (bytes, cores).
+
+    Raises:
+        ValueError: It is no quantity.
+    """
+    found = quantity(text)
+    if found is None:
+        raise ValueError(text)
+    return found
+
+
 @cache
 def _parsed(text: str) -> Decimal | None:
     match = _QUANTITY.fullmatch(text)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object, mapping, sequence
+from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.plan.change import Effect, Reason, named
 from constructs_lib.plan.fields import FieldChange, field
-from constructs_lib.plan.quantity import quantity
 from constructs_lib.plan.removals import loss_with
 from constructs_lib.plan.rules import IMMUTABLE, is_dangerous
 from constructs_lib.plan.verdict import (

@@ -12,7 +12,7 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping
 from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.plan.quantity import quantity
+from constructs_lib.kubernetes.quantity import quantity
 
 Keys = tuple[str | int, ...]
 

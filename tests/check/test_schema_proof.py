@@ -19,13 +19,10 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Cluster, ClusterModel
 from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.proofs import PROOFS
-from constructs_lib.check.quantity import quantity
-from constructs_lib.check.schedule import schedule_problem, zone_problem
 from constructs_lib.check.schemas import proof as schemas
 from constructs_lib.check.schemas.duplicates import compact, count_keys, duplicate_keys
 from constructs_lib.check.schemas.names import is_label_key, is_label_value, is_port_name, is_subdomain
 from constructs_lib.check.schemas.openapi import kubernetes, versions
-from constructs_lib.check.schemas.pod_limits import is_image
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -64,91 +61,6 @@ def definition(structural: Mapping[str, Any], **version: Any) -> Manifest:
     )
     manifest["metadata"] = {"name": "widgets.example.org"}
     return manifest
-
-
-@pytest.mark.parametrize(
-    ("text", "amount"),
-    [
-        ("1", "1"),
-        ("250m", "0.25"),
-        ("1.5Gi", str(3 * 2**29)),
-        ("1e3", "1000"),
-        ("1E3", "1000"),
-        ("1E", "1000000000000000000"),
-        (".5", "0.5"),
-        ("2k", "2000"),
-        ("-1", "-1"),
-        ("1Mb", None),
-        ("1 Gi", None),
-        ("", None),
-        ("1K", None),
-        ("Gi", None),
-        ("1GiB", None),
-    ],
-)
-def test_quantities(text: str, amount: str | None) -> None:
-    assert quantity(text) == (None if amount is None else pytest.approx(float(amount)))
-
-
-@pytest.mark.parametrize(
-    ("text", "valid"),
-    [
-        ("nginx", True),
-        ("nginx:1.27", True),
-        ("cassandra:latest@sha256:" + "0" * 64, True),
-        ("localhost:5000/a/b-c__d.e:TAG_1.0-x", True),
-        ("registry.example.org/A/b", False),
-        ("REGISTRY.example.org/a", True),
-        ("nginx:", False),
-        ("nginx:a b", False),
-        ("nginx@sha256:12", False),
-        ("-nginx", False),
-        ("https://registry.example.org/nginx", False),
-        ("nginx:" + "x" * 129, False),
-        ("x" * 256, False),
-        ("[::1]:5000/nginx", True),
-    ],
-)
-def test_references_of_images(text: str, valid: bool) -> None:
-    assert is_image(text) is valid
-
-
-@pytest.mark.parametrize(
-    ("schedule", "valid"),
-    [
-        ("* * * * *", True),
-        ("*/5 0,12 1-7 JAN-MAR sun", True),
-        ("0 0 ? * 1-5/2", True),
-        ("@daily", True),
-        ("@every 1h30m", True),
-        ("@every day", False),
-        ("@noon", False),
-        ("60 * * * *", False),
-        ("* 24 * * *", False),
-        ("* * 0 * *", False),
-        ("* * * 13 *", False),
-        ("* * * * 7", False),
-        ("*/0 * * * *", False),
-        ("5-1 * * * *", False),
-        ("* * * *", False),
-        ("* * * * * *", False),
-        ("a * * * *", False),
-        ("TZ=Europe/Rome 0 0 * * *", False),
-        ("0 0 30 2 *", False),
-        ("0 0 29 2 *", True),
-        # Either day will do, so the day of the week alone lets it run.
-        ("0 0 30 2 1", True),
-    ],
-)
-def test_schedules(schedule: str, valid: bool) -> None:
-    assert (schedule_problem(schedule) is None) is valid, schedule_problem(schedule)
-
-
-def test_time_zones() -> None:
-    assert zone_problem("Europe/Rome") is None
-    assert zone_problem("Etc/UTC") is None
-    assert zone_problem("Local")
-    assert zone_problem("Europe/Romulus")
 
 
 @pytest.mark.parametrize(

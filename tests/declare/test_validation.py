@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from decimal import Decimal
 from pathlib import PurePath
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constructs_lib.declare import validation
+from constructs_lib.text import shown
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -63,36 +63,6 @@ class TestPorts:
 
 
 class TestQuantity:
-    @pytest.mark.parametrize(
-        ("text", "value"),
-        [
-            ("2", "2"),
-            ("500m", "0.5"),
-            ("0.5", "0.5"),
-            ("1k", "1000"),
-            ("1Ki", "1024"),
-            ("1.5Gi", "1610612736"),
-            ("2M", "2000000"),
-            ("1E", "1000000000000000000"),
-            ("1Ei", "1152921504606846976"),
-        ],
-    )
-    def test_value(self, text: str, value: str) -> None:
-        assert validation.parse_quantity(text) == Decimal(value)
-
-    @pytest.mark.parametrize(
-        "text", ["", "Gi", "1 Gi", "1gi", "1GB", "1K", "-1", "+1", ".5", "1.", "1e3", "٣Gi", "1\n"]
-    )
-    def test_no_quantity(self, text: str) -> None:
-        with pytest.raises(ValueError):
-            validation.parse_quantity(text)
-
-    @settings(deadline=None)
-    @given(st.integers(min_value=1, max_value=10**6), st.sampled_from("KMGTPE"))
-    def test_binary_unit_is_larger_than_the_decimal_one(self, number: int, unit: str) -> None:
-        decimal = "k" if unit == "K" else unit
-        assert validation.parse_quantity(f"{number}{unit}i") > validation.parse_quantity(f"{number}{decimal}")
-
     @pytest.mark.parametrize("text", ["0", "0Gi", "-1Gi", "much", None, 5])
     def test_must_be_above_zero(self, text: object) -> None:
         assert str(validation.quantity(text, "10Gi")).endswith('is no quantity above zero; write it like "10Gi".')
@@ -105,64 +75,34 @@ class TestQuantity:
 
 
 class TestImage:
-    @pytest.mark.parametrize(
-        "reference",
-        [
-            "postgres:18.6",
-            "postgres:18.6.1-alpine",
-            "example/web:v1.2",
-            "registry.example.com:5000/team/web:1.2.3",
-            f"postgres@{DIGEST}",
-            f"postgres:latest@{DIGEST}",
-        ],
-    )
+    @pytest.mark.parametrize("reference", ["postgres:18.6", f"postgres@{DIGEST}", f"postgres:latest@{DIGEST}"])
     def test_right(self, reference: str) -> None:
         assert validation.image(reference) is None
 
-    @pytest.mark.parametrize("tag", ["latest", "18", "4-management", "stable", "main", "v2"])
-    def test_tag_that_can_move(self, tag: str) -> None:
-        assert f'"{tag}" can mean another image tomorrow' in str(validation.image(f"example/web:{tag}"))
+    def test_tag_that_can_move(self) -> None:
+        assert '"latest" can mean another image tomorrow' in str(validation.image("example/web:latest"))
 
     def test_neither_tag_nor_digest(self) -> None:
         assert "has neither a digest nor a version" in str(validation.image("registry.example.com:5000/web"))
 
-    @pytest.mark.parametrize(
-        "reference",
-        ["", "Web:1.0.0", "web:1.0.0 ", "web::1.0.0", "/web:1.0.0", "web:1.0.0@sha256:0123", "https://web:1.0.0", None],
-    )
+    @pytest.mark.parametrize("reference", ["", "https://web:1.0.0", None])
     def test_malformed(self, reference: object) -> None:
         assert "is no image reference" in str(validation.image(reference))
 
 
-class TestCron:
-    @pytest.mark.parametrize(
-        "schedule",
-        ["17 3 * * *", "*/15 * * * *", "0 0 1 1 0", "0,30 8-18 * * 1-5", "59 23 31 12 6", "5/10 * * * *"],
-    )
-    def test_right(self, schedule: str) -> None:
-        assert validation.cron(schedule) is None
-
-    @pytest.mark.parametrize("schedule", ["", "* * * *", "* * * * * *", "@daily", None, 5])
-    def test_not_five_fields(self, schedule: object) -> None:
-        assert "is no cron expression; five fields are needed" in str(validation.cron(schedule))
-
-    @pytest.mark.parametrize(
-        ("schedule", "part"),
-        [
-            ("60 * * * *", '"60" is no minute'),
-            ("* 24 * * *", '"24" is no hour'),
-            ("* * 0 * *", '"0" is no day of the month'),
-            ("* * * 13 *", '"13" is no month'),
-            ("* * * * 7", '"7" is no day of the week'),
-            ("30-10 * * * *", '"30-10" is no minute'),
-            ("*/0 * * * *", '"*/0" is no minute'),
-            ("1,x * * * *", '"x" is no minute'),
-            ("1, * * * *", '"" is no minute'),
-            ("* * * JAN *", '"JAN" is no month'),
-        ],
-    )
-    def test_field_out_of_range(self, schedule: str, part: str) -> None:
-        assert str(validation.cron(schedule)).startswith(part)
+@pytest.mark.parametrize(
+    ("schedule", "problem"),
+    [
+        ("@daily", None),
+        ("0 0 * * SUN", None),
+        ("0 0 31 2 *", "no month has that day, so that it never comes"),
+        ("* * * * 7", '"7" is no day of the week from 0 to 6, and Sunday is 0'),
+        (5, "it is no text"),
+    ],
+)
+def test_cron(schedule: object, problem: str | None) -> None:
+    said = f'{shown(schedule)} is no schedule: {problem}; write it like "17 3 * * *".'
+    assert validation.cron(schedule) == (said if problem else None)
 
 
 class TestSecrets:

@@ -8,7 +8,6 @@ import pytest
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.plan.fields import FieldChange, changed_fields
-from constructs_lib.plan.quantity import quantity
 
 Shown = list[tuple[str, Any, Any]]
 
@@ -83,15 +82,3 @@ def test_values_of_secrets_are_not_kept() -> None:
     found = changed_fields(*(Object({**head, **content}, "a.yaml", "ns") for content in (old, new)))
     assert [(change.path, change.secret) for change in found] == [("metadata.annotations", True), ("data.a", True)]
     assert "idden" not in repr(found)
-
-
-@pytest.mark.parametrize(
-    ("left", "right"), [("1", "1000m"), ("1Gi", "1024Mi"), ("0.5", "500m"), ("1k", "1e3"), (2, "2"), ("1E", "1000P")]
-)
-def test_equal_quantities(left: str, right: str) -> None:
-    assert quantity(left) == quantity(right) is not None
-
-
-@pytest.mark.parametrize("value", ["", "a", "1Zi", "1 Gi", "--1", None, True, [], "1e1000000", "9" * 40])
-def test_no_quantities(value: object) -> None:
-    assert quantity(value) is None

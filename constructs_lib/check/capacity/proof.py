@@ -22,12 +22,12 @@ from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.network import Selector
-from constructs_lib.check.quantity import quantity
 from constructs_lib.check.scale import Scale, Scales
 from constructs_lib.check.surroundings import environments
 from constructs_lib.check.traffic import Traffic
 from constructs_lib.check.variables import Variable, command, expanded_by_shell, mounted, variables
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.text import plural
 
 _SCHEDULING = "https://kubernetes.io/docs/concepts/scheduling-eviction/"
@@ -170,7 +170,7 @@ def _asked(resources: Mapping[str, Any], resource: str, scale: int) -> int:
 
 def _amount(value: object, scale: int = 1) -> int:
     """Return a quantity in whole parts, rounded up as the scheduler does; 0 if it is none."""
-    known = quantity(str(value)) if value is not None else None
+    known = quantity(value)
     return math.ceil(known * scale) if known is not None else 0
 
 

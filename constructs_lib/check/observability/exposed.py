@@ -10,6 +10,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.selectors import PodIndex, selects
+from constructs_lib.kubernetes.image import image
 from constructs_lib.prometheus.promql import seconds
 from constructs_lib.prometheus.sources import Source, one_of, owner_of, sources, sources_of
 
@@ -144,17 +145,12 @@ class Exposed:
     def _scrapes(monitor: Monitor, source: Source) -> bool:
         paths = [str(endpoint.get("path") or "/metrics") for endpoint in monitor.endpoints]
         return any(path in source.paths for path in paths) and any(
-            _image(str(container.get("image"))) in source.images
-            for pods in monitor.pods
-            for _, container in pods.containers
+            _image(container) in source.images for pods in monitor.pods for _, container in pods.containers
         )
 
     def _is_known(self, monitor: Monitor) -> bool:
-        images = {image for source in sources() for image in source.images}
-        return all(
-            any(_image(str(container.get("image"))) in images for _, container in pods.containers)
-            for pods in monitor.pods
-        )
+        images = {name for source in sources() for name in source.images}
+        return all(any(_image(container) in images for _, container in pods.containers) for pods in monitor.pods)
 
     def _targets(self, item: Object) -> Iterator[Pods]:
         for namespace in self._namespaces(item):
@@ -179,9 +175,10 @@ class Exposed:
         return found
 
 
-def _image(text: str) -> str:
-    """Return the last part of an image's name, without tag and digest."""
-    return text.partition("@")[0].rpartition("/")[2].partition(":")[0]
+def _image(container: Mapping[str, Any]) -> str:
+    """Return what the image of a container is called, wherever it is mirrored."""
+    found = image(str(container.get("image")))
+    return found.name if found else ""
 
 
 def _at(values: Mapping[str, Any], path: str) -> object:

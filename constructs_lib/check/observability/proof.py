@@ -14,8 +14,8 @@ from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods, pods_of, texts
 from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor
-from constructs_lib.check.quantity import quantity
 from constructs_lib.check.selectors import container_ports, selects, shown
+from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.prometheus.promql import PLACEHOLDER, Labels, Query, Selector, parse, seconds, without_variables
 from constructs_lib.prometheus.sources import Source
 from constructs_lib.text import closest

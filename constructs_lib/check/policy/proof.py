@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,8 +11,8 @@ from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods, pods_of, texts
 from constructs_lib.check.policy import credentials, resilience
 from constructs_lib.check.policy.pod_security import ENFORCE, LEVELS, violations
-from constructs_lib.check.schemas.pod_limits import is_image
 from constructs_lib.check.tools import patched
+from constructs_lib.kubernetes.image import image
 from constructs_lib.text import nearest
 
 _SECURITY = "https://kubernetes.io/docs/concepts/security/pod-security-standards/"
@@ -21,8 +20,6 @@ _RBAC = "https://kubernetes.io/docs/concepts/security/rbac-good-practices/"
 _PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
 
 
-#: What tells one version from the next: two numbers, a day, a commit.
-_EXACT = re.compile(r"\d+\.\d+|\d{8}|(?:^|[-._])(?=[0-9a-f]*\d)[0-9a-f]{7,40}(?:$|[-._])")
 #: Identities of clouds, for which the token is exchanged.
 _CLOUD_IDENTITIES = (
     "eks.amazonaws.com/role-arn",
@@ -135,17 +132,17 @@ def _image_findings(pods: Pods) -> Iterator[Finding]:
         at = f"{pods.path}.volumes[{volume.get('name', index)}].image.reference"
         images.append((at, mapping(volume.get("image")).get("reference")))
     told: set[str] = set()
-    for at, image in images:
-        if not isinstance(image, str) or image in told or "@" in image or not is_image(image):
+    for at, reference in images:
+        if not isinstance(reference, str) or reference in told:
             continue
-        told.add(image)
-        _, colon, tag = image.rpartition("/")[2].partition(":")
-        if not colon or tag == "latest":
-            yield Finding.of("image-not-pinned", pods.owner, f"{image} is whatever is the latest.", at=at)
-        elif not _EXACT.search(tag):
-            yield Finding.of(
-                "image-not-pinned", pods.owner, f"The tag {tag} of {image} moves from version to version.", at=at
-            )
+        found = image(reference)
+        if found is None or found.is_exact:
+            continue
+        told.add(reference)
+        problem = f"The tag {found.tag} of {reference} moves from version to version."
+        if found.tag in ("", "latest"):
+            problem = f"{reference} is whatever is the latest."
+        yield Finding.of("image-not-pinned", pods.owner, problem, at=at)
 
 
 def _resource_findings(pods: Pods) -> Iterator[Finding]:

@@ -2,33 +2,25 @@
 
 The rules are those of ``ValidatePodTemplateSpec`` and of the functions below it in
 https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/validation/validation.go, and that of the kubelet for
-names of images (https://github.com/distribution/reference).
+references of images.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
-from constructs_lib.check.quantity import quantity
 from constructs_lib.check.schemas.names import PORT_NAME_RULE, is_label, is_port_name, label_findings
 from constructs_lib.check.schemas.openapi import number
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
+from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.text import given, joined, sentence
 
-_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_HOST = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])"
-_IMAGE = re.compile(
-    rf"(?:{_HOST}(?::[0-9]+)?/)?{_PATH}(?:/{_PATH})*"
-    r"(?::[A-Za-z0-9_][-.A-Za-z0-9_]{0,127})?"
-    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
-)
 #: Since 1.32 any printable character of ASCII is good but for "=" (KEP-4369).
 _RELAXED_VARIABLES = (1, 32)
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -95,14 +87,6 @@ _PROBE_RANGES: tuple[Range, ...] = (
     ("terminationGracePeriodSeconds", 1, None),
     ("grpc.port", 1, 65535),
 )
-
-
-@cache
-def is_image(text: str) -> bool:
-    """Tell whether a text is the reference of an image."""
-    name = re.split(r"[:@]", text.rpartition("/")[2])[0]
-    repository = text[: len(text) - len(text.rpartition("/")[2]) + len(name)]
-    return bool(_IMAGE.fullmatch(text)) and len(repository) <= 255
 
 
 def pod_findings(pods: Pods, version: str) -> Iterator[Finding]:
@@ -205,18 +189,20 @@ def _container_findings(
 
 
 def _image_findings(owner: Object, container: Mapping[str, Any], at: str) -> Iterator[Finding]:
-    image = container.get("image")
-    if not image:
+    reference = container.get("image")
+    if not reference:
         yield Finding.of(
             "missing-field", owner, f"The container {container.get('name')} has no image.", at=f"{at}.image"
         )
-    elif isinstance(image, str) and not is_image(image):
+    elif isinstance(reference, str) and not image(reference):
         fix = ""
-        if image != image.strip():
+        if reference != reference.strip():
             fix = "Take the spaces away."
-        elif is_image(image.lower()):
-            fix = f"Names of images have no capitals: {image.lower()}."
-        yield Finding.of("bad-image", owner, f"{given(image)} is no reference of an image.", at=f"{at}.image", fix=fix)
+        elif image(reference.lower()):
+            fix = f"Names of images have no capitals: {reference.lower()}."
+        yield Finding.of(
+            "bad-image", owner, f"{given(reference)} is no reference of an image.", at=f"{at}.image", fix=fix
+        )
 
 
 def _port_findings(owner: Object, ports: Sequence[Any], at: str) -> Iterator[Finding]:
@@ -316,7 +302,7 @@ def quantity_findings(owner: Object, resource: str, value: object, at: str) -> I
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return
-    amount = quantity(str(value))
+    amount = quantity(value)
     if amount is None:
         yield Finding.of(
             "bad-quantity", owner, f"{given(value)} is no quantity.", at=at, fix=_quantity_hint(str(value))
@@ -353,14 +339,10 @@ def resource_findings(owner: Object, resources: Mapping[str, Any], at: str) -> I
         for resource, value in amounts.items():
             yield from quantity_findings(owner, resource, value, f"{at}.{field}.{resource}")
     for resource in _SCALED:
-        request, limit = _amount(requests.get(resource)), _amount(limits.get(resource))
+        request, limit = quantity(requests.get(resource)), quantity(limits.get(resource))
         if request is not None and limit is not None and request > limit:
             problem = f"{requests[resource]} of {resource} are requested, and the limit is {limits[resource]}."
             yield Finding.of("request-above-limit", owner, problem, at=f"{at}.requests.{resource}")
-
-
-def _amount(value: object) -> Decimal | None:
-    return quantity(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
 
 
 def _not_for_init(owner: Object, field: str, at: str) -> Finding:

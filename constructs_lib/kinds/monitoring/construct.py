@@ -14,6 +14,7 @@ from constructs_lib.declare.system import System
 from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.quantity import parse_quantity
 from constructs_lib.text import nearest, shown
 
 _NAME = "app.kubernetes.io/name"
@@ -55,7 +56,7 @@ def _retention_size(storage: str) -> str:
     https://prometheus.io/docs/prometheus/latest/storage/#right-sizing-retention-size
     """
     try:
-        return f"{int(validation.parse_quantity(storage) * 4 / 5 / 2**20)}MB"
+        return f"{int(parse_quantity(storage) * 4 / 5 / 2**20)}MB"
     except ValueError:
         # It is a mistake that has been recorded.
         return "1MB"

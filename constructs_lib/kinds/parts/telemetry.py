@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from constructs_lib.declare import validation
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.image import image
 
 #: Where the agent is mounted, and scripts of the library that are loaded with it.
 FOLDER = "/telemetry"
@@ -188,11 +188,12 @@ def resource_attributes(system: str, environment: str, image: str) -> str:
     return ",".join(f"{name}={value}" for name, value in attributes.items())
 
 
-def version(image: str) -> str:
+def version(reference: str) -> str:
     """Return the tag of an image, or the beginning of its digest."""
-    name, _, digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return re.sub(r"[^\w.-]", "-", tag) or digest.removeprefix("sha256:")[:12]
+    found = image(reference)
+    if found is None:
+        return ""
+    return found.tag or found.digest.partition(":")[2][:12]
 
 
 def copy_container(image: str, arguments: tuple[str, ...]) -> dict[str, Any]:

@@ -7,12 +7,11 @@ age of the last one that succeeded is how much would be lost, which is why it ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
-from itertools import pairwise
 
 from constructs_lib.grafana import style
 from constructs_lib.grafana.model import CHOSEN, RANGE, Alert, Dashboard, Group, Panel, Query, Row, one_of
 from constructs_lib.kinds.postgres.construct import Postgres
+from constructs_lib.kubernetes.cron import longest_pause
 from constructs_lib.observe import stores
 from constructs_lib.observe.pods import signal, variables
 
@@ -22,7 +21,6 @@ _USED = 'datname!~"template.*|postgres"'
 _ORDINARY = 'backend_type!~"autovacuum.*", application_name!="pg_dump"'
 #: Hours that a dump may take, its repetitions included, before it counts as missing.
 _BACKUP_HOURS = 2
-_DAY = 24 * 60
 
 
 def dashboard(workloads: Sequence[Postgres], *, uid: str, links: tuple[tuple[str, str], ...]) -> Dashboard:
@@ -151,7 +149,7 @@ def group(workloads: Sequence[Postgres]) -> Group:
                 " or ".join(
                     _backup_overdue(minutes, servers)
                     for minutes, servers in stores.by_number(
-                        workloads, lambda server: longest_pause(server.backup_schedule)
+                        workloads, lambda server: int(longest_pause(server.backup_schedule).total_seconds()) // 60
                     )
                 ),
                 "15m",
@@ -190,43 +188,6 @@ def _backup_overdue(minutes: int, workloads: Sequence[Postgres]) -> str:
 
 def _backups(workloads: Sequence[Postgres]) -> tuple[str, ...]:
     return tuple(f"{name}-backup" for name in stores.names(workloads))
-
-
-def longest_pause(schedule: str) -> int:
-    """Return the longest time between two runs of a cron expression, in minutes.
-
-    One that never comes, such as the 30th of February, counts as daily: then its dumps are missed after a day.
-    """
-    minutes, hours, days, months, weekdays = (
-        _values(field, low, high)
-        for field, (low, high) in zip(schedule.split(), ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6)), strict=True)
-    )
-    times = sorted(60 * hour + minute for hour in hours for minute in minutes)
-
-    def runs_on(day: date) -> bool:
-        on_day, on_weekday = day.day in days, day.isoweekday() % 7 in weekdays
-        # If both are restricted, either is enough.
-        both_restricted = len(days) < 31 and len(weekdays) < 7
-        return day.month in months and (on_day or on_weekday if both_restricted else on_day and on_weekday)
-
-    # Long enough for two leap days.
-    found = [day for day in (date(2023, 1, 1) + timedelta(number) for number in range(9 * 366)) if runs_on(day)]
-    within = [later - earlier for earlier, later in pairwise(times)]
-    across = [(later - earlier).days * _DAY - times[-1] + times[0] for earlier, later in pairwise(found)]
-    return max([*within, *across]) if across else _DAY
-
-
-def _values(field: str, low: int, high: int) -> set[int]:
-    found: set[int] = set()
-    for part in field.split(","):
-        span, _, step = part.partition("/")
-        first, _, last = span.partition("-")
-        if span == "*":
-            first, last = str(low), str(high)
-        elif step and not last:
-            last = str(high)
-        found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
-    return found
 
 
 def _health(workloads: Sequence[Postgres]) -> Row:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import generated
@@ -18,6 +17,7 @@ from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.service_account import service_account
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kubernetes.quantity import parse_quantity
 from constructs_lib.text import shown
 
 #: User and group of the official image.
@@ -90,7 +90,7 @@ class RabbitMQ(Workload):
             self.needs(endpoint)
 
     def _configuration(self) -> str:
-        limit = validation.parse_quantity(self.resources.memory_limit or self.resources.memory)
+        limit = parse_quantity(self.resources.memory_limit or self.resources.memory)
         lines = [
             "log.console = true",
             "load_definitions = /definitions/definitions.json",
