@@ -5,9 +5,10 @@ a person writes, ``derive`` what follows from it, ``objects`` parts of Kubernete
 constructs to files, ``cli`` the commands.
 """
 
-from constructs_lib.cli.main import main
-from constructs_lib.cli.report import report_mistakes_outside_of_main
+from collections.abc import Callable, Sequence
+
 from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import DeclarationError, Mistake
@@ -33,7 +34,23 @@ from constructs_lib.version import VERSION
 
 __version__ = VERSION
 
-report_mistakes_outside_of_main()
+# Its own module knows nothing of declarations.
+explained(Resources)
+
+
+@explained
+def main(declaration: Callable[[Environment], System], environments: Sequence[Environment]) -> None:
+    """Run the command line of an app and exit.
+
+    Args:
+        declaration: Function that declares the system for one environment and returns it.
+        environments: All environments.
+    """
+    # Whoever only declares or synthesizes does without the command line, and what its commands need.
+    from constructs_lib.cli.main import main
+
+    main(declaration, environments)
+
 
 __all__ = [
     "AkkaCluster",

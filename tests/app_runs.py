@@ -7,10 +7,11 @@ import io
 import os
 import subprocess
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from constructs_lib.cli.report import report_mistakes_outside_of_main
+from constructs_lib import DeclarationError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,28 +35,29 @@ def run(app: Path, *arguments: str) -> Outcome:
     code: object = 0
     command, sys.argv = sys.argv, [str(app), *arguments]
     hook = sys.excepthook
-    # A new process has it from the import; here, Typer has taken its place in an earlier run.
-    report_mistakes_outside_of_main()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
             exec(compile(app.read_text(), app, "exec"), {"__name__": "__main__", "__file__": str(app)})
     except SystemExit as end:
         code = end.code
+    except DeclarationError as error:
+        # In a process of its own, Python prints that.
+        code = 1
+        said.write(error.report(app.parent))
     except Exception:
         code = 1
-        with contextlib.redirect_stderr(said):
-            sys.excepthook(*sys.exc_info())
+        traceback.print_exc(file=said)
     finally:
         sys.argv, sys.excepthook = command, hook
     return Outcome(code, said.getvalue().splitlines())
 
 
-def run_alone(app: Path, *arguments: str) -> Outcome:
-    """Run an app in a process of its own."""
+def run_alone(app: Path, *arguments: str, **variables: str) -> Outcome:
+    """Run an app in a process of its own, with these environment variables."""
     result = subprocess.run(
         [sys.executable, app.name, *arguments],
         cwd=app.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
         capture_output=True,
         text=True,
         check=False,

@@ -10,6 +10,7 @@ import pytest
 from app_runs import Outcome, mistakes, run, run_alone, state
 from bad_declarations import BAD_DECLARATIONS, Bad, bad
 
+from constructs_lib import DeclarationError, K3d
 from constructs_lib.derive import graph
 
 #: Files as an earlier run has left them.
@@ -287,11 +288,53 @@ def test_process_with_a_mistake_in_the_function(app: Path) -> None:
     assert state(app.parent) == before
 
 
-def test_process_with_a_mistake_outside_of_the_function(app: Path) -> None:
-    app.write_text(f"{BEGINNING}K3d(node=3)")
+#: What a script does outside of main(), and what is told of it.
+SCRIPTS = {
+    "wrong call": (
+        "K3d(node=3)",
+        [
+            'app.py:12: declaration: K3d() has no argument "node"; did you mean "nodes"?',
+            'app.py:12: declaration: K3d() lacks the argument "kubernetes".',
+        ],
+    ),
+    "wrong call in another file": (
+        "import cluster",
+        ['cluster.py:2: declaration: K3d() has no argument "node"; did you mean "nodes"?'],
+    ),
+    "no system": (
+        "System(None, 'shop')",
+        ["app.py:12: system: environment: Environment(…) is needed, not None."],
+    ),
+    "synthesis": (
+        "synthesize(System(LOCAL, 'Bad Name'))",
+        [
+            'app.py:12: system: "Bad Name" is no DNS label: only a-z, 0-9 and "-", beginning and ending with a letter '
+            'or digit; for instance "bad-name".'
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_process_with_a_mistake_outside_of_the_function(app: Path, name: str) -> None:
+    code, messages = SCRIPTS[name]
+    app.write_text(f"{BEGINNING}{code}")
+    (app.parent / "cluster.py").write_text('from constructs_lib import K3d\nK3d(node=3, kubernetes="1.36")\n')
     before = state(app.parent)
-    assert run_alone(app) == mistakes('app.py:12: declaration: K3d() has no argument "node"; did you mean "nodes"?')
+    assert run_alone(app, PYTHONDONTWRITEBYTECODE="1") == mistakes(*messages)
     assert state(app.parent) == before
+
+
+def test_process_may_catch_a_mistake(app: Path) -> None:
+    app.write_text(f"{BEGINNING}try:\n    K3d(node=3)\nexcept Exception as error:\n    print(len(error.mistakes))\n")
+    assert run_alone(app) == Outcome(0, [])
+
+
+def test_code_that_is_installed_is_not_ended_by_a_mistake() -> None:
+    """Such as the test runner, or a notebook."""
+    with pytest.raises(DeclarationError) as told:
+        K3d(node=3)  # type: ignore[call-arg]
+    assert not isinstance(told.value, SystemExit)
 
 
 # Faults that are none of the user's.

@@ -174,6 +174,14 @@ def test_right_arguments_are_no_mistake(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEEDED)
+def test_wrong_call_outside_of_a_system_is_a_mistake(name: str) -> None:
+    with pytest.raises(constructs_lib.DeclarationError) as told:
+        getattr(constructs_lib, name)(unknown=1)
+    assert f'{name}() has no argument "unknown"; ' in str(told.value)
+    assert {mistake.location.file for mistake in told.value.mistakes} == {__file__}
+
+
+@pytest.mark.parametrize("name", NEEDED)
 def test_wrong_argument_is_a_mistake_with_its_line(tmp_path: Path, name: str) -> None:
     app = tmp_path / "app.py"
     unclear = {}

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from constructs_lib.declare.arguments import (
-    missing_arguments,
-    repeated_argument,
-    too_many_arguments,
-    unknown_argument,
-)
 from constructs_lib.declare.diagnostics import (
     DeclarationError,
     Ledger,
@@ -127,15 +120,13 @@ def mistake_from(failure: BaseException) -> Mistake | None:
         if is_library_code(file):
             return None
         if is_user_code(file):
-            return Mistake(Location(file, line), "declaration", _problem(failure, frame, below))
+            return Mistake(Location(file, line), "declaration", _problem(failure, below))
         below.append(frame)
     return None
 
 
-def _problem(failure: BaseException, frame: FrameType, below: Sequence[FrameType]) -> str:
+def _problem(failure: BaseException, below: Sequence[FrameType]) -> str:
     text = next(iter(str(failure).splitlines()), "")
-    if isinstance(failure, TypeError) and (problem := wrong_call(text, frame)):
-        return problem
     if any(called.f_globals.get("__name__", "").startswith("jsii.") for called in below):
         return f"cdk8s refuses this: {text.removeprefix('Error: ')}."
     reason = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
@@ -144,51 +135,6 @@ def _problem(failure: BaseException, frame: FrameType, below: Sequence[FrameType
         reason += f'; did you mean "{hint}"?' if hint else "."
         return f"it broke off here with {reason}"
     return f"it broke off here with {reason}."
-
-
-_CALL = re.compile(
-    r"(?P<name>\w+)(?:\.__init__)?\(\) "
-    r"(?:got an unexpected keyword argument '(?P<unknown>\w+)'|got multiple values for argument '(?P<twice>\w+)'|"
-    r"missing .*?: (?P<missing>.*)|takes )"
-)
-
-
-def wrong_call(text: str, frame: FrameType) -> str | None:
-    """Return the message for a call of something of the library's with arguments that it does not take.
-
-    Args:
-        text: What Python says about it.
-        frame: Where the call stands.
-
-    Returns:
-        The message; None if something else was called, or something else is wrong.
-    """
-    match = _CALL.search(text)
-    target = match and _exported(match["name"], frame)
-    if not match or target is None:
-        return None
-    signature = inspect.signature(target.__init__ if inspect.isclass(target) else target)
-    parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
-    names = [parameter.name for parameter in parameters]
-    if match["unknown"]:
-        return unknown_argument(match["name"], match["unknown"], names)
-    if match["twice"]:
-        return repeated_argument(match["name"], match["twice"])
-    if match["missing"]:
-        return missing_arguments(match["name"], re.findall(r"'(\w+)'", match["missing"]))
-    by_position = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-    return too_many_arguments(match["name"], by_position, [name for name in names if name not in by_position])
-
-
-def _exported(name: str, frame: FrameType) -> Callable[..., Any] | None:
-    """Return what ``name`` means where it is called, if it belongs to this library."""
-    import constructs_lib
-
-    for owner in (constructs_lib, constructs_lib.Workload, constructs_lib.Component, Environment):
-        target: Callable[..., Any] | None = getattr(owner, name, None)
-        if callable(target) and frame.f_locals.get(name, frame.f_globals.get(name, target)) is target:
-            return target
-    return None
 
 
 def _definition(declaration: Callable[..., object]) -> Location:

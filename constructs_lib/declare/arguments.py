@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, Union, cast, get_args, get_origin, get_type_hints
 
+from constructs_lib.declare.calls import bound
 from constructs_lib.declare.diagnostics import DeclarationError, Ledger, Mistake, here
 from constructs_lib.declare.secret import Field, Plain, Secret
-from constructs_lib.text import closest, joined, nearest, shown
+from constructs_lib.text import joined, shown
 
 Parameters = ParamSpec("Parameters")
 
@@ -73,7 +74,7 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
     def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         construct: Any
         construct, *positional = args
-        given, problems = _bound(name, parameters, positional, kwargs)
+        given, problems = bound(name, parameters, positional, kwargs)
         hints = _hints(constructor)
         for argument in [argument for argument in given if argument != "id"]:
             if found := [*misfits(argument, given[argument], hints[argument])]:
@@ -89,57 +90,6 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
         return cast(Callable[..., None], constructor)(construct, **given)
 
     return wrapper
-
-
-def _bound(
-    name: str,
-    parameters: Sequence[inspect.Parameter],
-    positional: Sequence[object],
-    keywords: Mapping[str, object],
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the arguments of a call by name, and what is wrong with the call."""
-    names = [parameter.name for parameter in parameters]
-    by_position = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-    given: dict[str, Any] = dict(zip(by_position, positional, strict=False))
-    problems = []
-    misspelt = set()
-    for keyword, value in keywords.items():
-        if keyword in given:
-            problems.append(repeated_argument(name, keyword))
-        elif keyword not in names:
-            problems.append(unknown_argument(name, keyword, names))
-            misspelt.add(closest(keyword, names))
-        else:
-            given[keyword] = value
-    if len(positional) > len(by_position):
-        problems.append(too_many_arguments(name, by_position, names[len(by_position) :]))
-        return given, problems
-    needed = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
-    if missing := [argument for argument in needed if argument not in given and argument not in misspelt]:
-        problems.append(missing_arguments(name, missing))
-    return given, problems
-
-
-def unknown_argument(name: str, argument: str, known: Sequence[str]) -> str:
-    """Return the message for an argument that ``name()`` does not take."""
-    return f'{name}() has no argument "{argument}"; {nearest(argument, known)}'
-
-
-def repeated_argument(name: str, argument: str) -> str:
-    """Return the message for an argument that ``name()`` gets twice, with and without its name."""
-    return f'{name}() gets the argument "{argument}" twice; keep one of the two.'
-
-
-def missing_arguments(name: str, missing: Sequence[str]) -> str:
-    """Return the message for arguments that ``name()`` needs and does not get."""
-    quoted = [f'"{argument}"' for argument in missing]
-    return f"{name}() lacks the argument{'s' if len(missing) > 1 else ''} {joined(quoted, 'and')}."
-
-
-def too_many_arguments(name: str, by_position: Sequence[str], others: Sequence[str]) -> str:
-    """Return the message for a call with more arguments without a name than ``name()`` takes."""
-    first = f"only {joined(by_position, 'and')} without a name" if by_position else "no argument without its name"
-    return f"{name}() takes {first}{f'; write {others[0]}=… and so on' if others else ''}."
 
 
 def _report(name: str, given: Mapping[str, Any], problems: Sequence[str]) -> None:

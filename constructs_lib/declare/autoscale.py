@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from constructs_lib.declare.calls import explained
 
+
+@explained
 @dataclass(frozen=True)
 class Autoscale:
     """A number of replicas that follows the load.

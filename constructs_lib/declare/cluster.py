@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.kubernetes.image import image
 from constructs_lib.text import nearest, shown
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A Kubernetes cluster of any kind. :class:`DigitalOcean` and :class:`K3d` know their own facts.
@@ -67,6 +69,7 @@ class Cluster:
             yield f"storage_class: {problem}"
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class DigitalOcean(Cluster):
     """DigitalOcean Kubernetes.
@@ -130,6 +133,7 @@ class DigitalOcean(Cluster):
             yield f'maintenance_start: "{self.maintenance_start}" is no time of day; write it like "02:00".'
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class K3d(Cluster):
     """A cluster of k3s nodes in Docker containers, on a laptop. K3s brings metrics-server and a load balancer.

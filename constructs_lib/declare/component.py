@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
@@ -109,6 +110,7 @@ class Component(on_demand.Chart):
         """Whether something in it must outlive the component's removal."""
         return self.holds_data or any(workload.holds_data for workload in self._workloads.values())
 
+    @explained
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
         """Roll out only once ``others`` are healthy, though nothing is called there.
 

@@ -91,14 +91,53 @@ class Mistake:
 class DeclarationError(Exception):
     """Raised when a declaration with mistakes is to be synthesized.
 
+    In a script, one that nobody catches ends it with the mistakes, a line each, and no traceback.
+
     Attributes:
         mistakes: All of them, in the order of their location.
     """
+
+    def __new__(cls, mistakes: Iterable[Mistake]) -> DeclarationError:
+        """Return an error that Python shows without a traceback, if it is raised in a script."""
+        return super().__new__(_ScriptEndingError if cls is DeclarationError and _script() else cls, mistakes)
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         """Collect ``mistakes``, each one once."""
         self.mistakes = tuple(sorted(set(mistakes)))
         super().__init__("\n".join(mistake.render() for mistake in self.mistakes))
+
+    def report(self, root: Path | None = None) -> str:
+        """Return one line for every mistake, its file relative to ``root``, and one with their number."""
+        count = f"{len(self.mistakes)} mistake{'s' if len(self.mistakes) > 1 else ''}"
+        lines = [mistake.render(root) for mistake in self.mistakes]
+        return "\n".join([*lines, f"{count} in the declaration; nothing was written."])
+
+
+class _ScriptEndingError(DeclarationError, SystemExit):
+    """Ends the process with 1 if nobody catches it: Python prints the ``code`` of a ``SystemExit`` and nothing else."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        super().__init__(mistakes)
+        script = _script()
+        self.code = self.report(script.parent if script else None)
+
+
+def _script() -> Path | None:
+    """Return the file that ``python app.py`` runs.
+
+    None where code that is installed has called this, such as a test's or a notebook's: what ends a script would end
+    that as well.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    script = None
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_INSTALLED) and not is_library_code(file):
+            return None
+        if frame.f_globals.get("__name__") == "__main__" and is_user_code(file):
+            script = Path(file).resolve()
+        frame = frame.f_back
+    return script
 
 
 @dataclass

@@ -8,12 +8,14 @@ from typing import TypeVar, cast
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import field_misfits
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.diagnostics import Location, here, report_outside_of_systems
 
 Value = TypeVar("Value")
 
 
+@explained
 @dataclass(frozen=True)
 class GitRepository:
     """The repository that Argo CD deploys from: the one in which the declaration lives.
@@ -36,6 +38,7 @@ class GitRepository:
         return f"refs/heads/{self.branch}"
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Environment:
     """One place where a system runs: a cluster and the branch that is deployed to it.
@@ -57,6 +60,7 @@ class Environment:
     argocd_ha: bool = False
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
+    @explained
     def pick(self, **by_environment: Value) -> Value:
         """Return the value that belongs to this environment: ``environment.pick(local=1, production=3)``.
 

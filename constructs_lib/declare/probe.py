@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from constructs_lib.declare.calls import explained
 
+
+@explained
 @dataclass(frozen=True)
 class Http:
     """A GET request that must be answered with a status from 200 to 399.
@@ -23,6 +26,7 @@ class Http:
         return {"httpGet": {"path": self.path, "port": self.port}}
 
 
+@explained
 @dataclass(frozen=True)
 class Tcp:
     """A connection that must be accepted.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from constructs_lib.declare.calls import explained
+
 Owner = Literal["generated", "supplied"]
 
 
@@ -53,21 +55,25 @@ class Plain:
     text: str
 
 
+@explained
 def generated(purpose: str) -> Secret:
     """Return a secret that the bootstrap makes once and keeps."""
     return Secret("generated", purpose)
 
 
+@explained
 def supplied(purpose: str) -> Secret:
     """Return a secret that a person gives: a licence, an API key, an account file."""
     return Secret("supplied", purpose)
 
 
+@explained
 def field(path: str) -> Field:
     """Return a field of the pod, for instance ``field("metadata.namespace")``."""
     return Field(path)
 
 
+@explained
 def plain(text: str) -> Plain:
     """Return ``text`` for a variable whose name looks like that of a secret, such as ``TOKEN_TTL_KEY``."""
     return Plain(text)

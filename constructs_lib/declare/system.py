@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import misfits
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import DeclarationError, Mistake, here, new_ledger
 from constructs_lib.declare.environment import Environment
 from constructs_lib.text import nearest, shown
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from constructs_lib.declare.component import Component
 
 
+@explained
 class System:
     """The root of a declaration: ``System(environment, "positionpal")``. It holds the components together."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.secret import Secret, SecretReference
@@ -56,6 +57,7 @@ class Edge:
     location: Location
 
 
+@explained
 @dataclass(frozen=True)
 class InternetHost:
     """A host outside of the cluster that a workload calls.
@@ -179,6 +181,7 @@ class Workload(on_demand.Construct):
         """Record a mistake that concerns this workload, at ``location`` (default: the line being run)."""
         self.system.ledger.report(self.subject, problem, location)
 
+    @explained
     def offer(
         self,
         name: str,
@@ -215,6 +218,7 @@ class Workload(on_demand.Construct):
         self.endpoints[name] = endpoint
         return endpoint
 
+    @explained
     def endpoint(self, name: str) -> Endpoint:
         """Return the endpoint called ``name``; a mistake is recorded when there is none."""
         if problems := [*misfits("endpoint()", name, str)]:
@@ -232,6 +236,7 @@ class Workload(on_demand.Construct):
     def _stand_in(self, name: str) -> Endpoint:
         return Endpoint(self, name, 1, {}, declared=False)
 
+    @explained
     def needs(self, endpoint: Endpoint, variables: Mapping[str, str] | None = None, *, order: bool = True) -> None:
         """Declare that this workload calls an endpoint: its address, order, network and wait follow from it.
 
@@ -277,10 +282,12 @@ class Workload(on_demand.Construct):
             else:
                 self.set_variable(variable, endpoint.attributes[attribute])
 
+    @explained
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
         """Roll out only once ``others`` are healthy, though nothing is called there."""
         self.component.after(*others, reason=reason)
 
+    @explained
     def set_variable(self, name: str, value: object) -> None:
         """Give the program an environment variable."""
         if problem := validation.environment_variable(name):
@@ -292,6 +299,7 @@ class Workload(on_demand.Construct):
             if isinstance(value, SecretReference):
                 self.component.secret_key(value)
 
+    @explained
     def secret(self, key: str, secret: Secret) -> SecretReference:
         """Return a reference to a secret value that this workload owns."""
         full_key = key if self.name == self.component.id else f"{self.id}-{key}"

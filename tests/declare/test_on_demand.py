@@ -135,9 +135,9 @@ class TestIds:
 #: What a program declares after its imports, and what it asks of cdk8s then. There is no ``node`` on its path.
 DECLARE = """
 import os, sys
-before = dict(os.environ)
+before = dict(os.environ), sys.excepthook
 {imports}
-assert dict(os.environ) == before
+assert (dict(os.environ), sys.excepthook) == before
 system = System(Environment(name="local", repository=GitRepository("https://github.com/example/shop.git"),
     cluster=K3d(kubernetes="1.36", nodes=1)), "shop")
 web = Microservice(system, "web", image="web:1.0.0", ports={{"http": 8080}})
@@ -147,7 +147,7 @@ ASK = """
 import cdk8s
 cdk8s.ApiObject(web, "pods", api_version="v1", kind="ResourceQuota", metadata={"name": "pods"})
 assert "dist/local/web/ResourceQuota-pods.yaml" in synthesize(system).files
-assert dict(os.environ) == before
+assert dict(os.environ) == before[0]
 """
 OURS, CDK8S = "from constructs_lib import *", "import cdk8s, cdk8s_plus_28"
 #: As if a later jsii worked in another way.

@@ -9,10 +9,12 @@ from typing import Any
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.system import System
 
 
+@explained
 @dataclass(frozen=True)
 class Kind:
     """A kind of Kubernetes objects, as an AppProject names it.
@@ -26,6 +28,7 @@ class Kind:
     kind: str
 
 
+@explained
 @dataclass(frozen=True)
 class PodAccess:
     """What some pods of a chart may exchange; everything else is closed to them.

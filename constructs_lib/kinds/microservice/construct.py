@@ -10,6 +10,7 @@ from typing import Any
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.probe import Http, Probe, Tcp
 from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
@@ -34,6 +35,7 @@ _FULL_FOLDERS = frozenset(
 )
 
 
+@explained
 @dataclass(frozen=True)
 class Rule:
     """A permission in the Kubernetes API, within the component's own namespace.
@@ -63,6 +65,7 @@ class Rule:
             yield 'rbac: name the API group, for instance "apps"; a wildcard would permit any.'
 
 
+@explained
 @dataclass(frozen=True)
 class AkkaCluster:
     """Replicas that form an Akka cluster by Akka Management's Cluster Bootstrap over the Kubernetes API.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from constructs_lib.declare.calls import explained
+
 #: Times at which the histograms of the agents have a boundary, in seconds (OpenTelemetry's semantic conventions for
 #: HTTP metrics, and the default boundaries of its SDKs): no other time can be told apart.
 BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
+@explained
 @dataclass(frozen=True)
 class Objective:
     """Service level objectives over 30 days; alerts fire when their error budget is used up too fast.

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from constructs_lib.declare.calls import explained
 from constructs_lib.declare.secret import Secret
 from constructs_lib.text import shown
 
 
+@explained
 @dataclass(frozen=True)
 class Webhook:
     """An HTTPS address that is sent Alertmanager's JSON, as most services for people on call take it.
@@ -36,6 +38,7 @@ class Webhook:
         return {"webhookConfigs": [{"urlSecret": secret, "sendResolved": True}]}
 
 
+@explained
 @dataclass(frozen=True)
 class Slack:
     """A channel of Slack, or of what understands its incoming webhooks.

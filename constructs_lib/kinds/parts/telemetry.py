@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.calls import explained
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kubernetes import pod
@@ -99,6 +100,7 @@ class Telemetry:
         return copy_container(self.image, self.copy)
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Jvm(Telemetry):
     """Programs on the JVM, by the OpenTelemetry Java agent (Java 8 to 25).
@@ -130,6 +132,7 @@ class Jvm(Telemetry):
         }
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Nodejs(Telemetry):
     """Programs on Node.js, by OpenTelemetry's auto-instrumentation (Node.js 18.19 or later, CommonJS).
