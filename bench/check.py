@@ -45,10 +45,10 @@ def one(size: int) -> None:
     """Print the seconds of every step for so many components, as JSON."""
     from generated import generated
 
+    from constructs_lib.api import model_of
     from constructs_lib.check.finding import Finding
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.check.proofs import PROOFS
-    from constructs_lib.cli.checking import model_of
     from constructs_lib.repository.snapshot import Snapshot
     from constructs_lib.synth.tree import owned_paths, synthesize
     from constructs_lib.synth.writer import write

@@ -1,12 +1,10 @@
 """Constructs for systems of services that Argo CD deploys in the order of their dependencies.
 
-What a declaration needs is exported here; everything else is found by the name of its folder: ``declare`` holds what
-a person writes, ``derive`` what follows from it, ``objects`` parts of Kubernetes objects, ``synth`` the way from
-constructs to files, ``cli`` the commands.
+What a declaration needs is exported here. ``constructs_lib.api`` has the rest of what a program calls: ``check`` and
+``plan``, whose names are those of folders here. Importing this package loads neither the command line nor the proofs.
 """
 
-from collections.abc import Callable, Sequence
-
+from constructs_lib.api import main, synthesize
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
@@ -29,28 +27,12 @@ from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.kinds.postgres.construct import Postgres
 from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.kubernetes.pod import Resources
-from constructs_lib.synth.tree import synthesize
 from constructs_lib.version import VERSION
 
 __version__ = VERSION
 
 # Its own module knows nothing of declarations.
 explained(Resources)
-
-
-@explained
-def main(declaration: Callable[[Environment], System], environments: Sequence[Environment]) -> None:
-    """Run the command line of an app and exit.
-
-    Args:
-        declaration: Function that declares the system for one environment and returns it.
-        environments: All environments.
-    """
-    # Whoever only declares or synthesizes does without the command line, and what its commands need.
-    from constructs_lib.cli.main import main
-
-    main(declaration, environments)
-
 
 __all__ = [
     "AkkaCluster",

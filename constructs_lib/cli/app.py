@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
@@ -13,10 +13,11 @@ from constructs_lib.cli.declaration import Declaration, run
 from constructs_lib.declare.diagnostics import DeclarationError, Mistake
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
-from constructs_lib.repository.pins import read_pins
-from constructs_lib.synth.tree import Tree, synthesize
 from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
+
+if TYPE_CHECKING:
+    from constructs_lib.synth.tree import Tree
 
 Result = TypeVar("Result")
 
@@ -79,6 +80,9 @@ class App:
             DeclarationError: The declaration has mistakes, in any of them.
             PinsError: The pins of one of them cannot be read.
         """
+        from constructs_lib.repository.pins import read_pins
+        from constructs_lib.synth.tree import synthesize
+
         pins = {environment.name: read_pins(self.root, environment.name) for environment in environments}
         with Console(stderr=True, highlight=False).status("reading the declaration") as status:
             return self.declare(

@@ -78,7 +78,6 @@ def register(cli: typer.Typer, app: App) -> None:
 
         Example: python app.py check production --can gateway user-service grpc
         """
-        # Reading the schemas and expressions of all proofs takes as long as the rest, and other commands do without.
         from constructs_lib.cli.checking import check
 
         check(app, Options(names or [], tree, kubernetes, format, output, can, waivers, strict, docs))

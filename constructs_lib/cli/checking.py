@@ -14,7 +14,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from constructs_lib.argocd.objects import Cache, Identity, Object, own_namespace
+from constructs_lib.api import lines_of, model_of
+from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.finding import Severity
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import PROOFS
@@ -27,9 +28,6 @@ from constructs_lib.check.waivers.waivers import WAIVERS_FILE, Waiver, parse_wai
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.check import TERMINAL, Options
 from constructs_lib.declare.cluster import Cluster
-from constructs_lib.declare.system import System
-from constructs_lib.derive.explanation import origins
-from constructs_lib.derive.graph import Graph
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.tree import Tree
 from constructs_lib.text import nearest, plural
@@ -130,14 +128,6 @@ def _of_declaration(app: App, options: Options) -> dict[str, ClusterModel]:
     return {tree.environment: _at_version(model_of(tree), options) for tree in trees}
 
 
-def model_of(tree: Tree) -> ClusterModel:
-    """Return what the proofs look at of a synthesized tree that has kept its manifests."""
-    cache = Cache()
-    for path, manifest in (tree.manifests or {}).items():
-        cache.written(tree.files[path], manifest)
-    return ClusterModel(Snapshot.of_files(tree.environment, tree.files), [f"argocd/{tree.environment}"], cache=cache)
-
-
 def _of_folder(folder: Path, options: Options) -> dict[str, ClusterModel]:
     if not folder.is_dir():
         raise CommandError(f"--tree: {folder} is no folder.")
@@ -188,13 +178,8 @@ def _with_lines(app: App, found: Sequence[Looked]) -> list[Looked]:
     if not any(looked.findings for looked in found):
         return [*found]
 
-    def lines(system: System) -> dict[Identity, str]:
-        return {
-            Object(origin.manifest, "", own_namespace(origin.manifest)).identity: origin.location.relative_to(app.root)
-            for origin in origins(system, Graph(system))
-        }
-
-    locations = app.declare(app.choose([looked.environment for looked in found]), lines)
+    environments = app.choose([looked.environment for looked in found])
+    locations = app.declare(environments, lambda system: lines_of(system, app.root))
     return [located(looked, known) for looked, known in zip(found, locations, strict=True)]
 
 

@@ -13,12 +13,6 @@ from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.documents import demand_folder, document, write
 from constructs_lib.cli.report import console
 from constructs_lib.declare.system import System
-from constructs_lib.derive.graph import Graph
-from constructs_lib.draw.architecture import architecture
-from constructs_lib.draw.deployment_order import order
-from constructs_lib.draw.mermaid import mermaid
-from constructs_lib.draw.page import pages
-from constructs_lib.draw.svg import svg
 
 #: The ending of a file that holds SVG alone, and those of files that hold what ``--format`` says, else Mermaid.
 _SVG = ".svg"
@@ -108,6 +102,13 @@ def graph(
     environment = app.choose([name])[0] if name is not None else app.environments[-1]
 
     def draw(system: System) -> dict[Path, str]:
+        from constructs_lib.derive.graph import Graph
+        from constructs_lib.draw.architecture import architecture
+        from constructs_lib.draw.deployment_order import order
+        from constructs_lib.draw.mermaid import mermaid
+        from constructs_lib.draw.page import pages
+        from constructs_lib.draw.svg import svg
+
         waves = Graph(system)
         if docs:
             return {docs / file: text for file, text in pages(waves).items()}

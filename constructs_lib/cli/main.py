@@ -1,4 +1,7 @@
-"""The command line on the app itself: ``python app.py`` synthesizes, ``python app.py --help`` tells the rest."""
+"""The command line on the app itself: ``python app.py`` synthesizes, ``python app.py --help`` tells the rest.
+
+A command imports what it needs when it runs: the help, and every other command, does without.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from rich.console import Console
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.documents import demand_folder, document
 from constructs_lib.declare.system import System
-from constructs_lib.derive.graph import Graph
 
 
 def register(cli: typer.Typer, app: App) -> None:
@@ -46,7 +45,7 @@ def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> No
         CommandError: The environment is unknown, nothing watches the system, or a file cannot be written.
         DeclarationError: The declaration has mistakes.
     """
-    # With Grafana's builders, they take a moment to import that no other command needs.
+    from constructs_lib.derive.graph import Graph
     from constructs_lib.observe import catalogue
     from constructs_lib.observe.page import pages
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -13,14 +14,12 @@ from rich.console import Console
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.report import console
 from constructs_lib.declare.environment import Environment
-from constructs_lib.plan.plan import Plan, allowed, plan
-from constructs_lib.plan.published import commits_behind, published
-from constructs_lib.plan.report import json_report as json
-from constructs_lib.plan.report import markdown
-from constructs_lib.plan.report.terminal import print_plan
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.text import nearest
+
+if TYPE_CHECKING:
+    from constructs_lib.plan.plan import Plan
 
 
 class Format(Enum):
@@ -55,6 +54,8 @@ def register(cli: typer.Typer, app: App) -> None:
 
         Example: python app.py plan production
         """
+        from constructs_lib.plan.plan import allowed
+
         plans = compare(app, names or [], old=old, new=new)
         _print(plans, form)
         if strict and any(not allowed(change, allow) for found in plans.values() for change in found.dangerous):
@@ -74,6 +75,9 @@ def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None)
         CommandError: An environment or a tree is unknown.
         DeclarationError: The declaration has mistakes.
     """
+    from constructs_lib.plan.plan import plan
+    from constructs_lib.plan.published import commits_behind, published
+
     git = Git(app.root)
     chosen = app.choose(names)
     before, after = (None if tree is None else _snapshot(git, tree) for tree in (old, new))
@@ -147,6 +151,10 @@ def _known(git: Git) -> list[str]:
 
 
 def _print(plans: dict[str, Plan], form: Format) -> None:
+    from constructs_lib.plan.report import json_report as json
+    from constructs_lib.plan.report import markdown
+    from constructs_lib.plan.report.terminal import print_plan
+
     out = Console(highlight=False, soft_wrap=True)
     if form is Format.JSON:
         documents = [{"environment": name, **json.document(found)} for name, found in plans.items()]

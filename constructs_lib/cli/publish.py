@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
-from constructs_lib.plan.plan import Plan, allow_names, allowed, plan, unknown_names
-from constructs_lib.plan.published import published_at
-from constructs_lib.plan.report.terminal import print_plan
-from constructs_lib.plan.report.words import summary
-from constructs_lib.publish.checkout import open_checkout
-from constructs_lib.publish.publish import Publication, carry_out, limited, prepare
-from constructs_lib.publish.together import Pair, together
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import pins_file
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.text import nearest
+
+if TYPE_CHECKING:
+    from constructs_lib.plan.plan import Plan
+    from constructs_lib.publish.publish import Publication
+    from constructs_lib.publish.together import Pair
 
 #: Files of a commit that a dry run names; a longer list says how many more there are.
 _NAMED = 10
@@ -68,6 +67,13 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
         PublishError: The checkout or the remote is not as it must be.
         GitError: Git failed.
     """
+    from constructs_lib.plan.plan import plan
+    from constructs_lib.plan.published import published_at
+    from constructs_lib.plan.report.terminal import print_plan
+    from constructs_lib.plan.report.words import summary
+    from constructs_lib.publish.checkout import open_checkout
+    from constructs_lib.publish.publish import carry_out, limited, prepare
+
     out = Console(highlight=False, soft_wrap=True, markup=False)
     (environment,) = app.choose([name])
     git = Git(app.root)
@@ -88,7 +94,6 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     publication = limited(publication, wanted)
     found = _without(found, publication.unpublished)
     if not publication.is_empty:
-        # Reading the schemas and expressions of all proofs takes as long as the rest, and other commands do without.
         from constructs_lib.cli.checking import refuse_errors
 
         refuse_errors(app, tree)
@@ -118,6 +123,8 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
 
 def _limits(publication: Publication, found: Plan, only: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield what must go with some components, each with the reason."""
+    from constructs_lib.publish.together import together
+
     tree, moved = publication.tree, publication.moved
     known = {*tree.applications, *publication.removed}
     changes: dict[str, list[Pair]] = {component: [] for component in moved}
@@ -202,6 +209,8 @@ def _tell_the_way_back(publication: Publication, found: Plan, made: Sequence[str
 
 
 def _refuse_dangers(found: Plan, allow: Sequence[str]) -> None:
+    from constructs_lib.plan.plan import allow_names, allowed, unknown_names
+
     names = allow_names(found)
     problems = [
         f'There is nothing dangerous called "{name}"; {nearest(name, names)}' for name in unknown_names(found, allow)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from constructs_lib.cli.app import App
-from constructs_lib.synth.tree import Tree, owned_paths
-from constructs_lib.synth.writer import Change, compare, recover, write
 from constructs_lib.text import listed, plural
+
+if TYPE_CHECKING:
+    from constructs_lib.synth.tree import Tree
+    from constructs_lib.synth.writer import Change
 
 #: Files named in the closing lines; a longer list says how many more there are.
 _NAMED = 20
@@ -48,6 +51,9 @@ def synth(app: App, names: Sequence[str], *, check: bool) -> None:
         DeclarationError: The declaration has mistakes.
         WriteError: The files cannot be written.
     """
+    from constructs_lib.synth.tree import owned_paths
+    from constructs_lib.synth.writer import compare, recover, write
+
     chosen = app.choose(names)
     if recovered := recover(app.root):
         Console(stderr=True, highlight=False, soft_wrap=True).print(recovered, markup=False)
@@ -68,6 +74,8 @@ def synth(app: App, names: Sequence[str], *, check: bool) -> None:
 
 
 def _copy(folder: Path, files: dict[str, bytes]) -> Change:
+    from constructs_lib.synth.writer import Change
+
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

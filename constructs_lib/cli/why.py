@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -11,9 +12,11 @@ from rich.console import Console
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
-from constructs_lib.derive.explanation import Order, Origin, explain_order, origins
-from constructs_lib.derive.graph import Dependency, Graph
 from constructs_lib.text import nearest
+
+if TYPE_CHECKING:
+    from constructs_lib.derive.explanation import Order, Origin
+    from constructs_lib.derive.graph import Dependency, Graph
 
 
 def register(cli: typer.Typer, app: App) -> None:
@@ -49,6 +52,8 @@ def why(app: App, name: str, environments: list[str]) -> None:
         CommandError: No environment has such a component or object.
         DeclarationError: The declaration has mistakes.
     """
+    from constructs_lib.derive.graph import Graph
+
     chosen = app.choose(environments)
     answers: dict[str, list[str]] = {}
     known: set[str] = set()
@@ -72,6 +77,8 @@ def why(app: App, name: str, environments: list[str]) -> None:
 
 
 def _order(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
+    from constructs_lib.derive.explanation import explain_order
+
     components = {component.id: component for component in system.components}
     if name not in components:
         return "", [*components]
@@ -106,6 +113,8 @@ def _reason(dependency: Dependency, root: Path) -> str:
 
 
 def _objects(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
+    from constructs_lib.derive.explanation import origins
+
     found: list[str] = []
     names: list[str] = []
     for origin in origins(system, graph):

@@ -1,0 +1,133 @@
+"""The same from Python as on the command line, in one call each.
+
+Each imports what it needs when it is called: who only declares does without the command line, Git and the proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from constructs_lib.declare.calls import explained
+from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.system import System
+from constructs_lib.user_error import UserError
+
+if TYPE_CHECKING:
+    from constructs_lib.argocd.objects import Identity
+    from constructs_lib.check.finding import Finding
+    from constructs_lib.check.model import ClusterModel
+    from constructs_lib.plan.plan import Plan
+    from constructs_lib.repository.pins import Pins
+    from constructs_lib.repository.snapshot import Snapshot
+    from constructs_lib.synth.tree import Tree
+
+
+@explained
+def main(declaration: Callable[[Environment], System], environments: Sequence[Environment]) -> None:
+    """Run the command line of an app and exit.
+
+    Args:
+        declaration: Function that declares the system for one environment and returns it.
+        environments: All environments.
+    """
+    from constructs_lib.cli.main import main
+
+    main(declaration, environments)
+
+
+@explained
+def synthesize(system: System, pins: Pins | None = None) -> Tree:
+    """Return the files of a system, which are in ``files`` by their path.
+
+    Args:
+        system: The system.
+        pins: Commits from which Argo CD reads the components. Default: it follows the branch.
+
+    Raises:
+        DeclarationError: The declaration has mistakes; all of them are in it.
+    """
+    from constructs_lib.synth.tree import synthesize
+
+    return synthesize(system, pins=pins)
+
+
+@explained
+def check(tree: System | Path | str, environment: str = "") -> list[Finding]:
+    """Return what is wrong with manifests, waived or not: it would fail in the cluster, or may.
+
+    Args:
+        tree: A system, or a folder of manifests, whatever made them.
+        environment: Of a folder: only what the Applications in ``argocd/<environment>`` deploy. Default: everything.
+
+    Raises:
+        DeclarationError: The declaration has mistakes.
+        UserError: There is no such folder.
+    """
+    from constructs_lib.check.model import ClusterModel
+    from constructs_lib.check.proofs import prove
+    from constructs_lib.synth.tree import synthesize
+
+    if not isinstance(tree, System):
+        return prove(ClusterModel(_snapshot(tree), [f"argocd/{environment}"] if environment else []))
+    findings = prove(model_of(synthesize(tree, keep_manifests=True)))
+    lines = lines_of(tree) if findings else {}
+    return [replace(found, location=lines.get(found.identity, "") if found.identity else "") for found in findings]
+
+
+@explained
+def plan(old: System | Path | str, new: System | Path | str, environment: str = "") -> Plan:
+    """Return what Argo CD does when one state takes the place of another, and how dangerous it is.
+
+    Args:
+        old: The state before: a system, or a folder with the manifests of a repository.
+        new: The state afterwards.
+        environment: Only what the Applications in ``argocd/<environment>`` deploy. Default: that of the system; of two
+            folders, everything.
+
+    Raises:
+        DeclarationError: A declaration has mistakes.
+        UserError: There is no such folder.
+    """
+    from constructs_lib.plan.plan import plan
+
+    for state in (old, new):
+        if isinstance(state, System):
+            environment = environment or state.environment.name
+    return plan(_snapshot(old), _snapshot(new), folder=f"argocd/{environment}" if environment else None)
+
+
+def _snapshot(state: System | Path | str) -> Snapshot:
+    from constructs_lib.repository.snapshot import Snapshot
+
+    if isinstance(state, System):
+        return Snapshot.of_files("the declaration", synthesize(state).files)
+    if not Path(state).is_dir():
+        raise UserError(f"{state} is no folder.")
+    return Snapshot.of_folder(Path(state))
+
+
+def model_of(tree: Tree) -> ClusterModel:
+    """Return what the proofs look at of a synthesized tree that has kept its manifests."""
+    from constructs_lib.argocd.objects import Cache
+    from constructs_lib.check.model import ClusterModel
+    from constructs_lib.repository.snapshot import Snapshot
+
+    cache = Cache()
+    for path, manifest in (tree.manifests or {}).items():
+        cache.written(tree.files[path], manifest)
+    return ClusterModel(Snapshot.of_files(tree.environment, tree.files), [f"argocd/{tree.environment}"], cache=cache)
+
+
+def lines_of(system: System, root: Path | None = None) -> dict[Identity, str]:
+    """Return the line of the declaration that each object comes from, its file relative to ``root``."""
+    from constructs_lib.argocd.objects import Object, own_namespace
+    from constructs_lib.derive.explanation import origins
+    from constructs_lib.derive.graph import Graph
+
+    return {
+        Object(origin.manifest, "", own_namespace(origin.manifest)).identity: origin.location.relative_to(root)
+        for origin in origins(system, Graph(system))
+    }
