@@ -10,7 +10,6 @@ and kube-linter, kube-score, kubeconform, Polaris and Datree are in no package r
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import runpy
 import subprocess
@@ -75,6 +74,7 @@ class Judge:
 def plant() -> tuple[dict[str, Mapping[str, bytes]], list[Planted]]:
     """Return the trees without faults, and every planted one."""
     from corpus import Tree, findings
+    from planting import tables
 
     from constructs_lib import synthesize
     from constructs_lib.check.proofs import PROOFS
@@ -85,14 +85,11 @@ def plant() -> tuple[dict[str, Mapping[str, bytes]], list[Planted]]:
         clean[environment.name] = synthesize(app["positionpal"](environment)).files
     proofs = {check.code: proof.name for proof in PROOFS for check in proof.checks}
     planted: list[Planted] = []
-    for file in sorted(CORPUS.glob("faults_*.py")):
-        for fault in importlib.import_module(file.stem).FAULTS:
-            tree = Tree(fault.environment, dict(clean[fault.environment]))
-            fault.plant(tree)
-            found = any(
-                finding.check.code == fault.code and finding.subject == fault.subject for finding in findings(tree)
-            )
-            planted.append(Planted(proofs[fault.code], fault.environment, tree.files, found))
+    for fault in tables()[0]:
+        tree = Tree(fault.environment, dict(clean[fault.environment]))
+        fault.plant(tree)
+        found = fault.is_found(findings(tree))
+        planted.append(Planted(proofs[fault.code], fault.environment, tree.files, found))
     return clean, planted
 
 

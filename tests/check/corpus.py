@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -91,8 +91,13 @@ class Fault:
     code: str
     subject: str
     plant: Callable[[Tree], object] = field(repr=False)
-    also: tuple[str, ...] = ()
+    also: Sequence[str] = ()
     environment: str = "production"
+
+    def is_found(self, found: Iterable[Finding]) -> bool:
+        """Tell whether its check found it where it is."""
+        subject = self.subject.replace("*", "[*]")
+        return any(finding.check.code == self.code and fnmatchcase(finding.subject, subject) for finding in found)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class Harmless:
     """A change that no check may complain about."""
 
     name: str
-    make: Callable[[Tree], object] = field(repr=False)
+    plant: Callable[[Tree], object] = field(repr=False)
     environment: str = "production"
 
 

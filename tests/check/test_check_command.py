@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from corpus import Tree
-from faults_observability import alert, rules
+from planting import rules
 from synthesized import Synthesized
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -54,7 +54,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory, trees: Mapping[str, Synthes
     """A folder with both environments of PositionPal, an error and a warning in production."""
     folder = tmp_path_factory.mktemp("faulty")
     tree = Tree("production", dict(trees["production"].files))
-    rules(tree, alert("Backlog", "rabbitmq_queue_message_ready > 1000", labels={}))
+    rules(tree, [{"alert": "Backlog", "expr": "rabbitmq_queue_message_ready > 1000", "labels": {}}])
     for path, content in {**trees["local"].files, **tree.files}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from corpus import Tree
-from faults_observability import alert, rules
+from planting import rules, tables
 from rich.console import Console
 from synthesized import Synthesized
 
@@ -46,7 +46,7 @@ def another_metrics_port(manifest: dict[str, Any]) -> None:
 def told(trees: Mapping[str, Synthesized]) -> Report:
     """Two errors, two warnings of which one is waived, and a waiver of nothing; one environment has nothing wrong."""
     tree = Tree("production", dict(trees["production"].files))
-    rules(tree, alert("A, B: 50 %", "rabbitmq_queue_message_ready > 1000", labels={}))
+    rules(tree, [{"alert": "A, B: 50 %", "expr": "rabbitmq_queue_message_ready > 1000", "labels": {}}])
     tree.edit("StatefulSet/rabbitmq", another_metrics_port)
     looked = []
     for environment, files in (("local", trees["local"].files), ("production", tree.files)):
@@ -255,11 +255,9 @@ def test_the_page_has_a_section_for_every_check(root: Path) -> None:
 
 def test_the_table_of_judges_is_of_this_corpus(root: Path) -> None:
     """If it is not, run make judges."""
-    from test_corpus import FAULTS
-
     names = {check.code: proof.name for proof in PROOFS for check in proof.checks}
     planted: dict[str, int] = {}
-    for fault in FAULTS:
+    for fault in tables()[0]:
         planted[names[fault.code]] = planted.get(names[fault.code], 0) + 1
     table = page.judges_of((root / page.PAGE).read_text(encoding="utf-8"))
     rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \|", table, re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from corpus import Manifest
-from faults_policy import PRIVATE_KEY, RANDOM
+from planting import PRIVATE_KEY, RANDOM
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
