@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import yaml
-
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.manifest import mapping as mapping
+from constructs_lib.kubernetes.manifest import sequence as sequence
+from constructs_lib.kubernetes.manifest import texts_in as texts_in
+from constructs_lib.kubernetes.manifest_reader import Cache as Cache
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 
 Identity = tuple[str, str, str, str]
@@ -66,6 +66,11 @@ class Object:
     def group(self) -> str:
         """Its API group; empty for the core group."""
         return str(self.manifest["apiVersion"]).rpartition("/")[0]
+
+    @cached_property
+    def full_kind(self) -> str:
+        """Its kind with its group, such as ``apps/Deployment``; a kind of the core group stands alone."""
+        return f"{self.group}/{self.kind}" if self.group else self.kind
 
     @cached_property
     def metadata(self) -> Mapping[str, Any]:
@@ -136,72 +141,10 @@ class Object:
         return frozenset(policy.strip() for policy in (declared or "BeforeHookCreation").split(","))
 
 
-def mapping(value: object) -> Mapping[str, Any]:
-    """Return a value that should be a mapping, or an empty one in its place."""
-    return value if isinstance(value, dict) else {}
-
-
-def sequence(value: object) -> list[Any]:
-    """Return a value that should be a list, or an empty one in its place."""
-    return value if isinstance(value, list) else []
-
-
-def texts_in(part: object) -> Iterator[str]:
-    """Yield every text in a part of a manifest; keys are none."""
-    if isinstance(part, str):
-        yield part
-    elif isinstance(part, dict):
-        for value in part.values():
-            yield from texts_in(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from texts_in(value)
-
-
 def options(texts: object) -> dict[str, str]:
     """Return sync options such as ``Prune=false`` by their name."""
     pairs = (str(text).strip().partition("=") for text in sequence(texts))
     return {name: value for name, _, value in pairs if name}
-
-
-class Cache:
-    """Objects of files that were read already, by their content.
-
-    Most files are the same in two trees, and one that several Applications deploy is the same in all of them.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._read: dict[tuple[bool, bytes], list[Manifest] | str] = {}
-        self._written: set[bytes] = set()
-
-    def written(self, content: bytes, manifest: Mapping[str, object]) -> None:
-        """Remember what YAML was written from, so that it need not be read.
-
-        Args:
-            content: The YAML.
-            manifest: The object that was written; it may change afterwards.
-        """
-        self._read[False, content] = [*_expand(_plain(manifest))]
-        self._written.add(content)
-
-    def is_written(self, content: bytes) -> bool:
-        """Tell whether it is known what YAML was written from: then none of its keys can be there twice."""
-        return content in self._written
-
-    def manifests(self, path: str, content: bytes) -> list[Manifest] | str:
-        """Return the objects of a file, or the reason why it cannot be read."""
-        key = path.endswith(".json"), content
-        if key not in self._read:
-            self._read[key] = _manifests(*key)
-        return self._read[key]
-
-    def document(self, content: bytes) -> object:
-        """Return the first document of a file that need not be a manifest; None if it cannot be read."""
-        try:
-            return None if _is_steep(content) else _checked(next(yaml.load_all(content, Loader=_Loader), None))
-        except (yaml.YAMLError, ValueError, RecursionError, TypeError):
-            return None
 
 
 def parse(path: str, content: bytes, cache: Cache | None = None) -> list[Object]:
@@ -236,137 +179,3 @@ def own_namespace(manifest: Manifest) -> str:
     if manifest["kind"] in CLUSTER_SCOPED:
         return ""
     return str(mapping(manifest.get("metadata")).get("namespace") or "")
-
-
-class _Loader(yaml.CSafeLoader):
-    """Reads YAML as sigs.k8s.io/yaml does: booleans of YAML 1.1, and neither times nor numbers to the base of 60."""
-
-
-# Its own table in place of the one that it would share with all other loaders.
-_Loader.yaml_implicit_resolvers = {}
-
-
-def _resolve(tag: str, pattern: str, first: str) -> None:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
-
-
-_resolve("bool", "y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO")
-_resolve("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)", "-+0123456789")
-_resolve(
-    "float",
-    r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-    "-+0123456789.",
-)
-_resolve("null", "~|null|Null|NULL|", "~nN")
-_Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"\Z")))
-_resolve("merge", "<<", "<")
-
-
-def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
-    text = node.value.replace("_", "")
-    digits = text.lstrip("+-").lower()
-    base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2], 8 if digits[0] == "0" else 10)
-    value = int(digits[2:] if digits[:2] in ("0b", "0o", "0x") else digits, base)
-    return -value if text.startswith("-") else value
-
-
-def _boolean(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> bool:
-    return node.value.lower() in ("y", "yes", "true", "on")
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
-
-#: libyaml follows nesting by calling itself, and ends the process where Python would raise.
-_MOST_LEVELS = 200
-_MOST_VALUES = 2_000_000
-_BRACKET = re.compile(rb"[][{}]")
-_STEEP = re.compile(rb"(?:[-?][ \t]+){%d}" % _MOST_LEVELS)
-
-
-def _manifests(is_json: bool, content: bytes) -> list[Manifest] | str:
-    try:
-        if _is_steep(content):
-            return "it is nested too deeply"
-        documents = [json.loads(content)] if is_json else list(yaml.load_all(content, Loader=_Loader))
-        return [manifest for document in documents for manifest in _expand(_checked(document))]
-    except yaml.MarkedYAMLError as error:
-        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        return f"{error.problem or 'it is no YAML'}{where}"
-    except yaml.YAMLError as error:
-        return str(error).partition("\n")[0] or "it is no YAML"
-    except (ValueError, RecursionError, TypeError) as error:
-        return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _is_steep(content: bytes) -> bool:
-    if content.count(b"[") + content.count(b"{") > _MOST_LEVELS:
-        depth = 0
-        for bracket in _BRACKET.finditer(content):
-            depth = depth + 1 if bracket[0] in b"[{" else max(depth - 1, 0)
-            if depth > _MOST_LEVELS:
-                return True
-    return bool(_STEEP.search(content))
-
-
-def _checked(document: object) -> object:
-    """Return a document whose keys are texts and that is a finite tree of what JSON can hold.
-
-    Raises:
-        ValueError: It is not one: it holds itself, grows without end by its anchors, or has values of other types.
-    """
-    level: list[Any] = [document]
-    values = 0
-    for _ in range(_MOST_LEVELS):
-        if not level:
-            return document
-        deeper: list[Any] = []
-        for part in level:
-            if isinstance(part, dict):
-                if any(not isinstance(key, str) for key in part):
-                    entries = [(_key(key), value) for key, value in part.items()]
-                    part.clear()
-                    part.update(entries)
-                deeper += part.values()
-            elif isinstance(part, list):
-                deeper += part
-            elif part is not None and not isinstance(part, str | int | float):
-                raise ValueError(f"a value of the type {type(part).__name__}, which no manifest can hold")
-        values += len(deeper)
-        if values > _MOST_VALUES:
-            raise ValueError("its anchors multiply it beyond all measure")
-        level = deeper
-    raise ValueError("it is nested too deeply, or holds itself")
-
-
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-
-
-def _plain(value: object) -> object:
-    """Return a copy of a value as reading it would give it."""
-    if isinstance(value, Mapping):
-        return {str.__str__(key): entry if type(entry) in _SCALARS else _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [entry if type(entry) in _SCALARS else _plain(entry) for entry in value]
-    return str.__str__(value) if isinstance(value, str) else value
-
-
-def _key(key: object) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return "null" if key is None else str(key)
-
-
-def _expand(document: object) -> Iterator[Manifest]:
-    if not isinstance(document, dict):
-        return
-    version, kind = document.get("apiVersion"), document.get("kind")
-    if not isinstance(version, str) or not isinstance(kind, str) or not version or not kind:
-        return
-    if kind.endswith("List") and isinstance(document.get("items"), list):
-        for item in document["items"]:
-            # The items of a ConfigMapList need not say what they are.
-            implied = {} if kind == "List" else {"apiVersion": version, "kind": kind.removesuffix("List")}
-            yield from _expand({**implied, **item} if isinstance(item, dict) else item)
-    else:
-        yield document

@@ -1,10 +1,10 @@
-"""The frame of every Kubernetes object."""
+"""The frame of every Kubernetes object, and how to look into one that somebody else wrote."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Manifest = dict[str, Any]
@@ -58,3 +58,25 @@ def protected() -> dict[str, str]:
         "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
         "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
     }
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a value that should be a mapping, or an empty one in its place."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: object) -> list[Any]:
+    """Return a value that should be a list, or an empty one in its place."""
+    return value if isinstance(value, list) else []
+
+
+def texts_in(part: object) -> Iterator[str]:
+    """Yield every text in a part of a manifest; keys are none."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict):
+        for value in part.values():
+            yield from texts_in(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from texts_in(value)

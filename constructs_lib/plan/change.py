@@ -104,7 +104,7 @@ class Change:
         fields: What changes in it.
         reasons: Why the effect is what it is.
         pods: Whose pods restart, or go.
-        mend: How to do it safely; empty if there is nothing to add.
+        fix: How to do it safely; empty if there is nothing to add.
         dangerous: Whether a person has to agree to it.
         replaced: Whether a new object takes its place.
         old: The object as it was; None if it is new.
@@ -120,7 +120,7 @@ class Change:
     fields: Sequence[FieldChange] = ()
     reasons: Sequence[Reason] = ()
     pods: Sequence[Pods] = ()
-    mend: str = ""
+    fix: str = ""
     dangerous: bool = False
     replaced: bool = False
     old: Manifest | None = field(default=None, repr=False, compare=False)

@@ -13,66 +13,12 @@ from typing import Any
 from constructs_lib.argocd.objects import Object, mapping
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.quantity import quantity
+from constructs_lib.plan.tables import table
 
 Keys = tuple[str | int, ...]
 
-#: Keys below which Kubernetes' own kinds hold quantities.
-_QUANTITIES = {
-    "allocatable",
-    "averageValue",
-    "capacity",
-    "default",
-    "defaultRequest",
-    "divisor",
-    "hard",
-    "limits",
-    "max",
-    "maxLimitRequestRatio",
-    "min",
-    "podFixed",
-    "requests",
-    "sizeLimit",
-}
 #: What names the items of a list, in the order in which it is tried.
 _NAMES = ("name", "metadata.name", "mountPath", "containerPort", "port", "key", "ip", "topologyKey", "kind")
-#: Fields that the API server fills in, so that writing them down changes nothing.
-#: https://kubernetes.io/docs/reference/kubernetes-api/ names them kind by kind.
-_DEFAULTS: dict[tuple[str, str], dict[tuple[str, ...], object]] = {
-    ("apps", "Deployment"): {
-        ("spec", "replicas"): 1,
-        ("spec", "revisionHistoryLimit"): 10,
-        ("spec", "progressDeadlineSeconds"): 600,
-        ("spec", "strategy", "type"): "RollingUpdate",
-    },
-    ("apps", "StatefulSet"): {
-        ("spec", "replicas"): 1,
-        ("spec", "revisionHistoryLimit"): 10,
-        ("spec", "podManagementPolicy"): "OrderedReady",
-        ("spec", "updateStrategy", "type"): "RollingUpdate",
-        ("spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"): "Retain",
-        ("spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"): "Retain",
-    },
-    ("apps", "DaemonSet"): {
-        ("spec", "revisionHistoryLimit"): 10,
-        ("spec", "updateStrategy", "type"): "RollingUpdate",
-    },
-    ("apps", "ReplicaSet"): {("spec", "replicas"): 1},
-    ("batch", "Job"): {
-        ("spec", "completionMode"): "NonIndexed",
-        ("spec", "backoffLimit"): 6,
-        ("spec", "suspend"): False,
-    },
-    ("batch", "CronJob"): {("spec", "concurrencyPolicy"): "Allow", ("spec", "suspend"): False},
-    ("", "Service"): {("spec", "type"): "ClusterIP", ("spec", "sessionAffinity"): "None"},
-    ("", "PersistentVolumeClaim"): {("spec", "volumeMode"): "Filesystem"},
-    ("", "PersistentVolume"): {
-        ("spec", "volumeMode"): "Filesystem",
-        ("spec", "persistentVolumeReclaimPolicy"): "Retain",
-    },
-    ("", "Secret"): {("type",): "Opaque"},
-    ("storage.k8s.io", "StorageClass"): {("reclaimPolicy",): "Delete", ("volumeBindingMode",): "Immediate"},
-    ("scheduling.k8s.io", "PriorityClass"): {("preemptionPolicy",): "PreemptLowerPriority"},
-}
 
 
 @dataclass(frozen=True)
@@ -149,8 +95,8 @@ def _normal(item: Object) -> Manifest:
             for key, value in manifest.pop("stringData").items()
         }
         manifest["data"] = {**mapping(manifest.get("data")), **written}
-    for path, default in _DEFAULTS.get((item.group, item.kind), {}).items():
-        _fill_in(manifest, path, default)
+    for path, default in table("rules")["defaults"].get(item.full_kind, {}).items():
+        _fill_in(manifest, path.split("."), default)
     return manifest
 
 
@@ -191,7 +137,7 @@ def _same(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> bool:
         return False
     if old == new:
         return True
-    if texts is None or keys[0] in texts or not any(key in _QUANTITIES for key in keys[-2:]):
+    if texts is None or keys[0] in texts or not any(key in table("rules")["quantities"] for key in keys[-2:]):
         return False
     number = quantity(old)
     return number is not None and number == quantity(new)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from constructs_lib.argocd.objects import Identity, Object
 from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
 from constructs_lib.plan.change import Change, Step
-from constructs_lib.plan.comparison import Key, Pair, key_of
+from constructs_lib.plan.pair import Key, Pair, key_of
 
 
 def ordered(pairs: Mapping[Key, Pair]) -> list[Step]:

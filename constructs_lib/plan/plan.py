@@ -73,7 +73,6 @@ def plan(old: Snapshot, new: Snapshot, *, folder: str | Sequence[str] | None = N
     cache = Cache()
     before, after = (find_applications(snapshot, folders, cache) for snapshot in (old, new))
     comparison = Comparison(before.all, after.all, cache)
-    comparison.run()
     warnings = {**before.warnings, **after.warnings}
     return Plan(
         old.name,

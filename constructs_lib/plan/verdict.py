@@ -11,17 +11,13 @@ from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
 from constructs_lib.plan.change import Effect, Pods, Reason
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.pods import SCALERS, pods_of, scaled
+from constructs_lib.plan.tables import table
 from constructs_lib.repository.applications import Application
 
-ARGOCD = "https://argo-cd.readthedocs.io/en/stable"
-OPTIONS = f"{ARGOCD}/user-guide/sync-options/"
-DOCS = "https://kubernetes.io/docs/concepts"
-
 #: Kinds whose pods are replaced one after the other when their template changes.
-ROLLING = {("apps", "DaemonSet"), ("apps", "Deployment"), ("apps", "StatefulSet"), ("argoproj.io", "Rollout")}
+ROLLING = frozenset({"apps/DaemonSet", "apps/Deployment", "apps/StatefulSet", "argoproj.io/Rollout"})
 #: Kinds that leave their pods alone when their template changes.
-LASTING = {("", "ReplicationController"), ("apps", "ReplicaSet")}
-TEMPLATED = {*ROLLING, *LASTING, ("batch", "Job"), ("batch", "CronJob")}
+LASTING = frozenset({"ReplicationController", "apps/ReplicaSet"})
 
 
 @dataclass
@@ -32,7 +28,7 @@ class Verdict:
         effect: What.
         reasons: Why.
         pods: Whose pods restart, or go.
-        mend: How to do it safely.
+        fix: How to do it safely.
         dangerous: Whether a person has to agree to it.
         fields: What changes in it.
         replaced: Whether a new object takes its place.
@@ -41,16 +37,49 @@ class Verdict:
     effect: Effect
     reasons: list[Reason] = field(default_factory=list)
     pods: list[Pods] = field(default_factory=list)
-    mend: str = ""
+    fix: str = ""
     dangerous: bool = False
     fields: Sequence[FieldChange] = ()
     replaced: bool = False
 
-    def because(self, text: str, source: str = "", effect: Effect | None = None) -> None:
+    def because(self, name: str, effect: Effect | None = None, /, **values: object) -> None:
+        """Add a reason, and what goes with it.
+
+        Args:
+            name: Its name in ``reasons.yaml``.
+            effect: The least effect that it has. Default: the one in ``reasons.yaml``, if there is one.
+            values: What its texts leave open.
+        """
+        entry = table("reasons")[name]
+        if effect is None and "effect" in entry:
+            effect = Effect[entry["effect"]]
+        self.add(reason(name, **values), effect)
+        self.fix = entry.get("fix", "").format(**values) or self.fix
+        self.dangerous |= entry.get("dangerous", False)
+
+    def add(self, reason: Reason, effect: Effect | None = None) -> None:
         """Add a reason, and let it make the effect more severe."""
-        self.reasons.append(Reason(text, source))
+        self.reasons.append(reason)
         self.effect = max(self.effect, effect or self.effect)
         self.replaced |= effect == Effect.REPLACEMENT
+
+
+def kept(name: str, /, **values: object) -> Verdict:
+    """Return that an object stays in the cluster although it is gone from the repository.
+
+    Args:
+        name: The reason's name in ``reasons.yaml``.
+        values: What its texts leave open.
+    """
+    verdict = Verdict(Effect.KEPT)
+    verdict.because(name, **values)
+    return verdict
+
+
+def reason(name: str, /, **values: object) -> Reason:
+    """Return a reason by its name in ``reasons.yaml``, with what its texts leave open."""
+    entry = table("reasons")[name]
+    return Reason(entry["text"].format(**values), entry.get("source", "").format(**values))
 
 
 class Surroundings:
@@ -67,7 +96,7 @@ class Surroundings:
         return self._scalers.get((workload.kind, workload.namespace, workload.name))
 
     def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
-        """Return the workloads whose pods get a ConfigMap or Secret in a way that no running pod notices anew."""
+        """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes."""
         return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
 
     @cached_property
@@ -80,13 +109,14 @@ class Surroundings:
     def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
         found: dict[tuple[str, str, str], list[Object]] = {}
         for item in self._holding(b"configMapRef", b"configMapKeyRef", b"secretRef", b"secretKeyRef", b"subPath"):
-            if (item.group, item.kind) in ROLLING | LASTING:
+            if item.full_kind in ROLLING | LASTING:
                 pod = mapping(mapping(item.spec.get("template")).get("spec"))
                 for kind, name in dict.fromkeys(_read_at_start(pod)):
                     found.setdefault((kind, item.namespace, name), []).append(item)
         return found
 
     def _holding(self, *words: bytes) -> Iterator[Object]:
+        """Yield the objects of files that hold any of some words; no other file is parsed."""
         for path, content in self.application.files.items():
             if any(word in content for word in words):
                 yield from self.application.read(path, content)
@@ -119,12 +149,7 @@ def option(application: Application, name: str, *items: Object) -> str | None:
 
 def pods_in(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:
     """Return the pods of a workload, if it is one and has any."""
-    if (item.group, item.kind) not in ROLLING | {("", "Pod")}:
+    if item.full_kind not in ROLLING | {"Pod"}:
         return []
     found = pods_of(item, around.scaler(item), restarting=restarting)
     return [] if found.most == 0 and not found.per_node else [found]
-
-
-def automation(anchor: str) -> str:
-    """Return the page about automated syncs."""
-    return f"{ARGOCD}/user-guide/auto_sync/#{anchor}"

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from trees import Manifest, application, root, snapshot, with_fields, written
 
+from constructs_lib.plan import tables
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.plan import Plan, plan
 
@@ -83,3 +84,8 @@ def test_table_covers_every_effect() -> None:
     words = str([pair.get("expect") for pair in PAIRS])
     assert [effect for effect in Effect if effect.words not in words] == []
     assert len({pair["name"] for pair in PAIRS}) == len(PAIRS) >= 60
+
+
+def test_every_reason_is_given_somewhere() -> None:
+    code = "".join(file.read_text() for file in Path(tables.__file__).parent.glob("*.py"))
+    assert [name for name in tables.table("reasons") if f'"{name}"' not in code] == []

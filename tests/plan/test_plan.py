@@ -297,6 +297,9 @@ def test_root_is_applied_by_hand() -> None:
     assert len(found.changes) == 3
     changed = {**files, "apps/root.yaml": written(with_fields(root(), {"spec.project": "other"}))}
     assert [(step.component, step.parent) for step in between(files, changed).steps] == [("root", "applied by hand")]
+    project = written({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "extra"}})
+    (change,) = between({**files, "projects/extra.yaml": project}, files).changes
+    assert (change.effect, str(change.reasons[0])) == (Effect.KEPT, "It was applied by hand, and nothing deletes it.")
 
 
 def test_pins() -> None:

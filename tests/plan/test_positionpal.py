@@ -68,7 +68,7 @@ def test_larger_volumes_of_cassandra_are_dangerous(planned: Planned) -> None:
     assert found.changes == found.dangerous
     (change, _) = found.changes
     assert "it takes a new StatefulSet" in str(change.reasons[0])
-    assert "kubectl --namespace pp-cs delete statefulset chat-service-database --cascade=orphan" in change.mend
+    assert "kubectl --namespace pp-cs delete statefulset chat-service-database --cascade=orphan" in change.fix
 
 
 def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:

@@ -85,5 +85,5 @@ def _change(change: Change) -> dict[str, Any]:
             {"workload": pods.workload, "least": pods.least, "most": pods.most, "per_node": pods.per_node}
             for pods in change.pods
         ],
-        "mend": change.mend,
+        "mend": change.fix,
     }

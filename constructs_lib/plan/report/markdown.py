@@ -93,8 +93,8 @@ def _change(change: Change, together: int) -> Iterator[str]:
     for number, reason in enumerate(change.reasons):
         all_of_them = f"All {together}: " if together > 1 and number == 0 else ""
         yield f"  - {all_of_them}{_escaped(reason.text)}" + (f" ({_source(reason.source)})" if reason.source else "")
-    if change.mend:
-        yield f"  - Instead: {_escaped(change.mend)}"
+    if change.fix:
+        yield f"  - Instead: {_escaped(change.fix)}"
 
 
 def _values(secret: bool, text: str) -> str:

@@ -97,5 +97,5 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
             (f" [{reason.source}]", "dim") if is_new else "",
         )
         sources.add(reason.source)
-    if change.mend:
-        yield _text("      ", ("Instead: ", "green"), change.mend)
+    if change.fix:
+        yield _text("      ", ("Instead: ", "green"), change.fix)

@@ -81,7 +81,7 @@ def explained(step: Step) -> Iterator[tuple[Change, int]]:
 
 def _explanation(change: Change) -> object:
     # What changes in an object stands between it and its reasons.
-    return change.effect, change.reasons, change.mend, change.fields and change.full_name
+    return change.effect, change.reasons, change.fix, change.fields and change.full_name
 
 
 def summary(plan: Plan) -> str:
