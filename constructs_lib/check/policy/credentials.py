@@ -36,6 +36,11 @@ _WELL_KNOWN = re.compile(
     r"|\bpypi-AgE[A-Za-z0-9_-]{16,}"
     r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
 )
+#: Each text that _WELL_KNOWN finds holds one of these; looking for them first is a hundred times as fast.
+_SIGNS = (
+    *("PRIVATE KEY", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "AIza"),
+    *("k_live_", "dop_v1_", "dckr_pat_", "hvs.", "npm_", "pypi-AgE", "eyJ"),
+)
 _LOGIN = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://([^\s/:@'\"]*):([^\s/@'\"]+)@", re.IGNORECASE)
 _PASSWORD = re.compile(r"(?:password|passwd|passphrase|(?:\b|_)(?:pass|pwd|pw))$", re.IGNORECASE)
 _SECRET_NAME = re.compile(
@@ -46,6 +51,8 @@ _ASSIGNMENT = re.compile(
     r"(?:^|[\s\"'{,;(-])([\w.-]{0,60}(?:password|passwd|passphrase|_pass|_pwd))[\"']?(?:\s*[=:]\s*|\s+)[\"']?([^\s\"',;{}()]+)",
     re.IGNORECASE,
 )
+#: Each name that _ASSIGNMENT finds ends with one of these.
+_PASSWORD_WORDS = ("password", "passwd", "passphrase", "_pass", "_pwd")
 #: What stands for a value that comes from elsewhere.
 _REFERENCE = re.compile(
     r"[$<>%]|\{\{|^ENC\[|^(?:vault:|op://|ref\+|file:)|^\*+$|^/|^(?:true|false|null|none|yes|no)$", re.IGNORECASE
@@ -123,7 +130,7 @@ def _well_known(value: str) -> _Found | None:
 
 @lru_cache(maxsize=1024)
 def _token(value: str) -> bool:
-    return bool(_WELL_KNOWN.search(value))
+    return any(sign in value for sign in _SIGNS) and bool(_WELL_KNOWN.search(value))
 
 
 def _named(name: str, value: str, users: set[str]) -> _Found | None:
@@ -142,12 +149,13 @@ def _named(name: str, value: str, users: set[str]) -> _Found | None:
 @lru_cache(maxsize=1024)
 def _within(value: str) -> _Found | None:
     """Return what is wrong with a text of any kind: an address with a login in it, or an assignment of a password."""
-    for login in _LOGIN.finditer(value):
+    for login in _LOGIN.finditer(value) if "://" in value else ():
         if not _is_reference(login[2]):
             weak = bool(_DEFAULTS.fullmatch(login[2])) or login[1] == login[2]
             check = "default-credentials" if weak else "credential-in-clear"
             return check, f"An address holds the password of {login[1] or 'nobody'}."
-    for assignment in _ASSIGNMENT.finditer(value):
+    lower = value.lower()
+    for assignment in _ASSIGNMENT.finditer(value) if any(word in lower for word in _PASSWORD_WORDS) else ():
         if _DEFAULTS.fullmatch(assignment[2]):
             return "default-credentials", f"{assignment[1]} is a password that everybody tries first."
         if _is_random(assignment[2]) and not _is_reference(assignment[2]):

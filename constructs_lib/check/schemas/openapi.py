@@ -57,23 +57,30 @@ def path_text(steps: Iterable[str | int]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
+class _Documents:
+    """JSON documents by the address under which schemas refer to them, read by the validator once for all schemas."""
+
+    def __init__(self, by_address: Mapping[str, Manifest]) -> None:
+        self.by_address = by_address
+        self.registry = jsonschema_rs.Registry(list(by_address.items()))
+
+
 class Schema:
     """The schema of one kind of objects."""
 
-    def __init__(self, schema: Manifest, documents: Mapping[str, Manifest]) -> None:
+    def __init__(self, schema: Manifest, documents: _Documents) -> None:
         """Compile a schema.
 
         Args:
             schema: JSON Schema 2020-12.
-            documents: The documents that it refers to, by their address.
+            documents: The documents that it refers to.
 
         Raises:
             ValueError: It is no schema.
         """
         self._schema = schema
-        self._documents = documents
-        registry = jsonschema_rs.Registry(list(documents.items()))
-        self._validator = jsonschema_rs.Draft202012Validator(schema, registry=registry)
+        self._documents = documents.by_address
+        self._validator = jsonschema_rs.Draft202012Validator(schema, registry=documents.registry)
 
     def is_valid(self, manifest: Manifest) -> bool:
         """Tell whether an object is as the schema wants it."""
@@ -154,7 +161,7 @@ class Kubernetes:
         self.version = version
         definitions = json.loads((folder / "_definitions.json").read_text())
         common = json.loads((_OWN / "common.json").read_text())
-        self._documents = {_DEFINITIONS: definitions, _COMMON: common}
+        self._documents = _Documents({_DEFINITIONS: definitions, _COMMON: common})
         self._references: dict[Gvk, str] = {}
         self._schemas: dict[Gvk, Schema] = {}
         for name, schema in definitions["$defs"].items():
