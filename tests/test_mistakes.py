@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from app_runs import Outcome, mistakes, run, run_alone, state
-from bad_declarations import BAD_DECLARATIONS, Bad, bad
+from bad_declarations import Bad, bad, read_table
 
 from constructs_lib import DeclarationError, K3d
 from constructs_lib.derive import graph
@@ -45,7 +45,7 @@ def app(tmp_path: Path) -> Iterator[Path]:
     yield app
 
 
-@pytest.mark.parametrize("declaration", [pytest.param(bad, id=bad.kind.replace(" ", "-")) for bad in BAD_DECLARATIONS])
+@pytest.mark.parametrize("declaration", [pytest.param(bad, id=bad.kind.replace(" ", "-")) for bad in read_table()])
 def test_every_kind_of_mistake(app: Path, declaration: Bad) -> None:
     declaration.write(app.parent)
     before = state(app.parent)
