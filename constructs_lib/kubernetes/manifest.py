@@ -70,6 +70,18 @@ def sequence(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def mappings(value: object) -> list[Mapping[str, Any]]:
+    """Return a value that should be a list of mappings, with an empty mapping in place of anything else in it."""
+    return [mapping(entry) for entry in sequence(value)]
+
+
+def inner(value: object, *keys: str) -> Any:
+    """Return what a mapping holds below some keys, one below the other; None if there is nothing."""
+    for key in keys:
+        value = mapping(value).get(key)
+    return value
+
+
 def texts_in(part: object) -> Iterator[str]:
     """Yield every text in a part of a manifest; keys are none."""
     if isinstance(part, str):

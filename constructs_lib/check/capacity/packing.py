@@ -101,7 +101,7 @@ def pack(items: Sequence[Item], nodes: Sequence[Amount]) -> list[Item]:
         items: All pods.
         nodes: What each node has.
     """
-    capacity = _sum(nodes)
+    capacity = sum_of(nodes)
     best: list[Item] = list(items)
     for measure, choose in _MANNERS:
         ordered = sorted(items, key=lambda item: (not (item.spreads or item.repels), -measure(item.amount, capacity)))
@@ -112,7 +112,8 @@ def pack(items: Sequence[Item], nodes: Sequence[Amount]) -> list[Item]:
     return best
 
 
-def _sum(amounts: Iterable[Amount]) -> Amount:
+def sum_of(amounts: Iterable[Amount]) -> Amount:
+    """Return the sum of some amounts."""
     total = Amount()
     for amount in amounts:
         total = total.plus(amount)
