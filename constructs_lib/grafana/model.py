@@ -1,13 +1,11 @@
-"""Dashboards, alerts and recording rules, before they become JSON and Kubernetes objects."""
+"""Dashboards, before they become JSON."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
-Severity = Literal["critical", "warning"]
 #: Units by Grafana's names (https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats).
 Unit = Literal["short", "percentunit", "s", "bytes", "reqps", "ops", "Bps", "cores", "none", "dateTimeFromNow"]
 #: Width of Grafana's grid.
@@ -135,74 +133,3 @@ class Dashboard:
         """Yield all panels."""
         for row in self.rows:
             yield from row.panels
-
-
-@dataclass(frozen=True)
-class Record:
-    """A recording rule.
-
-    Attributes:
-        name: ``level:metric:operations`` (https://prometheus.io/docs/practices/rules/).
-        expression: PromQL.
-    """
-
-    name: str
-    expression: str
-
-
-@dataclass(frozen=True)
-class Alert:
-    """An alert.
-
-    Attributes:
-        name: Name, in CamelCase; its runbook is ``docs/runbooks/<name>.md``.
-        severity: ``critical`` wakes somebody up, ``warning`` waits for the morning.
-        expression: PromQL.
-        wait: How long it must hold, such as ``10m``.
-        summary: One line with what is wrong, as a template of Prometheus.
-        description: What is known, with the value.
-    """
-
-    name: str
-    severity: Severity
-    expression: str
-    wait: str
-    summary: str
-    description: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rules that are evaluated together.
-
-    Attributes:
-        name: Name of the PrometheusRule and its group.
-        records: Recording rules, before the alerts that use them.
-        alerts: Alerts.
-    """
-
-    name: str
-    records: Sequence[Record] = field(default=())
-    alerts: Sequence[Alert] = field(default=())
-
-
-def one_of(names: Sequence[str]) -> str:
-    """Return a matcher's operator and value for one name or several: ``="a"`` or ``=~"a|b"``."""
-    if len(names) == 1:
-        return f"={_quoted(names[0])}"
-    return f"=~{_pattern(names)}"
-
-
-def none_of(names: Sequence[str]) -> str:
-    """Return a matcher's operator and value for anything but some names: ``!~"a|b"``."""
-    return f"!~{_pattern(names)}"
-
-
-def _pattern(names: Sequence[str]) -> str:
-    return _quoted("|".join(re.escape(name).replace(r"\-", "-") for name in names))
-
-
-def _quoted(text: str) -> str:
-    """Return a string of PromQL, where a backslash that is meant has to be doubled."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -6,7 +6,8 @@ and ``dest_namespace`` the one that the Application deploys to.
 
 from __future__ import annotations
 
-from constructs_lib.grafana.model import Alert, Group, Panel, Query
+from constructs_lib.grafana.model import Panel, Query
+from constructs_lib.prometheus.rules import Alert, Group
 
 _BY = "by (name, project, dest_namespace)"
 _APPLICATION = "The Application {{ $labels.name }}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
-from constructs_lib.grafana.model import Dashboard, Group
+from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.cassandra import dashboard as cassandra
 from constructs_lib.kinds.cassandra.construct import Cassandra
 from constructs_lib.kinds.microservice import dashboard as microservice
@@ -18,6 +18,7 @@ from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.kubernetes.manifest import digest
 from constructs_lib.observe import argocd, cluster, overview
 from constructs_lib.observe import pods as workload
+from constructs_lib.prometheus.rules import Group
 
 #: Grafana's limit of a uid.
 _LONGEST_UID = 40

@@ -8,11 +8,11 @@ from typing import Any
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import ARGOCD_CONTROLLER
 from constructs_lib.grafana.dashboard_json import to_json
-from constructs_lib.grafana.model import Alert, Group
 from constructs_lib.kinds.monitoring.construct import FOLDER_ANNOTATION, Monitoring
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.routing import alertmanager_config
+from constructs_lib.prometheus.rules import Alert, Group
 
 _GROUP = "monitoring.coreos.com"
 #: How often everything is scraped; ranges in rules are four times that or more.

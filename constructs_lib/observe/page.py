@@ -10,7 +10,8 @@ import promql_parser
 
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
-from constructs_lib.grafana.model import Alert, Dashboard, Group, Query
+from constructs_lib.grafana.model import Dashboard, Query
+from constructs_lib.prometheus.rules import Alert, Group
 from constructs_lib.kinds.microservice.construct import Microservice
 from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.observe import catalogue

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from constructs_lib.grafana import style
-from constructs_lib.grafana.model import Alert, Group, Panel, Query, Row, Unit, Variable
+from constructs_lib.grafana.model import Panel, Query, Row, Unit, Variable
+from constructs_lib.prometheus.rules import Alert, Group
 
 #: A container's own series: no sandbox, and nothing twice.
 _OF = 'namespace="$namespace", pod=~"$pod", container!=""'

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from constructs_lib.declare.workload import Workload
-from constructs_lib.grafana.model import Row, one_of
+from constructs_lib.grafana.model import Row
 from constructs_lib.observe import pods as workload
+from constructs_lib.prometheus.matchers import one_of
 
 _Store = TypeVar("_Store", bound=Workload)
 #: How an alert names a store.

@@ -30,9 +30,9 @@ from constructs_lib import (
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
 from constructs_lib.declare.arguments import misfits
-from constructs_lib.grafana.model import one_of
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.telemetry import version
+from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.repository.snapshot import Snapshot
 
 IMAGE = f"example/web:1.2.3@sha256:{'0' * 64}"

@@ -18,11 +18,11 @@ import pytest
 import yaml
 from watched import watched
 
-from constructs_lib.grafana.model import Group
 from constructs_lib.kinds.monitoring.construct import Monitoring
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.objects import rule_group
 from constructs_lib.observe.page import runbook
+from constructs_lib.prometheus.rules import Group
 
 CASES = Path(__file__).parent / "alerts"
 FILES = sorted(CASES.glob("*.yaml"))

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from constructs_lib.grafana import style
-from constructs_lib.grafana.model import CHOSEN, RANGE, Alert, Dashboard, Group, Panel, Query, Row
+from constructs_lib.grafana.model import CHOSEN, RANGE, Dashboard, Panel, Query, Row
 from constructs_lib.kinds.cassandra.construct import Cassandra
 from constructs_lib.observe import runtimes, stores
 from constructs_lib.observe.pods import signal, variables
+from constructs_lib.prometheus.rules import Alert, Group
 
 #: Keyspaces of the server itself.
 _USED = 'keyspace!~"system.*"'

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from constructs_lib.declare.probe import Http
-from constructs_lib.grafana.model import Alert, Group, Record, Severity, one_of
 from constructs_lib.kinds.microservice.construct import Microservice
 from constructs_lib.kinds.microservice.objective import Objective
 from constructs_lib.kinds.parts.telemetry import Telemetry
+from constructs_lib.prometheus.matchers import one_of
+from constructs_lib.prometheus.rules import Alert, Group, Record, Severity
 
 #: Windows over which budgets are looked at: a long one that is significant, and a short one that ends the alert soon
 #: after its cause (https://sre.google/workbook/alerting-on-slos/, 6: multiwindow, multi-burn-rate alerts).

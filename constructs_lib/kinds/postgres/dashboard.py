@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from constructs_lib.grafana import style
-from constructs_lib.grafana.model import CHOSEN, RANGE, Alert, Dashboard, Group, Panel, Query, Row, one_of
+from constructs_lib.grafana.model import CHOSEN, RANGE, Dashboard, Panel, Query, Row
 from constructs_lib.kinds.postgres.construct import Postgres
 from constructs_lib.kubernetes.cron import longest_pause
 from constructs_lib.observe import stores
 from constructs_lib.observe.pods import signal, variables
+from constructs_lib.prometheus.matchers import one_of
+from constructs_lib.prometheus.rules import Alert, Group
 
 #: Databases of the server itself, which nobody uses.
 _USED = 'datname!~"template.*|postgres"'

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from constructs_lib.grafana import style
-from constructs_lib.grafana.model import CHOSEN, RANGE, Alert, Dashboard, Group, Panel, Query, Row, none_of, one_of
+from constructs_lib.grafana.model import CHOSEN, RANGE, Dashboard, Panel, Query, Row
 from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.observe import stores
 from constructs_lib.observe.pods import signal, variables
+from constructs_lib.prometheus.matchers import none_of, one_of
+from constructs_lib.prometheus.rules import Alert, Group
 
 
 def dashboard(workloads: Sequence[RabbitMQ], *, uid: str, links: tuple[tuple[str, str], ...]) -> Dashboard:
