@@ -4,9 +4,10 @@ What a declaration needs is exported here. ``constructs_lib.api`` has the rest o
 ``plan``, whose names are those of folders here. Importing this package loads neither the command line nor the proofs.
 """
 
-from constructs_lib.api import main, synthesize
+from constructs_lib.api import main, objects_of, synthesize
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.calls import explained
+from constructs_lib.declare.chart import Kind, PodAccess
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import DeclarationError, Mistake
@@ -17,7 +18,7 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Endpoint, InternetHost, Workload
 from constructs_lib.kinds.cassandra.construct import Cassandra
 from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
-from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess
+from constructs_lib.kinds.helm_chart.construct import HelmChart
 from constructs_lib.kinds.metrics_server.construct import MetricsServer
 from constructs_lib.kinds.microservice.construct import AkkaCluster, Microservice, Rule
 from constructs_lib.kinds.microservice.objective import Objective
@@ -33,6 +34,8 @@ __version__ = VERSION
 
 # Its own module knows nothing of declarations.
 explained(Resources)
+# cdk8s asks a chart for its objects.
+Component.derivation = staticmethod(objects_of)
 
 __all__ = [
     "AkkaCluster",

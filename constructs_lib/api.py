@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.environment import Environment
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from constructs_lib.argocd.objects import Identity
     from constructs_lib.check.finding import Finding
     from constructs_lib.check.model import ClusterModel
+    from constructs_lib.declare.component import Component
     from constructs_lib.plan.plan import Plan
     from constructs_lib.repository.pins import Pins
     from constructs_lib.repository.snapshot import Snapshot
@@ -52,6 +53,20 @@ def synthesize(system: System, pins: Pins | None = None) -> Tree:
     from constructs_lib.synth.tree import synthesize
 
     return synthesize(system, pins=pins)
+
+
+def objects_of(component: Component) -> list[dict[str, Any]]:
+    """Return all Kubernetes objects of a component.
+
+    Raises:
+        DeclarationError: The system's declaration has mistakes.
+    """
+    from constructs_lib.derive.graph import Graph
+    from constructs_lib.derive.manifests import component_manifests
+
+    manifests = component_manifests(component, Graph(component.system))
+    component.system.ledger.raise_if_any()
+    return manifests
 
 
 @explained

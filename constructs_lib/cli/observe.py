@@ -61,7 +61,7 @@ def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> No
             return {}, []
         if docs:
             return pages(graph), []
-        dashboards = catalogue.dashboards(graph)
+        dashboards = catalogue.dashboards(system, graph.waves)
         alerts = [alert for group in catalogue.groups(system) for alert in group.alerts]
         lines = [f"{environment.name}: {len(dashboards)} dashboards, {len(alerts)} alerts"]
         lines += ["", *(f"{dashboard.uid:<42}{dashboard.title}" for dashboard in dashboards)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.calls import explained
+from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
 from constructs_lib.declare.diagnostics import Location, here
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
 from constructs_lib.text import shown
@@ -48,8 +50,20 @@ class Component(on_demand.Chart):
 
     #: Whether the component itself has volumes, beside those of its workloads.
     holds_data = False
+    #: What it is for, in pictures; None if its workloads tell.
+    role: ClassVar[Role | None] = None
+    #: What it brings for the whole cluster, of :attr:`Cluster.CAPABILITIES`.
+    brings: ClassVar[tuple[str, ...]] = ()
+    #: What pods that are no workloads of ours may exchange, such as those of a chart.
+    access: Sequence[PodAccess] = ()
+    #: Kinds of objects that Argo CD makes for it beside those that it yields itself, and further namespaces for them.
+    kinds: Sequence[Kind] = ()
+    cluster_kinds: Sequence[Kind] = ()
+    other_namespaces: Sequence[str] = ()
     #: Arguments that were wrong and have stand-ins in their place.
     replaced: frozenset[str] = frozenset()
+    #: Derives its objects from the declaration. The package sets it: what is declared knows nothing of what follows.
+    derivation: ClassVar[Callable[[Component], list[dict[str, Any]]]]
 
     @checked
     def __init__(
@@ -101,9 +115,22 @@ class Component(on_demand.Chart):
         return tuple(self._workloads.values())
 
     @property
+    def chart_source(self) -> ChartSource | None:
+        """The Helm chart that Argo CD renders for it. Default: none."""
+        return None
+
+    @property
     def scrapes(self) -> bool:
-        """Whether it collects the metrics of the whole system."""
-        return False
+        """Whether pods of it collect the metrics of the whole system."""
+        return any(access.scrapes for access in self.access)
+
+    def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+        """Yield objects that need everything else in the component to be healthy, such as those of its custom kinds.
+
+        Args:
+            waves: The wave of each component of the system, by its id.
+        """
+        yield from ()
 
     @property
     def keeps_data(self) -> bool:
@@ -156,12 +183,7 @@ class Component(on_demand.Chart):
         Raises:
             DeclarationError: The system's declaration has mistakes.
         """
-        from constructs_lib.derive.graph import Graph
-        from constructs_lib.derive.manifests import component_manifests
-
-        manifests = component_manifests(self, Graph(self.system))
-        self.system.ledger.raise_if_any()
-        return manifests
+        return Component.derivation(self)
 
     def construct_manifests(self) -> list[dict[str, Any]]:
         """Return the objects of the cdk8s constructs that were created inside of the component.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from constructs_lib.declare import validation
@@ -13,6 +14,7 @@ from constructs_lib.text import nearest, shown
 
 if TYPE_CHECKING:
     from constructs_lib.declare.component import Component
+    from constructs_lib.declare.workload import Workload
 
 
 @explained
@@ -50,6 +52,11 @@ class System:
     def components(self) -> tuple[Component, ...]:
         """The components, in the order of their declaration."""
         return tuple(self._components.values())
+
+    @property
+    def workloads(self) -> Iterator[Workload]:
+        """The workloads of all components, in the order of their declaration."""
+        return (workload for component in self.components for workload in component.workloads)
 
     @property
     def is_monitored(self) -> bool:

@@ -11,6 +11,7 @@ from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location, here
+from constructs_lib.declare.observed import Observed
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest, shown
@@ -71,7 +72,7 @@ class InternetHost:
     port: int = 443
 
 
-class Workload(on_demand.Construct):
+class Workload(Observed, on_demand.Construct):
     """Pods with one purpose: the base of :class:`Microservice`, :class:`Postgres` and the like.
 
     Write another kind by inheriting, offering endpoints with :meth:`offer` and returning objects from

@@ -9,7 +9,6 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import WAVE, is_cluster_scoped
-from constructs_lib.kinds.helm_chart.construct import HelmChart
 from constructs_lib.kubernetes.manifest import Manifest
 
 ARGOCD_NAMESPACE = "argocd"
@@ -65,12 +64,12 @@ def application(component: Component, graph: Graph) -> Manifest:
         "targetRevision": repository.revision,
         "path": folder(component),
     }
-    if isinstance(component, HelmChart):
+    if found := component.chart_source:
         chart = {
-            "repoURL": component.repository,
-            "chart": component.chart,
-            "targetRevision": component.version,
-            "helm": {"releaseName": component.id, "valuesObject": component.values},
+            "repoURL": found.repository,
+            "chart": found.name,
+            "targetRevision": found.version,
+            "helm": {"releaseName": component.id, "valuesObject": found.values},
         }
         source: dict[str, Any] = {"sources": [chart, manifests]}
     else:
@@ -116,7 +115,7 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
         system: The system.
         manifests: Objects of its components, at least one of every kind in every namespace.
     """
-    charts = [component for component in system.components if isinstance(component, HelmChart)]
+    charts = [component.chart_source for component in system.components]
     namespaces = {component.namespace_name for component in system.components}
     cluster: set[tuple[str, str, str]] = set()
     namespaced: set[tuple[str, str]] = {*_KINDS}
@@ -127,16 +126,16 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
         else:
             namespaced.add((group, manifest["kind"]))
             namespaces.add(manifest["metadata"]["namespace"])
-    for chart in charts:
-        namespaces.update(chart.other_namespaces)
-        namespaced.update((kind.group, kind.kind) for kind in chart.kinds)
-    chart_kinds = {(kind.group, kind.kind) for chart in charts for kind in chart.cluster_kinds}
+    for component in system.components:
+        namespaces.update(component.other_namespaces)
+        namespaced.update((kind.group, kind.kind) for kind in component.kinds)
+    chart_kinds = {(kind.group, kind.kind) for component in system.components for kind in component.cluster_kinds}
     named = [entry for entry in sorted(cluster) if entry[:2] not in chart_kinds]
     return _project(
         system,
         system.name,
         f"The components of {system.name} on {system.environment.name}",
-        {system.environment.repository.url, *(chart.repository for chart in charts)},
+        {system.environment.repository.url, *(chart.repository for chart in charts if chart)},
         namespaces,
         namespaced,
         [

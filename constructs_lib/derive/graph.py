@@ -11,9 +11,6 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
-from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
-from constructs_lib.kinds.helm_chart.construct import HelmChart
-from constructs_lib.kinds.metrics_server.construct import MetricsServer
 
 Node = TypeVar("Node")
 
@@ -63,11 +60,11 @@ class Graph:
             DeclarationError: The declaration has mistakes, cycles among them.
         """
         self.system = system
-        self._find_platform()
-        self._check_platform()
-        for component in system.components:
-            for workload in component.workloads:
-                workload.complete()
+        self.scrapers = [component for component in system.components if component.scrapes]
+        self._providers = self._find_providers()
+        self._check_providers()
+        for workload in system.workloads:
+            workload.complete()
         self.dependencies = {component.id: self._dependencies_of(component) for component in system.components}
         self.waves = self._waves()
         self._stages: dict[Workload, int] = {}
@@ -80,44 +77,38 @@ class Graph:
         """Return the stages that lie before a workload's own: those of what it needs in the same component."""
         return self._stages[workload]
 
-    def _find_platform(self) -> None:
-        self.external_secrets = self._only(ExternalSecrets)
-        self.metrics_server = self._only(MetricsServer)
-        self.scrapers = [
-            component for component in self.system.components if isinstance(component, HelmChart) and component.scrapes
-        ]
+    def _find_providers(self) -> dict[str, Component]:
+        """Return the component that brings each capability, and report every further one."""
+        found: dict[str, Component] = {}
+        for component in self.system.components:
+            for capability in component.brings:
+                if (first := found.setdefault(capability, component)) is not component:
+                    self.system.ledger.report(
+                        component.id,
+                        f"{type(component).__name__} is already declared as {first.id}; one is enough.",
+                        component.location,
+                    )
+        return found
 
-    def _check_platform(self) -> None:
+    def _check_providers(self) -> None:
         """Report, for the first that needs it, what neither the system nor the cluster brings."""
-        provided = self.system.environment.cluster.provides
-        components = self.system.components
-        workloads = (workload for component in components for workload in component.workloads)
-        scaled = next((workload for workload in workloads if workload.autoscaled), None)
-        if scaled and self.metrics_server is None and "metrics-api" not in provided:
+        provided = (*self._providers, *self.system.environment.cluster.provides)
+        scaled = next((workload for workload in self.system.workloads if workload.autoscaled), None)
+        if scaled and "metrics-api" not in provided:
             self.system.ledger.report(
                 scaled.subject,
                 "it is autoscaled, and nothing brings the metrics API: declare MetricsServer(system, version=…), or "
                 'the cluster with provides=("metrics-api",).',
                 scaled.location,
             )
-        secretive = next((component for component in components if component.secrets), None)
-        if secretive and self.external_secrets is None and "external-secrets" not in provided:
+        secretive = next((component for component in self.system.components if component.secrets), None)
+        if secretive and "external-secrets" not in provided:
             self.system.ledger.report(
                 secretive.id,
                 "it has secrets, and nothing brings External Secrets: declare ExternalSecrets(system, version=…), or "
                 'the cluster with provides=("external-secrets",).',
                 secretive.location,
             )
-
-    def _only(self, kind: type[HelmChart]) -> HelmChart | None:
-        found = [component for component in self.system.components if isinstance(component, kind)]
-        for second in found[1:]:
-            self.system.ledger.report(
-                second.id,
-                f"{kind.__name__} is already declared as {found[0].id}; one is enough.",
-                second.location,
-            )
-        return found[0] if found else None
 
     def _dependencies_of(self, component: Component) -> list[Dependency]:
         found: dict[str, Dependency] = {}
@@ -136,11 +127,11 @@ class Graph:
                         edge.location,
                     )
             if workload.autoscaled:
-                add(self.metrics_server, f"{workload.name} is scaled by metrics", workload.location)
+                add(self._providers.get("metrics-api"), f"{workload.name} is scaled by metrics", workload.location)
         for predecessor in component.predecessors:
             add(predecessor.component, predecessor.reason, predecessor.location)
         if component.secrets:
-            add(self.external_secrets, "its secrets come from External Secrets", component.location)
+            add(self._providers.get("external-secrets"), "its secrets come from External Secrets", component.location)
         return list(found.values())
 
     def _waves(self) -> dict[str, int]:
@@ -200,15 +191,14 @@ class Graph:
 
     def _callers(self) -> Mapping[Workload, list[Caller]]:
         callers: dict[Workload, list[Caller]] = defaultdict(list)
-        for component in self.system.components:
-            for workload in component.workloads:
-                pods = [(workload.selector, workload.edges)]
-                pods += [({"app.kubernetes.io/name": name}, edges) for name, edges in workload.helpers.items()]
-                for labels, edges in pods:
-                    for edge in edges:
-                        callers[edge.endpoint.workload].append(
-                            Caller(component.namespace_name, tuple(labels.items()), edge.endpoint.port)
-                        )
+        for workload in self.system.workloads:
+            pods = [(workload.selector, workload.edges)]
+            pods += [({"app.kubernetes.io/name": name}, edges) for name, edges in workload.helpers.items()]
+            for labels, edges in pods:
+                for edge in edges:
+                    callers[edge.endpoint.workload].append(
+                        Caller(workload.component.namespace_name, tuple(labels.items()), edge.endpoint.port)
+                    )
         return callers
 
 

@@ -11,8 +11,6 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.namespace import namespace
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
 from constructs_lib.derive.secrets import external_secret
-from constructs_lib.kinds.helm_chart.construct import HelmChart
-from constructs_lib.kinds.monitoring.construct import Monitoring
 from constructs_lib.kubernetes.manifest import Manifest, protected
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 
@@ -64,16 +62,9 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
             staged.append((before + stage if stage else 0, manifest, workload))
     last = max(stage for stage, _, _ in staged)
     staged += [(stage, manifest, component) for stage, manifest in _constructs(component, last)]
-    offset = 0
-    if isinstance(component, HelmChart):
-        offset = -1
-        # Stage 1 is the chart's.
-        staged += [(2, manifest, component) for manifest in component.chart_manifests()]
-    if isinstance(component, Monitoring):
-        # With Grafana's builders it takes a moment to import, and most commands ask for other components.
-        from constructs_lib.observe.objects import observability
-
-        staged += [(2, manifest, component) for manifest in observability(component, graph)]
+    # Of a component with a chart, stage 1 is the chart's.
+    late, offset = (2, -1) if component.chart_source else (last + 1, 0)
+    staged += [(late, manifest, component) for manifest in component.late_manifests(graph.waves)]
     objects: dict[tuple[str, str, str, str], Derived] = {}
     for stage, manifest, source in staged:
         metadata = manifest["metadata"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from constructs_lib.declare.chart import PodAccess
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.derive.graph import Graph
-from constructs_lib.kinds.helm_chart.construct import HelmChart, PodAccess
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 
 #: The API server answers on 443 behind its Service and on 6443 on its own; policies see the one behind the Service.
@@ -42,15 +42,14 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
         )
         for name, edges in workload.helpers.items():
             yield _policy(component, name, {"app.kubernetes.io/name": name}, [], _egress(edges))
-    if isinstance(component, HelmChart):
-        for access in component.access:
-            yield _policy(
-                component,
-                access.name,
-                access.pods,
-                _chart_ingress(component, access),
-                _chart_egress(component, access, graph),
-            )
+    for access in component.access:
+        yield _policy(
+            component,
+            access.name,
+            access.pods,
+            _chart_ingress(component, access),
+            _chart_egress(component, access, graph),
+        )
 
 
 def _policy(
@@ -140,7 +139,7 @@ def _api_rule() -> dict[str, Any]:
     return {"ports": _ports(*_API_PORTS)}
 
 
-def _chart_ingress(component: HelmChart, access: PodAccess) -> list[dict[str, Any]]:
+def _chart_ingress(component: Component, access: PodAccess) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = []
     if access.from_kubernetes_api:
         rules.append({"ports": _ports(*access.from_kubernetes_api)})
@@ -151,7 +150,7 @@ def _chart_ingress(component: HelmChart, access: PodAccess) -> list[dict[str, An
     return rules
 
 
-def _chart_egress(component: HelmChart, access: PodAccess, graph: Graph) -> list[dict[str, Any]]:
+def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = [
         {"to": [_peer(component.namespace_name, labels)], "ports": _ports(*ports)} for labels, ports in access.to_pods
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.workload import Endpoint, InternetHost, Workload
 from constructs_lib.derive.graph import Graph
-from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Side, Style
+from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Side, Style
 from constructs_lib.draw.facts import facts
 from constructs_lib.draw.roles import MEANINGS, role_of_component, role_of_workload
-from constructs_lib.kinds.helm_chart.construct import HelmChart
 from constructs_lib.text import plural
 
 #: Ids of what is outside; a colon is in no name of Kubernetes.
@@ -68,14 +68,13 @@ def _endpoint_id(endpoint: Endpoint) -> str:
     return f"{_workload_id(endpoint.workload)}/{endpoint.name}"
 
 
-def _chart_id(component: HelmChart, access: str) -> str:
+def _chart_id(component: Component, access: str) -> str:
     return f"{component.id}:{access}"
 
 
 def _node(component: Component) -> Node:
     sections = [_section(workload) for workload in component.workloads]
-    if isinstance(component, HelmChart):
-        sections += _chart_sections(component)
+    sections += _chart_sections(component)
     return Node(
         component.id,
         component.id,
@@ -113,10 +112,11 @@ def _section(workload: Workload) -> Section:
     )
 
 
-def _chart_sections(component: HelmChart) -> Iterator[Section]:
-    others = [f"pods {access.name}" for access in component.access if not access.scrapes]
-    version = f"version {component.version}"
-    yield Section(_chart_id(component, ""), component.chart, "Helm chart", Role.PLATFORM, (version, *others))
+def _chart_sections(component: Component) -> Iterator[Section]:
+    if chart := component.chart_source:
+        others = [f"pods {access.name}" for access in component.access if not access.scrapes]
+        facts = (f"version {chart.version}", *others)
+        yield Section(_chart_id(component, ""), chart.name, "Helm chart", Role.PLATFORM, facts)
     for access in component.access:
         if access.scrapes:
             yield Section(_chart_id(component, access.name), access.name, "pods", Role.PLATFORM, ("reads metrics",))

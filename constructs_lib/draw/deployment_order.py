@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterable, Mapping
 
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
-from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Style
+from constructs_lib.draw.diagram import Diagram, Edge, Node, Style
 from constructs_lib.draw.roles import MEANINGS, role_of_component
-from constructs_lib.kinds.helm_chart.construct import HelmChart
 
 #: Id of the cluster; a colon is in no name of Kubernetes.
 CLUSTER = ":cluster"
@@ -62,9 +62,9 @@ def order(graph: Graph) -> Diagram:
 def _node(component: Component, wave: int) -> Node:
     role = role_of_component(component)
     facts = [MEANINGS[role]]
-    if isinstance(component, HelmChart):
+    if chart := component.chart_source:
         names = ", ".join(access.name for access in component.access)
-        facts = [f"chart {component.chart} {component.version}"]
+        facts = [f"chart {chart.name} {chart.version}"]
         facts += textwrap.wrap(f"pods {names}", 36, break_on_hyphens=False) if names else []
     return Node(component.id, component.id, role, tuple(facts), layer=wave + 1)
 

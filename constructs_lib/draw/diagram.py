@@ -5,16 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class Role(StrEnum):
-    """What something is for; it decides the colour."""
-
-    PLATFORM = "platform"
-    MESSAGING = "messaging"
-    STORE = "store"
-    SERVICE = "service"
-    ENTRY = "entry"
-    OUTSIDE = "outside"
+from constructs_lib.declare.role import Role
 
 
 class Style(StrEnum):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from constructs_lib.draw.diagram import Diagram, Node, Role, Section, Side, Style
+from constructs_lib.declare.role import Role
+from constructs_lib.draw.diagram import Diagram, Node, Section, Side, Style
 
 #: Fill, stroke and text of each role, legible on light and on dark pages.
 _COLOURS = {

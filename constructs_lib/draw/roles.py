@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.workload import Workload
-from constructs_lib.draw.diagram import Role
-from constructs_lib.kinds.helm_chart.construct import HelmChart
-from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 
 #: How a legend explains them, in its order.
 MEANINGS = {
@@ -21,17 +19,13 @@ MEANINGS = {
 
 def role_of_workload(workload: Workload) -> Role:
     """Return what a workload is for."""
-    if workload.exposed_ports:
-        return Role.ENTRY
-    if isinstance(workload, RabbitMQ):
-        return Role.MESSAGING
-    return Role.STORE if workload.holds_data else Role.SERVICE
+    return Role.ENTRY if workload.exposed_ports else workload.role
 
 
 def role_of_component(component: Component) -> Role:
     """Return what a component is for: its most visible workload decides."""
-    if isinstance(component, HelmChart):
-        return Role.PLATFORM
+    if component.role:
+        return component.role
     roles = {role_of_workload(workload) for workload in component.workloads}
     for role in (Role.ENTRY, Role.SERVICE, Role.MESSAGING, Role.STORE):
         if role in roles:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+from constructs_lib.declare.role import Role
 from constructs_lib.draw.boxes import (
     MARGIN,
     TEXT_LINE,
@@ -15,7 +16,7 @@ from constructs_lib.draw.boxes import (
     Part,
     text_width,
 )
-from constructs_lib.draw.diagram import Diagram, Node, Role, Row, Section, Style
+from constructs_lib.draw.diagram import Diagram, Node, Row, Section, Style
 from constructs_lib.draw.layout import FRAME, Layout, Point, Route, lay_out, sides
 
 #: Space around the picture, and above what a title names.

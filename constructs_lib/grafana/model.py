@@ -8,6 +8,8 @@ from typing import Literal
 
 #: Units by Grafana's names (https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats).
 Unit = Literal["short", "percentunit", "s", "bytes", "reqps", "ops", "Bps", "cores", "none", "dateTimeFromNow"]
+#: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.
+FOLDER_ANNOTATION = "grafana_folder"
 #: Width of Grafana's grid.
 COLUMNS = 24
 #: Matchers of what is chosen at the top of a dashboard, see ``workload.variables``.
@@ -112,20 +114,20 @@ class Dashboard:
     """One dashboard.
 
     Attributes:
-        uid: Identifier, part of its address; unique in Grafana, at most 40 characters.
         template: Name of what it is made from; panels are known as ``<template>/<panel id>``.
         title: Title.
         description: What it answers.
         rows: Rows.
+        uid: Identifier, part of its address; unique in Grafana, at most 40 characters.
         variables: Choices.
         links: ``(title, uid)`` of others that one goes on to.
     """
 
-    uid: str
     template: str
     title: str
     description: str
     rows: tuple[Row, ...]
+    uid: str = ""
     variables: tuple[Variable, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
 

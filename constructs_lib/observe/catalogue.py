@@ -2,91 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
-from constructs_lib.derive.graph import Graph
-from constructs_lib.grafana.model import Dashboard
-from constructs_lib.kinds.cassandra import dashboard as cassandra
-from constructs_lib.kinds.cassandra.construct import Cassandra
-from constructs_lib.kinds.microservice import dashboard as microservice
-from constructs_lib.kinds.microservice import requests
-from constructs_lib.kinds.microservice.construct import Microservice
-from constructs_lib.kinds.postgres import dashboard as postgres
-from constructs_lib.kinds.postgres.construct import Postgres
-from constructs_lib.kinds.rabbitmq import dashboard as rabbitmq
-from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
+from constructs_lib.grafana import panels
+from constructs_lib.grafana.model import CHOSEN, Dashboard, Row, Variable
 from constructs_lib.kubernetes.manifest import digest
-from constructs_lib.observe import argocd, cluster, overview
-from constructs_lib.observe import pods as workload
-from constructs_lib.prometheus.rules import Group
+from constructs_lib.observe import overview
+from constructs_lib.prometheus.rules import Group, rules
 
+_HERE = Path(__file__).parent
 #: Grafana's limit of a uid.
 _LONGEST_UID = 40
+#: What comes first among the kinds: services, then what they need.
+_ROLES = {role: number for number, role in enumerate((Role.SERVICE, Role.STORE, Role.MESSAGING))}
 
 
 def groups(system: System) -> list[Group]:
     """Return all recording rules and alerts of a system, by what they are about."""
-    services, databases, rings, brokers = _by_kind(system)
-    found = [workload.group(), argocd.group()]
-    if rules := requests.group(services):
-        found.append(rules)
-    if databases:
-        found.append(postgres.group(databases))
-    if rings:
-        found.append(cassandra.group(rings))
-    if brokers:
-        consumed: dict[RabbitMQ, list[str]] = {}
-        for service in services:
-            for broker in dict.fromkeys(edge.endpoint.workload for edge in service.edges):
-                if isinstance(broker, RabbitMQ) and broker in brokers:
-                    consumed.setdefault(broker, []).extend(service.consumes)
-        found.append(rabbitmq.group(brokers, consumed))
-    return found
+    found: list[Group] = []
+    for kind, workloads in _by_kind(system).items():
+        measured = [workload for workload in workloads if workload.is_measured]
+        if measured and (group := kind.rules(measured)):
+            found.append(group)
+    return [*found, rules(_HERE / "workload_alerts.yaml", {}), rules(_HERE / "argocd_alerts.yaml", {})]
 
 
-def dashboards(graph: Graph) -> list[Dashboard]:
-    """Return all dashboards of a system, linked with each other."""
-    system = graph.system
-    services, databases, rings, brokers = _by_kind(system)
+def dashboards(system: System, waves: Mapping[str, int]) -> list[Dashboard]:
+    """Return all dashboards of a system, linked with each other.
+
+    Args:
+        system: The system.
+        waves: The wave of each component, by its id.
+    """
+    shown = _by_dashboard(system)
+    uids = {workload.name: uid for uid, (_, workloads) in shown.items() for workload in workloads}
     overview_uid = _uid(system, "overview")
-    uids = {service.name: _uid(system, service.name) for service in services}
-    for kind, workloads in (("postgresql", databases), ("cassandra", rings), ("rabbitmq", brokers)):
-        uids |= dict.fromkeys((workload.name for workload in workloads), _uid(system, f"all-{kind}"))
     up = (("Overview", overview_uid),)
+    cluster = panels.dashboard(_HERE / "cluster.yaml", {})
     found = [
-        overview.dashboard(graph, uid=overview_uid, uids=uids),
-        cluster.dashboard(uid=_uid(system, "cluster"), links=up),
+        overview.dashboard(system, waves, uid=overview_uid, uids=uids),
+        replace(cluster, template="cluster", uid=_uid(system, "cluster"), links=up),
     ]
-    for service in services:
-        needed = sorted({edge.endpoint.workload.name for edge in service.edges} & uids.keys() - {service.name})
-        links = (*up, *((name, uids[name]) for name in needed))
-        found.append(microservice.dashboard(service, uid=uids[service.name], links=links))
-    if databases:
-        found.append(postgres.dashboard(databases, uid=uids[databases[0].name], links=up))
-    if rings:
-        found.append(cassandra.dashboard(rings, uid=uids[rings[0].name], links=up))
-    if brokers:
-        found.append(rabbitmq.dashboard(brokers, uid=uids[brokers[0].name], links=up))
+    for uid, (kind, workloads) in shown.items():
+        own = {workload.name for workload in workloads}
+        needed = {edge.endpoint.workload.name for workload in workloads for edge in workload.edges}
+        links = tuple((name, uids[name]) for name in sorted(needed & uids.keys() - own))
+        dashboard = kind.dashboard(workloads)
+        found.append(
+            replace(
+                dashboard,
+                uid=uid,
+                rows=(*dashboard.rows, _pods(workloads[0])),
+                variables=_variables(workloads),
+                links=(*up, *links),
+            )
+        )
     return found
 
 
-def _by_kind(system: System) -> tuple[list[Microservice], list[Postgres], list[Cassandra], list[RabbitMQ]]:
-    """Return the workloads that have something to show, by name: stores without an exporter are left out."""
-    found = sorted(
-        (workload for component in system.components for workload in component.workloads),
-        key=lambda workload: (workload.component.namespace_name, workload.name),
-    )
-    measured = [workload for workload in found if _is_measured(workload)]
+def _by_kind(system: System) -> dict[type[Workload], list[Workload]]:
+    """Return the workloads by their kinds: services first, and kinds of the same role as they are declared."""
+    found: dict[type[Workload], list[Workload]] = {}
+    for workload in system.workloads:
+        found.setdefault(type(workload), []).append(workload)
+    in_order = sorted(found.items(), key=lambda item: _ROLES.get(item[1][0].role, len(_ROLES)))
+    return {kind: sorted(workloads, key=_place) for kind, workloads in in_order}
+
+
+def _place(workload: Workload) -> tuple[str, str]:
+    return workload.component.namespace_name, workload.name
+
+
+def _by_dashboard(system: System) -> dict[str, tuple[type[Workload], list[Workload]]]:
+    """Return the workloads that share a dashboard, with their kind, by its uid."""
+    found: dict[str, tuple[type[Workload], list[Workload]]] = {}
+    for kind, workloads in _by_kind(system).items():
+        for workload in workloads:
+            if name := workload.dashboard_name:
+                found.setdefault(_uid(system, name), (kind, []))[1].append(workload)
+    return found
+
+
+def _pods(workload: Workload) -> Row:
+    """Return the last row of a dashboard: what the pods use, and how full their volumes are if they hold data."""
+    own = f'{CHOSEN}, container="{workload.container}"'
+    volumes = 'namespace="$namespace"' if workload.holds_data else None
+    return panels.rows(_HERE / "pods.yaml", {"own": own, "storing": volumes})["Pods"]
+
+
+def _variables(workloads: Sequence[Workload]) -> tuple[Variable, ...]:
+    """Return the choices of a namespace and of pods in it that have the container."""
+    namespaces = sorted({workload.component.namespace_name for workload in workloads})
+    pods = f'kube_pod_container_info{{namespace="$namespace", container="{workloads[0].container}"}}'
     return (
-        [workload for workload in found if isinstance(workload, Microservice)],
-        [workload for workload in measured if isinstance(workload, Postgres)],
-        [workload for workload in measured if isinstance(workload, Cassandra)],
-        [workload for workload in measured if isinstance(workload, RabbitMQ)],
+        Variable("namespace", "Namespace", values=tuple(namespaces)),
+        Variable("pod", "Pod", query=f"label_values({pods}, pod)", several=True),
     )
-
-
-def _is_measured(workload: Workload) -> bool:
-    return any(endpoint.metrics for endpoint in workload.endpoints.values())
 
 
 def _uid(system: System, name: str) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from constructs_lib.derive.graph import Graph
+from constructs_lib.declare.component import Component
 from constructs_lib.derive.network import ARGOCD_CONTROLLER
 from constructs_lib.grafana.dashboard_json import to_json
-from constructs_lib.kinds.monitoring.construct import FOLDER_ANNOTATION, Monitoring
+from constructs_lib.grafana.model import FOLDER_ANNOTATION
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.observe import catalogue
-from constructs_lib.observe.routing import alertmanager_config
 from constructs_lib.prometheus.rules import Alert, Group
 
 _GROUP = "monitoring.coreos.com"
@@ -19,35 +18,39 @@ _GROUP = "monitoring.coreos.com"
 _INTERVAL = "30s"
 
 
-def observability(monitoring: Monitoring, graph: Graph) -> Iterator[Manifest]:
+def observability(monitoring: Component, waves: Mapping[str, int], runbooks: str) -> Iterator[Manifest]:
     """Yield the monitors, rules and dashboards of a system.
 
     They stand with Prometheus and not with the workloads, so that a component needs no monitoring to be deployed.
+
+    Args:
+        monitoring: The component in whose namespace they are.
+        waves: The wave of each component, by its id.
+        runbooks: Address of the folder with the runbooks, without a slash at its end.
     """
-    labels = {"app.kubernetes.io/part-of": monitoring.system.name}
-    namespace = monitoring.namespace_name
+    system, namespace = monitoring.system, monitoring.namespace_name
+    labels = {"app.kubernetes.io/part-of": system.name}
     yield from _pod_monitors(monitoring)
     endpoint = {"port": "metrics", "path": "/metrics", "interval": _INTERVAL}
     yield _pod_monitor("argocd", namespace, labels, ("argocd", ARGOCD_CONTROLLER), [endpoint])
-    yield alertmanager_config(monitoring, labels)
-    for group in catalogue.groups(monitoring.system):
+    for group in catalogue.groups(system):
         yield manifest(
             f"{_GROUP}/v1",
             "PrometheusRule",
             group.name,
             namespace,
             labels,
-            spec={"groups": [rule_group(group, monitoring.runbooks)]},
+            spec={"groups": [rule_group(group, runbooks)]},
         )
-    for dashboard in catalogue.dashboards(graph):
+    for dashboard in catalogue.dashboards(system, waves):
         yield manifest(
             "v1",
             "ConfigMap",
             f"dashboard-{dashboard.uid}",
             namespace,
             {**labels, "grafana_dashboard": "1"},
-            annotations={FOLDER_ANNOTATION: monitoring.system.name},
-            data={f"{dashboard.uid}.json": to_json(dashboard, monitoring.system.name)},
+            annotations={FOLDER_ANNOTATION: system.name},
+            data={f"{dashboard.uid}.json": to_json(dashboard, system.name)},
         )
 
 
@@ -76,23 +79,22 @@ def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
     }
 
 
-def _pod_monitors(monitoring: Monitoring) -> Iterator[Manifest]:
-    for component in monitoring.system.components:
-        for workload in component.workloads:
-            endpoints = [
-                {
-                    "port": endpoint.name,
-                    "path": path,
-                    "interval": _INTERVAL,
-                    # Its Service has the same name; the rules and dashboards select by it.
-                    "relabelings": [{"targetLabel": "service", "replacement": workload.name}],
-                }
-                for endpoint in workload.endpoints.values()
-                for path in endpoint.metrics
-            ]
-            if endpoints:
-                watched = (component.namespace_name, workload.selector)
-                yield _pod_monitor(workload.name, monitoring.namespace_name, workload.labels, watched, endpoints)
+def _pod_monitors(monitoring: Component) -> Iterator[Manifest]:
+    for workload in monitoring.system.workloads:
+        endpoints = [
+            {
+                "port": endpoint.name,
+                "path": path,
+                "interval": _INTERVAL,
+                # Its Service has the same name; the rules and dashboards select by it.
+                "relabelings": [{"targetLabel": "service", "replacement": workload.name}],
+            }
+            for endpoint in workload.endpoints.values()
+            for path in endpoint.metrics
+        ]
+        if endpoints:
+            watched = (workload.component.namespace_name, workload.selector)
+            yield _pod_monitor(workload.name, monitoring.namespace_name, workload.labels, watched, endpoints)
 
 
 def _pod_monitor(

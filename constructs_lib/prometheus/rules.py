@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from constructs_lib.prometheus.template import Template, Values
+from constructs_lib.user_error import UserError
 
 Severity = Literal["critical", "warning"]
 
@@ -27,7 +31,7 @@ class Alert:
     """An alert.
 
     Attributes:
-        name: Name, in CamelCase; its runbook is ``docs/runbooks/<name>.md``.
+        name: Name, in CamelCase.
         severity: ``critical`` wakes somebody up, ``warning`` waits for the morning.
         expression: PromQL.
         wait: How long it must hold, such as ``10m``.
@@ -44,6 +48,23 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class Inhibition:
+    """An alert says nothing more once another one fires.
+
+    https://prometheus.io/docs/alerting/latest/configuration/#inhibition-related-settings
+
+    Attributes:
+        source: Name of the alert that silences.
+        target: Name of the alert that is silenced.
+        equal: Labels by which the two are about the same.
+    """
+
+    source: str
+    target: str
+    equal: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Group:
     """Rules that are evaluated together.
 
@@ -51,8 +72,58 @@ class Group:
         name: Name of the PrometheusRule and its group.
         records: Recording rules, before the alerts that use them.
         alerts: Alerts.
+        runbooks: Folder with a page for each alert, ``<name>.md``, that says what to do.
+        inhibitions: Which alerts silence which.
     """
 
     name: str
-    records: Sequence[Record] = field(default=())
-    alerts: Sequence[Alert] = field(default=())
+    records: Sequence[Record]
+    alerts: Sequence[Alert]
+    runbooks: Path
+    inhibitions: Sequence[Inhibition] = ()
+
+
+def rules(file: Path, values: Values) -> Group:
+    """Return the rules in a file: one group of Prometheus' format, with placeholders.
+
+    https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+
+    A rule whose expression has a placeholder without a value is left out. Beside the ``groups`` there may be
+    ``inhibit_rules`` between alerts, each with a ``source``, a ``target`` and the labels that are ``equal``.
+
+    Args:
+        file: The file. Runbooks of its alerts stand in the folder ``runbooks`` beside it.
+        values: What its placeholders stand for.
+
+    Raises:
+        UserError: It cannot be read, or is written wrongly.
+    """
+    template = Template(file, values)
+    records: list[Record] = []
+    alerts: list[Alert] = []
+    try:
+        [group] = template.content["groups"]
+        for rule in map(template.filled, group["rules"]):
+            if rule["expr"] is None:
+                continue
+            if "record" in rule:
+                records.append(Record(rule["record"], rule["expr"]))
+            else:
+                texts = rule["annotations"]
+                alerts.append(
+                    Alert(
+                        rule["alert"],
+                        rule["labels"]["severity"],
+                        rule["expr"],
+                        str(rule["for"]),
+                        texts["summary"],
+                        texts["description"],
+                    )
+                )
+        inhibitions = [
+            Inhibition(rule["source"], rule["target"], tuple(rule["equal"]))
+            for rule in template.content.get("inhibit_rules", ())
+        ]
+        return Group(group["name"], records, alerts, file.parent / "runbooks", inhibitions)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise UserError(f"{file}: it needs one group with rules as Prometheus reads them; {problem!r}.") from None

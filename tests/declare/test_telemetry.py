@@ -61,7 +61,6 @@ NODE_AGENT = (
 class Python(Telemetry):
     """Another runtime, as the docstring of Telemetry says."""
 
-    runtime = "python"
     option_variable = "PYTHONPATH"
     option = "/telemetry/opentelemetry/instrumentation/auto_instrumentation:/telemetry"
     copy = ("-r", "/autoinstrumentation/.", "/telemetry/")

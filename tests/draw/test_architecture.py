@@ -7,9 +7,10 @@ from geometry import read
 from systems import environment, linked, positionpal, shop
 
 from constructs_lib import HelmChart, InternetHost, Microservice, System
+from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
-from constructs_lib.draw.diagram import Diagram, Node, Role, Section, Style
+from constructs_lib.draw.diagram import Diagram, Node, Section, Style
 from constructs_lib.draw.svg import svg
 
 

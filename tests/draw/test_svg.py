@@ -13,10 +13,11 @@ import pytest
 from geometry import Drawing, problems, read
 from systems import empty, shop
 
+from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
 from constructs_lib.draw.deployment_order import order
-from constructs_lib.draw.diagram import Diagram, Edge, Node, Role, Row, Section, Style
+from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Style
 from constructs_lib.draw.svg import svg
 
 VIEWS = [pytest.param(architecture, id="architecture"), pytest.param(order, id="order")]

@@ -90,15 +90,15 @@ def test_each_alert_has_a_case_that_fires_and_one_that_does_not(path: Path) -> N
 
 
 def test_each_name_is_written_once_and_has_a_runbook() -> None:
-    alerts = [alert for group in groups().values() for alert in group.alerts]
-    assert [name for name, times in Counter(alert.name for alert in alerts).items() if times > 1] == []
-    for alert in alerts:
-        text = runbook(alert)
+    alerts = [(group, alert) for group in groups().values() for alert in group.alerts]
+    assert [name for name, times in Counter(alert.name for _, alert in alerts).items() if times > 1] == []
+    for group, alert in alerts:
+        text = runbook(group, alert)
         for section in ("Meaning", "Impact", "Diagnosis", "Mitigation"):
             assert f"\n## {section}\n" in text, f"{alert.name}: there is no section {section}"
-    known = {alert.name for alert in alerts}
-    folder = Path(catalogue.__file__).parent / "runbooks"
-    assert {path.stem for path in folder.glob("*.md")} == known
-    for path in folder.glob("*.md"):
+    known = {alert.name for _, alert in alerts}
+    pages = [path for group in groups().values() for path in group.runbooks.glob("*.md")]
+    assert {path.stem for path in pages} == known
+    for path in pages:
         linked = set(re.findall(r"\]\((\w+)\.md\)", path.read_text(encoding="utf-8")))
         assert linked <= known - {path.stem}, f"{path.name} links to {linked - known}"

@@ -192,9 +192,10 @@ def test_same_bytes_whatever_the_hash_seed() -> None:
     program = (
         "import app\n"
         "from constructs_lib.derive.graph import Graph\n"
-        "from constructs_lib.observe import catalogue, grafana\n"
+        "from constructs_lib.grafana.dashboard_json import to_json\n"
+        "from constructs_lib.observe import catalogue\n"
         "graph = Graph(app.positionpal(app.PRODUCTION))\n"
-        "for dashboard in catalogue.dashboards(graph): print(grafana.to_json(dashboard, 'positionpal'))"
+        "for each in catalogue.dashboards(graph.system, graph.waves): print(to_json(each, 'positionpal'))"
     )
     texts = {
         subprocess.run(

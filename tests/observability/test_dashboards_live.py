@@ -242,7 +242,7 @@ def _pod(namespace: str, name: str, ports: Mapping[str, str], container: str | N
 
 def panels(live: Live) -> Iterator[tuple[Dashboard, Panel, str]]:
     """Yield every expression of the dashboards with where it stands."""
-    for dashboard in catalogue.dashboards(live.graph):
+    for dashboard in catalogue.dashboards(live.graph.system, live.graph.waves):
         for panel in dashboard.panels():
             for query in panel.queries:
                 yield dashboard, panel, query.expression

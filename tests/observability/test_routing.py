@@ -23,7 +23,9 @@ from constructs_lib import (
     ExternalSecrets,
     GitRepository,
     K3d,
+    Microservice,
     Monitoring,
+    Nodejs,
     Slack,
     System,
     Webhook,
@@ -46,6 +48,7 @@ def objects(**arguments: Any) -> list[Manifest]:
     system = System(environment, "shop")
     ExternalSecrets(system, version="2.9.0")
     monitoring = Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2, **arguments)
+    Microservice(system, "web", image="example/web:1.0.0", ports={"http": 8080}, telemetry=Nodejs())
     return component_manifests(monitoring, Graph(system))
 
 

@@ -94,7 +94,7 @@ def test_probes_of_one_service_are_requests_of_another() -> None:
 
 def test_dashboard_counts_what_the_rules_count() -> None:
     system = shop()
-    for dashboard in catalogue.dashboards(Graph(system)):
+    for dashboard in catalogue.dashboards(system, Graph(system).waves):
         if dashboard.title in ("web", "mail"):
             route = {"web": "/health", "mail": "/ready"}[dashboard.title]
             asked = [

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.observed import own
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
+from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.parts import store
 from constructs_lib.kinds.parts.autoscaler import autoscaler
 from constructs_lib.kinds.parts.disruption_budget import disruption_budget
@@ -38,6 +42,8 @@ class Cassandra(Workload):
     the schema. An autoscaler only ever adds nodes: one that leaves has to be decommissioned by a person.
     """
 
+    folder = Path(__file__).parent
+    container = "cassandra"
     holds_data = True
     stages = 2
     #: The Job that applies the schema is called ``…-schema-12345678``, which is a label of its pods: 63 characters.
@@ -140,6 +146,23 @@ class Cassandra(Workload):
             "OTEL_INSTRUMENTATION_RUNTIME_TELEMETRY_ENABLED": "true",
             "OTEL_JMX_CONFIG": f"{SCRIPTS_FOLDER}/{_JMX_RULES}",
         }
+
+    @classmethod
+    def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
+        """Return what the placeholders of its files stand for: which rings have fewer nodes than declared."""
+        incomplete = (
+            f'label_replace(min by (namespace, service) (cassandra_endpoints{{{own(rings)}, state="up"}}) < {nodes}, '
+            f'"declared", "{nodes}", "", "")'
+            for nodes, rings in store.grouped(workloads, lambda ring: ring.size)
+        )
+        return {**super().placeholders(workloads), "incomplete": " or ".join(incomplete)}
+
+    @classmethod
+    def dashboard(cls, workloads: Sequence[Self]) -> Dashboard:
+        """Return the dashboard of all rings, with the row about their runtime."""
+        found = super().dashboard(workloads)
+        runtimes = dict.fromkeys(row for ring in workloads if ring.telemetry for row in ring.telemetry.rows())
+        return replace(found, rows=(*found.rows, *runtimes))
 
     @property
     def autoscaled(self) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.chart import Kind, PodAccess
 from constructs_lib.declare.system import System
-from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
+from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 from constructs_lib.kubernetes.manifest import manifest
 
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
@@ -19,6 +20,8 @@ class ExternalSecrets(HelmChart):
 
     The store serves the namespaces of this system alone, and its account may read that one namespace alone.
     """
+
+    brings = ("external-secrets",)
 
     @checked
     def __init__(
@@ -79,7 +82,7 @@ class ExternalSecrets(HelmChart):
             ),
         )
 
-    def chart_manifests(self) -> Iterator[dict[str, Any]]:
+    def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the store and the account that reads for it."""
         store = self.system.environment.secret_store_namespace
         labels = {"app.kubernetes.io/name": _READER, "app.kubernetes.io/part-of": self.system.name}

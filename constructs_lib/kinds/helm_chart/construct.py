@@ -3,78 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.calls import explained
+from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
 from constructs_lib.declare.component import Component, PodSecurity
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.system import System
-
-
-@explained
-@dataclass(frozen=True)
-class Kind:
-    """A kind of Kubernetes objects, as an AppProject names it.
-
-    Attributes:
-        group: API group; empty for the core group.
-        kind: Kind.
-    """
-
-    group: str
-    kind: str
-
-
-@explained
-@dataclass(frozen=True)
-class PodAccess:
-    """What some pods of a chart may exchange; everything else is closed to them.
-
-    Attributes:
-        name: Name of the NetworkPolicy.
-        pods: Labels of the pods.
-        kubernetes_api: Whether they call the Kubernetes API.
-        from_kubernetes_api: Ports that the API server calls: webhooks, aggregated APIs.
-        to_nodes: Ports of the nodes themselves that they call, such as the kubelet's.
-        to_pods: ``(labels, ports)`` of pods in the same namespace that they call; those are opened to them too.
-        to_dns_metrics: Whether they scrape the cluster's DNS.
-        to_argocd: Ports of Argo CD's application controller that they call.
-        scrapes: Whether they scrape every metrics endpoint of the system.
-        internet: Ports of hosts outside of the cluster that they call.
-    """
-
-    name: str
-    pods: Mapping[str, str]
-    kubernetes_api: bool = False
-    from_kubernetes_api: tuple[int, ...] = ()
-    to_nodes: tuple[int, ...] = ()
-    to_pods: tuple[tuple[Mapping[str, str], tuple[int, ...]], ...] = ()
-    to_dns_metrics: bool = False
-    to_argocd: tuple[int, ...] = ()
-    scrapes: bool = False
-    internet: tuple[int, ...] = ()
-
-    def mistakes(self) -> Iterator[str]:
-        """Yield what is wrong with the names, labels and ports."""
-        if problem := validation.dns_label(self.name):
-            yield problem
-        for pods in (self.pods, *(labels for labels, _ in self.to_pods)):
-            for name, value in pods.items():
-                if problem := validation.label(name, value):
-                    yield problem
-        for ports in (
-            self.from_kubernetes_api,
-            self.to_nodes,
-            self.to_argocd,
-            self.internet,
-            *(ports for _, ports in self.to_pods),
-        ):
-            for port in ports:
-                if problem := validation.port_number(port):
-                    yield problem
 
 
 def merged(values: Mapping[str, Any], over: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -97,6 +34,8 @@ class HelmChart(Component):
 
     Its namespace, network policies and secrets are plain manifests like everybody's.
     """
+
+    role = Role.PLATFORM
 
     @checked
     def __init__(
@@ -170,10 +109,6 @@ class HelmChart(Component):
                 report(f"{argument}: name every kind; a wildcard would permit the chart anything.")
 
     @property
-    def scrapes(self) -> bool:
-        """Whether pods of it collect the metrics of the whole system."""
-        return any(access.scrapes for access in self.access)
-
-    def chart_manifests(self) -> Iterator[dict[str, Any]]:
-        """Yield plain objects that need the chart to be running, such as objects of its custom kinds."""
-        yield from ()
+    def chart_source(self) -> ChartSource:
+        """The chart that Argo CD renders."""
+        return ChartSource(self.repository, self.chart, self.version, self.values)

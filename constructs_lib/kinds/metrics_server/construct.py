@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.chart import Kind, PodAccess
 from constructs_lib.declare.system import System
-from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
+from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 
 _RESOURCES = {"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory": "400Mi"}}
 
 
 class MetricsServer(HelmChart):
     """metrics-server by its chart: what autoscalers and ``kubectl top`` read."""
+
+    brings = ("metrics-api",)
 
     @checked
     def __init__(

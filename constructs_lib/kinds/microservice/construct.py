@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
@@ -13,9 +13,12 @@ from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.probe import Http, Probe, Tcp
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import InternetHost, Workload
+from constructs_lib.grafana.model import Dashboard, Panel
+from constructs_lib.kinds.microservice import dashboard, requests
 from constructs_lib.kinds.microservice.objective import Objective
 from constructs_lib.kinds.parts.autoscaler import autoscaler
 from constructs_lib.kinds.parts.disruption_budget import disruption_budget
@@ -23,10 +26,10 @@ from constructs_lib.kinds.parts.ports import container_ports, service_ports
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.service_account import service_account
 from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Telemetry, script_files
-from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
 from constructs_lib.kubernetes.pod import Resources
+from constructs_lib.prometheus.rules import Group
 from constructs_lib.text import nearest, shown
 
 #: Folders that hold something in most images; a volume there would hide it.
@@ -343,7 +346,7 @@ class Microservice(Workload):
 
     def complete(self) -> None:
         """Look for the broker of what it declares to publish and consume."""
-        has_broker = any(isinstance(edge.endpoint.workload, RabbitMQ) for edge in self.edges)
+        has_broker = any(edge.endpoint.workload.role is Role.MESSAGING for edge in self.edges)
         if not has_broker and not self._missed_broker:
             for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
                 if names:
@@ -353,6 +356,32 @@ class Microservice(Workload):
                         f'needs(broker.endpoint("amqp"), …).',
                         self.location,
                     )
+
+    @property
+    def dashboard_name(self) -> str:
+        """Its own name: each service has a dashboard of its own."""
+        return self.name
+
+    @classmethod
+    def dashboard(cls, workloads: Sequence[Self]) -> Dashboard:
+        """Return the dashboard of a service."""
+        service = workloads[0]
+        needed = [edge.endpoint for edge in service.edges if edge.endpoint.workload is not service]
+        return dashboard.dashboard(service, [each for each in needed if isinstance(each.workload, Microservice)])
+
+    @classmethod
+    def rules(cls, workloads: Sequence[Self]) -> Group | None:
+        """Return the rules about the requests of services, and the alerts about what they promise."""
+        return requests.group(workloads)
+
+    def signals(self) -> Sequence[Panel]:
+        """Return its traffic, errors, latency and saturation."""
+        return dashboard.signals(self)
+
+    @property
+    def own_metrics(self) -> frozenset[str]:
+        """The histograms of its agent."""
+        return self.telemetry.metrics if self.telemetry else frozenset()
 
     @property
     def autoscaled(self) -> bool:

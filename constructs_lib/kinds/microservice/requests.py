@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from constructs_lib.declare.probe import Http
-from constructs_lib.kinds.microservice.construct import Microservice
 from constructs_lib.kinds.microservice.objective import Objective
 from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.prometheus.matchers import one_of
-from constructs_lib.prometheus.rules import Alert, Group, Record, Severity
+from constructs_lib.prometheus.rules import Group, Record, rules
+
+if TYPE_CHECKING:
+    from constructs_lib.kinds.microservice.construct import Microservice
 
 #: Windows over which budgets are looked at: a long one that is significant, and a short one that ends the alert soon
 #: after its cause (https://sre.google/workbook/alerting-on-slos/, 6: multiwindow, multi-burn-rate alerts).
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-#: How fast a budget may be used up: a name, a severity, a wait, rates with their windows, and what it comes to.
-_SPEEDS: tuple[tuple[str, Severity, str, tuple[tuple[float, str, str], ...], str], ...] = (
-    ("Fast", "critical", "2m", ((14.4, "1h", "5m"), (6, "6h", "30m")), "will be used up within days"),
-    ("Slow", "warning", "15m", ((3, "1d", "2h"), (1, "3d", "6h")), "will not last for the month"),
-)
+#: How fast a budget may be used up, by the speed that an alert is named by: rates with their two windows.
+_SPEEDS = {
+    "fast": ((14.4, "1h", "5m"), (6, "6h", "30m")),
+    "slow": ((3, "1d", "2h"), (1, "3d", "6h")),
+}
 #: Requests a second below which a ratio says nothing: one a minute.
 _FEW = "0.0167"
+_ALERTS = Path(__file__).parent / "alerts.yaml"
 
 
 def group(services: Sequence[Microservice]) -> Group | None:
@@ -55,7 +61,7 @@ def group(services: Sequence[Microservice]) -> Group | None:
             records.append(
                 Record(f"service:slow_requests:ratio_rate{window}", f"1 - ({fast} or 0 * {total}) / {total}")
             )
-    return Group("requests", records, _alerts(_by_objective(measured)))
+    return replace(rules(_ALERTS, _burning_services(_by_objective(measured))), records=records)
 
 
 def without_probes(service: Microservice) -> str:
@@ -139,34 +145,23 @@ def _boundary(value: float) -> str:
     return f'le="{text}"' if "." in text else f'le=~"{text}([.]0)?"'
 
 
-def _alerts(by_objective: Mapping[Objective, Sequence[str]]) -> list[Alert]:
-    """Return the alerts of all services: each name is written once, whatever each of them promises."""
-    kinds: tuple[tuple[str, str, str, str, str, dict[tuple[float, str], list[str]]], ...] = (
-        ("Availability", "request_errors", "fails too many requests", "fail", "are to succeed", {}),
-        ("Latency", "slow_requests", "is too slow", "are too slow", "are to be answered in time", {}),
-    )
+def _burning_services(by_objective: Mapping[Objective, Sequence[str]]) -> dict[str, str]:
+    """Return what is true of the services that an alert is about, whatever each of them promises."""
+    available: dict[tuple[float, str], list[str]] = {}
+    fast: dict[tuple[float, str], list[str]] = {}
     for objective, names in by_objective.items():
-        available = (objective.availability, f"{objective.availability:g} %")
-        fast = (objective.fast, f"{objective.fast:g} % within {objective.seconds:g} s")
-        for (*_, services), promise in zip(kinds, (available, fast), strict=True):
-            services.setdefault(promise, []).extend(names)
-    alerts: list[Alert] = []
-    for what, metric, wrong, do, should, services in kinds:
-        for speed, severity, wait, windows, ends in _SPEEDS:
-            alerts.append(
-                Alert(
-                    f"{what}Burning{speed}",
-                    severity,
-                    " or ".join(
-                        _promised(metric, names, percent, text, windows) for (percent, text), names in services.items()
-                    ),
-                    wait,
-                    f"{{{{ $labels.service }}}} {wrong}.",
-                    f"{{{{ $value | humanizePercentage }}}} of its requests {do}; {{{{ $labels.promised }}}} {should}, "
-                    f"and this budget {ends}.",
-                )
-            )
-    return alerts
+        available.setdefault((objective.availability, f"{objective.availability:g} %"), []).extend(names)
+        fast.setdefault((objective.fast, f"{objective.fast:g} % within {objective.seconds:g} s"), []).extend(names)
+    return {
+        f"{what}_{speed}": " or ".join(
+            _promised(metric, names, percent, text, windows) for (percent, text), names in services.items()
+        )
+        for what, metric, services in (
+            ("availability", "request_errors", available),
+            ("latency", "slow_requests", fast),
+        )
+        for speed, windows in _SPEEDS.items()
+    }
 
 
 def _promised(

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.chart import Kind, PodAccess
 from constructs_lib.declare.environment import GitRepository
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
-from constructs_lib.kinds.helm_chart.construct import HelmChart, Kind, PodAccess, merged
+from constructs_lib.grafana.model import FOLDER_ANNOTATION
+from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.quantity import parse_quantity
 from constructs_lib.text import nearest, shown
 
 _NAME = "app.kubernetes.io/name"
-#: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.
-FOLDER_ANNOTATION = "grafana_folder"
 #: Severities of alerts: one wakes somebody up, the other waits for the morning.
 SEVERITIES = ("critical", "warning")
-#: Alerts of the chart in whose place the library has alerts with runbooks of its own (``observe/workloads.py``).
+#: Alerts of the chart that those of the library replace (``observe/workload_alerts.yaml``).
 _REPLACED_ALERTS = (
     "KubeDeploymentReplicasMismatch",
     "KubeHpaMaxedOut",
@@ -184,6 +184,15 @@ class Monitoring(HelmChart):
             SecretReference(self.id, "grafana-password", generated("password of Grafana's administrator"))
         )
         self.values = merged(self._values(storage, retention_days, user, password), values)
+
+    def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+        """Yield the monitors, rules, routes and dashboards of the whole system."""
+        # With Grafana's builders it takes a moment to import, and most commands ask for other components.
+        from constructs_lib.kinds.monitoring.routing import alertmanager_config
+        from constructs_lib.observe.objects import observability
+
+        yield from observability(self, waves, self.runbooks)
+        yield alertmanager_config(self)
 
     def _values(self, storage: str, retention_days: int, user: str, password: str) -> dict[str, Any]:
         off = {"enabled": False}

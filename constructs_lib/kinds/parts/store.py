@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from constructs_lib.declare import validation
 from constructs_lib.kinds.parts.ports import service_ports
@@ -13,6 +14,8 @@ from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
 
 if TYPE_CHECKING:
     from constructs_lib.declare.workload import Workload
+
+Store = TypeVar("Store", bound="Workload")
 
 
 def check_store(workload: Workload, image: str, storage: str, resources: pod.Resources) -> None:
@@ -121,6 +124,11 @@ def stateful_set(
             ],
         },
     )
+
+
+def grouped(workloads: Sequence[Store], number: Callable[[Store], int]) -> list[tuple[int, list[Store]]]:
+    """Return workloads by a number that each one has, the smallest first."""
+    return [(key, [*group]) for key, group in groupby(sorted(workloads, key=number), number)]
 
 
 def script_pod(

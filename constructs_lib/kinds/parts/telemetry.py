@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
+from constructs_lib.grafana.model import Row
+from constructs_lib.grafana.panels import rows
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kubernetes import pod
@@ -18,6 +21,7 @@ FOLDER = "/telemetry"
 SCRIPTS_FOLDER = "/telemetry-metrics"
 #: Name of the port with the metrics; the Service does not have it, only Prometheus may open it.
 PORT_NAME = "otel-metrics"
+_RUNTIMES = Path(__file__).parent / "runtimes.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class Telemetry:
     it, and it serves Prometheus' format on a port of the pod
     (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/). Nothing is written outside of
     volumes, so that the root file system stays read-only. For another runtime inherit, and say :attr:`option_variable`,
-    :attr:`option`, :attr:`copy` and :attr:`runtime`.
+    :attr:`option` and :attr:`copy`, and override :meth:`rows`.
 
     Attributes:
         image: Image of the agent with a digest or an exact version.
@@ -43,8 +47,6 @@ class Telemetry:
     memory: str = "64Mi"
     grpc: bool = True
 
-    #: Value of the runtime in the dashboards that are made for it; empty for none.
-    runtime: ClassVar[str] = ""
     #: Variable in which the runtime takes options from its surroundings.
     option_variable: ClassVar[str] = ""
     #: What is added to it.
@@ -65,6 +67,8 @@ class Telemetry:
     #: Label of a gRPC call's status, and the values that a service is to blame for.
     grpc_status: ClassVar[str] = "rpc_response_status_code"
     grpc_failures: ClassVar[str] = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
+    #: Gauge of the open WebSockets; empty if it has none.
+    websockets: ClassVar[str] = ""
 
     def mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the agent."""
@@ -95,6 +99,16 @@ class Telemetry:
             "OTEL_RESOURCE_ATTRIBUTES": resource_attributes(system, environment, image),
         }
 
+    def rows(self) -> tuple[Row, ...]:
+        """Return what dashboards show of the runtime. Default: nothing."""
+        return ()
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """Names of the series that tell of the requests that are served."""
+        histograms = filter(None, (self.http_histogram, self.grpc_histogram))
+        return frozenset(f"{name}{suffix}" for name in histograms for suffix in ("_bucket", "_count", "_sum"))
+
     def init_container(self) -> dict[str, Any]:
         """Return the container that copies the agent."""
         return copy_container(self.image, self.copy)
@@ -112,7 +126,6 @@ class Jvm(Telemetry):
     image: str = images.OPENTELEMETRY_JAVA
     memory: str = "128Mi"
 
-    runtime = "jvm"
     option_variable = "JAVA_TOOL_OPTIONS"
     option = f"-javaagent:{FOLDER}/javaagent.jar"
     copy = ("/javaagent.jar", f"{FOLDER}/javaagent.jar")
@@ -122,6 +135,10 @@ class Jvm(Telemetry):
     grpc_status = "rpc_grpc_status_code"
     #: The numbers of the same statuses (https://grpc.io/docs/guides/status-codes/).
     grpc_failures = "2|4|12|13|14|15"
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return the row about the runtime."""
+        return (rows(_RUNTIMES, {})["JVM"],)
 
     def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
         """Return the environment variables of the agent."""
@@ -144,7 +161,6 @@ class Nodejs(Telemetry):
     image: str = images.OPENTELEMETRY_NODEJS
     memory: str = "96Mi"
 
-    runtime = "nodejs"
     option_variable = "NODE_OPTIONS"
     option = (
         f"--require {FOLDER}/node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js "
@@ -157,6 +173,11 @@ class Nodejs(Telemetry):
     http_client_histogram = "http_client_request_duration"
     grpc_histogram = "rpc_server_call_duration"
     grpc_client_histogram = "rpc_client_call_duration"
+    websockets = "nodejs_websocket_connections"
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return the row about the runtime."""
+        return (rows(_RUNTIMES, {})["Node.js"],)
 
     def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
         """Return the environment variables of the agent."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.observed import in_namespaces
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
+from constructs_lib.grafana import panels
+from constructs_lib.grafana.model import Panel
 from constructs_lib.kinds.parts import images, store
 from constructs_lib.kinds.parts.disruption_budget import disruption_budget
 from constructs_lib.kinds.parts.ports import container_ports
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.postgres import backups
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
 
@@ -35,6 +39,8 @@ class Postgres(Workload):
     ``password``. Its schema is applied by a Job after the server is up and before whoever needs it starts.
     """
 
+    folder = Path(__file__).parent
+    container = "postgres"
     holds_data = True
     stages = 2
     #: The CronJob that dumps is called ``…-backup``, and a CronJob's name has at most 52 characters.
@@ -118,6 +124,17 @@ class Postgres(Workload):
                 self._metrics_password = self.secret(
                     "metrics-password", generated(f"password of the PostgreSQL role {_METRICS_ROLE}")
                 )
+
+    @classmethod
+    def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
+        """Return what the placeholders of its files stand for: the dumps, and which are overdue."""
+        dumps = {"backups": backups.names(workloads), "backup_overdue": backups.overdue(workloads)}
+        return {**super().placeholders(workloads), **dumps}
+
+    def panels_for(self, client: Workload) -> Sequence[Panel]:
+        """Return what its tables hold and how they change: the business of a client, as the database sees it."""
+        chosen = {"chosen": in_namespaces([self])}
+        return panels.panels(self.folder / "dashboard.yaml", chosen, "rows", "changes")
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
 
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.observed import in_namespaces
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
+from constructs_lib.grafana import panels
+from constructs_lib.grafana.model import Panel
 from constructs_lib.kinds.parts import store
 from constructs_lib.kinds.parts.disruption_budget import disruption_budget
 from constructs_lib.kinds.parts.ports import container_ports
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.rabbitmq import queues
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.kubernetes.quantity import parse_quantity
+from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.text import shown
 
 #: User and group of the official image.
@@ -33,6 +41,9 @@ class RabbitMQ(Workload):
     place at every start, so that a rotated password holds after a restart; ``guest`` never exists.
     """
 
+    folder = Path(__file__).parent
+    container = "rabbitmq"
+    role = Role.MESSAGING
     holds_data = True
 
     @checked
@@ -88,6 +99,23 @@ class RabbitMQ(Workload):
         peers = [self.offer("epmd", 4369, internal=True), self.offer("clustering", 25672, internal=True)]
         for endpoint in peers:
             self.needs(endpoint)
+
+    @classmethod
+    def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
+        """Return what the placeholders of its files stand for: what is true of nodes and of consumed queues."""
+        return {**super().placeholders(workloads), **queues.placeholders(workloads)}
+
+    def panels_for(self, client: Workload) -> Sequence[Panel]:
+        """Return what a client publishes and consumes."""
+        file, namespace = self.folder / "dashboard.yaml", in_namespaces([self])
+        found: list[Panel] = []
+        if client.publishes:
+            chosen = {"chosen": f"{namespace}, exchange{one_of(client.publishes)}"}
+            found += panels.panels(file, chosen, "published")
+        if client.consumes:
+            chosen = {"chosen": f"{namespace}, queue{one_of(client.consumes)}"}
+            found += (panel.wide(8) for panel in panels.panels(file, chosen, "queued", "consumed", "consumers"))
+        return found
 
     def _configuration(self) -> str:
         limit = parse_quantity(self.resources.memory_limit or self.resources.memory)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from constructs_lib.kinds.monitoring.construct import Monitoring
 from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.observe import catalogue
+
+if TYPE_CHECKING:
+    from constructs_lib.kinds.monitoring.construct import Monitoring
 
 #: How long it takes until somebody is told again of an alert that still fires.
 _REPEATED = {"critical": "1h", "warning": "1d"}
-#: Alerts of which the second says nothing more once the first fires, and the labels by which they are about the same.
-_INHIBITED = (
-    ("AvailabilityBurningFast", "AvailabilityBurningSlow", ["namespace", "service"]),
-    ("LatencyBurningFast", "LatencyBurningSlow", ["namespace", "service"]),
-    ("WorkloadUnavailable", "WorkloadDegraded", ["namespace", "workload"]),
-    ("VolumeAlmostFull", "VolumeFilling", ["namespace", "persistentvolumeclaim"]),
-)
 
 
-def alertmanager_config(monitoring: Monitoring, labels: dict[str, str]) -> Manifest:
+def alertmanager_config(monitoring: Monitoring) -> Manifest:
     """Return the tree of routes; a severity without a receiver is grouped and shown, and notifies nobody.
 
     https://prometheus-operator.dev/docs/developer/alerting/#alertmanagerconfig-resource
@@ -35,7 +31,7 @@ def alertmanager_config(monitoring: Monitoring, labels: dict[str, str]) -> Manif
         "AlertmanagerConfig",
         "severity",
         monitoring.namespace_name,
-        labels,
+        {"app.kubernetes.io/part-of": monitoring.system.name},
         spec={
             "route": {
                 "receiver": "nobody",
@@ -55,11 +51,12 @@ def alertmanager_config(monitoring: Monitoring, labels: dict[str, str]) -> Manif
             "receivers": receivers,
             "inhibitRules": [
                 {
-                    "sourceMatch": [{"name": "alertname", "value": worse, "matchType": "="}],
-                    "targetMatch": [{"name": "alertname", "value": lesser, "matchType": "="}],
-                    "equal": equal,
+                    "sourceMatch": [{"name": "alertname", "value": rule.source, "matchType": "="}],
+                    "targetMatch": [{"name": "alertname", "value": rule.target, "matchType": "="}],
+                    "equal": list(rule.equal),
                 }
-                for worse, lesser, equal in _INHIBITED
+                for group in catalogue.groups(monitoring.system)
+                for rule in group.inhibitions
             ],
         },
     )

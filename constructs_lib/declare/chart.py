@@ -1,0 +1,90 @@
+"""What the rest of the library has to know of software that Argo CD renders from a Helm chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.declare import validation
+from constructs_lib.declare.calls import explained
+
+
+@dataclass(frozen=True)
+class ChartSource:
+    """Where a chart comes from, and with which values it is rendered.
+
+    Attributes:
+        repository: Address of the chart repository.
+        name: Name of the chart.
+        version: Its exact version.
+        values: Its values.
+    """
+
+    repository: str
+    name: str
+    version: str
+    values: Mapping[str, Any]
+
+
+@explained
+@dataclass(frozen=True)
+class Kind:
+    """A kind of Kubernetes objects, as an AppProject names it.
+
+    Attributes:
+        group: API group; empty for the core group.
+        kind: Kind.
+    """
+
+    group: str
+    kind: str
+
+
+@explained
+@dataclass(frozen=True)
+class PodAccess:
+    """What some pods of a chart may exchange; everything else is closed to them.
+
+    Attributes:
+        name: Name of the NetworkPolicy.
+        pods: Labels of the pods.
+        kubernetes_api: Whether they call the Kubernetes API.
+        from_kubernetes_api: Ports that the API server calls: webhooks, aggregated APIs.
+        to_nodes: Ports of the nodes themselves that they call, such as the kubelet's.
+        to_pods: ``(labels, ports)`` of pods in the same namespace that they call; those are opened to them too.
+        to_dns_metrics: Whether they scrape the cluster's DNS.
+        to_argocd: Ports of Argo CD's application controller that they call.
+        scrapes: Whether they scrape every metrics endpoint of the system.
+        internet: Ports of hosts outside of the cluster that they call.
+    """
+
+    name: str
+    pods: Mapping[str, str]
+    kubernetes_api: bool = False
+    from_kubernetes_api: tuple[int, ...] = ()
+    to_nodes: tuple[int, ...] = ()
+    to_pods: tuple[tuple[Mapping[str, str], tuple[int, ...]], ...] = ()
+    to_dns_metrics: bool = False
+    to_argocd: tuple[int, ...] = ()
+    scrapes: bool = False
+    internet: tuple[int, ...] = ()
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the names, labels and ports."""
+        if problem := validation.dns_label(self.name):
+            yield problem
+        for pods in (self.pods, *(labels for labels, _ in self.to_pods)):
+            for name, value in pods.items():
+                if problem := validation.label(name, value):
+                    yield problem
+        for ports in (
+            self.from_kubernetes_api,
+            self.to_nodes,
+            self.to_argocd,
+            self.internet,
+            *(ports for _, ports in self.to_pods),
+        ):
+            for port in ports:
+                if problem := validation.port_number(port):
+                    yield problem
