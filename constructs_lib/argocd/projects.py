@@ -1,67 +1,171 @@
-"""What an AppProject permits.
+"""What an AppProject permits: repositories, destinations and kinds.
 
-Facts from https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1/app_project_types.go
-(``IsResourcePermitted``).
+As https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1/app_project_types.go decides
+(``IsSourcePermitted``, ``isDestinationMatched``, ``IsGroupKindNamePermitted``), with ``NormalizeGitURL`` of
+``util/git/git.go``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
+from constructs_lib.argocd.globs import glob, path_match
 from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.repository.applications import glob
 
-_HERE = {"server": "https://kubernetes.default.svc", "name": "in-cluster"}
-
-
-def permits(project: Object, item: Object, destination: Mapping[str, Any]) -> bool:
-    """Tell whether a project permits an object.
-
-    Args:
-        project: The AppProject.
-        item: The object.
-        destination: Where its Application deploys. A cluster that is named in another way than in the project is
-            taken for one that the project permits.
-    """
-    scope = "namespaceResource" if item.namespace else "clusterResource"
-    allowed, denied = project.spec.get(f"{scope}Whitelist"), project.spec.get(f"{scope}Blacklist")
-    if allowed is None:
-        if not item.namespace:
-            return False
-    elif not _listed(item, allowed):
-        return False
-    if _listed(item, denied):
-        return False
-    return not item.namespace or _reaches(project, item.namespace, destination)
+GROUP = "argoproj.io"
+#: The cluster in which Argo CD runs, as Applications name it.
+HERE = {"server": "https://kubernetes.default.svc", "name": "in-cluster"}
+_SSH = re.compile(r"(ssh://)?[^/:]*@[^@]+")
+_KEPT_IN_PATHS = "-_.~$&+,/:;=@"
+_VALID_PATH = re.compile(r"[\w.~$&+,/:;=@!'()*\[\]%?#-]*", re.ASCII)
+#: What is in no plain pattern.
+_SPECIAL = re.compile(r"[]*?{}\\[]")
 
 
-def _listed(item: Object, entries: object) -> bool:
-    return any(
-        _matches(entry.get("group", ""), item.group)
-        and _matches(entry.get("kind", ""), item.kind)
-        and (not entry.get("name") or _matches(entry["name"], item.name))
-        for entry in map(mapping, sequence(entries))
-    )
+class Project:
+    """What an AppProject permits, such that asking takes no longer the more it lists."""
+
+    def __init__(self, item: Object) -> None:
+        """Read the AppProject."""
+        self.item = item
+        self.name = item.name
+        self._repositories = [
+            f"!{repository_name(text[1:])}" if text.startswith("!") else repository_name(text)
+            for text in map(str, sequence(item.spec.get("sourceRepos")))
+        ]
+        self._destinations = [
+            {key: str(entry.get(key) or "") for key in ("server", "name", "namespace")}
+            for entry in map(mapping, sequence(item.spec.get("destinations")))
+        ]
+        self._clusters: dict[tuple[str, str], _Namespaces] = {}
+        self._kinds = {
+            field: None
+            if item.spec.get(field) is None
+            else _Kinds(item.spec[field], by_name=field.startswith("cluster"))
+            for scope in ("cluster", "namespace")
+            for field in (f"{scope}ResourceWhitelist", f"{scope}ResourceBlacklist")
+        }
+
+    def permits_repository(self, address: str) -> bool:
+        """Tell whether it permits a repository."""
+        name = repository_name(address)
+        found = {pattern: _matches(pattern, name, "/") for pattern in self._repositories}
+        return any(found.values()) and all(fits or not pattern.startswith("!") for pattern, fits in found.items())
+
+    def permits(self, item: Object, destination: Mapping[str, Any]) -> bool:
+        """Tell whether it permits an object.
+
+        Args:
+            item: The object.
+            destination: Where its Application deploys.
+        """
+        return self.permits_kind(item) and (not item.namespace or self.permits_namespace(item.namespace, destination))
+
+    def permits_kind(self, item: Object) -> bool:
+        """Tell whether it permits the kind of an object: without lists, all that have a namespace and no others."""
+        scope = "namespace" if item.namespace else "cluster"
+        allowed, denied = self._kinds[f"{scope}ResourceWhitelist"], self._kinds[f"{scope}ResourceBlacklist"]
+        permitted = item in allowed if allowed is not None else bool(item.namespace)
+        return permitted and (denied is None or item not in denied)
+
+    def permits_namespace(self, namespace: str, destination: Mapping[str, Any]) -> bool:
+        """Tell whether it permits a namespace in the cluster of a destination.
+
+        A cluster has a name and an address, and a destination tells one of them. Where the project lists the other,
+        nobody can tell from a repository whether it is the same cluster: it is taken for the same.
+        """
+        return self._namespaces(destination).permit(namespace)
+
+    def namespaces(self, destination: Mapping[str, Any]) -> list[str]:
+        """Return the namespaces that it lists for the cluster of a destination."""
+        return self._namespaces(destination).listed
+
+    def _namespaces(self, destination: Mapping[str, Any]) -> _Namespaces:
+        key = str(destination.get("server") or ""), str(destination.get("name") or "")
+        if key not in self._clusters:
+            is_here = key == ("", "") or key[0] == HERE["server"] or (not key[0] and key[1] == HERE["name"])
+            cluster = HERE if is_here else dict(zip(("server", "name"), key, strict=True))
+            self._clusters[key] = _Namespaces(self._destinations, cluster)
+        return self._clusters[key]
 
 
-def _reaches(project: Object, namespace: str, destination: Mapping[str, Any]) -> bool:
-    cluster = {key: str(destination[key]) for key in ("server", "name") if destination.get(key)}
-    if any(cluster.get(key) == value for key, value in _HERE.items()):
-        cluster = _HERE
-    found = False
-    for entry in map(mapping, sequence(project.spec.get("destinations"))):
-        there = [_matches(entry[key], cluster[key]) if key in cluster else True for key in _HERE if entry.get(key)]
-        here = _matches(entry.get("namespace", ""), namespace)
-        if any(there) and here:
-            found = True
-        elif any(there) and str(entry.get("namespace", "")).startswith("!"):
-            return False
-    return found
+class _Namespaces:
+    """The namespaces that a project permits in one cluster."""
+
+    def __init__(self, destinations: Sequence[Mapping[str, str]], cluster: Mapping[str, str]) -> None:
+        self._entries = [
+            (entry, _is_cluster(entry["server"], cluster["server"]), _is_cluster(entry["name"], cluster["name"]))
+            for entry in destinations
+        ]
+        self.listed = [entry["namespace"] for entry, by_server, by_name in self._entries if by_server or by_name]
+        refuses = any(text.startswith("!") for entry in destinations for text in entry.values())
+        self._plain = frozenset(text for text in self.listed if not refuses and not _SPECIAL.search(text))
+
+    def permit(self, namespace: str) -> bool:
+        """Tell whether it permits one of them."""
+        if namespace in self._plain:
+            return True
+        found = False
+        for entry, by_server, by_name in self._entries:
+            fits = _matches(entry["namespace"], namespace)
+            refuses = {key for key, pattern in entry.items() if pattern.startswith("!")}
+            if (by_server or by_name) and fits:
+                found = True
+            elif (
+                ("name" in refuses and not by_name)
+                or ("server" in refuses and not by_server and fits)
+                or ("namespace" in refuses and by_server and not fits)
+            ):
+                return False
+        return found
 
 
-def _matches(pattern: object, text: str) -> bool:
-    pattern = str(pattern)
+class _Kinds:
+    """A list of kinds, with or without names."""
+
+    def __init__(self, entries: object, *, by_name: bool) -> None:
+        self._plain: set[tuple[str, str, str]] = set()
+        self._others: list[tuple[str, str, str]] = []
+        for entry in map(mapping, sequence(entries)):
+            group, kind, name = (str(entry.get(key) or "") for key in ("group", "kind", "name"))
+            listed = group, kind, name if by_name else ""
+            if any(map(_SPECIAL.search, listed)):
+                self._others.append(listed)
+            else:
+                self._plain.add(listed)
+
+    def __contains__(self, item: Object) -> bool:
+        own = item.group, item.kind
+        return not self._plain.isdisjoint(((*own, ""), (*own, item.name))) or any(
+            path_match(group, item.group) and path_match(kind, item.kind) and (not name or path_match(name, item.name))
+            for group, kind, name in self._others
+        )
+
+
+def _is_cluster(pattern: str, known: str) -> bool:
+    """Tell whether a pattern means a cluster; what is not known of the cluster may be anything that is listed."""
+    return _matches(pattern, known) if known else bool(pattern)
+
+
+def _matches(pattern: str, text: str, separator: str = "") -> bool:
     if pattern.startswith("!"):
-        return not glob(pattern[1:]).fullmatch(text)
-    return bool(glob(pattern).fullmatch(text))
+        return not glob(pattern[1:], text, separator)
+    return pattern == "*" or glob(pattern, text, separator)
+
+
+@lru_cache(maxsize=1024)
+def repository_name(address: str) -> str:
+    """Return what addresses of the same repository have in common."""
+    name = address.strip().lower()
+    if _SSH.fullmatch(name) and not name.startswith("ssh://"):
+        name = "ssh://" + name.replace(":", "/", 1)
+    scheme, separator, rest = name.removesuffix(".git").rpartition("://")
+    host, slash, path = rest.partition("/")
+    if not _VALID_PATH.fullmatch(path):
+        # What no address may hold is escaped, and every star with it.
+        path = quote(path, safe=_KEPT_IN_PATHS)
+    return f"{scheme}{separator}{host}{slash}{path}".removeprefix("ssh://")

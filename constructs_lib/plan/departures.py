@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from constructs_lib.argocd.objects import Object, mapping
-from constructs_lib.argocd.projects import permits
+from constructs_lib.argocd.projects import Project
 from constructs_lib.plan.change import Effect, Reason, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import changed_fields
@@ -52,9 +52,9 @@ class Departures:
         """Return the AppProject that permits an object no more when its Application is deleted, if it does not."""
         project = self._projects.get(str(application.spec.get("project")))
         # It has to be changed before: what comes in the same wave is changed too late for sure to tell.
-        if project is None or project.wave >= self._first_removal:
+        if project is None or project.item.wave >= self._first_removal:
             return None
-        return None if permits(project, item, mapping(application.spec.get("destination"))) else project
+        return None if project.permits(item, mapping(application.spec.get("destination"))) else project.item
 
     @cached_property
     def _first_removal(self) -> int:
@@ -62,10 +62,10 @@ class Departures:
         return min((pair.now.wave for pair in self._pairs.values() if pair.is_gone), default=0)
 
     @cached_property
-    def _projects(self) -> Mapping[str, Object]:
+    def _projects(self) -> Mapping[str, Project]:
         """The AppProjects as they are afterwards, by name."""
         return {
-            item.name: item
+            item.name: Project(item)
             for pair in self._pairs.values()
             if pair.new
             for path, content in pair.new.files.items()

@@ -71,9 +71,7 @@ def _without_ignored(
 ) -> Sequence[FieldChange]:
     """Return the fields that the Application does not ignore; the effect is weakened if it ignores some."""
     application = around.application
-    pointers = [
-        pointer for entry in application.ignored_differences if _concerns(entry, item) for pointer in _keys(entry)
-    ]
+    pointers = [pointer for entry in application.differences_ignored_of(item) for pointer in _keys(entry)]
     ignored = [change for change in fields if any(change.below(*keys) for keys in pointers)]
     if not ignored:
         return fields
@@ -86,15 +84,6 @@ def _without_ignored(
         verdict.effect = Effect.NONE
     verdict.because("ignored-and-respected", fields=names)
     return counted
-
-
-def _concerns(entry: Mapping[str, Any], item: Object) -> bool:
-    """Tell whether an entry of ignoreDifferences is about an object."""
-    wanted = {"group": item.group, "kind": item.kind, "name": item.name, "namespace": item.namespace}
-    given = {key: str(entry[key]) for key in wanted if entry.get(key)}
-    if "group" not in given and item.group:
-        return False
-    return all(value in (wanted[key], "*") for key, value in given.items())
 
 
 def _keys(entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

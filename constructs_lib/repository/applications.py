@@ -8,9 +8,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
+from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import Cache, Object, mapping, options, own_namespace, parse, sequence, texts_in
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
@@ -161,6 +162,21 @@ class Application:
     def ignored_differences(self) -> list[Mapping[str, Any]]:
         """Which differences do not count, in the words of the Application."""
         return [mapping(entry) for entry in sequence(self.item.spec.get("ignoreDifferences"))] if self.item else []
+
+    def differences_ignored_of(self, item: Object) -> list[Mapping[str, Any]]:
+        """Return what says that differences of an object do not count.
+
+        ``Normalize`` in ``util/argo/normalizers/diff_normalizer.go`` of Argo CD: group and kind are patterns, name and
+        namespace are not.
+        """
+        return [
+            entry
+            for entry in self.ignored_differences
+            if glob(str(entry.get("group") or ""), item.group)
+            and glob(str(entry.get("kind") or ""), item.kind)
+            and entry.get("name") in (None, "", item.name)
+            and entry.get("namespace") in (None, "", item.namespace)
+        ]
 
     def read(self, path: str, content: bytes) -> list[Object]:
         """Return the objects of one of the files, in the namespaces to which they go."""
@@ -424,48 +440,10 @@ def _chosen(listing: _Listing, path: str, directory: Mapping[str, Any]) -> Itera
     included, excluded = str(directory.get("include") or ""), str(directory.get("exclude") or "")
     for file in listing.below(path) if directory.get("recurse") is True else listing.within(path):
         relative = file[len(path) + 1 :] if path else file
-        if excluded and glob(excluded).fullmatch(relative):
+        if excluded and glob(excluded, relative):
             continue
-        if not included or glob(included).fullmatch(relative):
+        if not included or glob(included, relative):
             yield file
-
-
-@lru_cache(maxsize=256)
-def glob(pattern: str) -> re.Pattern[str]:
-    """Return a pattern of Argo CD's, in which ``*`` stands for folders as well and ``{a,b}`` for either."""
-    out: list[str] = []
-    depth = 0
-    position = 0
-    while position < len(pattern):
-        character = pattern[position]
-        end = pattern.find("]", position + 1)
-        if character == "*":
-            out.append(".*")
-        elif character == "?":
-            out.append(".")
-        elif character == "[" and end > 0:
-            inner = pattern[position + 1 : end]
-            negated = inner.startswith("!")
-            out.append(f"[{'^' if negated else ''}{re.escape(inner[negated:]).replace(chr(92) + '-', '-')}]")
-            position = end
-        elif character == "{":
-            depth += 1
-            out.append("(?:")
-        elif character == "}" and depth:
-            depth -= 1
-            out.append(")")
-        elif character == "," and depth:
-            out.append("|")
-        elif character == "\\" and position + 1 < len(pattern):
-            position += 1
-            out.append(re.escape(pattern[position]))
-        else:
-            out.append(re.escape(character))
-        position += 1
-    try:
-        return re.compile("".join(out) + ")" * depth, re.DOTALL)
-    except re.error:
-        return re.compile(re.escape(pattern))
 
 
 def _normal(path: str) -> str:

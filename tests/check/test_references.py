@@ -12,7 +12,6 @@ import yaml
 from synthesized import Synthesized
 
 from constructs_lib.argocd.objects import Cache
-from constructs_lib.argocd.patterns import Patterns, repository_name
 from constructs_lib.check.addresses import Directory
 from constructs_lib.check.model import Cluster, ClusterModel
 from constructs_lib.check.order import proof as order
@@ -91,57 +90,6 @@ def test_addresses(text: str, expected: list[tuple[str, str, str, int | None]]) 
 )
 def test_selectors(selector: object, expected: bool) -> None:
     assert selects(selector, {"app": "web"}) is expected
-
-
-@pytest.mark.parametrize(
-    ("patterns", "value", "expected"),
-    [
-        (["*"], "anything", True),
-        (["shop-*"], "shop-web", True),
-        (["shop-*"], "web", False),
-        (["*", "!kube-*"], "kube-system", False),
-        (["!kube-*"], "shop", True),
-        (["!kube-*"], "kube-system", False),
-        (["shop-?"], "shop-1", True),
-        (["{shop,web}-*"], "web-1", True),
-        (["{shop,web}-*"], "db-1", False),
-        (["shop{"], "shop{", True),
-        ([], "shop", False),
-        (["a.c"], "abc", False),
-        (["shop", "w*"], "shop", True),
-        (["shop", "!shop"], "shop", False),
-        ([""], "", True),
-        (["a,b"], "a,b", True),
-    ],
-)
-def test_patterns_of_projects(patterns: list[str], value: str, expected: bool) -> None:
-    assert Patterns(patterns).permit(value) is expected
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        ("*", True),
-        ("https://github.com/shop/*", True),
-        ("https://GitHub.com/shop/gitops.git", True),
-        ("https://github.com/*", False),
-        ("https://github.com/**", True),
-        ("https://github.com/shop/other", False),
-        ("!https://github.com/shop/*", False),
-    ],
-)
-def test_repositories_of_projects(pattern: str, expected: bool) -> None:
-    assert permit_repository(pattern, "https://github.com/shop/gitops") is expected
-
-
-def permit_repository(pattern: str, address: str) -> bool:
-    return Patterns.of_repositories([pattern]).permit(repository_name(address))
-
-
-def test_a_repository_has_several_addresses() -> None:
-    addresses = ("git@github.com:shop/gitops.git", "ssh://git@github.com/shop/gitops")
-    assert all(permit_repository(one, other) for one in addresses for other in addresses)
-    assert not permit_repository("https://github.com/shop/gitops", addresses[0])
 
 
 def test_keys_of_secrets() -> None:

@@ -13,7 +13,6 @@ from constructs_lib.repository.applications import (
     Application,
     Applications,
     find_applications,
-    glob,
 )
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -116,15 +115,6 @@ def test_directory_options() -> None:
 def test_whole_repository() -> None:
     result = found({"a.yaml": CONFIG, "b/app.yaml": app("all", {"path": "."})})
     assert sorted(the(result, "all").files) == ["a.yaml"]
-
-
-def test_globs() -> None:
-    assert glob("*.yaml").fullmatch("a/b.yaml")
-    assert glob("[!a]?.y{,a}ml").fullmatch("bc.yml")
-    assert not glob("[!a]?.yml").fullmatch("ac.yml")
-    assert glob("a\\*").fullmatch("a*")
-    assert not glob("a\\*").fullmatch("ab")
-    assert glob("[").fullmatch("[")
 
 
 def test_sources_and_charts() -> None:

@@ -413,16 +413,10 @@ def _ignores_replicas(entry: Mapping[str, Any]) -> bool:
     return "/spec/replicas" in pointers or any(".spec.replicas" in expression for expression in expressions)
 
 
-def _ignores_of(entry: Mapping[str, Any], item: Object) -> bool:
-    """Tell whether an entry of ignoreDifferences is about an object."""
-    wanted = {"group": item.group, "kind": item.kind, "name": item.name, "namespace": item.namespace}
-    return all(str(entry.get(field) or "") in ("", "*", value) for field, value in wanted.items())
-
-
 def _replicas(application: Application, item: Object, autoscaler: Object) -> Iterator[Finding]:
     ignored = any(
-        _ignores_of(entry, item) and (_ignores_replicas(entry) or entry.get("managedFieldsManagers"))
-        for entry in application.ignored_differences
+        _ignores_replicas(entry) or entry.get("managedFieldsManagers")
+        for entry in application.differences_ignored_of(item)
     )
     if "replicas" in item.spec and not ignored:
         yield Finding.of(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
-from constructs_lib.argocd.patterns import Patterns, is_plain, matches, repository_name
+from constructs_lib.argocd.projects import GROUP, Project, repository_name
 from constructs_lib.check.finding import Finding, check_of
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.surroundings import (
@@ -22,13 +22,9 @@ from constructs_lib.text import hint, nearest
 _PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
 
 
-_GROUP = "argoproj.io"
-_SERVER = "https://kubernetes.default.svc"
-
-
 def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
     """Yield what Argo CD refuses to deploy, and what two of its Applications fight over."""
-    projects = {item.name: _Project(item) for item in model.kind("AppProject") if item.group == _GROUP}
+    projects = {item.name: Project(item) for item in model.kind("AppProject") if item.group == GROUP}
     objects: dict[int, list[Object]] = {}
     for application, item in model.deployed:
         objects.setdefault(id(application), []).append(item)
@@ -97,68 +93,7 @@ def _repository(source: Mapping[str, Any]) -> str:
     return repository_name(str(source.get("repoURL") or ""))
 
 
-class _Entries:
-    """Kinds that a project lists, with or without names."""
-
-    def __init__(self, entries: object) -> None:
-        self._plain: set[tuple[str, str, str]] = set()
-        self._others: list[tuple[str, str, str]] = []
-        for entry in map(mapping, sequence(entries)):
-            texts = str(entry.get("group") or ""), str(entry.get("kind") or ""), str(entry.get("name") or "")
-            if all(map(is_plain, texts)):
-                self._plain.add(texts)
-            else:
-                self._others.append(texts)
-
-    def __contains__(self, item: Object) -> bool:
-        return (
-            (item.group, item.kind, "") in self._plain
-            or (item.group, item.kind, item.name) in self._plain
-            or any(
-                matches(group, item.group) and matches(kind, item.kind) and (not name or matches(name, item.name))
-                for group, kind, name in self._others
-            )
-        )
-
-
-class _Project:
-    """What an AppProject permits, such that asking takes no longer the more it lists."""
-
-    def __init__(self, item: Object) -> None:
-        self.name = item.name
-        self.repositories = Patterns.of_repositories(map(str, sequence(item.spec.get("sourceRepos"))))
-        self._entries = [mapping(entry) for entry in sequence(item.spec.get("destinations"))]
-        self._namespaces: dict[tuple[str, str], tuple[list[str], Patterns]] = {}
-        self._lists = {
-            scope: tuple(item.spec.get(f"{scope}Resource{color}list") for color in ("White", "Black"))
-            for scope in ("namespace", "cluster")
-        }
-        self._listed = {scope: tuple(map(_Entries, lists)) for scope, lists in self._lists.items()}
-
-    def namespaces(self, destination: Mapping[str, Any]) -> tuple[list[str], Patterns]:
-        """Return the namespaces that it permits in the cluster of a destination, as they are listed and to be asked."""
-        key = str(destination.get("server") or ""), str(destination.get("name") or "")
-        if key not in self._namespaces:
-            listed = [str(entry.get("namespace") or "") for entry in self._entries if _is_same_cluster(entry, *key)]
-            self._namespaces[key] = listed, Patterns(listed)
-        return self._namespaces[key]
-
-    def permits(self, item: Object) -> bool:
-        """Tell whether it permits the kind of an object.
-
-        Without lists, it permits no kind that has no namespace, and all others
-        (``IsGroupKindNamePermitted`` in pkg/apis/application/v1alpha1/app_project_types.go).
-        """
-        scope = "namespace" if item.namespace else "cluster"
-        allowed, _ = self._lists[scope]
-        among_allowed, among_denied = self._listed[scope]
-        permitted = item in among_allowed if allowed or scope == "cluster" else allowed is None
-        if scope == "namespace" and isinstance(allowed, list) and not allowed:
-            permitted = False
-        return permitted and item not in among_denied
-
-
-def _project(application: Application, projects: Mapping[str, _Project], items: list[Object]) -> Iterator[Finding]:
+def _project(application: Application, projects: Mapping[str, Project], items: list[Object]) -> Iterator[Finding]:
     item = application.item
     if item is None:
         return
@@ -176,7 +111,7 @@ def _project(application: Application, projects: Mapping[str, _Project], items: 
         return
     for at, source in sources(item):
         repository = str(source.get("repoURL") or "")
-        if repository and not project.repositories.permit(repository_name(repository)):
+        if repository and not project.permits_repository(repository):
             yield Finding.of(
                 "project-refuses-repository",
                 item,
@@ -185,12 +120,12 @@ def _project(application: Application, projects: Mapping[str, _Project], items: 
             )
     yield from _destinations(application, item, project, items)
     for item in items:
-        if not project.permits(item):
+        if not project.permits_kind(item):
             yield _refused(project, item)
 
 
-def _destinations(application: Application, own: Object, project: _Project, items: list[Object]) -> Iterator[Finding]:
-    listed, permitted = project.namespaces(mapping(own.spec.get("destination")))
+def _destinations(application: Application, own: Object, project: Project, items: list[Object]) -> Iterator[Finding]:
+    destination = mapping(own.spec.get("destination"))
     seen: set[str] = set()
     wanted = [(own, application.namespace, "spec.destination.namespace")]
     wanted += [(item, item.namespace, "metadata.namespace") for item in items]
@@ -198,29 +133,19 @@ def _destinations(application: Application, own: Object, project: _Project, item
         if not namespace or namespace in seen:
             continue
         seen.add(namespace)
-        if permitted.permit(namespace):
+        if project.permits_namespace(namespace, destination):
             continue
+        near = nearest(namespace, project.namespaces(destination))
         yield Finding.of(
             "project-refuses-destination",
             item,
             f"The AppProject {project.name} does not permit the namespace {namespace}.",
             at=at,
-            fix=f"Add it to destinations of the AppProject; or, as the namespace, {nearest(namespace, listed)}",
+            fix=f"Add it to destinations of the AppProject; or, as the namespace, {near}",
         )
 
 
-def _is_same_cluster(entry: Mapping[str, Any], server: str, name: str) -> bool:
-    """Tell whether an entry of a project is about the cluster of a destination, by its address or its name."""
-    permitted = Patterns([str(entry.get("server") or "")])
-    if name and not server:
-        if name == "in-cluster" and permitted.permit(_SERVER):
-            return True
-        return Patterns([str(entry.get("name") or "")]).permit(name)
-    server = server or _SERVER
-    return permitted.permit(server) or (server == _SERVER and entry.get("name") == "in-cluster")
-
-
-def _refused(project: _Project, item: Object) -> Finding:
+def _refused(project: Project, item: Object) -> Finding:
     scope = "namespace" if item.namespace else "cluster"
     group = f" of {item.group}" if item.group else ""
     return Finding.of(
@@ -238,7 +163,7 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
     for application, item in model.deployed:
         # Applications have a check of their own, and the bootstrap applies what a root deploys afterwards.
         generated = "name" not in item.metadata
-        if application.name == BY_HAND or generated or (item.group == _GROUP and item.kind == "Application"):
+        if application.name == BY_HAND or generated or (item.group == GROUP and item.kind == "Application"):
             continue
         first, known = owners.setdefault(item.identity, (application, item))
         # Without Applications, nobody deploys two folders together: one may be an example, or stand for another.
