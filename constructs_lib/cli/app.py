@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import datetime
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
-from constructs_lib.cli.declaration import Declaration, run
+from constructs_lib.declare.declaration import Declaration, run
 from constructs_lib.declare.diagnostics import DeclarationError, Mistake
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
@@ -17,6 +20,8 @@ from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
 
 if TYPE_CHECKING:
+    from constructs_lib.check.model import ClusterModel
+    from constructs_lib.check.report.report import Report
     from constructs_lib.synth.tree import Tree
 
 Result = TypeVar("Result")
@@ -91,3 +96,61 @@ class App:
                     system, status.update, pins[system.environment.name], keep_manifests=keep_manifests
                 ),
             )
+
+    def check(
+        self,
+        models: Mapping[str, ClusterModel],
+        waivers: Path | None = None,
+        tree: Path | None = None,
+        *,
+        complete: bool = False,
+    ) -> Report:
+        """Return what the proofs find, and show on the standard error how far they are.
+
+        Args:
+            models: What they look at, by environment.
+            waivers: The file with waivers. Default: ``waivers.yaml`` in the tree, if it is there.
+            tree: The folder that was read instead of the declaration.
+            complete: Whether these are all environments.
+
+        Raises:
+            UserError: The waivers have mistakes, or are not there.
+        """
+        from constructs_lib.api import lines_of
+        from constructs_lib.check.report.report import located, look, report
+        from constructs_lib.check.waivers.waivers import read_waivers
+
+        known, file = read_waivers(waivers, tree or self.root)
+        with Console(stderr=True, highlight=False).status("reading the tree") as status:
+
+            def tell(environment: str) -> Callable[[str], None]:
+                return lambda proof: status.update(f"{environment}: {proof}" if environment else proof)
+
+            found = [look(model, name, tell(name)) for name, model in models.items()]
+        if not tree and any(looked.findings for looked in found):
+            # The declaration runs once more, for the line that each object comes from.
+            lines = self.declare(self.choose([*models]), lambda system: lines_of(system, self.root))
+            found = [located(looked, places) for looked, places in zip(found, lines, strict=True)]
+        base = _seen_from_here(tree) if tree else ""
+        return report(found, known, datetime.date.today(), file, complete=complete, base=base)
+
+
+def _seen_from_here(tree: Path) -> str:
+    """Return a folder as seen from the working directory, which is where others read the report."""
+    try:
+        relative = tree.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return tree.as_posix()
+    return "" if relative == "." else relative
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Leave garbage for a while: nearly all that is made stays, and to look through it takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App
+from constructs_lib.cli.app import App, CommandError, without_collecting
+from constructs_lib.cli.report import result_console
+from constructs_lib.text import nearest
 
-TERMINAL = "terminal"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command was called with.
-
-    Attributes:
-        environments: Environments; none means all.
-        tree: A folder to read instead of the declaration.
-        kubernetes: Minor version of Kubernetes, whatever the tree says.
-        format: How findings are shown.
-        output: A file to write instead of the standard output.
-        can: A workload, another one and its port: may the first reach it?
-        waivers: The file with waivers.
-        strict: Whether warnings fail.
-        docs: Write the page of all checks to this file, and do nothing else.
-    """
-
-    environments: Sequence[str] = ()
-    tree: Path | None = None
-    kubernetes: str | None = None
-    format: str = TERMINAL
-    output: Path | None = None
-    can: tuple[str, str, str] | None = None
-    waivers: Path | None = None
-    strict: bool = False
-    docs: Path | None = None
+if TYPE_CHECKING:
+    from constructs_lib.check.model import ClusterModel
+    from constructs_lib.check.report.report import Report
 
 
 def register(cli: typer.Typer, app: App) -> None:
@@ -52,7 +30,7 @@ def register(cli: typer.Typer, app: App) -> None:
         kubernetes: str | None = typer.Option(
             None, "--kubernetes", metavar="VERSION", help="Minor version of Kubernetes. Default: the cluster's."
         ),
-        format: str = typer.Option(TERMINAL, "--format", metavar="FORMAT", help="terminal, json, sarif or github."),
+        format: str = typer.Option("terminal", "--format", metavar="FORMAT", help="terminal, json, sarif or github."),
         output: Path | None = typer.Option(
             None, "--output", metavar="FILE", help="Write there. Default: to the standard output."
         ),
@@ -78,6 +56,98 @@ def register(cli: typer.Typer, app: App) -> None:
 
         Example: python app.py check production --can gateway user-service grpc
         """
-        from constructs_lib.cli.checking import check
+        from constructs_lib.check.report.formats import FORMATS
 
-        check(app, Options(names or [], tree, kubernetes, format, output, can, waivers, strict, docs))
+        if docs:
+            _write_page(docs)
+            return
+        if format not in FORMATS:
+            raise CommandError(f'There is no format "{format}"; {nearest(format, FORMATS)}')
+        with without_collecting():
+            models = _models(app, names or [], tree, kubernetes)
+            if can:
+                _answer(models, *can)
+                return
+            report = app.check(models, waivers, tree, complete=not names)
+        _show(report, format, output)
+        if report.errors or (strict and report.warnings):
+            raise typer.Exit(1)
+
+
+def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str | None) -> dict[str, ClusterModel]:
+    """Return what is checked, by environment.
+
+    Raises:
+        CommandError: The version is not supported, or an environment or the folder is unknown.
+        DeclarationError: The declaration has mistakes.
+    """
+    from constructs_lib.api import model_of
+    from constructs_lib.declare.cluster import Cluster
+
+    versions = Cluster.SUPPORTED_VERSIONS
+    if kubernetes is not None and kubernetes not in versions:
+        raise CommandError(
+            f'--kubernetes: "{kubernetes}" is not known; give a version from "{versions[0]}" to "{versions[-1]}".'
+        )
+    if tree:
+        models = _models_of_folder(tree, names)
+    else:
+        trees = app.synthesize(app.choose(names), keep_manifests=True)
+        models = {each.environment: model_of(each) for each in trees}
+    if kubernetes:
+        for model in models.values():
+            model.cluster = dataclasses.replace(model.cluster, kubernetes=kubernetes)
+    return models
+
+
+def _models_of_folder(folder: Path, names: Sequence[str]) -> dict[str, ClusterModel]:
+    from constructs_lib.argocd.objects import Cache
+    from constructs_lib.check.model import ClusterModel
+    from constructs_lib.repository.snapshot import Snapshot
+
+    if not folder.is_dir():
+        raise CommandError(f"--tree: {folder} is no folder.")
+    snapshot = Snapshot.of_folder(folder)
+    if not snapshot.files:
+        raise CommandError(f"--tree: {folder} holds no YAML and no JSON.")
+    known = snapshot.environments
+    for name in names:
+        if name not in known:
+            raise CommandError(f'{folder} has no environment "{name}"; {nearest(name, known)}')
+    cache = Cache()
+    chosen = list(dict.fromkeys(names)) or known or [""]
+    return {name: ClusterModel(snapshot, [f"argocd/{name}"] if name else [], cache=cache) for name in chosen}
+
+
+def _answer(models: dict[str, ClusterModel], source: str, target: str, port: str) -> None:
+    """Print whether one workload may reach another; exit with 1 if it may not in one of the environments."""
+    from constructs_lib.check.reachability.can import can
+
+    out = result_console()
+    answers = {name: can(model, source, target, port) for name, model in models.items()}
+    for name, answer in answers.items():
+        out.print(f"{name}: {answer}" if name else str(answer))
+    if not all(answer.allowed for answer in answers.values()):
+        raise typer.Exit(1)
+
+
+def _show(report: Report, format: str, output: Path | None) -> None:
+    from constructs_lib.check.report import terminal
+    from constructs_lib.check.report.formats import FORMATS
+
+    if output:
+        try:
+            output.write_text(FORMATS[format](report), encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"--output: {output} cannot be written: {error.strerror}.") from error
+    elif format == "terminal":
+        terminal.show(report, result_console())
+    else:
+        typer.echo(FORMATS[format](report), nl=False)
+
+
+def _write_page(file: Path) -> None:
+    from constructs_lib.check.report import checks_page
+
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    file.write_text(checks_page.render(checks_page.judges_of(before)), encoding="utf-8")

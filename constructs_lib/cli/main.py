@@ -15,8 +15,8 @@ import typer
 from constructs_lib.cli import check as check_command
 from constructs_lib.cli import graph, observe, plan, publish, synth, why
 from constructs_lib.cli.app import App
-from constructs_lib.cli.declaration import Declaration, check, root_of
 from constructs_lib.cli.report import console, print_mistakes
+from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import DeclarationError, here
 from constructs_lib.declare.environment import Environment
 from constructs_lib.user_error import UserError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.documents import demand_folder, document
+from constructs_lib.cli.report import result_console
 from constructs_lib.declare.system import System
 
 
@@ -74,4 +74,4 @@ def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> No
     if docs:
         document({docs / file: text for file, text in files.items()}, check=check)
     else:
-        Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print("\n".join(lines))
+        result_console().print("\n".join(lines))

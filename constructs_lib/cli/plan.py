@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
-from constructs_lib.cli.report import console
-from constructs_lib.declare.environment import Environment
+from constructs_lib.cli.report import console, result_console
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.text import nearest
+from constructs_lib.text import nearest, plural
 
 if TYPE_CHECKING:
     from constructs_lib.plan.plan import Plan
@@ -82,7 +80,7 @@ def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None)
     chosen = app.choose(names)
     before, after = (None if tree is None else _snapshot(git, tree) for tree in (old, new))
     if before and after:
-        known = {**_environments(before), **_environments(after)}
+        known = dict.fromkeys([*before.environments, *after.environments])
         for name in names:
             if name not in known:
                 raise CommandError(
@@ -93,13 +91,18 @@ def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None)
         parts = names or (known if len(known) > 1 else [""])
         return {name: plan(before, after, folder=f"argocd/{name}" if name else None) for name in parts}
     plans: dict[str, Plan] = {}
-    afters = [after] * len(chosen) if after else _synthesized(app, chosen)
+    afters = (
+        [after] * len(chosen)
+        if after
+        else [Snapshot.of_files("the declaration", tree.files) for tree in app.synthesize(chosen)]
+    )
     for environment, then in zip(chosen, afters, strict=True):
-        now = before or published(git, environment)
+        branch = environment.repository.branch
+        now = before or published(git, environment.name, branch)
         if not before and not now.files:
             console().print(f"{environment.name}: {_nothing(now.name)} Everything is taken for new.")
-        elif not before and (count := commits_behind(git, environment)):
-            console().print(f"What is checked out lacks {count} commit{'s' if count > 1 else ''} of {now.name}.")
+        elif not before and (count := commits_behind(git, branch)):
+            console().print(f"What is checked out lacks {plural(count, 'commit')} of {now.name}.")
         found = plan(now, then, folder=f"argocd/{environment.name}")
         # Pins that are not published say nothing of what publishing would do.
         plans[environment.name] = found if after else replace(found, pins=())
@@ -113,16 +116,6 @@ def _nothing(name: str) -> str:
     if "/" in name:
         return f"{name} has nothing of it, or was not fetched (git fetch {name.partition('/')[0]})."
     return f"nothing of it is in {name}."
-
-
-def _environments(snapshot: Snapshot) -> dict[str, None]:
-    """Return the environments in a tree: the folders in argocd/."""
-    parts = (path.split("/") for path in sorted(snapshot.files))
-    return {folders[1]: None for folders in parts if folders[0] == "argocd" and len(folders) > 2}
-
-
-def _synthesized(app: App, environments: Sequence[Environment]) -> list[Snapshot]:
-    return [Snapshot.of_files("the declaration", tree.files) for tree in app.synthesize(environments)]
 
 
 def _snapshot(git: Git, tree: str) -> Snapshot:
@@ -155,7 +148,6 @@ def _print(plans: dict[str, Plan], form: Format) -> None:
     from constructs_lib.plan.report import markdown
     from constructs_lib.plan.report.terminal import print_plan
 
-    out = Console(highlight=False, soft_wrap=True)
     if form is Format.JSON:
         documents = [{"environment": name, **json.document(found)} for name, found in plans.items()]
         typer.echo(json.dump({"version": json.VERSION, "plans": documents}), nl=False)
@@ -165,7 +157,8 @@ def _print(plans: dict[str, Plan], form: Format) -> None:
         texts = (markdown.render(found, f"Plan of {name}" if name else "Plan", limit) for name, found in plans.items())
         typer.echo("\n".join(texts), nl=False)
         return
+    out = result_console()
     for number, (name, found) in enumerate(plans.items()):
         title = f"{name}: from" if name else "From"
-        out.print(f"{'' if number == 0 else chr(10)}{title} {found.old} to {found.new}", markup=False)
+        out.print(f"{'' if number == 0 else chr(10)}{title} {found.old} to {found.new}")
         print_plan(found, out)

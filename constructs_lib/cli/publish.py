@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.app import App, CommandError, without_collecting
+from constructs_lib.cli.report import result_console
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import pins_file
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.text import nearest
+from constructs_lib.text import nearest, plural
 
 if TYPE_CHECKING:
     from constructs_lib.plan.plan import Plan
     from constructs_lib.publish.publish import Publication
     from constructs_lib.publish.together import Pair
+    from constructs_lib.synth.tree import Tree
 
 #: Files of a commit that a dry run names; a longer list says how many more there are.
 _NAMED = 10
@@ -74,7 +76,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     from constructs_lib.publish.checkout import open_checkout
     from constructs_lib.publish.publish import carry_out, limited, prepare
 
-    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out = result_console()
     (environment,) = app.choose([name])
     git = Git(app.root)
     checkout = open_checkout(git, environment.repository.branch)
@@ -94,9 +96,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     publication = limited(publication, wanted)
     found = _without(found, publication.unpublished)
     if not publication.is_empty:
-        from constructs_lib.cli.checking import refuse_errors
-
-        refuse_errors(app, tree)
+        _refuse_errors(app, tree)
         publication = replace(publication, summary=summary(found) if found.changes else "")
         print_plan(found, out, hint=False)
         if publication.old is None:
@@ -206,6 +206,18 @@ def _tell_the_way_back(publication: Publication, found: Plan, made: Sequence[str
     if any(change.kind == "Application" for change in found.changes):
         what = "What is new, removed, or a chart's version or values"
         out.print(f"{what} goes back with the declaration: revert its change, and publish.")
+
+
+def _refuse_errors(app: App, tree: Tree) -> None:
+    """Let nothing be published in which check finds an error; all that it finds is printed then."""
+    from constructs_lib.api import model_of
+    from constructs_lib.check.report import terminal
+
+    with without_collecting():
+        report = app.check({tree.environment: model_of(tree)})
+    if report.errors:
+        terminal.show(report, result_console())
+        raise CommandError(f"Nothing was published: check finds {plural(report.errors, 'error')}.")
 
 
 def _refuse_dangers(found: Plan, allow: Sequence[str]) -> None:

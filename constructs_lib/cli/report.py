@@ -14,6 +14,11 @@ def console() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
+def result_console() -> Console:
+    """Return the console for the result of a command: it shows texts as they are."""
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
 def print_mistakes(error: DeclarationError, root: Path) -> None:
     """Print all mistakes, their files relative to ``root``."""
     console().print(error.report(root))

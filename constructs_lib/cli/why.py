@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.report import result_console
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
@@ -71,7 +71,7 @@ def why(app: App, name: str, environments: list[str]) -> None:
         alike = {other for other in known if other.startswith(f"{kind}{slash}")} if slash else known
         missing = "object" if slash else "component"
         raise CommandError(f'There is no {missing} "{name}"; {nearest(name, alike or known)}')
-    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out = result_console()
     for text, where in answers.items():
         out.print(f"{', '.join(where)}: {text}")
 

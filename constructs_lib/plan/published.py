@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from constructs_lib.declare.environment import Environment
 
-
-def published(git: Git, environment: Environment) -> Snapshot:
+def published(git: Git, environment: str, branch: str) -> Snapshot:
     """Return what is published of an environment.
 
     That is the branch from which it is deployed, as the remote had it when it was last fetched or pushed to, and for
@@ -20,9 +15,10 @@ def published(git: Git, environment: Environment) -> Snapshot:
 
     Args:
         git: The repository.
-        environment: The environment.
+        environment: Name of the environment.
+        branch: The branch from which it is deployed.
     """
-    return published_at(git, environment.name, *_revision(git, environment.repository.branch))
+    return published_at(git, environment, *_revision(git, branch))
 
 
 def published_at(git: Git, environment: str, name: str, commit: str | None) -> Snapshot:
@@ -40,9 +36,9 @@ def published_at(git: Git, environment: str, name: str, commit: str | None) -> S
     return Snapshot.of_revision(git, commit, name, folders)
 
 
-def commits_behind(git: Git, environment: Environment) -> int:
+def commits_behind(git: Git, branch: str) -> int:
     """Return how many commits of the published branch, as far as they were fetched, the checkout lacks."""
-    _, commit = _revision(git, environment.repository.branch)
+    _, commit = _revision(git, branch)
     return int(git.run("rev-list", "--count", f"HEAD..{commit}")) if commit and git.commit("HEAD") else 0
 
 

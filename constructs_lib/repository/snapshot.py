@@ -16,6 +16,7 @@ Files = Mapping[str, bytes]
 _SUFFIXES = (".yaml", ".yml", ".json")
 #: Folders that hold other people's files by the ten thousand.
 _SKIPPED = {".git", ".venv", "node_modules"}
+_APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -39,6 +40,17 @@ class Snapshot:
     name: str
     files: Files = field(repr=False)
     pinned: Callable[[str, str], Files] | None = field(default=None, repr=False)
+
+    @property
+    def environments(self) -> list[str]:
+        """The environments in it, sorted: the folders in ``argocd/`` that hold Applications."""
+        return sorted(
+            {
+                path.split("/")[1]
+                for path, content in self.files.items()
+                if path.startswith("argocd/") and path.count("/") > 1 and _APPLICATION.search(content)
+            }
+        )
 
     @classmethod
     def of_files(cls, name: str, files: Files) -> Snapshot:

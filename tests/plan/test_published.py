@@ -8,18 +8,13 @@ from pathlib import Path
 import pytest
 from trees import Manifest, application, with_fields, written
 
-from constructs_lib import Environment, GitRepository, K3d
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.plan import plan
 from constructs_lib.plan.published import published
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.snapshot import Snapshot
 
-PRODUCTION = Environment(
-    name="production",
-    repository=GitRepository("https://example.com/gitops.git", branch="deployed"),
-    cluster=K3d(kubernetes="1.36", nodes=1),
-)
+PRODUCTION = ("production", "deployed")
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -69,16 +64,16 @@ OURS = ["argocd/production/web.yaml", "dist/production/web/a.yaml"]
 
 
 def test_no_repository(tmp_path: Path) -> None:
-    assert published(Git(tmp_path), PRODUCTION).files == {}
+    assert published(Git(tmp_path), *PRODUCTION).files == {}
 
 
 def test_no_commit(repository: Path) -> None:
-    assert published(Git(repository), PRODUCTION).files == {}
+    assert published(Git(repository), *PRODUCTION).files == {}
 
 
 def test_no_remote(repository: Path) -> None:
     write(repository, tree("1"))
-    found = published(Git(repository), PRODUCTION)
+    found = published(Git(repository), *PRODUCTION)
     assert (found.name, sorted(found.files)) == ("HEAD", OURS)
 
 
@@ -94,14 +89,14 @@ def test_branch_of_the_remote_counts_and_not_what_is_checked_out(repository: Pat
     write(repository, tree("1"))
     remote(repository, "origin", "deployed")
     write(repository, tree("2"))
-    found = published(Git(repository), PRODUCTION)
+    found = published(Git(repository), *PRODUCTION)
     assert (found.name, found.files["dist/production/web/a.yaml"]) == ("origin/deployed", config("1"))
 
 
 def test_branch_that_was_never_pushed(repository: Path) -> None:
     write(repository, tree("1"))
     remote(repository, "origin", "main")
-    found = published(Git(repository), PRODUCTION)
+    found = published(Git(repository), *PRODUCTION)
     assert (found.name, found.files) == ("origin/deployed", {})
 
 
@@ -110,18 +105,18 @@ def test_remote_of_the_current_branch(repository: Path) -> None:
     remote(repository, "origin", "deployed")
     write(repository, tree("2"))
     remote(repository, "fork", "deployed")
-    assert published(Git(repository), PRODUCTION).name == "origin/deployed"
+    assert published(Git(repository), *PRODUCTION).name == "origin/deployed"
     git(repository, "config", "branch.main.remote", "fork")
-    found = published(Git(repository), PRODUCTION)
+    found = published(Git(repository), *PRODUCTION)
     assert (found.name, found.files["dist/production/web/a.yaml"]) == ("fork/deployed", config("2"))
     git(repository, "checkout", "--quiet", "--detach")
-    assert published(Git(repository), PRODUCTION).name == "origin/deployed"
+    assert published(Git(repository), *PRODUCTION).name == "origin/deployed"
 
 
 def test_pinned_child_is_read_from_its_commit(repository: Path) -> None:
     first = write(repository, tree("1"))
     write(repository, tree("2", revision=first))
-    now = published(Git(repository), PRODUCTION)
+    now = published(Git(repository), *PRODUCTION)
     assert plan(now, Snapshot.of_files("new", tree("1", revision=first)), folder="argocd/production").changes == []
     found = plan(now, Snapshot.of_files("new", tree("2")), folder="argocd/production")
     (change,) = found.changes
@@ -132,7 +127,7 @@ def test_pinned_child_is_read_from_its_commit(repository: Path) -> None:
 
 def test_child_pinned_to_a_commit_that_is_not_here(repository: Path) -> None:
     write(repository, tree("2", revision="0" * 40))
-    now = published(Git(repository), PRODUCTION)
+    now = published(Git(repository), *PRODUCTION)
     found = plan(now, Snapshot.of_files("new", tree("2")), folder="argocd/production")
     assert found.changes == []
     assert [warning for warning in found.warnings if "0" * 40 in warning]
@@ -140,4 +135,4 @@ def test_child_pinned_to_a_commit_that_is_not_here(repository: Path) -> None:
 
 def test_repository_in_a_folder_of_another(repository: Path) -> None:
     write(repository, {f"inner/{path}": content for path, content in tree("1").items()})
-    assert sorted(published(Git(repository / "inner"), PRODUCTION).files) == OURS
+    assert sorted(published(Git(repository / "inner"), *PRODUCTION).files) == OURS

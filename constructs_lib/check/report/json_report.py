@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from constructs_lib.check.finding import Finding, Severity
+from constructs_lib.check.finding import Finding
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.report.checks_page import url
 from constructs_lib.check.report.lines import Lines
@@ -20,8 +20,8 @@ def render(report: Report) -> str:
     """Return a report as JSON; the same report always gives the same text."""
     content = {
         "version": FORMAT_VERSION,
-        "errors": report.count(Severity.ERROR),
-        "warnings": report.count(Severity.WARNING),
+        "errors": report.errors,
+        "warnings": report.warnings,
         "waived": report.waived,
         "environments": [_environment(result) for result in report.results],
         "waivers": [_finding(finding, None, 0) for finding in report.stale],

@@ -89,9 +89,15 @@ class Report:
             yield from result.findings
         yield from self.stale
 
-    def count(self, severity: Severity) -> int:
-        """Return how many findings of a severity count."""
-        return sum(finding.check.severity is severity for finding in self.findings)
+    @property
+    def errors(self) -> int:
+        """How many errors count."""
+        return sum(finding.check.severity is Severity.ERROR for finding in self.findings)
+
+    @property
+    def warnings(self) -> int:
+        """How many warnings count."""
+        return sum(finding.check.severity is Severity.WARNING for finding in self.findings)
 
     @property
     def waived(self) -> int:
@@ -101,9 +107,8 @@ class Report:
     @property
     def summary(self) -> str:
         """All of it in one line."""
-        errors, warnings = self.count(Severity.ERROR), self.count(Severity.WARNING)
         waived = f", {self.waived} waived" if self.waived else ""
-        return f"{plural(errors, 'error')}, {plural(warnings, 'warning')}{waived}"
+        return f"{plural(self.errors, 'error')}, {plural(self.warnings, 'warning')}{waived}"
 
 
 def look(model: ClusterModel, environment: str, on_proof: Callable[[str], None] = lambda name: None) -> Looked:

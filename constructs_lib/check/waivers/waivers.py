@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from constructs_lib.check.finding import Finding
+from constructs_lib.check.proofs import PROOFS
 from constructs_lib.text import closest
 from constructs_lib.user_error import UserError
 
@@ -41,6 +43,24 @@ class Waiver:
     def covers(self, finding: Finding) -> bool:
         """Tell whether a finding is the one that is meant."""
         return self.code == finding.check.code and fnmatchcase(finding.subject, self.object)
+
+
+def read_waivers(given: Path | None, root: Path) -> tuple[list[Waiver], str]:
+    """Return the waivers of a repository, and what messages call their file.
+
+    Args:
+        given: The file that somebody has named. Default: the one in ``root``, if it is there.
+        root: The root of the repository.
+
+    Raises:
+        UserError: The waivers have mistakes, or the named file is not there.
+    """
+    file, name = given or root / WAIVERS_FILE, str(given or WAIVERS_FILE)
+    if not file.is_file():
+        if given:
+            raise UserError(f"--waivers: {given} is no file.")
+        return [], name
+    return parse_waivers(file.read_bytes(), [check.code for proof in PROOFS for check in proof.checks], name), name
 
 
 def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE) -> list[Waiver]:
