@@ -1,4 +1,4 @@
-"""What is scraped in a tree, and which metrics come of it."""
+"""What is scraped in a tree, and which metrics that gives."""
 
 from __future__ import annotations
 
@@ -7,20 +7,44 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.selectors import PodIndex, selects
 from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.prometheus.promql import seconds
 from constructs_lib.prometheus.sources import Source, one_of, owner_of, sources, sources_of
 
-#: Says on a PodMonitor or ServiceMonitor which metrics its targets have, as patterns with commas between them.
+#: An annotation of a PodMonitor or ServiceMonitor: patterns of the metrics that its targets expose, with commas.
 ANNOTATION = "constructs-lib/metrics"
 OPERATOR_GROUP = "monitoring.coreos.com"
-#: The chart that brings Prometheus, Grafana and what watches the cluster itself.
+#: The chart with Prometheus, Grafana and the exporters for the cluster itself.
 STACK = "kube-prometheus-stack"
 MONITORS = ("PodMonitor", "ServiceMonitor")
-_DEFAULT_INTERVAL = "30s"
+#: Seconds; the default of Prometheus' operator.
+_DEFAULT_INTERVAL = 30.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """An Application that installs kube-prometheus-stack.
+
+    Attributes:
+        application: The Application.
+        namespace: The namespace that it deploys to.
+        release: The name of the Helm release.
+        values: The values of the chart.
+    """
+
+    application: Object
+    namespace: str
+    release: str
+    values: Mapping[str, Any]
+
+    @property
+    def prometheus(self) -> Mapping[str, Any]:
+        """The spec of the Prometheus that it creates, as far as the values say."""
+        return mapping(inner(self.values, "prometheus", "prometheusSpec"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,28 +57,36 @@ class Monitor:
     @property
     def endpoints(self) -> list[Mapping[str, Any]]:
         """Its endpoints."""
-        key = "podMetricsEndpoints" if self.item.kind == "PodMonitor" else "endpoints"
-        return [mapping(endpoint) for endpoint in sequence(self.item.spec.get(key))]
+        return mappings(self.item.spec.get("podMetricsEndpoints" if self.item.kind == "PodMonitor" else "endpoints"))
 
     @property
     def container_ports(self) -> set[object]:
-        """Names and numbers of the containers' ports that it scrapes; None where a Service stands between."""
+        """Names and numbers of the ports that it scrapes of containers; None for all ports, or behind a Service."""
         if self.item.kind != "PodMonitor":
             return {None}
         keys = ("port", "portNumber", "targetPort")
         named = [endpoint[key] for endpoint in self.endpoints for key in keys if endpoint.get(key) is not None]
-        # Without one, all ports of the pods become targets.
         return {port if isinstance(port, int | str) else None for port in named} or {None}
 
     @property
     def declared(self) -> list[str]:
-        """Patterns of metrics that it says its targets have."""
+        """The patterns of metrics in its annotation."""
         return [text.strip() for text in self.item.annotations.get(ANNOTATION, "").split(",") if text.strip()]
 
     def interval(self) -> float | None:
-        """Return the shortest time between two scrapes in seconds; None if it does not say it."""
+        """Return the shortest time between two scrapes in seconds; None if it does not say."""
         found = [seconds(endpoint.get("interval")) for endpoint in self.endpoints]
         return min((value for value in found if value), default=None)
+
+    def scrapes(self, source: Source) -> bool:
+        """Tell whether it scrapes a source: one of its paths, in a container with one of its images."""
+        paths = {str(endpoint.get("path") or "/metrics") for endpoint in self.endpoints}
+        return not paths.isdisjoint(source.paths) and not self.images.isdisjoint(source.images)
+
+    @cached_property
+    def images(self) -> frozenset[str]:
+        """The images of the containers that it may scrape, without registry and tag."""
+        return frozenset(_image(container) for pods in self.pods for _, container in pods.containers)
 
 
 class Exposed:
@@ -69,36 +101,34 @@ class Exposed:
         ]
 
     @cached_property
-    def stacks(self) -> list[tuple[Object, str, str, Mapping[str, Any]]]:
-        """The Applications that install the stack, each with its namespace, the name of its release and its values."""
-        found = []
-        for application in self._model.all_applications:
-            for chart in application.charts:
-                if chart.name == STACK and application.item is not None:
-                    release = str(chart.helm.get("releaseName") or application.name)
-                    found.append(
-                        (application.item, application.namespace, release, mapping(chart.helm.get("valuesObject")))
-                    )
-        return found
+    def stacks(self) -> list[Stack]:
+        """The Applications that install kube-prometheus-stack."""
+        return [
+            Stack(
+                application.item,
+                application.namespace,
+                str(chart.helm.get("releaseName") or application.name),
+                mapping(chart.helm.get("valuesObject")),
+            )
+            for application in self._model.all_applications
+            for chart in application.charts
+            if chart.name == STACK and application.item is not None
+        ]
 
     @cached_property
     def watches(self) -> bool:
-        """Whether the tree has anything that scrapes, so that one may ask why something is not scraped."""
+        """Whether anything in the tree scrapes, so that a missing monitor is worth a finding."""
         return bool(self.monitors or self.stacks or self._model.by_kind.get("Prometheus"))
 
     @cached_property
     def is_open(self) -> bool:
-        """Whether something is scraped whose metrics nobody can know from the tree."""
-        others = self._model.by_kind
+        """Whether Prometheus may have metrics that the tree does not tell."""
+        charts = [chart for application in self._model.all_applications for chart in application.charts]
         return (
             not self.stacks
-            or any(others.get(kind) for kind in ("ScrapeConfig", "Probe"))
-            or any(not monitor.declared and not self._is_known(monitor) for monitor in self.monitors)
-            or any(
-                _brings_monitors(chart.helm)
-                for application in self._model.all_applications
-                for chart in application.charts
-            )
+            or any(self._model.by_kind.get(kind) for kind in ("ScrapeConfig", "Probe"))
+            or any(not monitor.declared and not _is_known(monitor) for monitor in self.monitors)
+            or any(_brings_monitors(chart.helm) for chart in charts)
         )
 
     def source_of(self, metric: str) -> tuple[Source | None, bool]:
@@ -108,26 +138,23 @@ class Exposed:
         return active or next(iter(having), None) or owner_of(metric), active is not None
 
     def is_declared(self, metric: str) -> bool:
-        """Tell whether a monitor says that its targets have a metric."""
+        """Tell whether the annotation of a monitor covers a metric."""
         return any(one_of(monitor.declared).match(metric) for monitor in self.monitors)
 
     def interval(self, source: Source | None) -> float:
         """Return the time between two scrapes of a source in seconds, the shortest if there are several."""
         if source and source.images:
-            own = [monitor.interval() for monitor in self.monitors if self._scrapes(monitor, source)]
+            own = [monitor.interval() for monitor in self.monitors if monitor.scrapes(source)]
             if own and all(value is not None for value in own):
                 return min(value for value in own if value is not None)
         if source and source.interval:
             return seconds(source.interval) or 0.0
-        declared = [
-            seconds(mapping(mapping(values.get("prometheus")).get("prometheusSpec")).get("scrapeInterval"))
-            for _, _, _, values in self.stacks
-        ]
-        return min((value for value in declared if value), default=seconds(_DEFAULT_INTERVAL) or 30.0)
+        declared = (seconds(stack.prometheus.get("scrapeInterval")) for stack in self.stacks)
+        return min((value for value in declared if value), default=_DEFAULT_INTERVAL)
 
     def namespaces(self, source: Source) -> set[str]:
         """Return the namespaces of the pods that a source is scraped from."""
-        return {pods.namespace for monitor in self.monitors if self._scrapes(monitor, source) for pods in monitor.pods}
+        return {pods.namespace for monitor in self.monitors if monitor.scrapes(source) for pods in monitor.pods}
 
     @cached_property
     def _active(self) -> frozenset[str]:
@@ -135,22 +162,13 @@ class Exposed:
 
     def _is_active(self, source: Source) -> bool:
         if source.images:
-            return any(self._scrapes(monitor, source) for monitor in self.monitors)
-        if not source.value or not self.stacks:
-            # Without the chart, nobody knows what watches the cluster.
-            return True
-        return any(_at(values, source.value) is not False for _, _, _, values in self.stacks)
-
-    @staticmethod
-    def _scrapes(monitor: Monitor, source: Source) -> bool:
-        paths = [str(endpoint.get("path") or "/metrics") for endpoint in monitor.endpoints]
-        return any(path in source.paths for path in paths) and any(
-            _image(container) in source.images for pods in monitor.pods for _, container in pods.containers
+            return any(monitor.scrapes(source) for monitor in self.monitors)
+        # Without the chart, it is not known what watches the cluster.
+        return (
+            not source.value
+            or not self.stacks
+            or any(inner(stack.values, *source.value.split(".")) is not False for stack in self.stacks)
         )
-
-    def _is_known(self, monitor: Monitor) -> bool:
-        images = {name for source in sources() for name in source.images}
-        return all(any(_image(container) in images for _, container in pods.containers) for pods in monitor.pods)
 
     def _targets(self, item: Object) -> Iterator[Pods]:
         for namespace in self._namespaces(item):
@@ -176,20 +194,19 @@ class Exposed:
 
 
 def _image(container: Mapping[str, Any]) -> str:
-    """Return what the image of a container is called, wherever it is mirrored."""
+    """Return the last part of the name of a container's image, which stays the same in a mirror."""
     found = image(str(container.get("image")))
     return found.name if found else ""
 
 
-def _at(values: Mapping[str, Any], path: str) -> object:
-    part: object = values
-    for step in path.split("."):
-        part = mapping(part).get(step)
-    return part
+def _is_known(monitor: Monitor) -> bool:
+    """Tell whether there is a known source in every pod that a monitor selects."""
+    images = {name for source in sources() for name in source.images}
+    return all(any(_image(container) in images for _, container in pods.containers) for pods in monitor.pods)
 
 
 def _brings_monitors(part: object) -> bool:
-    """Tell whether the values of a chart turn on a monitor of its own, or scrape something besides."""
+    """Tell whether the values of a chart turn on monitors, or other scrapes, that the tree does not show."""
     if isinstance(part, dict):
         for key, value in part.items():
             if key.startswith("additional") and key.endswith(("Monitors", "ScrapeConfigs")) and value:

@@ -1,0 +1,130 @@
+"""Whether Prometheus picks up monitors and rules, scrapes every endpoint, and keeps what it has scraped."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel, Pods, texts
+from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor, Stack
+from constructs_lib.check.selectors import container_ports, selects, shown
+from constructs_lib.kubernetes.manifest import inner, mapping, sequence
+from constructs_lib.kubernetes.quantity import quantity
+from constructs_lib.prometheus.promql import seconds
+
+_KEYS = {"PodMonitor": "podMonitor", "ServiceMonitor": "serviceMonitor", "PrometheusRule": "rule"}
+_METRICS_PORT = re.compile(r"(?:[\w-]+-)?(?:metrics|prometheus|prom)(?:-[\w-]+)?")
+#: A lower bound of the bytes that Prometheus writes in a day: kube-prometheus-stack alone has about 100,000 series,
+#: which are scraped twice a minute, and a sample takes 1.3 bytes. That is 0.37 GB, of which this is half.
+_LEAST_BYTES_A_DAY = 200_000_000
+#: https://prometheus.io/docs/prometheus/latest/storage/#right-sizing-retention-size: 80 to 85 % of the volume at most.
+_FULL = 0.85
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?B")
+
+
+def prove_selected(model: ClusterModel, exposed: Exposed, rules: Sequence[Object]) -> Iterator[Finding]:
+    """Yield the monitors and rules that no Prometheus of a chart selects."""
+    if not exposed.stacks or model.by_kind.get("Prometheus"):
+        return
+    for item in (*(monitor.item for monitor in exposed.monitors), *rules):
+        reasons = [_selected_instead(model, item, stack) for stack in exposed.stacks]
+        if all(reasons):
+            problem = f"Prometheus selects {reasons[0]}."
+            yield Finding.of("monitoring-not-selected", item, problem, at="metadata.labels")
+
+
+def _selected_instead(model: ClusterModel, item: Object, stack: Stack) -> str:
+    """Return what a Prometheus selects instead of an object; empty if it selects the object."""
+    spec, key = stack.prometheus, _KEYS[item.kind]
+    selector = mapping(spec.get(f"{key}Selector"))
+    if not selector and spec.get(f"{key}SelectorNilUsesHelmValues", True) is not False:
+        selector = {"matchLabels": {"release": stack.release}}
+    if not selects(selector, texts(item.metadata.get("labels"))):
+        return f"{item.kind}s with {shown(selector)}"
+    namespaces = mapping(spec.get(f"{key}NamespaceSelector"))
+    if namespaces and not selects(namespaces, model.namespaces.get(item.namespace, {})):
+        return f"{item.kind}s in namespaces with {shown(namespaces)}"
+    return ""
+
+
+def prove_scraped(model: ClusterModel, exposed: Exposed) -> Iterator[Finding]:
+    """Yield the pods that offer metrics and that no monitor selects."""
+    if not exposed.watches or any(model.by_kind.get(kind) for kind in ("ScrapeConfig", "Probe")):
+        return
+    scraped: dict[int, set[object]] = defaultdict(set)
+    for monitor in exposed.monitors:
+        for pods in monitor.pods:
+            scraped[id(pods.owner)] |= monitor.container_ports
+    # There is a finding about a monitor that selects nothing. Most likely it is the one that these pods lack.
+    idle = [monitor for monitor in exposed.monitors if not monitor.pods]
+    for pods in model.pods:
+        known = scraped.get(id(pods.owner), set())
+        if None in known or pods.namespace in model.open_namespaces or _is_meant(idle, pods):
+            continue
+        declared = [(name, number) for name, number, _ in container_ports(pods)]
+        if known - {entry for port in declared for entry in port}:
+            # There is a finding about an endpoint for a port that does not exist. Most likely it is the missing one.
+            continue
+        ports = (name for name, number in declared if not {name, number} & known)
+        port = next((name for name in ports if _METRICS_PORT.fullmatch(name)), None)
+        field = f"{pods.path}.containers"
+        annotations = texts(inner(pods.owner.spec, "template", "metadata", "annotations"))
+        if port and known:
+            problem = f"The PodMonitor of the pods has no endpoint for their port {port}."
+        elif port:
+            problem = f"No PodMonitor and no ServiceMonitor selects the pods with the port {port}."
+        elif not known and annotations.get("prometheus.io/scrape") == "true":
+            annotation = "the annotation prometheus.io/scrape is not read by the operator"
+            problem, field = f"No monitor selects the pods, and {annotation}.", "spec.template.metadata.annotations"
+        else:
+            continue
+        yield Finding.of("metrics-unscraped", pods.owner, problem, at=field)
+
+
+def _is_meant(idle: Sequence[Monitor], pods: Pods) -> bool:
+    """Tell whether a monitor that selects nothing looks as if it were for these pods."""
+    return any(
+        monitor.item.name == pods.owner.name
+        or pods.namespace == monitor.item.namespace
+        or pods.namespace in sequence(inner(monitor.item.spec, "namespaceSelector", "matchNames"))
+        for monitor in idle
+    )
+
+
+def prove_kept(model: ClusterModel, exposed: Exposed) -> Iterator[Finding]:
+    """Yield what is wrong with the volumes of Prometheus."""
+    for stack in exposed.stacks:
+        if inner(stack.values, "prometheus", "enabled") is not False:
+            yield from _kept(stack.application, "spec.sources", stack.prometheus, "storageSpec")
+    for item in model.kind("Prometheus"):
+        if item.group == OPERATOR_GROUP:
+            yield from _kept(item, "spec", item.spec, "storage")
+
+
+def _kept(item: Object, at: str, spec: Mapping[str, Any], key: str) -> Iterator[Finding]:
+    storage = mapping(spec.get(key))
+    if not storage:
+        problem = f"{key} is not set, so that Prometheus writes to an emptyDir."
+        yield Finding.of("metrics-not-kept", item, problem, at=at)
+        return
+    asked = inner(storage, "volumeClaimTemplate", "spec", "resources", "requests", "storage")
+    volume, size = float(quantity(asked) or 0), _retention_size(spec.get("retentionSize"))
+    least = (seconds(spec.get("retention")) or 0) / 86400 * _LEAST_BYTES_A_DAY
+    if volume and size and size > _FULL * volume:
+        problem = f"retentionSize is {spec['retentionSize']}, and the volume has {asked}."
+        yield Finding.of("retention-size-exceeds-volume", item, problem, at=f"{at}.retentionSize")
+    elif volume and not size and least > volume:
+        takes = f"{spec['retention']} take {least / 2**30:.0f}Gi at the very least"
+        yield Finding.of(
+            "retention-exceeds-volume", item, f"{takes}, and the volume has {asked}.", at=f"{at}.retention"
+        )
+
+
+def _retention_size(text: object) -> float:
+    """Return a size of Prometheus such as ``20GB`` in bytes, 0 for none; ``GB`` and ``GiB`` are both powers of two."""
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    return float(match[1]) * 2.0 ** (10 * " KMGTPE".index(match[2] or " ")) if match else 0
