@@ -81,7 +81,9 @@ def shellcheck() -> None:
 def test_files_of_the_repository() -> None:
     """Those of the library among them."""
     scripts = files()
-    assert {f"constructs_lib/kinds/parts/scripts/{name}.sh" for name in ("wait", "postgres-schema")} < set(scripts)
+    assert {f"constructs_lib/kinds/{name}.sh" for name in ("parts/scripts/wait", "postgres/scripts/schema")} < set(
+        scripts
+    )
     assert {name: problem for name, (shell, text) in scripts.items() if (problem := check(shell, text))} == {}
 
 
@@ -96,7 +98,7 @@ def test_steps_of_the_workflows() -> None:
 def test_commands_of_the_generated_objects(tree: Synthesized) -> None:
     """The library's scripts as they arrive in the pods, and what the constructs add to them."""
     scripts = {script for manifest in tree.objects() for script in embedded(manifest)}
-    own = {path.read_text(encoding="utf-8") for path in (ROOT / "constructs_lib/kinds/parts/scripts").glob("*.sh")}
+    own = {path.read_text(encoding="utf-8") for path in (ROOT / "constructs_lib/kinds").glob("*/scripts/*.sh")}
     assert own <= {text for _, text in scripts}
     assert [problem for shell, text in scripts if (problem := check(shell, text))] == []
 

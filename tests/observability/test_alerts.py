@@ -1,6 +1,6 @@
 """Every alert fires when it should and is silent when it should be, as Prometheus' own promtool evaluates them.
 
-The cases are in ``alerts``, one file for each group of rules, as promtool reads them
+The cases of a kind are in ``tests/kinds/<kind>/alerts.yaml``, those of all else in ``alerts``, as promtool reads them
 (https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/); ``rule_files`` is added here.
 """
 
@@ -24,19 +24,27 @@ from constructs_lib.observe.objects import rule_group
 from constructs_lib.observe.page import runbook
 from constructs_lib.prometheus.rules import Group
 
-CASES = Path(__file__).parent / "alerts"
-FILES = sorted(CASES.glob("*.yaml"))
+HERE = Path(__file__).parent
+#: The cases by the folder of the kind, or by the group, that they are about.
+FILES = {
+    **{path.parent.name: path for path in sorted(HERE.parent.glob("kinds/*/alerts.yaml"))},
+    **{path.stem: path for path in sorted(HERE.glob("alerts/*.yaml"))},
+}
 
 
 @cache
 def groups() -> dict[str, Group]:
-    """All groups of the small system by their names."""
-    return {group.name: group for group in catalogue.groups(watched())}
+    """All groups of the small system, by what their cases are called."""
+    folder = Path(catalogue.__file__).parent / "runbooks"
+    return {
+        group.name if group.runbooks == folder else group.runbooks.parent.name: group
+        for group in catalogue.groups(watched())
+    }
 
 
 @pytest.fixture(scope="session")
 def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The groups as files of Prometheus, by the names of the groups."""
+    """The groups as files of Prometheus."""
     runbooks = next(c.runbooks for c in watched().components if isinstance(c, Monitoring))
     folder = tmp_path_factory.mktemp("rules")
     files = {}
@@ -46,8 +54,8 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return files
 
 
-def cases(path: Path) -> dict[str, Any]:
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+def cases(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(FILES[name].read_text(encoding="utf-8")))
 
 
 def promtool(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -65,23 +73,23 @@ def test_prometheus_reads_the_rules(rules: dict[str, Path]) -> None:
 
 
 def test_each_group_has_its_cases() -> None:
-    assert [path.stem for path in FILES] == sorted(groups())
+    assert FILES.keys() == groups().keys()
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_cases(path: Path, rules: dict[str, Path], tmp_path: Path) -> None:
-    file = tmp_path / path.name
-    file.write_text(yaml.safe_dump({"rule_files": [str(rules[path.stem])], **cases(path)}, allow_unicode=True))
+@pytest.mark.parametrize("name", FILES)
+def test_cases(name: str, rules: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / f"{name}.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(rules[name])], **cases(name)}, allow_unicode=True))
     result = promtool("test", "rules", file)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_each_alert_has_a_case_that_fires_and_one_that_does_not(path: Path) -> None:
-    alerts = [alert.name for alert in groups()[path.stem].alerts]
+@pytest.mark.parametrize("name", FILES)
+def test_each_alert_has_a_case_that_fires_and_one_that_does_not(name: str) -> None:
+    alerts = [alert.name for alert in groups()[name].alerts]
     firing: set[str] = set()
     silent: set[str] = set()
-    for group in cases(path)["tests"]:
+    for group in cases(name)["tests"]:
         assert group["input_series"], f"{group['name']}: without any series everything is silent"
         for case in group["alert_rule_test"]:
             (firing if case.get("exp_alerts") else silent).add(case["alertname"])

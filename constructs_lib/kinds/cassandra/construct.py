@@ -192,7 +192,7 @@ class Cassandra(Workload):
         yield 0, service_account(self)
         overrides = {"overrides.yaml": self._overrides()}
         if self._agent:
-            overrides[_JMX_RULES] = script(_JMX_RULES)
+            overrides[_JMX_RULES] = script("cassandra", _JMX_RULES)
         yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=overrides)
         if self.schema:
             yield (
@@ -256,7 +256,7 @@ class Cassandra(Workload):
             "name": "prepare",
             "image": self.image,
             "imagePullPolicy": "IfNotPresent",
-            "command": ["/bin/sh", "-c", script("cassandra-prepare.sh")],
+            "command": ["/bin/sh", "-c", script("cassandra", "prepare.sh")],
             "env": [{"name": "OVERRIDES", "value": "/overrides/overrides.yaml"}],
             "resources": pod.SCRIPT_RESOURCES.manifest(),
             "securityContext": pod.container_security(),
@@ -269,7 +269,7 @@ class Cassandra(Workload):
             self,
             replicas=self.size,
             storage=self.storage,
-            checksum=[self._overrides(), script(_JMX_RULES)] if agent else self._overrides(),
+            checksum=[self._overrides(), script("cassandra", _JMX_RULES)] if agent else self._overrides(),
             template_spec={
                 "serviceAccountName": self.name,
                 "automountServiceAccountToken": False,
@@ -306,7 +306,7 @@ class Cassandra(Workload):
             command=[
                 "/bin/bash",
                 "-c",
-                script("cassandra-schema.sh"),
+                script("cassandra", "schema.sh"),
                 "schema",
                 *(f"/schema/{file}" for file in self.schema),
             ],

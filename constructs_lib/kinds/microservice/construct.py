@@ -567,7 +567,7 @@ class Microservice(Workload):
                 "name": "wait",
                 "image": self.wait_image or self.image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["/bin/sh", "-c", script("wait.sh"), "wait", *targets],
+                "command": ["/bin/sh", "-c", script("parts", "wait.sh"), "wait", *targets],
                 "resources": pod.SCRIPT_RESOURCES.manifest(),
                 "securityContext": pod.container_security(),
             }

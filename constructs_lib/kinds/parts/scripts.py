@@ -1,4 +1,4 @@
-"""Shell scripts that run in the cluster. Each is read from the folder ``scripts`` beside this file."""
+"""Scripts that run in the cluster. Each stands in the folder ``scripts`` of the kind that it belongs to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 
 
 @cache
-def script(name: str) -> str:
-    """Return the text of the script called ``name``."""
-    return (Path(__file__).parent / "scripts" / name).read_text(encoding="utf-8")
+def script(kind: str, name: str) -> str:
+    """Return the text of a script.
+
+    Args:
+        kind: Name of the kind's folder; ``parts`` for what several kinds run.
+        name: Name of the file.
+    """
+    return (Path(__file__).parent.parent / kind / "scripts" / name).read_text(encoding="utf-8")

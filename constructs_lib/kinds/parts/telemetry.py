@@ -235,4 +235,4 @@ def copy_container(image: str, arguments: tuple[str, ...]) -> dict[str, Any]:
 
 def script_files(telemetry: Telemetry) -> Mapping[str, str]:
     """Return the scripts that an agent loads, by their names."""
-    return {name: script(name) for name in telemetry.scripts}
+    return {name: script("parts", name) for name in telemetry.scripts}

@@ -302,14 +302,14 @@ class Postgres(Workload):
         if self._is_measured:
             variables |= {"METRICS_ROLE": _METRICS_ROLE, "METRICS_PASSWORD_FILE": f"{_METRICS_FOLDER}/password"}
         template = self._client_pod(
-            f"{self.name}-schema", script("postgres-schema.sh"), variables, schema=bool(self.schema)
+            f"{self.name}-schema", script("postgres", "schema.sh"), variables, schema=bool(self.schema)
         )
         return store.schema_job(self, template, self.schema)
 
     def _backup_job(self) -> Manifest:
         template = self._client_pod(
             f"{self.name}-backup",
-            script("postgres-backup.sh"),
+            script("postgres", "backup.sh"),
             {"KEEP": str(self.backups_kept)},
             schema=False,
         )

@@ -190,7 +190,7 @@ class RabbitMQ(Workload):
             "name": "prepare",
             "image": self.image,
             "imagePullPolicy": "IfNotPresent",
-            "command": ["/bin/sh", "-c", script("rabbitmq-prepare.sh")],
+            "command": ["/bin/sh", "-c", script("rabbitmq", "prepare.sh")],
             "env": [{"name": "USERNAME", "value": self.user}],
             "resources": pod.SCRIPT_RESOURCES.manifest(),
             "securityContext": pod.container_security(),

@@ -90,7 +90,7 @@ def job(tmp_path: Path, trees: dict[str, Synthesized]) -> Job:
 def test_the_job_runs_the_script(job: Job) -> None:
     """In the image's bash, with every file of the schema, in the order of the declaration."""
     shell, option, text, name, *files = job.container["command"]
-    assert (shell, option, text, name) == ("/bin/bash", "-c", script("cassandra-schema.sh"), "schema")
+    assert (shell, option, text, name) == ("/bin/bash", "-c", script("cassandra", "schema.sh"), "schema")
     assert files == [f"/schema/{file}" for file in job.schema]
 
 

@@ -43,7 +43,7 @@ def image(folder: Path, name: str) -> Path:
 
 def waiting(path: Path, *targets: str, **variables: str) -> subprocess.Popen[str]:
     """Start the script as an init container does."""
-    command = [found("dash"), "-c", script("wait.sh"), "wait", *targets]
+    command = [found("dash"), "-c", script("parts", "wait.sh"), "wait", *targets]
     return start(command, {"PATH": str(path), "WAIT_SECONDS": str(PATIENCE), **variables})
 
 
@@ -80,7 +80,7 @@ def test_runs_in_every_shell(tmp_path: Path, shell: str) -> None:
     else:
         command = [found(shell)]
     with listener() as port:
-        result = run([*command, "-c", script("wait.sh"), "wait", f"127.0.0.1:{port}"], {"PATH": str(path)})
+        result = run([*command, "-c", script("parts", "wait.sh"), "wait", f"127.0.0.1:{port}"], {"PATH": str(path)})
     assert result.returncode == 0, result.stdout
     assert result.stdout.splitlines()[-1] == f"127.0.0.1:{port} accepts connections"
 

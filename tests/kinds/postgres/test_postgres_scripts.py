@@ -18,7 +18,7 @@ from synthesized import Manifest, Synthesized
 #: The role of the exporter, and another password that no shell and no SQL may take for something else.
 METRICS_ROLE = "metrics_exporter"
 METRICS_PASSWORD = """it's \\ another "one": 'x'; `id` :role $HOME ü"""
-SCHEMA = Path(__file__).parents[2] / "schemas" / "users_and_groups.sql"
+SCHEMA = Path(__file__).parents[3] / "schemas" / "users_and_groups.sql"
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,7 @@ def test_definitions_hold_any_password(
     (folders["secrets"] / "erlang-cookie").write_text("cookie")
     (pod,) = trees["production"].pods("rabbitmq", ["StatefulSet"])
     (container,) = pod.spec["initContainers"]
-    assert container["command"][2] == script("rabbitmq-prepare.sh")
+    assert container["command"][2] == script("rabbitmq", "prepare.sh")
     for text in ("before", content):
         (folders["secrets"] / "password").write_text(text)
         prepare(folders, container)

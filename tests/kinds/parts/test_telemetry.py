@@ -195,7 +195,9 @@ def test_scripts_are_in_a_config_map_whose_change_restarts_pods(monkeypatch: pyt
 
     before = checksum()
     assert before == checksum()
-    monkeypatch.setattr("constructs_lib.kinds.parts.telemetry.script", lambda name: f"{script(name)}\n// changed\n")
+    monkeypatch.setattr(
+        "constructs_lib.kinds.parts.telemetry.script", lambda kind, name: f"{script(kind, name)}\n// changed\n"
+    )
     assert checksum() != before
 
 
