@@ -8,19 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
 from constructs_lib.kubernetes import image as images
+from constructs_lib.kubernetes import names
 from constructs_lib.kubernetes import quantity as quantities
 from constructs_lib.kubernetes.cron import schedule_problem
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.text import shown
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CHART_VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?")
 _CHART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
-_CONFIG_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-_LABEL_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _SQL_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SECRET_NAME = re.compile(
@@ -43,7 +39,7 @@ def dns_label(name: object) -> str | None:
         return f"a name is a text that is not empty, not {shown(name)}."
     if len(name) > 63:
         return f"the name {shown(name)} has {len(name)} characters; at most 63 are allowed."
-    if not _DNS_LABEL.fullmatch(name):
+    if not names.is_label(name):
         better = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         hint = f'; for instance "{better}".' if better else "."
         return (
@@ -60,7 +56,7 @@ def port_name(name: object) -> str | None:
     problem = dns_label(name)
     if problem:
         return problem
-    if isinstance(name, str) and (len(name) > 15 or not re.search("[a-z]", name) or "--" in name):
+    if not names.is_port_name(str(name)):
         return f'the port name "{name}" must have at most 15 characters, one of them a letter, and no "--".'
     return None
 
@@ -74,8 +70,8 @@ def port_number(number: object) -> str | None:
 
 def environment_variable(name: str) -> str | None:
     """Check the name of an environment variable."""
-    if not _ENVIRONMENT_VARIABLE.fullmatch(name):
-        return f'{shown(name)} is no name of an environment variable; letters, digits and "_", not a digit first.'
+    if not names.is_variable(name):
+        return f"{shown(name)} is no name of an environment variable; letters, digits and _ - ., not a digit first."
     return None
 
 
@@ -235,9 +231,9 @@ def label(name: str, value: str) -> str | None:
 
     https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
     """
-    if not _LABEL_NAME.fullmatch(name):
+    if not names.is_label_key(name):
         return f'{shown(name)} is no name of a label; write it like "team" or "example.com/team".'
-    if not _LABEL_VALUE.fullmatch(value):
+    if not names.is_label_value(value):
         return f"{name}: {shown(value)} is no value of a label; at most 63 letters, digits and . _ - are allowed."
     return None
 
@@ -246,7 +242,7 @@ def file_names(paths: Iterable[PurePath | str]) -> str | None:
     """Check that files can be kept in one object of Kubernetes, which knows them by their names alone."""
     known: set[str] = set()
     for name in (PurePath(path).name for path in paths):
-        if not _CONFIG_KEY.fullmatch(name):
+        if not names.is_config_key(name):
             return f"{shown(name)} is no name for a file in Kubernetes; letters, digits and . _ - are allowed."
         if name in known:
             return f"two files are called {shown(name)}; give each one a name of its own."

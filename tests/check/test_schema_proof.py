@@ -21,7 +21,6 @@ from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.schemas import proof as schemas
 from constructs_lib.check.schemas.duplicates import compact, count_keys, duplicate_keys
-from constructs_lib.check.schemas.names import is_label_key, is_label_value, is_port_name, is_subdomain
 from constructs_lib.check.schemas.openapi import kubernetes, versions
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
@@ -61,20 +60,6 @@ def definition(structural: Mapping[str, Any], **version: Any) -> Manifest:
     )
     manifest["metadata"] = {"name": "widgets.example.org"}
     return manifest
-
-
-@pytest.mark.parametrize(
-    ("check", "good", "bad"),
-    [
-        (is_subdomain, ["a", "a.b", "a-b.c9"], ["A", "a_b", "-a", "a-", "a..b", ".a", "", "a" * 254, "a\n"]),
-        (is_label_value, ["", "a", "A_b.c-9"], ["-a", "a-", "a b", "ä", "a" * 64, "a\n"]),
-        (is_label_key, ["a", "a.b/c", "A_b"], ["", "/a", "a/", "a/b/c", "a_b/c", "x" * 64]),
-        (is_port_name, ["http", "a-1", "9a"], ["", "1", "a--b", "-a", "A", "a_b", "x" * 16]),
-    ],
-)
-def test_names(check: Any, good: list[str], bad: list[str]) -> None:
-    assert [text for text in good if not check(text)] == []
-    assert [text for text in bad if check(text)] == []
 
 
 def test_the_nearest_version_stands_for_one_that_is_not_known() -> None:

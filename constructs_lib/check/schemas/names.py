@@ -1,29 +1,29 @@
 """What names, labels and annotations may be made of, and how large an object may be.
 
-The functions of the API server are ``IsDNS1123Label``, ``IsDNS1123Subdomain``, ``IsDNS1035Label``, ``IsQualifiedName``,
-``IsValidLabelValue``, ``IsValidPortName`` and ``IsConfigMapKey`` in k8s.io/apimachinery/pkg/util/validation, and
-``ValidateObjectMeta`` and ``ValidateAnnotations`` in k8s.io/apimachinery/pkg/api/validation.
+The functions of the API server are ``ValidateObjectMeta`` and ``ValidateAnnotations`` in
+k8s.io/apimachinery/pkg/api/validation.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 
 from constructs_lib.argocd.objects import Object, mapping
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.schemas.openapi import number
+from constructs_lib.kubernetes.names import (
+    is_config_key,
+    is_label,
+    is_label_1035,
+    is_label_key,
+    is_label_value,
+    is_path_segment,
+    is_subdomain,
+)
 from constructs_lib.text import given
 
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-_WORD = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_PORT = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
 _MOST_ANNOTATIONS = 256 * 1024
 _MOST_DATA = 1024 * 1024
 #: Kubernetes that takes Services whose names begin with a digit (KEP-5311).
@@ -43,46 +43,10 @@ _LABEL_KEY_FIX = (
 PORT_NAME_RULE = "at most 15 lower-case letters, digits and single hyphens, a letter among them"
 
 
-@cache
-def is_label(text: str) -> bool:
-    """Tell whether a text is a label of RFC 1123."""
-    return bool(_LABEL.fullmatch(text))
-
-
-@cache
-def is_subdomain(text: str) -> bool:
-    """Tell whether a text is a subdomain of RFC 1123."""
-    return bool(_SUBDOMAIN.fullmatch(text))
-
-
-@cache
-def is_label_value(text: str) -> bool:
-    """Tell whether a text can be the value of a label."""
-    return not text or bool(_WORD.fullmatch(text))
-
-
-@cache
-def is_label_key(text: str) -> bool:
-    """Tell whether a text can be the key of a label."""
-    prefix, slash, name = text.rpartition("/")
-    return bool(_WORD.fullmatch(name)) and (not slash or is_subdomain(prefix))
-
-
-@cache
-def is_port_name(text: str) -> bool:
-    """Tell whether a text can be the name of a port (RFC 6335)."""
-    return bool(_PORT.fullmatch(text))
-
-
-def is_path_segment(text: str) -> bool:
-    """Tell whether a text can be a part of a path, which is all that some names have to be."""
-    return text not in ("", ".", "..") and "/" not in text and "%" not in text
-
-
 def _name_rule(item: Object, version: str) -> tuple[Callable[[str], bool], str]:
     match item.group, item.kind:
         case "", "Service" if number(version) < _RELAXED_SERVICES:
-            return lambda name: bool(_LABEL_1035.fullmatch(name)), f"{_LABEL_RULE}, and a letter first"
+            return is_label_1035, f"{_LABEL_RULE}, and a letter first"
         case ("", "Namespace" | "Service") | ("apps", "StatefulSet"):
             return is_label, _LABEL_RULE
         case ("rbac.authorization.k8s.io", _) | ("policy", "PodDisruptionBudget"):
@@ -180,7 +144,7 @@ def data_findings(item: Object) -> Iterator[Finding]:
     for field, entries in fields.items():
         encoded = field == "binaryData" or (field == "data" and item.kind == "Secret")
         for key, value in entries.items():
-            if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith(".."):
+            if not is_config_key(key):
                 fix = f"A key has {_KEY_RULE}."
                 yield Finding.of(
                     "bad-name", item, f'"{key}" cannot be a key of a {item.kind}.', at=f"{field}.{key}", fix=fix

@@ -14,17 +14,14 @@ from typing import Any
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
-from constructs_lib.check.schemas.names import PORT_NAME_RULE, is_label, is_port_name, label_findings
+from constructs_lib.check.schemas.names import PORT_NAME_RULE, label_findings
 from constructs_lib.check.schemas.openapi import number
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
 from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.names import is_label, is_port_name, is_variable
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.text import given, joined, sentence
 
-#: Since 1.32 any printable character of ASCII is good but for "=" (KEP-4369).
-_RELAXED_VARIABLES = (1, 32)
-_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-_PRINTABLE = re.compile(r"[ -<>-~]+")
 _SCALED = ("cpu", "memory", "ephemeral-storage")
 _HANDLERS = ("exec", "grpc", "httpGet", "sleep", "tcpSocket")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -251,8 +248,7 @@ def _variable_findings(owner: Object, variables: Sequence[Any], at: str, version
         if not isinstance(name, str):
             continue
         here = f"{at}[{name or index}]"
-        pattern = _VARIABLE if number(version) < _RELAXED_VARIABLES else _PRINTABLE
-        if not pattern.fullmatch(name):
+        if not is_variable(name, number(version)):
             fix = "A variable has letters, digits, underscores, hyphens and dots, and no digit first."
             yield Finding.of("bad-name", owner, f'"{name}" is no name of a variable.', at=f"{here}.name", fix=fix)
         if name in seen:

@@ -1,0 +1,82 @@
+"""What names, labels and keys may be made of.
+
+The functions of the API server are those of k8s.io/apimachinery/pkg/util/validation: ``IsDNS1123Label``,
+``IsDNS1035Label``, ``IsDNS1123Subdomain``, ``IsQualifiedName``, ``IsValidLabelValue``, ``IsValidPortName``,
+``IsConfigMapKey``, ``IsEnvVarName`` and ``IsRelaxedEnvVarName``; and ``IsValidPathSegmentName`` of
+k8s.io/apimachinery/pkg/api/validation/path.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_WORD = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_CONFIG_KEY = re.compile(r"(?!\.\.|\.\Z)[-._a-zA-Z0-9]{1,253}")
+_PORT = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
+_VARIABLE = re.compile(r"(?!\.\.|\.\Z)[-._a-zA-Z][-._a-zA-Z0-9]*")
+_PRINTABLE = re.compile(r"[ -<>-~]+")
+#: Since 1.32 the name of a variable has any printable character of ASCII but for "=" (KEP-4369).
+_RELAXED_VARIABLES = (1, 32)
+
+
+@cache
+def is_label(text: str) -> bool:
+    """Tell whether a text is a label of RFC 1123: the name of a Namespace, a Service, a container."""
+    return bool(_LABEL.fullmatch(text))
+
+
+@cache
+def is_label_1035(text: str) -> bool:
+    """Tell whether a text is a label of RFC 1035, which begins with a letter."""
+    return bool(_LABEL_1035.fullmatch(text))
+
+
+@cache
+def is_subdomain(text: str) -> bool:
+    """Tell whether a text is a subdomain of RFC 1123: the name of most objects."""
+    return bool(_SUBDOMAIN.fullmatch(text))
+
+
+@cache
+def is_label_value(text: str) -> bool:
+    """Tell whether a text can be the value of a label."""
+    return not text or bool(_WORD.fullmatch(text))
+
+
+@cache
+def is_label_key(text: str) -> bool:
+    """Tell whether a text can be the key of a label."""
+    prefix, slash, name = text.rpartition("/")
+    return bool(_WORD.fullmatch(name)) and (not slash or is_subdomain(prefix))
+
+
+@cache
+def is_port_name(text: str) -> bool:
+    """Tell whether a text can be the name of a port (RFC 6335)."""
+    return bool(_PORT.fullmatch(text))
+
+
+@cache
+def is_config_key(text: str) -> bool:
+    """Tell whether a text can be a key of a ConfigMap or a Secret, and so the name of a file from it."""
+    return bool(_CONFIG_KEY.fullmatch(text))
+
+
+@cache
+def is_variable(text: str, version: tuple[int, ...] = (1, 0)) -> bool:
+    """Tell whether a text can be the name of an environment variable.
+
+    Args:
+        text: The text.
+        version: The version of Kubernetes. Default: what all of them take.
+    """
+    return bool((_VARIABLE if version < _RELAXED_VARIABLES else _PRINTABLE).fullmatch(text))
+
+
+def is_path_segment(text: str) -> bool:
+    """Tell whether a text can be a part of a path, which is all that some names have to be."""
+    return text not in ("", ".", "..") and "/" not in text and "%" not in text
