@@ -11,9 +11,8 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
 from constructs_lib.check.selectors import PodIndex, container_ports
-from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, closed_namespaces
 from constructs_lib.text import closest, hint, within
 
 _DNS = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
@@ -196,7 +195,7 @@ class _Addresses:
     def __init__(self, model: ClusterModel) -> None:
         self._model = model
         self._directory = model.once(Directory)
-        self._closed = model.once(closed_namespaces)
+        self._closed = model.closed_namespaces
         self._pods = model.once(PodIndex)
         self._domain = ""
 

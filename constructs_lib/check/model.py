@@ -1,37 +1,29 @@
-"""What the proofs look at: all objects of one environment, found by what others know them by, and its cluster."""
+"""What the proofs look at: all objects of one environment, by what others refer to them by, and its cluster."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from constructs_lib.argocd.objects import Cache, Identity, Object, mapping, sequence, unreadable
-from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.repository.applications import Application, find_applications
+from constructs_lib.argocd.objects import Cache, Identity, Object, unreadable
+from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of
+from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence
+from constructs_lib.repository.applications import ALL_OBJECTS, Application, find_applications
 from constructs_lib.repository.snapshot import Snapshot
 
 Result = TypeVar("Result")
 
-
-@dataclass(frozen=True)
-class Cluster:
-    """What is known of the cluster that the objects are meant for.
-
-    Attributes:
-        kind: ``digitalocean``, ``k3d``, or empty if it is not known.
-        kubernetes: Its minor version, such as ``1.36``; None if it is not known.
-        nodes: Its smallest number of nodes; None if it is not known.
-        size: The size of its nodes in the cloud's words, such as ``s-4vcpu-8gb``; empty if it is not known.
-    """
-
-    kind: str = ""
-    kubernetes: str | None = None
-    nodes: int | None = None
-    size: str = ""
+#: Namespaces of every cluster, and that of Argo CD itself.
+PLATFORM_NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})
+#: Groups whose objects make neither pods nor Services, ConfigMaps or Secrets that others could refer to by accident.
+_QUIET_GROUPS = frozenset({"argoproj.io", "cert-manager.io", "external-secrets.io", "monitoring.coreos.com"})
+#: Kinds of these groups that do make pods, and a kind of Kubernetes itself whose pods the model does not have.
+_POD_MAKERS = frozenset(
+    {"Alertmanager", "Prometheus", "PrometheusAgent", "ReplicationController", "Rollout", "ThanosRuler", "Workflow"}
+)
 
 
 @dataclass(frozen=True)
@@ -55,15 +47,21 @@ class Pods:
         """Their namespace."""
         return self.owner.namespace
 
-    @property
+    @cached_property
     def containers(self) -> list[tuple[str, Manifest]]:
-        """All containers with the paths of their fields, those that run first included."""
+        """All containers, each with its path; init containers come first."""
         return [
             (f"{self.path}.{key}[{container.get('name', number)}]", container)
             for key in ("initContainers", "containers")
             for number, container in enumerate(sequence(self.spec.get(key)))
             if isinstance(container, dict)
         ]
+
+    @cached_property
+    def volumes(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """All volumes, each with its path, such as ``spec.volumes[data]``."""
+        volumes = enumerate(mappings(self.spec.get("volumes")))
+        return [(f"{self.path}.volumes[{volume.get('name', number)}]", volume) for number, volume in volumes]
 
 
 class ClusterModel:
@@ -104,7 +102,7 @@ class ClusterModel:
             for item in application.read(path, application.files[path])
         ]
         self.objects: list[Object] = [item for _, item in self.deployed]
-        self.cluster = cluster or self._cluster(folders)
+        self.cluster = cluster or cluster_of(snapshot.files, folders, self._enforced_version())
 
     def once(self, ask: Callable[[ClusterModel], Result]) -> Result:
         """Return what a function says of the tree, and ask it only once: several proofs want to know the same."""
@@ -148,6 +146,11 @@ class ClusterModel:
         return [pods for item in self.objects if (pods := pods_of(item)) is not None]
 
     @cached_property
+    def pods_by_owner(self) -> Mapping[Object, Pods]:
+        """The pods by the object that makes them."""
+        return {pods.owner: pods for pods in self.pods}
+
+    @cached_property
     def pods_by_namespace(self) -> Mapping[str, list[Pods]]:
         """The pods by their namespace."""
         found: dict[str, list[Pods]] = defaultdict(list)
@@ -155,17 +158,65 @@ class ClusterModel:
             found[pods.namespace].append(pods)
         return found
 
+    def names(self, kind: str, namespace: str = "") -> set[str]:
+        """Return the names of the objects of a kind in a namespace, or of those of a kind that has no namespace."""
+        return self._names.get((kind, namespace), set())
+
+    @cached_property
+    def _names(self) -> Mapping[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for item in self.objects:
+            found[item.kind, item.namespace].add(item.name)
+        return found
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        """What the bootstrap of this library says of the environments of the tree."""
+        return Bootstrap(self.snapshot.files, self.all_applications)
+
+    @property
+    def has_applications(self) -> bool:
+        """Whether Applications say what is deployed where. Without them, all objects count as deployed together."""
+        return all(application.name != ALL_OBJECTS for application in self.all_applications)
+
+    @cached_property
+    def has_generated_applications(self) -> bool:
+        """Whether an ApplicationSet generates Applications: their objects and namespaces are not known here."""
+        return any(b"kind: ApplicationSet" in content for content in self.snapshot.files.values())
+
     @cached_property
     def open_namespaces(self) -> frozenset[str]:
-        """Namespaces that may hold more than the tree: charts and other tools put objects there that are not in it.
+        """Namespaces in which charts and other tools deploy objects that are not in the tree.
 
-        What is missing in one of these may well be there, so nobody may say that it is not.
+        An object that is missing in one of these may well exist, so no finding may say that it does not.
         """
-        return frozenset(
-            application.namespace
-            for application in self.all_applications
-            if application.charts or application.rendered or any(source.tool for source in application.sources)
-        )
+        return frozenset(application.namespace for application in self.all_applications if _is_rendered(application))
+
+    @cached_property
+    def closed_namespaces(self) -> frozenset[str]:
+        """Namespaces that hold the objects of the tree and no others.
+
+        In all others a chart, a tool, an operator or a person may have created what the tree does not have.
+        """
+        if self.has_generated_applications:
+            return frozenset()
+        declared = self.names("Namespace")
+        if not self.has_applications:
+            # Objects without a namespace are all taken to be in the same one, which is called "" here.
+            declared = {"", *(declared or {item.namespace for item in self.objects})}
+        operated = {item.namespace for known, item in self.deployed if _makes_others(item) or _is_rendered(known)}
+        made = declared | self.created_namespaces
+        return frozenset(made - operated - self.open_namespaces - PLATFORM_NAMESPACES)
+
+    @cached_property
+    def created_namespaces(self) -> frozenset[str]:
+        """Namespaces that Argo CD creates, by the sync option ``CreateNamespace=true``."""
+        return frozenset(known.namespace for known in self.applications if known.creates_namespace)
+
+    def is_named_by_chart(self, name: str) -> bool:
+        """Tell whether a chart may bring an object without a namespace: the chart's name or values contain its name."""
+        charts = (chart for application in self.all_applications for chart in application.charts)
+        return any(name in f"{chart.name} {chart.helm}" for chart in charts)
 
     @cached_property
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
@@ -180,24 +231,6 @@ class ClusterModel:
         """The Applications, without the groups of objects that none deploys."""
         return (application for application in self.all_applications if application.item)
 
-    def _cluster(self, folders: Sequence[str]) -> Cluster:
-        """Return what the bootstrap of this library and the namespaces say of the cluster."""
-        for environment in {folder.rstrip("/").rpartition("/")[2] for folder in folders}:
-            files = self.snapshot.files
-            inputs = files.get(f"bootstrap/cluster/{environment}.tfvars.json")
-            if inputs is not None:
-                variables = mapping(json.loads(inputs))
-                pool = mapping(variables.get("node_pool"))
-                return Cluster(
-                    "digitalocean", variables.get("kubernetes"), pool.get("nodes"), str(pool.get("size", ""))
-                )
-            config = files.get(f"bootstrap/k3d/{environment}.yaml")
-            if config is not None:
-                content = mapping(Cache().document(config))
-                nodes = int(content.get("servers", 1)) + int(content.get("agents", 0))
-                return Cluster("k3d", self._enforced_version(), nodes)
-        return Cluster(kubernetes=self._enforced_version())
-
     def _enforced_version(self) -> str | None:
         versions = {
             str(version).removeprefix("v")
@@ -205,6 +238,17 @@ class ClusterModel:
             if (version := texts(item.metadata.get("labels")).get("pod-security.kubernetes.io/enforce-version"))
         } - {"latest"}
         return max(versions, key=_version, default=None)
+
+
+def _is_rendered(application: Application) -> bool:
+    """Tell whether a tool deploys more objects than the tree has, or deploys them under other names."""
+    return bool(application.charts or application.rendered) or any(source.tool for source in application.sources)
+
+
+def _makes_others(item: Object) -> bool:
+    """Tell whether an operator or a controller creates objects from this one that the tree does not have."""
+    own = "." not in item.group or item.group.endswith(".k8s.io")
+    return item.kind in _POD_MAKERS or not (own or item.group in _QUIET_GROUPS)
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -225,8 +269,8 @@ def pods_of(item: Object) -> Pods | None:
     spec: Mapping[str, Any] = item.spec
     path = "spec"
     if item.kind == "CronJob":
-        spec = mapping(mapping(spec.get("jobTemplate")).get("spec"))
+        spec = mapping(inner(spec, "jobTemplate", "spec"))
         path = "spec.jobTemplate.spec"
     template = mapping(spec.get("template"))
-    labels = texts(mapping(template.get("metadata")).get("labels"))
+    labels = texts(inner(template, "metadata", "labels"))
     return Pods(item, labels, dict(mapping(template.get("spec"))), f"{path}.template.spec")

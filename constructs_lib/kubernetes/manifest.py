@@ -82,6 +82,12 @@ def inner(value: object, *keys: str) -> Any:
     return value
 
 
+def entries(value: object, at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the mappings of a list, each with its path: the list's own, which is given, and a number in brackets."""
+    for number, entry in enumerate(mappings(value)):
+        yield f"{at}[{number}]", entry
+
+
 def texts_in(part: object) -> Iterator[str]:
     """Yield every text in a part of a manifest; keys are none."""
     if isinstance(part, str):

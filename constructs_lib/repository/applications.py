@@ -153,6 +153,11 @@ class Application:
         return options(self._sync_policy.get("syncOptions"))
 
     @property
+    def creates_namespace(self) -> bool:
+        """Whether Argo CD creates its namespace."""
+        return self.sync_options.get("CreateNamespace") == "true"
+
+    @property
     def namespace(self) -> str:
         """The namespace of objects that name none."""
         destination = mapping(self.item.spec.get("destination")) if self.item else {}

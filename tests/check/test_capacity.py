@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from synthesized import Synthesized
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.capacity.nodes import ARGOCD, node_of
 from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack
 from constructs_lib.check.capacity.proof import prove
 from constructs_lib.check.capacity.requests import chart_items, requests, rolling_update
-from constructs_lib.check.model import Cluster, ClusterModel, pods_of
+from constructs_lib.check.model import ClusterModel, pods_of
 from constructs_lib.check.network import Selector
 from constructs_lib.repository.snapshot import Snapshot
 

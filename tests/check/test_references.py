@@ -13,7 +13,8 @@ from synthesized import Synthesized
 
 from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.addresses import Directory
-from constructs_lib.check.model import Cluster, ClusterModel
+from constructs_lib.check.bootstrap import Cluster
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order import proof as order
 from constructs_lib.check.references import proof as references
 from constructs_lib.check.selectors import selects

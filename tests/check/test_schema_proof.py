@@ -15,8 +15,9 @@ from corpus import Manifest
 from synthesized import Synthesized
 
 from constructs_lib.argocd.objects import parse
+from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import Cluster, ClusterModel
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.schemas import proof as schemas

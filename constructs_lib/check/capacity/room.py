@@ -23,7 +23,6 @@ from constructs_lib.check.capacity.requests import chart_items, requests, rollin
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.scale import Scale, Scales
-from constructs_lib.check.surroundings import environments
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.text import plural
 
@@ -181,7 +180,7 @@ class _Room:
 
     def _inputs(self, module: str) -> Iterator[Mapping[str, Any]]:
         """Yield the inputs of a Terraform module of the bootstrap, by environment."""
-        for environment in environments(self._model):
+        for environment in self._model.bootstrap.environments:
             content = self._model.snapshot.files.get(f"bootstrap/{module}/{environment}.tfvars.json")
             try:
                 yield mapping(json.loads(content or b"{}"))

@@ -19,7 +19,6 @@ from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.references.configuration import claim_names
 from constructs_lib.check.storage import claims, class_of, known_classes
-from constructs_lib.check.surroundings import k3s_disabled, made_here
 from constructs_lib.repository.applications import BY_HAND, Application
 
 _ARGO = "https://argo-cd.readthedocs.io/en/stable/"
@@ -88,7 +87,7 @@ class _Gates:
 
     def _addresses(self) -> Iterator[Finding]:
         kind = self._model.cluster.kind
-        disabled = k3s_disabled(self._model) if kind == "k3d" else frozenset()
+        disabled = self._model.bootstrap.k3s_disabled() if kind == "k3d" else frozenset()
         if "servicelb" in disabled and not self._brings(("metallb", "kube-vip", *_CONTROLLERS)):
             for service in self._model.kind("Service"):
                 if service.spec.get("type") == "LoadBalancer":
@@ -111,7 +110,7 @@ class _Gates:
 
     def _autoscalers(self) -> Iterator[Finding]:
         kind = self._model.cluster.kind
-        if not kind or (kind == "k3d" and "metrics-server" not in k3s_disabled(self._model)):
+        if not kind or (kind == "k3d" and "metrics-server" not in self._model.bootstrap.k3s_disabled()):
             return
         services = {item.name for item in self._model.kind("APIService")}
         if "v1beta1.metrics.k8s.io" in services:
@@ -222,7 +221,7 @@ def _sync_timeout(model: ClusterModel) -> int | None:
         value = str(config.get("controller.sync.timeout.seconds", ""))
         if value.isdecimal():
             return int(value) or None
-    return SYNC_TIMEOUT if made_here(model) else None
+    return SYNC_TIMEOUT if model.bootstrap.installs_argocd else None
 
 
 def _settings(model: ClusterModel, name: str, values: str) -> list[Mapping[str, Any]]:

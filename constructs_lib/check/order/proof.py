@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.addresses import Directory, texts_read_by
 from constructs_lib.check.finding import Finding, Proof
-from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
 from constructs_lib.check.order import gates
 from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.references.configuration import claim_names, references, service_account
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.selectors import PodIndex
 from constructs_lib.check.storage import claims
-from constructs_lib.check.surroundings import PLATFORM_NAMESPACES
 from constructs_lib.repository.applications import Application
 
 _WAVES = "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/"
@@ -288,9 +287,7 @@ class _Order:
             key = id(application), item.namespace
             if namespace is None or key in told or self._timeline.application(namespace) is application:
                 continue
-            creates = (
-                application.sync_options.get("CreateNamespace") == "true" and application.namespace == item.namespace
-            )
+            creates = application.creates_namespace and application.namespace == item.namespace
             if not creates and self._timeline.compare(namespace, item) >= 0:
                 told.add(key)
                 owner = self._timeline.application(namespace)

@@ -63,7 +63,7 @@ def _levels(model: ClusterModel) -> Mapping[str, str]:
     managed = {
         application.namespace: texts(_managed(application.item).get("labels"))
         for application in model.applications
-        if application.item and application.sync_options.get("CreateNamespace") == "true"
+        if application.item and application.creates_namespace
     }
     found = {name: labels[ENFORCE] for name, labels in managed.items() if ENFORCE in labels}
     return found | {name: labels[ENFORCE] for name, labels in model.namespaces.items() if ENFORCE in labels}
@@ -93,7 +93,7 @@ def _level_findings(model: ClusterModel) -> Iterator[Finding]:
         namespace = application.namespace
         if (
             application.item
-            and application.sync_options.get("CreateNamespace") == "true"
+            and application.creates_namespace
             and namespace in model.pods_by_namespace
             and namespace not in declared
             and namespace not in levels

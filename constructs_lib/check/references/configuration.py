@@ -14,7 +14,6 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods, texts
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
-from constructs_lib.check.surroundings import brought_by_chart, closed_namespaces
 from constructs_lib.text import hint, within
 
 _PODS = "https://kubernetes.io/docs/concepts/"
@@ -93,7 +92,7 @@ def service_account(pods: Pods) -> str:
 class _Configuration:
     def __init__(self, model: ClusterModel) -> None:
         self._model = model
-        self._closed = model.once(closed_namespaces)
+        self._closed = model.closed_namespaces
         self._secrets = SecretSources(model)
         self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
         for item in model.kind("ConfigMap", "ServiceAccount", "PersistentVolumeClaim"):
@@ -255,7 +254,7 @@ class _Configuration:
 
     def _priority(self, pods: Pods) -> Iterator[Finding]:
         name = pods.spec.get("priorityClassName")
-        if not isinstance(name, str) or not name or brought_by_chart(self._model, name):
+        if not isinstance(name, str) or not name or self._model.is_named_by_chart(name):
             return
         known = {item.name for item in self._model.kind("PriorityClass")} | _PRIORITY_CLASSES
         if name not in known:

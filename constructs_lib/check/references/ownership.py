@@ -9,13 +9,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
 from constructs_lib.argocd.projects import GROUP, Project, repository_name
 from constructs_lib.check.finding import Finding, check_of
-from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.surroundings import (
-    PLATFORM_NAMESPACES,
-    generates_applications,
-    is_without_applications,
-    store,
-)
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
 from constructs_lib.text import hint, nearest
 
@@ -180,16 +174,11 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
 
 
 def _namespaces(model: ClusterModel) -> Iterator[Finding]:
-    if is_without_applications(model) or model.once(generates_applications):
+    if not model.has_applications or model.has_generated_applications:
         # Nobody can tell what is made by others.
         return
-    made = {item.name for item in model.kind("Namespace")} | PLATFORM_NAMESPACES
-    made |= {
-        application.namespace
-        for application in model.applications
-        if application.sync_options.get("CreateNamespace") == "true"
-    }
-    if (filled := store(model)) is not None:
+    made = model.names("Namespace") | model.created_namespaces | PLATFORM_NAMESPACES
+    if (filled := model.bootstrap.store()) is not None:
         made |= {filled.namespace}
     homes = {application.item.namespace for application in model.all_applications if application.item}
     missing: set[str] = set()

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.check.bootstrap import Store
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
 from constructs_lib.check.references.secret_sources import SecretSources
-from constructs_lib.check.surroundings import PLATFORM_NAMESPACES, Store, brought_by_chart, closed_namespaces, store
 from constructs_lib.text import hint, within
 
 _RBAC = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"
@@ -26,7 +26,7 @@ _EXISTING = frozenset({"get", "watch"})
 
 def prove_permissions(model: ClusterModel) -> Iterator[Finding]:
     """Yield bindings of nothing or to nobody, and roles for what there is not."""
-    closed = model.once(closed_namespaces)
+    closed = model.closed_namespaces
     for binding in model.kind("RoleBinding", "ClusterRoleBinding"):
         yield from _role(model, binding)
         yield from _subjects(model, binding, closed)
@@ -48,7 +48,7 @@ def _role(model: ClusterModel, binding: Object) -> Iterator[Finding]:
         certain = False
     elif kind == "ClusterRole":
         # Charts bring roles that are called after themselves.
-        certain = not (name in _BUILT_IN or ":" in name or brought_by_chart(model, name)) and not any(
+        certain = not (name in _BUILT_IN or ":" in name or model.is_named_by_chart(name)) and not any(
             chart.name in name for application in model.all_applications for chart in application.charts
         )
     else:
@@ -80,7 +80,7 @@ def _subjects(model: ClusterModel, binding: Object, closed: frozenset[str]) -> I
 class _Objects:
     def __init__(self, model: ClusterModel, closed: frozenset[str]) -> None:
         self._closed = closed
-        self._store: Store | None = store(model)
+        self._store: Store | None = model.bootstrap.store()
         self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
         for item in model.kind("ConfigMap", "Service"):
             self._names[item.kind, item.namespace].add(item.name)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.check.bootstrap import Store
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.selectors import selects
-from constructs_lib.check.surroundings import Store, closed_namespaces, store
 from constructs_lib.text import hint
 
 _EXTERNAL_SECRETS = "https://external-secrets.io/latest/api/"
@@ -105,7 +105,7 @@ def prove_secret_sources(model: ClusterModel) -> Iterator[Finding]:
                 at="spec.target.name" if item.kind == "ExternalSecret" else "metadata.name",
             )
     external = [item for item in model.kind("ExternalSecret") if item.group == _GROUP]
-    closed = model.once(closed_namespaces)
+    closed = model.closed_namespaces
     for item in external:
         yield from _store_of(model, item, closed)
     yield from _values(model, external)
@@ -166,7 +166,7 @@ def _serves(model: ClusterModel, found: Object, namespace: str) -> bool:
 
 def _values(model: ClusterModel, external: list[Object]) -> Iterator[Finding]:
     """Yield values in the bootstrap's own store that are read and not listed, or listed and not read."""
-    listed = store(model)
+    listed = model.bootstrap.store()
     if listed is None:
         return
     read: set[tuple[str, str]] = set()

@@ -9,14 +9,8 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object, mapping, sequence
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods, texts
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods, texts
 from constructs_lib.check.selectors import PodIndex, container_ports, selects, shown
-from constructs_lib.check.surroundings import (
-    PLATFORM_NAMESPACES,
-    brought_by_chart,
-    closed_namespaces,
-    k3s_disabled,
-)
 from constructs_lib.text import hint, nearest, within
 
 _SERVICES = "https://kubernetes.io/docs/concepts/services-networking/service/"
@@ -53,7 +47,7 @@ class _Selections:
     def __init__(self, model: ClusterModel) -> None:
         self._model = model
         self._pods = model.once(PodIndex)
-        self._closed = model.once(closed_namespaces)
+        self._closed = model.closed_namespaces
 
     def prove(self) -> Iterator[Finding]:
         for service in self._model.kind("Service"):
@@ -385,9 +379,9 @@ class _Selections:
     def _knows_all_classes(self, named: str) -> bool:
         """Tell whether no chart and no cluster can bring a class that the tree does not have."""
         brought = self._model.cluster.kind == "k3d" and named == "traefik"
-        if brought and "traefik" not in k3s_disabled(self._model):
+        if brought and "traefik" not in self._model.bootstrap.k3s_disabled():
             return False
-        return bool(self._model.cluster.kind) and not brought_by_chart(self._model, named)
+        return bool(self._model.cluster.kind) and not self._model.is_named_by_chart(named)
 
     def _backend(self, ingress: Object, backend: Mapping[str, Any], at: str) -> Iterator[Finding]:
         name = backend.get("name")

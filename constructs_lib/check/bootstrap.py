@@ -1,0 +1,119 @@
+"""What the bootstrap of this library says, as far as it is in the tree: the cluster, and the secrets that it fills."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.repository.applications import Application
+from constructs_lib.repository.snapshot import Files
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What is known of the cluster that the objects are meant for.
+
+    Attributes:
+        kind: ``digitalocean``, ``k3d``, or empty if it is not known.
+        kubernetes: Its minor version, such as ``1.36``; None if it is not known.
+        nodes: Its smallest number of nodes; None if it is not known.
+        size: The size of its nodes in the cloud's words, such as ``s-4vcpu-8gb``; empty if it is not known.
+    """
+
+    kind: str = ""
+    kubernetes: str | None = None
+    nodes: int | None = None
+    size: str = ""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The values that External Secrets reads in the cluster itself.
+
+    Attributes:
+        file: The file that lists them.
+        namespace: Where the Secrets with the values are.
+        values: Name of the Secret and key of every value.
+    """
+
+    file: str
+    namespace: str
+    values: frozenset[tuple[str, str]]
+
+
+class Bootstrap:
+    """The files in ``bootstrap/`` of some environments."""
+
+    def __init__(self, files: Files, applications: Iterable[Application]) -> None:
+        """Read nothing yet.
+
+        Args:
+            files: The files of the tree.
+            applications: Its Applications; an environment is called after the folder that they are in.
+        """
+        self._files = files
+        self.environments = sorted(
+            {posixpath.basename(posixpath.dirname(known.item.path)) for known in applications if known.item}
+        )
+
+    @property
+    def installs_argocd(self) -> bool:
+        """Whether Argo CD comes from this bootstrap, so that its settings are known."""
+        return any(_argocd_file(environment) in self._files for environment in self.environments)
+
+    def store(self) -> Store | None:
+        """Return the values that it fills, or None if the tree has no list of them."""
+        for environment in self.environments:
+            file = _argocd_file(environment)
+            try:
+                inputs = mapping(json.loads(self._files[file]))
+            except (KeyError, ValueError):
+                continue
+            secrets = mappings(inputs.get("secrets"))
+            values = frozenset((str(secret.get("component")), str(secret.get("key"))) for secret in secrets)
+            return Store(file, str(inputs.get("secret_store") or ""), values)
+        return None
+
+    def k3s_disabled(self) -> frozenset[str]:
+        """Return what a k3d cluster leaves out of what k3s brings along, such as ``traefik``."""
+        return frozenset(
+            name
+            for environment in self.environments
+            for entry in mappings(inner(_k3d(self._files, environment), "options", "k3s", "extraArgs"))
+            for flag, _, names in [str(entry.get("arg")).partition("=")]
+            if flag == "--disable"
+            for name in names.split(",")
+        )
+
+
+def cluster_of(files: Files, folders: Iterable[str], version: str | None) -> Cluster:
+    """Return what the bootstrap says of the cluster.
+
+    Args:
+        files: The files of the tree.
+        folders: The folders of the Applications that are looked at, such as ``argocd/local``.
+        version: The minor version of Kubernetes where the bootstrap names none.
+    """
+    for environment in {folder.rstrip("/").rpartition("/")[2] for folder in folders}:
+        content = files.get(f"bootstrap/cluster/{environment}.tfvars.json")
+        if content is not None:
+            inputs = mapping(json.loads(content))
+            pool = mapping(inputs.get("node_pool"))
+            return Cluster("digitalocean", inputs.get("kubernetes"), pool.get("nodes"), str(pool.get("size", "")))
+        if config := _k3d(files, environment):
+            return Cluster("k3d", version, int(config.get("servers", 1)) + int(config.get("agents", 0)))
+    return Cluster(kubernetes=version)
+
+
+def _argocd_file(environment: str) -> str:
+    return f"bootstrap/argocd/{environment}.tfvars.json"
+
+
+def _k3d(files: Files, environment: str) -> Mapping[str, Any]:
+    """Return the configuration of the k3d cluster of an environment; an empty one if there is none."""
+    return mapping(Cache().document(files.get(f"bootstrap/k3d/{environment}.yaml", b"")))
