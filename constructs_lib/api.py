@@ -16,10 +16,10 @@ from constructs_lib.declare.system import System
 from constructs_lib.user_error import UserError
 
 if TYPE_CHECKING:
-    from constructs_lib.argocd.objects import Identity
     from constructs_lib.check.finding import Finding
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.declare.component import Component
+    from constructs_lib.kubernetes.objects import Identity
     from constructs_lib.plan.plan import Plan
     from constructs_lib.repository.pins import Pins
     from constructs_lib.repository.snapshot import Snapshot
@@ -126,8 +126,8 @@ def _snapshot(state: System | Path | str) -> Snapshot:
 
 def model_of(tree: Tree) -> ClusterModel:
     """Return what the proofs look at of a synthesized tree that has kept its manifests."""
-    from constructs_lib.argocd.objects import Cache
     from constructs_lib.check.model import ClusterModel
+    from constructs_lib.kubernetes.manifest_reader import Cache
     from constructs_lib.repository.snapshot import Snapshot
 
     cache = Cache()

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.kubernetes.manifest import mapping as mapping
-from constructs_lib.kubernetes.manifest import sequence as sequence
-from constructs_lib.kubernetes.manifest import texts_in as texts_in
-from constructs_lib.kubernetes.manifest_reader import Cache as Cache
+from constructs_lib.kubernetes import objects as kubernetes
+from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
-
-Identity = tuple[str, str, str, str]
 
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 WAVE = "argocd.argoproj.io/sync-wave"
@@ -44,59 +39,8 @@ class Unreadable:
 
 
 @dataclass(frozen=True, eq=False)
-class Object:
-    """One Kubernetes object in a file.
-
-    Attributes:
-        manifest: Its content, which nobody may change: other objects share it.
-        path: Path of its file.
-        namespace: Namespace in which it is deployed; empty for a cluster-scoped kind, and where none is known.
-    """
-
-    manifest: Manifest
-    path: str
-    namespace: str
-
-    @cached_property
-    def kind(self) -> str:
-        """Its kind."""
-        return str(self.manifest["kind"])
-
-    @cached_property
-    def group(self) -> str:
-        """Its API group; empty for the core group."""
-        return str(self.manifest["apiVersion"]).rpartition("/")[0]
-
-    @cached_property
-    def full_kind(self) -> str:
-        """Its kind with its group, such as ``apps/Deployment``; a kind of the core group stands alone."""
-        return f"{self.group}/{self.kind}" if self.group else self.kind
-
-    @cached_property
-    def metadata(self) -> Mapping[str, Any]:
-        """Its metadata; empty if they are no mapping."""
-        return mapping(self.manifest.get("metadata"))
-
-    @cached_property
-    def spec(self) -> Mapping[str, Any]:
-        """Its spec; empty if it is no mapping."""
-        return mapping(self.manifest.get("spec"))
-
-    @cached_property
-    def name(self) -> str:
-        """Its name, or the beginning of a generated one."""
-        name = self.metadata.get("name")
-        return str(name) if name is not None else f"{self.metadata.get('generateName', '')}*"
-
-    @cached_property
-    def identity(self) -> Identity:
-        """What the API server knows it by: API group, kind, namespace and name."""
-        return self.group, self.kind, self.namespace, self.name
-
-    @cached_property
-    def annotations(self) -> Mapping[str, str]:
-        """Its annotations."""
-        return {key: str(value) for key, value in mapping(self.metadata.get("annotations")).items()}
+class Object(kubernetes.Object):
+    """One Kubernetes object in a file, as Argo CD deploys it."""
 
     @cached_property
     def wave(self) -> int:

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from constructs_lib.argocd.globs import glob, path_match
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import mapping, sequence
 
 GROUP = "argoproj.io"
 #: The cluster in which Argo CD runs, as Applications name it.

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from constructs_lib.argocd.objects import Identity, Object, mapping
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import mapping
+from constructs_lib.kubernetes.objects import Identity
 
 _PHASES = {"PreSync": 0, "Sync": 1, "PostSync": 2, "SyncFail": 3}
 _KINDS = (

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
 from constructs_lib.check.selectors import PodIndex, container_ports
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.text import closest, hint, within
 
 _DNS = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from constructs_lib.argocd.objects import Identity, Object
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.kubernetes.objects import Identity
 
 #: The folder with the checks of the waivers themselves, which belong to no proof.
 WAIVERS = "waivers"

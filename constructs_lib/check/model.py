@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from constructs_lib.argocd.objects import Cache, Identity, Object, unreadable
+from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence, texts
+from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import ALL_OBJECTS, Application, find_applications
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -253,11 +255,6 @@ def _makes_others(item: Object) -> bool:
 
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdecimal() else 0 for part in text.split("."))
-
-
-def texts(value: object) -> dict[str, str]:
-    """Return a mapping of texts, such as labels, whatever was written in its place."""
-    return {str(key): str(text) for key, text in mapping(value).items()}
 
 
 def pods_of(item: Object) -> Pods | None:

@@ -16,8 +16,9 @@ from functools import cached_property, lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.model import Pods, texts
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.model import Pods
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")

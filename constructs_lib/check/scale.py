@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from constructs_lib.argocd.objects import Object, mapping
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.kubernetes.manifest import mapping
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import mapping, sequence
-from constructs_lib.check.model import ClusterModel, Pods, texts
+from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 
 
 def selects(selector: object, labels: Mapping[str, str]) -> bool:

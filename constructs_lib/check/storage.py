@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.kubernetes.manifest import mapping, sequence
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.check.model import ClusterModel, Pods, texts
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.network import CLUSTER, Network, Outside, Pod, Policy, Port, Selector, pod_of
 from constructs_lib.check.scale import Scales
 from constructs_lib.check.variables import Variable, apart, command, mounted, variables
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 
 #: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
 DNS = Pod("kube-system", "kube-dns", {"k8s-app": "kube-dns"}, (("dns", "UDP", 53), ("dns-tcp", "TCP", 53)))

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from constructs_lib.argocd.objects import mapping, sequence
-from constructs_lib.check.model import ClusterModel, Pods, texts
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence, texts
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _SHELL_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")

@@ -101,8 +101,8 @@ def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str |
 
 
 def _models_of_folder(folder: Path, names: Sequence[str]) -> dict[str, ClusterModel]:
-    from constructs_lib.argocd.objects import Cache
     from constructs_lib.check.model import ClusterModel
+    from constructs_lib.kubernetes.manifest_reader import Cache
     from constructs_lib.repository.snapshot import Snapshot
 
     if not folder.is_dir():

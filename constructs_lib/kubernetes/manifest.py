@@ -75,6 +75,11 @@ def mappings(value: object) -> list[Mapping[str, Any]]:
     return [mapping(entry) for entry in sequence(value)]
 
 
+def texts(value: object) -> dict[str, str]:
+    """Return a mapping of texts, such as labels, whatever was written in its place."""
+    return {str(key): str(text) for key, text in mapping(value).items()}
+
+
 def inner(value: object, *keys: str) -> Any:
     """Return what a mapping holds below some keys, one below the other; None if there is nothing."""
     for key in keys:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-from constructs_lib.argocd.objects import Identity, Object
+from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.text import plural
 

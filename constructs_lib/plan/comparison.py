@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from constructs_lib.argocd.objects import Cache, Identity, Object, mapping, sequence, unreadable
+from constructs_lib.argocd.objects import Object, unreadable
+from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Action, Change, Effect, Pin, named
 from constructs_lib.plan.departures import Departures, moved
 from constructs_lib.plan.effects import changed

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from constructs_lib.argocd.objects import Object, mapping
+from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
+from constructs_lib.kubernetes.manifest import mapping
 from constructs_lib.plan.change import Effect, Reason, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import changed_fields

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.argocd.objects import WAVE, Object, mapping, sequence
+from constructs_lib.argocd.objects import WAVE, Object
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.plan.change import Effect, named
 from constructs_lib.plan.fields import FieldChange, field

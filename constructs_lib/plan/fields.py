@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import Manifest, mapping
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.plan.tables import table
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from constructs_lib.argocd.objects import Identity, Object
+from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Change, Step
 from constructs_lib.plan.pair import Key, Pair, key_of
 

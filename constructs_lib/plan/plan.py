@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from constructs_lib.argocd.objects import Cache
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.plan.change import Change, Effect, Pin, Step
 from constructs_lib.plan.comparison import Comparison
 from constructs_lib.plan.ordering import ordered

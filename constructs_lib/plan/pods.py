@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from constructs_lib.argocd.objects import Object, mapping
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import mapping
 from constructs_lib.plan.change import Pods, named
 
 #: What gives a workload its number of pods.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from constructs_lib.argocd.objects import Identity
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.pair import Pair, Placed
 from constructs_lib.plan.verdict import Verdict

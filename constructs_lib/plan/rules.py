@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from constructs_lib.argocd.objects import Object, sequence
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import sequence
 from constructs_lib.plan.change import Effect, Reason
 from constructs_lib.plan.fields import FieldChange, field
 from constructs_lib.plan.tables import table

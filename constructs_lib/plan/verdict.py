@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Effect, Pods, Reason
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.pods import SCALERS, pods_of, scaled

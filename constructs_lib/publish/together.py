@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from constructs_lib.argocd.objects import texts_in
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.manifest import Manifest, texts_in
 
 #: An object before and after; None where there is none.
 Pair = tuple[Manifest | None, Manifest | None]

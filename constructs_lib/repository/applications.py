@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.argocd.globs import glob
-from constructs_lib.argocd.objects import Cache, Object, mapping, options, own_namespace, parse, sequence, texts_in
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.argocd.objects import Object, options, own_namespace, parse
+from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence, texts_in
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
 from constructs_lib.text import listed, plural

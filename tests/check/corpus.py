@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
 

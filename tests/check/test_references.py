@@ -11,13 +11,13 @@ import pytest
 import yaml
 from synthesized import Synthesized
 
-from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.addresses import Directory
 from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order import proof as order
 from constructs_lib.check.references import proof as references
 from constructs_lib.check.selectors import selects
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.snapshot import Snapshot
 
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from constructs_lib.api import model_of
-from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pin, Pins
 from constructs_lib.repository.snapshot import Snapshot

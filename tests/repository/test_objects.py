@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from constructs_lib.argocd.objects import Cache, Object, parse, unreadable
+from constructs_lib.argocd.objects import Object, parse, unreadable
+from constructs_lib.kubernetes.manifest_reader import Cache
 
 HEAD = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n"
 

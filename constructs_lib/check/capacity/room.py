@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from constructs_lib.argocd.objects import Cache
 from constructs_lib.check.capacity.nodes import (
     CLUSTER_PODS,
     PODS_OF_A_NODE,
@@ -24,6 +23,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.scale import Scale, Scales
 from constructs_lib.kubernetes.manifest import inner, mapping
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.text import plural
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, texts
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.observability.exposed import Stack
 from constructs_lib.check.observability.expressions import Expression, dropped_labels, parsed
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, texts
 from constructs_lib.prometheus.promql import without_variables
 
 _LEGEND_LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.model import ClusterModel, Pods, texts
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.selectors import PodIndex, selects
 from constructs_lib.kubernetes.image import image
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence, texts
 from constructs_lib.prometheus.promql import seconds
 from constructs_lib.prometheus.sources import Source, one_of, owner_of, sources, sources_of
 

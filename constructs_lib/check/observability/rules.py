@@ -10,9 +10,8 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import texts
 from constructs_lib.check.observability.expressions import Expression, dropped_labels, parsed
-from constructs_lib.kubernetes.manifest import mappings
+from constructs_lib.kubernetes.manifest import mappings, texts
 from constructs_lib.prometheus.promql import seconds
 from constructs_lib.text import closest
 

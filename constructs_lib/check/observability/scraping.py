@@ -9,10 +9,10 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods, texts
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor, Stack
 from constructs_lib.check.selectors import container_ports, selects, shown
-from constructs_lib.kubernetes.manifest import inner, mapping, sequence
+from constructs_lib.kubernetes.manifest import inner, mapping, sequence, texts
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.prometheus.promql import seconds
 

@@ -13,12 +13,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import Identity, Object, mapping, options, sequence
+from constructs_lib.argocd.objects import Object, options
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.references.configuration import claim_names
 from constructs_lib.check.storage import claims, class_of, known_classes
+from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import BY_HAND, Application
 
 _ARGO = "https://argo-cd.readthedocs.io/en/stable/"

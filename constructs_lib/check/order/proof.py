@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.addresses import Directory, texts_read_by
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
@@ -19,6 +19,7 @@ from constructs_lib.check.references.configuration import claim_names, reference
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.selectors import PodIndex
 from constructs_lib.check.storage import claims
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.repository.applications import Application
 
 _WAVES = "https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from constructs_lib.argocd.objects import Identity, Object, mapping
+from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.sync_order import Task, sync_order
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.kubernetes.manifest import mapping
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import BY_HAND, Application
 
 _PHASES = ("PreSync", "Sync", "PostSync")

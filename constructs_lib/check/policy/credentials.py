@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import Pods, texts
+from constructs_lib.check.model import Pods
 from constructs_lib.check.variables import apart
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 
 _SECRETS = "https://kubernetes.io/docs/concepts/security/secrets-good-practices/"
 

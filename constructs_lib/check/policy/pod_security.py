@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.argocd.objects import mapping, sequence
-from constructs_lib.check.model import Pods, texts
+from constructs_lib.check.model import Pods
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 
 #: The levels, the loosest first.
 LEVELS = ("privileged", "baseline", "restricted")

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding, Proof
-from constructs_lib.check.model import ClusterModel, Pods, pods_of, texts
+from constructs_lib.check.model import ClusterModel, Pods, pods_of
 from constructs_lib.check.policy import credentials, resilience
 from constructs_lib.check.policy.pod_security import ENFORCE, LEVELS, violations
 from constructs_lib.check.tools import patched
 from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 from constructs_lib.text import nearest
 
 _SECURITY = "https://kubernetes.io/docs/concepts/security/pod-security-standards/"

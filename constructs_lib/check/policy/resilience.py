@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.scale import Scales
 from constructs_lib.check.selectors import PodIndex
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.text import plural
 
 _PROBES = "https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/"

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.addresses import texts_of_container
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods, texts
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 from constructs_lib.text import hint, within
 
 _PODS = "https://kubernetes.io/docs/concepts/"

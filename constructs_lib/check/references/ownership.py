@@ -6,10 +6,12 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import Identity, Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import GROUP, Project, repository_name
 from constructs_lib.check.finding import Finding, check_of
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
+from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
 from constructs_lib.text import hint, nearest
 

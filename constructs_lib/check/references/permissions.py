@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.bootstrap import Store
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
 from constructs_lib.check.references.secret_sources import SecretSources
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.text import hint, within
 
 _RBAC = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"

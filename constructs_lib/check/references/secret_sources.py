@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.bootstrap import Store
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.selectors import selects
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.text import hint
 
 _EXTERNAL_SECRETS = "https://external-secrets.io/latest/api/"

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods, texts
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
 from constructs_lib.check.selectors import PodIndex, container_ports, selects, shown
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 from constructs_lib.text import hint, nearest, within
 
 _SERVICES = "https://kubernetes.io/docs/concepts/services-networking/service/"

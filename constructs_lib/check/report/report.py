@@ -7,12 +7,12 @@ import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from constructs_lib.argocd.objects import Identity
 from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.finding import Finding, Severity
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
 from constructs_lib.check.waivers.waivers import Waiver, apply_waivers, stale_waivers
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.text import plural
 
 #: What a proof has looked at, so that "holds" is worth something.

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import WAVE, Object, mapping, sequence
+from constructs_lib.argocd.objects import WAVE, Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import texts
 from constructs_lib.check.schemas.names import annotation_findings, data_findings, label_findings
 from constructs_lib.check.schemas.pod_limits import port_findings, quantity_findings
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
 from constructs_lib.check.selectors import selects
 from constructs_lib.kubernetes.cron import known_zones, schedule_problem, zone_problem
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 from constructs_lib.kubernetes.names import is_label, is_subdomain
 from constructs_lib.text import closest, given, nearest, sentence
 

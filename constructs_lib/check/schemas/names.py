@@ -10,9 +10,10 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping
 
-from constructs_lib.argocd.objects import Object, mapping
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.schemas.openapi import number
+from constructs_lib.kubernetes.manifest import mapping
 from constructs_lib.kubernetes.names import (
     is_config_key,
     is_label,

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import jsonschema_rs
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
 from constructs_lib.text import given, nearest, sentence
 
 Steps = tuple[str | int, ...]

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from constructs_lib.argocd.objects import Object, mapping, sequence
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
 from constructs_lib.check.schemas.names import PORT_NAME_RULE, label_findings
 from constructs_lib.check.schemas.openapi import number
 from constructs_lib.check.schemas.tables import Enum, Range, enum_findings, range_findings
 from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.names import is_label, is_port_name, is_variable
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.text import given, joined, sentence
