@@ -104,7 +104,7 @@ def test_import_loads_what_a_declaration_needs() -> None:
 
 def test_synthesis_loads_no_judge() -> None:
     modules = loaded("import app, constructs_lib\nconstructs_lib.synthesize(app.positionpal(app.LOCAL))")
-    needed = {"constructs_lib.derive", "constructs_lib.synth", "grafana_foundation_sdk"}
+    needed = {"constructs_lib.derive", "constructs_lib.synth", "grafana_foundation_sdk", "yaml"}
     assert modules & NOT_TO_DECLARE == needed
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -89,12 +87,13 @@ class App:
         from constructs_lib.synth.tree import synthesize
 
         pins = {environment.name: read_pins(self.root, environment.name) for environment in environments}
-        with Console(stderr=True, highlight=False).status("reading the declaration") as status:
+        out = Console(stderr=True, highlight=False)
+        with out.status("reading the declaration") as status:
+            # Formatting a text that nobody sees takes longer than deriving some objects.
+            tell = status.update if out.is_terminal else lambda name: None
             return self.declare(
                 environments,
-                lambda system: synthesize(
-                    system, status.update, pins[system.environment.name], keep_manifests=keep_manifests
-                ),
+                lambda system: synthesize(system, tell, pins[system.environment.name], keep_manifests=keep_manifests),
             )
 
     def check(
@@ -142,15 +141,3 @@ def _seen_from_here(tree: Path) -> str:
     except ValueError:
         return tree.as_posix()
     return "" if relative == "." else relative
-
-
-@contextmanager
-def without_collecting() -> Iterator[None]:
-    """Leave garbage for a while: nearly all that is made stays, and to look through it takes a fifth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, without_collecting
+from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.report import result_console
 from constructs_lib.text import nearest
 
@@ -63,12 +63,11 @@ def register(cli: typer.Typer, app: App) -> None:
             return
         if format not in FORMATS:
             raise CommandError(f'There is no format "{format}"; {nearest(format, FORMATS)}')
-        with without_collecting():
-            models = _models(app, names or [], tree, kubernetes)
-            if can:
-                _answer(models, *can)
-                return
-            report = app.check(models, waivers, tree, complete=not names)
+        models = _models(app, names or [], tree, kubernetes)
+        if can:
+            _answer(models, *can)
+            return
+        report = app.check(models, waivers, tree, complete=not names)
         _show(report, format, output)
         if report.errors or (strict and report.warnings):
             raise typer.Exit(1)

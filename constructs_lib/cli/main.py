@@ -5,9 +5,12 @@ A command imports what it needs when it runs: the help, and every other command,
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -17,7 +20,7 @@ from constructs_lib.cli import graph, observe, plan, publish, synth, why
 from constructs_lib.cli.app import App
 from constructs_lib.cli.report import console, print_mistakes
 from constructs_lib.declare.declaration import Declaration, check, root_of
-from constructs_lib.declare.diagnostics import DeclarationError, here
+from constructs_lib.declare.diagnostics import DeclarationError, Location, here
 from constructs_lib.declare.environment import Environment
 from constructs_lib.user_error import UserError
 
@@ -32,7 +35,25 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         declaration: Function that declares the system for one environment and returns it.
         environments: All environments.
     """
-    location = here()
+    with _without_collecting():
+        _main(declaration, environments, here())
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Leave garbage until the end of the process: nearly all that is made stays, and to look for it takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    # Nor is anything gained by taking apart what is left, piece by piece, when the process ends.
+    atexit.register(gc.freeze)
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _main(declaration: Declaration, environments: Sequence[Environment], location: Location) -> None:
     root = Path(location.file).resolve().parent
     try:
         check(declaration, environments, location)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from constructs_lib.cli.app import App, CommandError, without_collecting
+from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.report import result_console
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import pins_file
@@ -213,8 +213,7 @@ def _refuse_errors(app: App, tree: Tree) -> None:
     from constructs_lib.api import model_of
     from constructs_lib.check.report import terminal
 
-    with without_collecting():
-        report = app.check({tree.environment: model_of(tree)})
+    report = app.check({tree.environment: model_of(tree)})
     if report.errors:
         terminal.show(report, result_console())
         raise CommandError(f"Nothing was published: check finds {plural(report.errors, 'error')}.")

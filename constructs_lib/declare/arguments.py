@@ -129,6 +129,9 @@ def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
         value: The value.
         annotation: The type.
     """
+    if annotation is str and type(value) is str and value.isascii():
+        # Most arguments, and the parts of all others.
+        return
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     option = next((option for option in options if _is(value, option)), None)
     if option is None:

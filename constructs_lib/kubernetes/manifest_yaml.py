@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 _STEP = "  "
 
@@ -46,7 +47,7 @@ _ESCAPED = re.compile(
 _EASIER_IN_SINGLE_QUOTES = re.compile(r"""[^'\n\t]*["\\][^'\n\t]*""")
 
 
-def dump(manifest: Mapping[str, object]) -> bytes:
+def dump(manifest: Mapping[str, Any]) -> bytes:
     """Return one Kubernetes object as UTF-8 YAML that ends in a line break.
 
     Args:
@@ -70,72 +71,94 @@ def dump(manifest: Mapping[str, object]) -> bytes:
     return "".join(out).encode()
 
 
-def _write_mapping(
-    mapping: Mapping[str, object], line: str, path: tuple[object, ...], out: Callable[[str], None]
-) -> None:
+# Most of the time of a synthesis is spent in the next two: they look at exact types, the most frequent first, and write
+# an entry in one piece.
+
+
+def _write_mapping(mapping: Mapping[str, Any], line: str, path: tuple[object, ...], out: Callable[[str], None]) -> None:
     """Write the entries; ``line`` is a line break and the keys' indentation, the first key is due here."""
-    lead = ""
+    lead, deeper = "", line + _STEP
     for key, value in mapping.items():
         if not isinstance(key, str):
             raise TypeError(f"{_shown(path)}: the key {key!r} is of type {type(key).__name__}, not a text")
-        out(lead)
-        lead = line
         name = _inline(key)
-        # Readers look for the ":" of a simple key in its first 1,024 characters only.
-        out(name if len(name) < 1000 else "? " + name + line)
-        out(":")
-        if isinstance(value, str):
-            out(" ")
-            out(_text(value, line))
-        elif isinstance(value, (list, tuple)) and value:
-            out(line)
+        if len(name) >= 1000:
+            # Readers look for the ":" of a simple key in its first 1,024 characters only.
+            name = f"? {name}{line}"
+        kind = type(value)
+        if kind not in _EXACT:
+            value, kind = _exact(value)
+        if kind is str:
+            text = _text(value, line) if "\n" in value else _inline(value)
+            out(f"{lead}{name}: {text}")
+        elif kind is dict and value:
+            out(f"{lead}{name}:{deeper}")
+            _write_mapping(value, deeper, (*path, key), out)
+        elif kind is list and value:
+            out(f"{lead}{name}:{line}")
             _write_sequence(value, line, (*path, key), out)
-        elif isinstance(value, (dict, Mapping)) and value:
-            out(line + _STEP)
-            _write_mapping(value, line + _STEP, (*path, key), out)
         else:
-            out(" ")
-            out(_other(value, path, key))
+            out(f"{lead}{name}: {_other(value, path, key)}")
+        lead = line
 
 
-def _write_sequence(
-    sequence: list[object] | tuple[object, ...],
-    line: str,
-    path: tuple[object, ...],
-    out: Callable[[str], None],
-) -> None:
+def _write_sequence(sequence: list[Any], line: str, path: tuple[object, ...], out: Callable[[str], None]) -> None:
     """Write the items; ``line`` is a line break and the dashes' indentation, the first dash is due here."""
-    lead = "- "
+    lead, deeper = "- ", line + _STEP
     for index, value in enumerate(sequence):
-        out(lead)
-        lead = line + "- "
-        if isinstance(value, str):
-            out(_text(value, line))
-        elif isinstance(value, (list, tuple)) and value:
-            _write_sequence(value, line + _STEP, (*path, index), out)
-        elif isinstance(value, (dict, Mapping)) and value:
-            _write_mapping(value, line + _STEP, (*path, index), out)
+        kind = type(value)
+        if kind not in _EXACT:
+            value, kind = _exact(value)
+        if kind is dict and value:
+            out(lead)
+            _write_mapping(value, deeper, (*path, index), out)
+        elif kind is str:
+            out(lead + _text(value, line))
+        elif kind is list and value:
+            out(lead)
+            _write_sequence(value, deeper, (*path, index), out)
         else:
-            out(_other(value, path, index))
+            out(lead + _other(value, path, index))
+        lead = line + "- "
+
+
+_EXACT = frozenset({str, dict, list, bool, int, float, type(None)})
+#: How subclasses become exact, and what else Kubernetes can hold.
+_CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    ((list, tuple), list),
+    (Mapping, dict),
+    (int, int),
+    (float, float),
+)
+
+
+def _exact(value: Any) -> tuple[Any, type]:
+    """Return the same as one of the exact types, with that type; what is none of them stays what it is."""
+    for kinds, convert in _CONVERSIONS:
+        if isinstance(value, kinds):
+            value = convert(value)
+            break
+    return value, type(value)
 
 
 def _other(value: object, path: tuple[object, ...], last: object) -> str:
     """Return what is neither a text nor a filled list or mapping."""
     if value is None:
         return "null"
-    if isinstance(value, bool):
+    if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, int):
-        return int.__repr__(value)
+        return str(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{_shown((*path, last))}: {value!r} is no number that Kubernetes can hold")
-        number = float.__repr__(value)
+        number = str(value)
         # YAML 1.1 takes "1e+16" for a text: a number with an exponent needs a point.
         return number if "." in number else number.replace("e", ".0e")
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return "[]"
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "{}"
     raise TypeError(f"{_shown((*path, last))}: Kubernetes objects hold no values of type {type(value).__name__}")
 

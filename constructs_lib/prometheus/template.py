@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from constructs_lib.user_error import UserError
 
 #: What placeholders stand for: a text, or a number where one is the whole value. What has a placeholder that stands
@@ -68,6 +66,9 @@ class Template:
 
 @cache
 def _read(file: Path) -> Mapping[str, Any]:
+    # Declaring needs no file of these.
+    import yaml
+
     try:
         content = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
     except (OSError, yaml.YAMLError) as problem:
