@@ -106,7 +106,7 @@ def graph(
         from constructs_lib.draw.architecture import architecture
         from constructs_lib.draw.deployment_order import order
         from constructs_lib.draw.mermaid import mermaid
-        from constructs_lib.draw.page import pages
+        from constructs_lib.draw.architecture_page import pages
         from constructs_lib.draw.svg import svg
 
         waves = Graph(system)

@@ -10,18 +10,11 @@ from constructs_lib.declare.workload import Endpoint, InternetHost, Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Side, Style
 from constructs_lib.draw.facts import facts
-from constructs_lib.draw.roles import MEANINGS, role_of_component, role_of_workload
+from constructs_lib.draw.roles import legend, role_of_component, role_of_workload
 from constructs_lib.text import plural
 
 #: Ids of what is outside; a colon is in no name of Kubernetes.
 USERS = ":users"
-
-_STYLES = {
-    Style.REACHES: "over the boundary of the cluster",
-    Style.NEEDS: "calls, and starts after it",
-    Style.LATER: "calls, in any order",
-    Style.SCRAPES: "reads metrics",
-}
 
 
 def architecture(graph: Graph) -> Diagram:
@@ -32,15 +25,11 @@ def architecture(graph: Graph) -> Diagram:
     """
     system = graph.system
     edges = [*_edges(graph)]
-    hosts = dict.fromkeys(
-        host for component in system.components for workload in component.workloads for host in workload.internet
-    )
     nodes = [_node(component) for component in system.components]
     if any(edge.source == USERS for edge in edges):
         nodes.insert(0, Node(USERS, "Users", Role.OUTSIDE, ("from the internet",), side=Side.BEFORE))
-    nodes += [Node(_host_id(host), host.host, Role.OUTSIDE, (f"port {host.port}",), side=Side.BEHIND) for host in hosts]
-    roles = {node.role for node in nodes} | {part.role for node in nodes for part in node.sections}
-    styles = {edge.style for edge in edges}
+    for host in dict.fromkeys(host for workload in system.workloads for host in workload.internet):
+        nodes.append(Node(_host_id(host), host.host, Role.OUTSIDE, (f"port {host.port}",), side=Side.BEHIND))
     environment = system.environment.name
     return Diagram(
         title=f"Architecture of {system.name} in {environment}",
@@ -49,10 +38,7 @@ def architecture(graph: Graph) -> Diagram:
         nodes=tuple(nodes),
         edges=tuple(edges),
         boundary=f"{system.name} · {environment} · Kubernetes cluster",
-        legend=(
-            *((role, meaning) for role, meaning in MEANINGS.items() if role in roles),
-            *((style, meaning) for style, meaning in _STYLES.items() if style in styles),
-        ),
+        legend=legend(nodes, edges),
     )
 
 
@@ -73,15 +59,9 @@ def _chart_id(component: Component, access: str) -> str:
 
 
 def _node(component: Component) -> Node:
-    sections = [_section(workload) for workload in component.workloads]
-    sections += _chart_sections(component)
-    return Node(
-        component.id,
-        component.id,
-        role_of_component(component),
-        (f"namespace {component.namespace_name}",),
-        tuple(sections),
-    )
+    sections = (*map(_section, component.workloads), *_chart_sections(component))
+    facts = (f"namespace {component.namespace_name}",)
+    return Node(component.id, component.id, role_of_component(component), facts, sections)
 
 
 def _whom(endpoint: Endpoint, own: Container[str]) -> str:
@@ -93,23 +73,12 @@ def _whom(endpoint: Endpoint, own: Container[str]) -> str:
 
 def _section(workload: Workload) -> Section:
     own = {edge.endpoint.name for edge in workload.edges if edge.endpoint.workload is workload}
-    rows = (
-        Row(
-            _endpoint_id(endpoint),
-            endpoint.name,
-            str(endpoint.port),
-            _whom(endpoint, own),
-        )
+    rows = tuple(
+        Row(_endpoint_id(endpoint), endpoint.name, str(endpoint.port), _whom(endpoint, own))
         for endpoint in workload.endpoints.values()
     )
-    return Section(
-        _workload_id(workload),
-        workload.name,
-        type(workload).__name__,
-        role_of_workload(workload),
-        facts(workload),
-        tuple(rows),
-    )
+    kind, role = type(workload).__name__, role_of_workload(workload)
+    return Section(_workload_id(workload), workload.name, kind, role, facts(workload), rows)
 
 
 def _chart_sections(component: Component) -> Iterator[Section]:
@@ -123,35 +92,31 @@ def _chart_sections(component: Component) -> Iterator[Section]:
 
 
 def _edges(graph: Graph) -> Iterator[Edge]:
-    for component in graph.system.components:
-        for workload in component.workloads:
-            yield from _workload_edges(workload)
+    workloads = [*graph.system.workloads]
+    for workload in workloads:
+        yield from _workload_edges(workload)
+    metrics = [endpoint for workload in workloads for endpoint in workload.endpoints.values() if endpoint.metrics]
     for scraper in graph.scrapers:
         for access in scraper.access:
             if access.scrapes:
-                for endpoint in _metrics(graph):
-                    meaning = f"{access.name} reads metrics of {endpoint.workload.name} {endpoint.name} {endpoint.port}"
+                for endpoint in metrics:
+                    meaning = f"{access.name} reads metrics of {_named(endpoint)}"
                     yield Edge(_chart_id(scraper, access.name), _endpoint_id(endpoint), Style.SCRAPES, meaning)
 
 
 def _workload_edges(workload: Workload) -> Iterator[Edge]:
+    source = _workload_id(workload)
     for endpoint in workload.endpoints.values():
         if endpoint.port in workload.exposed_ports:
-            meaning = f"Users reach {workload.name} {endpoint.name} {endpoint.port}"
-            yield Edge(USERS, _endpoint_id(endpoint), Style.REACHES, meaning)
+            yield Edge(USERS, _endpoint_id(endpoint), Style.REACHES, f"Users reach {_named(endpoint)}")
     for edge in workload.edges:
-        target = edge.endpoint.workload
-        if target is not workload:
-            verb = "needs" if edge.order else "calls"
-            meaning = f"{workload.name} {verb} {target.name} {edge.endpoint.name} {edge.endpoint.port}"
-            style = Style.NEEDS if edge.order else Style.LATER
-            yield Edge(_workload_id(workload), _endpoint_id(edge.endpoint), style, meaning)
+        if edge.endpoint.workload is not workload:
+            verb, style = ("needs", Style.NEEDS) if edge.order else ("calls", Style.LATER)
+            meaning = f"{workload.name} {verb} {_named(edge.endpoint)}"
+            yield Edge(source, _endpoint_id(edge.endpoint), style, meaning)
     for host in dict.fromkeys(workload.internet):
-        meaning = f"{workload.name} calls {host.host} {host.port}"
-        yield Edge(_workload_id(workload), _host_id(host), Style.REACHES, meaning)
+        yield Edge(source, _host_id(host), Style.REACHES, f"{workload.name} calls {host.host} {host.port}")
 
 
-def _metrics(graph: Graph) -> Iterator[Endpoint]:
-    for component in graph.system.components:
-        for workload in component.workloads:
-            yield from (endpoint for endpoint in workload.endpoints.values() if endpoint.metrics)
+def _named(endpoint: Endpoint) -> str:
+    return f"{endpoint.workload.name} {endpoint.name} {endpoint.port}"

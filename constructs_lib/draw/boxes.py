@@ -11,10 +11,11 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from constructs_lib.draw.diagram import Node, Row, Section
+from constructs_lib.draw.nets import Item
 
 #: Distance of neighbouring lines.
 GRID = 12
-#: Sizes of the text, and the height of a line of it.
+#: Sizes of the text, which stand in ``picture.css`` as well, and the height of a line of it.
 TITLE_SIZE, TEXT_SIZE = 14, 12
 TITLE_LINE, TEXT_LINE = 20, 16
 #: Space between a frame and what is in it: room for an arrow head.
@@ -24,6 +25,8 @@ MARGIN = 10
 #: Space between a name and what stands at the other end of its line.
 _BETWEEN = 20
 _ROW = 2 * GRID
+#: Nets that touch a part, in the order in which they should.
+Touching = Mapping[str, Iterable[Hashable]]
 #: Distance of the lines within a box, between its own sections.
 INNER_TRACK = 8
 
@@ -38,51 +41,76 @@ class Part:
     """A rectangle of a box, relative to the box.
 
     Attributes:
-        id: What it stands for.
-        content: The same, with its texts.
+        content: What it stands for, with its texts.
+        look: Its class in ``picture.css``.
         top: Its upper edge.
-        height: Its height, with its rows.
         header: Its height without rows.
-        depth: 0 for the box itself, 1 for a section, 2 for a row.
+        height: Its height, with its rows.
     """
 
-    id: str
     content: Node | Section | Row
+    look: str
     top: int
-    height: int
     header: int
-    depth: int
+    height: int
+
+    @property
+    def id(self) -> str:
+        """Id of what it stands for."""
+        return self.content.id
 
 
-@dataclass
-class Box:
+@dataclass(eq=False, kw_only=True)
+class Box(Item):
     """A node with its size.
 
     Attributes:
         node: The node.
+        inner: Number of nets that lead from one of its sections to another.
         width: Its least width.
-        height: Its height.
+        x: Its left edge.
         parts: Its rectangles, the node itself first.
         left: Where edges touch its left, relative to its top, by part and net.
         right: The same for its right.
-        inner: Number of nets that lead from one of its sections to another.
-        x: Its left edge.
-        y: Its upper edge.
     """
 
     node: Node
+    inner: int
     width: float = 0
-    height: int = 0
+    x: float = 0
     parts: list[Part] = field(default_factory=list)
     left: dict[tuple[str, Hashable], int] = field(default_factory=dict)
     right: dict[tuple[str, Hashable], int] = field(default_factory=dict)
-    inner: int = 0
-    x: float = 0
-    y: int = 0
 
+    def sides(self, part: str) -> tuple[float, float]:
+        """Return the left and the right edge of a part."""
+        if part == self.node.id:
+            return self.x, self.x + self.width
+        return self.x + INSET, self.x + self.width - INSET - self.inner * INNER_TRACK
 
-#: Nets that touch a part, in the order in which they should.
-Touching = Mapping[str, Iterable[Hashable]]
+    def add(self, content: Node | Section | Row, look: str, least: float, left: Touching, right: Touching) -> Part:
+        """Add a rectangle below the others, high enough for its texts and for the nets that touch it.
+
+        Args:
+            content: What it stands for.
+            look: Its class in ``picture.css``.
+            least: The least height that it has.
+            left: Nets that touch the left of parts.
+            right: Nets that touch the right of parts.
+        """
+        count = max(len([*touching.get(content.id, ())]) for touching in (left, right))
+        height = max(math.ceil(least / GRID), count + 1) * GRID
+        if isinstance(content, Node) and not content.sections:
+            height = max(height + height % (2 * GRID), 4 * GRID)
+        for touching, places in ((left, self.left), (right, self.right)):
+            nets = [*touching.get(content.id, ())]
+            # In the middle, on the grid.
+            start = self.height + GRID * max(1, (height // GRID - len(nets) + 1) // 2)
+            places |= {(content.id, net): start + number * GRID for number, net in enumerate(nets)}
+        part = Part(content, look, self.height, height, height)
+        self.parts.append(part)
+        self.height += height
+        return part
 
 
 def box(node: Node, left: Touching, right: Touching, inner: int) -> Box:
@@ -94,60 +122,35 @@ def box(node: Node, left: Touching, right: Touching, inner: int) -> Box:
         right: Nets that touch the right of its parts.
         inner: Number of nets that lead from one of its sections to another.
     """
-    result = Box(node, inner=inner)
-    width = max(
-        text_width(node.title, TITLE_SIZE), max((text_width(fact, TEXT_SIZE) for fact in node.facts), default=0)
-    )
-    result.width = max(width + 2 * MARGIN, 120)
-
-    def ports(id: str, top: int, height: int) -> None:
-        for touching, places in ((left, result.left), (right, result.right)):
-            nets = [*touching.get(id, ())]
-            # In the middle, on the grid.
-            start = top + GRID * max(1, (height // GRID - len(nets) + 1) // 2)
-            for number, net in enumerate(nets):
-                places[id, net] = start + number * GRID
-
-    def fitting(id: str, least: float) -> int:
-        count = max(len([*touching.get(id, ())]) for touching in (left, right))
-        return max(math.ceil(least / GRID), count + 1) * GRID
-
-    def header(facts: Iterable[str]) -> float:
-        return 10 + TITLE_LINE + TEXT_LINE * len([*facts])
-
-    top = fitting(node.id, header(node.facts))
-    if not node.sections:
-        top = max(top + top % (2 * GRID), 4 * GRID)
-    ports(node.id, 0, top)
-    result.parts.append(Part(node.id, node, 0, 0, top, 0))
+    result = Box(node=node, inner=inner)
+    whole = result.add(node, "box" if node.sections else node.role, _header(node.facts), left, right)
+    widths = [
+        120 - 2 * MARGIN,
+        text_width(node.title, TITLE_SIZE),
+        *(text_width(fact, TEXT_SIZE) for fact in node.facts),
+    ]
+    width = max(widths) + 2 * MARGIN
     for section in node.sections:
-        height = fitting(section.id, header(section.facts))
-        ports(section.id, top, height)
-        part = Part(section.id, section, top, 0, height, 1)
-        result.parts.append(part)
-        at = top + height
+        part = result.add(section, section.role, _header(section.facts), left, right)
         for row in section.rows:
-            height = max(fitting(row.id, _ROW), _ROW)
-            ports(row.id, at, height)
-            result.parts.append(Part(row.id, row, at, height, height, 2))
-            at += height
-        part.height = at - top
-        result.width = max(result.width, _section_width(section) + 2 * INSET + inner * INNER_TRACK)
-        top = at + GRID
-    result.width = 2 * math.ceil(result.width / 2)
-    result.height = top
-    result.parts[0].height = top
+            result.add(row, section.role, _ROW, left, right)
+        part.height = result.height - part.top
+        result.height += GRID
+        width = max(width, _section_width(section) + 2 * INSET + inner * INNER_TRACK)
+    result.width = 2 * math.ceil(width / 2)
+    whole.height = result.height
     return result
+
+
+def _header(facts: Iterable[str]) -> float:
+    return 10 + TITLE_LINE + TEXT_LINE * len([*facts])
 
 
 def _section_width(section: Section) -> float:
     lines = [text_width(section.title, TITLE_SIZE) + _BETWEEN + text_width(section.kind, TEXT_SIZE)]
     lines += [text_width(fact, TEXT_SIZE) for fact in section.facts]
     lines += [
-        text_width(row.name, TEXT_SIZE)
-        + text_width(row.value, TEXT_SIZE)
-        + _BETWEEN
-        + (text_width(row.note, TEXT_SIZE) + _BETWEEN if row.note else 0)
+        sum(text_width(text, TEXT_SIZE) + _BETWEEN for text in (row.name, row.value, row.note) if text) - _BETWEEN
         for row in section.rows
     ]
     return max(lines) + 2 * MARGIN

@@ -13,7 +13,8 @@ from itertools import groupby
 
 from constructs_lib.derive.graph import longest_chains
 from constructs_lib.draw.boxes import GRID, Box
-from constructs_lib.draw.diagram import Edge, Side, Style
+from constructs_lib.draw.diagram import Side, Style
+from constructs_lib.draw.nets import Link
 
 #: Width of a picture in relation to its height that is aimed at.
 _ASPECT = 1.5
@@ -21,94 +22,83 @@ _ASPECT = 1.5
 _GUTTER = 90
 
 
-def assign_columns(boxes: Sequence[Box], edges: Sequence[tuple[Box, Box, Edge]]) -> list[list[Box]]:
+def assign_columns(boxes: Mapping[str, Box], links: Sequence[Link]) -> list[list[str]]:
     """Put every box into a column.
 
     Args:
-        boxes: The boxes.
-        edges: The edges, each with the boxes at its ends, which differ.
+        boxes: The boxes, by id.
+        links: The edges between boxes.
 
     Returns:
-        The boxes of each column. The columns before and behind the boundary are there even if they are empty.
+        The ids of the boxes of each column; those before and behind the boundary are there even if they are empty.
     """
-    inside = [box for box in boxes if box.node.side is Side.INSIDE]
+    by_side = {side: [id for id, box in boxes.items() if box.node.side is side] for side in Side}
+    inside = by_side[Side.INSIDE]
     pairs = {
-        (source.node.id, target.node.id): (source, target, edge)
-        for source, target, edge in reversed(edges)
-        if source.node.side is target.node.side is Side.INSIDE
+        (link.source, link.target): link
+        for link in reversed(links)
+        if boxes[link.source].node.side is boxes[link.target].node.side is Side.INSIDE
     }
-    layers = _layers(inside, [*reversed(pairs.values())])
-    touched = {box.node.id for source, target, _ in edges for box in (source, target)}
-    entered = {target.node.id for source, target, _ in edges if source.node.side is Side.BEFORE}
-    flow = dict.fromkeys((box.node.id for box in inside), 0)
+    layers = _layers({id: boxes[id] for id in inside}, [*reversed(pairs.values())])
+    flow = dict.fromkeys(inside, 0)
     for source, target in pairs:
         flow[source] += 1
         flow[target] -= 1
-    for id in entered:
-        flow[id] -= len(edges)
-    area = sum((box.width + _GUTTER) * (box.height + 2 * GRID) for box in inside)
-    height = max([math.sqrt(area / _ASPECT), *(box.height for box in inside)])
-    connected = [box for box in inside if box.node.id in touched]
-    columns: list[list[Box]] = []
-    for _, group in groupby(sorted(connected, key=lambda box: layers[box.node.id]), lambda box: layers[box.node.id]):
+    for id in {link.target for link in links if boxes[link.source].node.side is Side.BEFORE}:
+        flow[id] -= len(links)
+    heights = {id: boxes[id].height + 2 * GRID for id in inside}
+    area = sum((boxes[id].width + _GUTTER) * heights[id] for id in inside)
+    height = max([math.sqrt(area / _ASPECT), *(boxes[id].height for id in inside)])
+    touched = {id for link in links for id in (link.source, link.target)}
+    connected = sorted((id for id in inside if id in touched), key=lambda id: layers[id])
+    columns: list[list[str]] = []
+    for _, group in groupby(connected, lambda id: layers[id]):
         # Who calls more than it is called stands further left from what it calls.
-        columns += _split(sorted(group, key=lambda box: flow[box.node.id]), height)
+        columns += _split(sorted(group, key=lambda id: flow[id]), heights, height)
     # What has no edges fills the columns that are short.
-    for box in inside:
-        if box.node.id not in touched:
-            shortest = min(columns, key=_height, default=None)
-            if shortest is None or _height(shortest) + box.height > height:
+    for id in inside:
+        if id not in touched:
+            shortest = min(columns, key=lambda column: sum(heights[other] for other in column), default=None)
+            if shortest is None or sum(heights[other] for other in shortest) + boxes[id].height > height:
                 columns.append(shortest := [])
-            shortest.append(box)
-    columns.insert(0, [box for box in boxes if box.node.side is Side.BEFORE])
-    columns.append([box for box in boxes if box.node.side is Side.BEHIND])
-    return columns
+            shortest.append(id)
+    return [by_side[Side.BEFORE], *columns, by_side[Side.BEHIND]]
 
 
-def _height(column: Sequence[Box]) -> int:
-    return sum(box.height + 2 * GRID for box in column)
-
-
-def _split(column: list[Box], height: float) -> list[list[Box]]:
-    count = round(_height(column) / height)
+def _split(column: list[str], heights: Mapping[str, int], height: float) -> list[list[str]]:
+    total = sum(heights[id] for id in column)
+    count = round(total / height)
     if count < 2:
         return [column]
-    target = _height(column) / count
-    parts: list[list[Box]] = [[]]
-    for box in column:
-        if parts[-1] and _height([*parts[-1], box]) > target * 1.1 and len(parts) < count:
+    parts: list[list[str]] = [[]]
+    for id in column:
+        if parts[-1] and sum(heights[other] for other in (*parts[-1], id)) > total / count * 1.1 and len(parts) < count:
             parts.append([])
-        parts[-1].append(box)
+        parts[-1].append(id)
     return parts
 
 
-def _layers(boxes: Sequence[Box], edges: Sequence[tuple[Box, Box, Edge]]) -> Mapping[str, int]:
-    fixed = {box.node.id: box.node.layer for box in boxes if box.node.layer is not None}
+def _layers(boxes: Mapping[str, Box], links: Sequence[Link]) -> Mapping[str, int]:
+    fixed = {id: box.node.layer for id, box in boxes.items() if box.node.layer is not None}
     if len(fixed) == len(boxes):
         return fixed
-    before: dict[str, list[str]] = {box.node.id: [] for box in boxes}
-    for source, target, edge in edges:
-        if edge.style not in (Style.LATER, Style.SCRAPES):
-            before[target.node.id].append(source.node.id)
+    before: dict[str, list[str]] = {id: [] for id in boxes}
+    for link in links:
+        if link.edge.style not in (Style.LATER, Style.SCRAPES):
+            before[link.target].append(link.source)
     # Edges that may be cyclic bend to the order of the others, and among each other to that of the declaration.
     levels, _ = longest_chains(before)
     rank = {id: number for number, id in enumerate(sorted(before, key=lambda id: levels[id]))}
-    for source, target, edge in edges:
-        if edge.style is Style.LATER:
-            first, second = sorted((source.node.id, target.node.id), key=lambda id: rank[id])
+    for link in links:
+        if link.edge.style is Style.LATER:
+            first, second = sorted((link.source, link.target), key=lambda id: rank[id])
             before[second].append(first)
     layers, _ = longest_chains(before)
-    return _pulled(layers, before, edges)
-
-
-def _pulled(
-    layers: dict[str, int], before: Mapping[str, Sequence[str]], edges: Sequence[tuple[Box, Box, Edge]]
-) -> dict[str, int]:
-    """Move what nobody calls beside what it calls, so that its edges are short."""
-    called = {target.node.id for _, target, edge in edges if edge.style is not Style.SCRAPES}
+    # What nobody calls stands beside what it calls, so that its edges are short.
+    called = {link.target for link in links if link.edge.style is not Style.SCRAPES}
     after: dict[str, list[int]] = {id: [] for id in layers}
-    for source, target, _ in edges:
-        after[source.node.id].append(layers[target.node.id])
+    for link in links:
+        after[link.source].append(layers[link.target])
     return {
         id: max(0, min(after[id]) - 1) if id not in called and after[id] and not before[id] else layer
         for id, layer in layers.items()

@@ -9,7 +9,7 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Style
-from constructs_lib.draw.roles import MEANINGS, role_of_component
+from constructs_lib.draw.roles import MEANINGS, legend, role_of_component
 
 #: Id of the cluster; a colon is in no name of Kubernetes.
 CLUSTER = ":cluster"
@@ -24,38 +24,25 @@ def order(graph: Graph) -> Diagram:
     system = graph.system
     cluster = Node(CLUSTER, "Kubernetes cluster", Role.PLATFORM, ("infrastructure",), layer=0)
     nodes = (cluster, *(_node(component, graph.waves[component.id]) for component in system.components))
-    targets = {
-        component: [dependency.target.id for dependency in graph.dependencies[component]]
-        for component in graph.dependencies
-    }
+    targets = {id: [dependency.target.id for dependency in found] for id, found in graph.dependencies.items()}
     reduced = transitive_reduction(targets, graph.waves)
     edges = [
-        Edge(first, component, Style.PRECEDES, f"{component} waits for {first}")
-        for component, found in reduced.items()
-        for first in found
+        Edge(first, id, Style.PRECEDES, f"{id} waits for {first}") for id, found in reduced.items() for first in found
     ]
     edges += [
-        Edge(CLUSTER, component, Style.PRECEDES, f"{component} waits for the Kubernetes cluster")
-        for component, found in reduced.items()
+        Edge(CLUSTER, id, Style.PRECEDES, f"{id} waits for the Kubernetes cluster")
+        for id, found in reduced.items()
         if not found
     ]
-    waves = max(graph.waves.values(), default=-1) + 1
-    roles = {node.role for node in nodes}
-    environment = system.environment.name
+    waves = range(max(graph.waves.values(), default=-1) + 1)
+    members = (f"Wave {wave}: {', '.join(id for id, at in graph.waves.items() if at == wave)}." for wave in waves)
     return Diagram(
-        title=f"Order of deployment of {system.name} in {environment}",
-        description=" ".join(
-            f"Wave {wave}: {', '.join(id for id, number in graph.waves.items() if number == wave)}."
-            for wave in range(waves)
-        )
-        or "There is no component.",
+        title=f"Order of deployment of {system.name} in {system.environment.name}",
+        description=" ".join(members) or "There is no component.",
         nodes=nodes,
         edges=tuple(edges),
-        bands=("bootstrap", *(f"wave {wave}" for wave in range(waves))),
-        legend=(
-            *((role, meaning) for role, meaning in MEANINGS.items() if role in roles),
-            *(((Style.PRECEDES, "must be healthy before"),) if edges else ()),
-        ),
+        bands=("bootstrap", *(f"wave {wave}" for wave in waves)),
+        legend=legend(nodes, edges),
     )
 
 

@@ -26,24 +26,17 @@ def _of(objects: Sequence[Manifest], *kinds: str) -> list[Manifest]:
 
 
 def _chains(objects: Sequence[Manifest]) -> Iterator[str]:
-    autoscalers = {
-        (target["kind"], target["name"]): scaler["spec"]
+    scales = {
+        (scaler["spec"]["scaleTargetRef"]["kind"], scaler["spec"]["scaleTargetRef"]["name"]): scaler["spec"]
         for scaler in _of(objects, "HorizontalPodAutoscaler")
-        for target in [scaler["spec"]["scaleTargetRef"]]
     }
     for controller in _of(objects, *_CONTROLLERS):
         kind = controller["kind"]
-        chain = [kind]
-        if kind == "Deployment":
-            chain.append("ReplicaSet")
-        scale = autoscalers.get((kind, controller["metadata"]["name"]))
-        if scale:
-            chain.insert(0, f"HPA {scale.get('minReplicas', 1)}–{scale['maxReplicas']}")
-        if scale or kind == "DaemonSet":
-            chain.append("pods")
-        else:
-            count = controller["spec"].get("replicas", 1)
-            chain.append(plural(count, "pod"))
+        scale = scales.get((kind, controller["metadata"]["name"]))
+        counted = not scale and kind != "DaemonSet"
+        chain = [f"HPA {scale.get('minReplicas', 1)}–{scale['maxReplicas']}"] if scale else []
+        chain += [kind, "ReplicaSet"] if kind == "Deployment" else [kind]
+        chain.append(plural(controller["spec"].get("replicas", 1), "pod") if counted else "pods")
         yield " → ".join(chain)
 
 

@@ -10,14 +10,14 @@ angles. Graphviz and elkjs, which do, need more than Python when they run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from constructs_lib.draw.boxes import INNER_TRACK, INSET, Box, box
 from constructs_lib.draw.columns import assign_columns
-from constructs_lib.draw.diagram import Diagram, Edge, Node, Style
-from constructs_lib.draw.nets import Item, Net, Terminal, by_gutter
-from constructs_lib.draw.ordering import arrange
+from constructs_lib.draw.crossings import arrange
+from constructs_lib.draw.diagram import Diagram, Edge, Style
+from constructs_lib.draw.nets import Item, Link, Net, Terminal
 from constructs_lib.draw.placement import permute, place
 from constructs_lib.draw.tracks import BEFORE, BEHIND, TRACK, Line, assign_tracks
 
@@ -73,22 +73,17 @@ def lay_out(diagram: Diagram) -> Layout:
     Args:
         diagram: The diagram.
     """
-    owners = diagram.owners()
     # How high a box is depends on the lines at its sides, those on its column, and that a little on its height.
-    boxes = _boxes(diagram, {})
-    ends = [
-        (boxes[owners[edge.source].id], boxes[owners[edge.target].id], edge)
-        for edge in diagram.edges
-        if owners[edge.source] is not owners[edge.target]
-    ]
-    ids = [[box.node.id for box in column] for column in assign_columns([*boxes.values()], ends)]
+    links = _links(diagram, {})
+    boxes = _boxes(diagram, links)
+    ids = assign_columns(boxes, [link for link in links if link.source != link.target])
     numbers = {id: number for number, column in enumerate(ids) for id in column}
-    boxes = _boxes(diagram, numbers)
-    columns = [[Item(boxes[id].height, boxes[id]) for id in column] for column in ids]
-    nets = _nets(diagram, columns, numbers)
-    for net in nets.values():
-        net.pass_through()
-        for number, item in net.passing.items():
+    links = _links(diagram, numbers)
+    boxes = _boxes(diagram, links)
+    columns: list[list[Item]] = [[boxes[id] for id in column] for column in ids]
+    nets = _nets(links, boxes, numbers)
+    for net in nets:
+        for number, item in net.pass_through().items():
             # In the middle: there it stays among those with which it has a neighbour in common.
             columns[number].insert(len(columns[number]) // 2, item)
     arrange(columns)
@@ -98,78 +93,68 @@ def lay_out(diagram: Diagram) -> Layout:
     place(columns)
     permute(columns)
     place(columns)
-    for item in (item for column in columns for item in column):
-        if item.box:
-            item.box.y = item.y
-    return _routed(diagram, [*boxes.values()], columns, [*nets.values()])
+    width, frame = _spread(columns, nets)
+    inner = [link for link in links if link.source == link.target]
+    return Layout(
+        tuple(boxes.values()),
+        (*_outer_routes(nets), *_inner_routes(inner, boxes, len(nets))),
+        width,
+        max((item.y + item.height for column in columns for item in column), default=0),
+        frame,
+        _bands(boxes.values()),
+    )
 
 
-def _key(edge: Edge, numbers: Mapping[str, int], owners: Mapping[str, Node]) -> Hashable:
-    """Return what all edges have in common that share a line."""
-    source, target = owners[edge.source].id, owners[edge.target].id
-    if source == target:
-        return edge.style, edge.target
-    end = edge.source if edge.style in _SHARE_SOURCE else edge.target
-    return edge.style, end, _is_backwards(edge, numbers.get(source, 0), numbers.get(target, 0))
-
-
-def _is_backwards(edge: Edge, source: int, target: int) -> bool:
-    """Tell whether an edge leaves at the left and arrives at the right.
-
-    What reads metrics reads them everywhere: one line of its own leads around the boxes to all that it scrapes.
-    """
-    return source > target and edge.style is not Style.SCRAPES
-
-
-def _boxes(diagram: Diagram, numbers: Mapping[str, int]) -> dict[str, Box]:
-    """Return the boxes, as high as the lines at their sides make them; without columns, all lead to the right."""
+def _links(diagram: Diagram, numbers: Mapping[str, int]) -> list[Link]:
+    """Return the edges; without the numbers of columns, all lead to the right."""
     owners = diagram.owners()
+    links = []
+    for edge in diagram.edges:
+        source, target = owners[edge.source].id, owners[edge.target].id
+        # What reads metrics reads them everywhere: one line of its own leads around the boxes to all that it scrapes.
+        backwards = numbers.get(source, 0) > numbers.get(target, 0) and edge.style is not Style.SCRAPES
+        end = edge.source if edge.style in _SHARE_SOURCE else edge.target
+        key = (edge.style, edge.target) if source == target else (edge.style, end, backwards)
+        links.append(Link(edge, source, target, backwards, key))
+    return links
+
+
+def _boxes(diagram: Diagram, links: Sequence[Link]) -> dict[str, Box]:
+    """Return the boxes, as high as the lines at their sides make them."""
     left: dict[str, dict[Hashable, None]] = defaultdict(dict)
     right: dict[str, dict[Hashable, None]] = defaultdict(dict)
     inner: dict[str, set[Hashable]] = defaultdict(set)
-    for edge in diagram.edges:
-        source, target = owners[edge.source].id, owners[edge.target].id
-        key = _key(edge, numbers, owners)
-        backwards = _is_backwards(edge, numbers.get(source, 0), numbers.get(target, 0))
-        (left if backwards else right)[edge.source][key] = None
-        (right if backwards or source == target else left)[edge.target][key] = None
-        if source == target:
-            inner[source].add(key)
+    for link in links:
+        within = link.source == link.target
+        (left if link.backwards else right)[link.edge.source][link.key] = None
+        (right if link.backwards or within else left)[link.edge.target][link.key] = None
+        if within:
+            inner[link.source].add(link.key)
     return {node.id: box(node, left, right, len(inner[node.id])) for node in diagram.nodes}
 
 
-def _nets(diagram: Diagram, columns: Sequence[Sequence[Item]], numbers: Mapping[str, int]) -> dict[Hashable, Net]:
+def _nets(links: Sequence[Link], boxes: Mapping[str, Box], numbers: Mapping[str, int]) -> list[Net]:
     """Return the lines between boxes."""
-    owners = diagram.owners()
-    items = {item.box.node.id: item for column in columns for item in column if item.box}
     nets: dict[Hashable, Net] = {}
-    for edge in diagram.edges:
-        source, target = items[owners[edge.source].id], items[owners[edge.target].id]
-        if source is target or source.box is None or target.box is None:
-            continue
-        key = _key(edge, numbers, owners)
-        net = nets.setdefault(key, Net())
-        first, last = numbers[source.box.node.id], numbers[target.box.node.id]
-        forwards = not _is_backwards(edge, first, last)
-        begin = (source.box.right if forwards else source.box.left)[edge.source, key]
-        end = (target.box.left if forwards else target.box.right)[edge.target, key]
-        net.edges.append(
-            (
-                edge,
-                net.touch(source, begin, first - (not forwards), leftmost=forwards, part=edge.source),
-                net.touch(target, end, last - forwards, leftmost=not forwards, part=edge.target),
-            )
-        )
-    return nets
+
+    def touch(node: str, part: str, link: Link, *, right: bool) -> Terminal:
+        offset = (boxes[node].right if right else boxes[node].left)[part, link.key]
+        gutter = numbers[node] if right else numbers[node] - 1
+        return nets.setdefault(link.key, Net()).touch(boxes[node], offset, gutter, leftmost=right, part=part)
+
+    for link in links:
+        if link.source != link.target:
+            begin = touch(link.source, link.edge.source, link, right=not link.backwards)
+            end = touch(link.target, link.edge.target, link, right=link.backwards)
+            nets[link.key].edges.append((link.edge, begin, end))
+    return [*nets.values()]
 
 
-def _routed(diagram: Diagram, boxes: Sequence[Box], columns: Sequence[Sequence[Item]], nets: Sequence[Net]) -> Layout:
-    """Give everything its place from left to right, and the lines their corners."""
-    used = by_gutter(nets, len(columns) - 1)
-    x = 0.0
-    left = right = 0.0
+def _spread(columns: Sequence[Sequence[Item]], nets: Sequence[Net]) -> tuple[float, tuple[float, float]]:
+    """Give every box and every vertical line its place from left to right; return the width and the frame's edges."""
+    x = left = right = 0.0
     for number, column in enumerate(columns):
-        members = [item.box for item in column if item.box]
+        members = [item for item in column if isinstance(item, Box)]
         width = max((member.width for member in members), default=0)
         for member in members:
             member.x, member.width = x, width
@@ -177,55 +162,39 @@ def _routed(diagram: Diagram, boxes: Sequence[Box], columns: Sequence[Sequence[I
         if number == len(columns) - 1:
             break
         first, last = number == 0, number == len(columns) - 2
-        crossed = [*_turning(used[number], number)]
-        tracks = assign_tracks([line for _, line in crossed])
+        used = [net for net in nets if number in net.terminals]
         if first:
             # The frame stands beside those who are outside, so that all lines turn inside of it.
             left = x = x + OUTSIDE if members else x
-        if used[number]:
-            for (net, _), track in zip(crossed, tracks, strict=True):
+        if used:
+            turning = [(net, line) for net in used if (line := net.line(number)).bends]
+            tracks = assign_tracks([line for _, line in turning])
+            for (net, _), track in zip(turning, tracks, strict=True):
                 net.tracks[number] = x + BEFORE + track * TRACK
             x += BEFORE + max(tracks, default=0) * TRACK + BEHIND
         elif not first and not last:
             x += BEFORE + BEHIND
-        if first and not used[number]:
+        if first and not used:
             left -= FRAME
         if last:
-            right = x if used[number] else x + FRAME
+            right = x if used else x + FRAME
             x = right + OUTSIDE if columns[-1] else x
-    routes = [*_outer_routes(nets)]
-    routes += _inner_routes(diagram, boxes, len(nets))
+    return x, (left, right)
+
+
+def _bands(boxes: Iterable[Box]) -> tuple[tuple[float, float], ...]:
     layers: dict[int, list[Box]] = defaultdict(list)
     for each in boxes:
         if each.node.layer is not None:
             layers[each.node.layer].append(each)
-    return Layout(
-        tuple(boxes),
-        tuple(routes),
-        x,
-        max((item.y + item.height for column in columns for item in column), default=0),
-        (left, right),
-        tuple(
-            (min(each.x for each in layer), max(each.x + each.width for each in layer))
-            for _, layer in sorted(layers.items())
-        ),
+    return tuple(
+        (min(each.x for each in layer), max(each.x + each.width for each in layer))
+        for _, layer in sorted(layers.items())
     )
 
 
-def _turning(nets: Sequence[Net], gutter: int) -> Iterator[tuple[Net, Line]]:
-    """Yield the nets that have a vertical line in a gutter."""
-    for net in nets:
-        terminals = net.terminals[gutter]
-        line = Line(
-            tuple(terminal.y for terminal in terminals if terminal.leftmost),
-            tuple(terminal.y for terminal in terminals if not terminal.leftmost),
-        )
-        top, bottom = line.span
-        if top != bottom:
-            yield net, line
-
-
 def _outer_routes(nets: Sequence[Net]) -> Iterator[Route]:
+    """Yield the edges between boxes: from gutter to gutter, with a turn where the next height is another one."""
     for number, net in enumerate(nets):
         for edge, source, target in net.edges:
             step = 1 if source.gutter <= target.gutter else -1
@@ -241,35 +210,24 @@ def _outer_routes(nets: Sequence[Net]) -> Iterator[Route]:
 
 def _side(terminal: Terminal) -> float:
     """Return the edge of what a line touches."""
-    if terminal.item.box is None:
-        raise ValueError("a line ends at a box")
-    left, right = sides(terminal.item.box, terminal.part)
+    assert isinstance(terminal.item, Box)
+    left, right = terminal.item.sides(terminal.part)
     return right if terminal.leftmost else left
 
 
-def sides(box: Box, part: str) -> tuple[float, float]:
-    """Return the left and the right edge of a part of a box."""
-    if part == box.node.id:
-        return box.x, box.x + box.width
-    return box.x + INSET, box.x + box.width - INSET - box.inner * INNER_TRACK
-
-
-def _inner_routes(diagram: Diagram, boxes: Sequence[Box], number: int) -> Iterator[Route]:
+def _inner_routes(links: Sequence[Link], boxes: Mapping[str, Box], number: int) -> Iterator[Route]:
     """Yield the edges within a box: out of a section at its right, and back into another one's row."""
-    owners = diagram.owners()
-    inner: dict[str, dict[Hashable, list[Edge]]] = defaultdict(lambda: defaultdict(list))
-    for edge in diagram.edges:
-        if owners[edge.source] is owners[edge.target]:
-            inner[owners[edge.source].id][_key(edge, {}, owners)].append(edge)
-    for each in boxes:
-        groups = inner[each.node.id]
+    nets: dict[str, dict[Hashable, list[Edge]]] = {id: defaultdict(list) for id in boxes}
+    for link in links:
+        nets[link.source][link.key].append(link.edge)
+    for id, groups in nets.items():
         heights = [
-            tuple(each.y + each.right[part, key] for part in (edges[0].target, *(edge.source for edge in edges)))
+            tuple(boxes[id].y + boxes[id].right[part, key] for part in (edges[0].target, *(e.source for e in edges)))
             for key, edges in groups.items()
         ]
         tracks = assign_tracks([Line(ys, ()) for ys in heights])
         for edges, (end, *begins), track in zip(groups.values(), heights, tracks, strict=True):
-            _, side = sides(each, edges[0].target)
+            _, side = boxes[id].sides(edges[0].target)
             x = side + INSET + track * INNER_TRACK
             for edge, begin in zip(edges, begins, strict=True):
                 yield Route(edge, ((side, begin), (x, begin), (x, end), (side, end)), number)

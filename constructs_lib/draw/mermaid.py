@@ -5,21 +5,12 @@ https://mermaid.js.org/syntax/flowchart.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from constructs_lib.declare.role import Role
 from constructs_lib.draw.diagram import Diagram, Node, Section, Side, Style
+from constructs_lib.draw.svg import CSS
 
-#: Fill, stroke and text of each role, legible on light and on dark pages.
-_COLOURS = {
-    Role.PLATFORM: ("#eceff3", "#7d8590"),
-    Role.MESSAGING: ("#fdf1d0", "#b58a1b"),
-    Role.STORE: ("#e0f4e8", "#3a9b62"),
-    Role.SERVICE: ("#e3effd", "#4b83c4"),
-    Role.ENTRY: ("#fde6e4", "#cf5b5b"),
-    Role.OUTSIDE: ("#f1e9fc", "#8e63ce"),
-}
-_INK = "#1f2328"
 #: Lines of a label stay whole.
 _SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%'
 _ARROWS = {
@@ -44,22 +35,25 @@ def mermaid(diagram: Diagram) -> str:
         f"  accTitle: {_plain(diagram.title)}",
         f"  accDescr: {_plain(diagram.description)}",
     ]
-    outside = [node for node in diagram.nodes if node.side is not Side.INSIDE]
     inside = [node for node in diagram.nodes if node.side is Side.INSIDE]
-    for node in outside:
-        lines += _node(node, names, "  ")
-    if diagram.boundary:
-        lines += [f"  subgraph boundary[{_label(diagram.boundary)}]", *_nodes(inside, names, "    "), "  end"]
+    for node in diagram.nodes:
+        lines += _node(node, names, "  ") if node.side is not Side.INSIDE else ()
+    groups = [("boundary", diagram.boundary, inside)] if diagram.boundary else []
     for number, title in enumerate(diagram.bands):
-        band = [node for node in inside if node.layer == number]
-        lines += [f"  subgraph band{number}[{_label(title)}]", *_nodes(band, names, "    "), "  end"]
+        groups.append((f"band{number}", title, [node for node in inside if node.layer == number]))
+    for name, title, nodes in groups:
+        lines += [f"  subgraph {name}[{_label(title)}]"]
+        lines += [line for node in nodes for line in _node(node, names, "    ")]
+        lines += ["  end"]
     rows = {row.id: f"{row.name} {row.value}" for node in inside for part in node.sections for row in part.rows}
     for edge in diagram.edges:
         label = f"|{_label(rows[edge.target])}|" if edge.target in rows else ""
         lines.append(f"  {names[edge.source]} {_ARROWS[edge.style]}{label} {names[edge.target]}")
+    # The colours of light pages, which are legible on dark ones as well.
+    light, _, _ = CSS.read_text().partition("@media")
     lines += [
-        f"  classDef {role.value} fill:{fill},stroke:{stroke},color:{_INK}"
-        for role, (fill, stroke) in _COLOURS.items()
+        f"  classDef {role} fill:{fill},stroke:{stroke},color:#1f2328"
+        for role, fill, stroke in re.findall(r"^\.(\w+) { fill: (#\w+); stroke: (#\w+) }", light, re.MULTILINE)
         if role in diagram.roles()
     ]
     return "\n".join([*lines, ""])
@@ -77,19 +71,14 @@ def _names(diagram: Diagram) -> dict[str, str]:
     return names
 
 
-def _nodes(nodes: list[Node], names: dict[str, str], indent: str) -> Iterator[str]:
-    for node in nodes:
-        yield from _node(node, names, indent)
-
-
 def _node(node: Node, names: dict[str, str], indent: str) -> Iterator[str]:
     name = names[node.id]
     if not node.sections:
-        yield f"{indent}{name}[{_label(node.title, *node.facts)}]:::{node.role.value}"
+        yield f"{indent}{name}[{_label(node.title, *node.facts)}]:::{node.role}"
         return
     yield f"{indent}subgraph {name}[{_group(node)}]"
     for section in node.sections:
-        yield f"{indent}  {names[section.id]}[{_section(section)}]:::{section.role.value}"
+        yield f"{indent}  {names[section.id]}[{_section(section)}]:::{section.role}"
     yield f"{indent}end"
 
 

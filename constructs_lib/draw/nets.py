@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from constructs_lib.draw.boxes import Box
 from constructs_lib.draw.diagram import Edge
+from constructs_lib.draw.tracks import Line
+
+
+@dataclass(frozen=True)
+class Link:
+    """An edge, as far as the columns of its ends decide about it.
+
+    Attributes:
+        edge: The edge.
+        source: Id of the node at which it begins.
+        target: Id of the node at which it ends.
+        backwards: Whether it leaves at the left and arrives at the right.
+        key: What all edges have in common that share a line.
+    """
+
+    edge: Edge
+    source: str
+    target: str
+    backwards: bool
+    key: Hashable
 
 
 @dataclass(eq=False)
 class Item:
     """What stands in a column, and has lines at its left and right.
 
+    A box is one; what is none else is a line that only passes through.
+
     Attributes:
         height: Its height; 0 for a line that only passes through.
         y: Its upper edge.
         terminals: Where nets touch it.
-        box: What it is; None for a line that only passes through.
     """
 
-    height: int
-    box: Box | None = None
+    height: int = 0
     y: int = 0
     terminals: list[Terminal] = field(default_factory=list)
 
@@ -53,6 +72,16 @@ class Terminal:
         """Where it is."""
         return self.item.y + self.offset + self.shift
 
+    @property
+    def others(self) -> list[Terminal]:
+        """All others of its net in its gutter."""
+        return [other for other in self.net.terminals[self.gutter] if other is not self]
+
+    @property
+    def across(self) -> list[Terminal]:
+        """Those at the other end of its gutter."""
+        return [other for other in self.net.terminals[self.gutter] if other.leftmost is not self.leftmost]
+
 
 @dataclass(eq=False)
 class Net:
@@ -74,29 +103,25 @@ class Net:
 
     def touch(self, item: Item, offset: int, gutter: int, *, leftmost: bool, part: str = "") -> Terminal:
         """Add a terminal, or return the one that is there."""
-        known = self.known.get((item, part, leftmost))
-        if known is not None:
-            return known
-        terminal = Terminal(self, item, offset, gutter, leftmost, part)
-        self.known[item, part, leftmost] = terminal
-        self.terminals.setdefault(gutter, []).append(terminal)
-        item.terminals.append(terminal)
-        return terminal
+        if (item, part, leftmost) not in self.known:
+            terminal = Terminal(self, item, offset, gutter, leftmost, part)
+            self.known[item, part, leftmost] = terminal
+            self.terminals.setdefault(gutter, []).append(terminal)
+            item.terminals.append(terminal)
+        return self.known[item, part, leftmost]
 
-    def pass_through(self) -> None:
-        """Add the lines that connect its gutters, through the columns between them."""
-        first, last = min(self.terminals), max(self.terminals)
-        for column in range(first + 1, last + 1):
-            item = Item(0)
+    def pass_through(self) -> dict[int, Item]:
+        """Add the lines that connect its gutters through the columns between them, and return them by column."""
+        for column in range(min(self.terminals) + 1, max(self.terminals) + 1):
+            item = self.passing[column] = Item()
             self.touch(item, 0, column - 1, leftmost=False)
             self.touch(item, 0, column, leftmost=True)
-            self.passing[column] = item
+        return self.passing
 
-
-def by_gutter(nets: Sequence[Net], gutters: int) -> list[list[Net]]:
-    """Return the nets of each gutter."""
-    found: list[list[Net]] = [[] for _ in range(gutters)]
-    for net in nets:
-        for gutter in net.terminals:
-            found[gutter].append(net)
-    return found
+    def line(self, gutter: int) -> Line:
+        """Return its vertical line in a gutter."""
+        lefts, rights = (
+            tuple(terminal.y for terminal in self.terminals[gutter] if terminal.leftmost is leftmost)
+            for leftmost in (True, False)
+        )
+        return Line(lefts, rights)

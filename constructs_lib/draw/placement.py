@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 
 from constructs_lib.draw.boxes import GRID
 from constructs_lib.draw.nets import Item, Terminal
@@ -22,10 +23,8 @@ def place(columns: Sequence[Sequence[Item]]) -> None:
         columns: The items of each column, in their order.
     """
     for column in columns:
-        at = 0
-        for upper, item in zip([None, *column], column, strict=False):
-            at += _distance(upper, item)
-            item.y = at
+        for item, least in zip(column, _least(column), strict=True):
+            item.y = least
     exact: dict[Item, float] = {item: item.y for column in columns for item in column}
     for sweep in range(_SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
@@ -40,11 +39,12 @@ def place(columns: Sequence[Sequence[Item]]) -> None:
             item.y -= top
 
 
-def _distance(upper: Item | None, lower: Item) -> int:
-    """Return the least distance between the upper edges of two neighbours."""
-    if upper is None:
-        return 0
-    return upper.height + (2 * GRID if upper.height and lower.height else GRID)
+def _least(column: Sequence[Item]) -> list[int]:
+    """Return the heights of a column's items when they stand as close together as they may."""
+    distances = (
+        upper.height + (2 * GRID if upper.height and lower.height else GRID) for upper, lower in pairwise(column)
+    )
+    return [*accumulate(distances, initial=0)][: len(column)]
 
 
 def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool = False) -> None:
@@ -59,11 +59,8 @@ def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool 
         leftwards: Let lines that pass through go on as they come from the left.
     """
     blocks: list[tuple[float, float, int]] = []
-    bases = []
-    base = 0
-    for upper, item in zip([None, *column], column, strict=False):
-        base += _distance(upper, item)
-        bases.append(base)
+    bases = _least(column)
+    for item, base in zip(column, bases, strict=True):
         wanted, weight = _wish(item, exact, leftwards=leftwards)
         mean, count = wanted - base, 1
         while blocks and blocks[-1][0] > mean:
@@ -80,13 +77,9 @@ def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool 
 def _wish(item: Item, exact: Mapping[Item, float], *, leftwards: bool) -> tuple[float, float]:
     wishes = []
     for terminal in item.terminals:
-        if leftwards and item.box is None and terminal.leftmost:
+        if leftwards and not item.height and terminal.leftmost:
             continue
-        across = [
-            exact[other.item] + other.offset
-            for other in terminal.net.terminals[terminal.gutter]
-            if other.leftmost is not terminal.leftmost
-        ]
+        across = [exact[other.item] + other.offset for other in terminal.across]
         if across:
             wishes.append(sum(across) / len(across) - terminal.offset)
     if not wishes:
@@ -109,10 +102,11 @@ def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, floa
     def is_taken(terminal: Terminal) -> bool:
         return taken.get((terminal.gutter, terminal.y), terminal.net) is not terminal.net
 
-    for upper, item in zip([None, *column], column, strict=False):
+    bases = _least(column)
+    for number, item in enumerate(column):
         item.y = round(exact[item] / GRID) * GRID
-        if upper is not None:
-            least = upper.y + _distance(upper, item)
+        if number:
+            least = column[number - 1].y + bases[number] - bases[number - 1]
             # What is connected to nothing stands at the end of its column.
             item.y = max(item.y, least) if item.terminals else least
         for terminal in item.terminals:
@@ -129,7 +123,7 @@ def _straighten_entry(columns: Sequence[Sequence[Item]]) -> None:
     """Move who stands alone before all others, with one line, to the height at which that ends."""
     if len(columns[0]) == 1 and len(columns[0][0].terminals) == 1:
         [terminal] = columns[0][0].terminals
-        ends = [other.y for other in terminal.net.terminals[0] if other is not terminal]
+        ends = [other.y for other in terminal.others]
         if len(ends) == 1:
             terminal.item.y += ends[0] - terminal.y
 
@@ -153,7 +147,6 @@ def permute(columns: Sequence[Sequence[Item]]) -> None:
 
 
 def _mean_across(terminal: Terminal) -> float:
-    others = [other for other in terminal.net.terminals[terminal.gutter] if other is not terminal]
     # A line around a column comes back at the side at which it arrives.
-    across = [other.y for other in others if other.leftmost is not terminal.leftmost] or [other.y for other in others]
-    return sum(across) / len(across)
+    heights = [other.y for other in terminal.across or terminal.others]
+    return sum(heights) / len(heights)

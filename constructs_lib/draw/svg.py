@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from constructs_lib.declare.role import Role
-from constructs_lib.draw.boxes import (
-    MARGIN,
-    TEXT_LINE,
-    TEXT_SIZE,
-    TITLE_LINE,
-    TITLE_SIZE,
-    Box,
-    Part,
-    text_width,
-)
+from constructs_lib.draw.boxes import MARGIN, TEXT_LINE, TEXT_SIZE, TITLE_LINE, TITLE_SIZE, Box, Part, text_width
 from constructs_lib.draw.diagram import Diagram, Node, Row, Section, Style
-from constructs_lib.draw.layout import FRAME, Layout, Point, Route, lay_out, sides
+from constructs_lib.draw.layout import FRAME, Layout, Point, Route, lay_out
 
+#: The looks of everything, a rule a line.
+CSS = Path(__file__).parent / "picture.css"
 #: Space around the picture, and above what a title names.
 _MARGIN, _HEADING = 24, 44
 _LEGEND_LINE = 24
@@ -26,39 +21,6 @@ _SWATCH = 28
 _CORNER = 6
 #: Length and half of the width of an arrow head.
 _HEAD, _HALF = 8, 4
-
-#: Colours on light and on dark pages. Text has a contrast of 4.5 : 1 at least, on everything that it stands on
-#: (https://www.w3.org/TR/WCAG22/#contrast-minimum).
-_FILLS = {
-    "panel": ("#ffffff", "#0d1117"),
-    "frame": ("#f6f8fa", "#151b23"),
-    "box": ("#ffffff", "#0d1117"),
-    Role.PLATFORM.value: ("#eceff3", "#262c36"),
-    Role.MESSAGING.value: ("#fdf1d0", "#3a2d0c"),
-    Role.STORE.value: ("#e0f4e8", "#12341f"),
-    Role.SERVICE.value: ("#e3effd", "#132d4d"),
-    Role.ENTRY.value: ("#fde6e4", "#48191a"),
-    Role.OUTSIDE.value: ("#f1e9fc", "#2e1f49"),
-}
-_STROKES = {
-    "panel": ("#d0d7de", "#3d444d"),
-    "frame": ("#8c959f", "#656c76"),
-    "box": ("#afb8c1", "#656c76"),
-    Role.PLATFORM.value: ("#7d8590", "#8b949e"),
-    Role.MESSAGING.value: ("#b58a1b", "#c69026"),
-    Role.STORE.value: ("#3a9b62", "#3fb068"),
-    Role.SERVICE.value: ("#4b83c4", "#5a9be0"),
-    Role.ENTRY.value: ("#cf5b5b", "#e07474"),
-    Role.OUTSIDE.value: ("#8e63ce", "#a37ee0"),
-}
-_TEXTS = {"ink": ("#1f2328", "#f0f6fc"), "quiet": ("#4d5560", "#b1bac4")}
-_EDGES = {
-    Style.NEEDS: ("#57606a", "#b1bac4", ""),
-    Style.LATER: ("#57606a", "#b1bac4", "7 4"),
-    Style.SCRAPES: ("#0f7b83", "#4fc3cb", "2 3"),
-    Style.REACHES: ("#8e63ce", "#a37ee0", ""),
-    Style.PRECEDES: ("#57606a", "#b1bac4", ""),
-}
 
 
 def svg(diagram: Diagram) -> str:
@@ -68,83 +30,51 @@ def svg(diagram: Diagram) -> str:
         diagram: The diagram.
     """
     layout = lay_out(diagram)
-    heading = diagram.boundary or diagram.title
     # What surrounds the boxes begins at the margin, and not they.
     start = min(0, layout.frame[0]) if diagram.boundary else -MARGIN if diagram.bands else 0
     end = max(layout.width, layout.frame[1]) if diagram.boundary else layout.width - start
     left = _MARGIN - start
     top = _MARGIN + _HEADING + (_HEADING - 8 if diagram.bands else 0)
-    width = max(end, text_width(heading, TITLE_SIZE) + 2 * FRAME)
-    below = FRAME if diagram.boundary or diagram.bands else 0
-    bottom = top + layout.height + below
-    body = [
-        *_surroundings(diagram, layout, (left, left + width, bottom)),
-        f'<g transform="translate({_number(left)} {_number(top)})">',
+    right = left + max(end, text_width(diagram.boundary or diagram.title, TITLE_SIZE) + 2 * FRAME)
+    bottom = top + layout.height + (FRAME if diagram.boundary or diagram.bands else 0)
+    legend, height = _legend(diagram, _MARGIN, bottom + 32, right)
+    size = right + _MARGIN, bottom + height + _MARGIN
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_numbers(*size)}" width="{_numbers(size[0])}" '
+        f'height="{_numbers(size[1])}" role="img" aria-labelledby="title desc">',
+        f'<title id="title">{escape(diagram.title)}</title>',
+        f'<desc id="desc">{escape(diagram.description)}</desc>',
+        "<style>",
+        *_css(diagram),
+        "</style>",
+        _rectangle(0.5, 0.5, size[0] - 1, size[1] - 1, "panel", 12),
+        *_surroundings(diagram, layout, left, right, bottom),
+        f'<g transform="translate({_numbers(left, top)})">',
         *(line for box in layout.boxes for line in _box(box)),
         *_edges(layout.routes),
         "</g>",
+        *legend,
+        "</svg>",
     ]
-    legend, height = _legend(diagram, _MARGIN, bottom + 32, left + width)
-    total_width, total_height = left + width + _MARGIN, bottom + height + _MARGIN
-    size = f"{_number(total_width)} {_number(total_height)}"
-    width_text, height_text = size.split()
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{width_text}" '
-            f'height="{height_text}" role="img" aria-labelledby="title desc">',
-            f'<title id="title">{escape(diagram.title)}</title>',
-            f'<desc id="desc">{escape(diagram.description)}</desc>',
-            "<style>",
-            *_css(diagram),
-            "</style>",
-            _rectangle(0.5, 0.5, total_width - 1, total_height - 1, "panel", 12),
-            *body,
-            *legend,
-            "</svg>",
-            "",
-        ]
-    )
+    return "\n".join([*lines, ""])
 
 
 def _css(diagram: Diagram) -> Iterator[str]:
-    yield (
-        'text { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", '
-        f"monospace; font-size: {TEXT_SIZE}px; white-space: pre }}"
-    )
-    yield f".title {{ font-size: {TITLE_SIZE}px; font-weight: 600 }}"
-    yield ".end { text-anchor: end } .middle { text-anchor: middle }"
-    yield ".edge { fill: none; stroke-width: 1.5 }"
-    yield ".bounds { stroke-dasharray: 6 4 }"
-    roles = diagram.roles()
-    styles = {edge.style for edge in diagram.edges}
-    hidden = {role.value for role in Role if role not in roles}
-    for style, (_, _, dashes) in _EDGES.items():
-        if dashes and style in styles:
-            yield f".edge.{style.value} {{ stroke-dasharray: {dashes} }}"
-    for page, (start, end) in enumerate((("", ""), ("@media (prefers-color-scheme: dark) {", "}"))):
-        if start:
-            yield start
-        for name, fill in _FILLS.items():
-            if name not in hidden:
-                yield f".{name} {{ fill: {fill[page]}; stroke: {_STROKES[name][page]} }}"
-        for name, text in _TEXTS.items():
-            yield f".{name} {{ fill: {text[page]} }}"
-        for style, colours in _EDGES.items():
-            if style in styles:
-                yield f".edge.{style.value} {{ stroke: {colours[page]} }}"
-                yield f".head.{style.value} {{ fill: {colours[page]} }}"
-        if end:
-            yield end
+    """Yield the rules for what is in a picture."""
+    unused = {*Role, *Style} - diagram.roles() - {edge.style for edge in diagram.edges}
+    for line in CSS.read_text().partition("*/\n")[2].splitlines():
+        rule = re.match(r"[\w.]*\.(\w+) \{", line)
+        if rule is None or rule[1] not in unused:
+            yield line
 
 
-def _surroundings(diagram: Diagram, layout: Layout, area: tuple[float, float, float]) -> Iterator[str]:
+def _surroundings(diagram: Diagram, layout: Layout, left: float, right: float, bottom: float) -> Iterator[str]:
     """Yield the frame or the bands, with their titles."""
-    left, right, bottom = area
     if not diagram.boundary:
         yield _text(_MARGIN, _MARGIN + 18, diagram.title, "title ink")
     else:
         start, end = left + layout.frame[0], left + layout.frame[1]
-        if layout.frame[1] <= layout.frame[0]:
+        if end <= start:
             start, end = left, right
         end = max(end, start + text_width(diagram.boundary, TITLE_SIZE) + 2 * FRAME)
         yield _rectangle(start, _MARGIN, end - start, bottom - _MARGIN, "frame bounds", 10)
@@ -158,68 +88,60 @@ def _surroundings(diagram: Diagram, layout: Layout, area: tuple[float, float, fl
 def _box(box: Box) -> Iterator[str]:
     yield f"<g data-node={quoteattr(box.node.id)}>"
     for part in box.parts:
-        left, right = sides(box, part.id)
-        top = box.y + part.top
-        yield from _part(box, part, left, top, right)
+        yield from _row(box, part, part.content) if isinstance(part.content, Row) else _header(box, part, part.content)
     yield "</g>"
 
 
-def _part(box: Box, part: Part, left: float, top: float, right: float) -> Iterator[str]:
-    content = part.content
-    if isinstance(content, Row):
-        yield f"<g data-row={quoteattr(part.id)}>"
-        role = next(section.role for section in box.node.sections if content in section.rows)
-        yield _rectangle(left, top, right - left, part.height, role.value, 0)
-        y = top + part.height / 2 + 4
-        yield _text(left + MARGIN, y, content.name, "ink")
-        if content.note:
-            x = left + MARGIN + text_width(content.name, TEXT_SIZE) + 12
-            yield _text(x, y, content.note, "quiet")
-        yield _text(right - MARGIN, y, content.value, "ink end")
-        yield "</g>"
-        return
-    whole = isinstance(content, Node) and bool(content.sections)
-    kind = "box" if whole else content.role.value
-    yield _rectangle(left, top, right - left, part.height, kind, 8 if part.depth == 0 else 4)
-    # A header that is higher for its lines has its text in the middle.
+def _row(box: Box, part: Part, row: Row) -> Iterator[str]:
+    left, right = box.sides(part.id)
+    y = box.y + part.top + part.height / 2 + 4
+    yield f"<g data-row={quoteattr(part.id)}>"
+    yield _rectangle(left, box.y + part.top, right - left, part.height, part.look, 0)
+    yield _text(left + MARGIN, y, row.name, "ink")
+    if row.note:
+        yield _text(left + MARGIN + text_width(row.name, TEXT_SIZE) + 12, y, row.note, "quiet")
+    yield _text(right - MARGIN, y, row.value, "ink end")
+    yield "</g>"
+
+
+def _header(box: Box, part: Part, content: Node | Section) -> Iterator[str]:
+    """Yield the rectangle of a node or section, and the texts at its top."""
+    left, right = box.sides(part.id)
+    top = box.y + part.top
+    yield _rectangle(left, top, right - left, part.height, part.look, 4 if isinstance(content, Section) else 8)
+    # A header that is higher than its lines has them in the middle.
     y = top + (part.header - TITLE_LINE - TEXT_LINE * len(content.facts)) / 2 + 15
-    yield _text(left + MARGIN + (2 if whole else 0), y, content.title, "title ink")
+    x = left + MARGIN + (2 if part.look == "box" else 0)
+    yield _text(x, y, content.title, "title ink")
     if isinstance(content, Section):
         yield _text(right - MARGIN, y, content.kind, "quiet end")
     for number, fact in enumerate(content.facts, start=1):
-        yield _text(left + MARGIN + (2 if whole else 0), y + 2 + TEXT_LINE * number, fact, "quiet")
+        yield _text(x, y + 2 + TEXT_LINE * number, fact, "quiet")
 
 
 def _edges(routes: Iterable[Route]) -> Iterator[str]:
+    """Yield the lines, and then the arrow heads: one for all lines that end at the same point."""
     heads: dict[tuple[int, Point], str] = {}
     for route in routes:
-        style = route.edge.style.value
+        style = route.edge.style
         (x, y), (tip, _) = route.points[-2:]
-        direction = 1 if tip > x else -1
-        end = (tip - direction * _HEAD * 0.75, y)
-        yield (
-            f'<path class="edge {style}" d="{_path((*route.points[:-1], end))}">'
-            f"<title>{escape(route.edge.meaning)}</title></path>"
-        )
-        back = _number(tip - direction * _HEAD)
+        back = tip - _HEAD if tip > x else tip + _HEAD
+        path = _path((*route.points[:-1], (tip + (back - tip) * 0.75, y)))
+        yield f'<path class="edge {style}" d="{path}"><title>{escape(route.edge.meaning)}</title></path>'
         heads[route.net, route.points[-1]] = (
-            f'<path class="head {style}" d="M{_number(tip)} {_number(y)}L{back} {_number(y - _HALF)}'
-            f'V{_number(y + _HALF)}Z"/>'
+            f'<path class="head {style}" d="M{_numbers(tip, y)}L{_numbers(back, y - _HALF)}V{_numbers(y + _HALF)}Z"/>'
         )
     yield from heads.values()
 
 
 def _path(points: Sequence[Point]) -> str:
     """Return a line through points at right angles, with round corners."""
-    path = f"M{_number(points[0][0])} {_number(points[0][1])}"
+    path = f"M{_numbers(*points[0])}"
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         radius = min(_CORNER, _length(before, corner) / 2, _length(corner, after) / 2)
         start, end = _towards(corner, before, radius), _towards(corner, after, radius)
-        path += (
-            f"L{_number(start[0])} {_number(start[1])}"
-            f"Q{_number(corner[0])} {_number(corner[1])} {_number(end[0])} {_number(end[1])}"
-        )
-    return f"{path}L{_number(points[-1][0])} {_number(points[-1][1])}"
+        path += f"L{_numbers(*start)}Q{_numbers(*corner, *end)}"
+    return f"{path}L{_numbers(*points[-1])}"
 
 
 def _length(start: Point, end: Point) -> float:
@@ -240,28 +162,26 @@ def _legend(diagram: Diagram, left: float, top: float, right: float) -> tuple[li
         if x > left and x + width > right:
             x, y = left, y + _LEGEND_LINE
         if isinstance(meaning, Role):
-            lines.append(_rectangle(x, y - 7, _SWATCH, 14, meaning.value, 4))
+            lines.append(_rectangle(x, y - 7, _SWATCH, 14, meaning, 4))
         else:
             lines.append(
-                f'<path class="edge {meaning.value}" d="M{_number(x)} {_number(y)}H{_number(x + _SWATCH - _HEAD)}"/>'
-                f'<path class="head {meaning.value}" d="M{_number(x + _SWATCH)} {_number(y)}l-8 -4v8Z"/>'
+                f'<path class="edge {meaning}" d="M{_numbers(x, y)}H{_numbers(x + _SWATCH - _HEAD)}"/>'
+                f'<path class="head {meaning}" d="M{_numbers(x + _SWATCH, y)}l-8 -4v8Z"/>'
             )
         lines.append(_text(x + _SWATCH + 8, y + 4, text, "quiet"))
         x += width + 24
     return lines, y - top + 40 if lines else 0
 
 
-def _rectangle(x: float, y: float, width: float, height: float, kind: str, radius: float) -> str:
-    corner = f' rx="{_number(radius)}"' if radius else ""
-    return (
-        f'<rect class="{kind}" x="{_number(x)}" y="{_number(y)}" width="{_number(width)}" '
-        f'height="{_number(height)}"{corner}/>'
-    )
+def _rectangle(x: float, y: float, width: float, height: float, look: str, radius: float) -> str:
+    corner = f' rx="{_numbers(radius)}"' if radius else ""
+    place = f'x="{_numbers(x)}" y="{_numbers(y)}" width="{_numbers(width)}" height="{_numbers(height)}"'
+    return f'<rect class="{look}" {place}{corner}/>'
 
 
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{_number(x)}" y="{_number(y)}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, look: str) -> str:
+    return f'<text class="{look}" x="{_numbers(x)}" y="{_numbers(y)}">{escape(text)}</text>'
 
 
-def _number(number: float) -> str:
-    return f"{number:.1f}".removesuffix(".0")
+def _numbers(*numbers: float) -> str:
+    return " ".join(f"{number:.1f}".removesuffix(".0") for number in numbers)

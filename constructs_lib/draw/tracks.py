@@ -33,6 +33,11 @@ class Line:
         ys = (*self.left, *self.right)
         return min(ys), max(ys)
 
+    @property
+    def bends(self) -> bool:
+        """Whether it is one at all: what leads to it is not all at one height."""
+        return len({*self.left, *self.right}) > 1
+
 
 def assign_tracks(lines: Sequence[Line]) -> list[int]:
     """Return the number of the track of each line, from the left.

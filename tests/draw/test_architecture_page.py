@@ -5,7 +5,7 @@ from __future__ import annotations
 from systems import ROOT, linked, positionpal, shop
 
 from constructs_lib.derive.graph import Graph
-from constructs_lib.draw.page import pages
+from constructs_lib.draw.architecture_page import pages
 
 
 def test_committed_pictures_are_up_to_date() -> None:

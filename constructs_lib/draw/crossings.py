@@ -6,7 +6,7 @@ from bisect import bisect_right, insort
 from collections.abc import Sequence
 from itertools import pairwise
 
-from constructs_lib.draw.nets import Item, Terminal
+from constructs_lib.draw.nets import Item
 
 _SWEEPS = 8
 _SWAPS = 4
@@ -36,17 +36,13 @@ def _places(column: Sequence[Item]) -> dict[Item, int]:
     return {item: number for number, item in enumerate(column)}
 
 
-def _opposite(terminal: Terminal) -> list[Terminal]:
-    return [other for other in terminal.net.terminals[terminal.gutter] if other.leftmost is not terminal.leftmost]
-
-
 def _neighbours(item: Item, places: dict[Item, int], *, leftmost: bool) -> list[_Place]:
     """Return where what an item is connected to stands, in the column at one of its sides."""
     return sorted(
         (places[other.item], other.offset)
         for terminal in item.terminals
         if terminal.leftmost is leftmost
-        for other in _opposite(terminal)
+        for other in terminal.across
     )
 
 
@@ -101,7 +97,7 @@ def _crossings(columns: Sequence[Sequence[Item]]) -> int:
         for item in left:
             starts = sorted((terminal for terminal in item.terminals if terminal.leftmost), key=lambda t: t.offset)
             for terminal in starts:
-                ends = [(places[other.item], other.offset) for other in _opposite(terminal)]
+                ends = [(places[other.item], other.offset) for other in terminal.across]
                 total += sum(len(seen) - bisect_right(seen, end) for end in ends)
                 for end in ends:
                     insort(seen, end)
