@@ -4,13 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana)
 
-.PHONY: synth test check up-to-date docs checkov judges bench lint format lock local-up local-down local-password clean help
+# Tests that share a server run in one process, and the longest ones begin.
+ON_ALL_CORES := --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+
+.PHONY: synth test test-quick check up-to-date docs checkov judges bench lint format lock local-up local-down local-password clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
 
 test: $(VENV)/ready $(FOR_TESTS) ## Run all tests, the linter and the type checker among them
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(ON_ALL_CORES)
+
+test-quick: $(VENV)/ready ## Run the tests that take less than a minute together: no servers, no type checker
+	@$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not slow"
 
 check: $(VENV)/ready ## Prove that what app.py gives will work
 	@$(BIN)/python app.py check

@@ -16,6 +16,12 @@ sys.path.insert(0, str(ROOT))
 
 ENVIRONMENTS = ("local", "production")
 
+#: Slow is a test in one of these folders, in a file that uses one of these helpers, or with one of these fixtures: it
+#: starts servers, installs programs or runs whole processes.
+SLOW_FOLDERS = {"publish"}
+SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repositories", "running"}
+SLOW_FIXTURES = {"cdk8s", "parse", "providers", "runner"}
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
@@ -40,6 +46,21 @@ def trees() -> dict[str, Synthesized]:
 def tree(request: pytest.FixtureRequest, trees: dict[str, Synthesized]) -> Synthesized:
     """PositionPal in each of the environments in turn."""
     return trees[request.param]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests, keep those together that share a fixture of their file, and begin with the slow ones."""
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+        helpers = {getattr(value, "__module__", None) for value in vars(item.module).values()}  # type: ignore[attr-defined]
+        folders = item.path.relative_to(ROOT).parts
+        if helpers & SLOW_HELPERS or fixtures.keys() & SLOW_FIXTURES or SLOW_FOLDERS.intersection(folders):
+            item.add_marker("slow")
+        own = [each for found in fixtures.values() for each in found if each.baseid.endswith(".py")]
+        if any(fixture.scope in ("module", "session") for fixture in own):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+    items.sort(key=lambda item: (not item.get_closest_marker("slow"), not item.get_closest_marker("xdist_group")))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import re
@@ -9,15 +10,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Timer
-from typing import Any
+from typing import Any, TextIO
 
 #: Long enough for a loaded machine; no test that passes comes near it.
 PATIENCE = 120
+
+#: Open files, whose locks tell which ports belong to this process.
+_CLAIMS: list[TextIO] = []
 
 
 def rehomed(text: str, folders: Mapping[str, Path]) -> str:
@@ -121,20 +125,29 @@ def found(program: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on, and no client is given by chance."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
+    """Return a TCP port of the loopback interface that nobody listens on, and no client is given by chance.
+
+    It belongs to this process until it ends: tests that run at the same time, in other processes, do not get it.
+    """
+    folder = Path(tempfile.gettempdir(), f"ports-of-tests-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    for port in random.sample(range(20_000, 32_000), 1000):
+        claim = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            _CLAIMS.append(claim)
             return port
     raise AssertionError("there is no free port")
 
 
 def free_ports(number: int) -> list[int]:
-    """Return as many ports as are asked for, no two of which are the same."""
-    found: set[int] = set()
-    while len(found) < number:
-        found.add(free_port())
-    return sorted(found)
+    """Return as many ports as are asked for."""
+    return sorted(free_port() for _ in range(number))
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -605,7 +605,7 @@ READERS: dict[str, Callable[[Synthesized], str]] = {
         ({"nodes": 3}, {"pods of cassandra", "job of cassandra"}),
         ({"features": ("global_qos",)}, {"pods of rabbitmq"}),
     ],
-    ids=lambda value: "-".join(value) or "nothing",
+    ids=lambda value: "-".join(sorted(value)) or "nothing",
 )
 def test_what_a_change_affects(change: dict[str, Any], affected: set[str], tmp_path: Path) -> None:
     """Pods restart and Jobs run again if what they read has changed, and only then."""
