@@ -104,9 +104,9 @@ def graph(
     def draw(system: System) -> dict[Path, str]:
         from constructs_lib.derive.graph import Graph
         from constructs_lib.draw.architecture import architecture
+        from constructs_lib.draw.architecture_page import pages
         from constructs_lib.draw.deployment_order import order
         from constructs_lib.draw.mermaid import mermaid
-        from constructs_lib.draw.architecture_page import pages
         from constructs_lib.draw.svg import svg
 
         waves = Graph(system)
