@@ -1,0 +1,153 @@
+"""Whether Argo CD applies what an object needs before the object itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
+from constructs_lib.check.order.timeline import Timeline
+from constructs_lib.check.references.configuration import claim_names, references, service_account
+from constructs_lib.check.references.secret_sources import SecretSources
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.repository.applications import Application
+
+#: API groups, and the charts that are known to install their CustomResourceDefinitions.
+_CHARTS = {
+    "cert-manager.io": ("cert-manager",),
+    "external-secrets.io": ("external-secrets",),
+    "generators.external-secrets.io": ("external-secrets",),
+    "monitoring.coreos.com": ("kube-prometheus-stack", "prometheus-operator-crds"),
+}
+
+
+def prove_needs(model: ClusterModel) -> Iterator[Finding]:
+    """Yield the objects that come before something that they need."""
+    needs = _Needs(model)
+    for pods in model.pods:
+        yield from needs.of_pods(pods)
+    yield from needs.of_external_secrets()
+    yield from _custom_resources(model)
+    yield from _namespaces(model)
+
+
+class _Needs:
+    """What the objects of a tree need of each other."""
+
+    def __init__(self, model: ClusterModel) -> None:
+        self._model = model
+        self._timeline = model.once(Timeline)
+        self._secrets = SecretSources(model)
+        self._bindings: dict[tuple[str, str], list[Object]] = defaultdict(list)
+        for binding in model.kind("RoleBinding"):
+            for entry in mappings(binding.manifest.get("subjects")):
+                if entry.get("kind") == "ServiceAccount":
+                    self._bindings[str(entry.get("namespace")), str(entry.get("name"))].append(binding)
+
+    def of_pods(self, pods: Pods) -> Iterator[Finding]:
+        """Yield what some pods cannot start without."""
+        owner, field = pods.owner, f"{pods.path}.serviceAccountName"
+        account = service_account(pods)
+        named = [
+            *((kind, name, at) for kind, name, at, _, optional in references(pods) if not optional),
+            *(("PersistentVolumeClaim", name, at) for name, at in claim_names(pods)),
+            ("ServiceAccount", account, field),
+        ]
+        for kind, name, at in named:
+            yield from self._after(owner, self._makers(kind, pods.namespace, name), f"the {kind} {name}", at)
+        for binding in self._bindings.get((pods.namespace, account), ()):
+            yield from self._after(owner, [binding], f"the RoleBinding {binding.name} of its ServiceAccount", field)
+            reference = mapping(binding.manifest.get("roleRef"))
+            kind, name = str(reference.get("kind")), str(reference.get("name"))
+            namespace = binding.namespace if kind == "Role" else ""
+            role = self._model.get(kind, namespace, name, "rbac.authorization.k8s.io")
+            yield from self._after(owner, [role] if role else [], f"the {kind} {name} of its ServiceAccount", field)
+
+    def of_external_secrets(self) -> Iterator[Finding]:
+        """Yield the ExternalSecrets that come before their store."""
+        for item in self._model.kind("ExternalSecret"):
+            reference = mapping(item.spec.get("secretStoreRef"))
+            kind, name = str(reference.get("kind") or "SecretStore"), str(reference.get("name"))
+            namespace = "" if kind == "ClusterSecretStore" else item.namespace
+            store = self._model.get(kind, namespace, name, "external-secrets.io")
+            yield from self._after(item, [store] if store else [], f"the {kind} {name}", "spec.secretStoreRef")
+
+    def _makers(self, kind: str, namespace: str, name: str) -> list[Object]:
+        if kind == "Secret":
+            return self._secrets.makes(namespace, name)
+        found = self._model.get(kind, namespace, name)
+        return [found] if found else []
+
+    def _after(self, owner: Object, makers: Sequence[Object], what: str, at: str) -> Iterator[Finding]:
+        """Yield a finding if everything that makes a thing comes after an object that needs it."""
+        if not makers or any(self._timeline.compare(item, owner) <= 0 for item in makers):
+            return
+        maker = makers[0]
+        made = "" if maker.kind in what else f", which the {maker.kind} {maker.name} makes,"
+        if owner.is_hook and self._timeline.application(owner) is self._timeline.application(maker):
+            phase = next(iter(maker.phases), "Sync")
+            problem = (
+                f"It is a hook of the phase {owner.phases[0]} and needs {what}{made} that comes in the phase {phase}, "
+                f"wave {maker.wave}."
+            )
+            yield Finding.of("hook-needs-later-object", owner, problem, at=at)
+        else:
+            problem = f"It needs {what}{made} that comes {self._timeline.where(maker, owner)}."
+            yield Finding.of("needed-object-later", owner, problem, at=at)
+
+
+def _custom_resources(model: ClusterModel) -> Iterator[Finding]:
+    """Yield custom resources that come before their definition, the first of each kind in an Application."""
+    timeline = model.once(Timeline)
+    definitions = {
+        (str(definition.spec.get("group")), str(inner(definition.spec, "names", "kind"))): definition
+        for definition in model.kind("CustomResourceDefinition")
+    }
+    charts: dict[str, list[Application]] = defaultdict(list)
+    for application in model.all_applications:
+        for group, names in _CHARTS.items():
+            if any(chart.name in names for chart in application.charts):
+                charts[group].append(application)
+    reported: set[tuple[int, str]] = set()
+    for application, item in model.deployed:
+        definition = definitions.get((item.group, item.kind))
+        bringers = [timeline.application(definition)] if definition else charts.get(item.group, [])
+        key = id(application), item.kind
+        if not bringers or application in bringers or key in reported:
+            continue
+        if definition:
+            when = timeline.compare(definition, item)
+        else:
+            when = min(timeline.compare_application(bringer, item) for bringer in bringers)
+        holders = (item.sync_options, application.sync_options)
+        skips = any(holder.get("SkipDryRunOnMissingResource") == "true" for holder in holders)
+        if when > 0 or (when == 0 and not skips):
+            reported.add(key)
+            problem = f"The definition of {item.kind} comes with {_not_before(bringers[0], application)}."
+            yield Finding.of("custom-resource-too-early", item, problem, at="kind")
+
+
+def _namespaces(model: ClusterModel) -> Iterator[Finding]:
+    """Yield objects that come before their Namespace, the first of each namespace in an Application."""
+    timeline = model.once(Timeline)
+    made = {item.name: item for item in model.kind("Namespace") if item.name not in PLATFORM_NAMESPACES}
+    reported: set[tuple[int, str]] = set()
+    for application, item in model.deployed:
+        namespace = made.get(item.namespace)
+        key = id(application), item.namespace
+        if namespace is None or key in reported or timeline.application(namespace) is application:
+            continue
+        creates = application.creates_namespace and application.namespace == item.namespace
+        if not creates and timeline.compare(namespace, item) >= 0:
+            reported.add(key)
+            where = _not_before(timeline.application(namespace), application)
+            problem = f"The Namespace {namespace.name} comes with {where}."
+            yield Finding.of("namespace-too-late", item, problem, at="metadata.namespace")
+
+
+def _not_before(bringer: Application, application: Application) -> str:
+    """Return which Application brings something, and that it does not come before another."""
+    waves = f": their waves are {bringer.wave} and {application.wave}" if bringer.parent is application.parent else ""
+    return f"the Application {bringer.name}, which does not come before this object of {application.name}{waves}"

@@ -1,0 +1,142 @@
+"""Whether what pods wait for before they start comes before them, and answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.addresses import Directory, texts_read_by
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.order.timeline import Timeline
+from constructs_lib.check.selectors import PodIndex
+from constructs_lib.check.storage import claims
+
+_PROGRAMS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """A connection of pods to a Service.
+
+    Attributes:
+        caller: The workload of the pods.
+        service: The Service.
+        at: The field with its address.
+        waits: Whether the pods cannot start, or end, before the Service answers.
+    """
+
+    caller: Object
+    service: Object
+    at: str
+    waits: bool
+
+
+def _calls(model: ClusterModel) -> Iterator[_Call]:
+    directory = model.once(Directory)
+    for pods in model.pods:
+        seen: set[tuple[str, str, bool]] = set()
+        for path, container in pods.containers:
+            first = ".initContainers[" in path and container.get("restartPolicy") != "Always"
+            waits = (first or pods.owner.kind == "Job") and pods.owner.kind != "CronJob"
+            for written in texts_read_by(model, pods, path, container):
+                for address in directory.in_text(written.text, pods.namespace):
+                    service = directory.service(address)
+                    if service is not None and (key := (service.namespace, service.name, waits)) not in seen:
+                        seen.add(key)
+                        at = written.at if written.item is pods.owner else path
+                        yield _Call(pods.owner, service, at, waits)
+
+
+def prove_waits(model: ClusterModel) -> Iterator[Finding]:
+    """Yield the waits that never end, and those that end later than they need to."""
+    waits = _Waits(model, list(_calls(model)))
+    yield from waits.prove_order()
+    yield from waits.prove_circles()
+    yield from waits.prove_schemas()
+
+
+class _Waits:
+    def __init__(self, model: ClusterModel, calls: Sequence[_Call]) -> None:
+        self._timeline = model.once(Timeline)
+        self._pods = model.once(PodIndex)
+        self._calls = calls
+
+    def _providers(self, service: Object) -> list[Object]:
+        """Return the workloads behind a Service."""
+        pods = self._pods.of_service(service.spec, service.namespace)
+        return [selected.owner for selected in pods if selected.owner.kind not in ("Job", "CronJob")]
+
+    def prove_order(self) -> Iterator[Finding]:
+        """Yield the waits for what does not come earlier, or has no pods."""
+        for call in self._calls:
+            caller = call.caller
+            providers = [item for item in self._providers(call.service) if item is not caller]
+            if not call.waits or not providers:
+                continue
+            first = providers[0]
+            target = f"the {first.kind} {first.name} behind the Service {call.service.name}"
+            if all(item.spec.get("replicas") == 0 for item in providers):
+                problem = f"It waits for {target}, which has none."
+                yield Finding.of("dependency-without-replicas", caller, problem, at=call.at)
+            if any(self._timeline.compare(item, caller) > 0 for item in (*providers, call.service)):
+                problem = f"It waits for {target}, which comes {self._timeline.where(first, caller)}."
+                yield Finding.of("dependency-in-later-wave", caller, problem, at=call.at)
+            elif any(self._timeline.compare(item, caller) == 0 for item in providers):
+                problem = f"It waits for {target}, which does not come in an earlier wave."
+                yield Finding.of("dependency-not-ordered", caller, problem, at=call.at)
+
+    def prove_circles(self) -> Iterator[Finding]:
+        """Yield the workloads that wait for each other, one finding for every circle."""
+        waits: dict[Object, dict[Object, _Call]] = defaultdict(dict)
+        for call in self._calls:
+            for provider in self._providers(call.service) if call.waits else ():
+                waits[call.caller].setdefault(provider, call)
+        for circle in _circles({caller: list(providers) for caller, providers in waits.items()}):
+            call = waits[circle[0]][circle[1 % len(circle)]]
+            names = " → ".join(item.name for item in (*circle, circle[0]))
+            yield Finding.of("waits-in-circle", call.caller, f"It waits, in the end, for itself: {names}.", at=call.at)
+
+    def prove_schemas(self) -> Iterator[Finding]:
+        """Yield the programs that use a data store, and that do not come after the Job that prepares it."""
+        by_service: dict[Object, list[_Call]] = defaultdict(list)
+        for call in self._calls:
+            by_service[call.service].append(call)
+        for service, calls in by_service.items():
+            stores = [item for item in self._providers(service) if any(claims(item))]
+            if not stores:
+                continue
+            home = self._timeline.application(stores[0])
+            near = dict.fromkeys(call.caller for call in calls if self._timeline.application(call.caller) is home)
+            jobs = [item for item in near if item.kind == "Job" and "PostSync" not in item.phases]
+            programs = [item for item in near if item.kind in _PROGRAMS and item not in stores]
+            for job, program in ((job, program) for job in jobs for program in programs):
+                if self._timeline.compare(job, program) >= 0:
+                    uses = f"It uses the {stores[0].kind} {stores[0].name} and comes in wave {program.wave}"
+                    problem = f"{uses}, not after the Job {job.name} in wave {job.wave} that prepares it."
+                    yield Finding.of("schema-not-before-workload", program, problem, at="metadata.annotations")
+
+
+def _circles(waits: Mapping[Object, list[Object]]) -> Iterator[list[Object]]:
+    """Yield the circles of a graph, each without the edges that close the circles before it.
+
+    Args:
+        waits: The nodes that each node waits for.
+    """
+    left = {node: list(targets) for node, targets in waits.items()}
+    while True:
+        sorter = TopologicalSorter[Object](dict.fromkeys(left, ()))
+        for node, targets in left.items():
+            for target in targets:
+                sorter.add(target, node)
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            circle: list[Object] = error.args[1][:-1]
+            left[circle[-1]].remove(circle[0])
+            yield circle
+        else:
+            return
