@@ -13,6 +13,7 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import DeclarationError, Mistake
 from constructs_lib.declare.environment import Environment, GitRepository
 from constructs_lib.declare.probe import Http, Tcp
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import field, generated, plain, supplied
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Endpoint, InternetHost, Workload
@@ -66,6 +67,7 @@ __all__ = [
     "Postgres",
     "RabbitMQ",
     "Resources",
+    "Role",
     "Rule",
     "Slack",
     "System",

@@ -28,6 +28,8 @@ class Endpoint:
         attributes: What a client may be told about it, by name: ``host``, ``port``, ``address`` (``host:port``) and
             whatever the kind adds, for instance ``username``, ``password``, ``database``.
         metrics: Paths at which Prometheus metrics are served there.
+        exposes: Patterns of the metrics, such as ``redis_*``, for programs that the library does not know; ``check``
+            then tells where an alert or a panel reads another one.
         internal: Whether only the workload's own pods use it; then no Service names it.
         declared: False for the stand-in of an endpoint that does not exist.
     """
@@ -37,6 +39,7 @@ class Endpoint:
     port: int
     attributes: Mapping[str, str | SecretReference] = field(default_factory=dict, compare=False)
     metrics: tuple[str, ...] = ()
+    exposes: tuple[str, ...] = ()
     internal: bool = False
     declared: bool = True
 
@@ -189,6 +192,7 @@ class Workload(Observed, on_demand.Construct):
         port: int,
         *,
         metrics: tuple[str, ...] = (),
+        exposes: tuple[str, ...] = (),
         internal: bool = False,
         **attributes: str | SecretReference,
     ) -> Endpoint:
@@ -198,6 +202,7 @@ class Workload(Observed, on_demand.Construct):
             name: Its name.
             port: Its number.
             metrics: Paths at which Prometheus metrics are served there.
+            exposes: Patterns of the metrics, such as ``redis_*``, for programs that the library does not know.
             internal: Whether only the workload's own pods use it.
             attributes: What clients may be told beside ``host``, ``port`` and ``address``.
         """
@@ -215,7 +220,7 @@ class Workload(Observed, on_demand.Construct):
             "address": f"{self.host}:{port}",
             **attributes,
         }
-        endpoint = Endpoint(self, name, port, told, metrics=metrics, internal=internal)
+        endpoint = Endpoint(self, name, port, told, metrics=metrics, exposes=exposes, internal=internal)
         self.endpoints[name] = endpoint
         return endpoint
 

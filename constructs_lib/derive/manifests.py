@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.namespace import namespace
@@ -56,7 +57,9 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     staged: list[tuple[int, Manifest, Component | Workload]] = [*_set_up(component, graph)]
     for workload in component.workloads:
         before = graph.first_stage(workload)
-        for stage, manifest in workload.manifests():
+        made = [*workload.manifests()]
+        _check_variables(workload, [manifest for _, manifest in made])
+        for stage, manifest in made:
             if workload.holds_data and manifest["kind"] not in _REPEATABLE:
                 _protect(manifest)
             staged.append((before + stage if stage else 0, manifest, workload))
@@ -106,6 +109,21 @@ def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest,
     secret = external_secret(component)
     if secret is not None:
         yield 0, secret, component
+
+
+def _check_variables(workload: Workload, manifests: Sequence[Manifest]) -> None:
+    """Report variables that a kind written by a user passes on to no container, and whose values it uses nowhere."""
+    if type(workload).manifests.__module__.startswith("constructs_lib.") or not workload.environment:
+        return
+    text = str(manifests)
+    for name, value in workload.environment.items():
+        if name not in text and (isinstance(value, SecretReference) or str(value) not in text):
+            workload.system.ledger.report(
+                workload.subject,
+                f"it is told {name}, and no container gets it: manifests() of {type(workload).__name__} has to pass on "
+                f"what container_variables(self) returns.",
+                workload.location,
+            )
 
 
 def _protect(manifest: Manifest) -> None:

@@ -12,6 +12,7 @@ from constructs_lib.grafana.model import FOLDER_ANNOTATION
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.observe import catalogue
 from constructs_lib.prometheus.rules import Alert, Group
+from constructs_lib.prometheus.sources import ANNOTATION
 
 _GROUP = "monitoring.coreos.com"
 #: How often everything is scraped; ranges in rules are four times that or more.
@@ -94,7 +95,11 @@ def _pod_monitors(monitoring: Component) -> Iterator[Manifest]:
         ]
         if endpoints:
             watched = (workload.component.namespace_name, workload.selector)
-            yield _pod_monitor(workload.name, monitoring.namespace_name, workload.labels, watched, endpoints)
+            exposed = [pattern for endpoint in workload.endpoints.values() for pattern in endpoint.exposes]
+            annotations = {ANNOTATION: ",".join(exposed)} if exposed else {}
+            yield _pod_monitor(
+                workload.name, monitoring.namespace_name, workload.labels, watched, endpoints, annotations
+            )
 
 
 def _pod_monitor(
@@ -103,6 +108,7 @@ def _pod_monitor(
     labels: Mapping[str, str],
     watched: tuple[str, Mapping[str, str]],
     endpoints: Sequence[Mapping[str, Any]],
+    annotations: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Return a PodMonitor; ``watched`` is the namespace of the pods, and the labels that select them."""
     return manifest(
@@ -111,6 +117,7 @@ def _pod_monitor(
         name,
         namespace,
         labels,
+        annotations=annotations,
         spec={
             "namespaceSelector": {"matchNames": [watched[0]]},
             "selector": {"matchLabels": watched[1]},

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+#: Says on a PodMonitor or ServiceMonitor which metrics its targets have, as patterns with commas between them.
+ANNOTATION = "constructs-lib/metrics"
 #: Suffixes of the series of a histogram or a summary. Documentation often gives the name without them.
 _SUFFIX = re.compile(r"_(?:bucket|sum|count)\Z")
 _NEVER = re.compile(r"(?!)")

@@ -13,10 +13,8 @@ from constructs_lib.check.selectors import PodIndex, selects
 from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence, texts
 from constructs_lib.prometheus.promql import seconds
-from constructs_lib.prometheus.sources import Source, one_of, owner_of, sources, sources_of
+from constructs_lib.prometheus.sources import ANNOTATION, Source, one_of, owner_of, sources, sources_of
 
-#: An annotation of a PodMonitor or ServiceMonitor: patterns of the metrics that its targets expose, with commas.
-ANNOTATION = "constructs-lib/metrics"
 OPERATOR_GROUP = "monitoring.coreos.com"
 #: The chart with Prometheus, Grafana and the exporters for the cluster itself.
 STACK = "kube-prometheus-stack"

@@ -21,9 +21,9 @@ from constructs_lib.grafana.model import Dashboard, Panel
 from constructs_lib.kinds.microservice import dashboard, requests
 from constructs_lib.kinds.microservice.objective import Objective
 from constructs_lib.kinds.parts.autoscaler import autoscaler
+from constructs_lib.kinds.parts.client import container_variables, wait_containers
 from constructs_lib.kinds.parts.disruption_budget import disruption_budget
 from constructs_lib.kinds.parts.ports import container_ports, service_ports
-from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.service_account import service_account
 from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Telemetry, script_files
 from constructs_lib.kubernetes import pod
@@ -478,13 +478,14 @@ class Microservice(Workload):
             if self.telemetry.scripts:
                 volumes.append(pod.config_volume("telemetry-metrics", f"{self.name}-telemetry"))
                 mounts.append(pod.mount("telemetry-metrics", SCRIPTS_FOLDER, read_only=True))
+        variables = container_variables(self, self.environment.keys() - config.keys())
         container: dict[str, Any] = {
             "name": self.name,
             "image": self.image,
             "imagePullPolicy": "IfNotPresent",
             "ports": container_ports(self),
             **({"envFrom": [{"configMapRef": {"name": self.name}}]} if config else {}),
-            **({"env": variables} if (variables := self._variables()) else {}),
+            **({"env": variables} if variables else {}),
             "resources": resources.manifest(),
             "startupProbe": {
                 **self.liveness.manifest(),
@@ -503,7 +504,7 @@ class Microservice(Workload):
             "securityContext": pod.container_security(),
             "volumeMounts": mounts,
         }
-        before += self._waits()
+        before += wait_containers(self, self.wait_image or self.image)
         spec = {
             "serviceAccountName": self.name,
             "automountServiceAccountToken": False,
@@ -546,29 +547,3 @@ class Microservice(Workload):
             folder, name = posixpath.split(path)
             folders.setdefault(folder, {})[self.component.secret_key(reference)] = name
         return folders
-
-    def _variables(self) -> list[dict[str, Any]]:
-        variables = []
-        for name, value in sorted(self.environment.items()):
-            if isinstance(value, SecretReference):
-                variables.append(pod.secret_variable(name, self.component.id, self.component.secret_key(value)))
-            elif isinstance(value, Field):
-                variables.append(pod.field_variable(name, value.path))
-            elif name in self._agent_variables:
-                variables.append({"name": name, "value": value})
-        return variables
-
-    def _waits(self) -> list[dict[str, Any]]:
-        targets = [str(edge.endpoint.attributes["address"]) for edge in self.edges if edge.order]
-        if not targets:
-            return []
-        return [
-            {
-                "name": "wait",
-                "image": self.wait_image or self.image,
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["/bin/sh", "-c", script("parts", "wait.sh"), "wait", *targets],
-                "resources": pod.SCRIPT_RESOURCES.manifest(),
-                "securityContext": pod.container_security(),
-            }
-        ]

@@ -1,0 +1,54 @@
+"""What the pods of a client get from its edges: variables, and a wait until what it needs is there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from constructs_lib.declare.secret import Field, Plain, SecretReference
+from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kubernetes import pod
+
+if TYPE_CHECKING:
+    from constructs_lib.declare.workload import Workload
+
+
+def container_variables(workload: Workload, names: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Return the environment variables of a workload's container, by name: all of them, or those with the ``names``."""
+    return [
+        _variable(workload, name, value)
+        for name, value in sorted(workload.environment.items())
+        if names is None or name in names
+    ]
+
+
+def _variable(workload: Workload, name: str, value: object) -> dict[str, Any]:
+    if isinstance(value, SecretReference):
+        return pod.secret_variable(name, workload.component.id, workload.component.secret_key(value))
+    if isinstance(value, Field):
+        return pod.field_variable(name, value.path)
+    return {"name": name, "value": value.text if isinstance(value, Plain) else value}
+
+
+def wait_containers(workload: Workload, image: str) -> list[dict[str, Any]]:
+    """Return the init container that waits until all that a workload needs accepts connections; none if it needs none.
+
+    The order of deployment says the same. This is for when all pods start at once, such as after a loss of power.
+
+    Args:
+        workload: The client.
+        image: An image with a shell, such as that of the program.
+    """
+    targets = [str(edge.endpoint.attributes["address"]) for edge in workload.edges if edge.order]
+    if not targets:
+        return []
+    return [
+        {
+            "name": "wait",
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["/bin/sh", "-c", script("parts", "wait.sh"), "wait", *targets],
+            "resources": pod.SCRIPT_RESOURCES.manifest(),
+            "securityContext": pod.container_security(),
+        }
+    ]

@@ -1,0 +1,217 @@
+"""A kind that a user writes has all that the library's own kinds have: the one of docs/constructs.md, and a client."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_samples import samples
+
+from constructs_lib import (
+    Component,
+    DeclarationError,
+    Environment,
+    ExternalSecrets,
+    GitRepository,
+    K3d,
+    Microservice,
+    Monitoring,
+    System,
+    Workload,
+    api,
+    synthesize,
+)
+from constructs_lib.declare.role import Role
+from constructs_lib.derive.graph import Graph
+from constructs_lib.draw.architecture import architecture
+from constructs_lib.grafana.model import Dashboard
+from constructs_lib.kinds.parts.client import container_variables, wait_containers
+from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.observe import catalogue
+from constructs_lib.observe.page import pages
+from constructs_lib.user_error import UserError
+
+IMAGE = "example/worker:1.2.3"
+
+
+class Worker(Workload):
+    """A program without ports that a user runs."""
+
+    def manifests(self) -> Iterator[tuple[int, Manifest]]:
+        container = {
+            "name": self.name,
+            "image": IMAGE,
+            "env": container_variables(self),
+            "resources": pod.SCRIPT_RESOURCES.manifest(),
+            "securityContext": pod.container_security(),
+        }
+        spec = {
+            "serviceAccountName": self.name,
+            "automountServiceAccountToken": False,
+            "securityContext": pod.pod_security(10001),
+            "initContainers": wait_containers(self, IMAGE),
+            "containers": [container],
+        }
+        template = {"metadata": {"labels": self.labels}, "spec": spec}
+        body = {"replicas": 1, "selector": {"matchLabels": self.selector}, "template": template}
+        yield 0, service_account(self)
+        yield 1, manifest("apps/v1", "Deployment", self.name, self.component.namespace_name, self.labels, spec=body)
+
+
+class Forgetful(Workload):
+    """A kind that gives its container nothing."""
+
+    def manifests(self) -> Iterator[tuple[int, Manifest]]:
+        yield 0, service_account(self)
+
+
+@pytest.fixture
+def folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder ``valkey`` of the samples, beside ``valkey.py``."""
+    for sample in samples(root / "docs" / "constructs.md"):
+        if sample.file.startswith("valkey"):
+            (tmp_path / sample.file).parent.mkdir(exist_ok=True)
+            (tmp_path / sample.file).write_text(sample.text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "valkey", raising=False)
+    return tmp_path / "valkey"
+
+
+@pytest.fixture
+def shop(folder: Path) -> System:
+    """A shop with a cache, a service and a worker that need it, and Monitoring."""
+    kind: Any = import_module("valkey").Valkey
+    cluster = K3d(kubernetes="1.36", nodes=3)
+    repository = GitRepository("https://github.com/example/shop.git")
+    system = System(Environment(name="laptop", repository=repository, cluster=cluster), "shop")
+    ExternalSecrets(system, version="2.9.0")
+    Monitoring(system, version="88.5.3", storage="5Gi", retention_days=7)
+    cache = kind(system, "cache", image="valkey/valkey:9.0.1")
+    web = Microservice(system, "web", image="example/web:1.2.3", ports={"http": 8080}, exposed="http", replicas=2)
+    for client in (web, Worker(system, "worker")):
+        client.needs(cache.endpoint("resp"), {"CACHE": "address", "CACHE_PASSWORD": "password"})
+    return system
+
+
+def objects(system: System) -> dict[str, Manifest]:
+    """Return the objects of a system as ``Kind/name``."""
+    graph = Graph(system)
+    found = {}
+    for component in system.components:
+        for made in component.to_json():
+            found[f"{made['kind']}/{made['metadata']['name']}"] = made
+    assert graph.waves == {"external-secrets": 0, "monitoring": 1, "cache": 1, "web": 2, "worker": 2}
+    return found
+
+
+def dashboard(system: System, title: str) -> Dashboard:
+    [found] = [each for each in catalogue.dashboards(system, Graph(system).waves) if each.title == title]
+    return found
+
+
+def test_nothing_is_wrong_with_it(shop: System) -> None:
+    assert api.check(shop) == []
+
+
+def test_is_shown(shop: System) -> None:
+    own = dashboard(shop, "Valkey")
+    assert [row.title for row in own.rows] == ["Health", "Pods"]
+    assert [variable.name for variable in own.variables] == ["namespace", "pod"]
+    [panel] = [panel for panel in dashboard(shop, "shop: overview").panels() if panel.title == "cache"]
+    assert [query.legend for query in panel.queries] == ["Commands", "Refused", "Memory"]
+    assert panel.queries[2].expression == 'sum(redis_memory_used_bytes{namespace="cache", service="cache"})'
+    assert panel.link == own.uid == "shop-all-valkey"
+    assert ("cache", own.uid) in dashboard(shop, "web").links
+
+
+def test_is_alerted_on(shop: System) -> None:
+    [group] = objects(shop)["PrometheusRule/valkey"]["spec"]["groups"]
+    [alert] = group["rules"]
+    assert alert["expr"] == 'max by (namespace, service) (redis_up{namespace="cache", service="cache"}) == 0'
+    assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/ValkeyDown.md")
+    written = pages(Graph(shop))
+    assert "cannot log in" in written["runbooks/ValkeyDown.md"]
+    assert "[ValkeyDown](runbooks/ValkeyDown.md)" in written["observability.md"]
+
+
+def test_is_scraped_by_prometheus_alone(shop: System) -> None:
+    found = objects(shop)
+    monitor = found["PodMonitor/cache"]
+    assert monitor["metadata"]["annotations"]["constructs-lib/metrics"] == "redis_*"
+    [metrics] = [rule for rule in found["NetworkPolicy/cache"]["spec"]["ingress"] if rule["ports"][0]["port"] == 9121]
+    [peer] = metrics["from"]
+    assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
+
+
+def test_metric_that_it_does_not_expose_is_found(shop: System, folder: Path) -> None:
+    file = folder / "alerts.yaml"
+    file.write_text(file.read_text().replace("redis_up", "rediss_up"))
+    assert [finding.check.code for finding in api.check(shop)] == ["metric-unknown"]
+
+
+def test_is_drawn_as_what_it_is(shop: System) -> None:
+    nodes = {node.id: node for node in architecture(Graph(shop)).nodes}
+    assert nodes["cache"].role == Role.STORE
+    [section] = nodes["cache"].sections
+    assert (section.kind, section.role) == ("Valkey", Role.STORE)
+    assert nodes["worker"].role == Role.SERVICE
+
+
+@pytest.mark.parametrize("client", ["web", "worker"])
+def test_clients_wait_for_it_and_are_told_of_it(shop: System, client: str) -> None:
+    found = objects(shop)
+    spec = found[f"Deployment/{client}"]["spec"]["template"]["spec"]
+    [wait] = spec["initContainers"]
+    assert wait["command"][-2:] == ["wait", "cache.cache.svc.cluster.local:6379"]
+    told = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
+    told |= found.get(f"ConfigMap/{client}", {}).get("data", {})
+    assert told == {"CACHE": "cache.cache.svc.cluster.local:6379", "CACHE_PASSWORD": None}
+
+
+def test_variable_that_no_container_gets_is_told(shop: System) -> None:
+    Forgetful(shop, "deaf").needs(shop.component("cache").workloads[0].endpoint("resp"), {"CACHE": "address"})
+    with pytest.raises(DeclarationError) as failure:
+        synthesize(shop)
+    [told] = failure.value.mistakes
+    assert (told.subject, told.location.file) == ("deaf", __file__)
+    assert told.problem == (
+        "it is told CACHE, and no container gets it: manifests() of Forgetful has to pass on what "
+        "container_variables(self) returns."
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("alerts.yaml", "$own", "$mine", "{file}: nothing defines the placeholder $mine."),
+        ("alerts.yaml", "    labels: {severity: critical}\n", "", "{file}: it needs one group with rules"),
+        ("alerts.yaml", "groups:", "groups: [", "{file} cannot be read: "),
+        ("dashboard.yaml", "$chosen", "$chosn", "{file}: nothing defines the placeholder $chosn."),
+        ("dashboard.yaml", "falling:", "faling:", "{file}, panel up: "),
+        ("dashboard.yaml", "title: Valkey", "- title", "{file} cannot be read: "),
+    ],
+)
+def test_mistake_in_its_files_is_told(shop: System, folder: Path, file: str, old: str, new: str, told: str) -> None:
+    path = folder / file
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UserError) as failure:
+        synthesize(shop)
+    assert told.format(file=path) in str(failure.value)
+
+
+def test_missing_runbook_is_told(shop: System, folder: Path) -> None:
+    (folder / "runbooks" / "ValkeyDown.md").unlink()
+    with pytest.raises(UserError, match=r"There is no .*/ValkeyDown\.md; say there what to do when ValkeyDown fires\."):
+        pages(Graph(shop))
+
+
+def test_may_have_no_files_at_all(shop: System) -> None:
+    Component(shop, "empty")
+    assert Worker(shop, "quiet").dashboard_name == ""
+    assert all("quiet" not in dashboard.title for dashboard in catalogue.dashboards(shop, Graph(shop).waves))

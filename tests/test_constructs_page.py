@@ -1,0 +1,13 @@
+"""What docs/constructs.md shows is what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from page_samples import Reader, samples
+
+
+def test_samples(root: Path, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    for sample in samples(root / "docs" / "constructs.md"):
+        reader.follow(sample)
