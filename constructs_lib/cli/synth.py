@@ -52,11 +52,9 @@ def synth(app: App, names: Sequence[str], *, check: bool) -> None:
         WriteError: The files cannot be written.
     """
     from constructs_lib.synth.tree import owned_paths
-    from constructs_lib.synth.writer import compare, recover, write
+    from constructs_lib.synth.writer import compare, write
 
     chosen = app.choose(names)
-    if recovered := recover(app.root):
-        Console(stderr=True, highlight=False, soft_wrap=True).print(recovered, markup=False)
     trees = app.synthesize(chosen)
     files = {path: content for tree in trees for path, content in tree.files.items()}
     owned = owned_paths([environment.name for environment in chosen] if names else None)

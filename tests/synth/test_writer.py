@@ -1,70 +1,73 @@
-"""The writer: the tree is the old or the new one, whole, whatever stops a run."""
+"""The writer: each folder is the old or the new one, whole, whatever stops a run."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-import random
+import shutil
 import signal
+import subprocess
 import sys
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from constructs_lib.synth.writer import Change, WriteError, compare, recover, write
+from constructs_lib.synth import writer
+from constructs_lib.synth.writer import Change, WriteError, compare, write
 
 OWNED = ("dist/local/", "argocd/local/", "bootstrap/*/secrets.json")
-
 OLD = {
-    "dist/local/same.yaml": b"same: 1\n",
-    "dist/local/differs.yaml": b"old: 1\n",
+    "argocd/local/root.yaml": b"old: 1\n",
+    "bootstrap/local/secrets.json": b"{}\n",
+    "bootstrap/stale/secrets.json": b"{}\n",
     "dist/local/differs-too.yaml": b"new: 2\nand a line more\n",
+    "dist/local/differs.yaml": b"old: 2\n",
     "dist/local/gone.yaml": b"gone: 1\n",
     "dist/local/gone/deep/a.yaml": b"gone: 2\n",
+    "dist/local/same.yaml": b"same: 1\n",
     "dist/local/was-file": b"file\n",
     "dist/local/was-folder/a": b"a\n",
     "dist/local/was-folder/b/c": b"c\n",
-    "bootstrap/local/secrets.json": b"{}\n",
-    "bootstrap/stale/secrets.json": b"{}\n",
 }
 NEW = {
-    "dist/local/same.yaml": b"same: 1\n",
-    "dist/local/differs.yaml": b"new: 1\n",
+    "argocd/local/new/app.yaml": b"new: 3\n",
+    "argocd/local/root.yaml": b"new: 1\n",
+    "bootstrap/local/secrets.json": b"{}\n",
     "dist/local/differs-too.yaml": b"new: 2\n",
+    "dist/local/differs.yaml": b"new: 2\n",
+    "dist/local/same.yaml": b"same: 1\n",
     "dist/local/was-file/a": b"a\n",
     "dist/local/was-file/b/c": b"c\n",
     "dist/local/was-folder": b"file\n",
     "dist/local/was-link.yaml": b"no link\n",
-    "argocd/local/new/app.yaml": b"new: 3\n",
-    "bootstrap/local/secrets.json": b"{}\n",
 }
+UPDATED = ["argocd/local/root.yaml", *(f"dist/local/{name}.yaml" for name in ("differs-too", "differs", "was-link"))]
 CHANGE = Change(
-    created=(
-        "argocd/local/new/app.yaml",
-        "dist/local/was-file/a",
-        "dist/local/was-file/b/c",
-        "dist/local/was-folder",
-    ),
-    updated=("dist/local/differs-too.yaml", "dist/local/differs.yaml", "dist/local/was-link.yaml"),
-    removed=(
-        "bootstrap/stale/secrets.json",
-        "dist/local/gone.yaml",
-        "dist/local/gone/deep/a.yaml",
-        "dist/local/link",
-        "dist/local/was-file",
-        "dist/local/was-folder/a",
-        "dist/local/was-folder/b/c",
-    ),
+    created=tuple(sorted(NEW.keys() - OLD.keys() - {"dist/local/was-link.yaml"})),
+    updated=tuple(UPDATED),
+    removed=tuple(sorted({"dist/local/link", *(OLD.keys() - NEW.keys())})),
     unchanged=2,
 )
 MINE = {"README.md": b"mine\n", "dist/mine.yaml": b"mine\n", "bootstrap/local/mine.json": b"mine\n"}
+NEW_TREE = {**MINE, **NEW}
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: Runs the app, and dies when the call that exchanges two folders is looked up for the third time.
+KILLED_APP = """
+import itertools, os, runpy, signal, sys
+calls = itertools.count(1)
+def kill(event, arguments):
+    if event == "ctypes.dlsym" and arguments[1] == "renameat2" and next(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+runpy.run_path("app.py", run_name="__main__")
+"""
 
 
-def lay_out(root: Path, files: dict[str, bytes]) -> None:
+def lay_out(root: Path, files: Mapping[str, bytes]) -> None:
     """Put files into a folder without the writer."""
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -80,58 +83,23 @@ def old_tree(root: Path) -> Path:
     return root
 
 
-def tree(root: Path) -> dict[str, bytes | str]:
-    """Give all files by content and links by target, without the writer's own folder."""
+def tree(root: Path, folder: str = "") -> dict[str, bytes | str]:
+    """Return all files by content and links by target, without the writer's own folder."""
     return {
         path.relative_to(root).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
-        for path in root.rglob("*")
+        for path in (root / folder).rglob("*")
         if (path.is_symlink() or path.is_file()) and path.relative_to(root).parts[0] != ".synth"
     }
 
 
+def part(files: Mapping[str, bytes | str], folder: str) -> dict[str, bytes | str]:
+    """Return the files in a folder."""
+    return {path: content for path, content in files.items() if path.startswith(f"{folder}/")}
+
+
 def own_folder(root: Path) -> set[str]:
-    """Give the names in the writer's own folder."""
+    """Return the names in the writer's own folder."""
     return {path.name for path in (root / ".synth").iterdir()}
-
-
-def in_child(action: Callable[[], object], before: Callable[[], object] = lambda: None) -> int:
-    """Run an action in a forked child and return its exit code, negative for a signal."""
-    child = os.fork()
-    if child == 0:
-        try:
-            before()
-            action()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def die_at(step: int) -> Callable[[], None]:
-    """Give what makes this process kill itself just before its n-th operation on files, counted from 1."""
-
-    def arm() -> None:
-        seen = 0
-
-        def count(event: str, _: object) -> None:
-            nonlocal seen
-            if event == "open" or event.startswith(("os.", "shutil.")):
-                seen += 1
-                if seen == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-
-    return arm
-
-
-NEW_TREE = {**MINE, **NEW}
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | str]:
-    """The tree before the change."""
-    return tree(old_tree(tmp_path_factory.mktemp("old")))
 
 
 def test_writes_what_compare_tells(tmp_path: Path) -> None:
@@ -147,23 +115,46 @@ def test_writes_what_compare_tells(tmp_path: Path) -> None:
     for folder in ("dist/local/empty", "dist/local/gone", "bootstrap/stale"):
         assert not (root / folder).exists()
     assert compare(root, NEW, OWNED) == Change((), (), (), len(NEW))
-    assert recover(root) is None
 
 
-def test_unchanged_files_are_not_touched(tmp_path: Path) -> None:
-    """A second run changes neither inode nor times, and a run that changes others does not either."""
+@pytest.mark.parametrize("has_links", [True, False])
+def test_unchanged_files_are_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool) -> None:
+    """Beside a single file that changes, nothing is touched; in a folder, unchanged files keep their times."""
+
+    def touched_by(files: Mapping[str, bytes], *names: str) -> list[str]:
+        def stamps() -> dict[str, list[int]]:
+            return {path: [getattr((tmp_path / path).stat(), name) for name in names] for path in sorted(NEW)}
+
+        before = stamps()
+        write(tmp_path, files, OWNED)
+        assert tree(tmp_path) == files
+        return [path for path, stamp in stamps().items() if stamp != before[path]]
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", fail(PermissionError(), 1, os.link, times=100))
     write(tmp_path, NEW, OWNED)
-    before = {path: (tmp_path / path).stat() for path in NEW}
-    assert write(tmp_path, NEW, OWNED) == Change((), (), (), len(NEW))
-    write(tmp_path, {**NEW, "dist/local/differs.yaml": b"other\n"}, OWNED)
-    for path, was in before.items():
-        now = (tmp_path / path).stat()
-        same = (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) == (
-            was.st_ino,
-            was.st_mtime_ns,
-            was.st_ctime_ns,
-        )
-        assert same == (path != "dist/local/differs.yaml")
+    (tmp_path / "dist/local/same.yaml").chmod(0o640)
+    assert touched_by(NEW, "st_ino", "st_ctime_ns") == []
+    new = {**NEW, "dist/local/differs.yaml": b"other\n"}
+    assert touched_by(new, "st_ino", "st_ctime_ns") == ["dist/local/differs.yaml"]
+    new |= {"dist/local/differs.yaml": b"new\n", "dist/local/was-file/a": b"new\n"}
+    kept = ["st_mtime_ns", "st_mode", *(["st_ino"] if has_links else [])]
+    assert touched_by(new, *kept) == ["dist/local/differs.yaml", "dist/local/was-file/a"]
+
+
+def test_all_environments(tmp_path: Path) -> None:
+    """Of a folder that holds all environments, only that of an environment which differs is touched."""
+    lay_out(tmp_path, {"dist/a/x": b"1", "dist/b/x": b"1", "dist/b/y": b"1", "dist/gone/x": b"1", "dist/z": b"1"})
+    (tmp_path / "dist/empty").mkdir()
+    inodes = {name: (tmp_path / "dist" / name).stat().st_ino for name in "ab"}
+    new = {"dist/a/x": b"1", "dist/b/x": b"2", "dist/b/y": b"2", "dist/c/x": b"2"}
+    change = Change(("dist/c/x",), ("dist/b/x", "dist/b/y"), ("dist/gone/x", "dist/z"), 1)
+    assert write(tmp_path, new, ["dist/"]) == change
+    assert tree(tmp_path) == new
+    assert [name for name in inodes if (tmp_path / "dist" / name).stat().st_ino == inodes[name]] == ["a"]
+    assert not (tmp_path / "dist/empty").exists()
+    write(tmp_path, {}, ["dist/"])
+    assert not (tmp_path / "dist").exists()
 
 
 def test_everything_owned_can_go(tmp_path: Path) -> None:
@@ -176,34 +167,30 @@ def test_everything_owned_can_go(tmp_path: Path) -> None:
 
 def test_bytes_are_kept_and_permissions_are_not(tmp_path: Path) -> None:
     """Line breaks are not translated; a read-only or executable file is replaced by an ordinary one."""
+    new = {"dist/local/a": b"1\r\n2\n\xff\x00", "dist/local/none": b"", "dist/local/same": b"x"}
     lay_out(tmp_path, {"dist/local/a": b"old", "dist/local/same": b"x"})
     (tmp_path / "dist/local/a").chmod(0o555)
     (tmp_path / "dist/local/same").chmod(0o444)
-    write(
-        tmp_path,
-        {"dist/local/a": b"1\r\n2\n\xff\x00", "dist/local/same": b"x", "dist/local/none": b""},
-        OWNED,
-    )
-    assert (tmp_path / "dist/local/a").read_bytes() == b"1\r\n2\n\xff\x00"
-    assert (tmp_path / "dist/local/none").read_bytes() == b""
+    write(tmp_path, new, OWNED)
+    assert tree(tmp_path) == new
     assert (tmp_path / "dist/local/a").stat().st_mode & 0o111 == 0
 
 
 @pytest.mark.parametrize("old_kind", ["folder", "file", "link", "pipe"])
 def test_anything_in_the_place_of_an_owned_folder(tmp_path: Path, old_kind: str) -> None:
     """Whatever stands where an owned folder belongs makes way for it; what a link leads to is left alone."""
-    outside = tmp_path / "outside"
+    outside, place = tmp_path / "outside", tmp_path / "root/dist/local"
     lay_out(outside, {"precious": b"x"})
-    place = tmp_path / "root/dist/local"
     place.parent.mkdir(parents=True)
-    if old_kind == "link":
-        place.symlink_to(outside)
-    elif old_kind == "pipe":
-        os.mkfifo(place)
-    elif old_kind == "file":
-        place.touch()
-    else:
-        place.mkdir()
+    match old_kind:
+        case "folder":
+            place.mkdir()
+        case "file":
+            place.touch()
+        case "link":
+            place.symlink_to(outside)
+        case "pipe":
+            os.mkfifo(place)
     write(tmp_path / "root", {"dist/local/a/b": b"1"}, OWNED)
     assert tree(tmp_path / "root") == {"dist/local/a/b": b"1"}
     assert tree(outside) == {"precious": b"x"}
@@ -218,12 +205,11 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (root / "dist/local/file").symlink_to(outside / "precious")
     (root / "plain").symlink_to(outside / "precious")
     (root / "bootstrap/linked").symlink_to(outside)
-    write(root, {"dist/local/file": b"new", "dist/local/folder/precious": b"new", "plain": b"new"}, OWNED)
+    new = {"dist/local/file": b"x", "dist/local/folder/precious": b"new", "plain": b"new"}
+    write(root, new, OWNED)
     assert tree(outside) == {"precious": b"x", "secrets.json": b"x"}
-    assert (root / "dist/local/file").read_bytes() == b"new"
+    assert tree(root) == {**new, "bootstrap/other/keep": b"1", "bootstrap/linked": str(outside)}
     assert not (root / "dist/local/folder").is_symlink()
-    assert not (root / "plain").is_symlink()
-    assert (root / "bootstrap/linked").is_symlink()
 
 
 @pytest.mark.parametrize("path", ["dist", ".synth", "bootstrap/local"])
@@ -233,25 +219,17 @@ def test_links_above_owned_files_are_refused(tmp_path: Path, path: str) -> None:
     outside.mkdir()
     (root / path).parent.mkdir(parents=True)
     (root / path).symlink_to(outside)
-    with pytest.raises(WriteError, match=path):
-        write(root, NEW, OWNED)
+    for owned in (OWNED, ["dist/", *OWNED[1:]]):
+        with pytest.raises(WriteError, match=path):
+            write(root, NEW, owned)
     assert tree(outside) == {}
 
 
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        (["../a"], "no path"),
-        (["a/../b"], "no path"),
-        (["/etc/a"], "no path"),
-        (["a//b"], "no path"),
-        (["./a"], "no path"),
-        (["a/"], "no path"),
-        ([""], "no path"),
-        (["a\0b"], "no path"),
-        ([".git/config"], "no path"),
-        (["a/.GIT/config"], "no path"),
-        ([".synth/lock"], "no path"),
+        *(([path], "no path") for path in ("../a", "a/../b", "/etc/a", "a//b", "./a", "a/", "", "a\0b")),
+        *(([path], "no path") for path in (".git/config", "a/.GIT/config", ".synth/lock", "a/..")),
         (["dist/local/a", "dist/local/A"], "differ in case only"),
         (["dist/local/a/x", "dist/local/A/y"], "differ in case only"),
         (["dist/local/stra\u00dfe", "dist/local/STRASSE"], "differ in case only"),
@@ -281,22 +259,20 @@ def test_patterns_do_not_reach_hidden_state(tmp_path: Path) -> None:
     assert write(tmp_path, {}, ["*/lock"]) == Change((), (), (), 0)
 
 
-@pytest.mark.parametrize("in_the_way", ["bootstrap", "bootstrap/local/secrets.json/"])
+@pytest.mark.parametrize("in_the_way", ["bootstrap", "bootstrap/local/secrets.json/x"])
 def test_foreign_things_in_the_way(tmp_path: Path, in_the_way: str) -> None:
     """Outside of owned folders, nothing of another kind is replaced."""
-    lay_out(tmp_path, {in_the_way.rstrip("/") + ("/x" if in_the_way.endswith("/") else ""): b"x"})
-    before = tree(tmp_path)
+    lay_out(tmp_path, {in_the_way: b"x"})
     with pytest.raises(WriteError, match="please move it away"):
         write(tmp_path, NEW, OWNED)
-    assert tree(tmp_path) == before
+    assert tree(tmp_path) == {in_the_way: b"x"}
 
 
 def test_missing_root(tmp_path: Path) -> None:
-    """A root that is not there is an error, and nothing to recover."""
+    """A root that is not there is an error."""
     for action in (write, compare):
         with pytest.raises(WriteError, match="is not a folder"):
             action(tmp_path / "none", NEW, OWNED)
-    assert recover(tmp_path / "none") is None
 
 
 def test_second_run_is_refused(tmp_path: Path) -> None:
@@ -306,183 +282,151 @@ def test_second_run_is_refused(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_SH)
         with pytest.raises(WriteError, match="another run is writing"):
             write(tmp_path, {}, OWNED)
-        with pytest.raises(WriteError, match="another run is writing"):
-            recover(tmp_path)
         assert compare(tmp_path, NEW, OWNED).unchanged == len(NEW)
     assert tree(tmp_path) == NEW
     write(tmp_path, {}, OWNED)
 
 
-class FailingReplace:
-    """Stands in for ``os.replace`` and fails from one call on, as often as told."""
+def fail(error: BaseException, at: int, real: Callable[..., object], times: int = 1) -> Callable[..., object]:
+    """Return a function that raises at its n-th call, counted from 1, and as often as told from there on."""
+    calls = count(1)
 
-    def __init__(self, first: int, times: int, error: BaseException) -> None:
-        """Fail at call ``first``, counted from 1, and at the following until ``times`` are used up."""
-        self.left = first
-        self.times = times
-        self.error = error
-        self.real = os.replace
+    def call(*arguments: object, **options: object) -> object:
+        if at <= next(calls) < at + times:
+            raise error
+        return real(*arguments, **options)
 
-    def __call__(self, source: str, target: str) -> None:
-        """Move, or fail."""
-        self.left -= 1
-        if self.left <= 0 and self.times > 0:
-            self.times -= 1
-            raise self.error
-        self.real(source, target)
+    return call
 
 
-def full_disk() -> OSError:
-    """Give the error of a full disk."""
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a", None, "b")
+def failure(number: int, name: str | None = None) -> OSError:
+    """Return an error of the operating system."""
+    return OSError(number, os.strerror(number), name)
 
 
-@pytest.mark.parametrize("error", [full_disk(), KeyboardInterrupt(), RuntimeError("mistake")])
-def test_failing_run_changes_nothing(
-    tmp_path: Path, old: dict[str, bytes | str], monkeypatch: pytest.MonkeyPatch, error: BaseException
+@pytest.mark.parametrize("error", [failure(errno.ENOSPC), KeyboardInterrupt()])
+def test_failing_while_building_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """Whichever move fails, all others are undone at once."""
-    failures = 0
-    while True:
-        root = old_tree(tmp_path / str(failures))
-        inode = (root / "dist/local/differs.yaml").stat().st_ino
-        failing = FailingReplace(failures + 1, 1, error)
-        monkeypatch.setattr(os, "replace", failing)
-        try:
-            write(root, NEW, OWNED)
-            break
-        except WriteError as refusal:
-            assert error.__class__ is OSError
-            assert "No space left" in str(refusal)
-            assert "as they were before" in str(refusal)
-        except BaseException as other:
-            assert other is error
+    """Whichever file the disk has no room for, all that was there stays, and nothing else."""
+    before = tree(old_tree(tmp_path))
+    for at in range(1, len(CHANGE.created) + len(CHANGE.updated) + 1):
+        monkeypatch.setattr(os, "write", fail(error, at, os.write))
+        with pytest.raises((WriteError, KeyboardInterrupt)) as caught:
+            write(tmp_path, NEW, OWNED)
         monkeypatch.undo()
-        assert tree(root) == old
-        assert (root / "dist/local/differs.yaml").stat().st_ino == inode
-        assert own_folder(root) == {".gitignore", "lock"}
-        failures += 1
-    assert failures > len(CHANGE.created) + len(CHANGE.updated) + len(CHANGE.removed)
-    assert tree(root) == NEW_TREE
+        assert str(caught.value) in ("", "No space left on device; all files are as they were before")
+        assert tree(tmp_path) == before
+        assert own_folder(tmp_path) == {".gitignore", "lock"}
+    assert write(tmp_path, NEW, OWNED) == CHANGE
 
 
-def test_failing_undo_is_tried_again(
-    tmp_path: Path, old: dict[str, bytes | str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If the disk gives no way back either, the next run finds it."""
-    root = old_tree(tmp_path)
-    monkeypatch.setattr(os, "replace", FailingReplace(15, 1000, full_disk()))
-    with pytest.raises(WriteError, match=r"failed as well .* tried again by the next run"):
-        write(root, NEW, OWNED)
-    monkeypatch.undo()
-    assert tree(root) != old
-    assert "undone" in (recover(root) or "")
-    assert tree(root) == old
+@pytest.mark.parametrize("folder", ["dist", "dist/local", "argocd/local", "bootstrap/stale"])
+def test_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    """It is told before anything has changed."""
+    before = tree(old_tree(tmp_path))
+    # Root, who runs the tests in containers, may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / folder)
+    with pytest.raises(WriteError, match=f"{folder}: Permission denied; all files are as they were before"):
+        write(tmp_path, NEW, OWNED)
+    assert tree(tmp_path) == before
 
 
-def test_undo_without_hard_links(tmp_path: Path, old: dict[str, bytes | str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a file system that has no hard links, the old files are put back all the same."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-
-    root = old_tree(tmp_path)
-    monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(os, "replace", FailingReplace(15, 1, full_disk()))
-    with pytest.raises(WriteError, match="as they were before"):
-        write(root, NEW, OWNED)
-    assert tree(root) == old
-    monkeypatch.undo()
-    monkeypatch.setattr(os, "link", refuse)
-    write(root, NEW, OWNED)
-    assert tree(root) == NEW_TREE
-
-
-def test_undo_after_the_user_cleaned_up(tmp_path: Path, old: dict[str, bytes | str]) -> None:
-    """What the user has put right by hand after a kill does not stop the undoing."""
-    root, step = tmp_path, 0
-    while not (root / "dist/local/was-file/b/c").is_file():
-        step += 1
-        root = old_tree(tmp_path / str(step))
-        assert in_child(partial(write, root, NEW, OWNED), die_at(step)) == -signal.SIGKILL
-    (root / "dist/local/was-file/b/c").unlink()
-    lay_out(root, {"dist/local/gone.yaml": OLD["dist/local/gone.yaml"]})
-    assert "undone" in (recover(root) or "")
-    assert tree(root) == old
-
-
-def test_damaged_journal(tmp_path: Path) -> None:
-    """A journal that nobody can read is reported, not guessed at."""
+def test_failing_to_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in place stays there, and the next run adds what is missing."""
+    old_tree(tmp_path)
+    monkeypatch.setattr(writer, "_exchange", lambda *_: False)
+    monkeypatch.setattr(os, "rename", fail(failure(errno.EIO, "a"), 3, os.rename))
+    with pytest.raises(WriteError, match=r"^a: Input/output error; the next run writes the rest$"):
+        write(tmp_path, NEW, OWNED)
+    assert tree(tmp_path, "dist/local") == part(NEW, "dist/local")
+    assert tree(tmp_path, "argocd/local") == part(OLD, "argocd/local")
     write(tmp_path, NEW, OWNED)
-    (tmp_path / ".synth/journal").write_bytes(b"{")
-    with pytest.raises(WriteError, match="is damaged"):
-        recover(tmp_path)
+    assert tree(tmp_path) == NEW_TREE
 
 
-def test_killed_at_every_step(tmp_path: Path, old: dict[str, bytes | str]) -> None:
-    """Wherever a run dies, the tree is whole after recovery, and the next run succeeds."""
-    step, outcomes = 0, []
-    while True:
-        step += 1
-        root = old_tree(tmp_path / str(step))
-        code = in_child(partial(write, root, NEW, OWNED), die_at(step))
-        if code == 0:
-            break
-        assert code == -signal.SIGKILL
-        said = recover(root) or ""
-        assert tree(root) in (old, NEW_TREE)
-        assert tree(root) == old or "undone" not in said
-        assert own_folder(root) <= {".gitignore", "lock"} if (root / ".synth").exists() else not said
-        outcomes.append((tree(root) == old, "undone" in said))
-        assert recover(root) is None
+def test_folders_that_cannot_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that comes with the image of a container is copied."""
+    old_tree(tmp_path)
+    monkeypatch.setattr(writer, "_exchange", lambda *_: False)
+    monkeypatch.setattr(os, "rename", fail(failure(errno.EXDEV), 1, os.rename, times=2))
+    assert write(tmp_path, NEW, OWNED) == CHANGE
+    assert tree(tmp_path) == NEW_TREE
+
+
+def killed_before(step: int, root: Path, *, has_exchange: bool) -> bool:
+    """Write in a process that kills itself before its n-th change of the file system; return whether there was one."""
+    child = os.fork()
+    if child == 0:
+        steps = count(1)
+
+        def kill(event: str, arguments: tuple[Any, ...]) -> None:
+            # The call that exchanges two folders is no event; just before it, it is looked up.
+            is_step = event in ("os.mkdir", "os.link", "os.rename", "os.remove", "os.rmdir", "ctypes.dlsym")
+            is_step |= event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+            if is_step and next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            if not has_exchange:
+                writer._exchange = lambda *_: False
+            sys.addaudithook(kill)
+            write(root, NEW, OWNED)
+        finally:
+            os._exit(0 if tree(root) == NEW_TREE else 1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+@pytest.mark.parametrize("has_exchange", [True, False])
+def test_killed_before_every_step(tmp_path: Path, has_exchange: bool) -> None:
+    """A reader finds each folder old or new, ``dist`` new first; the next run leaves the new tree and nothing else."""
+    before, seen = tree(old_tree(tmp_path / "old")), []
+    for step in count(1):
+        root = old_tree(tmp_path / "root")
+        killed = killed_before(step, root, has_exchange=has_exchange)
+        states = []
+        for folder in ("dist/local", "argocd/local"):
+            whole = {"old": part(before, folder), "new": part(NEW, folder), "missing": {}}
+            states += [state for state, files in whole.items() if tree(root, folder) == files] or ["mixture"]
+        if states not in seen:
+            seen.append(states)
+        assert tree(root).items() >= MINE.items()
         write(root, NEW, OWNED)
         assert tree(root) == NEW_TREE
-    assert outcomes == sorted(outcomes, key=lambda outcome: not outcome[0])
-    assert set(outcomes) == {(True, False), (True, True), (False, False)}
-
-
-def test_recovery_killed_at_every_step(tmp_path: Path, old: dict[str, bytes | str]) -> None:
-    """Undoing may itself be killed, again and again, one operation further each time."""
-    died_at = 10  # Before that, the folder of the writer is not complete, and there is nothing to undo.
-    while True:
-        root = old_tree(tmp_path / str(died_at))
-        if in_child(partial(write, root, NEW, OWNED), die_at(died_at)) == 0:
-            break
-        step = 1
-        while in_child(partial(recover, root), die_at(step)) != 0:
-            step += 1
-        assert tree(root) in (old, NEW_TREE)
         assert own_folder(root) == {".gitignore", "lock"}
-        died_at += 2
-    assert died_at > 60
+        shutil.rmtree(root)
+        if not killed:
+            break
+    if has_exchange:
+        assert seen == [["old", "old"], ["new", "old"], ["new", "new"]]
+    else:
+        assert seen == [["old", "old"], ["missing", "old"], ["new", "old"], ["new", "missing"], ["new", "new"]]
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """A process that writes one tree after another is killed from outside, sixty times."""
-    first = {f"dist/local/{index % 9}/{index}.yaml": b"first\n" * index for index in range(150)}
-    second = {f"dist/local/{index % 7}/{index}.yaml": b"second\n" * index for index in range(50, 200)}
-    trees = [{**MINE, **first}, {**MINE, **second}]
-    lay_out(tmp_path, MINE)
-    write(tmp_path, first, OWNED)
-    chance = random.Random(20)
-    undone = 0
+def test_the_next_app_completes_a_killed_one(tmp_path: Path) -> None:
+    """A real app is killed when the manifests of both environments are new, and the Applications of both are old."""
+    for name in ("dist", "argocd", "bootstrap", "schemas"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "versions.py", tmp_path)
+    text = (ROOT / "app.py").read_text()
+    (tmp_path / "app.py").write_text(text.replace('"pp-us"', '"pp-users"').replace('"chat-service"', '"talk-service"'))
 
-    def write_for_ever() -> None:
-        while True:
-            write(tmp_path, second, OWNED)
-            write(tmp_path, first, OWNED)
+    def run(*arguments: str) -> int:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment, check=False).returncode
 
-    for _ in range(60):
-        child = os.fork()
-        if child == 0:
-            try:
-                write_for_ever()
-            finally:
-                os._exit(1)
-        time.sleep(chance.uniform(0.01, 0.1))
-        os.kill(child, signal.SIGKILL)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        undone += "undone" in (recover(tmp_path) or "")
-        assert tree(tmp_path) in trees
-        assert own_folder(tmp_path) == {".gitignore", "lock"}
-    assert undone
+    old = tree(tmp_path)
+    assert run("-c", KILLED_APP) == -signal.SIGKILL
+    killed = tree(tmp_path)
+    assert run("app.py", "synth", "--check") == 1
+    assert tree(tmp_path) == killed
+    assert run("app.py") == 0
+    new = tree(tmp_path)
+    for environment in ("local", "production"):
+        for top, state, other in (("dist", new, old), ("argocd", old, new)):
+            folder = f"{top}/{environment}"
+            assert part(killed, folder) == part(state, folder) != part(other, folder)
+    assert own_folder(tmp_path) == {".gitignore", "lock"}
+    assert run("app.py", "synth", "--check") == 0
