@@ -1,0 +1,216 @@
+"""The pods of workloads: what they are made of, what they read, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from constructs_lib.kubernetes.containers import Container, Port
+from constructs_lib.kubernetes.manifest import Manifest, mapping, mappings, sequence, texts
+from constructs_lib.kubernetes.objects import Object
+
+Owner = TypeVar("Owner", bound=Object)
+
+#: What sets the number of pods of a workload, and KEDA's objects, which make such an object
+#: (https://keda.sh/docs/latest/reference/scaledobject-spec/).
+SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+#: The fields of a scaler for the smallest and the largest number, and what counts where they are missing.
+_BOUNDS: Mapping[str, tuple[tuple[str, int], tuple[str, int]]] = {
+    "HorizontalPodAutoscaler": (("minReplicas", 1), ("maxReplicas", 1)),
+    "ScaledObject": (("minReplicaCount", 0), ("maxReplicaCount", 100)),
+}
+_TEMPLATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Something in their namespace that pods cannot start without.
+
+    Attributes:
+        kind: ``ConfigMap``, ``Secret`` or ``PersistentVolumeClaim``.
+        name: Its name.
+        at: The field that names it.
+        key: The key that is read; None for all of it.
+        optional: Whether the pods can do without it.
+        at_start: Whether it is read only when a container starts, so that running pods do not notice a change.
+    """
+
+    kind: str
+    name: str
+    at: str
+    key: str | None = None
+    optional: bool = False
+    at_start: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Pods(Generic[Owner]):
+    """The pods of one workload.
+
+    Attributes:
+        owner: What makes them: a Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob, or a Pod itself.
+        labels: Their labels.
+        spec: Their spec.
+        path: Where the spec stands in the owner, such as ``spec.template.spec``.
+    """
+
+    owner: Owner
+    labels: Mapping[str, str]
+    spec: Manifest
+    path: str
+
+    @property
+    def namespace(self) -> str:
+        """Their namespace."""
+        return self.owner.namespace
+
+    @cached_property
+    def containers(self) -> tuple[Container, ...]:
+        """All their containers, the init containers first."""
+        return tuple(
+            Container(container, f"{self.path}.{key}[{container.get('name', number)}]", key == "initContainers")
+            for key in ("initContainers", "containers")
+            for number, container in enumerate(sequence(self.spec.get(key)))
+            if isinstance(container, dict)
+        )
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """The ports of the containers that go on running."""
+        return tuple(port for container in self.containers if container.runs for port in container.ports)
+
+    @cached_property
+    def volumes(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        """Their volumes, each with its field."""
+        return tuple(
+            (f"{self.path}.volumes[{volume.get('name')}]", volume) for volume in mappings(self.spec.get("volumes"))
+        )
+
+    @property
+    def account(self) -> str:
+        """The name of the ServiceAccount that they run as."""
+        return str(self.spec.get("serviceAccountName") or self.spec.get("serviceAccount") or "default")
+
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """The ConfigMaps, Secrets and claims that they read or mount."""
+        return tuple(self._references())
+
+    def _references(self) -> Iterator[Reference]:
+        for container in self.containers:
+            for variable in mappings(container.get("env")):
+                source, at = (
+                    mapping(variable.get("valueFrom")),
+                    f"{container.path}.env[{variable.get('name')}].valueFrom",
+                )
+                yield from _read(source, at, {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"})
+            for number, source in enumerate(mappings(container.get("envFrom"))):
+                at = f"{container.path}.envFrom[{number}]"
+                yield from _read(source, at, {"configMapRef": "ConfigMap", "secretRef": "Secret"})
+        mounts = [mount for container in self.containers for mount in mappings(container.get("volumeMounts"))]
+        single = [mount.get("name") for mount in mounts if mount.get("subPath")]
+        for at, volume in self.volumes:
+            at_start = volume.get("name") in single
+            yield from _mounted(volume, at, at_start=at_start)
+            for number, source in enumerate(mappings(mapping(volume.get("projected")).get("sources"))):
+                yield from _mounted(source, f"{at}.projected.sources[{number}]", at_start=at_start)
+        for number, entry in enumerate(mappings(self.spec.get("imagePullSecrets"))):
+            yield Reference("Secret", str(entry.get("name")), f"{self.path}.imagePullSecrets[{number}]")
+
+
+def _read(source: Mapping[str, Any], at: str, kinds: Mapping[str, str]) -> Iterator[Reference]:
+    for field, kind in kinds.items():
+        if isinstance(read := source.get(field), dict):
+            key = str(read.get("key")) if field.endswith("KeyRef") else None
+            optional = read.get("optional") is True
+            yield Reference(kind, str(read.get("name")), f"{at}.{field}", key, optional, at_start=True)
+
+
+def _mounted(volume: Mapping[str, Any], at: str, *, at_start: bool) -> Iterator[Reference]:
+    for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
+        if not isinstance(source := volume.get(field), dict):
+            continue
+        # A projected Secret is called name, one of its own secretName.
+        name, optional = str(source.get("secretName", source.get("name"))), source.get("optional") is True
+        items = mappings(source.get("items"))
+        for number, item in enumerate(items):
+            place = f"{at}.{field}.items[{number}].key"
+            yield Reference(kind, name, place, str(item.get("key")), optional, at_start)
+        if not items:
+            yield Reference(kind, name, f"{at}.{field}", None, optional, at_start)
+    claim = mapping(volume.get("persistentVolumeClaim")).get("claimName")
+    if isinstance(claim, str):
+        yield Reference("PersistentVolumeClaim", claim, f"{at}.persistentVolumeClaim.claimName")
+
+
+def pods_of(item: Owner) -> Pods[Owner] | None:
+    """Return the pods that an object makes, or None if it makes none."""
+    if item.kind == "Pod" and not item.group:
+        return Pods(item, item.labels, dict(item.spec), "spec")
+    if item.kind not in _TEMPLATED:
+        return None
+    spec, path = item.spec, "spec"
+    if item.kind == "CronJob":
+        spec, path = mapping(mapping(spec.get("jobTemplate")).get("spec")), "spec.jobTemplate.spec"
+    template = mapping(spec.get("template"))
+    labels = texts(mapping(template.get("metadata")).get("labels"))
+    return Pods(item, labels, dict(mapping(template.get("spec"))), f"{path}.template.spec")
+
+
+@dataclass(frozen=True)
+class Scale(Generic[Owner]):
+    """The number of pods of a workload.
+
+    Attributes:
+        minimum: The smallest.
+        maximum: The largest.
+        autoscaler: What moves it between them; None for nothing.
+        per_node: Whether there is one on every node, whatever the numbers say.
+    """
+
+    minimum: int
+    maximum: int
+    autoscaler: Owner | None = None
+    per_node: bool = False
+
+
+class Scales(Generic[Owner]):
+    """The numbers of pods of workloads: their own, or what their scalers make of them."""
+
+    def __init__(self, scalers: Iterable[Owner]) -> None:
+        """Take in the scalers."""
+        self._scalers = {scaled(item): item for item in scalers}
+
+    def scaler(self, workload: Object) -> Owner | None:
+        """Return what scales a workload; None for nothing."""
+        return self._scalers.get((workload.kind, workload.namespace, workload.name))
+
+    def of(self, workload: Object) -> Scale[Owner]:
+        """Return the number of pods of a workload.
+
+        A Job counts with the pods that run at once, a CronJob and a Pod with one.
+        """
+        if workload.kind == "DaemonSet":
+            return Scale(0, 0, per_node=True)
+        scaler = self.scaler(workload)
+        if scaler is None:
+            field = "parallelism" if workload.kind == "Job" else "replicas"
+            own = 1 if workload.kind == "Pod" else _count(workload, field, 1)
+            return Scale(own, own)
+        (least, smallest), (most, largest) = _BOUNDS[scaler.kind]
+        minimum = _count(scaler, least, smallest)
+        return Scale(minimum, max(minimum, _count(scaler, most, largest)), scaler)
+
+
+def scaled(scaler: Object) -> tuple[str, str, str]:
+    """Return kind, namespace and name of the workload that a scaler scales."""
+    target = mapping(scaler.spec.get("scaleTargetRef"))
+    return str(target.get("kind") or "Deployment"), scaler.namespace, str(target.get("name"))
+
+
+def _count(item: Object, field: str, default: int) -> int:
+    # A number that is written as a text means itself: that it must not be one is another matter.
+    text = str(item.spec.get(field))
+    return int(text) if text.isdecimal() else default
