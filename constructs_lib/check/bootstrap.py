@@ -6,6 +6,7 @@ import json
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
@@ -66,8 +67,9 @@ class Bootstrap:
         """Whether Argo CD comes from this bootstrap, so that its settings are known."""
         return any(_argocd_file(environment) in self._files for environment in self.environments)
 
+    @cached_property
     def store(self) -> Store | None:
-        """Return the values that it fills, or None if the tree has no list of them."""
+        """The values that it fills, or None if the tree has no list of them."""
         for environment in self.environments:
             file = _argocd_file(environment)
             try:
@@ -79,8 +81,9 @@ class Bootstrap:
             return Store(file, str(inputs.get("secret_store") or ""), values)
         return None
 
+    @cached_property
     def k3s_disabled(self) -> frozenset[str]:
-        """Return what a k3d cluster leaves out of what k3s brings along, such as ``traefik``."""
+        """What a k3d cluster leaves out of what k3s brings along, such as ``traefik``."""
         return frozenset(
             name
             for environment in self.environments

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -15,6 +15,7 @@ import yaml
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.text import hint, within
 
 #: The folder with the checks of the waivers themselves, which belong to no proof.
 WAIVERS = "waivers"
@@ -93,6 +94,34 @@ class Finding:
         check = check_of(code)
         identity, path = (item.identity, item.path) if item else (None, "")
         return cls(check, identity, file or path, at, problem, fix or check.fix)
+
+    @classmethod
+    def missing(
+        cls,
+        code: str,
+        item: Object,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        at: str,
+        namespace: str = "",
+        called: str = "",
+    ) -> Finding:
+        """Return the finding that an object refers to one that there is not, and which one may have been meant.
+
+        Args:
+            code: The code of the check.
+            item: The object that refers to it.
+            kind: The kind of what is missing.
+            name: Its name.
+            known: The names that there are.
+            at: The field with the name.
+            namespace: Where it is missing; empty if it has no namespace.
+            called: What the field calls it, such as ``port``. Default: its kind.
+        """
+        problem = f"There is no {kind} {name}{within(namespace)}."
+        return cls.of(code, item, problem, at=at, fix=hint(called or kind, name, known))
 
     @property
     def subject(self) -> str:

@@ -257,6 +257,14 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdecimal() else 0 for part in text.split("."))
 
 
+def handlers(container: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the probes and hooks of a container, each with its field."""
+    for field in ("startupProbe", "readinessProbe", "livenessProbe"):
+        yield field, mapping(container.get(field))
+    for hook in ("postStart", "preStop"):
+        yield f"lifecycle.{hook}", mapping(inner(container, "lifecycle", hook))
+
+
 def pods_of(item: Object) -> Pods | None:
     """Return the pods that an object makes, or None if it makes none."""
     if item.kind == "Pod" and not item.group:

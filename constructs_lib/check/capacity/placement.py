@@ -10,7 +10,7 @@ from constructs_lib.check.capacity.requests import rolling_update
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.network import Selector
-from constructs_lib.check.references.configuration import claim_names
+from constructs_lib.check.references.pod_references import claim_names
 from constructs_lib.check.scale import Scales
 from constructs_lib.kubernetes.manifest import inner, mappings, sequence
 from constructs_lib.text import plural

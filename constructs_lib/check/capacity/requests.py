@@ -11,7 +11,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Amount, Item
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.references.configuration import claim_names
+from constructs_lib.check.references.pod_references import claim_names
 from constructs_lib.check.storage import claims
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.kubernetes.quantity import quantity

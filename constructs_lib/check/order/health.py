@@ -16,7 +16,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.settings import sync_timeout
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.check.references.configuration import claim_names
+from constructs_lib.check.references.pod_references import claim_names
 from constructs_lib.check.storage import class_of, known_classes
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 
@@ -62,7 +62,7 @@ def _claims(model: ClusterModel) -> Iterator[Finding]:
 def _addresses(model: ClusterModel) -> Iterator[Finding]:
     """Yield the LoadBalancers and Ingresses to which nothing gives an address."""
     kind = model.cluster.kind
-    disabled = model.bootstrap.k3s_disabled() if kind == "k3d" else frozenset()
+    disabled = model.bootstrap.k3s_disabled if kind == "k3d" else frozenset()
     charts = [chart.name for application in model.all_applications for chart in application.charts]
 
     def has_chart(*words: str) -> bool:
@@ -83,7 +83,7 @@ def _addresses(model: ClusterModel) -> Iterator[Finding]:
 def _autoscalers(model: ClusterModel) -> Iterator[Finding]:
     """Yield the autoscalers for which there are no metrics when Argo CD applies them."""
     kind, timeline = model.cluster.kind, model.once(Timeline)
-    if not kind or (kind == "k3d" and "metrics-server" not in model.bootstrap.k3s_disabled()):
+    if not kind or (kind == "k3d" and "metrics-server" not in model.bootstrap.k3s_disabled):
         return
     if any(item.name == _METRICS_API for item in model.kind("APIService")):
         return

@@ -9,7 +9,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.check.references.configuration import claim_names, references, service_account
+from constructs_lib.check.references.pod_references import claim_names, references, service_account
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.repository.applications import Application
@@ -39,7 +39,7 @@ class _Needs:
     def __init__(self, model: ClusterModel) -> None:
         self._model = model
         self._timeline = model.once(Timeline)
-        self._secrets = SecretSources(model)
+        self._secrets = model.once(SecretSources)
         self._bindings: dict[tuple[str, str], list[Object]] = defaultdict(list)
         for binding in model.kind("RoleBinding"):
             for entry in mappings(binding.manifest.get("subjects")):
@@ -51,7 +51,7 @@ class _Needs:
         owner, field = pods.owner, f"{pods.path}.serviceAccountName"
         account = service_account(pods)
         named = [
-            *((kind, name, at) for kind, name, at, _, optional in references(pods) if not optional),
+            *((read.kind, read.name, read.at) for read in references(pods) if not read.optional),
             *(("PersistentVolumeClaim", name, at) for name, at in claim_names(pods)),
             ("ServiceAccount", account, field),
         ]

@@ -10,12 +10,10 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import GROUP, Project, repository_name
 from constructs_lib.check.finding import Finding, check_of
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import entries, mapping
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
 from constructs_lib.text import hint, nearest
-
-_PROJECTS = "https://argo-cd.readthedocs.io/en/stable/user-guide/projects/"
 
 
 def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
@@ -36,8 +34,7 @@ def sources(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the sources of an Application with their paths."""
     if isinstance(item.spec.get("source"), dict):
         yield "spec.source", item.spec["source"]
-    for number, source in enumerate(map(mapping, sequence(item.spec.get("sources")))):
-        yield f"spec.sources[{number}]", source
+    yield from entries(item.spec.get("sources"), "spec.sources")
 
 
 def _folders(model: ClusterModel, application: Application, repositories: frozenset[str]) -> Iterator[Finding]:
@@ -52,13 +49,9 @@ def _folders(model: ClusterModel, application: Application, repositories: frozen
         folder = _normal(path)
         empty = not application.files and not application.rendered and len(application.sources) == 1
         if folder not in deployed or empty:
-            yield Finding.of(
-                "application-folder-empty",
-                item,
-                f"There is no manifest in the folder {folder}.",
-                at=f"{at}.path",
-                fix=hint("folder", folder, _folders_beside(model, folder)),
-            )
+            problem = f"There is no manifest in the folder {folder}."
+            fix = hint("folder", folder, _folders_beside(model, folder))
+            yield Finding.of("application-folder-empty", item, problem, at=f"{at}.path", fix=fix)
 
 
 def _folders_beside(model: ClusterModel, folder: str) -> set[str]:
@@ -97,72 +90,47 @@ def _project(application: Application, projects: Mapping[str, Project], items: l
     project = projects.get(name)
     if project is None:
         if name != "default" and projects:
-            yield Finding.of(
-                "project-missing",
-                item,
-                f"There is no AppProject {name}.",
-                at="spec.project",
-                fix=hint("project", name, projects),
+            yield Finding.missing(
+                "project-missing", item, "AppProject", name, projects, at="spec.project", called="project"
             )
         return
     for at, source in sources(item):
         repository = str(source.get("repoURL") or "")
         if repository and not project.permits_repository(repository):
-            yield Finding.of(
-                "project-refuses-repository",
-                item,
-                f"The AppProject {name} does not permit the repository {repository}.",
-                at=f"{at}.repoURL",
-            )
+            problem = f"The AppProject {name} does not permit the repository {repository}."
+            yield Finding.of("project-refuses-repository", item, problem, at=f"{at}.repoURL")
     yield from _destinations(application, item, project, items)
     for item in items:
         if not project.permits_kind(item):
-            yield _refused(project, item)
+            scope, named = ("namespace", "") if item.namespace else ("cluster", f" with the name {item.name}")
+            group = f" of {item.group}" if item.group else ""
+            problem = f"The AppProject {name} does not permit the kind {item.kind}{group}{named}."
+            fix = f"Add it to {scope}ResourceWhitelist of the AppProject {name}."
+            yield Finding.of("project-refuses-kind", item, problem, at="kind", fix=fix)
 
 
 def _destinations(application: Application, own: Object, project: Project, items: list[Object]) -> Iterator[Finding]:
     destination = mapping(own.spec.get("destination"))
-    seen: set[str] = set()
-    wanted = [(own, application.namespace, "spec.destination.namespace")]
-    wanted += [(item, item.namespace, "metadata.namespace") for item in items]
-    for item, namespace, at in wanted:
-        if not namespace or namespace in seen:
-            continue
-        seen.add(namespace)
-        if project.permits_namespace(namespace, destination):
-            continue
-        near = nearest(namespace, project.namespaces(destination))
-        yield Finding.of(
-            "project-refuses-destination",
-            item,
-            f"The AppProject {project.name} does not permit the namespace {namespace}.",
-            at=at,
-            fix=f"Add it to destinations of the AppProject; or, as the namespace, {near}",
-        )
-
-
-def _refused(project: Project, item: Object) -> Finding:
-    scope = "namespace" if item.namespace else "cluster"
-    group = f" of {item.group}" if item.group else ""
-    return Finding.of(
-        "project-refuses-kind",
-        item,
-        f"The AppProject {project.name} does not permit the kind {item.kind}{group}"
-        f"{f' with the name {item.name}' if scope == 'cluster' else ''}.",
-        at="kind",
-        fix=f"Add it to {scope}ResourceWhitelist of the AppProject {project.name}.",
-    )
+    first: dict[str, tuple[Object, str]] = {application.namespace: (own, "spec.destination.namespace")}
+    for item in items:
+        first.setdefault(item.namespace, (item, "metadata.namespace"))
+    for namespace, (item, at) in first.items():
+        if namespace and not project.permits_namespace(namespace, destination):
+            problem = f"The AppProject {project.name} does not permit the namespace {namespace}."
+            near = nearest(namespace, project.namespaces(destination))
+            fix = f"Add it to destinations of the AppProject; or, as the namespace, {near}"
+            yield Finding.of("project-refuses-destination", item, problem, at=at, fix=fix)
 
 
 def _owners(model: ClusterModel) -> Iterator[Finding]:
     owners: dict[Identity, tuple[Application, Object]] = {}
     for application, item in model.deployed:
-        # Applications have a check of their own, and the bootstrap applies what a root deploys afterwards.
+        # Applications have a check of their own, and the bootstrap applies by hand what a root deploys later.
         generated = "name" not in item.metadata
         if application.name == BY_HAND or generated or (item.group == GROUP and item.kind == "Application"):
             continue
         first, known = owners.setdefault(item.identity, (application, item))
-        # Without Applications, nobody deploys two folders together: one may be an example, or stand for another.
+        # Without Applications, two folders may be alternatives of which only one is deployed.
         apart = application.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
         if known is item or apart:
             continue
@@ -177,21 +145,17 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
 
 def _namespaces(model: ClusterModel) -> Iterator[Finding]:
     if not model.has_applications or model.has_generated_applications:
-        # Nobody can tell what is made by others.
+        # It is not known who else creates namespaces.
         return
     made = model.names("Namespace") | model.created_namespaces | PLATFORM_NAMESPACES
-    if (filled := model.bootstrap.store()) is not None:
-        made |= {filled.namespace}
+    if model.bootstrap.store is not None:
+        made |= {model.bootstrap.store.namespace}
     homes = {application.item.namespace for application in model.all_applications if application.item}
-    missing: set[str] = set()
-    for _, item in model.deployed:
-        namespace = item.namespace
-        if namespace and namespace not in made and namespace not in homes and namespace not in missing:
-            missing.add(namespace)
-            yield Finding.of(
-                "namespace-missing",
-                item,
-                f"Nobody makes the namespace {namespace}.",
-                at="metadata.namespace",
-                fix=f"{check_of('namespace-missing').fix} As the namespace, {nearest(namespace, made)}",
-            )
+    first: dict[str, Object] = {}
+    for item in model.objects:
+        first.setdefault(item.namespace, item)
+    for namespace, item in first.items():
+        if namespace and namespace not in made | homes:
+            problem = f"Nobody makes the namespace {namespace}."
+            fix = f"{check_of('namespace-missing').fix} As the namespace, {nearest(namespace, made)}"
+            yield Finding.of("namespace-missing", item, problem, at="metadata.namespace", fix=fix)

@@ -1,39 +1,31 @@
-"""Proof that role bindings bind roles that exist to accounts that exist, and that roles name what there is."""
+"""Proof that role bindings bind roles that exist to accounts that exist, and that roles name objects that exist."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.bootstrap import Store
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
 from constructs_lib.check.references.secret_sources import SecretSources
-from constructs_lib.kubernetes.manifest import mapping, sequence
-from constructs_lib.text import hint, within
+from constructs_lib.kubernetes.manifest import entries, mapping, sequence
 
-_RBAC = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"
 _GROUP = "rbac.authorization.k8s.io"
-
-
-#: Roles for people that the API server makes itself; its others have a colon in their names.
+#: Roles for people that the API server creates itself; its others have a colon in their names.
 _BUILT_IN = frozenset({"admin", "cluster-admin", "edit", "view"})
-#: Resources whose objects the tree has, by their kind.
+#: Resources whose objects the model has, by their kind.
 _RESOURCES = {"configmaps": "ConfigMap", "secrets": "Secret", "services": "Service"}
-#: Verbs of objects that exist already.
+#: Verbs for objects that exist already.
 _EXISTING = frozenset({"get", "watch"})
 
 
 def prove_permissions(model: ClusterModel) -> Iterator[Finding]:
-    """Yield bindings of nothing or to nobody, and roles for what there is not."""
-    closed = model.closed_namespaces
+    """Yield bindings of roles or to accounts that do not exist, and roles for objects that do not."""
     for binding in model.kind("RoleBinding", "ClusterRoleBinding"):
         yield from _role(model, binding)
-        yield from _subjects(model, binding, closed)
-    objects = _Objects(model, closed)
+        yield from _accounts(model, binding)
     for role in model.kind("Role"):
-        yield from objects.named_by(role)
+        yield from _objects(model, role)
 
 
 def _role(model: ClusterModel, binding: Object) -> Iterator[Finding]:
@@ -42,73 +34,58 @@ def _role(model: ClusterModel, binding: Object) -> Iterator[Finding]:
     if kind not in ("Role", "ClusterRole"):
         return
     namespace = binding.namespace if kind == "Role" else ""
-    if model.get(kind, namespace, name, _GROUP) is not None:
-        return
+    if model.get(kind, namespace, name, _GROUP) is None and not _may_exist(model, kind, namespace, name):
+        known = model.names(kind, namespace)
+        yield Finding.missing("role-missing", binding, kind, name, known, at="roleRef.name", called="role")
+
+
+def _may_exist(model: ClusterModel, kind: str, namespace: str, name: str) -> bool:
+    """Tell whether a role that the tree does not have may come from elsewhere."""
     if any(source.tool for application in model.all_applications for source in application.sources):
         # A tool may have given the role another name.
-        certain = False
-    elif kind == "ClusterRole":
-        # Charts bring roles that are called after themselves.
-        certain = not (name in _BUILT_IN or ":" in name or model.is_named_by_chart(name)) and not any(
-            chart.name in name for application in model.all_applications for chart in application.charts
-        )
-    else:
-        # Nobody but the tree makes the roles that it binds itself.
-        certain = namespace not in model.open_namespaces | PLATFORM_NAMESPACES
-    if certain:
-        known = {role.name for role in model.kind(kind) if role.namespace == namespace}
-        yield Finding.of(
-            "role-missing", binding, f"There is no {kind} {name}.", at="roleRef.name", fix=hint("role", name, known)
-        )
+        return True
+    if kind == "Role":
+        # Only the tree creates the roles that its own bindings name.
+        return namespace in model.open_namespaces | PLATFORM_NAMESPACES
+    # Charts bring roles that are called after the chart.
+    charts = (chart for application in model.all_applications for chart in application.charts)
+    is_of_chart = model.is_named_by_chart(name) or any(chart.name in name for chart in charts)
+    return is_of_chart or name in _BUILT_IN or ":" in name
 
 
-def _subjects(model: ClusterModel, binding: Object, closed: frozenset[str]) -> Iterator[Finding]:
-    for number, entry in enumerate(map(mapping, sequence(binding.manifest.get("subjects")))):
-        if entry.get("kind") != "ServiceAccount":
-            continue
+def _accounts(model: ClusterModel, binding: Object) -> Iterator[Finding]:
+    for at, entry in entries(binding.manifest.get("subjects"), "subjects"):
         name, namespace = str(entry.get("name")), str(entry.get("namespace") or "")
-        if name != "default" and namespace in closed and model.get("ServiceAccount", namespace, name) is None:
-            known = {item.name for item in model.kind("ServiceAccount") if item.namespace == namespace}
-            yield Finding.of(
-                "role-subject-missing",
-                binding,
-                f"There is no ServiceAccount {name}{within(namespace)}.",
-                at=f"subjects[{number}]",
-                fix=hint("ServiceAccount", name, known),
+        if entry.get("kind") != "ServiceAccount" or name == "default" or namespace not in model.closed_namespaces:
+            continue
+        if model.get("ServiceAccount", namespace, name) is None:
+            known = model.names("ServiceAccount", namespace)
+            yield Finding.missing(
+                "role-subject-missing", binding, "ServiceAccount", name, known, at=at, namespace=namespace
             )
 
 
-class _Objects:
-    def __init__(self, model: ClusterModel, closed: frozenset[str]) -> None:
-        self._closed = closed
-        self._store: Store | None = model.bootstrap.store()
-        self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for item in model.kind("ConfigMap", "Service"):
-            self._names[item.kind, item.namespace].add(item.name)
-        secrets = SecretSources(model)
-        for item, name in secrets.producers:
-            self._names["Secret", item.namespace].add(name)
-        if self._store is not None:
-            self._names["Secret", self._store.namespace].update(component for component, _ in self._store.values)
+def _objects(model: ClusterModel, role: Object) -> Iterator[Finding]:
+    for at, rule in entries(role.manifest.get("rules"), "rules"):
+        kinds = [_RESOURCES[name] for name in map(str, sequence(rule.get("resources"))) if name in _RESOURCES]
+        if len(kinds) != 1 or not _EXISTING.intersection(map(str, sequence(rule.get("verbs")))):
+            continue
+        known = _known(model, kinds[0], role.namespace)
+        for name in map(str, sequence(rule.get("resourceNames"))):
+            if known is not None and name not in known:
+                field, where = f"{at}.resourceNames", role.namespace
+                yield Finding.missing(
+                    "role-object-missing", role, kinds[0], name, known, at=field, namespace=where, called="name"
+                )
 
-    def named_by(self, role: Object) -> Iterator[Finding]:
-        """Yield what a role names and there is not."""
-        for number, rule in enumerate(map(mapping, sequence(role.manifest.get("rules")))):
-            kinds = [_RESOURCES[name] for name in map(str, sequence(rule.get("resources"))) if name in _RESOURCES]
-            existing = _EXISTING.intersection(map(str, sequence(rule.get("verbs"))))
-            if len(kinds) != 1 or not existing or not self._knows(kinds[0], role.namespace):
-                continue
-            known = self._names[kinds[0], role.namespace]
-            for name in map(str, sequence(rule.get("resourceNames"))):
-                if name not in known:
-                    yield Finding.of(
-                        "role-object-missing",
-                        role,
-                        f"There is no {kinds[0]} {name}{within(role.namespace)}.",
-                        at=f"rules[{number}].resourceNames",
-                        fix=hint("name", name, known),
-                    )
 
-    def _knows(self, kind: str, namespace: str) -> bool:
-        in_store = self._store is not None and kind == "Secret" and namespace == self._store.namespace
-        return in_store or namespace in self._closed
+def _known(model: ClusterModel, kind: str, namespace: str) -> set[str] | None:
+    """Return the names of all objects of a kind in a namespace, or None if there may be others."""
+    store = model.bootstrap.store
+    in_store = store is not None and kind == "Secret" and namespace == store.namespace
+    if not in_store and namespace not in model.closed_namespaces:
+        return None
+    names = model.names(kind, namespace)
+    if kind == "Secret":
+        names = names | model.once(SecretSources).names(namespace)
+    return names | {component for component, _ in store.values} if store and in_store else names

@@ -1,29 +1,35 @@
 """Proof that everything that one object says of another exists and fits.
 
-Other tools look at objects one by one; these rules are about pairs of them. Their sources stand at the checks.
+Other tools look at objects one by one; these rules are about pairs of them. Their sources stand in ``checks.yaml``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from constructs_lib.check import addresses
+from constructs_lib.check.addresses import prove_addresses
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.references import configuration, ownership, permissions, secret_sources, selections
+from constructs_lib.check.references.configuration import prove_configuration
+from constructs_lib.check.references.ownership import prove_ownership
+from constructs_lib.check.references.permissions import prove_permissions
+from constructs_lib.check.references.policies import prove_policies
+from constructs_lib.check.references.secret_sources import prove_secret_sources
+from constructs_lib.check.references.selections import prove_selections
+from constructs_lib.check.references.services import prove_services
+from constructs_lib.check.references.volumes import prove_volumes
 
 
 def _prove(model: ClusterModel) -> Iterator[Finding]:
-    yield from selections.prove_selections(model)
-    yield from configuration.prove_configuration(model)
-    yield from secret_sources.prove_secret_sources(model)
-    yield from permissions.prove_permissions(model)
-    yield from addresses.prove_addresses(model)
-    yield from ownership.prove_ownership(model)
+    yield from prove_services(model)
+    yield from prove_selections(model)
+    yield from prove_policies(model)
+    yield from prove_configuration(model)
+    yield from prove_volumes(model)
+    yield from prove_secret_sources(model)
+    yield from prove_permissions(model)
+    yield from prove_addresses(model)
+    yield from prove_ownership(model)
 
 
-PROOF = Proof(
-    "references",
-    "Everything that one object says of another exists and fits.",
-    _prove,
-)
+PROOF = Proof("references", "Everything that one object says of another exists and fits.", _prove)

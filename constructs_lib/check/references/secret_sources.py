@@ -11,11 +11,8 @@ from constructs_lib.check.bootstrap import Store
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.selectors import selects
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
 from constructs_lib.text import hint
-
-_EXTERNAL_SECRETS = "https://external-secrets.io/latest/api/"
-
 
 _GROUP = "external-secrets.io"
 
@@ -43,33 +40,30 @@ class SecretSources:
 
     def keys(self, namespace: str, name: str) -> set[str] | None:
         """Return the keys of a Secret, or None if they are not known."""
-        found: set[str] = set()
-        makers = self.makes(namespace, name)
-        for item in makers:
-            keys = _keys(item)
-            if keys is None:
-                return None
-            found |= keys
-        return found if makers else None
+        keys = [_keys(item) for item in self.makes(namespace, name)]
+        known = [found for found in keys if found is not None]
+        return set().union(*known) if keys and len(known) == len(keys) else None
 
 
 def _producers(model: ClusterModel) -> Iterator[tuple[Object, str]]:
     for item in model.kind("Secret"):
         if not item.group:
             yield item, item.name
-    for item in model.kind("ExternalSecret"):
-        if item.group == _GROUP:
-            yield item, str(mapping(item.spec.get("target")).get("name") or item.name)
+    for item in _external_secrets(model):
+        yield item, str(inner(item.spec, "target", "name") or item.name)
     for item in model.kind("SealedSecret"):
-        metadata = mapping(mapping(item.spec.get("template")).get("metadata"))
-        yield item, str(metadata.get("name") or item.name)
+        yield item, str(inner(item.spec, "template", "metadata", "name") or item.name)
     for item in model.kind("Certificate"):
         if isinstance(item.spec.get("secretName"), str):
             yield item, item.spec["secretName"]
     for item in model.kind("Ingress"):
         if any(annotation.startswith("cert-manager.io/") for annotation in item.annotations):
-            for entry in map(mapping, sequence(item.spec.get("tls"))):
+            for entry in mappings(item.spec.get("tls")):
                 yield item, str(entry.get("secretName"))
+
+
+def _external_secrets(model: ClusterModel) -> Iterator[Object]:
+    return (item for item in model.kind("ExternalSecret") if item.group == _GROUP)
 
 
 def _keys(item: Object) -> set[str] | None:
@@ -79,12 +73,10 @@ def _keys(item: Object) -> set[str] | None:
         return {*mapping(item.spec.get("encryptedData"))}
     if item.kind != "ExternalSecret":
         return {"ca.crt", "tls.crt", "tls.key"}
-    if item.spec.get("dataFrom"):
+    template = mapping(inner(item.spec, "target", "template"))
+    if item.spec.get("dataFrom") or template.get("templateFrom"):
         return None
-    keys = {str(mapping(entry).get("secretKey")) for entry in sequence(item.spec.get("data"))}
-    template = mapping(mapping(item.spec.get("target")).get("template"))
-    if template.get("templateFrom"):
-        return None
+    keys = {str(entry.get("secretKey")) for entry in mappings(item.spec.get("data"))}
     if "data" not in template:
         return keys
     written = set(mapping(template["data"]))
@@ -93,126 +85,96 @@ def _keys(item: Object) -> set[str] | None:
 
 def prove_secret_sources(model: ClusterModel) -> Iterator[Finding]:
     """Yield Secrets that are made twice, from no store, or from values that nobody gives."""
-    sources = SecretSources(model)
     seen: dict[tuple[str, str], Object] = {}
-    for item, name in sources.producers:
+    for item, name in model.once(SecretSources).producers:
         first = seen.setdefault((item.namespace, name), item)
-        merges = mapping(item.spec.get("target")).get("creationPolicy") in ("Merge", "None")
+        merges = inner(item.spec, "target", "creationPolicy") in ("Merge", "None")
         if first.identity != item.identity and not merges:
-            yield Finding.of(
-                "secret-made-twice",
-                item,
-                f"The Secret {name} is made by the {first.kind} {first.name} already.",
-                at="spec.target.name" if item.kind == "ExternalSecret" else "metadata.name",
-            )
-    external = [item for item in model.kind("ExternalSecret") if item.group == _GROUP]
-    closed = model.closed_namespaces
-    for item in external:
-        yield from _store_of(model, item, closed)
-    yield from _values(model, external)
-
-
-def _reference(item: Object, entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the store from which a value comes: its own, or that of the whole ExternalSecret."""
-    own = mapping(mapping(entry.get("sourceRef")).get("storeRef"))
-    return own or mapping(item.spec.get("secretStoreRef"))
+            problem = f"The Secret {name} is made by the {first.kind} {first.name} already."
+            at = "spec.target.name" if item.kind == "ExternalSecret" else "metadata.name"
+            yield Finding.of("secret-made-twice", item, problem, at=at)
+    for item in _external_secrets(model):
+        for at, reference in _stores(item):
+            yield from _store(model, item, at, reference)
+    if model.bootstrap.store is not None:
+        yield from _values(model, model.bootstrap.store)
 
 
 def _stores(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the stores that an ExternalSecret names, for all of its values and for single ones."""
     if isinstance(item.spec.get("secretStoreRef"), dict):
         yield "spec.secretStoreRef", item.spec["secretStoreRef"]
     for field in ("data", "dataFrom"):
-        for number, entry in enumerate(map(mapping, sequence(item.spec.get(field)))):
-            own = mapping(entry.get("sourceRef")).get("storeRef")
+        for at, entry in entries(item.spec.get(field), f"spec.{field}"):
+            own = inner(entry, "sourceRef", "storeRef")
             if isinstance(own, dict):
-                yield f"spec.{field}[{number}].sourceRef.storeRef", own
+                yield f"{at}.sourceRef.storeRef", own
 
 
-def _store_of(model: ClusterModel, item: Object, closed: frozenset[str]) -> Iterator[Finding]:
-    for at, reference in _stores(item):
-        kind, name = str(reference.get("kind") or "SecretStore"), str(reference.get("name"))
-        namespace = "" if kind == "ClusterSecretStore" else item.namespace
-        found = model.get(kind, namespace, name, _GROUP)
-        if found is None:
-            # A tree that has no store of the kind at all counts on one that somebody else made.
-            known = [known.name for known in model.kind(kind) if known.namespace == namespace]
-            if known or namespace in closed:
-                yield Finding.of(
-                    "secret-store-missing",
-                    item,
-                    f"There is no {kind} {name}.",
-                    at=f"{at}.name",
-                    fix=hint("store", name, known),
-                )
-        elif not _serves(model, found, item.namespace):
-            yield Finding.of(
-                "secret-store-refuses-namespace",
-                item,
-                f"The {kind} {name} does not serve the namespace {item.namespace}.",
-                at=at,
-            )
+def _found(model: ClusterModel, item: Object, reference: Mapping[str, Any]) -> tuple[str, str, str, Object | None]:
+    """Return kind, namespace and name of the store that an ExternalSecret names, and the store if the tree has it."""
+    kind, name = str(reference.get("kind") or "SecretStore"), str(reference.get("name"))
+    namespace = "" if kind == "ClusterSecretStore" else item.namespace
+    return kind, namespace, name, model.get(kind, namespace, name, _GROUP)
 
 
-def _serves(model: ClusterModel, found: Object, namespace: str) -> bool:
-    conditions = list(map(mapping, sequence(found.spec.get("conditions"))))
-    if not conditions or found.kind != "ClusterSecretStore":
+def _store(model: ClusterModel, item: Object, at: str, reference: Mapping[str, Any]) -> Iterator[Finding]:
+    kind, namespace, name, found = _found(model, item, reference)
+    if found is None:
+        # A tree without any store of the kind relies on one that exists in the cluster.
+        known = model.names(kind, namespace)
+        if known or namespace in model.closed_namespaces:
+            yield Finding.missing("secret-store-missing", item, kind, name, known, at=f"{at}.name", called="store")
+    elif not _serves(model, found, item.namespace):
+        problem = f"The {kind} {name} does not serve the namespace {item.namespace}."
+        yield Finding.of("secret-store-refuses-namespace", item, problem, at=at)
+
+
+def _serves(model: ClusterModel, store: Object, namespace: str) -> bool:
+    conditions = mappings(store.spec.get("conditions"))
+    if not conditions or store.kind != "ClusterSecretStore":
         return True
-    for condition in conditions:
-        if condition.get("namespaceRegexes") or namespace in sequence(condition.get("namespaces")):
-            return True
-        if selects(condition.get("namespaceSelector"), model.namespaces.get(namespace, {})):
-            return True
-    return False
+    labels = model.namespaces.get(namespace, {})
+    return any(
+        condition.get("namespaceRegexes")
+        or namespace in sequence(condition.get("namespaces"))
+        or selects(condition.get("namespaceSelector"), labels)
+        for condition in conditions
+    )
 
 
-def _values(model: ClusterModel, external: list[Object]) -> Iterator[Finding]:
-    """Yield values in the bootstrap's own store that are read and not listed, or listed and not read."""
-    listed = model.bootstrap.store()
-    if listed is None:
-        return
+def _values(model: ClusterModel, store: Store) -> Iterator[Finding]:
+    """Yield values of the bootstrap's store that are read and not listed, or listed and not read."""
     read: set[tuple[str, str]] = set()
+    # Components of which a Secret takes all values.
     whole: set[str] = set()
-    for item in external:
-        for number, entry in enumerate(map(mapping, sequence(item.spec.get("data")))):
-            if not _is_in(model, listed, item, entry):
+    for item in _external_secrets(model):
+        for at, entry in entries(item.spec.get("data"), "spec.data"):
+            if not _is_in(model, store, item, entry):
                 continue
-            remote = mapping(entry.get("remoteRef"))
-            component, key = str(remote.get("key")), remote.get("property")
+            component, key = str(inner(entry, "remoteRef", "key")), inner(entry, "remoteRef", "property")
             if not isinstance(key, str):
                 whole.add(component)
                 continue
             read.add((component, key))
-            if (component, key) not in listed.values:
-                known = {f"{place}/{name}" for place, name in listed.values}
-                yield Finding.of(
-                    "secret-value-missing",
-                    item,
-                    f"{listed.file} does not list the value {component}/{key}.",
-                    at=f"spec.data[{number}].remoteRef",
-                    fix=hint("value", f"{component}/{key}", known),
-                )
-        for entry in map(mapping, sequence(item.spec.get("dataFrom"))):
-            extract = mapping(entry.get("extract")).get("key")
-            whole |= {extract} if isinstance(extract, str) else {component for component, _ in listed.values}
-    for component, key in sorted(listed.values - read):
+            if (component, key) not in store.values:
+                value, known = f"{component}/{key}", {f"{place}/{name}" for place, name in store.values}
+                problem, fix = f"{store.file} does not list the value {value}.", hint("value", value, known)
+                yield Finding.of("secret-value-missing", item, problem, at=f"{at}.remoteRef", fix=fix)
+        for entry in mappings(item.spec.get("dataFrom")):
+            extract = inner(entry, "extract", "key")
+            whole |= {extract} if isinstance(extract, str) else {component for component, _ in store.values}
+    for component, key in sorted(store.values - read):
         if component not in whole:
-            yield Finding.of(
-                "secret-value-unread",
-                None,
-                f"Nothing reads the value {component}/{key}.",
-                at=f"secrets.{component}/{key}",
-                file=listed.file,
-            )
+            problem, at = f"Nothing reads the value {component}/{key}.", f"secrets.{component}/{key}"
+            yield Finding.of("secret-value-unread", None, problem, at=at, file=store.file)
 
 
-def _is_in(model: ClusterModel, listed: Store, item: Object, entry: Mapping[str, Any]) -> bool:
+def _is_in(model: ClusterModel, store: Store, item: Object, entry: Mapping[str, Any]) -> bool:
     """Tell whether a value comes from the store that the bootstrap fills."""
-    reference = _reference(item, entry)
-    kind = str(reference.get("kind") or "SecretStore")
-    namespace = "" if kind == "ClusterSecretStore" else item.namespace
-    found = model.get(kind, namespace, str(reference.get("name")), _GROUP)
+    own = mapping(inner(entry, "sourceRef", "storeRef"))
+    _, _, name, found = _found(model, item, own or mapping(item.spec.get("secretStoreRef")))
     if found is None:
         # The bootstrap gives the store that it fills the name of its namespace.
-        return reference.get("name") == listed.namespace
-    kubernetes = mapping(mapping(found.spec.get("provider")).get("kubernetes"))
-    return kubernetes.get("remoteNamespace") == listed.namespace
+        return name == store.namespace
+    return bool(inner(found.spec, "provider", "kubernetes", "remoteNamespace") == store.namespace)

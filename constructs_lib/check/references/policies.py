@@ -1,0 +1,91 @@
+"""Proof that NetworkPolicies select pods, namespaces and ports that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
+from constructs_lib.check.references.selections import without_pods
+from constructs_lib.check.selectors import PodIndex, container_ports, selects
+from constructs_lib.kubernetes.manifest import entries, inner, texts
+from constructs_lib.text import hint
+
+#: The label that Kubernetes gives every namespace.
+_NAME = "kubernetes.io/metadata.name"
+
+
+def prove_policies(model: ClusterModel) -> Iterator[Finding]:
+    """Yield selectors and ports of NetworkPolicies that find nothing."""
+    namespaces = _Namespaces(model)
+    for policy in model.kind("NetworkPolicy"):
+        if policy.group == "networking.k8s.io":
+            yield from _policy(model, namespaces, policy)
+
+
+class _Namespaces:
+    """The namespaces that are known to exist, by their labels."""
+
+    def __init__(self, model: ClusterModel) -> None:
+        others = (*PLATFORM_NAMESPACES, *model.open_namespaces)
+        self._labels = {**{name: {_NAME: name} for name in others}, **model.namespaces}
+
+    def selected(self, selector: object) -> list[str]:
+        named = _named(selector)
+        known = self._labels if named is None else {named} & self._labels.keys()
+        return [name for name in known if selects(selector, self._labels[name])]
+
+
+def _named(selector: object) -> str | None:
+    """Return the name that a selector of namespaces wants, if it wants one."""
+    return texts(inner(selector, "matchLabels")).get(_NAME)
+
+
+def _policy(model: ClusterModel, namespaces: _Namespaces, policy: Object) -> Iterator[Finding]:
+    selector = policy.spec.get("podSelector")
+    if selector:
+        yield from without_pods(model, "policy-without-pods", policy, "podSelector")
+    own = model.once(PodIndex).selected(policy.namespace, selector or {})
+    for direction, side in (("ingress", "from"), ("egress", "to")):
+        for at, rule in entries(policy.spec.get(direction), f"spec.{direction}"):
+            peers = [*entries(rule.get(side), f"{at}.{side}")]
+            for here, peer in peers:
+                wanted = peer.get("namespaceSelector")
+                named = _named(wanted)
+                # A namespace outside of the tree may have other labels, but not another name.
+                if named is not None and not namespaces.selected(wanted):
+                    yield Finding.missing(
+                        *("policy-namespace-unknown", policy, "namespace", named, model.namespaces),
+                        at=f"{here}.namespaceSelector",
+                    )
+            called = own if direction == "ingress" else _peers(model, namespaces, policy, [peer for _, peer in peers])
+            yield from _ports(policy, rule, called, at)
+
+
+def _peers(
+    model: ClusterModel, namespaces: _Namespaces, policy: Object, peers: Sequence[Mapping[str, Any]]
+) -> Sequence[Pods]:
+    """Return the pods that a rule leads to; none if it may lead to others as well."""
+    found: list[Pods] = []
+    for peer in peers:
+        selector = peer.get("namespaceSelector")
+        names = [policy.namespace] if selector is None else namespaces.selected(selector)
+        if "ipBlock" in peer or not model.closed_namespaces.issuperset(names):
+            return ()
+        for name in names:
+            found += model.once(PodIndex).selected(name, peer.get("podSelector") or {})
+    return found
+
+
+def _ports(policy: Object, rule: Mapping[str, Any], called: Sequence[Pods], at: str) -> Iterator[Finding]:
+    for here, entry in entries(rule.get("ports"), f"{at}.ports"):
+        port, protocol = entry.get("port"), str(entry.get("protocol") or "TCP")
+        if not isinstance(port, str) or not called:
+            continue
+        names = {name for pods in called for name, _, offered in container_ports(pods) if offered == protocol}
+        if port not in names:
+            problem = f'No pods that the rule leads to have a {protocol} port named "{port}".'
+            fix = hint("port's name", port, names - {""})
+            yield Finding.of("policy-port-unknown", policy, problem, at=f"{here}.port", fix=fix)
