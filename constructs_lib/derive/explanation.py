@@ -12,6 +12,7 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.applications import app_project, application, root_application, root_project
 from constructs_lib.derive.graph import Dependency, Graph
 from constructs_lib.derive.manifests import component_objects
+from constructs_lib.derive.network import helper_openings, openings
 from constructs_lib.kubernetes.manifest import Manifest
 
 
@@ -95,24 +96,7 @@ def _subject(source: Component | Workload) -> str:
     return f"{type(source).__name__} {name}"
 
 
-def _opened(workload: Workload, graph: Graph, policy: str) -> Iterator[tuple[str, Location]]:
-    """Yield what a policy opens to and from the pods that it is about."""
-    for edge in workload.helpers.get(policy, workload.edges):
-        yield f"to {edge.endpoint.workload.subject} {edge.endpoint.name}", edge.location
-    if policy in workload.helpers:
-        return
-    for host in workload.internet:
-        yield f"to {host.host}:{host.port}", workload.location
-    if workload.uses_kubernetes_api:
-        yield "to the Kubernetes API", workload.location
-    for endpoint in workload.endpoints.values():
-        if endpoint.port in workload.exposed_ports:
-            yield f"from everywhere to {endpoint.name}", workload.location
-        if endpoint.metrics:
-            for scraper in graph.scrapers:
-                yield f"from {scraper.id} to {endpoint.name}", scraper.location
-    for component in graph.system.components:
-        for other in component.workloads:
-            for edge in [*other.edges, *(edge for edges in other.helpers.values() for edge in edges)]:
-                if edge.endpoint.workload is workload:
-                    yield f"from {other.subject} to {edge.endpoint.name}", edge.location
+def _opened(workload: Workload, graph: Graph, policy: str) -> dict[tuple[str, Location], None]:
+    """Return what a policy opens to and from the pods that it is about, each once."""
+    found = helper_openings(workload, policy) if policy in workload.helpers else openings(workload, graph)
+    return dict.fromkeys((opening.reason, opening.location) for opening in found)

@@ -37,17 +37,15 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Caller:
-    """Pods that call an endpoint.
+    """Pods that call a workload.
 
     Attributes:
-        namespace: Their namespace.
         labels: Labels that select them.
-        port: The port that they call.
+        edge: What they call; they are in the namespace of its source.
     """
 
-    namespace: str
     labels: tuple[tuple[str, str], ...]
-    port: int
+    edge: Edge
 
 
 class Graph:
@@ -196,9 +194,7 @@ class Graph:
             pods += [({"app.kubernetes.io/name": name}, edges) for name, edges in workload.helpers.items()]
             for labels, edges in pods:
                 for edge in edges:
-                    callers[edge.endpoint.workload].append(
-                        Caller(workload.component.namespace_name, tuple(labels.items()), edge.endpoint.port)
-                    )
+                    callers[edge.endpoint.workload].append(Caller(tuple(labels.items()), edge))
         return callers
 
 

@@ -6,11 +6,13 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.declare.chart import PodAccess
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.kubernetes.manifest import Manifest, manifest
@@ -24,32 +26,113 @@ _DNS_PODS = {"k8s-app": "kube-dns"}
 ARGOCD_CONTROLLER = {"app.kubernetes.io/name": "argocd-application-controller"}
 
 
+#: The pods with some labels in a namespace.
+Pods = tuple[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a policy lets in or out, and why.
+
+    Attributes:
+        inward: Whether it is let in, rather than out.
+        peer: The other side: pods, :data:`INTERNET` or :data:`ANYWHERE`.
+        ports: TCP ports.
+        reason: Why, in words.
+        location: The line that wants it.
+    """
+
+    inward: bool
+    peer: Pods | str
+    ports: tuple[int, ...]
+    reason: str
+    location: Location
+
+
+#: Everything outside of the cluster.
+INTERNET = "internet"
+#: Everything: load balancers, nodes and the API server have addresses that selectors and CIDR blocks do not match in
+#: every cluster (cilium issue 20550, and DigitalOcean runs Cilium).
+ANYWHERE = "anywhere"
+
+
+def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
+    """Yield what is opened to and from the pods of a workload itself."""
+    yield from _called(workload.edges)
+    for host in workload.internet:
+        yield Opening(False, INTERNET, (host.port,), f"to {host.host}:{host.port}", workload.location)
+    if workload.uses_kubernetes_api:
+        yield Opening(False, ANYWHERE, _API_PORTS, "to the Kubernetes API", workload.location)
+    for endpoint in workload.endpoints.values():
+        if endpoint.port in workload.exposed_ports:
+            yield Opening(True, ANYWHERE, (endpoint.port,), f"from everywhere to {endpoint.name}", workload.location)
+        if endpoint.metrics:
+            for scraper in graph.scrapers:
+                for access in scraper.access:
+                    if access.scrapes:
+                        pods = (scraper.namespace_name, tuple(access.pods.items()))
+                        reason = f"from {scraper.id} to {endpoint.name}"
+                        yield Opening(True, pods, (endpoint.port,), reason, scraper.location)
+    for caller in graph.callers.get(workload, ()):
+        source, endpoint = caller.edge.source, caller.edge.endpoint
+        pods = (source.component.namespace_name, caller.labels)
+        reason = f"from {source.subject} to {endpoint.name}"
+        yield Opening(True, pods, (endpoint.port,), reason, caller.edge.location)
+
+
+def helper_openings(workload: Workload, name: str) -> Iterator[Opening]:
+    """Yield what is opened to further pods of a workload, such as those of a Job."""
+    return _called(workload.helpers[name])
+
+
+def _called(edges: Iterable[Edge]) -> Iterator[Opening]:
+    for edge in sorted(edges, key=lambda edge: (edge.endpoint.workload.component.id, edge.endpoint.workload.name)):
+        target = edge.endpoint.workload
+        pods = (target.component.namespace_name, tuple(target.selector.items()))
+        yield Opening(False, pods, (edge.endpoint.port,), f"to {target.subject} {edge.endpoint.name}", edge.location)
+
+
 def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     """Yield the policies of a component: deny all, permit names, then one for every kind of pods."""
+    cluster = component.system.environment.cluster
     yield _policy(component, DEFAULT_DENY, {}, None, None)
     names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    yield _policy(
-        component,
-        DNS,
-        {},
-        None,
-        [{"to": [_peer("kube-system", _DNS_PODS)], "ports": names}],
-        types=("Egress",),
-    )
+    to_dns = [{"to": [_peer("kube-system", _DNS_PODS)], "ports": names}]
+    yield _policy(component, DNS, {}, None, to_dns, types=("Egress",))
     for workload in component.workloads:
-        yield _policy(
-            component, workload.name, workload.selector, _ingress(workload, graph), _workload_egress(workload)
-        )
-        for name, edges in workload.helpers.items():
-            yield _policy(component, name, {"app.kubernetes.io/name": name}, [], _egress(edges))
+        found = [*openings(workload, graph)]
+        rules = (_rules(cluster, found, inward=True), _rules(cluster, found, inward=False))
+        yield _policy(component, workload.name, workload.selector, *rules)
+        for name in workload.helpers:
+            out = _rules(cluster, helper_openings(workload, name), inward=False)
+            yield _policy(component, name, {"app.kubernetes.io/name": name}, [], out)
     for access in component.access:
-        yield _policy(
-            component,
-            access.name,
-            access.pods,
-            _chart_ingress(component, access),
-            _chart_egress(component, access, graph),
-        )
+        rules = (_chart_ingress(component, access), _chart_egress(component, access, graph))
+        yield _policy(component, access.name, access.pods, *rules)
+
+
+def _rules(cluster: Cluster, found: Iterable[Opening], *, inward: bool) -> list[dict[str, Any]]:
+    """Return the rules of a policy in one direction: one for all ports of the same pods."""
+    by_pods: dict[Pods, set[int]] = {}
+    anywhere: dict[tuple[int, ...], None] = {}
+    internet: set[int] = set()
+    for opening in found:
+        if opening.inward is inward:
+            if isinstance(opening.peer, tuple):
+                by_pods.setdefault(opening.peer, set()).update(opening.ports)
+            elif opening.peer == ANYWHERE:
+                anywhere[opening.ports] = None
+            else:
+                internet.update(opening.ports)
+    side = "from" if inward else "to"
+    pods = [
+        {side: [_peer(namespace, dict(labels))], "ports": _ports(*sorted(ports))}
+        for (namespace, labels), ports in (sorted(by_pods.items()) if inward else by_pods.items())
+    ]
+    open_to_all = [{"ports": _ports(*ports)} for ports in sorted(anywhere)]
+    if inward:
+        return [*open_to_all, *pods]
+    return [*pods, *open_to_all, *([_internet_rule(cluster, internet)] if internet else [])]
 
 
 def _policy(
@@ -87,56 +170,9 @@ def _ports(*ports: int) -> list[dict[str, Any]]:
     return [{"port": port, "protocol": "TCP"} for port in ports]
 
 
-def _ingress(workload: Workload, graph: Graph) -> list[dict[str, Any]]:
-    """Return who may call a workload: the world if it is exposed, its callers, Prometheus."""
-    # No "from": load balancers and nodes have addresses that selectors and CIDR blocks do not match everywhere.
-    rules: list[dict[str, Any]] = [{"ports": _ports(port)} for port in sorted(workload.exposed_ports)]
-    by_pods: dict[tuple[str, tuple[tuple[str, str], ...]], set[int]] = {}
-    for caller in graph.callers.get(workload, ()):
-        by_pods.setdefault((caller.namespace, caller.labels), set()).add(caller.port)
-    metrics = [endpoint.port for endpoint in workload.endpoints.values() if endpoint.metrics]
-    if metrics:
-        for scraper in graph.scrapers:
-            for access in scraper.access:
-                if access.scrapes:
-                    pods = (scraper.namespace_name, tuple(access.pods.items()))
-                    by_pods.setdefault(pods, set()).update(metrics)
-    for (namespace, labels), ports in sorted(by_pods.items()):
-        rules.append({"from": [_peer(namespace, dict(labels))], "ports": _ports(*sorted(ports))})
-    return rules
-
-
-def _egress(edges: list[Edge]) -> list[dict[str, Any]]:
-    by_target: dict[Workload, set[int]] = {}
-    for edge in edges:
-        by_target.setdefault(edge.endpoint.workload, set()).add(edge.endpoint.port)
-    return [
-        {
-            "to": [_peer(target.component.namespace_name, target.selector)],
-            "ports": _ports(*sorted(ports)),
-        }
-        for target, ports in sorted(by_target.items(), key=lambda item: (item[0].component.id, item[0].name))
-    ]
-
-
-def _workload_egress(workload: Workload) -> list[dict[str, Any]]:
-    rules = _egress(workload.edges)
-    cluster = workload.system.environment.cluster
-    if workload.uses_kubernetes_api:
-        rules.append(_api_rule())
-    if workload.internet:
-        rules.append(_internet_rule(cluster, {host.port for host in workload.internet}))
-    return rules
-
-
 def _internet_rule(cluster: Cluster, ports: Iterable[int]) -> dict[str, Any]:
     world = {"cidr": "0.0.0.0/0", "except": list(cluster.cluster_networks)}
     return {"to": [{"ipBlock": world}], "ports": _ports(*sorted(ports))}
-
-
-def _api_rule() -> dict[str, Any]:
-    # No "to": Cilium, which DigitalOcean runs, matches the API server by no CIDR block (cilium issue 20550).
-    return {"ports": _ports(*_API_PORTS)}
 
 
 def _chart_ingress(component: Component, access: PodAccess) -> list[dict[str, Any]]:
@@ -170,5 +206,5 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
         # Nodes are matched by no selector, and by CIDR blocks not everywhere.
         rules.append({"ports": _ports(*access.to_nodes)})
     if access.kubernetes_api:
-        rules.append(_api_rule())
+        rules.append({"ports": _ports(*_API_PORTS)})
     return rules
