@@ -21,7 +21,10 @@ _BOUNDS: Mapping[str, tuple[tuple[str, int], tuple[str, int]]] = {
     "HorizontalPodAutoscaler": (("minReplicas", 1), ("maxReplicas", 1)),
     "ScaledObject": (("minReplicaCount", 0), ("maxReplicaCount", 100)),
 }
-_TEMPLATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"})
+#: Kinds with a template of pods; a Rollout is Argo's Deployment.
+_TEMPLATED = frozenset(
+    {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Rollout", "Job", "CronJob"}
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Pods(Generic[Owner]):
     """The pods of one workload.
 
     Attributes:
-        owner: What makes them: a Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob, or a Pod itself.
+        owner: What makes them, such as a Deployment, a StatefulSet or a Job; or a Pod itself.
         labels: Their labels.
         spec: Their spec.
         path: Where the spec stands in the owner, such as ``spec.template.spec``.

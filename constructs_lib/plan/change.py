@@ -53,7 +53,7 @@ class Pods:
     Attributes:
         workload: What makes them, as ``Kind/name``.
         least: How many there are at least.
-        most: How many there are at most; None if nobody knows.
+        most: How many there are at most; None if there is one on every node.
         per_node: Whether there is one on every node.
     """
 
@@ -66,8 +66,6 @@ class Pods:
         """Return how many, for instance ``2–4 pods``."""
         if self.per_node:
             return "one pod a node"
-        if self.most is None:
-            return f"{self.least} pods or more"
         if self.least == self.most:
             return plural(self.least, "pod")
         return f"{self.least}–{self.most} pods"

@@ -191,7 +191,7 @@ def _judge_scale(case: _Case) -> None:
     before, after = (item.spec.get("replicas", 1) for item in (old, new))
     if not case.touches("spec", "replicas") or not isinstance(before, int) or not isinstance(after, int):
         return
-    if scaler := case.around.scaler(new):
+    if scaler := case.around.scales.scaler(new):
         verdict.because("autoscaled", scaler=named(scaler))
     elif after == 0:
         verdict.because("scaled-to-zero")

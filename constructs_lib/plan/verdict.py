@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import inner
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.plan.change import Effect, Pods, Reason
+from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
+from constructs_lib.plan.change import Effect, Pods, Reason, named
 from constructs_lib.plan.fields import FieldChange
-from constructs_lib.plan.pods import SCALERS, pods_of, scaled
 from constructs_lib.plan.tables import table
 from constructs_lib.repository.applications import Application
 
@@ -93,27 +92,22 @@ class Surroundings:
         #: Objects whose pods are new in any case.
         self.starting: set[Identity] = set()
 
-    def scaler(self, workload: Object) -> Object | None:
-        """Return the autoscaler of a workload, if it has one."""
-        return self._scalers.get((workload.kind, workload.namespace, workload.name))
-
     def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
         """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes."""
         return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
 
     @cached_property
-    def _scalers(self) -> Mapping[tuple[str, str, str], Object]:
-        return {
-            scaled(item): item for item in self._holding(*(kind.encode() for kind in SCALERS)) if item.kind in SCALERS
-        }
+    def scales(self) -> Scales[Object]:
+        """The numbers of pods of its workloads."""
+        return Scales(item for item in self._holding(*map(str.encode, SCALERS)) if item.kind in SCALERS)
 
     @cached_property
     def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
         found: dict[tuple[str, str, str], list[Object]] = {}
         for item in self._holding(b"configMapRef", b"configMapKeyRef", b"secretRef", b"secretKeyRef", b"subPath"):
-            if item.full_kind in ROLLING | LASTING:
-                pod = mapping(mapping(item.spec.get("template")).get("spec"))
-                for kind, name in dict.fromkeys(_read_at_start(pod)):
+            if item.full_kind in ROLLING | LASTING and (pods := pods_of(item)):
+                read = [(reference.kind, reference.name) for reference in pods.references if reference.at_start]
+                for kind, name in dict.fromkeys(read):
                     found.setdefault((kind, item.namespace, name), []).append(item)
         return found
 
@@ -124,25 +118,6 @@ class Surroundings:
                 yield from self.application.read(path, content)
 
 
-def _read_at_start(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the ConfigMaps and Secrets from which a pod takes environment variables or single files."""
-    containers = [mapping(item) for group in ("initContainers", "containers") for item in sequence(pod.get(group))]
-    for container in containers:
-        for entry in map(mapping, sequence(container.get("envFrom"))):
-            yield "ConfigMap", str(mapping(entry.get("configMapRef")).get("name"))
-            yield "Secret", str(mapping(entry.get("secretRef")).get("name"))
-        for entry in map(mapping, sequence(container.get("env"))):
-            origin = mapping(entry.get("valueFrom"))
-            yield "ConfigMap", str(mapping(origin.get("configMapKeyRef")).get("name"))
-            yield "Secret", str(mapping(origin.get("secretKeyRef")).get("name"))
-    mounts = [mapping(mount) for container in containers for mount in sequence(container.get("volumeMounts"))]
-    single = {mount.get("name") for mount in mounts if mount.get("subPath") and isinstance(mount.get("name"), str)}
-    for volume in map(mapping, sequence(pod.get("volumes"))):
-        if isinstance(volume.get("name"), str) and volume["name"] in single:
-            yield "ConfigMap", str(mapping(volume.get("configMap")).get("name"))
-            yield "Secret", str(mapping(volume.get("secret")).get("secretName"))
-
-
 def option(application: Application, name: str, *items: Object) -> str | None:
     """Return a sync option: an object's own, or else the Application's."""
     own = [item.sync_options[name] for item in items if name in item.sync_options]
@@ -150,8 +125,20 @@ def option(application: Application, name: str, *items: Object) -> str | None:
 
 
 def pods_in(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:
-    """Return the pods of a workload, if it is one and has any."""
+    """Return the pods of a workload, if it is one and has any.
+
+    Args:
+        item: The workload.
+        around: What else is deployed with it.
+        restarting: Leave out those that a StatefulSet's partition keeps from a restart.
+    """
     if item.full_kind not in ROLLING | {"Pod"}:
         return []
-    found = pods_of(item, around.scaler(item), restarting=restarting)
-    return [] if found.most == 0 and not found.per_node else [found]
+    scale = around.scales.of(item)
+    if scale.per_node:
+        return [Pods(named(item), 0, None, per_node=True)]
+    least, most = scale.minimum, scale.maximum
+    partition = inner(item.spec, "updateStrategy", "rollingUpdate", "partition")
+    if restarting and item.kind == "StatefulSet" and isinstance(partition, int):
+        least, most = max(least - partition, 0), max(most - partition, 0)
+    return [Pods(named(item), least, most)] if most else []
