@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from constructs_lib.argocd.objects import WAVE
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
-from constructs_lib.derive.manifests import WAVE, is_cluster_scoped
+from constructs_lib.derive.manifests import is_cluster_scoped
 from constructs_lib.kubernetes.manifest import Manifest
 
 ARGOCD_NAMESPACE = "argocd"

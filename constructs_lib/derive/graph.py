@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
+from constructs_lib.chains import cycles, longest_chains
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
-
-Node = TypeVar("Node")
-
-#: Who has more cycles than that has one cause for them.
-_CYCLES_REPORTED = 10
 
 
 @dataclass(frozen=True)
@@ -134,15 +129,15 @@ class Graph:
 
     def _waves(self) -> dict[str, int]:
         targets = {id: [dependency.target.id for dependency in found] for id, found in self.dependencies.items()}
-        waves, cycles = _acyclic(targets)
-        for cycle in cycles:
+        found = cycles(targets)
+        for cycle in found:
             self._report_cycle(
                 [
                     next(dependency for dependency in self.dependencies[source] if dependency.target.id == target)
                     for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)
                 ]
             )
-        return waves
+        return {} if found else longest_chains(targets)
 
     def _report_cycle(self, path: Sequence[Dependency]) -> None:
         chain = " → ".join([*(dependency.source.id for dependency in path), path[0].source.id])
@@ -160,8 +155,8 @@ class Graph:
             for workload in component.workloads
         }
         targets = {workload: [edge.endpoint.workload for edge in edges] for workload, edges in inner.items()}
-        levels, cycles = _acyclic(targets)
-        for cycle in cycles:
+        found = cycles(targets)
+        for cycle in found:
             path = [
                 next(edge for edge in inner[source] if edge.endpoint.workload is target)
                 for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)
@@ -177,8 +172,9 @@ class Graph:
                 f"with order=False.",
                 path[-1].location,
             )
-        if cycles:
+        if found:
             return dict.fromkeys(component.workloads, 0)
+        levels = longest_chains(targets)
         first: dict[Workload, int] = {}
         for workload in sorted(component.workloads, key=lambda workload: levels[workload]):
             first[workload] = max(
@@ -196,55 +192,3 @@ class Graph:
                 for edge in edges:
                     callers[edge.endpoint.workload].append(Caller(tuple(labels.items()), edge))
         return callers
-
-
-def _acyclic(targets: Mapping[Node, Iterable[Node]]) -> tuple[dict[Node, int], list[list[Node]]]:
-    """Return the lengths of :func:`longest_chains`, and the cycles, no two of which share a node."""
-    lengths, cycle = longest_chains(targets)
-    cycles: list[list[Node]] = []
-    while cycle and len(cycles) < _CYCLES_REPORTED:
-        cycles.append(cycle)
-        done = {node for found in cycles for node in found}
-        rest = {node: [target for target in after if target not in done] for node, after in targets.items()}
-        _, cycle = longest_chains({node: after for node, after in rest.items() if node not in done})
-    return lengths, cycles
-
-
-def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> tuple[dict[Node, int], list[Node]]:
-    """Return the length of the longest chain below every node, and a cycle if there is one.
-
-    Args:
-        targets: Nodes that each node comes after.
-
-    Returns:
-        The lengths (0 for a node that comes after none) and an empty list; or, with a cycle, what could be computed
-        and the nodes of one cycle, each coming after the next.
-    """
-    waiting = {node: len(set(after)) for node, after in targets.items()}
-    followers: dict[Node, list[Node]] = {node: [] for node in targets}
-    for node, after in targets.items():
-        for target in dict.fromkeys(after):
-            followers[target].append(node)
-    lengths = dict.fromkeys((node for node, count in waiting.items() if count == 0), 0)
-    ready = list(lengths)
-    for node in ready:
-        for follower in followers[node]:
-            lengths[follower] = max(lengths.get(follower, 0), lengths[node] + 1)
-            waiting[follower] -= 1
-            if waiting[follower] == 0:
-                ready.append(follower)
-    if len(ready) == len(targets):
-        return lengths, []
-    stuck = {node for node, count in waiting.items() if count > 0}
-    return {node: lengths.get(node, 0) for node in targets}, _cycle(targets, stuck)
-
-
-def _cycle(targets: Mapping[Node, Iterable[Node]], stuck: set[Node]) -> list[Node]:
-    node = next(candidate for candidate in targets if candidate in stuck)
-    seen: dict[Node, int] = {}
-    path: list[Node] = []
-    while node not in seen:
-        seen[node] = len(path)
-        path.append(node)
-        node = next(target for target in targets[node] if target in stuck)
-    return path[seen[node] :]

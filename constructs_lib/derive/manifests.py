@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from constructs_lib.argocd.objects import WAVE
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.workload import Workload
@@ -14,8 +15,6 @@ from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
 from constructs_lib.derive.secrets import external_secret
 from constructs_lib.kubernetes.manifest import Manifest, protected
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
-
-WAVE = "argocd.argoproj.io/sync-wave"
 
 #: Kinds of a data store without which it lives on, whole and closed to strangers.
 _REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from constructs_lib.derive.graph import longest_chains
+from constructs_lib.chains import longest_chains
 from constructs_lib.draw.boxes import GRID, Box
 from constructs_lib.draw.diagram import Side, Style
 from constructs_lib.draw.nets import Link
@@ -87,13 +87,13 @@ def _layers(boxes: Mapping[str, Box], links: Sequence[Link]) -> Mapping[str, int
         if link.edge.style not in (Style.LATER, Style.SCRAPES):
             before[link.target].append(link.source)
     # Edges that may be cyclic bend to the order of the others, and among each other to that of the declaration.
-    levels, _ = longest_chains(before)
+    levels = longest_chains(before)
     rank = {id: number for number, id in enumerate(sorted(before, key=lambda id: levels[id]))}
     for link in links:
         if link.edge.style is Style.LATER:
             first, second = sorted((link.source, link.target), key=lambda id: rank[id])
             before[second].append(first)
-    layers, _ = longest_chains(before)
+    layers = longest_chains(before)
     # What nobody calls stands beside what it calls, so that its edges are short.
     called = {link.target for link in links if link.edge.style is not Style.SCRAPES}
     after: dict[str, list[int]] = {id: [] for id in layers}

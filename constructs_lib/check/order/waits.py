@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.chains import cycles
 from constructs_lib.check.addresses import Directory, texts_read_by
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
@@ -95,7 +95,7 @@ class _Waits:
         for call in self._calls:
             for provider in self._providers(call.service) if call.waits else ():
                 waits[call.caller].setdefault(provider, call)
-        for circle in _circles({caller: list(providers) for caller, providers in waits.items()}):
+        for circle in cycles(waits):
             call = waits[circle[0]][circle[1 % len(circle)]]
             names = " → ".join(item.name for item in (*circle, circle[0]))
             yield Finding.of("waits-in-circle", call.caller, f"It waits, in the end, for itself: {names}.", at=call.at)
@@ -118,25 +118,3 @@ class _Waits:
                     uses = f"It uses the {stores[0].kind} {stores[0].name} and comes in wave {program.wave}"
                     problem = f"{uses}, not after the Job {job.name} in wave {job.wave} that prepares it."
                     yield Finding.of("schema-not-before-workload", program, problem, at="metadata.annotations")
-
-
-def _circles(waits: Mapping[Object, list[Object]]) -> Iterator[list[Object]]:
-    """Yield the circles of a graph, each without the edges that close the circles before it.
-
-    Args:
-        waits: The nodes that each node waits for.
-    """
-    left = {node: list(targets) for node, targets in waits.items()}
-    while True:
-        sorter = TopologicalSorter[Object](dict.fromkeys(left, ()))
-        for node, targets in left.items():
-            for target in targets:
-                sorter.add(target, node)
-        try:
-            sorter.prepare()
-        except CycleError as error:
-            circle: list[Object] = error.args[1][:-1]
-            left[circle[-1]].remove(circle[0])
-            yield circle
-        else:
-            return

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from constructs_lib.argocd.objects import WAVE, Object
+from constructs_lib.argocd.objects import SYNC_OPTIONS, WAVE, Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.schemas.names import annotation_findings, data_findings, label_findings
 from constructs_lib.check.schemas.pod_limits import port_findings, quantity_findings
@@ -565,8 +565,8 @@ def argocd_annotation_findings(item: Object) -> Iterator[Finding]:
     if wave is not None and not re.fullmatch(r"[+-]?[0-9]+", wave):
         problem = f'The sync wave "{wave}" is no whole number, and counts as 0.'
         yield Finding.of("bad-value", item, problem, at=f"metadata.annotations.{WAVE}", fix='Write one, such as "1".')
-    for option in item.annotations.get("argocd.argoproj.io/sync-options", "").split(","):
-        yield from _option_findings(item, option, "metadata.annotations.argocd.argoproj.io/sync-options")
+    for option in item.annotations.get(SYNC_OPTIONS, "").split(","):
+        yield from _option_findings(item, option, f"metadata.annotations.{SYNC_OPTIONS}")
 
 
 _RULES: Mapping[tuple[str, str], Callable[[Object], Iterator[Finding]]] = {

@@ -1,0 +1,50 @@
+"""Chains and cycles of things that come after others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
+
+Node = TypeVar("Node")
+
+
+def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> dict[Node, int]:
+    """Return the length of the longest chain below every node: 0 for one that comes after none.
+
+    Args:
+        targets: Nodes that each node comes after.
+
+    Raises:
+        CycleError: Nodes come after each other.
+    """
+    lengths: dict[Node, int] = {}
+    for node in TopologicalSorter(targets).static_order():
+        lengths[node] = max((lengths[target] + 1 for target in targets.get(node, ())), default=0)
+    return lengths
+
+
+def cycles(targets: Mapping[Node, Iterable[Node]], most: int = 10) -> list[list[Node]]:
+    """Return cycles, no two of which share a node: the nodes of each, every one of which comes after the next.
+
+    Args:
+        targets: Nodes that each node comes after.
+        most: How many are looked for; who has more has one cause for them.
+    """
+    found: list[list[Node]] = []
+    rest = {node: list(after) for node, after in targets.items()}
+    while len(found) < most:
+        try:
+            TopologicalSorter(rest).prepare()
+        except CycleError as error:
+            # It begins and ends with the same node, and every node in it comes before the next.
+            cycle: list[Node] = error.args[1][:0:-1]
+            found.append(cycle)
+            rest = {
+                node: [target for target in after if target not in cycle]
+                for node, after in rest.items()
+                if node not in cycle
+            }
+        else:
+            break
+    return found
