@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,7 +53,7 @@ class Monitor:
     item: Object
     pods: Sequence[Pods]
 
-    @property
+    @cached_property
     def endpoints(self) -> list[Mapping[str, Any]]:
         """Its endpoints."""
         return mappings(self.item.spec.get("podMetricsEndpoints" if self.item.kind == "PodMonitor" else "endpoints"))
@@ -137,12 +138,25 @@ class Exposed:
 
     def is_declared(self, metric: str) -> bool:
         """Tell whether the annotation of a monitor covers a metric."""
-        return any(one_of(monitor.declared).match(metric) for monitor in self.monitors)
+        return self._declared.match(metric) is not None
+
+    @cached_property
+    def _declared(self) -> re.Pattern[str]:
+        return one_of(pattern for monitor in self.monitors for pattern in monitor.declared)
+
+    @cached_property
+    def _scraping(self) -> Mapping[str, list[Monitor]]:
+        """The monitors that scrape each source, by the names of the sources with images."""
+        return {
+            source.name: [monitor for monitor in self.monitors if monitor.scrapes(source)]
+            for source in sources()
+            if source.images
+        }
 
     def interval(self, source: Source | None) -> float:
         """Return the time between two scrapes of a source in seconds, the shortest if there are several."""
         if source and source.images:
-            own = [monitor.interval() for monitor in self.monitors if monitor.scrapes(source)]
+            own = [monitor.interval() for monitor in self._scraping[source.name]]
             if own and all(value is not None for value in own):
                 return min(value for value in own if value is not None)
         if source and source.interval:
@@ -152,7 +166,7 @@ class Exposed:
 
     def namespaces(self, source: Source) -> set[str]:
         """Return the namespaces of the pods that a source is scraped from."""
-        return {pods.namespace for monitor in self.monitors if monitor.scrapes(source) for pods in monitor.pods}
+        return {pods.namespace for monitor in self._scraping.get(source.name, ()) for pods in monitor.pods}
 
     @cached_property
     def _active(self) -> frozenset[str]:
@@ -160,7 +174,7 @@ class Exposed:
 
     def _is_active(self, source: Source) -> bool:
         if source.images:
-            return any(monitor.scrapes(source) for monitor in self.monitors)
+            return bool(self._scraping[source.name])
         # Without the chart, it is not known what watches the cluster.
         return (
             not source.value
