@@ -2,32 +2,30 @@
 
 https://kubernetes.io/docs/concepts/services-networking/network-policies/ and the field descriptions of
 https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/; ``policyTypes`` is filled in as
-``SetDefaults_NetworkPolicy`` in Kubernetes' ``pkg/apis/networking/v1/defaults.go`` does. Policies are found by their
-namespace and a label that they ask for, so that no pair of pods is ever tried out.
+``SetDefaults_NetworkPolicy`` in Kubernetes' ``pkg/apis/networking/v1/defaults.go`` does. Policies and pods are indexed
+by their namespace and labels, so that the work does not grow with the pairs of pods.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from ipaddress import IPv4Network, IPv6Network
+from functools import cached_property
 from typing import Any, Literal
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.areas import CLUSTER, Area, Block, block_of
 from constructs_lib.check.model import Pods
 from constructs_lib.kubernetes.manifest import mapping, sequence, texts
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")
-#: A protocol and the number of a port.
+#: The protocol and the number of a port.
 Port = tuple[str, int]
-#: A name, a protocol and a number: a port that a container declares.
+#: The name, protocol and number of a port that a container declares.
 ContainerPort = tuple[str, str, int]
 
-_Block = IPv4Network | IPv6Network
 _NAME_LABEL = "kubernetes.io/metadata.name"
 
 
@@ -37,78 +35,19 @@ def port_text(port: Port) -> str:
     return str(number) if protocol == "TCP" else f"{number}/{protocol}"
 
 
-@lru_cache(maxsize=4096)
-def block_of(text: str) -> _Block | None:
-    """Return a CIDR block, or None if the text is none; a single address is a block of one."""
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-
-
-def _blocks(*written: str) -> tuple[_Block, ...]:
-    return tuple(ipaddress.ip_network(text) for text in written)
-
-
-@dataclass(frozen=True)
-class Area:
-    """Addresses of which one is meant, nobody knows which.
-
-    Attributes:
-        blocks: Where it lies.
-        holes: Where it does not.
-    """
-
-    blocks: tuple[_Block, ...]
-    holes: tuple[_Block, ...] = ()
-
-    def may_lie_in(self, block: _Block, holes: Sequence[_Block]) -> bool:
-        """Tell whether one of the addresses is in a block and in none of its exceptions."""
-        return any(
-            own.overlaps(block) and _something_left(_smaller(own, block), [*holes, *self.holes])
-            for own in self.blocks
-            if own.version == block.version
-        )
-
-
-def _smaller(one: _Block, other: _Block) -> _Block:
-    return one if one.prefixlen >= other.prefixlen else other
-
-
-def _something_left(block: _Block, holes: Iterable[_Block]) -> bool:
-    inner = []
-    for hole in holes:
-        if hole.version == block.version and hole.overlaps(block):
-            if hole.prefixlen <= block.prefixlen:
-                return False
-            inner.append(hole)
-    merged: Iterable[_Block] = ipaddress.collapse_addresses(inner)  # type: ignore[type-var] # all of one version
-    return sum(hole.num_addresses for hole in merged) < block.num_addresses
-
-
-#: The private addresses of RFC 1918 and RFC 4193.
-PRIVATE = _blocks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-#: The addresses that clusters give to pods, Services and nodes: the private ones, the shared ones and the link-local
-#: ones (RFC 6598, 3927 and 4291).
-CLUSTER = Area((*PRIVATE, *_blocks("100.64.0.0/10", "169.254.0.0/16", "fe80::/10")))
-#: All others.
-INTERNET = Area(_blocks("0.0.0.0/0", "2000::/3"), CLUSTER.blocks)
-ANYWHERE = Area(_blocks("0.0.0.0/0", "::/0"))
-
-
 @dataclass(frozen=True, eq=False)
 class Pod:
-    """One of several pods that are alike; "itself" is another one of them.
+    """The pods of one workload, which are alike. A call from such a pod to itself means another pod of the workload.
 
     Attributes:
-        namespace: Its namespace.
-        name: What a person calls it.
-        labels: Its labels.
-        ports: The ports that its containers declare.
-        host_network: Whether it has the addresses of its node: then no policy and no selector is about it, as the
-            network plug-ins that the documentation describes see a node in its place.
-        area: Where its address lies. Default: anywhere in a cluster. An ``ipBlock`` is about it if it may be.
-        workload: Where it comes from; None for pods of charts and of the cluster itself, which no tree holds.
+        namespace: Their namespace.
+        name: The name of the workload.
+        labels: Their labels.
+        ports: The ports that their containers declare.
+        host_network: Whether they use the network of their node. Then no policy and no selector applies to them: most
+            network plug-ins take their traffic for that of the node.
+        area: The addresses that they may have. An ``ipBlock`` that holds one of these may apply to them.
+        workload: The pods as the tree has them; None for pods of charts and of the cluster itself.
     """
 
     namespace: str
@@ -123,24 +62,24 @@ class Pod:
         return f"{self.namespace}/{self.name}"
 
     def port(self, name: str, protocol: str) -> int | None:
-        """Return the number of the port that has a name, or None if no container declares it."""
+        """Return the number of a named port, or None if no container declares it."""
         if self.host_network:
             return None
         return next((number for own, kind, number in self.ports if (own, kind) == (name, protocol)), None)
 
     @property
     def numbers(self) -> frozenset[Port]:
-        """The ports that its containers declare, by their numbers."""
+        """The numbers of the ports that their containers declare."""
         return frozenset((protocol, number) for _, protocol, number in self.ports)
 
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """Something that is no pod: the internet, an address, the Kubernetes API.
+    """Something that is not a pod: the internet, an address, the Kubernetes API.
 
     Attributes:
-        name: What a person calls it.
-        area: Where its address lies.
+        name: What messages call it.
+        area: The addresses that it may have.
     """
 
     name: str
@@ -154,7 +93,7 @@ End = Pod | Outside
 
 
 def pod_of(pods: Pods) -> Pod:
-    """Return what the network sees of the pods of a workload."""
+    """Return the pods of a workload as the network sees them."""
     return Pod(
         pods.namespace,
         pods.owner.name,
@@ -230,22 +169,22 @@ class Peer:
     Attributes:
         path: Where it stands in the spec of its policy, such as ``ingress[0].from[1]``.
         own_namespace: The namespace of its policy.
-        namespaces: Which namespaces it means; None for its own.
-        pods: Which pods in them; None for all.
-        block: Which addresses; None if it means pods.
-        holes: Addresses in the block that it does not mean.
+        namespaces: Selects namespaces; None for that of the policy.
+        pods: Selects pods in them; None for all.
+        block: The addresses that it matches; None if it matches pods.
+        holes: Exceptions in the block.
     """
 
     path: str
     own_namespace: str
     namespaces: Selector | None
     pods: Selector | None
-    block: _Block | None
-    holes: tuple[_Block, ...]
+    block: Block | None
+    holes: tuple[Block, ...]
 
     @classmethod
     def read(cls, path: str, own_namespace: str, entry: Mapping[str, Any]) -> Peer | None:
-        """Return a peer, or None if nothing can be meant by it."""
+        """Return a peer, or None if it matches nothing."""
         if entry.get("ipBlock") is not None:
             written = mapping(entry["ipBlock"])
             block = block_of(str(written.get("cidr")))
@@ -261,11 +200,11 @@ class Peer:
 
     @property
     def namespace(self) -> str | None:
-        """The only namespace that it can mean; None if there may be several."""
+        """The only namespace that it can match; None if it may match several."""
         return self.own_namespace if self.namespaces is None else self.namespaces.labels.get(_NAME_LABEL)
 
-    def means(self, end: End, namespaces: Mapping[str, Mapping[str, str]]) -> bool:
-        """Tell whether it means something, given the labels of all namespaces."""
+    def matches(self, end: End, namespaces: Mapping[str, Mapping[str, str]]) -> bool:
+        """Tell whether it matches one end of a connection, given the labels of all namespaces."""
         if self.block is not None:
             return end.area.may_lie_in(self.block, self.holes)
         if isinstance(end, Outside) or end.host_network:
@@ -293,13 +232,13 @@ class PortRange:
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> PortRange:
-        """Return what an entry says."""
+        """Read an entry."""
         port, last = entry.get("port"), entry.get("endPort")
         first = port if isinstance(port, int | str) else None
         return cls(str(entry.get("protocol") or "TCP"), first, last if isinstance(last, int) else None)
 
     def includes(self, port: Port, target: End) -> bool:
-        """Tell whether it includes a port of something; a name is that of a port of its containers."""
+        """Tell whether it includes a port of a target. A named port is looked up in the containers of the target."""
         protocol, number = port
         if protocol != self.protocol:
             return False
@@ -320,8 +259,8 @@ class Rule:
 
     Attributes:
         path: Where it stands in the spec of its policy, such as ``egress[2]``.
-        peers: Whom it is about; None for everybody.
-        ports: Which ports it opens; None for all.
+        peers: The peers that it permits; None for everybody.
+        ports: The ports that it opens; None for all.
     """
 
     path: str
@@ -329,12 +268,12 @@ class Rule:
     ports: tuple[PortRange, ...] | None
 
     def opens(self, port: Port, target: End) -> bool:
-        """Tell whether it opens a port of something, whoever calls."""
+        """Tell whether it opens a port of a target, whoever calls."""
         return self.ports is None or any(entry.includes(port, target) for entry in self.ports)
 
 
 class _Index:
-    """The rules of one policy in one direction, found by whom they are about."""
+    """The rules of one policy in one direction, by the labels and namespaces of their peers."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.everybody: list[Rule] = []
@@ -354,7 +293,7 @@ class _Index:
                     self._by_place[peer.namespace, pair].append((rule, peer))
 
     def candidates(self, end: End) -> Iterator[tuple[Rule, Peer]]:
-        """Yield the rules that may be about something, with the peers by which they may be."""
+        """Yield the rules that may permit something, each with the peer that may match it."""
         yield from self.blocks
         if isinstance(end, Pod):
             yield from self._others
@@ -387,18 +326,18 @@ class Policy:
 
     @cached_property
     def index(self) -> Mapping[str, _Index]:
-        """Its rules by direction and by whom they are about."""
+        """Its rules by direction, indexed by their peers."""
         return {direction: _Index(rules) for direction, rules in self.rules.items()}
 
     def permits(
         self, direction: Direction, peer: End, namespaces: Mapping[str, Mapping[str, str]]
     ) -> Iterator[tuple[Rule, Peer | None]]:
-        """Yield the rules about something, each with the entry that names it; None if it names nobody."""
+        """Yield the rules that permit a peer, each with the entry that matches it; None if the rule has no entries."""
         index = self.index[direction]
         for rule in index.everybody:
             yield rule, None
         for rule, candidate in index.candidates(peer):
-            if candidate.means(peer, namespaces):
+            if candidate.matches(peer, namespaces):
                 yield rule, candidate
 
 
@@ -419,10 +358,10 @@ class Side:
     """What the policies of one end of a connection say to it.
 
     Attributes:
-        direction: ``Egress`` of who calls, ``Ingress`` of who is called.
+        direction: ``Egress`` for the end that calls, ``Ingress`` for the one that is called.
         end: The end.
-        policies: The policies that isolate it in this direction; none leaves it open.
-        rules: The rules that let the connection through, with their policies.
+        policies: The policies that isolate it in this direction. Without any, it is open.
+        rules: The rules that let the connection through, with their policies and the entries that match.
     """
 
     direction: Direction
@@ -438,11 +377,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Connection:
-    """One end calls another at a port.
+    """A call of one end to a port of another.
 
     Attributes:
-        egress: What the policies of who calls say.
-        ingress: What those of who is called say.
+        egress: What the policies of the caller say.
+        ingress: What the policies of the other end say.
     """
 
     egress: Side
@@ -450,27 +389,27 @@ class Connection:
 
     @property
     def allowed(self) -> bool:
-        """Whether it can be made: both ends have to agree."""
+        """Whether both ends let it through."""
         return self.egress.allows and self.ingress.allows
 
     @property
     def closed(self) -> list[Side]:
-        """The sides that do not let it through."""
+        """The ends that do not let it through."""
         return [side for side in (self.egress, self.ingress) if not side.allows]
 
 
 class Network:
-    """The network of a cluster under its policies."""
+    """The pods of a cluster, and what its policies let them call."""
 
     def __init__(
         self, policies: Iterable[Policy], namespaces: Mapping[str, Mapping[str, str]], pods: Iterable[Pod]
     ) -> None:
-        """Take everything in.
+        """Index policies and pods.
 
         Args:
             policies: All policies.
-            namespaces: The labels of the namespaces, the one with their name included.
-            pods: One pod of every workload.
+            namespaces: The labels of the namespaces, including the one with their name.
+            pods: The pods of every workload, once.
         """
         self.policies = list(policies)
         self.namespaces = namespaces
@@ -485,15 +424,15 @@ class Network:
         self._isolating: dict[tuple[Pod, Direction], tuple[Policy, ...]] = {}
 
     def selecting(self, namespace: str, selector: Selector) -> list[Pod]:
-        """Return the pods of a namespace that a selector means."""
+        """Return the pods of a namespace that a selector matches."""
         return [pod for pod in self._pods_by_pair.get((namespace, selector.pair), ()) if selector.matches(pod.labels)]
 
     def selected(self, policy: Policy) -> list[Pod]:
-        """Return the pods that a policy is about."""
+        """Return the pods to which a policy applies."""
         return [pod for pod in self.selecting(policy.namespace, policy.selector) if not pod.host_network]
 
-    def meant(self, peer: Peer) -> Iterator[Pod]:
-        """Yield the pods that a peer means by its selectors."""
+    def matching(self, peer: Peer) -> Iterator[Pod]:
+        """Yield the pods that a peer matches by its selectors."""
         if peer.block is not None:
             return
         if peer.namespace is not None:
@@ -503,14 +442,14 @@ class Network:
         selector = peer.pods or Selector({})
         for namespace in inside:
             for pod in self.selecting(namespace, selector):
-                if peer.means(pod, self.namespaces):
+                if peer.matches(pod, self.namespaces):
                     yield pod
 
     def _namespaces_of(self, selector: Selector) -> Iterator[str]:
         return (name for name, labels in self.namespaces.items() if selector.matches(labels))
 
     def isolating(self, pod: Pod, direction: Direction) -> tuple[Policy, ...]:
-        """Return the policies that close a pod in a direction but for what they and others permit."""
+        """Return the policies that isolate a pod in a direction."""
         if pod.host_network:
             return ()
         key = pod, direction
@@ -531,9 +470,9 @@ class Network:
         """Return what the policies of one end say to a connection with another.
 
         Args:
-            direction: ``Egress`` if the end is who calls, ``Ingress`` if it is called.
+            direction: ``Egress`` if the end calls, ``Ingress`` if it is called.
             end: The end.
-            peer: The other one.
+            peer: The other end.
             port: The port that is called.
         """
         if isinstance(end, Outside):
@@ -549,5 +488,5 @@ class Network:
         return Side(direction, end, policies, rules)
 
     def connection(self, source: End, target: End, port: Port) -> Connection:
-        """Return what happens if one calls another; a pod that calls itself, and not another like it, always may."""
+        """Return what the policies of both ends say to a call."""
         return Connection(self.side("Egress", source, target, port), self.side("Ingress", target, source, port))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.areas import CLUSTER
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.network import CLUSTER, Network, Outside, Pod, Policy, Port, Selector, pod_of
+from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, Selector, pod_of
 from constructs_lib.check.scale import Scales
 from constructs_lib.check.variables import Variable, apart, command, mounted, variables
 from constructs_lib.kubernetes.manifest import mapping, sequence, texts

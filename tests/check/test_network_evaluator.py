@@ -12,20 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.network import (
-    ANYWHERE,
-    CLUSTER,
-    INTERNET,
-    Area,
-    ContainerPort,
-    End,
-    Network,
-    Outside,
-    Pod,
-    Policy,
-    Selector,
-    block_of,
-)
+from constructs_lib.check.areas import ANYWHERE, CLUSTER, INTERNET, Area, block_of
+from constructs_lib.check.network import ContainerPort, End, Network, Outside, Pod, Policy, Selector
 
 NAMESPACES = {"one": {"team": "a"}, "two": {"team": "b", "zone": "a"}, "three": {}}
 KEYS = ("app", "tier", "team")
@@ -194,8 +182,8 @@ def test_peers_are_found_as_they_are_recognized(policies: list[dict[str, Any]], 
         for rule in (*own.rules["Ingress"], *own.rules["Egress"]):
             for entry in rule.peers or ():
                 if entry.block is None:
-                    assert sorted(map(id, net.meant(entry))) == sorted(
-                        id(found) for found in every if entry.means(found, namespaces)
+                    assert sorted(map(id, net.matching(entry))) == sorted(
+                        id(found) for found in every if entry.matches(found, namespaces)
                     )
 
 

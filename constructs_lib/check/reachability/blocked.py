@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from constructs_lib.check.areas import ANYWHERE, INTERNET
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.network import ANYWHERE, INTERNET, Outside, Pod, Port, Side, port_text
+from constructs_lib.check.network import Outside, Pod, Port, Side, port_text
 from constructs_lib.check.reachability.explanation import fix, is_certain, port_list, reasons
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
 

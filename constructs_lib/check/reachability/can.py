@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.areas import INTERNET, Area, block_of
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.network import INTERNET, Area, Connection, End, Outside, Pod, Side, block_of
+from constructs_lib.check.network import Connection, End, Outside, Pod, Side
 from constructs_lib.check.traffic import DNS, Traffic
 from constructs_lib.text import closest, nearest
 from constructs_lib.user_error import UserError

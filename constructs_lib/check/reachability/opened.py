@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from constructs_lib.check.areas import PRIVATE
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.network import (
     DIRECTIONS,
-    PRIVATE,
     Connection,
     Direction,
     Peer,
@@ -103,7 +103,7 @@ class _Opened:
         return [unit for entry in self.rule.ports if (unit := frozenset(_ports_of(entry, target)))]
 
     def _named(self, peer: Peer) -> Iterator[Finding]:
-        others = (pod for pod in self.traffic.network.meant(peer) if pod.workload)
+        others = (pod for pod in self.traffic.network.matching(peer) if pod.workload)
         few = list(islice(others, _MOST_TRIED + 1))
         if self.direction == "Egress":
             yield from self._undeclared_ports(peer.path, few)
@@ -168,7 +168,7 @@ class _Opened:
         """Yield one after the other what the rule opens for a peer and nobody calls."""
         reasons_to_call, anywhere = self.traffic.reasons, self.traffic.called_from_anywhere
         for pod in self.pods:
-            for other in self.traffic.network.meant(peer):
+            for other in self.traffic.network.matching(peer):
                 if not other.workload:
                     continue
                 source, target = self._pair(pod, other)
