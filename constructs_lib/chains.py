@@ -25,7 +25,7 @@ def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> dict[Node, int]:
 
 
 def cycles(targets: Mapping[Node, Iterable[Node]], most: int = 10) -> list[list[Node]]:
-    """Return cycles, no two of which share a node: the nodes of each, every one of which comes after the next.
+    """Return cycles, no two of which share a node: each node of one comes after the next, the last after the first.
 
     Args:
         targets: Nodes that each node comes after.
@@ -39,7 +39,8 @@ def cycles(targets: Mapping[Node, Iterable[Node]], most: int = 10) -> list[list[
         except CycleError as error:
             # It begins and ends with the same node, and every node in it comes before the next.
             cycle: list[Node] = error.args[1][:0:-1]
-            found.append(cycle)
+            first = cycle.index(next(node for node in rest if node in cycle))
+            found.append(cycle[first:] + cycle[:first])
             rest = {
                 node: [target for target in after if target not in cycle]
                 for node, after in rest.items()

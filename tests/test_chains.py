@@ -30,7 +30,7 @@ def test_longest_chains(targets: dict[str, list[str]], lengths: dict[str, int]) 
     ],
 )
 def test_cycles(targets: dict[str, list[str]], found: list[list[str]]) -> None:
-    assert [sorted(cycle) for cycle in cycles(targets)] == found
+    assert cycles(targets) == found
     for cycle in cycles(targets):
         assert all(after in targets[node] for node, after in zip(cycle, cycle[1:] + cycle[:1], strict=True))
     with pytest.raises(CycleError):
