@@ -17,8 +17,9 @@ from constructs_lib.plan.pair import Pair, Placed, key_of
 from constructs_lib.plan.removals import lost_with_namespace
 from constructs_lib.plan.renames import explain_creation, explain_removal, find_heirs
 from constructs_lib.plan.verdict import Verdict
-from constructs_lib.repository.applications import OPAQUE, Application
+from constructs_lib.repository.applications import Application
 from constructs_lib.repository.snapshot import Files
+from constructs_lib.repository.sources import OPAQUE
 from constructs_lib.text import listed
 
 

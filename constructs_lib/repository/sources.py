@@ -1,0 +1,210 @@
+"""What is behind an Application: the folders that it reads, the files in them, and the charts from elsewhere."""
+
+from __future__ import annotations
+
+import bisect
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from constructs_lib.argocd.globs import glob
+from constructs_lib.kubernetes.manifest import mapping, sequence, texts_in
+from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
+
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+#: Tools of which nothing is seen at all.
+OPAQUE = ("Helm", "a plugin")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A Helm chart that is no part of the repository.
+
+    Attributes:
+        repository: Where it is.
+        name: Its name.
+        version: Its version.
+        helm: Everything that it is rendered with.
+    """
+
+    repository: str
+    name: str
+    version: str
+    helm: Mapping[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of the repository that an Application deploys.
+
+    Attributes:
+        path: The folder.
+        revision: The revision from which it is read.
+        tool: What renders it: ``Kustomize``, ``Helm``, ``a plugin``, or nothing.
+    """
+
+    path: str
+    revision: str
+    tool: str = ""
+
+
+@dataclass
+class Content:
+    """What is behind an Application.
+
+    Attributes:
+        files: Files whose objects it deploys, by path.
+        rendered: Files from which a tool renders objects that only the tool knows, by path.
+        sources: Folders of the repository that it deploys.
+        charts: Charts from elsewhere that it deploys.
+        missing: Commits that it reads and that are not in this copy of the repository.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    rendered: dict[str, bytes] = field(default_factory=dict)
+    sources: list[Source] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+class Folders:
+    """Files that can be asked for by their folder."""
+
+    def __init__(self, files: Files) -> None:
+        """Sort the files."""
+        self.files = files
+        self._sorted = sorted(files)
+
+    def below(self, folder: str, *, deep: bool = True) -> list[str]:
+        """Return the files in a folder, and in its folders unless ``deep`` is false."""
+        # "0" comes right after "/".
+        begin = bisect.bisect_left(self._sorted, f"{folder}/") if folder else 0
+        end = bisect.bisect_left(self._sorted, f"{folder}0", begin) if folder else len(self._sorted)
+        found = self._sorted[begin:end]
+        return found if deep else [path for path in found if posixpath.dirname(path) == folder]
+
+
+class Sources:
+    """Reads what is behind Applications of a repository."""
+
+    def __init__(self, snapshot: Snapshot, cache: Cache) -> None:
+        """Read nothing yet.
+
+        Args:
+            snapshot: The repository.
+            cache: Remembers what was read.
+        """
+        self.folders = Folders(snapshot.files)
+        self._snapshot = snapshot
+        self._cache = cache
+        self._pinned: dict[tuple[str, str], Folders | None] = {}
+
+    def content(self, spec: Mapping[str, Any]) -> Content:
+        """Return what is behind an Application with this spec."""
+        content = Content()
+        for source in map(mapping, sequence(spec.get("sources")) or [spec.get("source")]):
+            helm = mapping(source.get("helm"))
+            content.rendered |= self._value_files(helm, "")
+            if source.get("chart"):
+                repository, version = (str(source.get(key, "")) for key in ("repoURL", "targetRevision"))
+                content.charts.append(Chart(repository, str(source["chart"]), version, helm))
+            elif isinstance(source.get("path"), str):
+                self._add_folder(content, source, normal(source["path"]), helm)
+        return content
+
+    def _add_folder(self, content: Content, source: Mapping[str, Any], path: str, helm: Mapping[str, Any]) -> None:
+        revision = str(source.get("targetRevision") or "HEAD")
+        folders = self._at(revision, path)
+        if folders is None:
+            folders = self.folders
+            if folders.below(path):
+                # Without files here it is most likely a commit of another repository.
+                content.missing.append(revision)
+        found = folders.below(path)
+        if not found:
+            return
+        tool = _tool(source, path, folders)
+        content.sources.append(Source(path, revision, tool))
+        if tool == "Kustomize":
+            resources, others = self._kustomize(folders, path)
+            content.files |= resources
+            content.rendered |= others
+        elif tool:
+            content.rendered |= {file: folders.files[file] for file in found}
+            content.rendered |= self._value_files(helm, path)
+        else:
+            chosen = _chosen(folders, path, mapping(source.get("directory")))
+            content.files |= {file: folders.files[file] for file in chosen}
+
+    def _at(self, revision: str, path: str) -> Folders | None:
+        """Return the files at a revision; None if it is a commit that is not here."""
+        if not is_commit(revision) or self._snapshot.pinned is None:
+            return self.folders
+        key = revision, path
+        if key not in self._pinned:
+            try:
+                self._pinned[key] = Folders(self._snapshot.pinned(*key))
+            except LookupError:
+                self._pinned[key] = None
+        return self._pinned[key]
+
+    def _value_files(self, helm: Mapping[str, Any], folder: str) -> dict[str, bytes]:
+        """Return the files of values that lie in the tree; ``$name/`` stands for the root of another source."""
+        texts = map(str, sequence(helm.get("valueFiles")))
+        paths = (text.partition("/")[2] if text.startswith("$") else posixpath.join(folder, text) for text in texts)
+        files = self.folders.files
+        return {path: files[path] for path in map(normal, paths) if path in files}
+
+    def _kustomize(self, folders: Folders, folder: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Return the files of the resources of a kustomization and its bases, and all other files that it names."""
+        resources: dict[str, bytes] = {}
+        others: dict[str, bytes] = {}
+        seen: set[str] = set()
+        queue = [folder]
+        while queue:
+            here = queue.pop()
+            path = _kustomization(folders, here)
+            if path is None or here in seen:
+                continue
+            seen.add(here)
+            others[path] = folders.files[path]
+            for key, entries in mapping(self._cache.document(folders.files[path])).items():
+                for text in texts_in(entries):
+                    target = normal(posixpath.join(here, text))
+                    if target in folders.files:
+                        (resources if key == "resources" else others)[target] = folders.files[target]
+                    else:
+                        queue.append(target)
+        return resources, others
+
+
+def _tool(source: Mapping[str, Any], path: str, folders: Folders) -> str:
+    """Return what renders a folder, by the rules by which Argo CD finds it out."""
+    for key, tool in (("kustomize", "Kustomize"), ("helm", "Helm"), ("directory", ""), ("plugin", "a plugin")):
+        if source.get(key) is not None:
+            return tool
+    if posixpath.join(path, "Chart.yaml") in folders.files:
+        return "Helm"
+    return "Kustomize" if _kustomization(folders, path) else ""
+
+
+def _kustomization(folders: Folders, folder: str) -> str | None:
+    paths = (posixpath.join(folder, name) for name in _KUSTOMIZATIONS)
+    return next((path for path in paths if path in folders.files), None)
+
+
+def _chosen(folders: Folders, path: str, directory: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the files of a folder of plain manifests that an Application deploys."""
+    included, excluded = str(directory.get("include") or ""), str(directory.get("exclude") or "")
+    for file in folders.below(path, deep=directory.get("recurse") is True):
+        relative = file[len(path) + 1 :] if path else file
+        if not (excluded and glob(excluded, relative)) and (not included or glob(included, relative)):
+            yield file
+
+
+def normal(path: str) -> str:
+    """Return a path relative to the root of the repository; empty for the root itself."""
+    normal = posixpath.normpath(path.strip("/") or ".")
+    return "" if normal == "." else normal
