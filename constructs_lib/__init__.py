@@ -10,7 +10,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.chart import Kind, PodAccess
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.diagnostics import DeclarationError, Mistake
+from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic
 from constructs_lib.declare.environment import Environment, GitRepository
 from constructs_lib.declare.probe import Http, Tcp
 from constructs_lib.declare.role import Role
@@ -45,6 +45,7 @@ __all__ = [
     "Cluster",
     "Component",
     "DeclarationError",
+    "Diagnostic",
     "DigitalOcean",
     "Edge",
     "Endpoint",
@@ -59,7 +60,6 @@ __all__ = [
     "Kind",
     "MetricsServer",
     "Microservice",
-    "Mistake",
     "Monitoring",
     "Nodejs",
     "Objective",

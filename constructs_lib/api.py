@@ -48,7 +48,7 @@ def synthesize(system: System, pins: Pins | None = None) -> Tree:
         pins: Commits from which Argo CD reads the components. Default: it follows the branch.
 
     Raises:
-        DeclarationError: The declaration has mistakes; all of them are in it.
+        DeclarationError: The declaration has errors; all of them are in it.
     """
     from constructs_lib.synth.tree import synthesize
 
@@ -59,13 +59,13 @@ def objects_of(component: Component) -> list[dict[str, Any]]:
     """Return all Kubernetes objects of a component.
 
     Raises:
-        DeclarationError: The system's declaration has mistakes.
+        DeclarationError: The system's declaration has errors.
     """
     from constructs_lib.derive.graph import Graph
     from constructs_lib.derive.manifests import component_manifests
 
     manifests = component_manifests(component, Graph(component.system))
-    component.system.ledger.raise_if_any()
+    component.system.diagnostics.raise_if_any()
     return manifests
 
 
@@ -78,7 +78,7 @@ def check(tree: System | Path | str, environment: str = "") -> list[Finding]:
         environment: Of a folder: only what the Applications in ``argocd/<environment>`` deploy. Default: everything.
 
     Raises:
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
         UserError: There is no such folder.
     """
     from constructs_lib.check.model import ClusterModel
@@ -103,7 +103,7 @@ def plan(old: System | Path | str, new: System | Path | str, environment: str = 
             folders, everything.
 
     Raises:
-        DeclarationError: A declaration has mistakes.
+        DeclarationError: A declaration has errors.
         UserError: There is no such folder.
     """
     from constructs_lib.plan.plan import plan

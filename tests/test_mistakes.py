@@ -326,7 +326,7 @@ def test_process_with_a_mistake_outside_of_the_function(app: Path, name: str) ->
 
 
 def test_process_may_catch_a_mistake(app: Path) -> None:
-    app.write_text(f"{BEGINNING}try:\n    K3d(node=3)\nexcept Exception as error:\n    print(len(error.mistakes))\n")
+    app.write_text(f"{BEGINNING}try:\n    K3d(node=3)\nexcept Exception as error:\n    print(len(error.diagnostics))\n")
     assert run_alone(app) == Outcome(0, [])
 
 

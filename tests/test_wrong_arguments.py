@@ -107,7 +107,16 @@ PLACES = {
 
 #: Not called by a declaration: what the library makes itself, what one inherits from, and the functions that take a
 #: whole declaration.
-NO_PART_OF_A_DECLARATION = {"DeclarationError", "Edge", "Endpoint", "Mistake", "Telemetry", "main", "synthesize"}
+NO_PART_OF_A_DECLARATION = {
+    "DeclarationError",
+    "Diagnostic",
+    "Edge",
+    "Endpoint",
+    "Role",
+    "Telemetry",
+    "main",
+    "synthesize",
+}
 
 
 def parameters(name: str) -> list[inspect.Parameter]:
@@ -178,7 +187,7 @@ def test_wrong_call_outside_of_a_system_is_a_mistake(name: str) -> None:
     with pytest.raises(constructs_lib.DeclarationError) as told:
         getattr(constructs_lib, name)(unknown=1)
     assert f'{name}() has no argument "unknown"; ' in str(told.value)
-    assert {mistake.location.file for mistake in told.value.mistakes} == {__file__}
+    assert {mistake.location.file for mistake in told.value.diagnostics} == {__file__}
 
 
 @pytest.mark.parametrize("name", NEEDED)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 
 from constructs_lib.declare.declaration import Declaration, run
-from constructs_lib.declare.diagnostics import DeclarationError, Mistake
+from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
@@ -59,17 +59,17 @@ class App:
         """Return what ``finish`` makes of the system in each of some environments.
 
         Raises:
-            DeclarationError: The declaration has mistakes, in any of them.
+            DeclarationError: The declaration has errors, in any of them.
         """
         results: list[Result] = []
-        mistakes: list[Mistake] = []
+        found: list[Diagnostic] = []
         for environment in environments:
             try:
                 results.append(run(self.declaration, environment, finish))
             except DeclarationError as error:
-                mistakes += error.mistakes
-        if mistakes:
-            raise DeclarationError(mistakes)
+                found += error.diagnostics
+        if found:
+            raise DeclarationError(found)
         return results
 
     def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
@@ -80,7 +80,7 @@ class App:
             keep_manifests: Whether the trees keep the objects, which takes memory.
 
         Raises:
-            DeclarationError: The declaration has mistakes, in any of them.
+            DeclarationError: The declaration has errors, in any of them.
             PinsError: The pins of one of them cannot be read.
         """
         from constructs_lib.repository.pins import read_pins

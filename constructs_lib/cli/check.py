@@ -78,7 +78,7 @@ def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str |
 
     Raises:
         CommandError: The version is not supported, or an environment or the folder is unknown.
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
     """
     from constructs_lib.api import model_of
     from constructs_lib.declare.cluster import Cluster

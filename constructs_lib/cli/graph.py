@@ -80,7 +80,7 @@ def graph(
 
     Raises:
         CommandError: The environment is unknown, the options do not go together, or a file cannot be written.
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
     """
     if docs and (view or format or output):
         raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")

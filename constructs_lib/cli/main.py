@@ -18,7 +18,7 @@ import typer
 from constructs_lib.cli import check as check_command
 from constructs_lib.cli import graph, observe, plan, publish, synth, why
 from constructs_lib.cli.app import App
-from constructs_lib.cli.report import console, print_mistakes
+from constructs_lib.cli.report import console, print_diagnostics
 from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import DeclarationError, Location, here
 from constructs_lib.declare.environment import Environment
@@ -58,7 +58,7 @@ def _main(declaration: Declaration, environments: Sequence[Environment], locatio
     try:
         check(declaration, environments, location)
     except DeclarationError as error:
-        print_mistakes(error, root)
+        print_diagnostics(error, root)
         sys.exit(USER_MISTAKE)
     root = root_of(declaration)
     cli = typer.Typer(
@@ -81,7 +81,7 @@ def _main(declaration: Declaration, environments: Sequence[Environment], locatio
         if code := cli(standalone_mode=False):
             sys.exit(code)
     except DeclarationError as error:
-        print_mistakes(error, root)
+        print_diagnostics(error, root)
         sys.exit(USER_MISTAKE)
     except UserError as error:
         console().print(str(error))

@@ -43,7 +43,7 @@ def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> No
 
     Raises:
         CommandError: The environment is unknown, nothing watches the system, or a file cannot be written.
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
     """
     from constructs_lib.derive.graph import Graph
     from constructs_lib.observe import catalogue

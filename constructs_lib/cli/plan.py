@@ -71,7 +71,7 @@ def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None)
 
     Raises:
         CommandError: An environment or a tree is unknown.
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
     """
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import commits_behind, published

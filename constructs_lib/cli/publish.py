@@ -65,7 +65,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     Raises:
         CommandError: Something is named that is not there, a change is dangerous and not allowed, or check finds an
             error.
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
         PublishError: The checkout or the remote is not as it must be.
         GitError: Git failed.
     """

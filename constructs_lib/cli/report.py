@@ -19,6 +19,6 @@ def result_console() -> Console:
     return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-def print_mistakes(error: DeclarationError, root: Path) -> None:
+def print_diagnostics(error: DeclarationError, root: Path) -> None:
     """Print all mistakes, their files relative to ``root``."""
     console().print(error.report(root))

@@ -48,7 +48,7 @@ def synth(app: App, names: Sequence[str], *, check: bool) -> None:
 
     Raises:
         CommandError: An environment is unknown.
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
         WriteError: The files cannot be written.
     """
     from constructs_lib.synth.tree import owned_paths

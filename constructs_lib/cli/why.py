@@ -50,7 +50,7 @@ def why(app: App, name: str, environments: list[str]) -> None:
 
     Raises:
         CommandError: No environment has such a component or object.
-        DeclarationError: The declaration has mistakes.
+        DeclarationError: The declaration has errors.
     """
     from constructs_lib.derive.graph import Graph
 

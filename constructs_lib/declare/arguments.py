@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec, Union, cast, get_args, get_origin, get_type_hints
 
 from constructs_lib.declare.calls import bound
-from constructs_lib.declare.diagnostics import DeclarationError, Ledger, Mistake, here
+from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, Diagnostics, here
 from constructs_lib.declare.secret import Field, Plain, Secret
 from constructs_lib.text import joined, shown
 
 Parameters = ParamSpec("Parameters")
 
-#: Valid values in the place of required arguments, so that a wrong one causes no second mistake.
-_STAND_INS: Mapping[str, object] = {
+#: Valid values in the place of required arguments, so that a wrong one causes no second error.
+_PLACEHOLDERS: Mapping[str, object] = {
     "image": "unnamed:0.0.0",
     "nodes": 1,
     "ports": {"unnamed": 1},
@@ -33,7 +33,7 @@ _STAND_INS: Mapping[str, object] = {
     "version": "0.0.0",
 }
 #: The same for all others: ids and names.
-_STAND_IN = "unnamed"
+_PLACEHOLDER = "unnamed"
 
 #: How arguments and fields are written that are numbers of bytes: a number alone lacks the unit, and "10" would be
 #: refused next. One of cores needs none.
@@ -61,7 +61,7 @@ _WORDS: Mapping[object, tuple[str, str]] = {
 def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, None]:
     """Have a construct's constructor report arguments that are unknown, missing or of the wrong type.
 
-    It goes on with stand-ins in their place, so that one run tells what is wrong with the rest of the declaration,
+    It goes on with placeholders in their place, so that one run tells what is wrong with the rest of the declaration,
     too; their names are in the construct's ``replaced``. The id is left to the constructor, whose check says more.
 
     Raises:
@@ -86,7 +86,7 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
         construct.replaced = frozenset(parameter.name for parameter in parameters) - given.keys()
         for parameter in parameters:
             if parameter.name not in given and parameter.default is parameter.empty:
-                given[parameter.name] = _STAND_INS.get(parameter.name, _STAND_IN)
+                given[parameter.name] = _PLACEHOLDERS.get(parameter.name, _PLACEHOLDER)
         return cast(Callable[..., None], constructor)(construct, **given)
 
     return wrapper
@@ -96,19 +96,19 @@ def _report(name: str, given: Mapping[str, Any], problems: Sequence[str]) -> Non
     """Record what is wrong with the arguments of a construct.
 
     Raises:
-        DeclarationError: It has no scope in whose ledger they could be recorded.
+        DeclarationError: It has no scope in whose diagnostics they could be recorded.
     """
     id = given.get("id")
     subject = id if isinstance(id, str) else name
     scope = given.get("scope")
     if scope is None:
-        raise DeclarationError(Mistake(here(), subject, problem) for problem in problems)
+        raise DeclarationError(Diagnostic(here(), subject, problem) for problem in problems)
     component = getattr(scope, "component", scope)
     if hasattr(component, "system"):
         subject = f"{component.id}/{subject}"
-    ledger: Ledger = getattr(component, "system", scope).ledger
+    diagnostics: Diagnostics = getattr(component, "system", scope).diagnostics
     for problem in problems:
-        ledger.report(subject, problem)
+        diagnostics.report(subject, problem)
 
 
 @functools.cache

@@ -23,7 +23,7 @@ class Autoscale:
     maximum: int
     cpu: int = 75
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the numbers."""
         if not 1 <= self.minimum <= self.maximum:
             yield (

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from constructs_lib.declare.diagnostics import DeclarationError, Mistake, here, is_library_code
+from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, here, is_library_code
 from constructs_lib.text import closest, joined, nearest
 
 Call = TypeVar("Call", bound=Callable[..., Any])
@@ -47,7 +47,7 @@ def _explained(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 del parameters[parameter.name]
                 kwargs = {name: value for name, value in kwargs.items() if name in parameters}
         _, problems = bound(name, [*parameters.values()], args, kwargs)
-        raise DeclarationError(Mistake(here(), "declaration", problem) for problem in problems)
+        raise DeclarationError(Diagnostic(here(), "declaration", problem) for problem in problems)
 
     return wrapper
 

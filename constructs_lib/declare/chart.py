@@ -70,7 +70,7 @@ class PodAccess:
     scrapes: bool = False
     internet: tuple[int, ...] = ()
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the names, labels and ports."""
         if problem := validation.dns_label(self.name):
             yield problem

@@ -50,7 +50,7 @@ class Cluster:
     #: Versions whose strict schemas the tests have.
     SUPPORTED_VERSIONS = tuple(f"1.{minor}" for minor in range(30, 38))
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the cluster."""
         if self.kubernetes not in self.SUPPORTED_VERSIONS:
             first, last = self.SUPPORTED_VERSIONS[0], self.SUPPORTED_VERSIONS[-1]
@@ -112,9 +112,9 @@ class DigitalOcean(Cluster):
     _SIZE = re.compile(r"(s|c|c2|g|gd|m|m3|m6|so|so1_5|gpu)-[a-z0-9]+(-[a-z0-9]+)*")
     _TAG = re.compile(r"[A-Za-z0-9_:-]{1,255}")
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the cluster."""
-        yield from super().mistakes()
+        yield from super().problems()
         for attribute in ("name", "pool"):
             if problem := validation.dns_label(getattr(self, attribute)):
                 yield f"{attribute}: {problem}"
@@ -156,9 +156,9 @@ class K3d(Cluster):
     storage_class: str | None = "local-path"
     provides: tuple[str, ...] = ("metrics-api",)
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the cluster."""
-        yield from super().mistakes()
+        yield from super().problems()
         if self.image is not None:
             if problem := validation.image(self.image):
                 yield f"image: {problem}"

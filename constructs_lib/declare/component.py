@@ -60,7 +60,7 @@ class Component(on_demand.Chart):
     kinds: Sequence[Kind] = ()
     cluster_kinds: Sequence[Kind] = ()
     other_namespaces: Sequence[str] = ()
-    #: Arguments that were wrong and have stand-ins in their place.
+    #: Arguments that were wrong and have placeholders in their place.
     replaced: frozenset[str] = frozenset()
     #: Derives its objects from the declaration. The package sets it: what is declared knows nothing of what follows.
     derivation: ClassVar[Callable[[Component], list[dict[str, Any]]]]
@@ -85,7 +85,7 @@ class Component(on_demand.Chart):
         """
         self.location = here()
         problem = validation.dns_label(id)
-        safe_id = scope.stand_in_id() if problem else id
+        safe_id = scope.placeholder_id() if problem else id
         self.system = scope
         self.id = safe_id
         self.namespace_name = namespace if namespace is not None else safe_id
@@ -94,11 +94,11 @@ class Component(on_demand.Chart):
         self.secrets: dict[str, SecretReference] = {}
         self._workloads: dict[str, Workload] = {}
         if problem:
-            scope.ledger.report("component", problem)
+            scope.diagnostics.report("component", problem)
         elif namespace is not None and (problem := validation.dns_label(namespace)):
-            scope.ledger.report(id, f"namespace: {problem}")
+            scope.diagnostics.report(id, f"namespace: {problem}")
         elif self.namespace_name in (*_FOREIGN_NAMESPACES, scope.environment.secret_store_namespace):
-            scope.ledger.report(
+            scope.diagnostics.report(
                 id, f'the namespace "{self.namespace_name}" has another owner already; choose one that is new.'
             )
         scope.register(self)
@@ -138,6 +138,10 @@ class Component(on_demand.Chart):
         return self.holds_data or any(workload.holds_data for workload in self._workloads.values())
 
     @explained
+    def report(self, problem: str, location: Location | None = None) -> None:
+        """Report an error that concerns this component, at ``location`` (default: the line being run)."""
+        self.system.diagnostics.report(self.id, problem, location)
+
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
         """Roll out only once ``others`` are healthy, though nothing is called there.
 
@@ -146,17 +150,15 @@ class Component(on_demand.Chart):
             reason: Why, for the explanation of the order.
         """
         for problem in misfits("reason", reason, str):
-            self.system.ledger.report(self.id, f"after(): {problem}")
+            self.report(f"after(): {problem}")
         for other in others:
             component = getattr(other, "component", other)
             if not isinstance(component, Component):
-                self.system.ledger.report(self.id, f"after() takes components and workloads, not {shown(other)}.")
+                self.report(f"after() takes components and workloads, not {shown(other)}.")
             elif component.system is not self.system:
-                self.system.ledger.report(
-                    self.id, f"after(): {component.id} belongs to another system; the order is that of one system."
-                )
+                self.report(f"after(): {component.id} belongs to another system; the order is that of one system.")
             elif component is self:
-                self.system.ledger.report(self.id, "after(): a component cannot come after itself; name another one.")
+                self.report("after(): a component cannot come after itself; name another one.")
             else:
                 self.predecessors.append(Predecessor(component, reason, here()))
 
@@ -181,14 +183,14 @@ class Component(on_demand.Chart):
         """Return all Kubernetes objects of the component, those of cdk8s constructs inside of it included.
 
         Raises:
-            DeclarationError: The system's declaration has mistakes.
+            DeclarationError: The system's declaration has errors.
         """
         return Component.derivation(self)
 
     def construct_manifests(self) -> list[dict[str, Any]]:
         """Return the objects of the cdk8s constructs that were created inside of the component.
 
-        What cdk8s refuses is a mistake. Nothing can be inside of a component that cdk8s was never asked for.
+        What cdk8s refuses is reported as an error. Nothing can be inside of a component that cdk8s was never asked for.
         """
         if not self.in_cdk8s:
             return []
@@ -197,5 +199,5 @@ class Component(on_demand.Chart):
         except RuntimeError as refusal:
             reason = str(refusal).splitlines()[0].removeprefix("Error: ")
             problem = f"cdk8s refuses what was created inside of it: {reason}."
-            self.system.ledger.report(self.id, problem, self.location)
+            self.report(problem, self.location)
             return []

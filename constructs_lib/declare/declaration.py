@@ -1,4 +1,4 @@
-"""Runs a person's declaration and tells their mistakes from faults of the library."""
+"""Runs a person's declaration and tells their errors from faults of the library."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from constructs_lib.declare.diagnostics import (
     DeclarationError,
-    Ledger,
+    Diagnostic,
+    Diagnostics,
     Location,
-    Mistake,
     is_library_code,
     is_user_code,
-    open_ledgers,
+    open_diagnostics,
 )
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
@@ -37,29 +37,29 @@ def check(declaration: object, environments: object, location: Location) -> None
     Raises:
         DeclarationError: It is not a function of one argument, or they are not environments.
     """
-    mistakes: list[Mistake] = []
+    found: list[Diagnostic] = []
     if not inspect.isroutine(declaration) or not hasattr(inspect.unwrap(declaration), "__code__"):
         problem = f"the first argument is the function that declares the system, not {shown(declaration)}."
-        mistakes.append(Mistake(location, "main()", problem))
+        found.append(Diagnostic(location, "main()", problem))
     elif not _takes_one_argument(declaration):
         problem = "the function that declares the system takes one argument, the environment."
-        mistakes.append(Mistake(_definition(declaration), f"{declaration.__name__}()", problem))
+        found.append(Diagnostic(_definition(declaration), f"{declaration.__name__}()", problem))
     if not isinstance(environments, list | tuple) or not environments:
         problem = "the second argument is a list of at least one environment, such as [LOCAL, PRODUCTION]."
-        mistakes.append(Mistake(location, "main()", problem))
+        found.append(Diagnostic(location, "main()", problem))
         environments = ()
     known: dict[str, Environment] = {}
     for environment in environments:
         if not isinstance(environment, Environment):
             problem = f"the second argument holds environments only, not {shown(environment)}."
-            mistakes.append(Mistake(location, "main()", problem))
+            found.append(Diagnostic(location, "main()", problem))
         elif problems := [*environment.misfits()]:
-            mistakes += [Mistake(place, "environment", problem) for place, problem in problems]
+            found += [Diagnostic(place, "environment", problem) for place, problem in problems]
         elif (first := known.setdefault(environment.name, environment)) is not environment:
             problem = f"the name is taken by the environment declared at {first.location}; choose another."
-            mistakes.append(Mistake(environment.location, f"environment {environment.name}", problem))
-    if mistakes:
-        raise DeclarationError(mistakes)
+            found.append(Diagnostic(environment.location, f"environment {environment.name}", problem))
+    if found:
+        raise DeclarationError(found)
 
 
 def _takes_one_argument(declaration: Callable[..., object]) -> bool:
@@ -74,26 +74,26 @@ def run(declaration: Declaration, environment: Environment, finish: Callable[[Sy
     """Return what ``finish`` makes of the system that is declared for an environment.
 
     Raises:
-        DeclarationError: There are mistakes, made before or after whatever kept the declaration from its end.
+        DeclarationError: There are errors, before or after whatever kept the declaration from its end.
     """
-    ledgers: list[Ledger] = []
-    token = open_ledgers.set(ledgers)
+    opened: list[Diagnostics] = []
+    token = open_diagnostics.set(opened)
     try:
         result = finish(_declare(declaration, environment))
-        mistakes: list[Mistake] = []
+        found: list[Diagnostic] = []
     except DeclarationError as error:
-        mistakes = [*error.mistakes]
+        found = [*error.diagnostics]
     except Exception as failure:
-        mistake = mistake_from(failure)
-        mistakes = [mistake] if mistake else []
-        # A fault that comes after a mistake most likely comes from it, and is met again if it does not.
-        if not mistakes and not any(ledger.mistakes for ledger in ledgers):
+        diagnostic = diagnostic_from(failure)
+        found = [diagnostic] if diagnostic else []
+        # A fault that comes after an error most likely comes from it, and is met again if it does not.
+        if not found and not any(diagnostics.found for diagnostics in opened):
             raise
     finally:
-        open_ledgers.reset(token)
-    mistakes += [mistake for ledger in ledgers for mistake in ledger]
-    if mistakes:
-        raise DeclarationError(mistakes)
+        open_diagnostics.reset(token)
+    found += [diagnostic for diagnostics in opened for diagnostic in diagnostics]
+    if found:
+        raise DeclarationError(found)
     return result
 
 
@@ -102,14 +102,14 @@ def _declare(declaration: Declaration, environment: Environment) -> System:
     name = f"{declaration.__name__}()"
     if not isinstance(system, System):
         problem = f"it must return the System that it declares, and returned {shown(system)}."
-        raise DeclarationError([Mistake(_definition(declaration), name, problem)])
+        raise DeclarationError([Diagnostic(_definition(declaration), name, problem)])
     if system.environment is not environment:
         problem = f"it was called for {environment.name} and returned a System for {system.environment.name}."
-        raise DeclarationError([Mistake(_definition(declaration), name, problem)])
+        raise DeclarationError([Diagnostic(_definition(declaration), name, problem)])
     return system
 
 
-def mistake_from(failure: BaseException) -> Mistake | None:
+def diagnostic_from(failure: BaseException) -> Diagnostic | None:
     """Return what an exception says about the user's own code; None if it is a fault of the library.
 
     Python and installed packages fail on behalf of who called them: the user, or the library.
@@ -120,7 +120,7 @@ def mistake_from(failure: BaseException) -> Mistake | None:
         if is_library_code(file):
             return None
         if is_user_code(file):
-            return Mistake(Location(file, line), "declaration", _problem(failure, below))
+            return Diagnostic(Location(file, line), "declaration", _problem(failure, below))
         below.append(frame)
     return None
 

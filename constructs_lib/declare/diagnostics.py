@@ -1,7 +1,7 @@
-"""Mistakes in a declaration: where they stand, what is wrong, what would be right.
+"""Errors in a declaration: where they stand, what is wrong, what would be right.
 
-A construct never raises on bad input. It records a :class:`Mistake` in the ledger of its system and goes on with
-a harmless stand-in, so that one run reports everything that is wrong with a declaration.
+A construct never raises on bad input. It reports a :class:`Diagnostic` to its system and goes on with a harmless
+placeholder, so that one run tells everything that is wrong with a declaration.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def here() -> Location:
 
 
 @dataclass(frozen=True, order=True)
-class Mistake:
+class Diagnostic:
     """One thing that is wrong with a declaration.
 
     Attributes:
@@ -84,40 +84,40 @@ class Mistake:
     problem: str
 
     def render(self, root: Path | None = None) -> str:
-        """Return the mistake as one line, its file relative to ``root``."""
+        """Return it as one line, its file relative to ``root``."""
         return f"{self.location.relative_to(root)}: {self.subject}: {self.problem}"
 
 
 class DeclarationError(Exception):
-    """Raised when a declaration with mistakes is to be synthesized.
+    """Raised when a declaration with errors is to be synthesized.
 
-    In a script, one that nobody catches ends it with the mistakes, a line each, and no traceback.
+    In a script, one that nobody catches ends it with the errors, a line each, and no traceback.
 
     Attributes:
-        mistakes: All of them, in the order of their location.
+        diagnostics: All errors, in the order of their location.
     """
 
-    def __new__(cls, mistakes: Iterable[Mistake]) -> DeclarationError:
+    def __new__(cls, diagnostics: Iterable[Diagnostic]) -> DeclarationError:
         """Return an error that Python shows without a traceback, if it is raised in a script."""
-        return super().__new__(_ScriptEndingError if cls is DeclarationError and _script() else cls, mistakes)
+        return super().__new__(_ScriptEndingError if cls is DeclarationError and _script() else cls, diagnostics)
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        """Collect ``mistakes``, each one once."""
-        self.mistakes = tuple(sorted(set(mistakes)))
-        super().__init__("\n".join(mistake.render() for mistake in self.mistakes))
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Collect ``diagnostics``, each one once."""
+        self.diagnostics = tuple(sorted(set(diagnostics)))
+        super().__init__("\n".join(diagnostic.render() for diagnostic in self.diagnostics))
 
     def report(self, root: Path | None = None) -> str:
-        """Return one line for every mistake, its file relative to ``root``, and one with their number."""
-        count = f"{len(self.mistakes)} mistake{'s' if len(self.mistakes) > 1 else ''}"
-        lines = [mistake.render(root) for mistake in self.mistakes]
+        """Return one line for every error, its file relative to ``root``, and one with their number."""
+        count = f"{len(self.diagnostics)} mistake{'s' if len(self.diagnostics) > 1 else ''}"
+        lines = [diagnostic.render(root) for diagnostic in self.diagnostics]
         return "\n".join([*lines, f"{count} in the declaration; nothing was written."])
 
 
 class _ScriptEndingError(DeclarationError, SystemExit):
     """Ends the process with 1 if nobody catches it: Python prints the ``code`` of a ``SystemExit`` and nothing else."""
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        super().__init__(mistakes)
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        super().__init__(diagnostics)
         script = _script()
         self.code = self.report(script.parent if script else None)
 
@@ -141,19 +141,19 @@ def _script() -> Path | None:
 
 
 @dataclass
-class Ledger:
-    """The mistakes of one system."""
+class Diagnostics:
+    """The errors of one system's declaration."""
 
-    mistakes: list[Mistake] = field(default_factory=list)
+    found: list[Diagnostic] = field(default_factory=list)
     _place: Location | None = None
 
     def report(self, subject: str, problem: str, location: Location | None = None) -> None:
-        """Record a mistake at ``location`` (default: the line of the user's code that is being run)."""
-        self.mistakes.append(Mistake(location or self._place or here(), subject, problem))
+        """Report an error at ``location`` (default: the line of the user's code that is being run)."""
+        self.found.append(Diagnostic(location or self._place or here(), subject, problem))
 
     @contextmanager
     def at(self, location: Location) -> Iterator[None]:
-        """Record mistakes at ``location``: the line that is being run says nothing of them."""
+        """Report errors at ``location``: the line that is being run says nothing of them."""
         before, self._place = self._place, location
         try:
             yield
@@ -161,34 +161,34 @@ class Ledger:
             self._place = before
 
     def raise_if_any(self) -> None:
-        """Raise :class:`DeclarationError` if a mistake was recorded."""
-        if self.mistakes:
-            raise DeclarationError(self.mistakes)
+        """Raise :class:`DeclarationError` if an error was reported."""
+        if self.found:
+            raise DeclarationError(self.found)
 
-    def __iter__(self) -> Iterator[Mistake]:
-        """Iterate over the mistakes in the order in which they were made."""
-        return iter(self.mistakes)
-
-
-#: Ledgers of the systems declared so far, so that mistakes made before a declaration broke off are reported too.
-open_ledgers: ContextVar[list[Ledger] | None] = ContextVar("open_ledgers", default=None)
+    def __iter__(self) -> Iterator[Diagnostic]:
+        """Iterate over the errors in the order in which they were reported."""
+        return iter(self.found)
 
 
-def new_ledger() -> Ledger:
-    """Return a ledger, known to the command line if that is what runs the declaration."""
-    ledger = Ledger()
-    opened = open_ledgers.get()
+#: Those of the systems declared so far, so that errors from before a declaration broke off are told, too.
+open_diagnostics: ContextVar[list[Diagnostics] | None] = ContextVar("open_diagnostics", default=None)
+
+
+def new_diagnostics() -> Diagnostics:
+    """Return new diagnostics, known to the command line if that is what runs the declaration."""
+    diagnostics = Diagnostics()
+    opened = open_diagnostics.get()
     if opened is not None:
-        opened.append(ledger)
-    return ledger
+        opened.append(diagnostics)
+    return diagnostics
 
 
 def report_outside_of_systems(subject: str, problem: str) -> None:
-    """Record a mistake that is made in no system yet, at the line of the user's code that is being run.
+    """Report an error that is made in no system yet, at the line of the user's code that is being run.
 
     Raises:
-        DeclarationError: No command line runs the declaration, so nobody would read the record.
+        DeclarationError: No command line runs the declaration, so nobody would read it.
     """
-    if open_ledgers.get() is None:
-        raise DeclarationError([Mistake(here(), subject, problem)])
-    new_ledger().report(subject, problem)
+    if open_diagnostics.get() is None:
+        raise DeclarationError([Diagnostic(here(), subject, problem)])
+    new_diagnostics().report(subject, problem)

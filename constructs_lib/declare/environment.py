@@ -64,10 +64,10 @@ class Environment:
     def pick(self, **by_environment: Value) -> Value:
         """Return the value that belongs to this environment: ``environment.pick(local=1, production=3)``.
 
-        A value that is missing is a mistake; another environment's stands in for it.
+        A value that is missing is an error; that of another environment takes its place.
 
         Raises:
-            DeclarationError: It is missing, and there is no command line to which the mistake could be reported.
+            DeclarationError: It is missing, and there is no command line to which it could be reported.
         """
         if self.name in by_environment:
             return by_environment[self.name]
@@ -81,7 +81,7 @@ class Environment:
         for value, problem in field_misfits(self):
             yield getattr(value, "location", self.location), problem
 
-    def mistakes(self) -> Iterator[tuple[Location, str]]:
+    def problems(self) -> Iterator[tuple[Location, str]]:
         """Yield what is wrong with the environment and its cluster, whose types are right."""
         if problem := validation.dns_label(self.name):
             yield self.location, f"name: {problem}"
@@ -95,5 +95,5 @@ class Environment:
             yield self.location, f"argocd_chart: {problem}"
         if self.argocd_ha and 1 <= self.cluster.nodes < 3:
             yield self.location, f"argocd_ha: its three Redis need 3 nodes, and there are {self.cluster.nodes}."
-        for problem in self.cluster.mistakes():
+        for problem in self.cluster.problems():
             yield self.cluster.location, problem

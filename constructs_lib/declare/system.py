@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import misfits
 from constructs_lib.declare.calls import explained
-from constructs_lib.declare.diagnostics import DeclarationError, Mistake, here, new_ledger
+from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, here, new_diagnostics
 from constructs_lib.declare.environment import Environment
 from constructs_lib.text import nearest, shown
 
@@ -33,20 +33,20 @@ class System:
         """
         if not isinstance(environment, Environment):
             raise DeclarationError(
-                Mistake(here(), "system", problem) for problem in misfits("environment", environment, Environment)
+                Diagnostic(here(), "system", problem) for problem in misfits("environment", environment, Environment)
             )
         if problems := [*environment.misfits()]:
-            raise DeclarationError(Mistake(place, "environment", problem) for place, problem in problems)
+            raise DeclarationError(Diagnostic(place, "environment", problem) for place, problem in problems)
         self.environment = environment
         self.name = name
         self.location = here()
-        self.ledger = new_ledger()
+        self.diagnostics = new_diagnostics()
         self._components: dict[str, Component] = {}
         self._owners: dict[str, Component] = {}
         if problem := validation.dns_label(name):
-            self.ledger.report("system", problem)
-        for location, problem in environment.mistakes():
-            self.ledger.report(f"environment {environment.name}", problem, location)
+            self.diagnostics.report("system", problem)
+        for location, problem in environment.problems():
+            self.diagnostics.report(f"environment {environment.name}", problem, location)
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -71,10 +71,10 @@ class System:
         """
         if name not in self._components:
             problem = f"there is no component {shown(name)}; {nearest(str(name), self._components)}"
-            raise DeclarationError([Mistake(here(), "system", problem)])
+            raise DeclarationError([Diagnostic(here(), "system", problem)])
         return self._components[name]
 
-    def stand_in_id(self) -> str:
+    def placeholder_id(self) -> str:
         """Return an id that is free, for a component whose own cannot be used."""
         number = 1
         while f"unnamed-{number}" in self._components:
@@ -85,20 +85,20 @@ class System:
         """Take in a component; called by its constructor."""
         known = self._components.get(component.id)
         if known is not None:
-            self.ledger.report(
+            self.diagnostics.report(
                 component.id,
                 f"the id is taken by the component declared at {known.location}; choose another, ids are unique.",
                 component.location,
             )
             return
         if component.id == self.name:
-            self.ledger.report(
+            self.diagnostics.report(
                 component.id,
                 "the system has this name, and so has its root Application; choose another for the component.",
             )
         owner = self._owners.setdefault(component.namespace_name, component)
         if owner is not component:
-            self.ledger.report(
+            self.diagnostics.report(
                 component.id,
                 f'the namespace "{component.namespace_name}" already belongs to {owner.id}: a namespace has one '
                 f"owner. Choose another, or declare the workload inside of {owner.id}.",

@@ -31,7 +31,7 @@ class Endpoint:
         exposes: Patterns of the metrics, such as ``redis_*``, for programs that the library does not know; ``check``
             then tells where an alert or a panel reads another one.
         internal: Whether only the workload's own pods use it; then no Service names it.
-        declared: False for the stand-in of an endpoint that does not exist.
+        declared: False for a placeholder of an endpoint that does not exist.
     """
 
     workload: Workload
@@ -85,13 +85,13 @@ class Workload(Observed, on_demand.Construct):
     component: Component
     system: System
 
-    #: Whether its volumes must outlive every mistake.
+    #: Never prune or delete its PersistentVolumeClaims, nor what they need to be of use.
     holds_data = False
     #: How many stages its objects have beside the set-up, see :meth:`manifests`.
     stages = 1
     #: Longest name: a StatefulSet's pods carry it with a revision hash of up to 11 characters in a label.
     longest_name = 52
-    #: Arguments that were wrong and have stand-ins in their place.
+    #: Arguments that were wrong and have placeholders in their place.
     replaced: frozenset[str] = frozenset()
 
     @checked
@@ -113,10 +113,10 @@ class Workload(Observed, on_demand.Construct):
         else:
             component = scope if isinstance(scope, Component) else scope.component
             if problem := validation.dns_label(id):
-                component.system.ledger.report(component.id, problem)
+                component.system.diagnostics.report(component.id, problem)
                 id = "unnamed"
             elif (known := component.workload(id)) is not None:
-                component.system.ledger.report(
+                component.system.diagnostics.report(
                     component.id,
                     f'the id "{id}" is taken by the workload declared at {known.location}; choose another, ids are '
                     f"unique.",
@@ -124,7 +124,7 @@ class Workload(Observed, on_demand.Construct):
             while component.workload(id) is not None:
                 id += "-again"
             if namespace is not None:
-                component.system.ledger.report(
+                component.system.diagnostics.report(
                     f"{component.id}/{id}",
                     f'namespace "{namespace}": a workload inside of {component.id} lives in its namespace, '
                     f"{component.namespace_name}; leave the namespace out.",
@@ -142,7 +142,7 @@ class Workload(Observed, on_demand.Construct):
         self.uses_kubernetes_api = False
         self.exposed_ports: list[int] = []
         if len(name) > self.longest_name:
-            self.mistake(
+            self.report(
                 f'the name "{name}" has {len(name)} characters; at most {self.longest_name} leave room for what '
                 f"Kubernetes appends to it."
             )
@@ -158,7 +158,7 @@ class Workload(Observed, on_demand.Construct):
             super().__init__(component, self.id)
         except RuntimeError as refusal:
             # cdk8s refuses an id that another construct inside of the component has.
-            component.system.ledger.report(component.id, f"{str(refusal).splitlines()[0]}; choose another id.")
+            component.system.diagnostics.report(component.id, f"{str(refusal).splitlines()[0]}; choose another id.")
             super().__init__(component, f"{self.id}-again")
 
     @property
@@ -181,9 +181,9 @@ class Workload(Observed, on_demand.Construct):
         """Labels of its objects."""
         return {**self.selector, "app.kubernetes.io/part-of": self.system.name}
 
-    def mistake(self, problem: str, location: Location | None = None) -> None:
-        """Record a mistake that concerns this workload, at ``location`` (default: the line being run)."""
-        self.system.ledger.report(self.subject, problem, location)
+    def report(self, problem: str, location: Location | None = None) -> None:
+        """Report an error that concerns this workload, at ``location`` (default: the line being run)."""
+        self.system.diagnostics.report(self.subject, problem, location)
 
     @explained
     def offer(
@@ -208,12 +208,12 @@ class Workload(Observed, on_demand.Construct):
         """
         problem = validation.port_name(name) or validation.port_number(port)
         if problem:
-            self.mistake(f"port {name}: {problem}")
+            self.report(f"port {name}: {problem}")
             self._refused.add(name)
-            return self._stand_in(name)
+            return self._placeholder(name)
         for other in self.endpoints.values():
             if other.port == port:
-                self.mistake(f"the ports {other.name} and {name} are both {port}; give each one a number of its own.")
+                self.report(f"the ports {other.name} and {name} are both {port}; give each one a number of its own.")
         told: dict[str, str | SecretReference] = {
             "host": self.host,
             "port": str(port),
@@ -226,20 +226,20 @@ class Workload(Observed, on_demand.Construct):
 
     @explained
     def endpoint(self, name: str) -> Endpoint:
-        """Return the endpoint called ``name``; a mistake is recorded when there is none."""
+        """Return the endpoint called ``name``; an error is reported if there is none."""
         if problems := [*misfits("endpoint()", name, str)]:
-            self.mistake(problems[0])
+            self.report(problems[0])
         elif name in self.endpoints:
             return self.endpoints[name]
         elif not self.may_offer(name):
-            self.mistake(f'there is no endpoint "{name}"; {nearest(name, self.endpoints)}')
-        return self._stand_in(name)
+            self.report(f'there is no endpoint "{name}"; {nearest(name, self.endpoints)}')
+        return self._placeholder(name)
 
     def may_offer(self, name: str) -> bool:
-        """Tell whether there is an endpoint called ``name``, or would be but for a mistake that is known already."""
+        """Tell whether there is an endpoint called ``name``, or would be but for an error that is reported already."""
         return name in self.endpoints or name in self._refused or "ports" in self.replaced
 
-    def _stand_in(self, name: str) -> Endpoint:
+    def _placeholder(self, name: str) -> Endpoint:
         return Endpoint(self, name, 1, {}, declared=False)
 
     @explained
@@ -254,25 +254,25 @@ class Workload(Observed, on_demand.Construct):
                 can wait, and for two that call each other.
         """
         if not isinstance(endpoint, Endpoint):
-            self.mistake(f'needs() takes an endpoint, such as database.endpoint("sql"), not {shown(endpoint)}.')
+            self.report(f'needs() takes an endpoint, such as database.endpoint("sql"), not {shown(endpoint)}.')
             return
         problems = [*misfits("needs(), variables", variables, Mapping[str, str] | None), *misfits("order", order, bool)]
         for problem in problems:
-            self.mistake(problem)
+            self.report(problem)
         if problems or not endpoint.declared:
             return
         if endpoint.workload.system is not self.system:
-            self.mistake(f"{endpoint.workload.subject} belongs to another system; an edge cannot leave its system.")
+            self.report(f"{endpoint.workload.subject} belongs to another system; an edge cannot leave its system.")
             return
         for edge in self.edges:
             if edge.endpoint == endpoint:
-                self.mistake(
+                self.report(
                     f"it already needs {endpoint.workload.subject} {endpoint.name} since {edge.location}; declare an "
                     f"edge once."
                 )
                 return
         if endpoint.internal and endpoint.workload is not self:
-            self.mistake(
+            self.report(
                 f"the endpoint {endpoint.name} of {endpoint.workload.subject} is for its own pods only; "
                 f"{nearest(endpoint.name, [e.name for e in endpoint.workload.endpoints.values() if not e.internal])}"
             )
@@ -281,7 +281,7 @@ class Workload(Observed, on_demand.Construct):
         self.edges.append(Edge(self, endpoint, order, here()))
         for variable, attribute in (variables or {}).items():
             if attribute not in endpoint.attributes:
-                self.mistake(
+                self.report(
                     f'{variable}: {endpoint.workload.subject} {endpoint.name} has no "{attribute}"; '
                     f"{nearest(attribute, endpoint.attributes)}"
                 )
@@ -297,9 +297,9 @@ class Workload(Observed, on_demand.Construct):
     def set_variable(self, name: str, value: object) -> None:
         """Give the program an environment variable."""
         if problem := validation.environment_variable(name):
-            self.mistake(problem)
+            self.report(problem)
         elif name in self.environment:
-            self.mistake(f"the variable {name} is set twice; keep one of the two.")
+            self.report(f"the variable {name} is set twice; keep one of the two.")
         else:
             self.environment[name] = value
             if isinstance(value, SecretReference):
@@ -311,7 +311,7 @@ class Workload(Observed, on_demand.Construct):
         full_key = key if self.name == self.component.id else f"{self.id}-{key}"
         reference = SecretReference(self.component.id, full_key, secret)
         if self.component.secrets.get(full_key, reference) != reference:
-            self.mistake(f'two secrets would have the key "{full_key}"; give the variable or file another name.')
+            self.report(f'two secrets would have the key "{full_key}"; give the variable or file another name.')
         self.component.secret_key(reference)
         return reference
 
@@ -325,7 +325,7 @@ class Workload(Observed, on_demand.Construct):
         return self.system.environment.cluster.nodes >= pods
 
     def complete(self) -> None:
-        """Take up what follows only once the whole system is declared, and record mistakes that show only then.
+        """Take up what follows only once the whole system is declared, and report errors that show only then.
 
         It may be called again.
         """

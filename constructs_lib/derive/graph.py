@@ -50,7 +50,7 @@ class Graph:
         """Compute the order.
 
         Raises:
-            DeclarationError: The declaration has mistakes, cycles among them.
+            DeclarationError: The declaration has errors, cycles among them.
         """
         self.system = system
         self.scrapers = [component for component in system.components if component.scrapes]
@@ -63,7 +63,7 @@ class Graph:
         self._stages: dict[Workload, int] = {}
         for component in system.components:
             self._stages.update(self._stages_of(component))
-        system.ledger.raise_if_any()
+        system.diagnostics.raise_if_any()
         self.callers = self._callers()
 
     def first_stage(self, workload: Workload) -> int:
@@ -76,7 +76,7 @@ class Graph:
         for component in self.system.components:
             for capability in component.brings:
                 if (first := found.setdefault(capability, component)) is not component:
-                    self.system.ledger.report(
+                    self.system.diagnostics.report(
                         component.id,
                         f"{type(component).__name__} is already declared as {first.id}; one is enough.",
                         component.location,
@@ -88,7 +88,7 @@ class Graph:
         provided = (*self._providers, *self.system.environment.cluster.provides)
         scaled = next((workload for workload in self.system.workloads if workload.autoscaled), None)
         if scaled and "metrics-api" not in provided:
-            self.system.ledger.report(
+            self.system.diagnostics.report(
                 scaled.subject,
                 "it is autoscaled, and nothing brings the metrics API: declare MetricsServer(system, version=…), or "
                 'the cluster with provides=("metrics-api",).',
@@ -96,7 +96,7 @@ class Graph:
             )
         secretive = next((component for component in self.system.components if component.secrets), None)
         if secretive and "external-secrets" not in provided:
-            self.system.ledger.report(
+            self.system.diagnostics.report(
                 secretive.id,
                 "it has secrets, and nothing brings External Secrets: declare ExternalSecrets(system, version=…), or "
                 'the cluster with provides=("external-secrets",).',
@@ -142,7 +142,7 @@ class Graph:
     def _report_cycle(self, path: Sequence[Dependency]) -> None:
         chain = " → ".join([*(dependency.source.id for dependency in path), path[0].source.id])
         edges = "; ".join(f"{dependency.reason} ({dependency.location})" for dependency in path)
-        self.system.ledger.report(
+        self.system.diagnostics.report(
             path[-1].source.id,
             f"these components wait for each other: {chain}. {edges}. Take one of the edges away, or declare it with "
             f"order=False.",
@@ -166,7 +166,7 @@ class Graph:
                 f"{edge.source.name} needs {edge.endpoint.workload.name} {edge.endpoint.name} ({edge.location})"
                 for edge in path
             )
-            self.system.ledger.report(
+            self.system.diagnostics.report(
                 component.id,
                 f"these workloads wait for each other: {names}. {edges}. Take one of the edges away, or declare it "
                 f"with order=False.",

@@ -77,8 +77,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
         identity = (group, manifest["kind"], metadata.get("namespace", ""), metadata["name"])
         if identity in objects:
             where = f" in the namespace {namespace}" if (namespace := metadata.get("namespace")) else ""
-            component.system.ledger.report(
-                component.id,
+            component.report(
                 f'there are two objects {manifest["kind"]} "{metadata["name"]}"{where}; rename one of them.',
                 component.location,
             )
@@ -117,7 +116,7 @@ def _check_variables(workload: Workload, manifests: Sequence[Manifest]) -> None:
     text = str(manifests)
     for name, value in workload.environment.items():
         if name not in text and (isinstance(value, SecretReference) or str(value) not in text):
-            workload.system.ledger.report(
+            workload.system.diagnostics.report(
                 workload.subject,
                 f"it is told {name}, and no container gets it: manifests() of {type(workload).__name__} has to pass on "
                 f"what container_variables(self) returns.",
@@ -137,16 +136,14 @@ def _constructs(component: Component, last: int) -> Iterator[tuple[int, Manifest
     for manifest in component.construct_manifests():
         wave = str(manifest["metadata"].get("annotations", {}).get(WAVE, "0"))
         if not wave.lstrip("-").isdecimal():
-            component.system.ledger.report(
-                component.id,
+            component.report(
                 f'the {manifest["kind"]} "{manifest["metadata"]["name"]}" has the sync wave {wave!r}; a whole number '
                 f"is needed.",
                 component.location,
             )
             continue
         if manifest["kind"] == "Secret" and (manifest.get("data") or manifest.get("stringData")):
-            component.system.ledger.report(
-                component.id,
+            component.report(
                 f'the Secret "{manifest["metadata"]["name"]}" would put its values into Git; use generated("…") or '
                 f'supplied("…").',
                 component.location,

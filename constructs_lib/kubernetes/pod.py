@@ -31,7 +31,7 @@ class Resources:
     memory: str
     memory_limit: str | None = None
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the resources."""
         problems = [
             ("cpu", validation.quantity(self.cpu, "500m")),

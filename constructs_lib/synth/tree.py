@@ -134,7 +134,7 @@ def synthesize(
         keep_manifests: Whether the tree keeps the objects, which takes memory.
 
     Raises:
-        DeclarationError: The declaration has mistakes; all of them are in it.
+        DeclarationError: The declaration has errors; all of them are in it.
     """
     graph = Graph(system)
     environment = system.environment.name
@@ -149,7 +149,7 @@ def synthesize(
             kinds.setdefault(_permission(manifest), manifest)
         tree.applications[component.id] = application(component, graph)
         tree.add(application_file(environment, component.id), tree.applications[component.id])
-    system.ledger.raise_if_any()
+    system.diagnostics.raise_if_any()
     tree.project = app_project(system, kinds.values())
     for project in (tree.project, root_project(system)):
         tree.add(project_file(environment, project), project)

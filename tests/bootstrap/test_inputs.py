@@ -149,7 +149,7 @@ def test_mistakes(environment: Environment, facts: dict[str, Any], message: str)
     system = System(on(environment, **facts), "shop")
     with pytest.raises(DeclarationError) as caught:
         synthesize(system)
-    assert any(message in mistake.problem for mistake in caught.value.mistakes), caught.value.mistakes
+    assert any(message in mistake.problem for mistake in caught.value.diagnostics), caught.value.diagnostics
 
 
 def test_version_of_the_chart_is_exact() -> None:

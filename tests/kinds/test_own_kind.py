@@ -178,7 +178,7 @@ def test_variable_that_no_container_gets_is_told(shop: System) -> None:
     Forgetful(shop, "deaf").needs(shop.component("cache").workloads[0].endpoint("resp"), {"CACHE": "address"})
     with pytest.raises(DeclarationError) as failure:
         synthesize(shop)
-    [told] = failure.value.mistakes
+    [told] = failure.value.diagnostics
     assert (told.subject, told.location.file) == ("deaf", __file__)
     assert told.problem == (
         "it is told CACHE, and no container gets it: manifests() of Forgetful has to pass on what "

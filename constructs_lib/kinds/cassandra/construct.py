@@ -95,20 +95,20 @@ class Cassandra(Workload):
         store.check_store(self, image, storage, resources)
         for argument, text in (("keyspace", keyspace), ("user", user)):
             if problem := validation.sql_name(text):
-                self.mistake(f"{argument}: {problem}")
+                self.report(f"{argument}: {problem}")
         if user == "cassandra":
-            self.mistake('user: "cassandra" is the built-in login, which is shut; choose another name.')
+            self.report('user: "cassandra" is the built-in login, which is shut; choose another name.')
         if isinstance(nodes, Autoscale):
-            for problem in nodes.mistakes():
-                self.mistake(problem.replace("replicas:", "nodes:"))
+            for problem in nodes.problems():
+                self.report(problem.replace("replicas:", "nodes:"))
         elif nodes < 1:
-            self.mistake(f"nodes: {nodes} is no size of a ring; at least 1, or Autoscale(2, 4).")
+            self.report(f"nodes: {nodes} is no size of a ring; at least 1, or Autoscale(2, 4).")
         if problem := validation.java_heap(heap, resources.memory_limit or resources.memory):
-            self.mistake(f"heap: {problem}")
+            self.report(f"heap: {problem}")
         if problem := validation.file_names(schema):
-            self.mistake(f"schema: {problem}")
-        for problem in telemetry.mistakes() if telemetry else ():
-            self.mistake(problem)
+            self.report(f"schema: {problem}")
+        for problem in telemetry.problems() if telemetry else ():
+            self.report(problem)
         self.schema = store.read_schema(self, schema, ".cql")
         self.password = self.secret("password", generated(f"password of the Cassandra role {user}"))
         self.offer(
@@ -126,7 +126,7 @@ class Cassandra(Workload):
     def complete(self) -> None:
         """Have it measured if somebody collects the metrics."""
         if self._agent and PORT_NAME not in self.endpoints:
-            with self.system.ledger.at(self.location):
+            with self.system.diagnostics.at(self.location):
                 self.offer(PORT_NAME, self._agent.port, metrics=("/metrics",), internal=True)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,31 +81,30 @@ class HelmChart(Component):
         self._check_arguments()
 
     def _check_arguments(self) -> None:
-        report = functools.partial(self.system.ledger.report, self.id)
         if problem := validation.chart_version(self.version):
-            report(f"version: {problem}")
+            self.report(f"version: {problem}")
         if problem := validation.chart_repository(self.repository):
-            report(f"repository: {problem}")
+            self.report(f"repository: {problem}")
         if problem := validation.chart_name(self.chart):
-            report(f"chart: {problem}")
+            self.report(f"chart: {problem}")
         if problem := validation.chart_values(self.values):
-            report(f"values: {problem}")
+            self.report(f"values: {problem}")
         for namespace in self.other_namespaces:
             if problem := validation.dns_label(namespace):
-                report(f"other_namespaces: {problem}")
+                self.report(f"other_namespaces: {problem}")
         for access in self.access:
-            for problem in access.mistakes():
-                report(f"access: {problem}")
+            for problem in access.problems():
+                self.report(f"access: {problem}")
         known = [dict(access.pods) for access in self.access]
         for access in self.access:
             for labels, _ in access.to_pods:
                 if dict(labels) not in known:
-                    report(
+                    self.report(
                         f"access {access.name}: no other PodAccess has the pods {dict(labels)}, so nothing would open."
                     )
         for argument, kinds in (("kinds", self.kinds), ("cluster_kinds", self.cluster_kinds)):
             if any("*" in (kind.group, kind.kind) for kind in kinds):
-                report(f"{argument}: name every kind; a wildcard would permit the chart anything.")
+                self.report(f"{argument}: name every kind; a wildcard would permit the chart anything.")
 
     @property
     def chart_source(self) -> ChartSource:

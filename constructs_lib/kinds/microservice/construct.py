@@ -55,7 +55,7 @@ class Rule:
 
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the rule."""
         if not self.verbs:
             yield f"rbac: a rule without verbs permits nothing; name some of {', '.join(self.VERBS)}."
@@ -88,7 +88,7 @@ class AkkaCluster:
     management: str = "management"
     remoting: str = "remoting"
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the cluster."""
         if problem := validation.label("app", self.service_name):
             yield f"akka, service_name: {problem}"
@@ -186,13 +186,13 @@ class Microservice(Workload):
         self.consumes = tuple(consumes)
 
         if problem := validation.image(image):
-            self.mistake(problem)
+            self.report(problem)
         if wait_image is not None and (problem := validation.image(wait_image)):
-            self.mistake(f"wait_image: {problem}")
+            self.report(f"wait_image: {problem}")
         internal = {akka.management, akka.remoting} if akka else set()
         if not ports.keys() - internal:
             beside = " beside those of Akka" if akka else ""
-            self.mistake(f'ports: a microservice offers at least one port{beside}; write ports={{"http": 8080}}.')
+            self.report(f'ports: a microservice offers at least one port{beside}; write ports={{"http": 8080}}.')
         for name, number in ports.items():
             self.offer(name, number, metrics=("/metrics",) if name == metrics else (), internal=name in internal)
         for variable, value in (env or {}).items():
@@ -220,53 +220,53 @@ class Microservice(Workload):
                 self._check_port(argument, name)
         if exposed in self.endpoints and self.endpoints[exposed].internal:
             whom = "Prometheus" if exposed == PORT_NAME else "the pods of its Akka cluster"
-            self.mistake(f'exposed: the port "{exposed}" is for {whom} only; choose another.')
+            self.report(f'exposed: the port "{exposed}" is for {whom} only; choose another.')
         for argument, probe in probes.items():
             if probe is not None:
                 self._check_port(argument, probe.port)
             if isinstance(probe, Http) and not probe.path.startswith("/"):
-                self.mistake(f'{argument}: the path {shown(probe.path)} must begin with "/".')
+                self.report(f'{argument}: the path {shown(probe.path)} must begin with "/".')
 
     def _check_numbers(self) -> None:
-        for problem in self.resources.mistakes():
-            self.mistake(problem)
+        for problem in self.resources.problems():
+            self.report(problem)
         if isinstance(self.replicas, Autoscale):
-            for problem in self.replicas.mistakes():
-                self.mistake(problem)
+            for problem in self.replicas.problems():
+                self.report(problem)
         elif self.replicas < 1:
-            self.mistake(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
-        problems = [*self.objective.mistakes()]
+            self.report(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
+        problems = [*self.objective.problems()]
         for problem in problems:
-            self.mistake(problem)
+            self.report(problem)
         if self.objective != Objective() and not problems and not self.telemetry:
-            self.mistake("objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well.")
+            self.report("objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well.")
         for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
             if wrong := validation.broker_names(names):
-                self.mistake(f"{argument}: {wrong}")
+                self.report(f"{argument}: {wrong}")
         for rule in self.rbac:
-            for problem in rule.mistakes():
-                self.mistake(problem)
+            for problem in rule.problems():
+                self.report(problem)
         for host in self.internet:
             if wrong := validation.host_name(host.host) or validation.port_number(host.port):
-                self.mistake(f"internet: {wrong}")
+                self.report(f"internet: {wrong}")
         for argument, seconds in (
             ("start_seconds", self.start_seconds),
             ("drain_seconds", self.drain_seconds),
         ):
             if not 1 <= seconds <= 3600:
-                self.mistake(f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed.")
+                self.report(f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed.")
         if not 1 <= self.user <= 2**31 - 1:
-            self.mistake(f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root.")
+            self.report(f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root.")
 
     def _check_port(self, argument: str, name: str) -> None:
         if not self.may_offer(name):
-            self.mistake(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
+            self.report(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
 
     def _take_label(self, name: str, value: str) -> None:
         if name.startswith("app.kubernetes.io/") or (name == "app" and self.akka):
-            self.mistake(f'labels: "{name}" is set by the library; choose another label.')
+            self.report(f'labels: "{name}" is set by the library; choose another label.')
         elif problem := validation.label(name, value):
-            self.mistake(f"labels: {problem}")
+            self.report(f"labels: {problem}")
         else:
             self.pod_labels[name] = value
 
@@ -276,34 +276,34 @@ class Microservice(Workload):
         elif isinstance(value, Field | Plain):
             self.set_variable(name, value)
         elif problem := validation.plain_secret(name, value):
-            self.mistake(f"env: {problem}")
+            self.report(f"env: {problem}")
         else:
             self.set_variable(name, value)
 
     def _take_file(self, path: str, secret: Secret) -> None:
         folder, name = posixpath.split(path)
         if not path.startswith("/") or posixpath.normpath(path) != path or not name:
-            self.mistake(f'files: {shown(path)} is no absolute path of a file; write it like "/etc/service/key.json".')
+            self.report(f'files: {shown(path)} is no absolute path of a file; write it like "/etc/service/key.json".')
         elif folder in _FULL_FOLDERS:
-            self.mistake(
+            self.report(
                 f'files: "{path}": a volume would hide what {folder} holds; give the file a folder of its own, for '
                 f'instance "{folder.rstrip("/")}/{self.id}/{name}".'
             )
         elif problem := validation.file_names([path]):
-            self.mistake(f"files: {problem}")
+            self.report(f"files: {problem}")
         else:
             self.files[path] = self.secret(name, secret)
 
     def _join_akka(self, akka: AkkaCluster) -> None:
-        for problem in akka.mistakes():
-            self.mistake(problem)
+        for problem in akka.problems():
+            self.report(problem)
         for port in (akka.management, akka.remoting):
             self._check_port("akka", port)
             if port in self.endpoints:
                 self.needs(self.endpoints[port])
         minimum = self.replicas.minimum if isinstance(self.replicas, Autoscale) else self.replicas
         if 1 <= minimum < akka.contact_points:
-            self.mistake(
+            self.report(
                 f"replicas: {minimum} can never form an Akka cluster of {akka.contact_points} contact points; at least "
                 f"{akka.contact_points} are needed."
             )
@@ -313,27 +313,27 @@ class Microservice(Workload):
         self.set_variable("REQUIRED_CONTACT_POINT_NR", str(akka.contact_points))
 
     def _take_telemetry(self, telemetry: Telemetry) -> None:
-        problems = [*telemetry.mistakes()]
+        problems = [*telemetry.problems()]
         for problem in problems:
-            self.mistake(problem)
+            self.report(problem)
         if problems:
             return
         if PORT_NAME in self.endpoints:
-            self.mistake(f"ports: the agent's port is called {PORT_NAME}; choose another name.")
+            self.report(f"ports: the agent's port is called {PORT_NAME}; choose another name.")
             return
         self.offer(PORT_NAME, telemetry.port, metrics=("/metrics",), internal=True)
         option = self.environment.pop(telemetry.option_variable, "")
         if isinstance(option, Plain):
             option = option.text
         if not isinstance(option, str):
-            self.mistake(
+            self.report(
                 f"telemetry: the agent is started by {telemetry.option_variable}, so that it must be a plain text."
             )
             option = ""
         self.set_variable(telemetry.option_variable, f"{option} {telemetry.option}".lstrip())
         self._agent_variables.add(telemetry.option_variable)
         if "OTEL_EXPORTER_PROMETHEUS_PORT" in self.environment:
-            self.mistake(
+            self.report(
                 f"OTEL_EXPORTER_PROMETHEUS_PORT: Prometheus would look for the metrics at {telemetry.port} all the "
                 f"same; say telemetry={type(telemetry).__name__}(port=…)."
             )
@@ -351,7 +351,7 @@ class Microservice(Workload):
             for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
                 if names:
                     self._missed_broker = True
-                    self.mistake(
+                    self.report(
                         f"{argument}: it needs no RabbitMQ that would have {shown(names[0])}; add "
                         f'needs(broker.endpoint("amqp"), …).',
                         self.location,

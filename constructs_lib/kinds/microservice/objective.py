@@ -29,7 +29,7 @@ class Objective:
     fast: float = 95.0
     seconds: float = 0.5
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the objective."""
         for name, value in (("availability", self.availability), ("fast", self.fast)):
             # Below it, fourteen times the budget is more than all requests, so that the alert could never fire.

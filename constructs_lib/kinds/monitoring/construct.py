@@ -58,7 +58,7 @@ def _retention_size(storage: str) -> str:
     try:
         return f"{int(parse_quantity(storage) * 4 / 5 / 2**20)}MB"
     except ValueError:
-        # It is a mistake that has been recorded.
+        # The constructor has reported it.
         return "1MB"
 
 
@@ -157,11 +157,11 @@ class Monitoring(HelmChart):
             ),
         )
         if problem := validation.quantity(storage, "20Gi"):
-            scope.ledger.report(self.id, f"storage: {problem}")
+            self.report(f"storage: {problem}")
         if retention_days < 1:
-            scope.ledger.report(self.id, f"retention_days: {retention_days} is no number of days; at least 1 is kept.")
+            self.report(f"retention_days: {retention_days} is no number of days; at least 1 is kept.")
         if problem := validation.chart_values(values or {}):
-            scope.ledger.report(self.id, f"values: {problem}")
+            self.report(f"values: {problem}")
         self.receivers = dict(receivers or {})
         self.receiver_keys = {
             severity: self.secret_key(SecretReference(self.id, f"{severity}-receiver", receiver.url))
@@ -169,13 +169,11 @@ class Monitoring(HelmChart):
         }
         for severity, receiver in self.receivers.items():
             if severity not in SEVERITIES:
-                scope.ledger.report(
-                    self.id, f"receivers: no alert has the severity {shown(severity)}; {nearest(severity, SEVERITIES)}"
-                )
-            for problem in receiver.mistakes():
-                scope.ledger.report(self.id, f"receivers, {severity}: {problem}")
+                self.report(f"receivers: no alert has the severity {shown(severity)}; {nearest(severity, SEVERITIES)}")
+            for problem in receiver.problems():
+                self.report(f"receivers, {severity}: {problem}")
         if runbooks is not None and not re.fullmatch(r"https?://[^\s/]\S*", runbooks):
-            scope.ledger.report(self.id, f'runbooks: {shown(runbooks)} is no address; write it like "https://…".')
+            self.report(f'runbooks: {shown(runbooks)} is no address; write it like "https://…".')
         self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
         user = self.secret_key(
             SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))

@@ -25,7 +25,7 @@ class Webhook:
 
     url: Secret
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the receiver."""
         yield from ()
 
@@ -53,7 +53,7 @@ class Slack:
     channel: str
     url: Secret
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the receiver."""
         if not re.fullmatch(r"[#@]?[\w.-]{1,80}", self.channel):
             yield f'{shown(self.channel)} is no channel; write it like "#on-call".'

@@ -21,27 +21,27 @@ Store = TypeVar("Store", bound="Workload")
 def check_store(workload: Workload, image: str, storage: str, resources: pod.Resources) -> None:
     """Record what is wrong with the arguments that every data store takes."""
     if problem := validation.image(image):
-        workload.mistake(problem)
+        workload.report(problem)
     if problem := validation.quantity(storage, "10Gi"):
-        workload.mistake(f"storage: {problem}")
-    for problem in resources.mistakes():
-        workload.mistake(problem)
+        workload.report(f"storage: {problem}")
+    for problem in resources.problems():
+        workload.report(problem)
 
 
 def read_schema(workload: Workload, files: Iterable[Path], suffix: str) -> dict[str, str]:
-    """Return the text of schema files by their name; what cannot be read is recorded as a mistake."""
+    """Return the text of schema files by their name; what cannot be read is reported as an error."""
     texts: dict[str, str] = {}
     for file in files:
         try:
             text = Path(file).read_text(encoding="utf-8")
         except FileNotFoundError:
             beside = [entry.name for entry in sorted(Path(file).parent.glob(f"*{suffix}"))]
-            workload.mistake(f'there is no schema file "{file}"; in its folder: {", ".join(beside) or "none"}.')
+            workload.report(f'there is no schema file "{file}"; in its folder: {", ".join(beside) or "none"}.')
         except (OSError, UnicodeDecodeError) as problem:
-            workload.mistake(f'the schema file "{file}" cannot be read as UTF-8 text: {problem}')
+            workload.report(f'the schema file "{file}" cannot be read as UTF-8 text: {problem}')
         else:
             if not text.strip():
-                workload.mistake(f'the schema file "{file}" is empty.')
+                workload.report(f'the schema file "{file}" is empty.')
             texts[Path(file).name] = text.replace("\r\n", "\n")
     return texts
 

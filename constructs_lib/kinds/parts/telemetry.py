@@ -70,7 +70,7 @@ class Telemetry:
     #: Gauge of the open WebSockets; empty if it has none.
     websockets: ClassVar[str] = ""
 
-    def mistakes(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what is wrong with the agent."""
         if not (self.option_variable and self.option and self.copy):
             yield (

@@ -95,19 +95,19 @@ class Postgres(Workload):
         store.check_store(self, image, storage, resources)
         for argument, text in (("database", database), ("user", user)):
             if problem := validation.sql_name(text):
-                self.mistake(f"{argument}: {problem}")
+                self.report(f"{argument}: {problem}")
         if user == _METRICS_ROLE:
-            self.mistake(f'user: "{user}" is the role of the exporter; choose another name.')
+            self.report(f'user: "{user}" is the role of the exporter; choose another name.')
         if exporter is not None and (problem := validation.image(exporter)):
-            self.mistake(f"exporter: {problem}")
+            self.report(f"exporter: {problem}")
         if problem := validation.cron(backup_schedule):
-            self.mistake(f"backup_schedule: {problem}")
+            self.report(f"backup_schedule: {problem}")
         if backup_storage and (problem := validation.quantity(backup_storage, "10Gi")):
-            self.mistake(f"backup_storage: {problem}")
+            self.report(f"backup_storage: {problem}")
         if backups_kept < 1:
-            self.mistake(f"backups_kept: {backups_kept} is no number of dumps; at least 1 is kept.")
+            self.report(f"backups_kept: {backups_kept} is no number of dumps; at least 1 is kept.")
         if schema and (problem := validation.file_names([schema])):
-            self.mistake(f"schema: {problem}")
+            self.report(f"schema: {problem}")
         self.schema = store.read_schema(self, [schema] if schema else [], ".sql")
         self.password = self.secret("password", generated(f"password of the PostgreSQL user {user}"))
         self.offer("sql", 5432, database=database, username=user, password=self.password)
@@ -120,7 +120,7 @@ class Postgres(Workload):
         """Have it measured if somebody collects the metrics."""
         if self._is_measured and "metrics" not in self.endpoints:
             self.offer("metrics", 9187, metrics=("/metrics",), internal=True)
-            with self.system.ledger.at(self.location):
+            with self.system.diagnostics.at(self.location):
                 self._metrics_password = self.secret(
                     "metrics-password", generated(f"password of the PostgreSQL role {_METRICS_ROLE}")
                 )

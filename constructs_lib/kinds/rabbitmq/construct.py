@@ -83,14 +83,14 @@ class RabbitMQ(Workload):
         self.permit_deprecated = tuple(permit_deprecated)
         store.check_store(self, image, storage, resources)
         if user == "guest":
-            self.mistake('user: "guest" is the login that everybody knows; choose another name.')
+            self.report('user: "guest" is the login that everybody knows; choose another name.')
         elif not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}", user):
-            self.mistake(f"user: {shown(user)} is no plain user name; letters, digits and . _ -, a letter first.")
+            self.report(f"user: {shown(user)} is no plain user name; letters, digits and . _ -, a letter first.")
         if nodes < 1 or nodes % 2 == 0:
-            self.mistake(f"nodes: {nodes} nodes have no majority once one is away; use 1, 3 or 5.")
+            self.report(f"nodes: {nodes} nodes have no majority once one is away; use 1, 3 or 5.")
         for feature in self.permit_deprecated:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", feature):
-                self.mistake(f'permit_deprecated: {shown(feature)} is no name of a feature, such as "global_qos".')
+                self.report(f'permit_deprecated: {shown(feature)} is no name of a feature, such as "global_qos".')
         self.password = self.secret("password", generated(f"password of the RabbitMQ user {user}"))
         self.cookie = self.secret("erlang-cookie", generated("cookie that the RabbitMQ nodes share"))
         self.offer("amqp", 5672, username=user, password=self.password, virtual_host="/")

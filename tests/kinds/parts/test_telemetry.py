@@ -546,7 +546,7 @@ def test_the_exporter_has_its_password_in_a_file_alone() -> None:
 def test_resources_plus(resources: Resources, memory: str, found: tuple[str, str]) -> None:
     more = resources.plus(memory)
     assert (more.cpu, more.memory, more.memory_limit) == (resources.cpu, *found)
-    assert [*more.mistakes()] == []
+    assert [*more.problems()] == []
 
 
 @pytest.mark.parametrize(
@@ -554,19 +554,19 @@ def test_resources_plus(resources: Resources, memory: str, found: tuple[str, str
 )
 def test_right_objectives(objective: Objective) -> None:
     assert [*misfits("objective", objective, Objective)] == []
-    assert [*objective.mistakes()] == []
+    assert [*objective.problems()] == []
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 0.3, 11])
 def test_seconds_between_boundaries(seconds: float) -> None:
-    (mistake,) = Objective(seconds=seconds).mistakes()
+    (mistake,) = Objective(seconds=seconds).problems()
     assert mistake.startswith(f"objective, seconds: the histograms cannot tell {seconds:g} s apart; the nearest")
 
 
 @pytest.mark.parametrize("percent", [0, 93.99, 99.9991, 100])
 def test_percent_out_of_range(percent: float) -> None:
     problem = f"{percent} is out of range; 94 to 99.999 percent are allowed."
-    assert [*Objective(percent, percent).mistakes()] == [
+    assert [*Objective(percent, percent).problems()] == [
         f"objective, availability: {problem}",
         f"objective, fast: {problem}",
     ]

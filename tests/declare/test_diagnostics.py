@@ -11,7 +11,14 @@ import pytest
 
 from constructs_lib import Environment, GitRepository, K3d, Microservice, System
 from constructs_lib.declare import diagnostics as mistake
-from constructs_lib.declare.diagnostics import DeclarationError, Location, Mistake, here, is_library_code, is_user_code
+from constructs_lib.declare.diagnostics import (
+    DeclarationError,
+    Diagnostic,
+    Location,
+    here,
+    is_library_code,
+    is_user_code,
+)
 
 HERE = Path(__file__)
 
@@ -78,11 +85,11 @@ class TestLocation:
 
 
 class TestDeclarationError:
-    FIRST = Mistake(Location("app.py", 2), "web", "a")
-    SECOND = Mistake(Location("app.py", 10), "api", "b")
+    FIRST = Diagnostic(Location("app.py", 2), "web", "a")
+    SECOND = Diagnostic(Location("app.py", 10), "api", "b")
 
     def test_has_every_mistake_once_in_the_order_of_the_lines(self) -> None:
-        assert DeclarationError([self.SECOND, self.FIRST, self.SECOND]).mistakes == (self.FIRST, self.SECOND)
+        assert DeclarationError([self.SECOND, self.FIRST, self.SECOND]).diagnostics == (self.FIRST, self.SECOND)
 
     def test_text_is_one_line_for_each(self) -> None:
         assert str(DeclarationError([self.SECOND, self.FIRST])) == "app.py:2: web: a\napp.py:10: api: b"
@@ -92,7 +99,7 @@ def test_ledgers_are_not_shared_between_systems() -> None:
     repository = GitRepository("https://github.com/example/shop.git")
     environment = Environment(name="local", repository=repository, cluster=K3d(kubernetes="1.36", nodes=1))
     System(environment, "Bad Name")
-    assert [*System(environment, "shop").ledger] == []
+    assert [*System(environment, "shop").diagnostics] == []
 
 
 def test_pick_raises_where_no_command_line_reports() -> None:
