@@ -1,13 +1,14 @@
-"""Whether pods fit on nodes, one by one and not only as a sum.
+"""Whether pods fit on nodes one by one, and not only as a sum.
 
-The scheduler places pods as they come and moves none, so nothing here looks for the best packing: pods are placed from
-the largest to the smallest, in some orders and manners, and what fits in none of them fits by luck at best.
+The scheduler places pods as they come and never moves them, so this does not search for the best packing. It places the
+pods from the largest to the smallest by a few strategies. Pods that fit with none of these would fit by luck at best.
 https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/ and
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity
 """
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +18,13 @@ from constructs_lib.check.network import Selector
 
 
 class Amount(NamedTuple):
-    """What a pod asks for, or a node has.
+    """What a pod requests, or a node has.
 
     Attributes:
-        cpu: Processor, in thousandths of a core.
-        memory: Memory in bytes.
-        disk: Storage of the node itself in bytes.
-        volumes: Volumes that are attached.
+        cpu: Thousandths of a core.
+        memory: Bytes of memory.
+        disk: Bytes of the disk of the node (ephemeral storage).
+        volumes: Attached volumes.
         pods: Pods.
     """
 
@@ -34,36 +35,30 @@ class Amount(NamedTuple):
     pods: int = 0
 
     def plus(self, other: Amount) -> Amount:
-        """Return the sum of both."""
-        return Amount(*(own + more for own, more in zip(self, other, strict=True)))
+        """Return the sum."""
+        return Amount(*map(operator.add, self, other))
 
     def minus(self, other: Amount) -> Amount:
-        """Return what is left."""
-        return Amount(*(own - less for own, less in zip(self, other, strict=True)))
+        """Return the difference."""
+        return Amount(*map(operator.sub, self, other))
 
     def times(self, number: int) -> Amount:
-        """Return so many times as much."""
+        """Return a multiple."""
         return Amount(*(own * number for own in self))
 
     def fits(self, free: Amount) -> bool:
-        """Tell whether it is no more than what is free."""
-        return (
-            self.cpu <= free.cpu
-            and self.memory <= free.memory
-            and self.disk <= free.disk
-            and self.volumes <= free.volumes
-            and self.pods <= free.pods
-        )
+        """Tell whether it is at most what is free."""
+        return all(map(operator.le, self, free))
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """A topology spread constraint over nodes that must hold.
+    """A topology spread constraint over nodes, which must hold.
 
     Attributes:
-        selector: Which pods of the namespace count.
-        most_skew: By how many a node may have more of them than another.
-        least_nodes: While there are fewer nodes than these, the node with the fewest counts as if it had none.
+        selector: Selects the pods of the namespace that count.
+        most_skew: How many more of them a node may have than the node with the fewest (``maxSkew``).
+        least_nodes: With fewer nodes than these, the fewest counts as 0 (``minDomains``).
     """
 
     selector: Selector
@@ -73,16 +68,16 @@ class Spread:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A pod to be placed.
+    """A pod that needs a place on a node.
 
     Attributes:
-        name: The workload that it belongs to.
-        amount: What it asks for.
+        name: Its workload.
+        amount: What it requests.
         namespace: Its namespace.
         labels: Its labels.
         spreads: How it must be spread over the nodes.
-        repels: Pods of its namespace that it shares no node with, whichever of them comes first.
-        claims: Claims that others may use as well: only on the same node, where they take one place for a volume.
+        repels: Selects pods of its namespace that must be on other nodes, whichever comes first.
+        claims: Claims that it may share with pods on the same node, where each counts as one volume.
     """
 
     name: str
@@ -95,7 +90,7 @@ class Item:
 
 
 def pack(items: Sequence[Item], nodes: Sequence[Amount]) -> list[Item]:
-    """Return the pods for which there is no place.
+    """Return the pods that find no place.
 
     Args:
         items: All pods.
@@ -103,7 +98,7 @@ def pack(items: Sequence[Item], nodes: Sequence[Amount]) -> list[Item]:
     """
     capacity = sum_of(nodes)
     best: list[Item] = list(items)
-    for measure, choose in _MANNERS:
+    for measure, choose in _STRATEGIES:
         ordered = sorted(items, key=lambda item: (not (item.spreads or item.repels), -measure(item.amount, capacity)))
         left = _place(ordered, nodes, choose)
         best = min(best, left, key=len)
@@ -144,14 +139,14 @@ class _Node:
         self._repelled: dict[str, set[Selector]] = defaultdict(set)
 
     def count(self, namespace: str, selector: Selector) -> int:
-        """Return how many pods of a namespace it has that a selector means."""
+        """Return how many pods of a namespace on it a selector matches."""
         key = namespace, selector
         if key not in self._counts:
             self._counts[key] = sum(selector.matches(item.labels) for item in self._placed[namespace])
         return self._counts[key]
 
     def has_room(self, item: Item) -> bool:
-        """Tell whether a pod fits, and gets along with those that are there."""
+        """Tell whether a pod fits on it, beside the pods that are there."""
         asked = item.amount
         if item.claims:
             asked = asked.plus(Amount(volumes=sum(claim not in self.claims for claim in item.claims)))
@@ -186,14 +181,14 @@ def _place(items: Iterable[Item], nodes: Sequence[Amount], choose: Callable[[lis
 
 
 def _with_claims(item: Item, places: list[_Node]) -> list[_Node]:
-    """Return the nodes that have a claim of the pod attached, if any has."""
+    """Return the nodes to which a claim of the pod is attached; all nodes if there is none."""
     if not item.claims:
         return places
     return [node for node in places if node.claims.intersection(item.claims)] or places
 
 
 def _spread(item: Item, places: list[_Node], possible: list[_Node]) -> list[_Node]:
-    """Return the nodes on which the pod is not too many of its kind."""
+    """Return the nodes on which the pod keeps its spread constraints."""
     for spread in item.spreads:
         counts = {id(node): node.count(item.namespace, spread.selector) for node in places}
         fewest = min(counts.values(), default=0) if len(places) >= spread.least_nodes else 0
@@ -202,8 +197,8 @@ def _spread(item: Item, places: list[_Node], possible: list[_Node]) -> list[_Nod
     return possible
 
 
-#: By which measure the largest comes first, and which of the nodes it gets. The first is what the scheduler does.
-_MANNERS: tuple[tuple[Callable[[Amount, Amount], float], Callable[[list[_Node]], _Node]], ...] = (
+#: The strategies: by which measure the largest pod comes first, and which node it gets. The first is the scheduler's.
+_STRATEGIES: tuple[tuple[Callable[[Amount, Amount], float], Callable[[list[_Node]], _Node]], ...] = (
     (_largest_share, _emptiest),
     (_largest_share, _first),
     (lambda amount, capacity: amount.memory, _first),

@@ -1,10 +1,10 @@
-"""Whether one pod can call another: a question to the policies of a tree."""
+"""Whether the policies of a tree let one pod call another."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,21 +18,21 @@ from constructs_lib.user_error import UserError
 
 _T = TypeVar("_T", Pod, Object)
 
-#: What stands for all addresses outside.
+#: The name for any address outside of the cluster.
 WORLD = "internet"
-#: What controllers add to the names of their pods: an ordinal, or one or two texts by chance.
+#: What controllers append to the names of their pods: an ordinal, or one or two random texts.
 _OF_A_POD = re.compile(r"(?:-[a-z0-9]{5,10})?-[a-z0-9]{5}|-\d+")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether one can call another, and why.
+    """Whether one end can call another, and why.
 
     Attributes:
-        source: Who calls, as people know it.
-        target: Who is called.
+        source: The name of the caller.
+        target: The name of the other end.
         protocol: The protocol of the port.
-        port: The port of the target's pods.
+        port: The number of the port of the target's pods.
         connection: The policies and rules that decide on each side.
     """
 
@@ -44,11 +44,11 @@ class Answer:
 
     @property
     def allowed(self) -> bool:
-        """Whether it can."""
+        """Whether both sides let the call through."""
         return self.connection.allowed
 
     def lines(self) -> Iterator[str]:
-        """Yield the answer, and a line for each side, as a terminal shows them."""
+        """Yield the answer as lines of text, with a line for each side."""
         verb = "can" if self.allowed else "cannot"
         yield f"{self.source} {verb} reach {self.target} at port {self.port}/{self.protocol}."
         for side in (self.connection.egress, self.connection.ingress):
@@ -64,28 +64,25 @@ def _verdict(side: Side) -> str:
     if not side.policies:
         return "open, no policy isolates it" + (" (it has the network of its node)" if side.end.host_network else "")
     if not side.rules:
-        return f"closed by {_policies(policy.name for policy in side.policies)}, none of whose rules lets it through"
+        names = dict.fromkeys(policy.name for policy in side.policies)
+        return f"closed by {', '.join(names)}, none of whose rules lets it through"
     rules = dict.fromkeys(f"{rule.path} of {policy.name}" for policy, rule, _ in side.rules)
     return f"opened by {', '.join(rules)}"
 
 
-def _policies(names: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(names))
-
-
 def can(model: ClusterModel, source: str, target: str, port: str | int) -> Answer:
-    """Tell whether the policies of a tree let one call another.
+    """Tell whether the policies of a tree let one end call another.
 
     Args:
         model: The tree.
-        source: Who calls: a workload, a Service for the pods behind it, one of the pods, each by its name or as
-            ``namespace/name``; an address, or ``internet`` for some address outside.
-        target: Who is called, likewise.
+        source: The caller: a workload, a pod, or a Service for the pods behind it, each as ``name`` or
+            ``namespace/name``; an IP address; or ``internet`` for any address outside of the cluster.
+        target: The other end, in the same way.
         port: The number or the name of a port of the target's pods, or of the Service if that is what was named;
             ``/udp`` or ``/sctp`` behind it for other protocols than TCP.
 
     Raises:
-        UserError: One of them is not known; the message tells the nearest that is.
+        UserError: There is no such end or port; the message names the closest one.
     """
     traffic = model.once(Traffic)
     names = _Names(traffic)
@@ -97,7 +94,7 @@ def can(model: ClusterModel, source: str, target: str, port: str | int) -> Answe
 
 
 class _Names:
-    """What pods are called by: their workloads and Services, and for those of charts their policies."""
+    """The names of pods: those of their workloads and Services, and for pods of charts those of their policies."""
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
@@ -109,7 +106,7 @@ class _Names:
             self._services[service.name].append(service)
 
     def find(self, name: str) -> tuple[End, Object | None]:
-        """Return what a name means, and the Service by which it does."""
+        """Return the end with a name, and the Service if the name is that of a Service."""
         if name == WORLD:
             return Outside("the internet", INTERNET), None
         if (block := block_of(name)) is not None:
@@ -134,7 +131,7 @@ class _Names:
         return found[0] if found else None
 
     def _pod_of(self, namespace: str, name: str) -> Pod | None:
-        """Return what a pod's own name, such as ``rabbitmq-0``, is made from."""
+        """Return the workload of a pod with a name of its own, such as ``rabbitmq-0``."""
         for known in sorted(self._pods, key=len, reverse=True):
             if name.startswith(f"{known}-") and _OF_A_POD.fullmatch(name[len(known) :]):
                 return self._in(self._pods, namespace, known)
@@ -148,7 +145,7 @@ class _Names:
 
 
 def _port(traffic: Traffic, target: str, called: End, service: Object | None, written: str) -> tuple[int, str]:
-    """Return the number of a port of the pods that are called, and its protocol."""
+    """Return number and protocol of a port of the pods that are called."""
     text, _, protocol = written.partition("/")
     protocol = (protocol or "TCP").upper()
     if protocol not in ("TCP", "UDP", "SCTP"):
