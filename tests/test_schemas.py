@@ -18,7 +18,8 @@ import jsonschema_rs
 import pytest
 from synthesized import Manifest, Synthesized
 
-from constructs_lib.check.schemas.openapi import Schema, kubernetes, path_text
+from constructs_lib.check.schemas.faults import path_text
+from constructs_lib.check.schemas.openapi import Schema, kubernetes
 
 OWN = Path(__file__).parent / "schemas"
 #: API groups of custom resources, by which one of ours is told from one of Kubernetes'.
@@ -68,7 +69,7 @@ def validator(manifest: Manifest, version: str) -> Callable[[Manifest], bool]:
 def mistakes(manifest: Manifest, version: str) -> list[str]:
     """Return what is wrong with an object in a version of Kubernetes."""
     faults = library_schema(manifest, version).faults(manifest)
-    found = [f"{path_text(fault.at)}: {fault.text}" for fault in faults]
+    found = [f"{fault.at}: {fault.problem}" for fault in faults]
     if manifest["apiVersion"].split("/")[0] in CUSTOM:
         errors = own_validator(manifest["kind"]).iter_errors(manifest)
         found += [f"{path_text(error.instance_path)}: {error.message}" for error in errors]

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jsonschema_rs
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.schemas.faults import Fault, Faults, Steps, path_text
 from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
 from constructs_lib.text import given, nearest, sentence
 
-Steps = tuple[str | int, ...]
 #: API group, version and kind.
 Gvk = tuple[str, str, str]
-Problem = Literal["unknown-field", "wrong-type", "missing-field", "bad-value"]
 
 _OWN = Path(__file__).parent / "crds"
 _DEFINITIONS = "json-schema:///api/_definitions.json"
@@ -33,28 +31,6 @@ _TYPES = {
     "object": "a mapping",
     "string": "a text",
 }
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing in an object that its schema does not allow.
-
-    Attributes:
-        problem: What sort of mistake it is.
-        at: The field.
-        text: What is wrong.
-        fix: What would be right; empty if there is nothing to say beyond that.
-    """
-
-    problem: Problem
-    at: Steps
-    text: str
-    fix: str = ""
-
-
-def path_text(steps: Iterable[str | int]) -> str:
-    """Return the path of a field as findings write it, such as ``spec.ports[0].name``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
 class _Documents:
@@ -86,40 +62,40 @@ class Schema:
         """Tell whether an object is as the schema wants it."""
         return self._validator.is_valid(manifest)
 
-    def faults(self, manifest: Manifest) -> Iterator[Fault]:
+    def faults(self, manifest: Manifest) -> Faults:
         """Yield what is wrong with an object, each at the deepest field."""
         for error in self._validator.iter_errors(manifest):
             yield from self._faults(error, tuple(error.instance_path))
 
-    def _faults(self, error: jsonschema_rs.ValidationError, at: Steps) -> Iterator[Fault]:
-        details = error.kind.as_dict()
+    def _faults(self, error: jsonschema_rs.ValidationError, steps: Steps) -> Faults:
+        details, at, value = error.kind.as_dict(), path_text(steps), given(error.instance)
         match error.kind.name:
             case "additionalProperties":
                 known = self._at(error.evaluation_path[:-1]).get("properties", {})
                 for name in details["unexpected"]:
                     hint = sentence(nearest(name, known))
-                    yield Fault("unknown-field", (*at, name), f'there is no field "{name}"', hint)
+                    yield Fault("unknown-field", path_text((*steps, name)), f'There is no field "{name}".', hint)
             case "required":
                 name = str(details["property"])
-                yield Fault("missing-field", (*at, name), f'the field "{name}" is missing')
+                yield Fault("missing-field", path_text((*steps, name)), f'The field "{name}" is missing.')
             case "type":
                 wanted = " or ".join(_TYPES[kind] for kind in sorted(details["types"]) if kind != "null")
-                yield Fault("wrong-type", at, f"{given(error.instance)} stands where {wanted} is needed")
+                yield Fault("wrong-type", at, f"{sentence(value)} stands where {wanted} is needed.")
             case "enum" if isinstance(error.instance, str):
                 options = [option for option in details["options"] if option is not None]
                 hint = sentence(nearest(error.instance, map(str, options)))
-                yield Fault("bad-value", at, f"{given(error.instance)} is not allowed", hint)
+                yield Fault("bad-value", at, f"{value} is not allowed.", hint)
             case "oneOf" | "anyOf" if (alternatives := _alternatives(details)) is not None:
                 wanted = " or ".join(sorted(alternatives))
-                yield Fault("wrong-type", at, f"{given(error.instance)} stands where {wanted} is needed")
+                yield Fault("wrong-type", at, f"{sentence(value)} stands where {wanted} is needed.")
             case "minProperties" | "maxProperties":
-                entries = "at least" if error.kind.name == "minProperties" else "at most"
-                yield Fault("bad-value", at, f"{entries} {details['limit']} of its fields must be given")
+                entries = "At least" if error.kind.name == "minProperties" else "At most"
+                yield Fault("bad-value", at, f"{entries} {details['limit']} of its fields must be given.")
             case "pattern":
-                text = f"{given(error.instance)} does not have the form of this field"
+                text = f"{sentence(value)} does not have the form of this field."
                 yield Fault("bad-value", at, text, f"It must match {details['pattern']}.")
             case _:
-                yield Fault("bad-value", at, error.message)
+                yield Fault("bad-value", at, f"{sentence(error.message)}.")
 
     def _at(self, path: Iterable[str | int]) -> Mapping[str, Any]:
         """Return the part of the schema in which the evaluation of an object came to an error."""

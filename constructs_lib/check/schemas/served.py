@@ -1,0 +1,142 @@
+"""Which kinds a cluster serves, which it has served or will serve, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from constructs_lib.argocd.objects import Object
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.schemas.faults import Fault
+from constructs_lib.check.schemas.openapi import Gvk, Kubernetes, Schema, kubernetes, number, versions
+from constructs_lib.text import closest
+
+#: Groups that Kubernetes had once; nobody else may have one of its names (KEP-1111 reserves k8s.io for it).
+_FORMER_GROUPS = ("auditregistration.k8s.io", "extensions", "settings.k8s.io")
+
+
+class Kinds:
+    """The kinds of a tree: those of its version of Kubernetes, well-known ones, and those that it defines itself."""
+
+    def __init__(self, model: ClusterModel) -> None:
+        """Read the CustomResourceDefinitions of a tree."""
+        self._kubernetes = kubernetes(model.cluster.kubernetes)
+        self.version = self._kubernetes.version
+        self._defined: dict[Gvk, Schema] = {}
+        self._served: dict[tuple[str, str], set[str]] = {}
+        self._without_schema: dict[tuple[str, str], list[Object]] = {}
+        for definition in model.kind("CustomResourceDefinition"):
+            for gvk, schema in self._kubernetes.defined(definition):
+                self._defined[gvk] = schema
+                self._served.setdefault((gvk[0], gvk[2]), set()).add(gvk[1])
+
+    def schema(self, item: Object) -> Schema | Fault | None:
+        """Return the schema of an object; or what is wrong with its kind; or None if nothing is known of it."""
+        gvk = _gvk(item)
+        if schema := self._defined.get(gvk) or self._kubernetes.schema(gvk):
+            return schema
+        group, version, kind = gvk
+        if group in self._kubernetes.groups or group in _FORMER_GROUPS:
+            return self._missing(item, gvk)
+        if served := self._served.get((group, kind)):
+            problem = f"The CustomResourceDefinition in the tree does not serve {version} of {kind}."
+            fix = f"It serves {', '.join(sorted(served))}."
+            return Fault("unknown-kind", "apiVersion", problem, fix)
+        self._without_schema.setdefault((group, kind), []).append(item)
+        return None
+
+    def _missing(self, item: Object, gvk: Gvk) -> Fault:
+        kind = gvk[2]
+        now = [_api_version(known) for known in _current(self._kubernetes, gvk)]
+        name = item.manifest["apiVersion"]
+        if (now or kind == "PodSecurityPolicy") and (last := _last_served(gvk, self.version)):
+            problem = f"{kind} of {name} is not served since Kubernetes {last}."
+            fix = f"Move to {now[0]}." if now else "Nothing replaced it."
+            return Fault("removed-api-version", "apiVersion", problem, fix)
+        if first := _first_served(gvk, self.version):
+            problem = f"Kubernetes {self.version} has no {kind} of {name} yet."
+            return Fault("unknown-kind", "apiVersion", problem, f"Kubernetes {first} has.")
+        problem = f"There is no {kind} of {name}."
+        if now:
+            return Fault("unknown-kind", "apiVersion", problem, f"{now[0]} has it.")
+        close = closest(kind, self._kubernetes.by_kind)
+        fix = f"Did you mean {close} of {_api_version(self._kubernetes.by_kind[close][0])}?" if close else ""
+        return Fault("unknown-kind", "kind", problem, fix)
+
+    def deprecated(self, item: Object) -> Fault | None:
+        """Return that the API version of an object will not be served for ever, if that is so."""
+        group, version, kind = _gvk(item)
+        if (group, version, kind) == ("", "v1", "Endpoints") and number(self.version) >= (1, 33):
+            problem = "Endpoints are deprecated."
+            return Fault("deprecated-api-version", "apiVersion", problem, "Move to EndpointSlice.")
+        if ("alpha" in version or "beta" in version) and self._kubernetes.has((group, version, kind)):
+            stable = [known for known in self._kubernetes.by_kind[kind] if known[0] == group and known[1].isalnum()]
+            stable = [known for known in stable if not ("alpha" in known[1] or "beta" in known[1])]
+            if stable:
+                problem = f"{version} of {kind} is deprecated."
+                fix = f"Move to {_api_version(stable[0])}."
+                return Fault("deprecated-api-version", "apiVersion", problem, fix)
+        return None
+
+    def unknown(self) -> Iterator[Finding]:
+        """Yield the custom kinds of which nothing is known, each once."""
+        for (group, kind), items in self._without_schema.items():
+            count = f"{len(items)} objects" if len(items) > 1 else "one object"
+            problem = f"No schema is known for {kind} of {group or 'no group'} ({count})."
+            yield Finding.of("kind-without-schema", items[0], problem, at="kind")
+
+
+def _gvk(item: Object) -> Gvk:
+    return item.group, str(item.manifest["apiVersion"]).rpartition("/")[2], item.kind
+
+
+def _api_version(gvk: Gvk) -> str:
+    return f"{gvk[0]}/{gvk[1]}" if gvk[0] else gvk[1]
+
+
+def _current(known: Kubernetes, gvk: Gvk) -> list[Gvk]:
+    """Return where a kind is served now: in its group first, and in stable versions before others."""
+    group, _, kind = gvk
+    found: Mapping[str, list[Gvk]] = known.by_kind
+    return sorted(
+        found.get(kind, ()), key=lambda other: (other[0] != group, "alpha" in other[1] or "beta" in other[1], other)
+    )
+
+
+#: Versions that were removed before the oldest schemas that there are.
+#: https://kubernetes.io/docs/reference/using-api/deprecation-guide/
+_REMOVED_LONG_AGO = {
+    "1.16": ("extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"),
+    "1.22": (
+        "admissionregistration.k8s.io/v1beta1",
+        "apiextensions.k8s.io/v1beta1",
+        "apiregistration.k8s.io/v1beta1",
+        "networking.k8s.io/v1beta1",
+        "rbac.authorization.k8s.io/v1beta1",
+        "scheduling.k8s.io/v1beta1",
+        "storage.k8s.io/v1beta1",
+    ),
+    "1.25": ("batch/v1beta1", "policy/v1beta1", "discovery.k8s.io/v1beta1", "events.k8s.io/v1beta1"),
+}
+
+
+@cache
+def _last_served(gvk: Gvk, version: str) -> str | None:
+    """Return the version of Kubernetes that removed a kind, if an earlier one than a cluster's had it."""
+    earlier = [known for known in versions() if number(known) < number(version)]
+    having = [known for known in earlier if kubernetes(known).has(gvk)]
+    if having:
+        return next(known for known in versions() if number(known) > number(having[-1]))
+    name = _api_version(gvk)
+    ingress = gvk == ("extensions", "v1beta1", "Ingress")
+    return next((removed for removed, names in _REMOVED_LONG_AGO.items() if name in names and not ingress), None) or (
+        "1.22" if ingress else None
+    )
+
+
+@cache
+def _first_served(gvk: Gvk, version: str) -> str | None:
+    """Return the first later version of Kubernetes that has a kind."""
+    later = (known for known in versions() if number(known) > number(version))
+    return next((known for known in later if kubernetes(known).has(gvk)), None)
