@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from app_runs import ROOT, Run, run_process
+
 IDENTITY = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -19,12 +19,9 @@ IDENTITY = {
 }
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str) -> Run:
     """Run PositionPal's command line in a folder, in a process of its own."""
-    plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    environment = {**os.environ, **IDENTITY, **plain, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "app.py", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return run_process(folder, *arguments, COLUMNS="200", NO_COLOR="1", TERM="dumb", **IDENTITY)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -46,7 +43,7 @@ def positionpal(folder: Path) -> Path:
     git(work, "init", "--quiet", "--initial-branch=main")
     git(work, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
     git(work, "remote", "add", "origin", str(remote))
-    assert run(work).returncode == 0
+    assert run(work).code == 0
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "--message", "Declare PositionPal")
     git(work, "push", "--quiet", "--set-upstream", "origin", "main")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from app_runs import ROOT, Run, run_process
 from corpus import Tree
 from planting import rules
 from synthesized import Synthesized
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SHOP = """
 from constructs_lib import Environment, GitRepository, K3d, Microservice, System, main
 
@@ -37,16 +34,9 @@ main(shop, ENVIRONMENTS)
 """
 
 
-def run(app: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(app: Path, *arguments: str) -> Run:
     """Run the command as a person does, in the app's folder."""
-    return subprocess.run(
-        [sys.executable, app, "check", *arguments],
-        cwd=app.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "GITHUB_ACTIONS": "", "NO_COLOR": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_process(app.parent, "check", *arguments, app=app, GITHUB_ACTIONS="", NO_COLOR="")
 
 
 @pytest.fixture(scope="module")
@@ -77,25 +67,25 @@ def codes(output: str) -> list[str]:
 
 def test_a_declaration_without_faults(trees: Mapping[str, Synthesized]) -> None:
     result = run(ROOT / "app.py", "production")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.code, result.err) == (0, "")
     objects = len(trees["production"].parsed)
     cluster = "Kubernetes 1.36, 4 nodes of s-4vcpu-8gb-240gb-intel"
-    assert result.stdout.startswith(f"production: {objects} objects, {cluster}\n")
-    assert result.stdout.endswith("\n0 errors, 0 warnings.\n")
+    assert result.out.startswith(f"production: {objects} objects, {cluster}\n")
+    assert result.out.endswith("\n0 errors, 0 warnings.\n")
 
 
 def test_a_folder_with_faults(faulty: Path, trees: Mapping[str, Synthesized]) -> None:
     result = run(ROOT / "app.py", "--tree", str(faulty))
-    assert result.returncode == 1
-    assert f"local: {len(trees['local'].parsed)} objects" in result.stdout
-    assert f"production: {len(trees['production'].parsed) + 1} objects" in result.stdout
-    assert "  observability  1 error, 1 warning\n" in result.stdout
-    assert "error  metric-unknown  PrometheusRule/monitoring/positionpal" in result.stdout
-    assert result.stdout.endswith("1 error, 1 warning.\ndocs/checks.md has a section for each code.\n")
+    assert result.code == 1
+    assert f"local: {len(trees['local'].parsed)} objects" in result.out
+    assert f"production: {len(trees['production'].parsed) + 1} objects" in result.out
+    assert "  observability  1 error, 1 warning\n" in result.out
+    assert "error  metric-unknown  PrometheusRule/monitoring/positionpal" in result.out
+    assert result.out.endswith("1 error, 1 warning.\ndocs/checks.md has a section for each code.\n")
 
 
 def test_one_environment_of_a_folder(faulty: Path) -> None:
-    assert run(ROOT / "app.py", "local", "--tree", str(faulty)).returncode == 0
+    assert run(ROOT / "app.py", "local", "--tree", str(faulty)).code == 0
 
 
 def test_warnings_fail_if_they_are_meant_to(faulty: Path, tmp_path: Path) -> None:
@@ -106,9 +96,9 @@ def test_warnings_fail_if_they_are_meant_to(faulty: Path, tmp_path: Path) -> Non
     )
     arguments = ["production", "--tree", str(faulty), "--waivers", str(waivers)]
     result = run(ROOT / "app.py", *arguments)
-    assert result.returncode == 0
-    assert "waived until 9999-12-31: metric-unknown" in result.stdout
-    assert run(ROOT / "app.py", *arguments, "--strict").returncode == 1
+    assert result.code == 0
+    assert "waived until 9999-12-31: metric-unknown" in result.out
+    assert run(ROOT / "app.py", *arguments, "--strict").code == 1
 
 
 def test_a_waiver_in_the_repository_itself(faulty: Path) -> None:
@@ -118,8 +108,8 @@ def test_a_waiver_in_the_repository_itself(faulty: Path) -> None:
         result = run(ROOT / "app.py", "production", "--tree", str(faulty), "--format", "github")
     finally:
         waivers.unlink()
-    assert "::error file=waivers.yaml,line=1,title=waivers%3A waiver-expired%3A tree" in result.stdout
-    assert result.stdout.endswith("2 errors, 1 warning.\n")
+    assert "::error file=waivers.yaml,line=1,title=waivers%3A waiver-expired%3A tree" in result.out
+    assert result.out.endswith("2 errors, 1 warning.\n")
 
 
 def test_an_own_folder_without_an_environment(tmp_path: Path) -> None:
@@ -128,17 +118,17 @@ def test_an_own_folder_without_an_environment(tmp_path: Path) -> None:
         "spec:\n  selector: {app: web}\n  ports: [{port: 80}]\n"
     )
     result = run(ROOT / "app.py", "--tree", str(tmp_path), "--format", "json", "--kubernetes", "1.34")
-    content = json.loads(result.stdout)
+    content = json.loads(result.out)
     assert [each["name"] for each in content["environments"]] == [""]
     assert content["environments"][0]["cluster"]["kubernetes"] == "1.34"
-    assert "service-without-pods" in codes(result.stdout)
+    assert "service-without-pods" in codes(result.out)
     (finding,) = (each for each in content["environments"][0]["findings"] if each["code"] == "service-without-pods")
     assert (finding["file"], finding["line"], finding["location"]) == ("service.yaml", 5, "")
 
 
 def test_findings_name_the_line_of_the_declaration(shop: Path) -> None:
     shop.write_text(shop.read_text().replace("3000}", '3000}, env={"STOCK_URL": "http://stock.api.svc.cluster.local"}'))
-    content = json.loads(run(shop, "laptop", "--format", "json").stdout)
+    content = json.loads(run(shop, "laptop", "--format", "json").out)
     (laptop,) = content["environments"]
     assert laptop["name"] == "laptop"
     assert {(entry["object"]["name"], entry["location"]) for entry in laptop["findings"]} == {("web", "app.py:14")}
@@ -148,19 +138,19 @@ def test_the_report_in_a_file(faulty: Path, tmp_path: Path) -> None:
     for form in ("terminal", "json", "sarif", "github"):
         file = tmp_path / form
         result = run(ROOT / "app.py", "production", "--tree", str(faulty), "--format", form, "--output", str(file))
-        assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
+        assert (result.code, result.out, result.err) == (1, "", "")
         assert "metric-unknown" in file.read_text()
 
 
 def test_whether_one_may_reach_another(faulty: Path) -> None:
     arguments = ["production", "--tree", str(faulty), "--can"]
     may = run(ROOT / "app.py", *arguments, "gateway", "user-service", "grpc")
-    assert (may.returncode, may.stdout.splitlines()[0]) == (
+    assert (may.code, may.out.splitlines()[0]) == (
         0,
         "production: pp-gws/gateway can reach pp-us/user-service at port 5052/TCP.",
     )
     may_not = run(ROOT / "app.py", *arguments, "gateway", "rabbitmq", "5672")
-    assert (may_not.returncode, may_not.stdout.splitlines()[0]) == (
+    assert (may_not.code, may_not.out.splitlines()[0]) == (
         1,
         "production: pp-gws/gateway cannot reach rabbitmq/rabbitmq at port 5672/TCP.",
     )
@@ -183,22 +173,22 @@ WRONG = {
 def test_wrong_arguments(faulty: Path, case: str) -> None:
     arguments, message = WRONG[case]
     result = run(ROOT / "app.py", *(argument.replace("TREE", str(faulty)) for argument in arguments))
-    assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith(message.replace("TREE", str(faulty)))
-    assert "Traceback" not in result.stderr
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(message.replace("TREE", str(faulty)))
+    assert "Traceback" not in result.err
 
 
 def test_a_mistake_in_the_declaration(shop: Path) -> None:
     shop.write_text(SHOP.replace("9100", "910000"))
     result = run(shop)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "app.py:13: api: port grpc: 910000 is no port" in result.stderr
+    assert (result.code, result.out) == (1, "")
+    assert "app.py:13: api: port grpc: 910000 is no port" in result.err
 
 
 def test_the_page(tmp_path: Path) -> None:
     page = tmp_path / "checks.md"
     page.write_text("<!-- judges: begin -->\nkept\n<!-- judges: end -->\n")
-    assert run(ROOT / "app.py", "--docs", str(page)).returncode == 0
+    assert run(ROOT / "app.py", "--docs", str(page)).code == 0
     content = page.read_text()
     assert "### metric-unknown\n" in content
     assert "<!-- judges: begin -->\nkept\n<!-- judges: end -->\n" in content

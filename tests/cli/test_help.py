@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from repositories import ROOT, change, newer, positionpal, run
+from app_runs import ROOT
+from repositories import change, newer, positionpal, run
 
 import versions
 
@@ -16,13 +17,13 @@ COMMANDS = ["check", "graph", "observe", "plan", "publish", "synth", "why"]
 
 def commands() -> list[str]:
     """Return the names of all commands, from the help of the command line."""
-    listed = run(ROOT, "--help").stdout.partition("Commands")[2]
+    listed = run(ROOT, "--help").out.partition("Commands")[2]
     return re.findall(r"^\W+([a-z]+)\s", listed, re.MULTILINE)
 
 
 def examples(command: str) -> list[str]:
     """Return the examples in the help of a command."""
-    return re.findall(r"Example: python app\.py ([^\n│]+?)\s*$", run(ROOT, command, "--help").stdout, re.MULTILINE)
+    return re.findall(r"Example: python app\.py ([^\n│]+?)\s*$", run(ROOT, command, "--help").out, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +46,11 @@ def test_examples_work(repository: Path, command: str) -> None:
         words = shlex.split(example)
         assert words[0] == command
         result = run(repository, *words)
-        assert result.returncode == 0, f"python app.py {example}\n{result.stdout}{result.stderr}"
+        assert result.code == 0, f"python app.py {example}\n{result.out}{result.err}"
         if "--output" in words:
             output = repository / words[words.index("--output") + 1]
             assert output.stat().st_size > 0
             output.unlink()
         else:
-            assert result.stdout
-        assert "Traceback" not in result.stderr
+            assert result.out
+        assert "Traceback" not in result.err

@@ -6,15 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
-from repositories import ROOT, run
+from app_runs import ROOT
+from repositories import run
 
 APP = (ROOT / "app.py").read_text().splitlines()
 
 
 def answer(*arguments: str) -> str:
     result = run(ROOT, "why", *arguments)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    assert result.code == 0, result.err
+    return result.out
 
 
 def line_of(text: str) -> int:
@@ -81,7 +82,7 @@ def test_what_a_policy_opens() -> None:
 )
 def test_unknown_names(arguments: list[str], message: str) -> None:
     result = run(ROOT, "why", *arguments)
-    assert (result.returncode, result.stderr.splitlines()) == (1, [message])
+    assert (result.code, result.err.splitlines()) == (1, [message])
 
 
 def test_mistakes_are_told_instead(tmp_path: Path) -> None:
@@ -89,6 +90,6 @@ def test_mistakes_are_told_instead(tmp_path: Path) -> None:
     for name in ("versions.py", "schemas"):
         (tmp_path / name).symlink_to(ROOT / name)
     result = run(tmp_path, "why", "gateway")
-    assert result.returncode == 1
-    assert "505200 is no port" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.code == 1
+    assert "505200 is no port" in result.err
+    assert "Traceback" not in result.err

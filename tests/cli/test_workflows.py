@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from repositories import IDENTITY, ROOT, change, git, positionpal, run
+from app_runs import ROOT
+from repositories import IDENTITY, change, git, positionpal, run
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     (work / ".git" / "info" / "exclude").write_text("/.venv/\n")
     (folder / "temporary").mkdir()
     result = run(work, "publish", "production")
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.err
     return Runner(work, folder / "temporary")
 
 

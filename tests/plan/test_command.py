@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from app_runs import Run, run_process
 from trees import application, snapshot, tree, with_fields, written
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 APP = """
 from constructs_lib import Environment, GitRepository, K3d, Microservice, System, main
@@ -33,19 +29,8 @@ if __name__ == "__main__":
 """
 
 
-@dataclass(frozen=True)
-class Run:
-    code: int
-    out: str
-    err: str
-
-
 def run(folder: Path, *arguments: str) -> Run:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "40"}
-    result = subprocess.run(
-        [sys.executable, "app.py", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    return Run(result.returncode, result.stdout, result.stderr)
+    return run_process(folder, *arguments, COLUMNS="40")
 
 
 def git(folder: Path, *arguments: str) -> None:

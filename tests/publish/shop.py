@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from app_runs import Run, run_process
+from repositories import IDENTITY
 
 APP = """
 from constructs_lib import *
@@ -39,19 +39,6 @@ main(shop, [LAPTOP, CLOUD])
 
 
 @dataclass(frozen=True)
-class Run:
-    """How a run of the app ended.
-
-    Attributes:
-        code: Its exit code.
-        said: What it printed, on both outputs.
-    """
-
-    code: int
-    said: str
-
-
-@dataclass(frozen=True)
 class Shop:
     """The shop's checkout and its remote.
 
@@ -67,19 +54,29 @@ class Shop:
     def create(cls, folder: Path) -> Shop:
         """Return a shop whose declaration is committed and pushed, and that was never synthesized."""
         shop = cls(folder / "work", folder / "origin.git")
-        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", shop.remote], check=True)
-        subprocess.run(["git", "clone", "--quiet", shop.remote, shop.folder], check=True, capture_output=True)
-        shop.git("checkout", "--quiet", "-B", "main")
+        shop.folder.mkdir()
+        shop.git("init", "--quiet", "--initial-branch=main")
+        shop.git("init", "--quiet", "--bare", "--initial-branch=main", str(shop.remote))
+        shop.git("remote", "add", "origin", str(shop.remote))
         (shop.folder / "app.py").write_text(APP)
         (shop.folder / ".gitignore").write_text("__pycache__/\n")
         shop.commit("Declare the shop")
         shop.git("push", "--quiet", "--set-upstream", "origin", "main")
         return shop
 
+    def copied(self, folder: Path) -> Shop:
+        """Return another shop that is as this one."""
+        shop = Shop(folder / self.folder.name, folder / self.remote.name)
+        for source, target in ((self.folder, shop.folder), (self.remote, shop.remote)):
+            shutil.copytree(source, target, symlinks=True)
+        shop.git("remote", "set-url", "origin", str(shop.remote))
+        return shop
+
     def git(self, *arguments: str, folder: Path | None = None) -> str:
         """Return what git prints in the checkout."""
         command = ["git", "-C", str(folder or self.folder), *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        environment = {**os.environ, **IDENTITY}
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         return result.stdout.rstrip("\n")
 
@@ -103,16 +100,7 @@ class Shop:
 
     def run(self, *arguments: str, **variables: str) -> Run:
         """Run the app in a process of its own."""
-        result = subprocess.run(
-            [sys.executable, "app.py", *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return Run(result.returncode, result.stdout)
+        return run_process(self.folder, *arguments, **IDENTITY, **variables)
 
     def publish(self, *arguments: str, environment: str = "laptop") -> str:
         """Publish, which must succeed; return what it printed."""
