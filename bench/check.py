@@ -50,7 +50,8 @@ def one(size: int) -> None:
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.check.proofs import PROOFS
     from constructs_lib.repository.snapshot import Snapshot
-    from constructs_lib.synth.tree import owned_paths, synthesize
+    from constructs_lib.synth.paths import owned_paths
+    from constructs_lib.synth.pipeline import synthesize
     from constructs_lib.synth.writer import write
 
     seconds: dict[str, float] = {}

@@ -27,7 +27,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
     from constructs_lib import synthesize
     from constructs_lib.repository.snapshot import Snapshot
-    from constructs_lib.synth.tree import owned_paths
+    from constructs_lib.synth.paths import owned_paths
     from constructs_lib.synth.writer import write
 
     if not (folder / "argocd").is_dir():

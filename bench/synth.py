@@ -75,7 +75,7 @@ def ours(services: int, folder: Path) -> None:
     from generated import generated
 
     from constructs_lib import synthesize
-    from constructs_lib.synth.tree import owned_paths
+    from constructs_lib.synth.paths import owned_paths
     from constructs_lib.synth.writer import write
 
     tree = synthesize(generated(services))

@@ -50,7 +50,7 @@ def synthesize(system: System, pins: Pins | None = None) -> Tree:
     Raises:
         DeclarationError: The declaration has errors; all of them are in it.
     """
-    from constructs_lib.synth.tree import synthesize
+    from constructs_lib.synth.pipeline import synthesize
 
     return synthesize(system, pins=pins)
 
@@ -83,7 +83,7 @@ def check(tree: System | Path | str, environment: str = "") -> list[Finding]:
     """
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.check.proofs import prove
-    from constructs_lib.synth.tree import synthesize
+    from constructs_lib.synth.pipeline import synthesize
 
     if not isinstance(tree, System):
         return prove(ClusterModel(_snapshot(tree), [f"argocd/{environment}"] if environment else []))

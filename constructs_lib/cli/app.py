@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
-from constructs_lib.declare.declaration import Declaration, run
-from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic
+from constructs_lib.declare.declaration import Declaration, run_all
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.check.report.report import Report
     from constructs_lib.synth.tree import Tree
+    from constructs_lib.synth.writer import Change
 
 Result = TypeVar("Result")
 
@@ -61,16 +62,7 @@ class App:
         Raises:
             DeclarationError: The declaration has errors, in any of them.
         """
-        results: list[Result] = []
-        found: list[Diagnostic] = []
-        for environment in environments:
-            try:
-                results.append(run(self.declaration, environment, finish))
-            except DeclarationError as error:
-                found += error.diagnostics
-        if found:
-            raise DeclarationError(found)
-        return results
+        return run_all(self.declaration, environments, finish)
 
     def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
         """Return the files of some environments, and show on the standard error how far it is.
@@ -83,18 +75,36 @@ class App:
             DeclarationError: The declaration has errors, in any of them.
             PinsError: The pins of one of them cannot be read.
         """
-        from constructs_lib.repository.pins import read_pins
-        from constructs_lib.synth.tree import synthesize
+        from constructs_lib.synth.pipeline import synthesize_all
 
-        pins = {environment.name: read_pins(self.root, environment.name) for environment in environments}
+        with self._telling("reading the declaration") as tell:
+            return synthesize_all(self.declaration, environments, self.root, tell, keep_manifests=keep_manifests)
+
+    def process(self, environments: Sequence[Environment], *, complete: bool, check: bool) -> tuple[list[Tree], Change]:
+        """Write the files of some environments, or compare them, and show on the standard error how far it is.
+
+        Args:
+            environments: The environments.
+            complete: Whether these are all environments.
+            check: Write nothing, and only compare.
+
+        Raises:
+            DeclarationError: The declaration has errors, in any of them.
+            PinsError: The pins of one of them cannot be read.
+            WriteError: The files cannot be written.
+        """
+        from constructs_lib.synth.pipeline import process
+
+        with self._telling("reading the declaration") as tell:
+            return process(self.declaration, environments, self.root, tell, complete=complete, check=check)
+
+    @contextmanager
+    def _telling(self, first: str) -> Iterator[Callable[[str], None]]:
+        """Show on the standard error how far it is, as long as the context lasts."""
         out = Console(stderr=True, highlight=False)
-        with out.status("reading the declaration") as status:
+        with out.status(first) as status:
             # Formatting a text that nobody sees takes longer than deriving some objects.
-            tell = status.update if out.is_terminal else lambda name: None
-            return self.declare(
-                environments,
-                lambda system: synthesize(system, tell, pins[system.environment.name], keep_manifests=keep_manifests),
-            )
+            yield status.update if out.is_terminal else lambda name: None
 
     def check(
         self,
@@ -120,12 +130,12 @@ class App:
         from constructs_lib.check.waivers.waivers import read_waivers
 
         known, file = read_waivers(waivers, tree or self.root)
-        with Console(stderr=True, highlight=False).status("reading the tree") as status:
+        with self._telling("reading the tree") as tell:
 
-            def tell(environment: str) -> Callable[[str], None]:
-                return lambda proof: status.update(f"{environment}: {proof}" if environment else proof)
+            def tell_of(environment: str) -> Callable[[str], None]:
+                return lambda proof: tell(f"{environment}: {proof}" if environment else proof)
 
-            found = [look(model, name, tell(name)) for name, model in models.items()]
+            found = [look(model, name, tell_of(name)) for name, model in models.items()]
         if not tree and any(looked.findings for looked in found):
             # The declaration runs once more, for the line that each object comes from.
             lines = self.declare(self.choose([*models]), lambda system: lines_of(system, self.root))

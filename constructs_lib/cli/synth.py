@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from constructs_lib.cli.app import App
+from constructs_lib.cli.report import result_console
 from constructs_lib.text import listed, plural
 
 if TYPE_CHECKING:
@@ -51,29 +51,25 @@ def synth(app: App, names: Sequence[str], *, check: bool) -> None:
         DeclarationError: The declaration has errors.
         WriteError: The files cannot be written.
     """
-    from constructs_lib.synth.tree import owned_paths
-    from constructs_lib.synth.writer import compare, write
-
     chosen = app.choose(names)
-    trees = app.synthesize(chosen)
-    files = {path: content for tree in trees for path, content in tree.files.items()}
-    owned = owned_paths([environment.name for environment in chosen] if names else None)
     output = os.environ.get("CDK8S_OUTDIR")
     if output and Path(output).resolve() != app.root / CDK8S_FOLDER:
         # cdk8s synth with a folder of the user's choice, or to the standard output.
-        change = _copy(Path(output), files)
+        trees = app.synthesize(chosen)
+        change = _copy(Path(output), trees)
     else:
+        trees, change = app.process(chosen, complete=not names, check=check)
         if output:
-            _copy(Path(output), files)
-        change = compare(app.root, files, owned) if check else write(app.root, files, owned)
+            _copy(Path(output), trees)
     _report(trees, change, check=check)
     if check and (change.created or change.updated or change.removed):
         raise typer.Exit(1)
 
 
-def _copy(folder: Path, files: dict[str, bytes]) -> Change:
+def _copy(folder: Path, trees: Sequence[Tree]) -> Change:
     from constructs_lib.synth.writer import Change
 
+    files = {path: content for tree in trees for path, content in tree.files.items()}
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,11 +78,10 @@ def _copy(folder: Path, files: dict[str, bytes]) -> Change:
 
 
 def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
-    out = Console(highlight=False, soft_wrap=True)
+    out = result_console()
     for tree in trees:
         out.print(
-            f"{tree.environment}: {tree.objects} objects of {len(tree.applications)} components in {tree.waves} waves",
-            markup=False,
+            f"{tree.environment}: {tree.objects} objects of {len(tree.applications)} components in {tree.waves} waves"
         )
     changed = [
         *(("+", path) for path in change.created),
@@ -94,7 +89,7 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
         *(("-", path) for path in change.removed),
     ]
     for sign, path in changed[:_NAMED]:
-        out.print(f"  {sign} {path}", markup=False)
+        out.print(f"  {sign} {path}")
     if len(changed) > _NAMED:
         out.print(f"  … and {len(changed) - _NAMED} more")
     counts = (
@@ -113,5 +108,4 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
             out.print(
                 f"Not published to {tree.environment} yet: {listed(unpublished, _NAMED)}; "
                 f"python app.py publish {tree.environment} rolls it out, in order.",
-                markup=False,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -95,6 +95,26 @@ def run(declaration: Declaration, environment: Environment, finish: Callable[[Sy
     if found:
         raise DeclarationError(found)
     return result
+
+
+def run_all(
+    declaration: Declaration, environments: Iterable[Environment], finish: Callable[[System], Result]
+) -> list[Result]:
+    """Return what ``finish`` makes of the system in each of some environments.
+
+    Raises:
+        DeclarationError: The declaration has errors, in any of them.
+    """
+    results: list[Result] = []
+    found: list[Diagnostic] = []
+    for environment in environments:
+        try:
+            results.append(run(declaration, environment, finish))
+        except DeclarationError as error:
+            found += error.diagnostics
+    if found:
+        raise DeclarationError(found)
+    return results
 
 
 def _declare(declaration: Declaration, environment: Environment) -> System:

@@ -13,7 +13,8 @@ from pathlib import Path
 from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, parse_pins, pins_file
-from constructs_lib.synth.tree import Tree, application_file, is_owned, owned_paths
+from constructs_lib.synth.paths import application_file, is_owned, owned_paths
+from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import write
 from constructs_lib.text import listed
 

@@ -17,7 +17,8 @@ from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pin, Pins
 from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.synth.tree import Tree, synthesize
+from constructs_lib.synth.pipeline import synthesize
+from constructs_lib.synth.tree import Tree
 
 
 @pytest.fixture(scope="module", params=["local", "production"])

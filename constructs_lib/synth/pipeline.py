@@ -1,0 +1,161 @@
+"""The way from a declaration to the files of the repository.
+
+    declare ──> derive ──> observe ──> synthesize ──> compare, or write
+
+Up to the last step it is a pure function of the declaration and the pins: no clock, no randomness, no network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from constructs_lib.declare.cluster import DigitalOcean, K3d
+from constructs_lib.declare.declaration import Declaration, run_all
+from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.system import System
+from constructs_lib.derive.applications import (
+    ROOT_FILE,
+    app_project,
+    application,
+    folder,
+    root_application,
+    root_project,
+)
+from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
+from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.manifests import component_manifests
+from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.manifest_yaml import dump
+from constructs_lib.repository.pins import Pins, read_pins
+from constructs_lib.synth.paths import INPUTS, K3D_CONFIG, application_file, file_name, owned_paths, project_file
+from constructs_lib.synth.tree import Tree
+from constructs_lib.synth.writer import Change, compare, write
+
+Tell = Callable[[str], None]
+
+
+def process(
+    declaration: Declaration,
+    environments: Sequence[Environment],
+    root: Path,
+    tell: Tell = lambda name: None,
+    *,
+    complete: bool = True,
+    check: bool = False,
+) -> tuple[list[Tree], Change]:
+    """Make the repository hold what is declared: the whole way.
+
+    Args:
+        declaration: Function that declares the system for one environment.
+        environments: The environments.
+        root: Root of the repository.
+        tell: Called with the name of every environment and component before it is synthesized.
+        complete: Whether these are all environments, so that what belongs to any other is removed.
+        check: Write nothing, and only compare.
+
+    Returns:
+        The files of each environment, and what was written or would be.
+
+    Raises:
+        DeclarationError: The declaration has errors, in any of them.
+        PinsError: The pins of one of them cannot be read.
+        WriteError: The files cannot be written.
+    """
+    trees = synthesize_all(declaration, environments, root, tell)
+    files = {path: content for tree in trees for path, content in tree.files.items()}
+    owned = owned_paths(None if complete else [environment.name for environment in environments])
+    return trees, compare(root, files, owned) if check else write(root, files, owned)
+
+
+def synthesize_all(
+    declaration: Declaration,
+    environments: Sequence[Environment],
+    root: Path,
+    tell: Tell = lambda name: None,
+    *,
+    keep_manifests: bool = False,
+) -> list[Tree]:
+    """Declare the system in some environments and return its files, without touching those of the repository.
+
+    Args:
+        declaration: Function that declares the system for one environment.
+        environments: The environments.
+        root: Root of the repository, for the pins.
+        tell: Called with the name of every environment and component before it is synthesized.
+        keep_manifests: Whether the trees keep the objects, which takes memory.
+
+    Raises:
+        DeclarationError: The declaration has errors, in any of them.
+        PinsError: The pins of one of them cannot be read.
+    """
+    pins = {environment.name: read_pins(root, environment.name) for environment in environments}
+
+    def finish(system: System) -> Tree:
+        return synthesize(system, tell, pins[system.environment.name], keep_manifests=keep_manifests)
+
+    return run_all(declaration, environments, finish)
+
+
+def synthesize(
+    system: System, tell: Tell = lambda name: None, pins: Pins | None = None, *, keep_manifests: bool = False
+) -> Tree:
+    """Return the files of a declared system.
+
+    Args:
+        system: The system.
+        tell: Called with the name of every environment and component before it is synthesized.
+        pins: Commits from which Argo CD reads the components. Default: it follows the branch.
+        keep_manifests: Whether the tree keeps the objects, which takes memory.
+
+    Raises:
+        DeclarationError: The declaration has errors; all of them are in it.
+    """
+    environment = system.environment.name
+    # Derive the order of the components, and who calls whom.
+    graph = Graph(system)
+    tree = Tree(environment, system.environment.repository.revision, waves=len(set(graph.waves.values())))
+    tree.manifests = {} if keep_manifests else None
+    # Derive the objects of every component, dashboards and alerts among them, and the Application that deploys them.
+    kinds: dict[tuple[str, ...], Manifest] = {}
+    for component in system.components:
+        tell(f"{environment}: {component.id}")
+        for manifest in component_manifests(component, graph):
+            tree.add(f"{folder(component)}/{file_name(manifest, component.namespace_name)}", manifest)
+            kinds.setdefault(_permission(manifest), manifest)
+        tree.applications[component.id] = application(component, graph)
+        tree.add(application_file(environment, component.id), tree.applications[component.id])
+    # What was wrong with the declaration is known by now.
+    system.diagnostics.raise_if_any()
+    # Permit what there is, and nothing else.
+    tree.project = app_project(system, kinds.values())
+    for project in (tree.project, root_project(system)):
+        tree.add(project_file(environment, project), project)
+    tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
+    tree.files |= _bootstrap_files(system)
+    if pins is not None:
+        tree.pin(pins)
+    return tree
+
+
+def _permission(manifest: Manifest) -> tuple[str, ...]:
+    """Return what an AppProject sees of an object, so that the project is made from one object of each sort."""
+    metadata = manifest["metadata"]
+    namespace = metadata.get("namespace", "")
+    return manifest["apiVersion"], manifest["kind"], namespace or metadata["name"]
+
+
+def _bootstrap_files(system: System) -> dict[str, bytes]:
+    """Return what the bootstrap reads of an environment, by path."""
+    environment, cluster = system.environment.name, system.environment.cluster
+    inputs = {"argocd": argocd_inputs(system)}
+    if isinstance(cluster, DigitalOcean):
+        inputs["cluster"] = cluster_inputs(cluster)
+    files = {}
+    for module, variables in inputs.items():
+        text = json.dumps({"environment": environment, **variables}, indent=2, ensure_ascii=False)
+        files[INPUTS.format(module=module, environment=environment)] = f"{text}\n".encode()
+    if isinstance(cluster, K3d) and cluster.image:
+        files[K3D_CONFIG.format(environment=environment)] = dump(k3d_config(system, cluster))
+    return files
