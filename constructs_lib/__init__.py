@@ -4,7 +4,9 @@ What a declaration needs is exported here. ``constructs_lib.api`` has the rest o
 ``plan``, whose names are those of folders here. Importing this package loads neither the command line nor the proofs.
 """
 
-from constructs_lib.api import main, objects_of, synthesize
+from collections.abc import Callable, Sequence
+
+from constructs_lib.api import objects_of, synthesize
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.chart import Kind, PodAccess
@@ -32,6 +34,20 @@ from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.version import VERSION
 
 __version__ = VERSION
+
+
+@explained
+def main(declaration: Callable[[Environment], System], environments: Sequence[Environment]) -> None:
+    """Run the command line of an app and exit.
+
+    Args:
+        declaration: Function that declares the system for one environment and returns it.
+        environments: All environments.
+    """
+    from constructs_lib.cli.main import main
+
+    main(declaration, environments)
+
 
 # Its own module knows nothing of declarations.
 explained(Resources)

@@ -5,13 +5,11 @@ Each imports what it needs when it is called: who only declares does without the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from constructs_lib.declare.calls import explained
-from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
 from constructs_lib.user_error import UserError
 
@@ -24,19 +22,6 @@ if TYPE_CHECKING:
     from constructs_lib.repository.pins import Pins
     from constructs_lib.repository.snapshot import Snapshot
     from constructs_lib.synth.tree import Tree
-
-
-@explained
-def main(declaration: Callable[[Environment], System], environments: Sequence[Environment]) -> None:
-    """Run the command line of an app and exit.
-
-    Args:
-        declaration: Function that declares the system for one environment and returns it.
-        environments: All environments.
-    """
-    from constructs_lib.cli.main import main
-
-    main(declaration, environments)
 
 
 @explained
