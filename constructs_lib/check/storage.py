@@ -16,8 +16,8 @@ class StorageClass:
     """What is known of a storage class.
 
     Attributes:
-        waits: Whether it makes a volume only for a pod that is scheduled (``WaitForFirstConsumer``).
-        shared: Whether pods on several nodes can use a volume of it; None if that is not known.
+        waits: Whether it creates a volume only for the first pod that mounts it (``WaitForFirstConsumer``).
+        shared: Whether pods on several nodes can use one of its volumes; None if that is not known.
     """
 
     waits: bool
@@ -25,8 +25,8 @@ class StorageClass:
 
 
 _BLOCK = StorageClass(waits=False, shared=False)
-#: Classes that clusters come with: the manifests of csi-digitalocean (deploy/kubernetes/releases), which name no
-#: ``volumeBindingMode`` and so have ``Immediate``, and ``local-storage.yaml`` of k3s. The first is the default.
+#: The classes of new clusters, the default first: the manifests of csi-digitalocean (deploy/kubernetes/releases), where
+#: ``volumeBindingMode`` is missing and so ``Immediate``, and ``local-storage.yaml`` of k3s.
 _BUILT_IN: Mapping[str, Mapping[str, StorageClass]] = {
     "digitalocean": {
         "do-block-storage": _BLOCK,
@@ -39,7 +39,7 @@ _BUILT_IN: Mapping[str, Mapping[str, StorageClass]] = {
 
 
 def storage_classes(model: ClusterModel) -> Mapping[str, StorageClass] | None:
-    """Return the storage classes that a cluster has, or None if that is not known."""
+    """Return the storage classes of a cluster, or None if it may have others."""
     built_in = _BUILT_IN.get(model.cluster.kind)
     if built_in is None:
         return None
@@ -47,7 +47,7 @@ def storage_classes(model: ClusterModel) -> Mapping[str, StorageClass] | None:
 
 
 def known_classes(model: ClusterModel) -> Mapping[str, StorageClass]:
-    """Return the storage classes of which something is known, whether or not there may be others."""
+    """Return the storage classes of a cluster that are known. There may be others."""
     return {**_BUILT_IN.get(model.cluster.kind, {}), **_declared(model)}
 
 
@@ -59,7 +59,7 @@ def _declared(model: ClusterModel) -> dict[str, StorageClass]:
 
 
 def class_of(model: ClusterModel, claim_spec: Mapping[str, Any]) -> str | None:
-    """Return the class that a claim gets: the one that it names, or the default; None if that is not known."""
+    """Return the class of a claim: the one that it names, or the default; None if that is not known."""
     named = claim_spec.get("storageClassName")
     if named is not None:
         return str(named)
@@ -70,7 +70,7 @@ def class_of(model: ClusterModel, claim_spec: Mapping[str, Any]) -> str | None:
 
 
 def claims(item: Object) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield path, name and spec of every claim that an object is or makes."""
+    """Yield path, name and spec of the claim that an object is, or of those that a StatefulSet creates for each pod."""
     if item.kind == "PersistentVolumeClaim":
         yield "spec", item.name, item.spec
     elif item.kind == "StatefulSet":
@@ -80,5 +80,5 @@ def claims(item: Object) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
 
 def is_shared(claim_spec: Mapping[str, Any]) -> bool:
-    """Tell whether a claim wants a volume that pods on several nodes can use."""
+    """Tell whether a claim asks for a volume that pods on several nodes can use."""
     return bool({"ReadWriteMany", "ReadOnlyMany"} & set(map(str, sequence(claim_spec.get("accessModes")))))
