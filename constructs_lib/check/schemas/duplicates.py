@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -32,6 +33,8 @@ def compact(manifest: Manifest) -> str:
     return json.dumps(manifest, separators=(",", _MARK), ensure_ascii=False, default=str)
 
 
+# Most files are the same in several trees.
+@lru_cache(maxsize=2048)
 def count_keys(text: str) -> int:
     """Return the number of keys in what :func:`compact` returned, and of what looks like one in its texts."""
     return text.count(_MARK) + (_colons(text.replace("\\n", "\n")) if ":" in text else 0)
@@ -57,9 +60,7 @@ def duplicate_keys(path: str, content: bytes, keys: int) -> Iterator[tuple[int, 
         content: Its content, which can be read.
         keys: The number of keys in its objects, as :func:`count_keys` counts them.
     """
-    # The items of a list may inherit what they are, so that they have more keys than are written.
-    multiplied = b"List" in content or (b"&" in content and _ANCHOR.search(content))
-    if not multiplied and _colons(content.decode(errors="replace")) == keys:
+    if _keys_in(content) == keys:
         return
     try:
         if path.endswith(".json"):
@@ -69,6 +70,15 @@ def duplicate_keys(path: str, content: bytes, keys: int) -> Iterator[tuple[int, 
                 yield from _in_yaml(document, set())
     except (yaml.YAMLError, ValueError, RecursionError):
         return
+
+
+@lru_cache(maxsize=2048)
+def _keys_in(content: bytes) -> int | None:
+    """Return how many keys a file has at most; None if its objects may have more keys than are written in it."""
+    # The items of a list may inherit their apiVersion and kind.
+    if b"List" in content or (b"&" in content and _ANCHOR.search(content)):
+        return None
+    return _colons(content.decode(errors="replace"))
 
 
 def _in_yaml(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[int, str, int]]:
