@@ -137,11 +137,13 @@ class Proof:
         name: Its name, that of its folder.
         title: What it proves, in a sentence.
         prove: Yields what is wrong.
+        looks_at: Returns what there is to look at, such as ``33 containers``: a proof of nothing always holds.
     """
 
     name: str
     title: str
     prove: Callable[[ClusterModel], Iterator[Finding]]
+    looks_at: Callable[[ClusterModel], str]
 
     @property
     def checks(self) -> tuple[Check, ...]:

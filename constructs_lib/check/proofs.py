@@ -32,7 +32,7 @@ def all_checks() -> Mapping[str, Check]:
     return {check.code: check for name in names for check in checks_of(name)}
 
 
-def prove(model: ClusterModel, on_proof: Callable[[str], None] = lambda name: None) -> list[Finding]:
+def prove(model: ClusterModel, on_proof: Callable[[str], object] = str) -> list[Finding]:
     """Return everything that is wrong, in the order of the proofs and, within one, of files and fields.
 
     Args:

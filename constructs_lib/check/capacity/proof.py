@@ -22,6 +22,7 @@ from constructs_lib.check.capacity.room import prove_room
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.scale import Scales
+from constructs_lib.text import plural
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
@@ -43,4 +44,5 @@ PROOF = Proof(
     "capacity",
     "The nodes have room for all pods, and clusters of programs the size that they are told.",
     prove,
+    lambda model: plural(len(model.pods), "workload"),
 )

@@ -12,6 +12,7 @@ from constructs_lib.check.observability.expressions import Expression
 from constructs_lib.check.observability.metrics import Metrics, prove_coverage
 from constructs_lib.check.observability.rules import prove_rules, rules_of
 from constructs_lib.check.observability.scraping import prove_kept, prove_scraped, prove_selected
+from constructs_lib.text import plural
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
@@ -42,4 +43,9 @@ PROOF = Proof(
     "observability",
     "What goes wrong is measured, alerted on and shown: rules and dashboards read metrics that are scraped.",
     prove,
+    lambda model: plural(
+        sum(1 for _ in model.kind("PodMonitor", "ServiceMonitor", "PrometheusRule")),
+        "monitor or rule",
+        "monitors and rules",
+    ),
 )

@@ -14,6 +14,7 @@ from constructs_lib.check.order.health import prove_health
 from constructs_lib.check.order.needs import prove_needs
 from constructs_lib.check.order.syncs import prove_syncs
 from constructs_lib.check.order.waits import prove_waits
+from constructs_lib.text import plural
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
@@ -33,4 +34,5 @@ PROOF = Proof(
     "order",
     "Argo CD applies everything after what it needs, and nothing waits for what never comes.",
     prove,
+    lambda model: plural(sum(1 for _ in model.applications), "Application"),
 )

@@ -14,7 +14,7 @@ from constructs_lib.check.policy.pod_security import ENFORCE, LEVELS, violations
 from constructs_lib.check.tools import patched
 from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import mapping, sequence, texts
-from constructs_lib.text import nearest
+from constructs_lib.text import nearest, plural
 
 _SECURITY = "https://kubernetes.io/docs/concepts/security/pod-security-standards/"
 _RBAC = "https://kubernetes.io/docs/concepts/security/rbac-good-practices/"
@@ -56,7 +56,12 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from resilience.resilience_findings(model, unfinished)
 
 
-PROOF = Proof("policy", "The tree keeps to what a careful platform team demands.", prove)
+PROOF = Proof(
+    "policy",
+    "The tree keeps to what a careful platform team demands.",
+    prove,
+    lambda model: plural(sum(len(pods.containers) for pods in model.pods), "container"),
+)
 
 
 def _levels(model: ClusterModel) -> Mapping[str, str]:

@@ -61,4 +61,5 @@ PROOF = Proof(
     "reachability",
     "The network lets through what is called, and nothing that nobody calls.",
     prove,
+    lambda model: plural(len(model.by_kind.get("NetworkPolicy", ())), "policy", "policies"),
 )

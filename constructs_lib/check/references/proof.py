@@ -18,6 +18,7 @@ from constructs_lib.check.references.secret_sources import prove_secret_sources
 from constructs_lib.check.references.selections import prove_selections
 from constructs_lib.check.references.services import prove_services
 from constructs_lib.check.references.volumes import prove_volumes
+from constructs_lib.text import plural
 
 
 def _prove(model: ClusterModel) -> Iterator[Finding]:
@@ -32,4 +33,9 @@ def _prove(model: ClusterModel) -> Iterator[Finding]:
     yield from prove_ownership(model)
 
 
-PROOF = Proof("references", "Everything that one object says of another exists and fits.", _prove)
+PROOF = Proof(
+    "references",
+    "Everything that one object says of another exists and fits.",
+    _prove,
+    lambda model: plural(len(model.objects), "object"),
+)

@@ -21,12 +21,12 @@ def render(report: Report) -> str:
 
 def _commands(report: Report) -> Iterator[str]:
     for result in report.results:
-        lines = Lines(result.looked.files)
-        for finding in result.findings:
-            yield _command(finding, lines.of(finding), report.base)
-        for finding, waiver in result.waived:
-            text = f"{finding.problem} Waived until {waiver.expires}: {waiver.reason}"
-            yield f"::notice {_properties(finding, lines.of(finding), report.base)}::{_escaped(text)}"
+        for finding, waiver, line in result.lines:
+            if waiver is None:
+                yield _command(finding, line, report.base)
+            else:
+                text = f"{finding.problem} Waived until {waiver.expires}: {waiver.reason}"
+                yield f"::notice {_properties(finding, line, report.base)}::{_escaped(text)}"
     for finding in report.stale:
         yield _command(finding, Lines({}).of(finding), "")
 

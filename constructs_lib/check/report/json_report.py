@@ -24,14 +24,13 @@ def render(report: Report) -> str:
         "warnings": report.warnings,
         "waived": report.waived,
         "environments": [_environment(result) for result in report.results],
-        "waivers": [_finding(finding, None, 0) for finding in report.stale],
+        "waivers": [_finding(finding, None, Lines({}).of(finding)) for finding in report.stale],
     }
     return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
 
 
 def _environment(result: Result) -> dict[str, Any]:
     looked = result.looked
-    lines = Lines(looked.files)
     failing = {finding.check.proof for finding in result.findings}
     return {
         "name": looked.environment,
@@ -43,10 +42,7 @@ def _environment(result: Result) -> dict[str, Any]:
         },
         "objects": looked.objects,
         "proofs": [{"name": proof.name, "holds": proof.name not in failing} for proof in PROOFS],
-        "findings": [
-            *(_finding(finding, None, lines.of(finding)) for finding in result.findings),
-            *(_finding(finding, waiver, lines.of(finding)) for finding, waiver in result.waived),
-        ],
+        "findings": [_finding(*each) for each in result.lines],
         "remarks": list(looked.remarks),
     }
 
@@ -61,7 +57,7 @@ def _finding(finding: Finding, waiver: Waiver | None, line: int) -> dict[str, An
         "object": {"group": group, "kind": kind, "namespace": namespace, "name": name} if finding.identity else None,
         "field": finding.field,
         "file": finding.file,
-        "line": line or Lines({}).of(finding),
+        "line": line,
         "location": finding.location,
         "problem": finding.problem,
         "mend": finding.fix,

@@ -10,25 +10,11 @@ from dataclasses import dataclass, field
 from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.finding import Finding, Severity
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.proofs import prove
+from constructs_lib.check.proofs import PROOFS, prove
+from constructs_lib.check.report.lines import Lines
 from constructs_lib.check.waivers.waivers import Waiver, apply_waivers, stale_waivers
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.text import plural
-
-#: What a proof has looked at, so that "holds" is worth something.
-_LOOKED_AT: Mapping[str, tuple[str, str, Callable[[ClusterModel], int]]] = {
-    "schemas": ("object", "objects", lambda model: len(model.objects)),
-    "references": ("object", "objects", lambda model: len(model.objects)),
-    "reachability": ("policy", "policies", lambda model: len(model.by_kind.get("NetworkPolicy", ()))),
-    "order": ("Application", "Applications", lambda model: sum(1 for _ in model.applications)),
-    "policy": ("container", "containers", lambda model: sum(len(pods.containers) for pods in model.pods)),
-    "capacity": ("workload", "workloads", lambda model: len(model.pods)),
-    "observability": (
-        "monitor or rule",
-        "monitors and rules",
-        lambda model: sum(1 for _ in model.kind("PodMonitor", "ServiceMonitor", "PrometheusRule")),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -67,6 +53,13 @@ class Result:
     looked: Looked
     findings: Sequence[Finding]
     waived: Sequence[tuple[Finding, Waiver]]
+
+    @property
+    def lines(self) -> Iterator[tuple[Finding, Waiver | None, int]]:
+        """All findings with their waivers and lines; those that count come first."""
+        lines = Lines(self.looked.files)
+        for finding, waiver in (*((finding, None) for finding in self.findings), *self.waived):
+            yield finding, waiver, lines.of(finding)
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,7 @@ class Report:
         return f"{plural(self.errors, 'error')}, {plural(self.warnings, 'warning')}{waived}"
 
 
-def look(model: ClusterModel, environment: str, on_proof: Callable[[str], None] = lambda name: None) -> Looked:
+def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object] = str) -> Looked:
     """Have all proofs look at an environment.
 
     Args:
@@ -120,17 +113,9 @@ def look(model: ClusterModel, environment: str, on_proof: Callable[[str], None] 
         environment: Its name; empty for a tree without environments.
         on_proof: Called with the name of every proof before it begins.
     """
-    findings = prove(model, on_proof)
-    counts = {name: plural(count(model), one, many) for name, (one, many, count) in _LOOKED_AT.items()}
-    return Looked(
-        environment,
-        model.cluster,
-        len(model.objects),
-        counts,
-        findings,
-        tuple(model.warnings.values()),
-        model.snapshot.files,
-    )
+    counts = {proof.name: proof.looks_at(model) for proof in PROOFS}
+    files, remarks = model.snapshot.files, tuple(model.warnings.values())
+    return Looked(environment, model.cluster, len(model.objects), counts, prove(model, on_proof), remarks, files)
 
 
 def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:

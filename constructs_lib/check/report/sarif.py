@@ -77,11 +77,7 @@ class _Writer:
         """Return all results, those that are waived with their suppression."""
         found: list[dict[str, Any]] = []
         for result in report.results:
-            lines = Lines(result.looked.files)
-            pairs = [*((finding, None) for finding in result.findings), *result.waived]
-            found += (
-                self._result(finding, waiver, lines.of(finding), result.looked.environment) for finding, waiver in pairs
-            )
+            found += (self._result(*each, result.looked.environment) for each in result.lines)
         found += (self._result(finding, None, Lines({}).of(finding), "") for finding in report.stale)
         return found
 

@@ -23,6 +23,7 @@ from constructs_lib.check.schemas.served import Kinds
 from constructs_lib.check.tools import is_placeholder, patched, templates
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.repository.applications import ALL_OBJECTS, Application
+from constructs_lib.text import plural
 
 #: What controllers write, and values of charts, where null takes a default away.
 _OPEN_PARTS = ("status", "values", "valuesObject")
@@ -75,7 +76,12 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from kinds.unknown()
 
 
-PROOF = Proof("schemas", "Every object is one that the API server takes.", prove)
+PROOF = Proof(
+    "schemas",
+    "Every object is one that the API server takes.",
+    prove,
+    lambda model: plural(len(model.objects), "object"),
+)
 
 
 def _is_fixed_by_tool(fault: Fault, application: Application, item: Object, unfinished: frozenset[int]) -> bool:
