@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from constructs_lib.repository.git import Git, GitError
@@ -16,7 +16,7 @@ _NAMED = 10
 class PublishError(UserError):
     """Something cannot be published; all reasons that could be found at once are in the message, a line each."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    def __init__(self, *problems: str) -> None:
         """Collect the problems."""
         super().__init__("\n".join(problems))
 
@@ -73,16 +73,16 @@ def open_checkout(git: Git, branch: str) -> Checkout:
         GitError: It is no checkout at all.
     """
     if git.run("rev-parse", "--is-inside-work-tree") != "true" or git.run("rev-parse", "--show-prefix"):
-        raise PublishError(["app.py must stand in the root of the Git repository: Argo CD reads dist/… from there."])
+        raise PublishError("app.py must stand in the root of the Git repository: Argo CD reads dist/… from there.")
     if git.run("rev-parse", "--is-shallow-repository") == "true":
-        raise PublishError(["The clone is shallow, so that pins cannot be checked; git fetch --unshallow first."])
+        raise PublishError("The clone is shallow, so that pins cannot be checked; git fetch --unshallow first.")
     current = git.run("branch", "--show-current")
     if current != branch:
         at = f"The branch {current} is" if current else "A single commit is"
-        raise PublishError([f"{at} checked out, and {branch} is deployed; git switch {branch} first."])
+        raise PublishError(f"{at} checked out, and {branch} is deployed; git switch {branch} first.")
     head = git.commit("HEAD")
     if head is None:
-        raise PublishError(["Nothing is committed yet; commit the declaration first."])
+        raise PublishError("Nothing is committed yet; commit the declaration first.")
     remote = _remote(git, branch)
     remote_head = _fetched(git, remote, branch)
     checkout = Checkout(git, branch, remote, head, remote_head)
@@ -90,10 +90,8 @@ def open_checkout(git: Git, branch: str) -> Checkout:
         count = git.run("rev-list", "--count", f"{head}..{remote_head}")
         commits = f"{count} commit{'s' if count != '1' else ''}"
         raise PublishError(
-            [
-                f"The remote's {checkout.upstream} has {commits} that {branch} here lacks; "
-                f"git pull --rebase --autostash, then publish again."
-            ]
+            f"The remote's {checkout.upstream} has {commits} that {branch} here lacks; "
+            f"git pull --rebase --autostash, then publish again."
         )
     return checkout
 
@@ -107,7 +105,7 @@ def _fetched(git: Git, remote: str, branch: str) -> str | None:
         git.run("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{branch}:{tracking}")
         return git.run("rev-parse", tracking)
     except GitError as error:
-        raise PublishError([f"The remote {remote} does not answer, so nothing was published:", str(error)]) from error
+        raise PublishError(f"The remote {remote} does not answer, so nothing was published:", str(error)) from error
 
 
 def _remote(git: Git, branch: str) -> str:
@@ -116,9 +114,9 @@ def _remote(git: Git, branch: str) -> str:
     if configured in remotes:
         return configured
     if not remotes:
-        raise PublishError(["There is no remote to push to; git remote add origin … first."])
+        raise PublishError("There is no remote to push to; git remote add origin … first.")
     missing = f"The branch {branch} follows no remote, and there is none called origin"
-    raise PublishError([f"{missing}; git branch --set-upstream-to=… first."])
+    raise PublishError(f"{missing}; git branch --set-upstream-to=… first.")
 
 
 def foreign_changes(dirty: Mapping[str, str], generated: Collection[str]) -> str | None:

@@ -489,7 +489,7 @@ def test_a_rollback_lasts(published: Shop) -> None:
     published.check()
 
 
-def test_a_mended_version_goes_out_after_a_rollback(published: Shop) -> None:
+def test_a_fixed_version_goes_out_after_a_rollback(published: Shop) -> None:
     published.change(*BASKET)
     published.publish()
     published.git("revert", "--no-edit", "HEAD")

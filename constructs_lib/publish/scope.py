@@ -1,0 +1,91 @@
+"""What a publication takes along, what it holds back, and what a person has to agree to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from constructs_lib.plan.plan import Plan, allow_names, allowed, unknown_names
+from constructs_lib.publish.checkout import PublishError
+from constructs_lib.publish.publication import Publication, limited
+from constructs_lib.publish.together import Pair, together
+from constructs_lib.text import nearest, plural
+
+
+def narrow(publication: Publication, found: Plan, only: Sequence[str]) -> tuple[Publication, Plan, Mapping[str, str]]:
+    """Return what is published of all that could be.
+
+    Args:
+        publication: All that could be published.
+        found: What Argo CD would do.
+        only: Components to publish, and what must go with them; none means all but what was rolled back.
+
+    Returns:
+        What is published, what Argo CD does, and what goes with the components, each with the reason.
+
+    Raises:
+        PublishError: A component is unknown or has nothing to publish, or nothing can be held back.
+    """
+    joined = _joined(publication, found, only) if only else {}
+    wanted = {*only, *joined} if only else publication.moved.keys() - publication.rolled_back.keys()
+    narrowed = limited(publication, wanted)
+    return narrowed, _without(found, narrowed.unpublished), joined
+
+
+def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mapping[str, str]:
+    """Return what must go with some components, each with the reason."""
+    tree, moved, removed = publication.tree, publication.moved, publication.removed
+    known = {*tree.applications, *removed}
+    changes: dict[str, list[Pair]] = {component: [] for component in moved}
+    for change in found.changes:
+        if change.component in known:
+            changes.setdefault(change.component, []).append((change.old, change.new))
+    problems = [
+        f"{component} has nothing to publish; what has: {', '.join(sorted(changes)) or 'nothing'}."
+        if component in known
+        else f'There is no component "{component}"; {nearest(component, known)}'
+        for component in only
+        if component not in changes
+    ]
+    if not problems and publication.old is None:
+        problems = [
+            f"{tree.environment} was never published: its Applications follow the branch, so that nothing can be held "
+            f"back. Publish all of it once, without --only."
+        ]
+    if problems:
+        raise PublishError(*problems)
+    unavoidable = dict.fromkeys(removed, "it is removed, and no pin holds that back")
+    unavoidable |= {
+        component: "it is new, and has no pin that holds it back" for component, pin in moved.items() if pin is None
+    }
+    return together(only, unavoidable, changes, tree.namespaces)
+
+
+def _without(found: Plan, held_back: Collection[str]) -> Plan:
+    """Return a plan without what pins hold back: everything of some components but their Applications."""
+    steps = []
+    for step in found.steps:
+        changes = [each for each in step.changes if each.component not in held_back or each.kind == "Application"]
+        steps += [replace(step, changes=changes)] if changes else []
+    return replace(found, steps=steps)
+
+
+def refuse_dangers(found: Plan, allow: Sequence[str]) -> None:
+    """Let nothing be published that is dangerous and not allowed.
+
+    Raises:
+        PublishError: Something is, or a name that allows something names nothing.
+    """
+    names = allow_names(found)
+    problems = [
+        f'There is nothing dangerous called "{name}"; {nearest(name, names)}' for name in unknown_names(found, allow)
+    ]
+    dangers = [change for change in found.dangerous if not allowed(change, allow)]
+    if dangers:
+        options = [f"--allow {name}" for name in names if any(allowed(change, [name]) for change in dangers)]
+        problems.append(
+            f"Nothing was published: the plan has {plural(len(dangers), 'dangerous change')}. "
+            f"To agree to all of that, add {' '.join(options)}"
+        )
+    if problems:
+        raise PublishError(*problems)
