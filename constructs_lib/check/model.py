@@ -113,9 +113,9 @@ class ClusterModel:
         answer: Result = self._answers[ask]
         return answer
 
-    def is_written(self, content: bytes) -> bool:
-        """Tell whether a file was written from objects here, so that it holds them and nothing else."""
-        return self._cache.is_written(content)
+    def may_repeat_keys(self, path: str, content: bytes) -> bool:
+        """Tell whether a key may be there twice in one mapping of a file."""
+        return self._cache.may_repeat_keys(path, content)
 
     @cached_property
     def by_identity(self) -> Mapping[Identity, Object]:

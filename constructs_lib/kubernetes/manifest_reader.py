@@ -21,7 +21,7 @@ class Cache:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._read: dict[tuple[bool, bytes], list[Manifest] | str] = {}
-        self._written: set[bytes] = set()
+        self._suspects: set[tuple[bool, bytes]] = set()
 
     def written(self, content: bytes, manifest: Mapping[str, object]) -> None:
         """Remember what YAML was written from, so that it need not be read.
@@ -31,18 +31,20 @@ class Cache:
             manifest: The object that was written; it may change afterwards.
         """
         self._read[False, content] = [*_expand(_plain(manifest))]
-        self._written.add(content)
-
-    def is_written(self, content: bytes) -> bool:
-        """Tell whether it is known what YAML was written from: then none of its keys can be there twice."""
-        return content in self._written
 
     def manifests(self, path: str, content: bytes) -> list[Manifest] | str:
         """Return the objects of a file, or the reason why it cannot be read."""
         key = path.endswith(".json"), content
         if key not in self._read:
-            self._read[key] = _manifests(*key)
+            self._read[key], repeats = _manifests(*key)
+            if repeats:
+                self._suspects.add(key)
         return self._read[key]
+
+    def may_repeat_keys(self, path: str, content: bytes) -> bool:
+        """Tell whether a key may be there twice in one mapping of a file; merges, too, look so to the reader."""
+        self.manifests(path, content)
+        return (path.endswith(".json"), content) in self._suspects
 
     def document(self, content: bytes) -> object:
         """Return the first document of a file that need not be a manifest; None if it cannot be read."""
@@ -54,6 +56,14 @@ class Cache:
 
 class _Loader(yaml.CSafeLoader):
     """Reads YAML as sigs.k8s.io/yaml does: booleans of YAML 1.1, and neither times nor numbers to the base of 60."""
+
+    repeats = False
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping, and note whether it has fewer keys than are written in it."""
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        self.repeats = self.repeats or len(found) < len(node.value)
+        return found
 
 
 # Its own table in place of the one that it would share with all other loaders.
@@ -98,19 +108,40 @@ _BRACKET = re.compile(rb"[][{}]")
 _STEEP = re.compile(rb"(?:[-?][ \t]+){%d}" % _MOST_LEVELS)
 
 
-def _manifests(is_json: bool, content: bytes) -> list[Manifest] | str:
+def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, bool]:
+    """Return the objects of a file or why it cannot be read, and whether a key may be there twice in a mapping."""
     try:
         if _is_steep(content):
-            return "it is nested too deeply"
-        documents = [json.loads(content)] if is_json else list(yaml.load_all(content, Loader=_Loader))
-        return [manifest for document in documents for manifest in _expand(_checked(document))]
+            return "it is nested too deeply", False
+        documents, repeats = (_json if is_json else _yaml)(content)
+        return [manifest for document in documents for manifest in _expand(_checked(document))], repeats
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        return f"{error.problem or 'it is no YAML'}{where}"
+        return f"{error.problem or 'it is no YAML'}{where}", False
     except yaml.YAMLError as error:
-        return str(error).partition("\n")[0] or "it is no YAML"
+        return str(error).partition("\n")[0] or "it is no YAML", False
     except (ValueError, RecursionError, TypeError) as error:
-        return str(error).partition("\n")[0] or type(error).__name__
+        return str(error).partition("\n")[0] or type(error).__name__, False
+
+
+def _yaml(content: bytes) -> tuple[list[object], bool]:
+    loader = _Loader(content)
+    documents = []
+    while loader.check_data():  # type: ignore[no-untyped-call]
+        documents.append(loader.get_data())
+    return documents, loader.repeats
+
+
+def _json(content: bytes) -> tuple[list[object], bool]:
+    repeats = False
+
+    def pairs(entries: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal repeats
+        found = dict(entries)
+        repeats = repeats or len(found) < len(entries)
+        return found
+
+    return [json.loads(content, object_pairs_hook=pairs)], repeats
 
 
 def _is_steep(content: bytes) -> bool:

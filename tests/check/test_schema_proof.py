@@ -14,15 +14,14 @@ import yaml
 from corpus import Manifest
 from synthesized import Synthesized
 
-from constructs_lib.argocd.objects import parse
 from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.proofs import PROOFS
 from constructs_lib.check.schemas import proof as schemas
-from constructs_lib.check.schemas.duplicates import compact, count_keys, duplicate_keys
 from constructs_lib.check.schemas.openapi import kubernetes, versions
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -229,21 +228,31 @@ def test_a_mistake_is_told_once() -> None:
     ],
 )
 def test_keys_that_are_there_twice(text: str, line: int) -> None:
-    body = yaml.load(text, Loader=yaml.CSafeLoader)
-    content = (
-        f"apiVersion: v1\nkind: A\nmetadata: {{name: a}}\nspec:\n{''.join(f'  {row}' for row in text.splitlines(True))}"
-    )
-    manifest = {"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "spec": body}
-    assert [at for at, _, _ in duplicate_keys("a.yaml", content.encode(), count_keys(compact(manifest)))] == [line + 4]
+    rows = "".join(f"  {row}" for row in text.splitlines(True))
+    content = f"apiVersion: example.org/v1\nkind: A\nmetadata: {{name: a}}\nspec:\n{rows}"
+    assert [at for code, at in found(tree(a=content)) if code == "duplicate-key"] == [f"line {line + 4}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb: 2\n",
+        "x: &x {a: 1}\ny:\n  <<: *x\n  a: 2\n",
+        "x: &x {a: 1}\ny: &y\n  <<: *x\n  a: 2\nz:\n  <<: [*x, *y]\n",
+    ],
+)
+def test_a_merge_repeats_no_key(text: str) -> None:
+    rows = "".join(f"  {row}" for row in text.splitlines(True))
+    content = f"apiVersion: example.org/v1\nkind: A\nmetadata: {{name: a}}\nspec:\n{rows}"
+    assert [code for code, _ in found(tree(a=content))] == ["kind-without-schema"]
 
 
 def test_keys_that_are_there_once(trees: Mapping[str, Synthesized]) -> None:
-    """In PositionPal counting alone says so, which is what makes the check cheap."""
-    for path, content in trees["production"].files.items():
-        if path.startswith(("dist/", "argocd/")):
-            keys = sum(count_keys(compact(item.manifest)) for item in parse(path, content))
-            assert [*duplicate_keys(path, content, keys)] == []
-            assert keys == count_keys(compact(yaml.load(content, Loader=yaml.CSafeLoader)))
+    """The reader itself says so in PositionPal, so that no file is read a second time."""
+    cache = Cache()
+    objects = [path for path in trees["production"].files if path.startswith(("dist/", "argocd/"))]
+    assert objects
+    assert [path for path in objects if cache.may_repeat_keys(path, trees["production"].files[path])] == []
 
 
 @pytest.mark.parametrize(
@@ -256,9 +265,9 @@ def test_a_wave_is_a_whole_number(wave: str, codes: list[str]) -> None:
 
 
 def test_keys_in_json() -> None:
-    content = b'{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "name": "b"}}'
-    (item,) = parse("a.json", content)
-    assert [key for _, key, _ in duplicate_keys("a.json", content, count_keys(compact(item.manifest)))] == ["name"]
+    content = '{"apiVersion": "example.org/v1", "kind": "A", "metadata": {"name": "a", "name": "b"}}'
+    model = ClusterModel(Snapshot("test", {"a.json": content.encode()}))
+    assert ("duplicate-key", "line 1") in found(model)
 
 
 def test_what_other_tools_fill_in_is_nobodys_mistake() -> None:

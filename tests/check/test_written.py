@@ -82,8 +82,6 @@ def test_other_types_become_those_of_yaml() -> None:
     written = Cache()
     written.written(content, manifest)
     assert shown(written.manifests("a.yaml", content)) == shown(Cache().manifests("a.yaml", content))
-    assert written.is_written(content)
-    assert not written.is_written(content + b"\n")
 
 
 def test_a_manifest_may_change_after_it_was_written() -> None:

@@ -14,7 +14,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.schemas.argocd import annotation_faults
-from constructs_lib.check.schemas.duplicates import compact, count_keys, duplicate_keys
+from constructs_lib.check.schemas.duplicates import duplicate_keys
 from constructs_lib.check.schemas.faults import Fault, Faults, Steps, path_text
 from constructs_lib.check.schemas.kinds import kind_faults
 from constructs_lib.check.schemas.metadata import metadata_faults
@@ -43,8 +43,6 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
         problem = f"It cannot be read: {unreadable.reason}."
         yield Finding.of("unreadable-file", None, problem, file=unreadable.path)
     kinds = Kinds(model)
-    keys: dict[str, int] = {}
-    first: dict[str, Object] = {}
     seen: set[tuple[int, str]] = set()
     read: set[tuple[str, bytes]] = set()
     for application, item in model.deployed:
@@ -53,26 +51,17 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
             continue
         seen.add((id(item.manifest), item.path))
         content = application.files[item.path]
-        if model.is_written(content):
-            nulls = b": null\n" in content or b"- null\n" in content
-        else:
-            text = compact(item.manifest)
-            keys[item.path] = keys.get(item.path, 0) + count_keys(text)
-            first.setdefault(item.path, item)
-            nulls = "\0null" in text or "[null" in text or ",null" in text
+        if (item.path, content) not in read and model.may_repeat_keys(item.path, content):
+            read.add((item.path, content))
+            for line, key, before in duplicate_keys(item.path, content):
+                where = f", as in line {before}" if before != line else ""
+                problem = f'The key "{key}" is there twice in one mapping{where}.'
+                yield Finding.of("duplicate-key", item, problem, at=f"line {line}")
         told: set[tuple[str, str]] = set()
-        for fault in _object_faults(item, model.pods_by_owner.get(item), kinds, nulls=nulls):
+        for fault in _object_faults(item, model.pods_by_owner.get(item), kinds):
             if (fault.code, fault.at) not in told and not _is_fixed_by_tool(fault, application, item, unfinished):
                 told.add((fault.code, fault.at))
                 yield Finding.of(fault.code, item, fault.problem, at=fault.at, fix=fault.fix)
-    for application in model.all_applications:
-        for path, content in application.files.items():
-            if path in first and (path, content) not in read:
-                read.add((path, content))
-                for line, key, before in duplicate_keys(path, content, keys[path]):
-                    where = f", as in line {before}" if before != line else ""
-                    problem = f'The key "{key}" is there twice in one mapping{where}.'
-                    yield Finding.of("duplicate-key", first[path], problem, at=f"line {line}")
     yield from kinds.unknown()
 
 
@@ -92,9 +81,9 @@ def _is_fixed_by_tool(fault: Fault, application: Application, item: Object, unfi
     return application.name == ALL_OBJECTS and (is_placeholder(fault.problem) or fault.at == "sops")
 
 
-def _object_faults(item: Object, pods: Pods | None, kinds: Kinds, *, nulls: bool) -> Faults:
+def _object_faults(item: Object, pods: Pods | None, kinds: Kinds) -> Faults:
     manifest = item.manifest
-    if nulls:
+    if _holds_null(manifest):
         manifest, dropped = _without_nulls(manifest)
         # Argo CD itself drops the time of creation.
         dropped = [steps for steps in dropped if steps[-1] != "creationTimestamp"]
@@ -114,6 +103,12 @@ def _object_faults(item: Object, pods: Pods | None, kinds: Kinds, *, nulls: bool
     yield from kind_faults(item)
     if pods is not None:
         yield from pod_faults(pods, kinds.version)
+
+
+def _holds_null(part: object) -> bool:
+    if isinstance(part, dict):
+        return any(map(_holds_null, part.values()))
+    return part is None or (isinstance(part, list) and any(map(_holds_null, part)))
 
 
 def _without_nulls(manifest: Manifest) -> tuple[Manifest, list[Steps]]:
