@@ -14,6 +14,7 @@ from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.observed import Observed
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.system import System
+from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.text import nearest, shown
 
 
@@ -330,13 +331,25 @@ class Workload(Observed, on_demand.Construct):
         It may be called again.
         """
 
-    def manifests(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield ``(stage, object)``: stage 0 is set up before any pod, then 1 to :attr:`stages` follow.
 
         Each stage is healthy before the next one of this workload, and the last one before the first of any
         workload in the same component that needs this one.
         """
         yield from ()
+
+    def manifest(self, api_version: str, kind: str, suffix: str = "", **more: Any) -> Manifest:
+        """Return an object in its namespace, with its name and its labels.
+
+        Args:
+            api_version: For instance ``apps/v1``.
+            kind: For instance ``Deployment``.
+            suffix: What is appended to the name.
+            more: ``spec``, ``data`` and the like; ``annotations``; ``labels``, if they are others.
+        """
+        labels = more.pop("labels", self.labels)
+        return manifest(api_version, kind, f"{self.name}{suffix}", self.component.namespace_name, labels, **more)
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:

@@ -116,8 +116,7 @@ def _check_variables(workload: Workload, manifests: Sequence[Manifest]) -> None:
     text = str(manifests)
     for name, value in workload.environment.items():
         if name not in text and (isinstance(value, SecretReference) or str(value) not in text):
-            workload.system.diagnostics.report(
-                workload.subject,
+            workload.report(
                 f"it is told {name}, and no container gets it: manifests() of {type(workload).__name__} has to pass on "
                 f"what container_variables(self) returns.",
                 workload.location,

@@ -30,7 +30,7 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
 from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.parts.client import container_variables, wait_containers
-from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.parts.objects import service_account
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.observe import catalogue

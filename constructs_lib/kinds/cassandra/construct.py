@@ -16,25 +16,21 @@ from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.grafana.model import Dashboard
-from constructs_lib.kinds.parts import store
-from constructs_lib.kinds.parts.autoscaler import autoscaler
-from constructs_lib.kinds.parts.disruption_budget import disruption_budget
-from constructs_lib.kinds.parts.ports import container_ports
+from constructs_lib.kinds.parts.objects import autoscaler, disruption_budget, service_account
+from constructs_lib.kinds.parts.pods import container, pod_spec, variables
 from constructs_lib.kinds.parts.scripts import script
-from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Jvm
 from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kubernetes.manifest import Manifest
 
-#: User and group of the official image; Cassandra refuses to run with group 0.
-_USER = 999
 _PASSWORD_FOLDER = "/run/secrets/cassandra"
 #: The only datacenter name that SimpleSnitch, the image's default, knows.
 _DATACENTER = "datacenter1"
 _JMX_RULES = "cassandra-jmx.yaml"
 
 
-class Cassandra(Workload):
+class Cassandra(Store):
     """A Cassandra ring on the official image, with one keyspace that every node of the declared ring holds.
 
     It offers the endpoint ``cql``, which tells ``host``, ``port``, ``address``, ``keyspace``, ``datacenter``,
@@ -44,7 +40,6 @@ class Cassandra(Workload):
 
     folder = Path(__file__).parent
     container = "cassandra"
-    holds_data = True
     stages = 2
     #: The Job that applies the schema is called ``…-schema-12345678``, which is a label of its pods: 63 characters.
     longest_name = 47
@@ -83,19 +78,13 @@ class Cassandra(Workload):
             telemetry: Agent that reads Cassandra's MBeans in its own process, which is there if the system is
                 monitored; None for none. Default: the version that the dashboards and alerts were made for.
         """
-        super().__init__(scope, id, namespace=namespace)
-        self.image = image
+        super().__init__(scope, id, namespace=namespace, image=image, storage=storage, resources=resources)
         self.keyspace = keyspace
         self.user = user
         self.nodes = nodes
-        self.storage = storage
         self.heap = heap
-        self.resources = resources
         self.telemetry = telemetry
-        store.check_store(self, image, storage, resources)
-        for argument, text in (("keyspace", keyspace), ("user", user)):
-            if problem := validation.sql_name(text):
-                self.report(f"{argument}: {problem}")
+        self.check_names(keyspace=keyspace, user=user)
         if user == "cassandra":
             self.report('user: "cassandra" is the built-in login, which is shut; choose another name.')
         if isinstance(nodes, Autoscale):
@@ -103,22 +92,14 @@ class Cassandra(Workload):
                 self.report(problem.replace("replicas:", "nodes:"))
         elif nodes < 1:
             self.report(f"nodes: {nodes} is no size of a ring; at least 1, or Autoscale(2, 4).")
-        if problem := validation.java_heap(heap, resources.memory_limit or resources.memory):
-            self.report(f"heap: {problem}")
-        if problem := validation.file_names(schema):
-            self.report(f"schema: {problem}")
+        if wrong := validation.java_heap(heap, resources.memory_limit or resources.memory):
+            self.report(f"heap: {wrong}")
         for problem in telemetry.problems() if telemetry else ():
             self.report(problem)
-        self.schema = store.read_schema(self, schema, ".cql")
+
+        self.schema = self.read_schema(schema, ".cql")
         self.password = self.secret("password", generated(f"password of the Cassandra role {user}"))
-        self.offer(
-            "cql",
-            9042,
-            keyspace=keyspace,
-            datacenter=_DATACENTER,
-            username=user,
-            password=self.password,
-        )
+        self.offer("cql", 9042, keyspace=keyspace, datacenter=_DATACENTER, username=user, password=self.password)
         self.needs(self.offer("internode", 7000, internal=True))
         # Bound to the loopback interface of the pod, for nodetool; no policy opens it.
         self.offer("jmx", 7199, internal=True)
@@ -153,7 +134,7 @@ class Cassandra(Workload):
         incomplete = (
             f'label_replace(min by (namespace, service) (cassandra_endpoints{{{own(rings)}, state="up"}}) < {nodes}, '
             f'"declared", "{nodes}", "", "")'
-            for nodes, rings in store.grouped(workloads, lambda ring: ring.size)
+            for nodes, rings in grouped(workloads, lambda ring: ring.size)
         )
         return {**super().placeholders(workloads), "incomplete": " or ".join(incomplete)}
 
@@ -188,18 +169,14 @@ class Cassandra(Workload):
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: the ring with its autoscaler first, then its roles and tables."""
-        namespace = self.component.namespace_name
-        yield 0, service_account(self)
-        overrides = {"overrides.yaml": self._overrides()}
+        files = {"overrides.yaml": self._overrides()}
         if self._agent:
-            overrides[_JMX_RULES] = script("cassandra", _JMX_RULES)
-        yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=overrides)
+            files[_JMX_RULES] = script("cassandra", _JMX_RULES)
+        yield 0, service_account(self)
+        yield 0, self.manifest("v1", "ConfigMap", data=files)
         if self.schema:
-            yield (
-                0,
-                manifest("v1", "ConfigMap", f"{self.name}-schema", namespace, self.labels, data=self.schema),
-            )
-        for service in store.services(self):
+            yield 0, self.manifest("v1", "ConfigMap", "-schema", data=self.schema)
+        for service in self.services():
             yield 1, service
         yield 1, self._ring()
         yield 1, disruption_budget(self)
@@ -209,118 +186,77 @@ class Cassandra(Workload):
         yield 2, self._schema_job()
 
     def _ring(self) -> Manifest:
-        seeds = [
-            f"{self.name}-{number}.{self.name}-nodes.{self.component.namespace_name}.svc."
-            f"{self.system.environment.cluster.domain}"
-            # A seed joins without streaming, so only the first nodes of a ring may be seeds.
-            for number in range(1 if self.size < 3 else 2)
-        ]
         agent = self._agent
-        agent_variables = self._agent_variables(agent) if agent else {}
-        agent_mounts = []
-        agent_volumes: list[dict[str, object]] = []
+        nodes = f"{self.name}-nodes.{self.component.namespace_name}.svc.{self.system.environment.cluster.domain}"
+        # A seed joins without streaming, so only the first nodes of a ring may be seeds.
+        seeds = [f"{self.name}-{number}.{nodes}" for number in range(1 if self.size < 3 else 2)]
+        settings = {
+            "CASSANDRA_CLUSTER_NAME": _DATACENTER,
+            "CASSANDRA_SEEDS": ",".join(seeds),
+            "HOME": "/tmp",
+            "MAX_HEAP_SIZE": self.heap,
+            **(dict(sorted(self._agent_variables(agent).items())) if agent else {}),
+        }
+        mounts = [
+            pod.mount("data", "/var/lib/cassandra"),
+            pod.mount("conf", "/etc/cassandra"),
+            pod.mount("logs", "/var/log/cassandra"),
+            pod.mount("tmp", "/tmp"),
+        ]
         if agent:
-            agent_mounts = [
-                pod.mount("telemetry", FOLDER, read_only=True),
-                pod.mount("overrides", SCRIPTS_FOLDER, read_only=True),
-            ]
-            agent_volumes = [pod.empty_volume("telemetry")]
-        probe = {"tcpSocket": {"port": "cql"}, "timeoutSeconds": 5}
-        container = {
-            "name": "cassandra",
-            "image": self.image,
-            "imagePullPolicy": "IfNotPresent",
-            "ports": container_ports(self),
-            "env": [
-                {"name": "CASSANDRA_CLUSTER_NAME", "value": _DATACENTER},
-                {"name": "CASSANDRA_SEEDS", "value": ",".join(seeds)},
-                {"name": "HOME", "value": "/tmp"},
-                {"name": "MAX_HEAP_SIZE", "value": self.heap},
-                *({"name": name, "value": value} for name, value in sorted(agent_variables.items())),
-            ],
-            "resources": (self.resources.plus(agent.memory) if agent else self.resources).manifest(),
+            mounts.append(pod.mount("telemetry", FOLDER, read_only=True))
+            mounts.append(pod.mount("overrides", SCRIPTS_FOLDER, read_only=True))
+        connects = {"tcpSocket": {"port": "cql"}, "timeoutSeconds": 5}
+        node = self.server(
+            env=variables(settings),
+            resources=self.resources.plus(agent.memory) if agent else self.resources,
             # The port opens once the node has joined the ring, so the next one starts only then.
-            "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": 180},
-            "readinessProbe": {**probe, "periodSeconds": 10},
-            "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
-            "securityContext": pod.container_security(),
-            "volumeMounts": [
-                pod.mount("data", "/var/lib/cassandra"),
-                pod.mount("conf", "/etc/cassandra"),
-                pod.mount("logs", "/var/log/cassandra"),
-                pod.mount("tmp", "/tmp"),
-                *agent_mounts,
-            ],
-        }
-        prepare = {
-            "name": "prepare",
-            "image": self.image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["/bin/sh", "-c", script("cassandra", "prepare.sh")],
-            "env": [{"name": "OVERRIDES", "value": "/overrides/overrides.yaml"}],
-            "resources": pod.SCRIPT_RESOURCES.manifest(),
-            "securityContext": pod.container_security(),
-            "volumeMounts": [
-                pod.mount("conf", "/conf"),
-                pod.mount("overrides", "/overrides", read_only=True),
-            ],
-        }
-        return store.stateful_set(
-            self,
+            startupProbe={**connects, "periodSeconds": 10, "failureThreshold": 180},
+            readinessProbe={**connects, "periodSeconds": 10},
+            livenessProbe={**connects, "periodSeconds": 20, "failureThreshold": 6},
+            mounts=mounts,
+        )
+        prepare = container(
+            "prepare",
+            self.image,
+            command=["/bin/sh", "-c", script("cassandra", "prepare.sh")],
+            env=variables({"OVERRIDES": "/overrides/overrides.yaml"}),
+            mounts=[pod.mount("conf", "/conf"), pod.mount("overrides", "/overrides", read_only=True)],
+        )
+        volumes = [*map(pod.empty_volume, ("conf", "logs", "tmp")), pod.config_volume("overrides", self.name)]
+        return self.stateful_set(
             replicas=self.size,
-            storage=self.storage,
             checksum=[self._overrides(), script("cassandra", _JMX_RULES)] if agent else self._overrides(),
-            template_spec={
-                "serviceAccountName": self.name,
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
+            spec=pod_spec(
+                self,
+                # Cassandra refuses to run with group 0.
+                self.user_id,
+                containers=[node],
+                before=[prepare, *([agent.init_container()] if agent else [])],
+                volumes=[*volumes, *([pod.empty_volume("telemetry")] if agent else [])],
                 # Java drains the node on the signal: memory is flushed, and the ring told.
-                "terminationGracePeriodSeconds": 180,
-                "securityContext": pod.pod_security(_USER),
-                "topologySpreadConstraints": pod.spread(self.selector, strictly=self._has_nodes(self.size)),
-                "initContainers": [prepare, *([agent.init_container()] if agent else [])],
-                "containers": [container],
-                "volumes": [
-                    pod.empty_volume("conf"),
-                    pod.empty_volume("logs"),
-                    pod.empty_volume("tmp"),
-                    pod.config_volume("overrides", self.name),
-                    *agent_volumes,
-                ],
-            },
+                grace_seconds=180,
+                spread=pod.spread(self.selector, strictly=self._has_nodes(self.size)),
+            ),
         )
 
     def _schema_job(self) -> Manifest:
-        key = self.component.secret_key(self.password)
-        name = f"{self.name}-schema"
         mounts = [pod.mount("password", _PASSWORD_FOLDER, read_only=True)]
-        volumes = [pod.secret_volume("password", self.component.id, {key: "password"})]
+        volumes = [self.secret_files("password", {"password": self.password})]
         if self.schema:
             mounts.append(pod.mount("schema", "/schema", read_only=True))
-            volumes.append(pod.config_volume("schema", name))
-        template = store.script_pod(
-            self,
-            name,
-            image=self.image,
-            user=_USER,
-            command=[
-                "/bin/bash",
-                "-c",
-                script("cassandra", "schema.sh"),
-                "schema",
-                *(f"/schema/{file}" for file in self.schema),
-            ],
-            variables={
-                "HOST": self.host,
-                "PORT": "9042",
-                "ROLE": self.user,
-                "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
-                "KEYSPACE": self.keyspace,
-                "NODES": str(self.size),
-                "DATACENTER": _DATACENTER,
-                "HOME": "/tmp",
-            },
-            mounts=mounts,
-            volumes=volumes,
-        )
-        return store.schema_job(self, template, self.schema)
+            volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
+        files = [f"/schema/{file}" for file in self.schema]
+        settings = {
+            "HOST": self.host,
+            "PORT": "9042",
+            "ROLE": self.user,
+            "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
+            "KEYSPACE": self.keyspace,
+            "NODES": str(self.size),
+            "DATACENTER": _DATACENTER,
+            "HOME": "/tmp",
+        }
+        command = ["/bin/bash", "-c", script("cassandra", "schema.sh"), "schema", *files]
+        template = self.script_pod("-schema", command=command, env=settings, mounts=mounts, volumes=volumes)
+        return self.schema_job(template, self.schema)

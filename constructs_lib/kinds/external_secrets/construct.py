@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import Kind, PodAccess
+from constructs_lib.declare.chart import CLUSTER_RBAC, RBAC, PodAccess, named
 from constructs_lib.declare.system import System
 from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 from constructs_lib.kubernetes.manifest import manifest
@@ -65,17 +65,8 @@ class ExternalSecrets(HelmChart):
                 },
                 values,
             ),
-            kinds=(
-                Kind("", "ServiceAccount"),
-                Kind("apps", "Deployment"),
-                Kind("rbac.authorization.k8s.io", "Role"),
-                Kind("rbac.authorization.k8s.io", "RoleBinding"),
-            ),
-            cluster_kinds=(
-                Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
-                Kind("rbac.authorization.k8s.io", "ClusterRole"),
-                Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-            ),
+            kinds=(*named("", "ServiceAccount"), *named("apps", "Deployment"), *RBAC),
+            cluster_kinds=(*named("apiextensions.k8s.io", "CustomResourceDefinition"), *CLUSTER_RBAC),
             other_namespaces=(scope.environment.secret_store_namespace,),
             access=(
                 PodAccess("external-secrets", {"app.kubernetes.io/name": "external-secrets"}, kubernetes_api=True),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import Kind, PodAccess
+from constructs_lib.declare.chart import CLUSTER_RBAC, PodAccess, named
 from constructs_lib.declare.system import System
 from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 
@@ -43,16 +43,11 @@ class MetricsServer(HelmChart):
             version=version,
             values=merged({"resources": _RESOURCES}, values),
             kinds=(
-                Kind("", "Service"),
-                Kind("", "ServiceAccount"),
-                Kind("apps", "Deployment"),
-                Kind("rbac.authorization.k8s.io", "RoleBinding"),
+                *named("", "Service", "ServiceAccount"),
+                *named("apps", "Deployment"),
+                *named("rbac.authorization.k8s.io", "RoleBinding"),
             ),
-            cluster_kinds=(
-                Kind("apiregistration.k8s.io", "APIService"),
-                Kind("rbac.authorization.k8s.io", "ClusterRole"),
-                Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-            ),
+            cluster_kinds=(*named("apiregistration.k8s.io", "APIService"), *CLUSTER_RBAC),
             # The binding that lets it read how requests are authenticated stands where that is configured.
             other_namespaces=("kube-system",),
             access=(

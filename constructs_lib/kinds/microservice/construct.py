@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
-from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.probe import Http, Probe, Tcp
 from constructs_lib.declare.role import Role
-from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference, field
+from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import InternetHost, Workload
 from constructs_lib.grafana.model import Dashboard, Panel
 from constructs_lib.kinds.microservice import dashboard, requests
+from constructs_lib.kinds.microservice.akka import AkkaCluster
+from constructs_lib.kinds.microservice.deployment import deployment
 from constructs_lib.kinds.microservice.objective import Objective
-from constructs_lib.kinds.parts.autoscaler import autoscaler
-from constructs_lib.kinds.parts.client import container_variables, wait_containers
-from constructs_lib.kinds.parts.disruption_budget import disruption_budget
-from constructs_lib.kinds.parts.ports import container_ports, service_ports
-from constructs_lib.kinds.parts.service_account import service_account
-from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Telemetry, script_files
-from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
+from constructs_lib.kinds.microservice.rule import Rule, permissions
+from constructs_lib.kinds.parts.objects import autoscaler, disruption_budget, service_account
+from constructs_lib.kinds.parts.ports import service_ports
+from constructs_lib.kinds.parts.telemetry import PORT_NAME, Telemetry, script_files
+from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.prometheus.rules import Group
 from constructs_lib.text import nearest, shown
@@ -36,64 +33,6 @@ from constructs_lib.text import nearest, shown
 _FULL_FOLDERS = frozenset(
     ("/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/tmp", "/usr", "/var")
 )
-
-
-@explained
-@dataclass(frozen=True)
-class Rule:
-    """A permission in the Kubernetes API, within the component's own namespace.
-
-    Attributes:
-        resources: For instance ``("pods",)``.
-        verbs: For instance ``("get", "watch", "list")``.
-        api_group: API group. Default: the core group.
-    """
-
-    resources: tuple[str, ...]
-    verbs: tuple[str, ...]
-    api_group: str = ""
-
-    VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-
-    def problems(self) -> Iterator[str]:
-        """Yield what is wrong with the rule."""
-        if not self.verbs:
-            yield f"rbac: a rule without verbs permits nothing; name some of {', '.join(self.VERBS)}."
-        for verb in self.verbs:
-            if verb not in self.VERBS:
-                yield f"rbac: {shown(verb)} is no verb of the Kubernetes API; {nearest(verb, self.VERBS)}"
-        if not self.resources or any("*" in resource for resource in self.resources):
-            yield 'rbac: name the resources, for instance "pods"; a wildcard would permit Secrets too.'
-        if "*" in self.api_group:
-            yield 'rbac: name the API group, for instance "apps"; a wildcard would permit any.'
-
-
-@explained
-@dataclass(frozen=True)
-class AkkaCluster:
-    """Replicas that form an Akka cluster by Akka Management's Cluster Bootstrap over the Kubernetes API.
-
-    It labels the pods for the discovery, permits it, opens the two ports between the replicas and probes the
-    management endpoints (https://doc.akka.io/libraries/akka-management/current/bootstrap/kubernetes-api.html).
-
-    Attributes:
-        service_name: What the discovery selects by: the pods' label ``app``.
-        contact_points: Replicas that must find each other before a cluster is formed.
-        management: Name of the port of Akka Management.
-        remoting: Name of the port between the replicas.
-    """
-
-    service_name: str
-    contact_points: int
-    management: str = "management"
-    remoting: str = "remoting"
-
-    def problems(self) -> Iterator[str]:
-        """Yield what is wrong with the cluster."""
-        if problem := validation.label("app", self.service_name):
-            yield f"akka, service_name: {problem}"
-        if self.contact_points < 1:
-            yield f"akka: {self.contact_points} contact points form no cluster; at least 1 is needed."
 
 
 class Microservice(Workload):
@@ -189,7 +128,7 @@ class Microservice(Workload):
             self.report(problem)
         if wait_image is not None and (problem := validation.image(wait_image)):
             self.report(f"wait_image: {problem}")
-        internal = {akka.management, akka.remoting} if akka else set()
+        internal = {*akka.ports} if akka else set()
         if not ports.keys() - internal:
             beside = " beside those of Akka" if akka else ""
             self.report(f'ports: a microservice offers at least one port{beside}; write ports={{"http": 8080}}.')
@@ -202,63 +141,59 @@ class Microservice(Workload):
         for label, text in (labels or {}).items():
             self._take_label(label, text)
         if akka:
-            self._join_akka(akka)
+            akka.join(self)
         if telemetry:
             self._take_telemetry(telemetry)
         default = Tcp(next(iter(self.endpoints), "none"))
-        self.readiness: Probe = readiness or (Http("/ready", akka.management) if akka else default)
-        self.liveness: Probe = liveness or (Http("/alive", akka.management) if akka else self.readiness)
+        ready, alive = akka.probes if akka else (default, readiness or default)
+        self.readiness: Probe = readiness or ready
+        self.liveness: Probe = liveness or alive
         if exposed is not None and exposed in self.endpoints:
             self.exposed_ports.append(self.endpoints[exposed].port)
         self.uses_kubernetes_api = bool(self.rbac)
         self._check_ports(exposed, metrics, {"readiness": readiness, "liveness": liveness})
-        self._check_numbers()
+        for wrong in self._problems():
+            self.report(wrong)
 
     def _check_ports(self, exposed: str | None, metrics: str | None, probes: Mapping[str, Probe | None]) -> None:
         for argument, name in (("exposed", exposed), ("metrics", metrics)):
             if name is not None:
-                self._check_port(argument, name)
+                self.check_port(argument, name)
         if exposed in self.endpoints and self.endpoints[exposed].internal:
             whom = "Prometheus" if exposed == PORT_NAME else "the pods of its Akka cluster"
             self.report(f'exposed: the port "{exposed}" is for {whom} only; choose another.')
         for argument, probe in probes.items():
             if probe is not None:
-                self._check_port(argument, probe.port)
+                self.check_port(argument, probe.port)
             if isinstance(probe, Http) and not probe.path.startswith("/"):
                 self.report(f'{argument}: the path {shown(probe.path)} must begin with "/".')
 
-    def _check_numbers(self) -> None:
-        for problem in self.resources.problems():
-            self.report(problem)
+    def _problems(self) -> Iterator[str]:
+        """Yield what is wrong with the values of the arguments."""
+        yield from self.resources.problems()
         if isinstance(self.replicas, Autoscale):
-            for problem in self.replicas.problems():
-                self.report(problem)
+            yield from self.replicas.problems()
         elif self.replicas < 1:
-            self.report(f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6).")
-        problems = [*self.objective.problems()]
-        for problem in problems:
-            self.report(problem)
-        if self.objective != Objective() and not problems and not self.telemetry:
-            self.report("objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well.")
+            yield f"replicas: {self.replicas} is no number of pods; at least 1, or Autoscale(2, 6)."
+        yield from (unkept := [*self.objective.problems()])
+        if self.objective != Objective() and not unkept and not self.telemetry:
+            yield "objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well."
         for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
-            if wrong := validation.broker_names(names):
-                self.report(f"{argument}: {wrong}")
+            if problem := validation.broker_names(names):
+                yield f"{argument}: {problem}"
         for rule in self.rbac:
-            for problem in rule.problems():
-                self.report(problem)
+            yield from rule.problems()
         for host in self.internet:
-            if wrong := validation.host_name(host.host) or validation.port_number(host.port):
-                self.report(f"internet: {wrong}")
-        for argument, seconds in (
-            ("start_seconds", self.start_seconds),
-            ("drain_seconds", self.drain_seconds),
-        ):
+            if problem := validation.host_name(host.host) or validation.port_number(host.port):
+                yield f"internet: {problem}"
+        for argument, seconds in (("start_seconds", self.start_seconds), ("drain_seconds", self.drain_seconds)):
             if not 1 <= seconds <= 3600:
-                self.report(f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed.")
+                yield f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed."
         if not 1 <= self.user <= 2**31 - 1:
-            self.report(f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root.")
+            yield f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root."
 
-    def _check_port(self, argument: str, name: str) -> None:
+    def check_port(self, argument: str, name: str) -> None:
+        """Report that an argument names a port that there is not."""
         if not self.may_offer(name):
             self.report(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
 
@@ -293,24 +228,6 @@ class Microservice(Workload):
             self.report(f"files: {problem}")
         else:
             self.files[path] = self.secret(name, secret)
-
-    def _join_akka(self, akka: AkkaCluster) -> None:
-        for problem in akka.problems():
-            self.report(problem)
-        for port in (akka.management, akka.remoting):
-            self._check_port("akka", port)
-            if port in self.endpoints:
-                self.needs(self.endpoints[port])
-        minimum = self.replicas.minimum if isinstance(self.replicas, Autoscale) else self.replicas
-        if 1 <= minimum < akka.contact_points:
-            self.report(
-                f"replicas: {minimum} can never form an Akka cluster of {akka.contact_points} contact points; at least "
-                f"{akka.contact_points} are needed."
-            )
-        self.rbac.append(Rule(("pods",), ("get", "watch", "list")))
-        self.pod_labels["app"] = akka.service_name
-        self.set_variable("NAMESPACE", field("metadata.namespace"))
-        self.set_variable("REQUIRED_CONTACT_POINT_NR", str(akka.contact_points))
 
     def _take_telemetry(self, telemetry: Telemetry) -> None:
         problems = [*telemetry.problems()]
@@ -390,7 +307,6 @@ class Microservice(Workload):
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: configuration first, then the pods with all that surrounds them."""
-        namespace = self.component.namespace_name
         config = {
             name: value.text if isinstance(value, Plain) else value
             for name, value in sorted(self.environment.items())
@@ -398,152 +314,22 @@ class Microservice(Workload):
         }
         yield 0, service_account(self)
         if config:
-            yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=config)
+            yield 0, self.manifest("v1", "ConfigMap", data=config)
         if self.telemetry and self.telemetry.scripts:
-            scripts = script_files(self.telemetry)
-            yield 0, manifest("v1", "ConfigMap", f"{self.name}-telemetry", namespace, self.labels, data=scripts)
-        if self.rbac:
-            yield from self._permissions(namespace)
-        yield 1, self._service(namespace)
-        yield 1, self._deployment(namespace, config)
+            yield 0, self.manifest("v1", "ConfigMap", "-telemetry", data=script_files(self.telemetry))
+        for permission in permissions(self, self.rbac):
+            yield 0, permission
+        yield 1, self._service()
+        yield 1, deployment(self, config)
         if isinstance(self.replicas, Autoscale):
-            yield (
-                1,
-                autoscaler(
-                    self,
-                    "Deployment",
-                    self.replicas,
-                    # One pod at a time, after a calm of 5 minutes: each pod that goes has connections to drain.
-                    scale_down={
-                        "stabilizationWindowSeconds": 300,
-                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
-                    },
-                ),
-            )
+            # One pod at a time, after a calm of 5 minutes: each pod that goes has connections to drain.
+            one_by_one = [{"type": "Pods", "value": 1, "periodSeconds": 60}]
+            scale_down = {"stabilizationWindowSeconds": 300, "policies": one_by_one}
+            yield 1, autoscaler(self, "Deployment", self.replicas, scale_down=scale_down)
         yield 1, disruption_budget(self)
 
-    def _permissions(self, namespace: str) -> Iterator[tuple[int, Manifest]]:
-        rules = [
-            {"apiGroups": [rule.api_group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
-            for rule in self.rbac
-        ]
-        yield (
-            0,
-            manifest("rbac.authorization.k8s.io/v1", "Role", self.name, namespace, self.labels, rules=rules),
-        )
-        yield (
-            0,
-            manifest(
-                "rbac.authorization.k8s.io/v1",
-                "RoleBinding",
-                self.name,
-                namespace,
-                self.labels,
-                roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": self.name},
-                subjects=[{"kind": "ServiceAccount", "name": self.name, "namespace": namespace}],
-            ),
-        )
-
-    def _service(self, namespace: str) -> Manifest:
-        kind = "ClusterIP" if self.exposed is None else "LoadBalancer"
+    def _service(self) -> Manifest:
+        kind = "LoadBalancer" if self.exposed else "ClusterIP"
         annotations = self.system.environment.cluster.load_balancer_annotations if self.exposed else {}
-        return manifest(
-            "v1",
-            "Service",
-            self.name,
-            namespace,
-            self.labels,
-            annotations=annotations,
-            spec={"type": kind, "selector": self.selector, "ports": service_ports(self)},
-        )
-
-    def _deployment(self, namespace: str, config: Mapping[str, str]) -> Manifest:
-        volumes = [pod.empty_volume("tmp")]
-        mounts = [pod.mount("tmp", "/tmp")]
-        for number, (folder, items) in enumerate(self._files_by_folder().items()):
-            name = f"files-{number}"
-            volumes.append(pod.secret_volume(name, self.component.id, items))
-            mounts.append(pod.mount(name, folder, read_only=True))
-        if self.uses_kubernetes_api:
-            # Into this container alone: what waits before it calls no API.
-            volumes.append(pod.token_volume("token"))
-            mounts.append(pod.mount("token", pod.TOKEN_FOLDER, read_only=True))
-        before: list[dict[str, Any]] = []
-        resources = self.resources
-        if self.telemetry:
-            before.append(self.telemetry.init_container())
-            resources = resources.plus(self.telemetry.memory)
-            volumes.append(pod.empty_volume("telemetry"))
-            mounts.append(pod.mount("telemetry", FOLDER, read_only=True))
-            if self.telemetry.scripts:
-                volumes.append(pod.config_volume("telemetry-metrics", f"{self.name}-telemetry"))
-                mounts.append(pod.mount("telemetry-metrics", SCRIPTS_FOLDER, read_only=True))
-        variables = container_variables(self, self.environment.keys() - config.keys())
-        container: dict[str, Any] = {
-            "name": self.name,
-            "image": self.image,
-            "imagePullPolicy": "IfNotPresent",
-            "ports": container_ports(self),
-            **({"envFrom": [{"configMapRef": {"name": self.name}}]} if config else {}),
-            **({"env": variables} if variables else {}),
-            "resources": resources.manifest(),
-            "startupProbe": {
-                **self.liveness.manifest(),
-                "periodSeconds": 5,
-                "timeoutSeconds": 3,
-                "failureThreshold": -(-self.start_seconds // 5),
-            },
-            "readinessProbe": {**self.readiness.manifest(), "periodSeconds": 5, "timeoutSeconds": 3},
-            "livenessProbe": {
-                **self.liveness.manifest(),
-                "periodSeconds": 10,
-                "timeoutSeconds": 5,
-                "failureThreshold": 6,
-            },
-            "lifecycle": {"preStop": {"sleep": {"seconds": pod.DEREGISTRATION_SECONDS}}},
-            "securityContext": pod.container_security(),
-            "volumeMounts": mounts,
-        }
-        before += wait_containers(self, self.wait_image or self.image)
-        spec = {
-            "serviceAccountName": self.name,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": pod.DEREGISTRATION_SECONDS + self.drain_seconds,
-            "securityContext": pod.pod_security(self.user),
-            "topologySpreadConstraints": pod.spread(self.selector),
-            **({"initContainers": before} if before else {}),
-            "containers": [container],
-            "volumes": volumes,
-        }
-        template: dict[str, Any] = {"metadata": {"labels": {**self.labels, **self.pod_labels}}, "spec": spec}
-        read: dict[str, object] = {**config}
-        if self.telemetry and self.telemetry.scripts:
-            read["telemetry"] = script_files(self.telemetry)
-        if read:
-            # Pods read ConfigMaps when they start, so a changed one has to change the template to reach them.
-            template["metadata"]["annotations"] = {"checksum/config": digest(read)}
-        return manifest(
-            "apps/v1",
-            "Deployment",
-            self.name,
-            namespace,
-            self.labels,
-            spec={
-                **({} if self.autoscaled else {"replicas": self.replicas}),
-                "revisionHistoryLimit": 3,
-                # A Deployment that cannot progress must turn Degraded: only then does Argo CD take the mending commit.
-                "progressDeadlineSeconds": self.start_seconds + 180,
-                "minReadySeconds": 5,
-                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                "selector": {"matchLabels": self.selector},
-                "template": template,
-            },
-        )
-
-    def _files_by_folder(self) -> dict[str, dict[str, str]]:
-        folders: dict[str, dict[str, str]] = {}
-        for path, reference in sorted(self.files.items()):
-            folder, name = posixpath.split(path)
-            folders.setdefault(folder, {})[self.component.secret_key(reference)] = name
-        return folders
+        spec = {"type": kind, "selector": self.selector, "ports": service_ports(self)}
+        return self.manifest("v1", "Service", annotations=annotations, spec=spec)

@@ -8,7 +8,7 @@ from typing import Any
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import Kind, PodAccess
+from constructs_lib.declare.chart import CLUSTER_RBAC, RBAC, PodAccess, named
 from constructs_lib.declare.environment import GitRepository
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
@@ -109,23 +109,12 @@ class Monitoring(HelmChart):
             # node-exporter reads the node's own file systems and network.
             pod_security="privileged",
             kinds=(
-                Kind("", "ConfigMap"),
-                Kind("", "Service"),
-                Kind("", "ServiceAccount"),
-                Kind("apps", "DaemonSet"),
-                Kind("apps", "Deployment"),
-                Kind("monitoring.coreos.com", "Alertmanager"),
-                Kind("monitoring.coreos.com", "Prometheus"),
-                Kind("monitoring.coreos.com", "PrometheusRule"),
-                Kind("monitoring.coreos.com", "ServiceMonitor"),
-                Kind("rbac.authorization.k8s.io", "Role"),
-                Kind("rbac.authorization.k8s.io", "RoleBinding"),
+                *named("", "ConfigMap", "Service", "ServiceAccount"),
+                *named("apps", "DaemonSet", "Deployment"),
+                *named("monitoring.coreos.com", "Alertmanager", "Prometheus", "PrometheusRule", "ServiceMonitor"),
+                *RBAC,
             ),
-            cluster_kinds=(
-                Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
-                Kind("rbac.authorization.k8s.io", "ClusterRole"),
-                Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-            ),
+            cluster_kinds=(*named("apiextensions.k8s.io", "CustomResourceDefinition"), *CLUSTER_RBAC),
             # A headless Service in front of CoreDNS.
             other_namespaces=("kube-system",),
             access=(

@@ -12,6 +12,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.grafana.model import Row
 from constructs_lib.grafana.panels import rows
 from constructs_lib.kinds.parts import images
+from constructs_lib.kinds.parts.pods import container
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.image import image
@@ -111,7 +112,7 @@ class Telemetry:
 
     def init_container(self) -> dict[str, Any]:
         """Return the container that copies the agent."""
-        return copy_container(self.image, self.copy)
+        return container("telemetry", self.image, command=["cp", *self.copy], mounts=[pod.mount("telemetry", FOLDER)])
 
 
 @explained
@@ -218,19 +219,6 @@ def version(reference: str) -> str:
     if found is None:
         return ""
     return found.tag or found.digest.partition(":")[2][:12]
-
-
-def copy_container(image: str, arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Return the init container that copies an agent from its image into the volume."""
-    return {
-        "name": "telemetry",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["cp", *arguments],
-        "resources": pod.SCRIPT_RESOURCES.manifest(),
-        "securityContext": pod.container_security(),
-        "volumeMounts": [pod.mount("telemetry", FOLDER)],
-    }
 
 
 def script_files(telemetry: Telemetry) -> Mapping[str, str]:

@@ -15,24 +15,23 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Panel
-from constructs_lib.kinds.parts import images, store
-from constructs_lib.kinds.parts.disruption_budget import disruption_budget
+from constructs_lib.kinds.parts import images
+from constructs_lib.kinds.parts.objects import disruption_budget, service_account
+from constructs_lib.kinds.parts.pods import container, pod_spec, variables
 from constructs_lib.kinds.parts.ports import container_ports
 from constructs_lib.kinds.parts.scripts import script
-from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.parts.store import Store
 from constructs_lib.kinds.postgres import backups
 from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.manifest import Manifest, digest, manifest
+from constructs_lib.kubernetes.manifest import Manifest, digest
 
-#: User and group of the official image.
-_USER = 999
 _PASSWORD_FOLDER = "/run/secrets/postgres"
 _METRICS_FOLDER = "/run/secrets/metrics"
 #: The role as whom the exporter reads, and nothing else.
 _METRICS_ROLE = "metrics_exporter"
 
 
-class Postgres(Workload):
+class Postgres(Store):
     """A PostgreSQL server on the official image, with one database and its owner.
 
     It offers the endpoint ``sql``, which tells ``host``, ``port``, ``address``, ``database``, ``username`` and
@@ -41,7 +40,6 @@ class Postgres(Workload):
 
     folder = Path(__file__).parent
     container = "postgres"
-    holds_data = True
     stages = 2
     #: The CronJob that dumps is called ``…-backup``, and a CronJob's name has at most 52 characters.
     longest_name = 45
@@ -82,20 +80,14 @@ class Postgres(Workload):
             exporter: Image of postgres_exporter, which is there if the system is monitored; None for none. Default: the
                 version that the dashboards and alerts were made for.
         """
-        super().__init__(scope, id, namespace=namespace)
-        self.image = image
+        super().__init__(scope, id, namespace=namespace, image=image, storage=storage, resources=resources)
         self.database = database
         self.user = user
-        self.storage = storage
-        self.resources = resources
         self.backup_schedule = backup_schedule
         self.backup_storage = backup_storage or storage
         self.backups_kept = backups_kept
         self.exporter = exporter
-        store.check_store(self, image, storage, resources)
-        for argument, text in (("database", database), ("user", user)):
-            if problem := validation.sql_name(text):
-                self.report(f"{argument}: {problem}")
+        self.check_names(database=database, user=user)
         if user == _METRICS_ROLE:
             self.report(f'user: "{user}" is the role of the exporter; choose another name.')
         if exporter is not None and (problem := validation.image(exporter)):
@@ -106,9 +98,7 @@ class Postgres(Workload):
             self.report(f"backup_storage: {problem}")
         if backups_kept < 1:
             self.report(f"backups_kept: {backups_kept} is no number of dumps; at least 1 is kept.")
-        if schema and (problem := validation.file_names([schema])):
-            self.report(f"schema: {problem}")
-        self.schema = store.read_schema(self, [schema] if schema else [], ".sql")
+        self.schema = self.read_schema([schema] if schema else [], ".sql")
         self.password = self.secret("password", generated(f"password of the PostgreSQL user {user}"))
         self.offer("sql", 5432, database=database, username=user, password=self.password)
 
@@ -144,126 +134,100 @@ class Postgres(Workload):
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: the server first, then its schema and its dumps."""
-        namespace = self.component.namespace_name
         yield 0, service_account(self)
         if self.schema:
-            yield (
-                0,
-                manifest("v1", "ConfigMap", f"{self.name}-schema", namespace, self.labels, data=self.schema),
-            )
-        for service in store.services(self):
+            yield 0, self.manifest("v1", "ConfigMap", "-schema", data=self.schema)
+        for service in self.services():
             yield 1, service
         yield 1, self._server()
         yield 1, disruption_budget(self)
         # A volume that waits for its first consumer must not come before it: the Job that dumps before the schema
         # is applied is that consumer, long before the first scheduled dump (argo-cd issue 12840).
-        yield (
-            2,
-            manifest(
-                "v1",
-                "PersistentVolumeClaim",
-                f"{self.name}-backups",
-                namespace,
-                self.labels,
-                spec=pod.volume_claim(self.backup_storage, self.system.environment.cluster.storage_class),
-            ),
-        )
+        yield 2, self.manifest("v1", "PersistentVolumeClaim", "-backups", spec=self.claim(self.backup_storage))
         yield 2, self._schema_job()
-        yield 2, self._backup_job()
-
-    @property
-    def _secret_volume(self) -> dict[str, Any]:
-        key = self.component.secret_key(self.password)
-        return pod.secret_volume("password", self.component.id, {key: "password"})
+        kept = self._client_pod("-backup", "backup.sh", {"KEEP": str(self.backups_kept)})
+        yield 2, self.cron_job("-backup", self.backup_schedule, kept)
 
     def _server(self) -> Manifest:
-        ready = [
-            "pg_isready",
-            "--quiet",
-            "--host",
-            "127.0.0.1",
-            "--username",
-            self.user,
-            "--dbname",
-            self.database,
-        ]
+        ready = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--username", self.user, "--dbname", self.database]
         probe = {"exec": {"command": ready}, "timeoutSeconds": 5}
-        container = {
-            "name": "postgres",
-            "image": self.image,
-            "imagePullPolicy": "IfNotPresent",
-            "ports": container_ports(self, {"sql"}),
-            "env": [
-                {"name": "POSTGRES_DB", "value": self.database},
-                {"name": "POSTGRES_USER", "value": self.user},
-                {"name": "POSTGRES_PASSWORD_FILE", "value": f"{_PASSWORD_FOLDER}/password"},
-                # Without it, whoever gets into the pod is let in with no password.
-                {
-                    "name": "POSTGRES_INITDB_ARGS",
-                    "value": "--auth-local=scram-sha-256 --auth-host=scram-sha-256",
-                },
-            ],
-            "resources": self.resources.manifest(),
+        settings = {
+            "POSTGRES_DB": self.database,
+            "POSTGRES_USER": self.user,
+            "POSTGRES_PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
+            # Without it, whoever gets into the pod is let in with no password.
+            "POSTGRES_INITDB_ARGS": "--auth-local=scram-sha-256 --auth-host=scram-sha-256",
+        }
+        server = self.server(
+            ["sql"],
+            env=variables(settings),
             # Recovery after a crash replays the log, and a kill would begin it anew.
-            "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 360},
-            "readinessProbe": {**probe, "periodSeconds": 10},
-            "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
-            "securityContext": pod.container_security(),
-            "volumeMounts": [
+            startupProbe={**probe, "periodSeconds": 5, "failureThreshold": 360},
+            readinessProbe={**probe, "periodSeconds": 10},
+            livenessProbe={**probe, "periodSeconds": 20, "failureThreshold": 6},
+            mounts=[
                 # The image of version 18 keeps its data two folders below.
                 pod.mount("data", "/var/lib/postgresql"),
                 pod.mount("run", "/var/run/postgresql"),
                 pod.mount("tmp", "/tmp"),
                 pod.mount("password", _PASSWORD_FOLDER, read_only=True),
             ],
-        }
-        return store.stateful_set(
-            self,
+        )
+        volumes = [pod.empty_volume("run"), pod.empty_volume("tmp"), self._password_volume, *self._metrics_volumes]
+        return self.stateful_set(
             replicas=1,
-            storage=self.storage,
-            # In order, a broken pod would be kept when its template is mended; there is only one.
+            # In order, a broken pod would be kept when its template is fixed; there is only one.
             parallel=True,
-            template_spec={
-                "serviceAccountName": self.name,
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "terminationGracePeriodSeconds": 120,
-                "securityContext": pod.pod_security(_USER),
-                "containers": [container, *([self._exporter()] if self._is_measured else [])],
-                "volumes": [
-                    pod.empty_volume("run"),
-                    pod.empty_volume("tmp"),
-                    self._secret_volume,
-                    *([self._metrics_volume] if self._is_measured else []),
-                ],
-            },
+            spec=pod_spec(
+                self,
+                self.user_id,
+                containers=[server, *self._exporters()],
+                volumes=volumes,
+                grace_seconds=120,
+            ),
         )
 
     @property
-    def _metrics_volume(self) -> dict[str, Any]:
-        key = self.component.secret_key(self._metrics_password)
-        return pod.secret_volume("metrics", self.component.id, {key: "password"})
+    def _password_volume(self) -> dict[str, Any]:
+        return self.secret_files("password", {"password": self.password})
 
-    def _exporter(self) -> dict[str, Any]:
-        """Return the container of postgres_exporter; see https://github.com/prometheus-community/postgres_exporter."""
-        return {
-            "name": "exporter",
-            "image": self.exporter,
-            "imagePullPolicy": "IfNotPresent",
-            "ports": container_ports(self, {"metrics"}),
-            "env": [
-                {"name": "DATA_SOURCE_URI", "value": f"127.0.0.1:5432/{self.database}?sslmode=disable"},
-                {"name": "DATA_SOURCE_USER", "value": _METRICS_ROLE},
-                {"name": "DATA_SOURCE_PASS_FILE", "value": f"{_METRICS_FOLDER}/password"},
-            ],
-            # No probes: the database is ready whether it is measured or not.
-            "resources": pod.Resources("10m", "32Mi", "64Mi").manifest(),
-            "securityContext": pod.container_security(),
-            "volumeMounts": [pod.mount("metrics", _METRICS_FOLDER, read_only=True)],
+    @property
+    def _metrics_volumes(self) -> list[dict[str, Any]]:
+        return [self.secret_files("metrics", {"password": self._metrics_password})] if self._is_measured else []
+
+    def _exporters(self) -> list[dict[str, Any]]:
+        """Return the container of postgres_exporter, if there is one.
+
+        https://github.com/prometheus-community/postgres_exporter. It has no probes: the database is ready whether it is
+        measured or not.
+        """
+        if not self.exporter or not self._is_measured:
+            return []
+        settings = {
+            "DATA_SOURCE_URI": f"127.0.0.1:5432/{self.database}?sslmode=disable",
+            "DATA_SOURCE_USER": _METRICS_ROLE,
+            "DATA_SOURCE_PASS_FILE": f"{_METRICS_FOLDER}/password",
         }
+        exporter = container(
+            "exporter",
+            self.exporter,
+            ports=container_ports(self, {"metrics"}),
+            env=variables(settings),
+            resources=pod.Resources("10m", "32Mi", "64Mi"),
+            mounts=[pod.mount("metrics", _METRICS_FOLDER, read_only=True)],
+        )
+        return [exporter]
 
-    def _client_variables(self) -> dict[str, str]:
-        return {
+    def _client_pod(
+        self,
+        suffix: str,
+        file: str,
+        settings: Mapping[str, str],
+        mounts: Sequence[Mapping[str, Any]] = (),
+        volumes: Sequence[Mapping[str, Any]] = (),
+    ) -> dict[str, Any]:
+        """Return the template of a pod that runs a script beside the dumps, as the owner of the database."""
+        login = {
             "PGHOST": self.host,
             "PGPORT": "5432",
             "PGDATABASE": self.database,
@@ -271,62 +235,26 @@ class Postgres(Workload):
             "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
             "BACKUPS": "/backups",
         }
-
-    def _client_pod(self, name: str, text: str, variables: dict[str, str], *, schema: bool) -> dict[str, Any]:
-        volumes = [
-            self._secret_volume,
-            {"name": "backups", "persistentVolumeClaim": {"claimName": f"{self.name}-backups"}},
-        ]
-        mounts = [pod.mount("password", _PASSWORD_FOLDER, read_only=True), pod.mount("backups", "/backups")]
-        if name == f"{self.name}-schema" and self._is_measured:
-            volumes.append(self._metrics_volume)
-            mounts.append(pod.mount("metrics", _METRICS_FOLDER, read_only=True))
-        if schema:
-            volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
-            mounts.append(pod.mount("schema", "/schema", read_only=True))
-        return store.script_pod(
-            self,
-            name,
-            image=self.image,
-            user=_USER,
-            command=["/bin/sh", "-c", text],
-            variables={**self._client_variables(), **variables},
-            mounts=mounts,
-            volumes=volumes,
+        claim = {"name": "backups", "persistentVolumeClaim": {"claimName": f"{self.name}-backups"}}
+        own = [pod.mount("password", _PASSWORD_FOLDER, read_only=True), pod.mount("backups", "/backups")]
+        return self.script_pod(
+            suffix,
+            command=["/bin/sh", "-c", script("postgres", file)],
+            env={**login, **settings},
+            mounts=[*own, *mounts],
+            volumes=[self._password_volume, claim, *volumes],
         )
 
     def _schema_job(self) -> Manifest:
-        variables = {"SCHEMA_DIGEST": digest(self.schema, 8)}
+        settings = {"SCHEMA_DIGEST": digest(self.schema, 8)}
+        mounts = []
+        volumes = self._metrics_volumes
         if self.schema:
-            variables["SCHEMA"] = f"/schema/{next(iter(self.schema))}"
+            settings["SCHEMA"] = f"/schema/{next(iter(self.schema))}"
         if self._is_measured:
-            variables |= {"METRICS_ROLE": _METRICS_ROLE, "METRICS_PASSWORD_FILE": f"{_METRICS_FOLDER}/password"}
-        template = self._client_pod(
-            f"{self.name}-schema", script("postgres", "schema.sh"), variables, schema=bool(self.schema)
-        )
-        return store.schema_job(self, template, self.schema)
-
-    def _backup_job(self) -> Manifest:
-        template = self._client_pod(
-            f"{self.name}-backup",
-            script("postgres", "backup.sh"),
-            {"KEEP": str(self.backups_kept)},
-            schema=False,
-        )
-        return manifest(
-            "batch/v1",
-            "CronJob",
-            f"{self.name}-backup",
-            self.component.namespace_name,
-            {**self.labels, "app.kubernetes.io/name": f"{self.name}-backup"},
-            # A dump that failed is a reason for an alert, not for holding up every later wave.
-            annotations={"argocd.argoproj.io/ignore-healthcheck": "true"},
-            spec={
-                "schedule": self.backup_schedule,
-                "timeZone": "Etc/UTC",
-                "concurrencyPolicy": "Forbid",
-                "successfulJobsHistoryLimit": 1,
-                "failedJobsHistoryLimit": 3,
-                "jobTemplate": {"spec": {"backoffLimit": 3, "template": template}},
-            },
-        )
+            settings |= {"METRICS_ROLE": _METRICS_ROLE, "METRICS_PASSWORD_FILE": f"{_METRICS_FOLDER}/password"}
+            mounts.append(pod.mount("metrics", _METRICS_FOLDER, read_only=True))
+        if self.schema:
+            mounts.append(pod.mount("schema", "/schema", read_only=True))
+            volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
+        return self.schema_job(self._client_pod("-schema", "schema.sh", settings, mounts, volumes), self.schema)

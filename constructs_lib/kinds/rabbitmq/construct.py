@@ -16,24 +16,21 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Panel
-from constructs_lib.kinds.parts import store
-from constructs_lib.kinds.parts.disruption_budget import disruption_budget
-from constructs_lib.kinds.parts.ports import container_ports
+from constructs_lib.kinds.parts.objects import disruption_budget, service_account
+from constructs_lib.kinds.parts.pods import container, pod_spec, variables
 from constructs_lib.kinds.parts.scripts import script
-from constructs_lib.kinds.parts.service_account import service_account
+from constructs_lib.kinds.parts.store import Store
 from constructs_lib.kinds.rabbitmq import queues
 from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.quantity import parse_quantity
 from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.text import shown
 
-#: User and group of the official image.
-_USER = 999
 _PLUGINS = "[rabbitmq_management,rabbitmq_peer_discovery_k8s,rabbitmq_prometheus].\n"
 
 
-class RabbitMQ(Workload):
+class RabbitMQ(Store):
     """RabbitMQ 4 on the official image.
 
     It offers ``amqp``, ``management`` and ``metrics`` (Prometheus; per object at ``/metrics/per-object``); ``amqp``
@@ -44,7 +41,6 @@ class RabbitMQ(Workload):
     folder = Path(__file__).parent
     container = "rabbitmq"
     role = Role.MESSAGING
-    holds_data = True
 
     @checked
     def __init__(
@@ -74,14 +70,10 @@ class RabbitMQ(Workload):
             permit_deprecated: Deprecated features that the programs still use
                 (https://www.rabbitmq.com/docs/deprecated-features).
         """
-        super().__init__(scope, id, namespace=namespace)
-        self.image = image
+        super().__init__(scope, id, namespace=namespace, image=image, storage=storage, resources=resources)
         self.user = user
-        self.storage = storage
         self.nodes = nodes
-        self.resources = resources
         self.permit_deprecated = tuple(permit_deprecated)
-        store.check_store(self, image, storage, resources)
         if user == "guest":
             self.report('user: "guest" is the login that everybody knows; choose another name.')
         elif not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}", user):
@@ -138,11 +130,10 @@ class RabbitMQ(Workload):
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: configuration first, then the broker."""
-        namespace = self.component.namespace_name
         files = {"10-rabbitmq.conf": self._configuration(), "enabled_plugins": _PLUGINS}
         yield 0, service_account(self)
-        yield 0, manifest("v1", "ConfigMap", self.name, namespace, self.labels, data=files)
-        for service in store.services(self):
+        yield 0, self.manifest("v1", "ConfigMap", data=files)
+        for service in self.services():
             yield 1, service
         yield 1, self._broker(files)
         yield 1, disruption_budget(self)
@@ -150,85 +141,58 @@ class RabbitMQ(Workload):
     def _broker(self, files: dict[str, str]) -> Manifest:
         domain = self.system.environment.cluster.domain
         node = f"rabbit@$(POD_NAME).{self.name}-nodes.{self.component.namespace_name}.svc.{domain}"
-        container = {
-            "name": "rabbitmq",
-            "image": self.image,
-            "imagePullPolicy": "IfNotPresent",
-            "ports": container_ports(self),
-            "env": [
-                pod.field_variable("POD_NAME", "metadata.name"),
-                {"name": "RABBITMQ_USE_LONGNAME", "value": "true"},
-                {"name": "RABBITMQ_NODENAME", "value": node},
-                {"name": "RABBITMQ_ENABLED_PLUGINS_FILE", "value": "/plugins/enabled_plugins"},
-            ],
-            "resources": self.resources.manifest(),
-            "startupProbe": {
-                "tcpSocket": {"port": "amqp"},
-                "periodSeconds": 5,
-                "timeoutSeconds": 3,
-                "failureThreshold": 60,
-            },
-            "readinessProbe": {"tcpSocket": {"port": "amqp"}, "periodSeconds": 10, "timeoutSeconds": 5},
-            "livenessProbe": {
-                "exec": {"command": ["rabbitmq-diagnostics", "--quiet", "ping"]},
-                "periodSeconds": 60,
-                "timeoutSeconds": 20,
-                "failureThreshold": 5,
-            },
-            "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", self._drain()]}}},
-            "securityContext": pod.container_security(),
-            "volumeMounts": [
-                pod.mount("home", "/var/lib/rabbitmq"),
+        settings = {
+            "RABBITMQ_USE_LONGNAME": "true",
+            "RABBITMQ_NODENAME": node,
+            "RABBITMQ_ENABLED_PLUGINS_FILE": "/plugins/enabled_plugins",
+        }
+        connects = {"tcpSocket": {"port": "amqp"}}
+        answers = {"exec": {"command": ["rabbitmq-diagnostics", "--quiet", "ping"]}}
+        home, definitions = pod.mount("home", "/var/lib/rabbitmq"), "/definitions"
+        broker = self.server(
+            env=[pod.field_variable("POD_NAME", "metadata.name"), *variables(settings)],
+            startupProbe={**connects, "periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": 60},
+            readinessProbe={**connects, "periodSeconds": 10, "timeoutSeconds": 5},
+            livenessProbe={**answers, "periodSeconds": 60, "timeoutSeconds": 20, "failureThreshold": 5},
+            lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", self._drain()]}}},
+            mounts=[
+                home,
                 pod.mount("data", "/var/lib/rabbitmq/mnesia"),
-                pod.mount("definitions", "/definitions", read_only=True),
+                pod.mount("definitions", definitions, read_only=True),
                 pod.mount("conf", "/etc/rabbitmq/conf.d", read_only=True),
                 pod.mount("plugins", "/plugins", read_only=True),
                 pod.mount("tmp", "/tmp"),
             ],
-        }
-        prepare = {
-            "name": "prepare",
-            "image": self.image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["/bin/sh", "-c", script("rabbitmq", "prepare.sh")],
-            "env": [{"name": "USERNAME", "value": self.user}],
-            "resources": pod.SCRIPT_RESOURCES.manifest(),
-            "securityContext": pod.container_security(),
-            "volumeMounts": [
-                pod.mount("home", "/var/lib/rabbitmq"),
-                pod.mount("definitions", "/definitions"),
-                pod.mount("secrets", "/secrets", read_only=True),
-            ],
-        }
-        keys = {
-            self.component.secret_key(self.password): "password",
-            self.component.secret_key(self.cookie): "erlang-cookie",
-        }
-        return store.stateful_set(
-            self,
+        )
+        prepare = container(
+            "prepare",
+            self.image,
+            command=["/bin/sh", "-c", script("rabbitmq", "prepare.sh")],
+            env=variables({"USERNAME": self.user}),
+            mounts=[home, pod.mount("definitions", definitions), pod.mount("secrets", "/secrets", read_only=True)],
+        )
+        volumes = [
+            pod.empty_volume("home"),
+            pod.empty_volume("definitions", memory=True),
+            pod.empty_volume("tmp"),
+            self.secret_files("secrets", {"password": self.password, "erlang-cookie": self.cookie}),
+            self._config_items("conf", "10-rabbitmq.conf"),
+            self._config_items("plugins", "enabled_plugins"),
+        ]
+        return self.stateful_set(
             replicas=self.nodes,
-            storage=self.storage,
             parallel=True,
             checksum=files,
-            template_spec={
-                "serviceAccountName": self.name,
-                # Discovery needs no token: from 4.1 on, nodes find each other by the number in their names.
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "terminationGracePeriodSeconds": 180,
-                "securityContext": pod.pod_security(_USER),
-                "topologySpreadConstraints": pod.spread(self.selector, strictly=self._has_nodes(self.nodes)),
-                "initContainers": [prepare],
-                "containers": [container],
-                "volumes": [
-                    pod.empty_volume("home"),
-                    pod.empty_volume("definitions", memory=True),
-                    pod.empty_volume("tmp"),
-                    pod.secret_volume("secrets", self.component.id, keys),
-                    self._config_items("conf", "10-rabbitmq.conf"),
-                    self._config_items("plugins", "enabled_plugins"),
-                ],
-            },
+            # Discovery needs no token: from 4.1 on, nodes find each other by the number in their names.
+            spec=pod_spec(
+                self,
+                self.user_id,
+                containers=[broker],
+                before=[prepare],
+                volumes=volumes,
+                grace_seconds=180,
+                spread=pod.spread(self.selector, strictly=self._has_nodes(self.nodes)),
+            ),
         )
 
     def _config_items(self, volume: str, file: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""HorizontalPodAutoscalers."""
+"""Objects beside the pods of a workload: its account, its disruption budget, its autoscaler."""
 
 from __future__ import annotations
 
@@ -6,14 +6,32 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from constructs_lib.declare.autoscale import Autoscale
-from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kubernetes.manifest import Manifest
 
 if TYPE_CHECKING:
     from constructs_lib.declare.workload import Workload
 
 
+def service_account(workload: Workload) -> Manifest:
+    """Return the ServiceAccount of a workload, which gives no pod a token by itself."""
+    return workload.manifest("v1", "ServiceAccount", automountServiceAccountToken=False)
+
+
+def disruption_budget(workload: Workload) -> Manifest:
+    """Return a PodDisruptionBudget: nodes drain one pod at a time, and never wait for a pod that is broken."""
+    return workload.manifest(
+        "policy/v1",
+        "PodDisruptionBudget",
+        spec={
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": workload.selector},
+        },
+    )
+
+
 def autoscaler(workload: Workload, kind: str, scale: Autoscale, *, scale_down: Mapping[str, Any]) -> Manifest:
-    """Return the autoscaler of a workload.
+    """Return the HorizontalPodAutoscaler of a workload.
 
     Args:
         workload: Whose replicas it sets.
@@ -22,12 +40,9 @@ def autoscaler(workload: Workload, kind: str, scale: Autoscale, *, scale_down: M
         scale_down: How it takes replicas away.
     """
     target = {"type": "Utilization", "averageUtilization": scale.cpu}
-    return manifest(
+    return workload.manifest(
         "autoscaling/v2",
         "HorizontalPodAutoscaler",
-        workload.name,
-        workload.component.namespace_name,
-        workload.labels,
         # From Argo CD 3.5 on, one without metrics yet counts as Degraded and would fail the first sync.
         annotations={"argocd.argoproj.io/ignore-healthcheck": "true"},
         spec={

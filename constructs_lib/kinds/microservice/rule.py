@@ -1,0 +1,55 @@
+"""What a program may do in the Kubernetes API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from constructs_lib.declare.calls import explained
+from constructs_lib.declare.workload import Workload
+from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.text import nearest, shown
+
+
+@explained
+@dataclass(frozen=True)
+class Rule:
+    """A permission in the Kubernetes API, within the component's own namespace.
+
+    Attributes:
+        resources: For instance ``("pods",)``.
+        verbs: For instance ``("get", "watch", "list")``.
+        api_group: API group. Default: the core group.
+    """
+
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    api_group: str = ""
+
+    VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with the rule."""
+        if not self.verbs:
+            yield f"rbac: a rule without verbs permits nothing; name some of {', '.join(self.VERBS)}."
+        for verb in self.verbs:
+            if verb not in self.VERBS:
+                yield f"rbac: {shown(verb)} is no verb of the Kubernetes API; {nearest(verb, self.VERBS)}"
+        if not self.resources or any("*" in resource for resource in self.resources):
+            yield 'rbac: name the resources, for instance "pods"; a wildcard would permit Secrets too.'
+        if "*" in self.api_group:
+            yield 'rbac: name the API group, for instance "apps"; a wildcard would permit any.'
+
+
+def permissions(workload: Workload, rules: Sequence[Rule]) -> Iterator[Manifest]:
+    """Yield the Role with some rules, and what binds it to the account of a workload; nothing without rules."""
+    if not rules:
+        return
+    group = "rbac.authorization.k8s.io"
+    entries = [
+        {"apiGroups": [rule.api_group], "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in rules
+    ]
+    account = {"kind": "ServiceAccount", "name": workload.name, "namespace": workload.component.namespace_name}
+    yield workload.manifest(f"{group}/v1", "Role", rules=entries)
+    role = {"apiGroup": group, "kind": "Role", "name": workload.name}
+    yield workload.manifest(f"{group}/v1", "RoleBinding", roleRef=role, subjects=[account])
