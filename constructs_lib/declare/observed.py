@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from constructs_lib.declare.role import Role
 from constructs_lib.grafana import panels
@@ -14,10 +14,6 @@ from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.prometheus.rules import Group
 
 _DASHBOARD = "dashboard.yaml"
-
-if TYPE_CHECKING:
-    from constructs_lib.declare.component import Component
-    from constructs_lib.declare.workload import Endpoint, Workload
 
 
 def own(workloads: Sequence[Observed]) -> str:
@@ -31,7 +27,7 @@ def own(workloads: Sequence[Observed]) -> str:
 
 def in_namespaces(workloads: Sequence[Observed]) -> str:
     """Return the matcher of the namespaces of workloads."""
-    return f"namespace{one_of(sorted({workload.component.namespace_name for workload in workloads}))}"
+    return f"namespace{one_of(sorted({workload.namespace_name for workload in workloads}))}"
 
 
 class Observed:
@@ -49,8 +45,7 @@ class Observed:
     """
 
     name: str
-    component: Component
-    endpoints: dict[str, Endpoint]
+    namespace_name: str
     holds_data: bool
 
     #: Where ``dashboard.yaml``, ``alerts.yaml`` and ``runbooks`` of the kind are; None if it has none of them.
@@ -77,7 +72,7 @@ class Observed:
     @property
     def is_measured(self) -> bool:
         """Whether it serves metrics."""
-        return any(endpoint.metrics for endpoint in self.endpoints.values())
+        raise NotImplementedError
 
     @property
     def dashboard_name(self) -> str:
@@ -125,7 +120,7 @@ class Observed:
         file = self._file(_DASHBOARD)
         return panels.signals(file, self.placeholders([self])) if file and self.is_measured else ()
 
-    def panels_for(self, client: Workload) -> Sequence[Panel]:
+    def panels_for(self, client: Observed) -> Sequence[Panel]:
         """Return what the dashboard of a client shows of this workload. Default: nothing."""
         return ()
 

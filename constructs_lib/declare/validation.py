@@ -75,17 +75,6 @@ def environment_variable(name: str) -> str | None:
     return None
 
 
-def quantity(text: object, example: str) -> str | None:
-    """Check that ``text`` is a quantity above zero; ``example`` shows a right one, in bytes if it ends in ``i``."""
-    value = quantities.quantity(text) if isinstance(text, str) else None
-    if value is None or value <= 0:
-        return f'{shown(text)} is no quantity above zero; write it like "{example}".'
-    if example.endswith("i") and value < 1024**2:
-        # The usual slip is 256m for 256Mi: a quarter of a byte.
-        return f'{shown(text)} is less than a megabyte; write it like "{example}".'
-    return None
-
-
 def image(reference: object) -> str | None:
     """Check an image reference: it has a digest, or else an exact version as its tag."""
     found = images.image(reference) if isinstance(reference, str) else None

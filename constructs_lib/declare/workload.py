@@ -133,6 +133,7 @@ class Workload(Observed, on_demand.Construct):
             name = component.id if id == component.id else f"{component.id}-{id}"
         self.id = id
         self.component = component
+        self.namespace_name = component.namespace_name
         self.system = component.system
         self.name = name
         self.endpoints: dict[str, Endpoint] = {}
@@ -168,9 +169,14 @@ class Workload(Observed, on_demand.Construct):
         return self.component.id if self.name == self.component.id else f"{self.component.id}/{self.id}"
 
     @property
+    def is_measured(self) -> bool:
+        """Whether it serves metrics."""
+        return any(endpoint.metrics for endpoint in self.endpoints.values())
+
+    @property
     def host(self) -> str:
         """DNS name of its Service."""
-        return f"{self.name}.{self.component.namespace_name}.svc.{self.system.environment.cluster.domain}"
+        return f"{self.name}.{self.namespace_name}.svc.{self.system.environment.cluster.domain}"
 
     @property
     def selector(self) -> dict[str, str]:
@@ -349,7 +355,7 @@ class Workload(Observed, on_demand.Construct):
             more: ``spec``, ``data`` and the like; ``annotations``; ``labels``, if they are others.
         """
         labels = more.pop("labels", self.labels)
-        return manifest(api_version, kind, f"{self.name}{suffix}", self.component.namespace_name, labels, **more)
+        return manifest(api_version, kind, f"{self.name}{suffix}", self.namespace_name, labels, **more)
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:

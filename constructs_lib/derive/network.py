@@ -75,7 +75,7 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
                         yield Opening(True, pods, (endpoint.port,), reason, scraper.location)
     for caller in graph.callers.get(workload, ()):
         source, endpoint = caller.edge.source, caller.edge.endpoint
-        pods = (source.component.namespace_name, caller.labels)
+        pods = (source.namespace_name, caller.labels)
         reason = f"from {source.subject} to {endpoint.name}"
         yield Opening(True, pods, (endpoint.port,), reason, caller.edge.location)
 
@@ -88,7 +88,7 @@ def helper_openings(workload: Workload, name: str) -> Iterator[Opening]:
 def _called(edges: Iterable[Edge]) -> Iterator[Opening]:
     for edge in sorted(edges, key=lambda edge: (edge.endpoint.workload.component.id, edge.endpoint.workload.name)):
         target = edge.endpoint.workload
-        pods = (target.component.namespace_name, tuple(target.selector.items()))
+        pods = (target.namespace_name, tuple(target.selector.items()))
         yield Opening(False, pods, (edge.endpoint.port,), f"to {target.subject} {edge.endpoint.name}", edge.location)
 
 

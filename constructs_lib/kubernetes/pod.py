@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.declare import validation
-from constructs_lib.kubernetes.quantity import parse_quantity
+from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
 
 #: Seconds between the end of a pod's life in the Service and the signal to its program: endpoints, kube-proxy and
 #: load balancers need them to stop sending (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
@@ -34,11 +33,11 @@ class Resources:
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the resources."""
         problems = [
-            ("cpu", validation.quantity(self.cpu, "500m")),
-            ("memory", validation.quantity(self.memory, "256Mi")),
+            ("cpu", quantity_problem(self.cpu, "500m")),
+            ("memory", quantity_problem(self.memory, "256Mi")),
         ]
         if self.memory_limit is not None:
-            problems.append(("memory_limit", validation.quantity(self.memory_limit, "512Mi")))
+            problems.append(("memory_limit", quantity_problem(self.memory_limit, "512Mi")))
         for field, problem in problems:
             if problem:
                 yield f"resources, {field}: {problem}"

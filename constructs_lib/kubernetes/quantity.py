@@ -10,6 +10,8 @@ import re
 from decimal import ROUND_UP, Context, Decimal
 from functools import cache
 
+from constructs_lib.text import shown
+
 #: The number may have no digit at all, but before Ei: ``m`` is 0.
 _QUANTITY = re.compile(r"(?![+-]?\.?Ei)([+-]?[0-9]*)(?:\.([0-9]*))?(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?[0-9]{1,6}))?")
 _FACTORS = {
@@ -44,6 +46,22 @@ def parse_quantity(text: str) -> Decimal:
     if found is None:
         raise ValueError(text)
     return found
+
+
+def quantity_problem(text: object, example: str) -> str | None:
+    """Return what is wrong with a quantity that is to be above zero, or None.
+
+    Args:
+        text: The quantity.
+        example: A right one; if it ends in ``i``, the quantity is one of bytes.
+    """
+    value = quantity(text) if isinstance(text, str) else None
+    if value is None or value <= 0:
+        return f'{shown(text)} is no quantity above zero; write it like "{example}".'
+    if example.endswith("i") and value < 1024**2:
+        # The usual slip is 256m for 256Mi: a quarter of a byte.
+        return f'{shown(text)} is less than a megabyte; write it like "{example}".'
+    return None
 
 
 @cache

@@ -75,7 +75,7 @@ def _by_kind(system: System) -> dict[type[Workload], list[Workload]]:
 
 
 def _place(workload: Workload) -> tuple[str, str]:
-    return workload.component.namespace_name, workload.name
+    return workload.namespace_name, workload.name
 
 
 def _by_dashboard(system: System) -> dict[str, tuple[type[Workload], list[Workload]]]:
@@ -97,7 +97,7 @@ def _pods(workload: Workload) -> Row:
 
 def _variables(workloads: Sequence[Workload]) -> tuple[Variable, ...]:
     """Return the choices of a namespace and of pods in it that have the container."""
-    namespaces = sorted({workload.component.namespace_name for workload in workloads})
+    namespaces = sorted({workload.namespace_name for workload in workloads})
     pods = f'kube_pod_container_info{{namespace="$namespace", container="{workloads[0].container}"}}'
     return (
         Variable("namespace", "Namespace", values=tuple(namespaces)),

@@ -94,7 +94,7 @@ def _pod_monitors(monitoring: Component) -> Iterator[Manifest]:
             for path in endpoint.metrics
         ]
         if endpoints:
-            watched = (workload.component.namespace_name, workload.selector)
+            watched = (workload.namespace_name, workload.selector)
             exposed = [pattern for endpoint in workload.endpoints.values() for pattern in endpoint.exposes]
             annotations = {ANNOTATION: ",".join(exposed)} if exposed else {}
             yield _pod_monitor(

@@ -51,7 +51,7 @@ def _component(component: Component, uids: Mapping[str, str]) -> Sequence[Panel]
 def _workload(workload: Workload, uid: str) -> Panel:
     if signals := workload.signals():
         return _merged(workload.name, type(workload).__name__.lower(), signals, uid)
-    return _pods(workload.name, workload.component.namespace_name, f"{workload.name}-.*", uid)
+    return _pods(workload.name, workload.namespace_name, f"{workload.name}-.*", uid)
 
 
 def _merged(name: str, kind: str, signals: Sequence[Panel], uid: str) -> Panel:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constructs_lib.declare import validation
+from constructs_lib.kubernetes.quantity import quantity_problem
 from constructs_lib.text import shown
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -62,13 +63,13 @@ class TestPorts:
 class TestQuantity:
     @pytest.mark.parametrize("text", ["0", "0Gi", "-1Gi", "much", None, 5])
     def test_must_be_above_zero(self, text: object) -> None:
-        assert str(validation.quantity(text, "10Gi")).endswith('is no quantity above zero; write it like "10Gi".')
+        assert str(quantity_problem(text, "10Gi")).endswith('is no quantity above zero; write it like "10Gi".')
 
     def test_bytes_in_thousandths_are_a_slip(self) -> None:
-        assert validation.quantity("256m", "256Mi") == '"256m" is less than a megabyte; write it like "256Mi".'
+        assert quantity_problem("256m", "256Mi") == '"256m" is less than a megabyte; write it like "256Mi".'
 
     def test_processors_in_thousandths_are_right(self) -> None:
-        assert validation.quantity("256m", "500m") is None
+        assert quantity_problem("256m", "500m") is None
 
 
 class TestImage:

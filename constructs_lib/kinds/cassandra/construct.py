@@ -187,7 +187,7 @@ class Cassandra(Store):
 
     def _ring(self) -> Manifest:
         agent = self._agent
-        nodes = f"{self.name}-nodes.{self.component.namespace_name}.svc.{self.system.environment.cluster.domain}"
+        nodes = f"{self.name}-nodes.{self.namespace_name}.svc.{self.system.environment.cluster.domain}"
         # A seed joins without streaming, so only the first nodes of a ring may be seeds.
         seeds = [f"{self.name}-{number}.{nodes}" for number in range(1 if self.size < 3 else 2)]
         settings = {

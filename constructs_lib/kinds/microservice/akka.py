@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.probe import Http
 from constructs_lib.declare.secret import field
+from constructs_lib.kinds.microservice.program import Program
 from constructs_lib.kinds.microservice.rule import Rule
-
-if TYPE_CHECKING:
-    from constructs_lib.kinds.microservice.construct import Microservice
 
 
 @explained
@@ -54,7 +51,7 @@ class AkkaCluster:
         """When a replica is ready, and when it is alive."""
         return Http("/ready", self.management), Http("/alive", self.management)
 
-    def join(self, service: Microservice) -> None:
+    def join(self, service: Program) -> None:
         """Have the replicas of a service form the cluster."""
         for problem in self.problems():
             service.report(problem)

@@ -12,7 +12,7 @@ from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.probe import Http, Probe, Tcp
 from constructs_lib.declare.role import Role
-from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference
+from constructs_lib.declare.secret import Field, Plain, Secret
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import InternetHost, Workload
 from constructs_lib.grafana.model import Dashboard, Panel
@@ -20,6 +20,7 @@ from constructs_lib.kinds.microservice import dashboard, requests
 from constructs_lib.kinds.microservice.akka import AkkaCluster
 from constructs_lib.kinds.microservice.deployment import deployment
 from constructs_lib.kinds.microservice.objective import Objective
+from constructs_lib.kinds.microservice.program import Program
 from constructs_lib.kinds.microservice.rule import Rule, permissions
 from constructs_lib.kinds.parts.objects import autoscaler, disruption_budget, service_account
 from constructs_lib.kinds.parts.ports import service_ports
@@ -27,7 +28,7 @@ from constructs_lib.kinds.parts.telemetry import PORT_NAME, Telemetry, script_fi
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.prometheus.rules import Group
-from constructs_lib.text import nearest, shown
+from constructs_lib.text import shown
 
 #: Folders that hold something in most images; a volume there would hide it.
 _FULL_FOLDERS = frozenset(
@@ -35,7 +36,7 @@ _FULL_FOLDERS = frozenset(
 )
 
 
-class Microservice(Workload):
+class Microservice(Program):
     """A program of one's own. What follows from a declaration of three lines is listed in ``docs/constructs.md``."""
 
     @checked
@@ -110,11 +111,11 @@ class Microservice(Workload):
         self.exposed = exposed
         self.rbac = [*rbac]
         self.akka = akka
-        self.pod_labels: dict[str, str] = {}
+        self.pod_labels = {}
         self.user = user
         self.wait_image = wait_image
         self.internet = list(internet)
-        self.files: dict[str, SecretReference] = {}
+        self.files = {}
         self.telemetry = telemetry
         #: Names of the variables that set the agent up. They stand with the pods and not in the ConfigMap: one of them
         #: has the version, and a new image is to change nothing but the pods.
@@ -146,8 +147,8 @@ class Microservice(Workload):
             self._take_telemetry(telemetry)
         default = Tcp(next(iter(self.endpoints), "none"))
         ready, alive = akka.probes if akka else (default, readiness or default)
-        self.readiness: Probe = readiness or ready
-        self.liveness: Probe = liveness or alive
+        self.readiness = readiness or ready
+        self.liveness = liveness or alive
         if exposed is not None and exposed in self.endpoints:
             self.exposed_ports.append(self.endpoints[exposed].port)
         self.uses_kubernetes_api = bool(self.rbac)
@@ -191,11 +192,6 @@ class Microservice(Workload):
                 yield f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed."
         if not 1 <= self.user <= 2**31 - 1:
             yield f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root."
-
-    def check_port(self, argument: str, name: str) -> None:
-        """Report that an argument names a port that there is not."""
-        if not self.may_offer(name):
-            self.report(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
 
     def _take_label(self, name: str, value: str) -> None:
         if name.startswith("app.kubernetes.io/") or (name == "app" and self.akka):
@@ -299,11 +295,6 @@ class Microservice(Workload):
     def own_metrics(self) -> frozenset[str]:
         """The histograms of its agent."""
         return self.telemetry.metrics if self.telemetry else frozenset()
-
-    @property
-    def autoscaled(self) -> bool:
-        """Whether a HorizontalPodAutoscaler owns the number of replicas."""
-        return isinstance(self.replicas, Autoscale)
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: configuration first, then the pods with all that surrounds them."""

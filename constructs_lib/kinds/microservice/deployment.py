@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from constructs_lib.kinds.microservice.program import Program
 from constructs_lib.kinds.parts.client import container_variables, wait_containers
 from constructs_lib.kinds.parts.pods import container, pod_spec
 from constructs_lib.kinds.parts.ports import container_ports
@@ -13,11 +14,8 @@ from constructs_lib.kinds.parts.telemetry import FOLDER, SCRIPTS_FOLDER, script_
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest
 
-if TYPE_CHECKING:
-    from constructs_lib.kinds.microservice.construct import Microservice
 
-
-def deployment(service: Microservice, config: Mapping[str, str]) -> Manifest:
+def deployment(service: Program, config: Mapping[str, str]) -> Manifest:
     """Return the Deployment of a service.
 
     Args:
@@ -50,7 +48,7 @@ def deployment(service: Microservice, config: Mapping[str, str]) -> Manifest:
     )
 
 
-def _pods(service: Microservice, config: Mapping[str, str]) -> dict[str, Any]:
+def _pods(service: Program, config: Mapping[str, str]) -> dict[str, Any]:
     volumes = [pod.empty_volume("tmp")]
     mounts = [pod.mount("tmp", "/tmp")]
     for number, (folder, items) in enumerate(_files_by_folder(service).items()):
@@ -96,7 +94,7 @@ def _pods(service: Microservice, config: Mapping[str, str]) -> dict[str, Any]:
     )
 
 
-def _files_by_folder(service: Microservice) -> dict[str, dict[str, str]]:
+def _files_by_folder(service: Program) -> dict[str, dict[str, str]]:
     folders: dict[str, dict[str, str]] = {}
     for path, reference in sorted(service.files.items()):
         folder, name = posixpath.split(path)

@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from constructs_lib.declare.probe import Http
 from constructs_lib.kinds.microservice.objective import Objective
+from constructs_lib.kinds.microservice.program import Program
 from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.prometheus.rules import Group, Record, rules
-
-if TYPE_CHECKING:
-    from constructs_lib.kinds.microservice.construct import Microservice
 
 #: Windows over which budgets are looked at: a long one that is significant, and a short one that ends the alert soon
 #: after its cause (https://sre.google/workbook/alerting-on-slos/, 6: multiwindow, multi-burn-rate alerts).
@@ -31,7 +28,7 @@ _FEW = "0.0167"
 _ALERTS = Path(__file__).parent / "alerts.yaml"
 
 
-def group(services: Sequence[Microservice]) -> Group | None:
+def group(services: Sequence[Program]) -> Group | None:
     """Return the rules of all services that are measured; None if none is."""
     measured = [service for service in services if service.telemetry]
     if not measured:
@@ -64,7 +61,7 @@ def group(services: Sequence[Microservice]) -> Group | None:
     return replace(rules(_ALERTS, _burning_services(_by_objective(measured))), records=records)
 
 
-def without_probes(service: Microservice) -> str:
+def without_probes(service: Program) -> str:
     """Return a matcher that leaves out the kubelet's probes of a service, which are no requests of anybody.
 
     One of the path ``/`` cannot be told from a request of a person. Nothing if there is nothing to leave out.
@@ -80,7 +77,7 @@ def without_probes(service: Microservice) -> str:
     return f'http_route!~"({escaped})/?"'
 
 
-def _by_objective(services: Iterable[Microservice]) -> dict[Objective, list[str]]:
+def _by_objective(services: Iterable[Program]) -> dict[Objective, list[str]]:
     found: dict[Objective, list[str]] = {}
     for service in sorted(services, key=lambda service: service.name):
         found.setdefault(service.objective, []).append(service.name)
@@ -88,7 +85,7 @@ def _by_objective(services: Iterable[Microservice]) -> dict[Objective, list[str]
 
 
 def _summed(
-    services: Sequence[Microservice],
+    services: Sequence[Program],
     suffix: str,
     window: str,
     http: Sequence[str] = (),

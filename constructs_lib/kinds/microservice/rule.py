@@ -49,7 +49,7 @@ def permissions(workload: Workload, rules: Sequence[Rule]) -> Iterator[Manifest]
     entries = [
         {"apiGroups": [rule.api_group], "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in rules
     ]
-    account = {"kind": "ServiceAccount", "name": workload.name, "namespace": workload.component.namespace_name}
+    account = {"kind": "ServiceAccount", "name": workload.name, "namespace": workload.namespace_name}
     yield workload.manifest(f"{group}/v1", "Role", rules=entries)
     role = {"apiGroup": group, "kind": "Role", "name": workload.name}
     yield workload.manifest(f"{group}/v1", "RoleBinding", roleRef=role, subjects=[account])

@@ -16,7 +16,7 @@ from constructs_lib.grafana.model import FOLDER_ANNOTATION
 from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.quantity import parse_quantity
+from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
 from constructs_lib.text import nearest, shown
 
 _NAME = "app.kubernetes.io/name"
@@ -145,7 +145,7 @@ class Monitoring(HelmChart):
                 PodAccess("prometheus-operator", operator, kubernetes_api=True),
             ),
         )
-        if problem := validation.quantity(storage, "20Gi"):
+        if problem := quantity_problem(storage, "20Gi"):
             self.report(f"storage: {problem}")
         if retention_days < 1:
             self.report(f"retention_days: {retention_days} is no number of days; at least 1 is kept.")

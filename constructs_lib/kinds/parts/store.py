@@ -16,6 +16,7 @@ from constructs_lib.kinds.parts.pods import container, pod_spec, variables
 from constructs_lib.kinds.parts.ports import container_ports, service_ports
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest
+from constructs_lib.kubernetes.quantity import quantity_problem
 
 Kind = TypeVar("Kind", bound=Workload)
 
@@ -49,7 +50,7 @@ class Store(Workload):
         self.resources = resources
         if problem := validation.image(image):
             self.report(problem)
-        if problem := validation.quantity(storage, "10Gi"):
+        if problem := quantity_problem(storage, "10Gi"):
             self.report(f"storage: {problem}")
         for problem in resources.problems():
             self.report(problem)

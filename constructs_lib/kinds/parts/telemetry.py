@@ -16,6 +16,7 @@ from constructs_lib.kinds.parts.pods import container
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.quantity import quantity_problem
 
 #: Where the agent is mounted, and scripts of the library that are loaded with it.
 FOLDER = "/telemetry"
@@ -82,7 +83,7 @@ class Telemetry:
             yield f"telemetry: {problem}"
         if problem := validation.port_number(self.port):
             yield f"telemetry: {problem}"
-        if problem := validation.quantity(self.memory, "64Mi"):
+        if problem := quantity_problem(self.memory, "64Mi"):
             yield f"telemetry, memory: {problem}"
 
     def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.observed import in_namespaces
+from constructs_lib.declare.observed import Observed, in_namespaces
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
@@ -24,6 +24,7 @@ from constructs_lib.kinds.parts.store import Store
 from constructs_lib.kinds.postgres import backups
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest
+from constructs_lib.kubernetes.quantity import quantity_problem
 
 _PASSWORD_FOLDER = "/run/secrets/postgres"
 _METRICS_FOLDER = "/run/secrets/metrics"
@@ -94,7 +95,7 @@ class Postgres(Store):
             self.report(f"exporter: {problem}")
         if problem := validation.cron(backup_schedule):
             self.report(f"backup_schedule: {problem}")
-        if backup_storage and (problem := validation.quantity(backup_storage, "10Gi")):
+        if backup_storage and (problem := quantity_problem(backup_storage, "10Gi")):
             self.report(f"backup_storage: {problem}")
         if backups_kept < 1:
             self.report(f"backups_kept: {backups_kept} is no number of dumps; at least 1 is kept.")
@@ -121,7 +122,7 @@ class Postgres(Store):
         dumps = {"backups": backups.names(workloads), "backup_overdue": backups.overdue(workloads)}
         return {**super().placeholders(workloads), **dumps}
 
-    def panels_for(self, client: Workload) -> Sequence[Panel]:
+    def panels_for(self, client: Observed) -> Sequence[Panel]:
         """Return what its tables hold and how they change: the business of a client, as the database sees it."""
         chosen = {"chosen": in_namespaces([self])}
         return panels.panels(self.folder / "dashboard.yaml", chosen, "rows", "changes")

@@ -9,7 +9,7 @@ from typing import Self
 
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.observed import in_namespaces
+from constructs_lib.declare.observed import Observed, in_namespaces
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
@@ -97,7 +97,7 @@ class RabbitMQ(Store):
         """Return what the placeholders of its files stand for: what is true of nodes and of consumed queues."""
         return {**super().placeholders(workloads), **queues.placeholders(workloads)}
 
-    def panels_for(self, client: Workload) -> Sequence[Panel]:
+    def panels_for(self, client: Observed) -> Sequence[Panel]:
         """Return what a client publishes and consumes."""
         file, namespace = self.folder / "dashboard.yaml", in_namespaces([self])
         found: list[Panel] = []
@@ -140,7 +140,7 @@ class RabbitMQ(Store):
 
     def _broker(self, files: dict[str, str]) -> Manifest:
         domain = self.system.environment.cluster.domain
-        node = f"rabbit@$(POD_NAME).{self.name}-nodes.{self.component.namespace_name}.svc.{domain}"
+        node = f"rabbit@$(POD_NAME).{self.name}-nodes.{self.namespace_name}.svc.{domain}"
         settings = {
             "RABBITMQ_USE_LONGNAME": "true",
             "RABBITMQ_NODENAME": node,

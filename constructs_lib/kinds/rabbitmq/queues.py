@@ -30,7 +30,7 @@ def _consumed(brokers: Sequence[RabbitMQ]) -> Mapping[RabbitMQ, Sequence[str]]:
     """Return the queues of each broker that must have a consumer, because somebody declares to be one."""
     found: dict[RabbitMQ, set[str]] = {}
     consumers = [workload for workload in brokers[0].system.workloads if workload.consumes]
-    for consumer in sorted(consumers, key=lambda workload: (workload.component.namespace_name, workload.name)):
+    for consumer in sorted(consumers, key=lambda workload: (workload.namespace_name, workload.name)):
         for edge in consumer.edges:
             for broker in brokers:
                 if edge.endpoint.workload is broker:
