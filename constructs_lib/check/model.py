@@ -107,7 +107,7 @@ class ClusterModel:
         self.cluster = cluster or cluster_of(snapshot.files, folders, self._enforced_version())
 
     def once(self, ask: Callable[[ClusterModel], Result]) -> Result:
-        """Return what a function says of the tree, and ask it only once: several proofs want to know the same."""
+        """Return the result of a function of the model, which is called only once: several proofs need the same."""
         if ask not in self._answers:
             self._answers[ask] = ask(self)
         answer: Result = self._answers[ask]

@@ -1,4 +1,4 @@
-"""What a tool adds to a tree, or fills in, before anything of it is deployed."""
+"""What tools such as Kustomize, Flux and Helm change in a tree before it is deployed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.repository.applications import ALL_OBJECTS
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
-#: What tools replace: Flux and envsubst the first, Helm and Jinja the second.
+#: The beginning of what tools replace: Flux and envsubst the first, Helm and Jinja the second.
 _PLACEHOLDERS = ("${", "{{")
 
 
 def patched(model: ClusterModel) -> frozenset[int]:
-    """Return the manifests, by their ids, to which Kustomize may add what they lack.
+    """Return the ids of the manifests in which Kustomize may add what is missing.
 
     Args:
         model: The tree.
     """
     found: set[int] = set()
     for application in model.all_applications:
-        # Where no Application says so, a kustomization says it itself.
+        # Without Applications, a kustomization is used if it is there.
         folders = _folders(application.files, _KUSTOMIZATIONS) if application.name == ALL_OBJECTS else set()
         if folders or any(source.tool == "Kustomize" for source in application.sources):
             for other, item in model.deployed:
@@ -31,7 +31,7 @@ def patched(model: ClusterModel) -> frozenset[int]:
 
 
 def templates(model: ClusterModel) -> frozenset[str]:
-    """Return the files that somebody else's tool makes YAML of, where no Application says which.
+    """Return the files that are templates of YAML, in a tree without Applications, which would name the tool.
 
     Args:
         model: The tree.
@@ -46,7 +46,7 @@ def templates(model: ClusterModel) -> frozenset[str]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether a text holds a place at which a tool puts another one."""
+    """Tell whether a text contains something that a tool replaces."""
     return any(placeholder in text for placeholder in _PLACEHOLDERS)
 
 

@@ -15,6 +15,7 @@ from constructs_lib.check.proofs import all_checks
 
 CHECK = Path(constructs_lib.check.__file__).parent
 CODES = set(all_checks())
+MAKERS = ("Finding.of", "Finding.missing", "Fault")
 
 
 def texts() -> Iterator[str]:
@@ -26,10 +27,10 @@ def texts() -> Iterator[str]:
 
 
 def codes_of_findings() -> Iterator[str]:
-    """Yield the codes that are written where a finding is made."""
+    """Yield the codes that are written where a finding or a fault is made."""
     for file in CHECK.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding.of":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in MAKERS:
                 code = node.args[0]
                 if isinstance(code, ast.Constant) and isinstance(code.value, str):
                     yield code.value

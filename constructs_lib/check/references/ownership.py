@@ -17,7 +17,7 @@ from constructs_lib.text import hint, nearest
 
 
 def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
-    """Yield what Argo CD refuses to deploy, and what two of its Applications fight over."""
+    """Yield what Argo CD refuses to deploy, and objects that two Applications deploy."""
     projects = {item.name: Project(item) for item in model.kind("AppProject") if item.group == GROUP}
     objects: dict[int, list[Object]] = {}
     for application, item in model.deployed:
@@ -62,7 +62,7 @@ def _folders_beside(model: ClusterModel, folder: str) -> set[str]:
 
 
 def _own_repositories(model: ClusterModel) -> frozenset[str]:
-    """Return the addresses under which Applications know the repository of the tree: folders of it are there."""
+    """Return the addresses of the repository of the tree: those from which Applications deploy folders of the tree."""
     return frozenset(
         _repository(source)
         for application in model.applications

@@ -12,7 +12,7 @@ from constructs_lib.check.report.report import Report
 
 
 def render(report: Report) -> str:
-    """Return a report as workflow commands, and a last line that is none.
+    """Return a report as workflow commands, with the summary as a last line of plain text.
 
     See https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
     """
@@ -47,7 +47,7 @@ def _properties(finding: Finding, line: int, base: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return what may stand behind ``::``; the runner takes these three back, see its ActionCommand.cs."""
+    """Escape a message: the runner reverses these three replacements (``ActionCommand.cs``)."""
     shown = text.encode(errors="backslashreplace").decode()
     return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 

@@ -12,7 +12,7 @@ from constructs_lib.check.report.lines import Lines
 from constructs_lib.check.report.report import Report, Result
 from constructs_lib.check.waivers.waivers import Waiver
 
-#: Grows when an entry changes its meaning or goes; new entries do not count.
+#: Increased when an entry is removed or changes its meaning, not when one is added.
 FORMAT_VERSION = 1
 
 

@@ -11,9 +11,10 @@ from constructs_lib.check.finding import Finding
 
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
 _LINE = re.compile(r"line (\d+)")
-#: By what findings call the entries of a list: containers and ports, and the rules of Prometheus.
+#: The keys whose values name entries of lists in the fields of findings: of containers and ports, alerts, and recording
+#: rules.
 _NAMES = ("name", "alert", "record")
-#: A larger file is not read a second time for a line number.
+#: Larger files are not read again, so that their findings have no lines.
 _MOST_BYTES = 1_000_000
 
 
@@ -36,7 +37,7 @@ class Lines:
         root = self._object(finding)
         if root is None:
             return 1
-        # Keys of annotations and of data have dots of their own, so the longest key that fits is taken.
+        # A key of annotations or data may contain dots itself, so the longest key that fits is taken.
         line: int = root.start_mark.line
         steps = [*_steps(finding.field)]
         node: yaml.Node | None = root

@@ -64,7 +64,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """What is told to the user.
+    """The findings in some environments, and what is wrong with the waivers.
 
     Attributes:
         results: The environments.
@@ -119,7 +119,7 @@ def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object
 
 
 def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:
-    """Return the same with the line of the declaration that each object comes from.
+    """Return an environment whose findings have the lines of the declaration that their objects come from.
 
     Args:
         looked: An environment.
@@ -141,7 +141,7 @@ def report(
     complete: bool = True,
     base: str = "",
 ) -> Report:
-    """Return what is told to the user.
+    """Return the report on some environments.
 
     Args:
         looked: The environments.
@@ -157,7 +157,7 @@ def report(
 
 
 def printable(text: str) -> str:
-    """Return a text in one line without control characters: other people's trees name things as they like."""
+    """Return a text in one line and without control characters, which names in a tree may contain."""
     flat = " ".join(text.split()) if any(character in text for character in "\n\r\t") else text
     shown = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in flat

@@ -20,9 +20,9 @@ from constructs_lib.check.report.report import Report
 from constructs_lib.check.waivers.waivers import Waiver
 from constructs_lib.version import VERSION
 
-#: The schema that what is written here is valid against.
+#: The schema of the log.
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-#: The root of the repository, which whoever reads the log knows.
+#: Stands for the root of the repository; the reader of the log replaces it.
 _ROOT = "%SRCROOT%"
 
 
@@ -122,7 +122,7 @@ class _Writer:
         return location
 
     def _fingerprint(self, finding: Finding, environment: str) -> str:
-        """Return what a finding is recognized by after lines have moved and messages were reworded."""
+        """Return a fingerprint of a finding that stays the same when lines move and messages change."""
         key = "\0".join((environment, finding.check.code, *(finding.identity or ("", "", "", "")), finding.field))
         self._fingerprints[key] += 1
         text = f"{key}\0{self._fingerprints[key]}"

@@ -17,11 +17,11 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
 
 def show(report: Report, console: Console) -> None:
-    """Print a report: a line for every proof that holds, all findings of the others, and a line about all of it.
+    """Print a report: a line for every proof that holds, all findings of the others, and the summary.
 
     Args:
         report: The report.
-        console: Where to. It must wrap softly, or long lines break where nobody can copy them.
+        console: Where to. It must wrap softly: hard line breaks would end up in what people copy.
     """
     for result in report.results:
         _show_result(result, console)

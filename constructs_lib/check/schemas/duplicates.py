@@ -11,7 +11,7 @@ import yaml
 
 
 class _Composer(yaml.CSafeLoader):
-    """Reads YAML no further than to nodes, without the time that it takes to find the types of texts."""
+    """Reads YAML as nodes only, and does not resolve the types of scalars, which takes most of the time."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         return "tag:yaml.org,2002:str"

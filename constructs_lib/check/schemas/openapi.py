@@ -59,7 +59,7 @@ class Schema:
         self._validator = jsonschema_rs.Draft202012Validator(schema, registry=documents.registry)
 
     def is_valid(self, manifest: Manifest) -> bool:
-        """Tell whether an object is as the schema wants it."""
+        """Tell whether an object is valid."""
         return self._validator.is_valid(manifest)
 
     def faults(self, manifest: Manifest) -> Faults:
@@ -98,7 +98,7 @@ class Schema:
                 yield Fault("bad-value", at, f"{sentence(error.message)}.")
 
     def _at(self, path: Iterable[str | int]) -> Mapping[str, Any]:
-        """Return the part of the schema in which the evaluation of an object came to an error."""
+        """Return the part of the schema at an evaluation path of the validator, through its references."""
         current: Any = self._schema
         document: Any = self._schema
         for step in path:
@@ -114,7 +114,7 @@ class Schema:
 
 
 def _alternatives(details: Mapping[str, Any]) -> set[str] | None:
-    """Return the types that would have been right, if all that is wrong is the type."""
+    """Return the types that would be right if all alternatives failed because of the type, or None."""
     kinds: set[str] = set()
     for errors in details.get("context", ()):
         for error in errors:
@@ -142,7 +142,7 @@ class Kubernetes:
         self._schemas: dict[Gvk, Schema] = {}
         for name, schema in definitions["$defs"].items():
             kinds = _kinds(schema)
-            # What is common to all groups, such as DeleteOptions, is no object.
+            # Types that all groups share, such as DeleteOptions, are not kinds of objects.
             if len(kinds) == 1:
                 self._references[kinds[0]] = f"{_DEFINITIONS}#/$defs/{name}"
 
@@ -185,7 +185,7 @@ class Kubernetes:
                 try:
                     schema = Schema(_root(structural), self._documents)
                 except (ValueError, RecursionError):
-                    # Its own API server would refuse it, and it is a finding of its own kind.
+                    # Its CustomResourceDefinition is wrong, and gets a finding of its own.
                     continue
                 yield (group, str(version.get("name")), kind), schema
 
@@ -259,7 +259,7 @@ _VALUES = (
     "minProperties",
     "maxProperties",
     "required",
-    # These may only constrain values further, never open what is closed.
+    # Structural schemas use these only to restrict values, never to add fields.
     "allOf",
     "anyOf",
     "oneOf",

@@ -2,7 +2,7 @@
 
 Kubernetes' own kinds are held to its OpenAPI schemas in their strict form, which knows no field that the version of the
 cluster does not know; custom resources to the CustomResourceDefinitions in the tree, or to the closed schemas in
-``schemas/``. What schemas cannot express is in the modules beside this one.
+``crds/``. What schemas cannot express is in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.repository.applications import ALL_OBJECTS, Application
 from constructs_lib.text import plural
 
-#: What controllers write, and values of charts, where null takes a default away.
+#: Parts in which null has a meaning: what controllers write, and the values of charts, where it removes a default.
 _OPEN_PARTS = ("status", "values", "valuesObject")
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
-    """Yield every object that would be refused, and what is dropped from one without a word.
+    """Yield what the API server would refuse in objects, and what it would drop silently.
 
     Args:
         model: The tree.
@@ -85,7 +85,7 @@ def _object_faults(item: Object, pods: Pods | None, kinds: Kinds) -> Faults:
     manifest = item.manifest
     if _holds_null(manifest):
         manifest, dropped = _without_nulls(manifest)
-        # Argo CD itself drops the time of creation.
+        # Argo CD itself removes an empty creationTimestamp.
         dropped = [steps for steps in dropped if steps[-1] != "creationTimestamp"]
         if dropped:
             more = f", nor have {len(dropped) - 1} more" if dropped[1:] else ""
@@ -112,7 +112,7 @@ def _holds_null(part: object) -> bool:
 
 
 def _without_nulls(manifest: Manifest) -> tuple[Manifest, list[Steps]]:
-    """Return an object as the API server takes it, without keys that have no value, and the paths of these."""
+    """Return an object without the keys that have no value, which the API server drops, and the paths of these."""
     dropped: list[Steps] = []
 
     def pruned(part: Any, at: Steps) -> Any:

@@ -1,4 +1,4 @@
-"""Which kinds a cluster serves, which it has served or will serve, and what is known of them."""
+"""Which kinds a cluster serves, which ones older or newer clusters serve, and their schemas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Kinds:
                 self._served.setdefault((gvk[0], gvk[2]), set()).add(gvk[1])
 
     def schema(self, item: Object) -> Schema | Fault | None:
-        """Return the schema of an object; or what is wrong with its kind; or None if nothing is known of it."""
+        """Return the schema of an object, the fault that there is no such kind, or None if no schema is known."""
         gvk = _gvk(item)
         if schema := self._defined.get(gvk) or self._kubernetes.schema(gvk):
             return schema
@@ -65,7 +65,7 @@ class Kinds:
         return Fault("unknown-kind", "kind", problem, fix)
 
     def deprecated(self, item: Object) -> Fault | None:
-        """Return that the API version of an object will not be served for ever, if that is so."""
+        """Return the fault that the API version of an object is deprecated, if it is."""
         group, version, kind = _gvk(item)
         if (group, version, kind) == ("", "v1", "Endpoints") and number(self.version) >= (1, 33):
             problem = "Endpoints are deprecated."
@@ -80,7 +80,7 @@ class Kinds:
         return None
 
     def unknown(self) -> Iterator[Finding]:
-        """Yield the custom kinds of which nothing is known, each once."""
+        """Yield the custom kinds without a schema, each once."""
         for (group, kind), items in self._without_schema.items():
             count = f"{len(items)} objects" if len(items) > 1 else "one object"
             problem = f"No schema is known for {kind} of {group or 'no group'} ({count})."
@@ -96,7 +96,7 @@ def _api_version(gvk: Gvk) -> str:
 
 
 def _current(known: Kubernetes, gvk: Gvk) -> list[Gvk]:
-    """Return where a kind is served now: in its group first, and in stable versions before others."""
+    """Return the versions that serve a kind: those of its own group first, and stable ones before others."""
     group, _, kind = gvk
     found: Mapping[str, list[Gvk]] = known.by_kind
     return sorted(
@@ -104,7 +104,7 @@ def _current(known: Kubernetes, gvk: Gvk) -> list[Gvk]:
     )
 
 
-#: Versions that were removed before the oldest schemas that there are.
+#: Versions that were removed before the oldest version of Kubernetes whose schemas are known.
 #: https://kubernetes.io/docs/reference/using-api/deprecation-guide/
 _REMOVED_LONG_AGO = {
     "1.16": ("extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"),
@@ -123,7 +123,7 @@ _REMOVED_LONG_AGO = {
 
 @cache
 def _last_served(gvk: Gvk, version: str) -> str | None:
-    """Return the version of Kubernetes that removed a kind, if an earlier one than a cluster's had it."""
+    """Return the version of Kubernetes that removed a kind, or None if no version before the given one had it."""
     earlier = [known for known in versions() if number(known) < number(version)]
     having = [known for known in earlier if kubernetes(known).has(gvk)]
     if having:
@@ -137,6 +137,6 @@ def _last_served(gvk: Gvk, version: str) -> str | None:
 
 @cache
 def _first_served(gvk: Gvk, version: str) -> str | None:
-    """Return the first later version of Kubernetes that has a kind."""
+    """Return the first version of Kubernetes after the given one that has a kind, or None."""
     later = (known for known in versions() if number(known) > number(version))
     return next((known for known in later if kubernetes(known).has(gvk)), None)

@@ -24,12 +24,12 @@ _SHAPE = "a waiver has the entries code, object, reason and expires (a day such 
 
 @dataclass(frozen=True)
 class Waiver:
-    """A finding that is not to count until a day.
+    """A decision to ignore a finding until a day.
 
     Attributes:
         code: The code of the check.
         object: The object, as findings name it; ``*`` stands for any part of a name.
-        reason: Why it may be.
+        reason: Why it is ignored.
         expires: The last day on which it holds.
         line: Its line in the file.
     """
@@ -41,7 +41,7 @@ class Waiver:
     line: int
 
     def covers(self, finding: Finding) -> bool:
-        """Tell whether a finding is the one that is meant."""
+        """Tell whether it is about a finding."""
         return self.code == finding.check.code and fnmatchcase(finding.subject, self.object)
 
 
@@ -53,7 +53,7 @@ def read_waivers(given: Path | None, root: Path) -> tuple[list[Waiver], str]:
         root: The root of the repository.
 
     Raises:
-        UserError: The waivers have mistakes, or the named file is not there.
+        UserError: The waivers have errors, or the named file is not there.
     """
     file, name = given or root / WAIVERS_FILE, str(given or WAIVERS_FILE)
     if not file.is_file():
@@ -72,7 +72,7 @@ def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE
         file: What messages call it.
 
     Raises:
-        UserError: It is no such list; all its mistakes are in the message, a line each.
+        UserError: The file is not such a list; the message has a line for each error.
     """
     known = set(codes)
     try:
@@ -119,7 +119,7 @@ def _problems(entry: Any, known: set[str]) -> Iterator[str]:
 def apply_waivers(
     findings: Sequence[Finding], waivers: Sequence[Waiver], today: datetime.date
 ) -> tuple[list[Finding], list[tuple[Finding, Waiver]]]:
-    """Return what still counts, and what is waived; a waiver that has expired waives nothing."""
+    """Return the findings that count, and those that are waived; a waiver that has expired waives nothing."""
     counting: list[Finding] = []
     waived: list[tuple[Finding, Waiver]] = []
     for finding in findings:
@@ -141,7 +141,7 @@ def stale_waivers(
         waivers: The waivers.
         today: The day.
         file: The file in which they stand.
-        complete: Whether all environments were looked at; if not, a waiver may well be for one of the others.
+        complete: Whether all environments were looked at; if not, a waiver may be for one of the others.
     """
     found: list[Finding] = []
     for waiver in waivers:
