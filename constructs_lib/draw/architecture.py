@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.workload import Endpoint, InternetHost, Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Side, Style
-from constructs_lib.draw.facts import facts
-from constructs_lib.draw.roles import legend, role_of_component, role_of_workload
+from constructs_lib.draw.facts import facts, role_of_component, role_of_workload
 from constructs_lib.text import plural
 
 #: Ids of what is outside; a colon is in no name of Kubernetes.
@@ -18,13 +17,9 @@ USERS = ":users"
 
 
 def architecture(graph: Graph) -> Diagram:
-    """Return the architecture of a system.
-
-    Args:
-        graph: What follows from its edges.
-    """
+    """Return the architecture of a system."""
     system = graph.system
-    edges = [*_edges(graph)]
+    edges = (*_edges(graph),)
     nodes = [_node(component) for component in system.components]
     if any(edge.source == USERS for edge in edges):
         nodes.insert(0, Node(USERS, "Users", Role.OUTSIDE, ("from the internet",), side=Side.BEFORE))
@@ -36,9 +31,8 @@ def architecture(graph: Graph) -> Diagram:
         description=f"{plural(len(system.components), 'component')} in the Kubernetes cluster of {environment}. "
         + " ".join(f"{edge.meaning}." for edge in edges),
         nodes=tuple(nodes),
-        edges=tuple(edges),
+        edges=edges,
         boundary=f"{system.name} · {environment} · Kubernetes cluster",
-        legend=legend(nodes, edges),
     )
 
 
@@ -64,17 +58,17 @@ def _node(component: Component) -> Node:
     return Node(component.id, component.id, role_of_component(component), facts, sections)
 
 
-def _whom(endpoint: Endpoint, own: Container[str]) -> str:
-    """Return who alone uses an endpoint; nothing is said of one that others call, Prometheus among them."""
-    if endpoint.name in own:
-        return "among its pods"
-    return "inside of its pod" if endpoint.internal and not endpoint.metrics else ""
-
-
 def _section(workload: Workload) -> Section:
     own = {edge.endpoint.name for edge in workload.edges if edge.endpoint.workload is workload}
+
+    def note(endpoint: Endpoint) -> str:
+        """Return who alone uses an endpoint; nothing is said of one that others call, Prometheus among them."""
+        if endpoint.name in own:
+            return "among its pods"
+        return "inside of its pod" if endpoint.internal and not endpoint.metrics else ""
+
     rows = tuple(
-        Row(_endpoint_id(endpoint), endpoint.name, str(endpoint.port), _whom(endpoint, own))
+        Row(_endpoint_id(endpoint), endpoint.name, str(endpoint.port), note(endpoint))
         for endpoint in workload.endpoints.values()
     )
     kind, role = type(workload).__name__, role_of_workload(workload)
@@ -92,10 +86,10 @@ def _chart_sections(component: Component) -> Iterator[Section]:
 
 
 def _edges(graph: Graph) -> Iterator[Edge]:
-    workloads = [*graph.system.workloads]
-    for workload in workloads:
+    metrics = []
+    for workload in graph.system.workloads:
         yield from _workload_edges(workload)
-    metrics = [endpoint for workload in workloads for endpoint in workload.endpoints.values() if endpoint.metrics]
+        metrics += [endpoint for endpoint in workload.endpoints.values() if endpoint.metrics]
     for scraper in graph.scrapers:
         for access in scraper.access:
             if access.scrapes:

@@ -17,11 +17,7 @@ PAGE = "architecture.md"
 
 
 def pages(graph: Graph) -> dict[str, str]:
-    """Return the page and its pictures, by the names of their files.
-
-    Args:
-        graph: What follows from the edges of the system.
-    """
+    """Return the page and its pictures, by the names of their files."""
     hosts = [*_hosts(graph)]
     views = {ARCHITECTURE: architecture(graph), ORDER: order(graph)}
     text = [
@@ -41,7 +37,7 @@ def pages(graph: Graph) -> dict[str, str]:
         *_table("Components", ("wave", "component", "namespace", "comes after, because"), _components(graph)),
         *(_table("Hosts outside of the cluster", ("host", "port", "called by"), hosts) if hosts else ()),
     ]
-    return {PAGE: "\n".join(text).rstrip("\n") + "\n", **{name: svg(diagram) for name, diagram in views.items()}}
+    return {PAGE: "\n".join(text), **{name: svg(diagram) for name, diagram in views.items()}}
 
 
 def _picture(file: str, diagram: Diagram) -> Iterator[str]:

@@ -8,6 +8,7 @@ picture keeps the shape of a page.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -23,27 +24,14 @@ _GUTTER = 90
 
 
 def assign_columns(boxes: Mapping[str, Box], links: Sequence[Link]) -> list[list[str]]:
-    """Put every box into a column.
-
-    Args:
-        boxes: The boxes, by id.
-        links: The edges between boxes.
-
-    Returns:
-        The ids of the boxes of each column; those before and behind the boundary are there even if they are empty.
-    """
+    """Return the ids of the boxes of each column; those before and behind the boundary are there even if empty."""
     by_side = {side: [id for id, box in boxes.items() if box.node.side is side] for side in Side}
     inside = by_side[Side.INSIDE]
-    pairs = {
-        (link.source, link.target): link
-        for link in reversed(links)
-        if boxes[link.source].node.side is boxes[link.target].node.side is Side.INSIDE
-    }
-    layers = _layers({id: boxes[id] for id in inside}, [*reversed(pairs.values())])
-    flow = dict.fromkeys(inside, 0)
-    for source, target in pairs:
-        flow[source] += 1
-        flow[target] -= 1
+    among = [link for link in links if boxes[link.source].node.side is boxes[link.target].node.side is Side.INSIDE]
+    layers = _layers({id: boxes[id] for id in inside}, among)
+    pairs = {(link.source, link.target) for link in among}
+    flow = Counter(source for source, _ in pairs)
+    flow.subtract(target for _, target in pairs)
     for id in {link.target for link in links if boxes[link.source].node.side is Side.BEFORE}:
         flow[id] -= len(links)
     heights = {id: boxes[id].height + 2 * GRID for id in inside}
@@ -65,14 +53,12 @@ def assign_columns(boxes: Mapping[str, Box], links: Sequence[Link]) -> list[list
     return [by_side[Side.BEFORE], *columns, by_side[Side.BEHIND]]
 
 
-def _split(column: list[str], heights: Mapping[str, int], height: float) -> list[list[str]]:
+def _split(column: Sequence[str], heights: Mapping[str, int], height: float) -> list[list[str]]:
     total = sum(heights[id] for id in column)
     count = round(total / height)
-    if count < 2:
-        return [column]
     parts: list[list[str]] = [[]]
     for id in column:
-        if parts[-1] and sum(heights[other] for other in (*parts[-1], id)) > total / count * 1.1 and len(parts) < count:
+        if parts[-1] and len(parts) < count and sum(heights[other] for other in (*parts[-1], id)) > total / count * 1.1:
             parts.append([])
         parts[-1].append(id)
     return parts

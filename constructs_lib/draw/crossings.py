@@ -4,101 +4,81 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Sequence
-from itertools import pairwise
 
 from constructs_lib.draw.nets import Item
 
 _SWEEPS = 8
 _SWAPS = 4
-#: Between two items at positions that differ by 1 lie their terminals.
-_Place = tuple[int, int]
 
 
 def arrange(columns: list[list[Item]]) -> None:
-    """Order the items of all columns.
-
-    Args:
-        columns: The items of each column; reordered in place.
-    """
+    """Order the items of each column, in place."""
+    for column in columns:
+        _number(column)
     best, fewest = [[*column] for column in columns], _crossings(columns)
     for sweep in range(_SWEEPS):
         rightwards = sweep % 2 == 0
-        numbers = range(1, len(columns)) if rightwards else range(len(columns) - 2, -1, -1)
-        for number in numbers:
-            _sort(columns, number, leftmost=not rightwards)
+        for number in range(1, len(columns)) if rightwards else range(len(columns) - 2, -1, -1):
+            beside = columns[number - 1 if rightwards else number + 1]
+            _sort(columns[number], len(beside), leftmost=not rightwards)
         _swap(columns)
         if (count := _crossings(columns)) < fewest:
             best, fewest = [[*column] for column in columns], count
     columns[:] = best
 
 
-def _places(column: Sequence[Item]) -> dict[Item, int]:
-    return {item: number for number, item in enumerate(column)}
+def _number(column: Sequence[Item]) -> None:
+    for number, item in enumerate(column):
+        item.number = number
 
 
-def _neighbours(item: Item, places: dict[Item, int], *, leftmost: bool) -> list[_Place]:
+def _neighbours(item: Item, *, leftmost: bool) -> list[float]:
     """Return where what an item is connected to stands, in the column at one of its sides."""
     return sorted(
-        (places[other.item], other.offset)
-        for terminal in item.terminals
-        if terminal.leftmost is leftmost
-        for other in terminal.across
+        other.place for terminal in item.terminals if terminal.leftmost is leftmost for other in terminal.across
     )
 
 
-def _sort(columns: list[list[Item]], number: int, *, leftmost: bool) -> None:
-    """Order a column by the places of what its items are connected to."""
-    column, beside = columns[number], columns[number + (1 if leftmost else -1)]
-    places = _places(beside)
+def _sort(column: list[Item], beside: int, *, leftmost: bool) -> None:
+    """Order a column by the mean of what its items are connected to in the next one, which has so many items."""
     wanted: dict[Item, float] = {}
-    for place, item in enumerate(column):
-        found = _neighbours(item, places, leftmost=leftmost)
-        # The finest step is a part of an item: an offset counts for as much as the height of its item allows.
-        wanted[item] = (
-            sum(at + 0.5 * offset / (1 + beside[at].height) for at, offset in found) / len(found)
-            if found
-            else place * len(beside) / len(column)
-        )
+    for item in column:
+        found = _neighbours(item, leftmost=leftmost)
+        wanted[item] = sum(found) / len(found) if found else item.number * beside / len(column)
     column.sort(key=lambda item: wanted[item])
+    _number(column)
 
 
 def _swap(columns: list[list[Item]]) -> None:
     """Swap neighbours as long as that takes crossings away."""
     for _ in range(_SWAPS):
         swapped = False
-        for number, column in enumerate(columns):
-            sides = [
-                (_places(columns[number + step]), leftmost)
-                for step, leftmost in ((-1, False), (1, True))
-                if 0 <= number + step < len(columns)
-            ]
-            around = {
-                item: [_neighbours(item, places, leftmost=leftmost) for places, leftmost in sides] for item in column
-            }
+        for column in columns:
+            around = {item: [_neighbours(item, leftmost=leftmost) for leftmost in (False, True)] for item in column}
             for place in range(len(column) - 1):
-                upper, lower = column[place], column[place + 1]
-                pairs = [*zip(around[upper], around[lower], strict=True)]
+                upper, lower = column[place : place + 2]
+                pairs = zip(around[upper], around[lower], strict=True)
                 if sum(_inversions(a, b) - _inversions(b, a) for a, b in pairs) > 0:
-                    column[place], column[place + 1] = lower, upper
+                    column[place : place + 2] = lower, upper
                     swapped = True
+            _number(column)
         if not swapped:
             return
 
 
-def _inversions(upper: list[_Place], lower: list[_Place]) -> int:
+def _inversions(upper: list[float], lower: list[float]) -> int:
     return sum(len(upper) - bisect_right(upper, place) for place in lower)
 
 
 def _crossings(columns: Sequence[Sequence[Item]]) -> int:
     total = 0
-    for left, right in pairwise(columns):
-        places = _places(right)
-        seen: list[_Place] = []
-        for item in left:
+    for column in columns:
+        seen: list[float] = []
+        for item in column:
             starts = sorted((terminal for terminal in item.terminals if terminal.leftmost), key=lambda t: t.offset)
             for terminal in starts:
-                ends = [(places[other.item], other.offset) for other in terminal.across]
-                total += sum(len(seen) - bisect_right(seen, end) for end in ends)
+                ends = [other.place for other in terminal.across]
+                total += _inversions(seen, ends)
                 for end in ends:
                     insort(seen, end)
     return total

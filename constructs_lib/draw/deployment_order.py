@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
-from constructs_lib.draw.diagram import Diagram, Edge, Node, Style
-from constructs_lib.draw.roles import MEANINGS, legend, role_of_component
+from constructs_lib.draw.diagram import MEANINGS, Diagram, Edge, Node, Style
+from constructs_lib.draw.facts import role_of_component
 
 #: Id of the cluster; a colon is in no name of Kubernetes.
 CLUSTER = ":cluster"
 
 
 def order(graph: Graph) -> Diagram:
-    """Return the order of deployment of a system.
-
-    Args:
-        graph: What follows from its edges.
-    """
+    """Return the order of deployment of a system."""
     system = graph.system
     cluster = Node(CLUSTER, "Kubernetes cluster", Role.PLATFORM, ("infrastructure",), layer=0)
-    nodes = (cluster, *(_node(component, graph.waves[component.id]) for component in system.components))
     targets = {id: [dependency.target.id for dependency in found] for id, found in graph.dependencies.items()}
     reduced = transitive_reduction(targets, graph.waves)
     edges = [
@@ -39,10 +36,9 @@ def order(graph: Graph) -> Diagram:
     return Diagram(
         title=f"Order of deployment of {system.name} in {system.environment.name}",
         description=" ".join(members) or "There is no component.",
-        nodes=nodes,
+        nodes=(cluster, *(_node(component, graph.waves[component.id]) for component in system.components)),
         edges=tuple(edges),
         bands=("bootstrap", *(f"wave {wave}" for wave in waves)),
-        legend=legend(nodes, edges),
     )
 
 
@@ -57,25 +53,18 @@ def _node(component: Component, wave: int) -> Node:
 
 
 def transitive_reduction(targets: Mapping[str, Iterable[str]], levels: Mapping[str, int]) -> dict[str, list[str]]:
-    """Leave out of an acyclic graph what follows from the rest.
+    """Return what each node comes after, without what comes before another of its targets anyway.
 
     Args:
-        targets: What each node comes after.
+        targets: What each node comes after; there are no cycles.
         levels: For each node, the length of the longest chain below it.
-
-    Returns:
-        The targets without those that come before another target anyway.
     """
     # One bit a node: sets of a thousand nodes for each of a thousand nodes are united in no time.
     bits = {node: 1 << number for number, node in enumerate(targets)}
     below: dict[str, int] = {}
     reduced: dict[str, list[str]] = {}
     for node in sorted(targets, key=lambda node: levels[node]):
-        implied = 0
-        for target in targets[node]:
-            implied |= below[target]
+        implied = reduce(or_, (below[target] for target in targets[node]), 0)
         reduced[node] = [target for target in targets[node] if not bits[target] & implied]
-        below[node] = implied
-        for target in targets[node]:
-            below[node] |= bits[target]
+        below[node] = reduce(or_, (bits[target] for target in targets[node]), implied)
     return {node: reduced[node] for node in targets}

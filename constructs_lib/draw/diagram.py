@@ -11,16 +11,27 @@ from constructs_lib.declare.role import Role
 class Style(StrEnum):
     """What an edge means; it decides the stroke."""
 
-    #: The target is called and must be healthy first.
-    NEEDS = "needs"
-    #: The target is called, and need not be there first.
-    LATER = "later"
-    #: Prometheus reads metrics there.
-    SCRAPES = "scrapes"
-    #: Traffic over the boundary of the cluster.
     REACHES = "reaches"
-    #: The source must be healthy before the target is deployed.
+    NEEDS = "needs"
+    LATER = "later"
+    SCRAPES = "scrapes"
     PRECEDES = "precedes"
+
+
+#: How a legend explains colours and strokes, in its order.
+MEANINGS: dict[Role | Style, str] = {
+    Role.PLATFORM: "infrastructure",
+    Role.MESSAGING: "messaging",
+    Role.STORE: "data store",
+    Role.SERVICE: "service",
+    Role.ENTRY: "entry point",
+    Role.OUTSIDE: "outside of the cluster",
+    Style.REACHES: "over the boundary of the cluster",
+    Style.NEEDS: "calls, and starts after it",
+    Style.LATER: "calls, in any order",
+    Style.SCRAPES: "reads metrics",
+    Style.PRECEDES: "must be healthy before",
+}
 
 
 class Side(StrEnum):
@@ -33,14 +44,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """Something within a section at which edges may end: an endpoint.
-
-    Attributes:
-        id: Its id, unique in the diagram.
-        name: Its name.
-        value: Its value, a port number.
-        note: What else there is to say about it.
-    """
+    """Something within a section at which edges may end: an endpoint, with its port and what else there is to say."""
 
     id: str
     name: str
@@ -50,16 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a node: a workload.
-
-    Attributes:
-        id: Its id, unique in the diagram.
-        title: Its name.
-        kind: What it is.
-        role: What it is for.
-        facts: Lines of text below the title.
-        rows: What edges end at.
-    """
+    """A part of a node: a workload, with lines of text below its title and then its endpoints."""
 
     id: str
     title: str
@@ -71,17 +66,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Node:
-    """A box: a component, or somebody outside of the cluster.
-
-    Attributes:
-        id: Its id, unique in the diagram.
-        title: Its name.
-        role: What it is for.
-        facts: Lines of text below the title.
-        sections: Its parts.
-        side: Where it stands.
-        layer: Its place in the order, if that is known. Default: it follows from the edges.
-    """
+    """A box: a component, or somebody outside of the cluster. Its layer follows from the edges where none is given."""
 
     id: str
     title: str
@@ -94,14 +79,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """An arrow.
-
-    Attributes:
-        source: Id of the node or section at which it begins.
-        target: Id of the node, section or row at which it ends.
-        style: What it means.
-        meaning: The same in words, with both ends.
-    """
+    """An arrow from a node or section to a node, section or row, by their ids; its meaning in words names both."""
 
     source: str
     target: str
@@ -111,7 +89,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A picture.
+    """A picture; every id in it is unique.
 
     Attributes:
         title: Its title.
@@ -120,7 +98,6 @@ class Diagram:
         edges: Its arrows.
         boundary: Title of the frame around all nodes that are inside; without one there is no frame.
         bands: Titles of the layers, by number.
-        legend: The roles and styles that are explained below the picture, with their explanation.
     """
 
     title: str
@@ -129,18 +106,18 @@ class Diagram:
     edges: tuple[Edge, ...]
     boundary: str = ""
     bands: tuple[str, ...] = ()
-    legend: tuple[tuple[Role | Style, str], ...] = ()
 
-    def roles(self) -> set[Role]:
-        """Return what its nodes and sections are for."""
-        return {node.role for node in self.nodes} | {part.role for node in self.nodes for part in node.sections}
+    @property
+    def legend(self) -> list[tuple[Role | Style, str]]:
+        """The roles and styles that are in it, with what they mean."""
+        used: set[Role | Style] = {edge.style for edge in self.edges}
+        used |= {node.role for node in self.nodes} | {part.role for node in self.nodes for part in node.sections}
+        return [(look, meaning) for look, meaning in MEANINGS.items() if look in used]
 
     def owners(self) -> dict[str, Node]:
         """Return the node to which each id belongs: its own, and those of its sections and rows."""
-        found: dict[str, Node] = {}
+        found = {node.id: node for node in self.nodes}
         for node in self.nodes:
-            found[node.id] = node
             for section in node.sections:
-                found[section.id] = node
-                found |= {row.id: node for row in section.rows}
+                found |= dict.fromkeys([section.id, *(row.id for row in section.rows)], node)
         return found

@@ -1,18 +1,32 @@
-"""What a workload's own Kubernetes objects say about it, in a few words.
+"""What pictures say about a component and a workload: what it is for, and in a few words what it consists of.
 
-Read from the objects and not from the arguments, so that a kind of the user's own is drawn as well as ours.
+Facts are read from a workload's Kubernetes objects and not from its arguments, so that a kind of the user's own is
+drawn as well as ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from constructs_lib.declare.component import Component
+from constructs_lib.declare.role import Role
 from constructs_lib.declare.workload import Workload
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.text import plural
 
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet")
-_TASKS = ("Job", "CronJob")
+
+
+def role_of_workload(workload: Workload) -> Role:
+    """Return what a workload is for."""
+    return Role.ENTRY if workload.exposed_ports else workload.role
+
+
+def role_of_component(component: Component) -> Role:
+    """Return what a component is for: its most visible workload decides."""
+    roles = {role_of_workload(workload) for workload in component.workloads}
+    visible = (Role.ENTRY, Role.SERVICE, Role.MESSAGING, Role.STORE)
+    return component.role or next((role for role in visible if role in roles), Role.SERVICE)
 
 
 def facts(workload: Workload) -> tuple[str, ...]:
@@ -26,26 +40,21 @@ def _of(objects: Sequence[Manifest], *kinds: str) -> list[Manifest]:
 
 
 def _chains(objects: Sequence[Manifest]) -> Iterator[str]:
-    scales = {
-        (scaler["spec"]["scaleTargetRef"]["kind"], scaler["spec"]["scaleTargetRef"]["name"]): scaler["spec"]
-        for scaler in _of(objects, "HorizontalPodAutoscaler")
-    }
+    specs = [scaler["spec"] for scaler in _of(objects, "HorizontalPodAutoscaler")]
+    scales = {(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"]): spec for spec in specs}
     for controller in _of(objects, *_CONTROLLERS):
         kind = controller["kind"]
         scale = scales.get((kind, controller["metadata"]["name"]))
-        counted = not scale and kind != "DaemonSet"
         chain = [f"HPA {scale.get('minReplicas', 1)}–{scale['maxReplicas']}"] if scale else []
         chain += [kind, "ReplicaSet"] if kind == "Deployment" else [kind]
-        chain.append(plural(controller["spec"].get("replicas", 1), "pod") if counted else "pods")
+        chain.append("pods" if scale or kind == "DaemonSet" else plural(controller["spec"].get("replicas", 1), "pod"))
         yield " → ".join(chain)
 
 
 def _services(objects: Sequence[Manifest]) -> Iterator[str]:
-    types = [
-        "headless" if service["spec"].get("clusterIP") == "None" else service["spec"].get("type", "ClusterIP")
-        for service in _of(objects, "Service")
-    ]
-    if types:
+    specs = [service["spec"] for service in _of(objects, "Service")]
+    if specs:
+        types = ("headless" if spec.get("clusterIP") == "None" else spec.get("type", "ClusterIP") for spec in specs)
         yield f"Service {' + '.join(types)}"
 
 
@@ -62,10 +71,10 @@ def _size(claim: Manifest) -> str:
 
 
 def _tasks(workload: Workload, objects: Sequence[Manifest]) -> Iterator[str]:
-    tasks = [
-        f"{task['kind']} {labels.get('app.kubernetes.io/name', task['metadata']['name']).removeprefix(workload.name)}"
-        for task in _of(objects, *_TASKS)
-        for labels in [task["metadata"].get("labels", {})]
-    ]
+    tasks = []
+    for task in _of(objects, "Job", "CronJob"):
+        metadata = task["metadata"]
+        name = metadata.get("labels", {}).get("app.kubernetes.io/name", metadata["name"])
+        tasks.append(f"{task['kind']} {name.removeprefix(workload.name)}")
     if tasks:
         yield ", ".join(tasks).replace(" -", " ")

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from constructs_lib.draw.boxes import INNER_TRACK, INSET, Box, box
+from constructs_lib.draw.boxes import INNER_TRACK, INSET, Box
 from constructs_lib.draw.columns import assign_columns
 from constructs_lib.draw.crossings import arrange
 from constructs_lib.draw.diagram import Diagram, Edge, Style
@@ -33,13 +33,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Route:
-    """An edge with its corners.
-
-    Attributes:
-        edge: The edge.
-        points: Where it begins, turns and ends.
-        net: Number of the line that it shares with others.
-    """
+    """An edge with the points at which it begins, turns and ends, and the number of the line that it shares."""
 
     edge: Edge
     points: tuple[Point, ...]
@@ -51,10 +45,6 @@ class Layout:
     """Where everything is; the upper left corner of all boxes is (0, 0).
 
     Attributes:
-        boxes: The boxes, each with its place.
-        routes: The edges.
-        width: Width of all of it.
-        height: Height of all of it.
         frame: Left and right edge of the frame around all that is inside.
         bands: Left and right edge of each layer, by its number.
     """
@@ -68,20 +58,13 @@ class Layout:
 
 
 def lay_out(diagram: Diagram) -> Layout:
-    """Return where everything of a diagram is.
-
-    Args:
-        diagram: The diagram.
-    """
+    """Return where everything of a diagram is."""
     # How high a box is depends on the lines at its sides, those on its column, and that a little on its height.
-    links = _links(diagram, {})
-    boxes = _boxes(diagram, links)
+    boxes, links = _measured(diagram, {})
     ids = assign_columns(boxes, [link for link in links if link.source != link.target])
-    numbers = {id: number for number, column in enumerate(ids) for id in column}
-    links = _links(diagram, numbers)
-    boxes = _boxes(diagram, links)
+    boxes, links = _measured(diagram, {id: number for number, column in enumerate(ids) for id in column})
     columns: list[list[Item]] = [[boxes[id] for id in column] for column in ids]
-    nets = _nets(links, boxes, numbers)
+    nets = _nets(links, boxes)
     for net in nets:
         for number, item in net.pass_through().items():
             # In the middle: there it stays among those with which it has a neighbour in common.
@@ -94,10 +77,9 @@ def lay_out(diagram: Diagram) -> Layout:
     permute(columns)
     place(columns)
     width, frame = _spread(columns, nets)
-    inner = [link for link in links if link.source == link.target]
     return Layout(
         tuple(boxes.values()),
-        (*_outer_routes(nets), *_inner_routes(inner, boxes, len(nets))),
+        (*_outer_routes(nets), *_inner_routes(links, boxes, len(nets))),
         width,
         max((item.y + item.height for column in columns for item in column), default=0),
         frame,
@@ -105,48 +87,39 @@ def lay_out(diagram: Diagram) -> Layout:
     )
 
 
-def _links(diagram: Diagram, numbers: Mapping[str, int]) -> list[Link]:
-    """Return the edges; without the numbers of columns, all lead to the right."""
+def _measured(diagram: Diagram, columns: Mapping[str, int]) -> tuple[dict[str, Box], list[Link]]:
+    """Return the boxes, as high as the lines at their sides make them, and the edges.
+
+    Without the numbers of columns, all edges lead to the right.
+    """
     owners = diagram.owners()
-    links = []
+    links: list[Link] = []
+    touching: dict[tuple[str, bool], dict[Hashable, None]] = defaultdict(dict)
+    inner: dict[str, set[Hashable]] = defaultdict(set)
     for edge in diagram.edges:
         source, target = owners[edge.source].id, owners[edge.target].id
         # What reads metrics reads them everywhere: one line of its own leads around the boxes to all that it scrapes.
-        backwards = numbers.get(source, 0) > numbers.get(target, 0) and edge.style is not Style.SCRAPES
+        backwards = columns.get(source, 0) > columns.get(target, 0) and edge.style is not Style.SCRAPES
         end = edge.source if edge.style in _SHARE_SOURCE else edge.target
-        key = (edge.style, edge.target) if source == target else (edge.style, end, backwards)
-        links.append(Link(edge, source, target, backwards, key))
-    return links
+        net = (edge.style, edge.target) if source == target else (edge.style, end, backwards)
+        links.append(Link(edge, source, target, backwards, net))
+        touching[edge.source, not backwards][net] = None
+        touching[edge.target, backwards or source == target][net] = None
+        if source == target:
+            inner[source].add(net)
+    boxes = {node.id: Box(columns.get(node.id, 0), node, touching, len(inner[node.id])) for node in diagram.nodes}
+    return boxes, links
 
 
-def _boxes(diagram: Diagram, links: Sequence[Link]) -> dict[str, Box]:
-    """Return the boxes, as high as the lines at their sides make them."""
-    left: dict[str, dict[Hashable, None]] = defaultdict(dict)
-    right: dict[str, dict[Hashable, None]] = defaultdict(dict)
-    inner: dict[str, set[Hashable]] = defaultdict(set)
-    for link in links:
-        within = link.source == link.target
-        (left if link.backwards else right)[link.edge.source][link.key] = None
-        (right if link.backwards or within else left)[link.edge.target][link.key] = None
-        if within:
-            inner[link.source].add(link.key)
-    return {node.id: box(node, left, right, len(inner[node.id])) for node in diagram.nodes}
-
-
-def _nets(links: Sequence[Link], boxes: Mapping[str, Box], numbers: Mapping[str, int]) -> list[Net]:
+def _nets(links: Iterable[Link], boxes: Mapping[str, Box]) -> list[Net]:
     """Return the lines between boxes."""
     nets: dict[Hashable, Net] = {}
-
-    def touch(node: str, part: str, link: Link, *, right: bool) -> Terminal:
-        offset = (boxes[node].right if right else boxes[node].left)[part, link.key]
-        gutter = numbers[node] if right else numbers[node] - 1
-        return nets.setdefault(link.key, Net()).touch(boxes[node], offset, gutter, leftmost=right, part=part)
-
     for link in links:
         if link.source != link.target:
-            begin = touch(link.source, link.edge.source, link, right=not link.backwards)
-            end = touch(link.target, link.edge.target, link, right=link.backwards)
-            nets[link.key].edges.append((link.edge, begin, end))
+            net = nets.setdefault(link.net, Net(link.net))
+            begin = net.touch(boxes[link.source], link.edge.source, leftmost=not link.backwards)
+            end = net.touch(boxes[link.target], link.edge.target, leftmost=link.backwards)
+            net.edges.append((link.edge, begin, end))
     return [*nets.values()]
 
 
@@ -162,18 +135,16 @@ def _spread(columns: Sequence[Sequence[Item]], nets: Sequence[Net]) -> tuple[flo
         if number == len(columns) - 1:
             break
         first, last = number == 0, number == len(columns) - 2
-        used = [net for net in nets if number in net.terminals]
         if first:
             # The frame stands beside those who are outside, so that all lines turn inside of it.
             left = x = x + OUTSIDE if members else x
-        if used:
-            turning = [(net, line) for net in used if (line := net.line(number)).bends]
-            tracks = assign_tracks([line for _, line in turning])
-            for (net, _), track in zip(turning, tracks, strict=True):
-                net.tracks[number] = x + BEFORE + track * TRACK
+        used = [(net, net.line(number)) for net in nets if number in net.terminals]
+        turning = [(net, line) for net, line in used if line.span[0] < line.span[1]]
+        tracks = assign_tracks([line for _, line in turning])
+        for (net, _), track in zip(turning, tracks, strict=True):
+            net.tracks[number] = x + BEFORE + track * TRACK
+        if used or not (first or last):
             x += BEFORE + max(tracks, default=0) * TRACK + BEHIND
-        elif not first and not last:
-            x += BEFORE + BEHIND
         if first and not used:
             left -= FRAME
         if last:
@@ -215,19 +186,21 @@ def _side(terminal: Terminal) -> float:
     return right if terminal.leftmost else left
 
 
-def _inner_routes(links: Sequence[Link], boxes: Mapping[str, Box], number: int) -> Iterator[Route]:
+def _inner_routes(links: Iterable[Link], boxes: Mapping[str, Box], number: int) -> Iterator[Route]:
     """Yield the edges within a box: out of a section at its right, and back into another one's row."""
     nets: dict[str, dict[Hashable, list[Edge]]] = {id: defaultdict(list) for id in boxes}
     for link in links:
-        nets[link.source][link.key].append(link.edge)
+        if link.source == link.target:
+            nets[link.source][link.net].append(link.edge)
     for id, groups in nets.items():
+        box = boxes[id]
         heights = [
-            tuple(boxes[id].y + boxes[id].right[part, key] for part in (edges[0].target, *(e.source for e in edges)))
-            for key, edges in groups.items()
+            tuple(box.y + box.offsets[part, True, net] for part in (edges[0].target, *(e.source for e in edges)))
+            for net, edges in groups.items()
         ]
         tracks = assign_tracks([Line(ys, ()) for ys in heights])
         for edges, (end, *begins), track in zip(groups.values(), heights, tracks, strict=True):
-            _, side = boxes[id].sides(edges[0].target)
+            _, side = box.sides(edges[0].target)
             x = side + INSET + track * INNER_TRACK
             for edge, begin in zip(edges, begins, strict=True):
                 yield Route(edge, ((side, begin), (x, begin), (x, end), (side, end)), number)

@@ -23,40 +23,36 @@ _ARROWS = {
 
 
 def mermaid(diagram: Diagram) -> str:
-    """Return a diagram as a flowchart.
+    """Return a diagram as a flowchart."""
+    return "\n".join([*_lines(diagram), ""])
 
-    Args:
-        diagram: The diagram.
-    """
+
+def _lines(diagram: Diagram) -> Iterator[str]:
     names = _names(diagram)
-    lines = [
-        _SETTINGS,
-        "flowchart LR",
-        f"  accTitle: {_plain(diagram.title)}",
-        f"  accDescr: {_plain(diagram.description)}",
-    ]
+    yield from (_SETTINGS, "flowchart LR")
+    yield from (f"  accTitle: {_plain(diagram.title)}", f"  accDescr: {_plain(diagram.description)}")
     inside = [node for node in diagram.nodes if node.side is Side.INSIDE]
     for node in diagram.nodes:
-        lines += _node(node, names, "  ") if node.side is not Side.INSIDE else ()
+        if node.side is not Side.INSIDE:
+            yield from _node(node, names, "  ")
     groups = [("boundary", diagram.boundary, inside)] if diagram.boundary else []
     for number, title in enumerate(diagram.bands):
         groups.append((f"band{number}", title, [node for node in inside if node.layer == number]))
     for name, title, nodes in groups:
-        lines += [f"  subgraph {name}[{_label(title)}]"]
-        lines += [line for node in nodes for line in _node(node, names, "    ")]
-        lines += ["  end"]
+        yield f"  subgraph {name}[{_label(title)}]"
+        for node in nodes:
+            yield from _node(node, names, "    ")
+        yield "  end"
     rows = {row.id: f"{row.name} {row.value}" for node in inside for part in node.sections for row in part.rows}
     for edge in diagram.edges:
         label = f"|{_label(rows[edge.target])}|" if edge.target in rows else ""
-        lines.append(f"  {names[edge.source]} {_ARROWS[edge.style]}{label} {names[edge.target]}")
+        yield f"  {names[edge.source]} {_ARROWS[edge.style]}{label} {names[edge.target]}"
     # The colours of light pages, which are legible on dark ones as well.
     light, _, _ = CSS.read_text().partition("@media")
-    lines += [
-        f"  classDef {role} fill:{fill},stroke:{stroke},color:#1f2328"
-        for role, fill, stroke in re.findall(r"^\.(\w+) { fill: (#\w+); stroke: (#\w+) }", light, re.MULTILINE)
-        if role in diagram.roles()
-    ]
-    return "\n".join([*lines, ""])
+    used = dict(diagram.legend).keys()
+    for role, fill, stroke in re.findall(r"^\.(\w+) { fill: (#\w+); stroke: (#\w+) }", light, re.MULTILINE):
+        if role in used:
+            yield f"  classDef {role} fill:{fill},stroke:{stroke},color:#1f2328"
 
 
 def _names(diagram: Diagram) -> dict[str, str]:
@@ -94,14 +90,9 @@ def _section(section: Section) -> str:
 
 
 def _label(*lines: str) -> str:
-    return f'"{"<br/>".join(_escaped(line) for line in lines)}"'
-
-
-def _escaped(text: str) -> str:
-    """Return a text in which nothing means anything to Mermaid, HTML or Markdown."""
-    return "".join(
-        character if character.isalnum() or character in " -–→·.,:()/+" else f"#{ord(character)};" for character in text
-    )
+    """Return lines of text as a label in which nothing means anything to Mermaid, HTML or Markdown."""
+    escaped = (re.sub(r"[^\w \-–→·.,:()/+]|_", lambda found: f"#{ord(found[0])};", line) for line in lines)
+    return f'"{"<br/>".join(escaped)}"'
 
 
 def _plain(text: str) -> str:

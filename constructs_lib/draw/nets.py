@@ -11,37 +11,36 @@ from constructs_lib.draw.tracks import Line
 
 @dataclass(frozen=True)
 class Link:
-    """An edge, as far as the columns of its ends decide about it.
+    """An edge between two nodes, given by their ids, as far as their columns decide about it.
 
     Attributes:
-        edge: The edge.
-        source: Id of the node at which it begins.
-        target: Id of the node at which it ends.
         backwards: Whether it leaves at the left and arrives at the right.
-        key: What all edges have in common that share a line.
+        net: What all edges have in common that share a line.
     """
 
     edge: Edge
     source: str
     target: str
     backwards: bool
-    key: Hashable
+    net: Hashable
 
 
 @dataclass(eq=False)
 class Item:
-    """What stands in a column, and has lines at its left and right.
-
-    A box is one; what is none else is a line that only passes through.
+    """What stands in a column and has lines at its left and right: a box, or a line that only passes through.
 
     Attributes:
         height: Its height; 0 for a line that only passes through.
         y: Its upper edge.
-        terminals: Where nets touch it.
+        number: Its place among the items of its column.
+        offsets: Where nets touch it, relative to its upper edge: by part, whether at the right, and net.
     """
 
+    column: int
     height: int = 0
     y: int = 0
+    number: int = 0
+    offsets: dict[tuple[str, bool, Hashable], int] = field(default_factory=dict)
     terminals: list[Terminal] = field(default_factory=list)
 
 
@@ -50,27 +49,30 @@ class Terminal:
     """A place at which a net touches an item.
 
     Attributes:
-        net: The net.
-        item: The item.
-        offset: The place, relative to the upper edge of the item.
-        gutter: The gutter into which it leads: that with the number of its column is at the right of the column.
-        leftmost: Whether it is at the left end of the gutter, at the right of its column.
         part: Id of what it touches; empty for a line that only passes through.
+        leftmost: Whether it is at the left end of its gutter, and so at the right of its column.
+        gutter: The gutter into which it leads: that with the number of a column is at the right of the column.
+        offset: Where it is, relative to the upper edge of the item.
         shift: By how much the line is moved, because another one is in its place.
     """
 
     net: Net
     item: Item
-    offset: int
-    gutter: int
-    leftmost: bool
     part: str
+    leftmost: bool
+    gutter: int
+    offset: int
     shift: int = 0
 
     @property
     def y(self) -> int:
         """Where it is."""
         return self.item.y + self.offset + self.shift
+
+    @property
+    def place(self) -> float:
+        """Where it is in the order of its column: behind the number of its item, and before the next number."""
+        return self.item.number + 0.5 * self.offset / (1 + self.item.height)
 
     @property
     def others(self) -> list[Terminal]:
@@ -88,40 +90,40 @@ class Net:
     """Edges that share a line.
 
     Attributes:
+        id: What they have in common.
         edges: The edges, each with the terminals at its source and at its target.
         terminals: All its terminals, those of the lines that pass through columns too, by gutter.
         tracks: Where its vertical line is, by gutter; none where it goes straight on.
         passing: What passes through a column, by its number.
-        known: All its terminals, by what they touch and at which side.
     """
 
+    id: Hashable
     edges: list[tuple[Edge, Terminal, Terminal]] = field(default_factory=list)
     terminals: dict[int, list[Terminal]] = field(default_factory=dict)
     tracks: dict[int, float] = field(default_factory=dict)
     passing: dict[int, Item] = field(default_factory=dict)
-    known: dict[tuple[Item, str, bool], Terminal] = field(default_factory=dict)
 
-    def touch(self, item: Item, offset: int, gutter: int, *, leftmost: bool, part: str = "") -> Terminal:
+    def touch(self, item: Item, part: str = "", *, leftmost: bool) -> Terminal:
         """Add a terminal, or return the one that is there."""
-        if (item, part, leftmost) not in self.known:
-            terminal = Terminal(self, item, offset, gutter, leftmost, part)
-            self.known[item, part, leftmost] = terminal
-            self.terminals.setdefault(gutter, []).append(terminal)
-            item.terminals.append(terminal)
-        return self.known[item, part, leftmost]
+        for terminal in item.terminals:
+            if terminal.net is self and terminal.part == part and terminal.leftmost is leftmost:
+                return terminal
+        gutter = item.column if leftmost else item.column - 1
+        terminal = Terminal(self, item, part, leftmost, gutter, item.offsets.get((part, leftmost, self.id), 0))
+        self.terminals.setdefault(gutter, []).append(terminal)
+        item.terminals.append(terminal)
+        return terminal
 
     def pass_through(self) -> dict[int, Item]:
         """Add the lines that connect its gutters through the columns between them, and return them by column."""
         for column in range(min(self.terminals) + 1, max(self.terminals) + 1):
-            item = self.passing[column] = Item()
-            self.touch(item, 0, column - 1, leftmost=False)
-            self.touch(item, 0, column, leftmost=True)
+            item = self.passing[column] = Item(column)
+            self.touch(item, leftmost=False)
+            self.touch(item, leftmost=True)
         return self.passing
 
     def line(self, gutter: int) -> Line:
         """Return its vertical line in a gutter."""
-        lefts, rights = (
-            tuple(terminal.y for terminal in self.terminals[gutter] if terminal.leftmost is leftmost)
-            for leftmost in (True, False)
-        )
-        return Line(lefts, rights)
+        ends = self.terminals[gutter]
+        lefts = tuple(terminal.y for terminal in ends if terminal.leftmost)
+        return Line(lefts, tuple(terminal.y for terminal in ends if not terminal.leftmost))

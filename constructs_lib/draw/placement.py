@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
+from statistics import fmean, median
 
 from constructs_lib.draw.boxes import GRID
 from constructs_lib.draw.nets import Item, Terminal
@@ -17,11 +18,7 @@ _SHIFT = 4
 
 
 def place(columns: Sequence[Sequence[Item]]) -> None:
-    """Set the heights of all items and the shifts of their terminals.
-
-    Args:
-        columns: The items of each column, in their order.
-    """
+    """Set the heights of all items, which stand in their order, and the shifts of their terminals."""
     for column in columns:
         for item, least in zip(column, _least(column), strict=True):
             item.y = least
@@ -29,10 +26,13 @@ def place(columns: Sequence[Sequence[Item]]) -> None:
     for sweep in range(_SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
             _align(column, exact)
-    for before, column in zip([(), *columns], columns, strict=False):
+    for before, column in pairwise([(), *columns]):
         _align(column, exact, leftwards=True)
         _snap(column, before, exact)
-    _straighten_entry(columns)
+    match columns[0]:
+        case [Item(terminals=[terminal]) as item] if len(terminal.others) == 1:
+            # Who stands alone before all others, with one line, stands at the height at which that ends.
+            item.y += terminal.others[0].y - terminal.y
     top = min((item.y for column in columns for item in column), default=0)
     for column in columns:
         for item in column:
@@ -52,11 +52,6 @@ def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool 
 
     The sum of the squared, weighted distances becomes minimal: pool adjacent violators, after the least distances
     have been taken off.
-
-    Args:
-        column: The items.
-        exact: The heights of all items.
-        leftwards: Let lines that pass through go on as they come from the left.
     """
     blocks: list[tuple[float, float, int]] = []
     bases = _least(column)
@@ -75,19 +70,20 @@ def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool 
 
 
 def _wish(item: Item, exact: Mapping[Item, float], *, leftwards: bool) -> tuple[float, float]:
+    """Return the height at which an item would have straight lines, and how much that counts.
+
+    With ``leftwards``, lines that pass through go on as they come from the left.
+    """
     wishes = []
     for terminal in item.terminals:
         if leftwards and not item.height and terminal.leftmost:
             continue
-        across = [exact[other.item] + other.offset for other in terminal.across]
-        if across:
-            wishes.append(sum(across) / len(across) - terminal.offset)
+        if across := terminal.across:
+            wishes.append(sum(exact[other.item] + other.offset for other in across) / len(across) - terminal.offset)
     if not wishes:
         return exact[item], _UNCONNECTED_WEIGHT
     # The median: one line straight is better than all a little bent.
-    wishes.sort()
-    middle = wishes[len(wishes) // 2] if len(wishes) % 2 else sum(wishes[len(wishes) // 2 - 1 :][:2]) / 2
-    return middle, float(_PASSING_WEIGHT if item.height == 0 else 1)
+    return median(wishes), 1 if item.height else _PASSING_WEIGHT
 
 
 def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, float]) -> None:
@@ -119,21 +115,8 @@ def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, floa
         exact[item] = item.y
 
 
-def _straighten_entry(columns: Sequence[Sequence[Item]]) -> None:
-    """Move who stands alone before all others, with one line, to the height at which that ends."""
-    if len(columns[0]) == 1 and len(columns[0][0].terminals) == 1:
-        [terminal] = columns[0][0].terminals
-        ends = [other.y for other in terminal.others]
-        if len(ends) == 1:
-            terminal.item.y += ends[0] - terminal.y
-
-
 def permute(columns: Sequence[Sequence[Item]]) -> None:
-    """Let the lines at one side of a part leave in the order in which they arrive elsewhere.
-
-    Args:
-        columns: The items of each column, placed.
-    """
+    """Let the lines at one side of a part leave in the order in which they arrive elsewhere, once all are placed."""
     for column in columns:
         for item in column:
             groups: dict[tuple[str, bool], list[Terminal]] = {}
@@ -141,12 +124,7 @@ def permute(columns: Sequence[Sequence[Item]]) -> None:
                 groups.setdefault((terminal.part, terminal.leftmost), []).append(terminal)
             for group in groups.values():
                 offsets = sorted(terminal.offset for terminal in group)
-                heights = {terminal: _mean_across(terminal) for terminal in group}
+                # A line around a column comes back at the side at which it arrives.
+                heights = {terminal: fmean(o.y for o in terminal.across or terminal.others) for terminal in group}
                 for terminal, offset in zip(sorted(group, key=lambda t: heights[t]), offsets, strict=True):
                     terminal.offset = offset
-
-
-def _mean_across(terminal: Terminal) -> float:
-    # A line around a column comes back at the side at which it arrives.
-    heights = [other.y for other in terminal.across or terminal.others]
-    return sum(heights) / len(heights)

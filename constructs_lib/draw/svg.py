@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from constructs_lib.declare.role import Role
-from constructs_lib.draw.boxes import MARGIN, TEXT_LINE, TEXT_SIZE, TITLE_LINE, TITLE_SIZE, Box, Part, text_width
-from constructs_lib.draw.diagram import Diagram, Node, Row, Section, Style
+from constructs_lib.draw.boxes import MARGIN, TEXT_LINE, TITLE_LINE, TITLE_SIZE, Box, Part, text_width
+from constructs_lib.draw.diagram import MEANINGS, Diagram, Node, Row, Section
 from constructs_lib.draw.layout import FRAME, Layout, Point, Route, lay_out
 
 #: The looks of everything, a rule a line.
@@ -24,18 +25,15 @@ _HEAD, _HALF = 8, 4
 
 
 def svg(diagram: Diagram) -> str:
-    """Return a diagram as the text of an SVG file.
-
-    Args:
-        diagram: The diagram.
-    """
+    """Return a diagram as the text of an SVG file."""
     layout = lay_out(diagram)
     # What surrounds the boxes begins at the margin, and not they.
     start = min(0, layout.frame[0]) if diagram.boundary else -MARGIN if diagram.bands else 0
     end = max(layout.width, layout.frame[1]) if diagram.boundary else layout.width - start
     left = _MARGIN - start
     top = _MARGIN + _HEADING + (_HEADING - 8 if diagram.bands else 0)
-    right = left + max(end, text_width(diagram.boundary or diagram.title, TITLE_SIZE) + 2 * FRAME)
+    title = text_width(diagram.boundary or diagram.title, TITLE_SIZE) + 2 * FRAME
+    right = left + max(end, title, *(_legend_width(text) for _, text in diagram.legend))
     bottom = top + layout.height + (FRAME if diagram.boundary or diagram.bands else 0)
     legend, height = _legend(diagram, _MARGIN, bottom + 32, right)
     size = right + _MARGIN, bottom + height + _MARGIN
@@ -48,7 +46,7 @@ def svg(diagram: Diagram) -> str:
         *_css(diagram),
         "</style>",
         _rectangle(0.5, 0.5, size[0] - 1, size[1] - 1, "panel", 12),
-        *_surroundings(diagram, layout, left, right, bottom),
+        *_surroundings(diagram, layout, left, bottom),
         f'<g transform="translate({_numbers(left, top)})">',
         *(line for box in layout.boxes for line in _box(box)),
         *_edges(layout.routes),
@@ -61,24 +59,22 @@ def svg(diagram: Diagram) -> str:
 
 def _css(diagram: Diagram) -> Iterator[str]:
     """Yield the rules for what is in a picture."""
-    unused = {*Role, *Style} - diagram.roles() - {edge.style for edge in diagram.edges}
+    unused = MEANINGS.keys() - dict(diagram.legend)
     for line in CSS.read_text().partition("*/\n")[2].splitlines():
         rule = re.match(r"[\w.]*\.(\w+) \{", line)
         if rule is None or rule[1] not in unused:
             yield line
 
 
-def _surroundings(diagram: Diagram, layout: Layout, left: float, right: float, bottom: float) -> Iterator[str]:
+def _surroundings(diagram: Diagram, layout: Layout, left: float, bottom: float) -> Iterator[str]:
     """Yield the frame or the bands, with their titles."""
     if not diagram.boundary:
         yield _text(_MARGIN, _MARGIN + 18, diagram.title, "title ink")
     else:
-        start, end = left + layout.frame[0], left + layout.frame[1]
-        if end <= start:
-            start, end = left, right
-        end = max(end, start + text_width(diagram.boundary, TITLE_SIZE) + 2 * FRAME)
-        yield _rectangle(start, _MARGIN, end - start, bottom - _MARGIN, "frame bounds", 10)
-        yield _text(start + FRAME, _MARGIN + 26, diagram.boundary, "title ink")
+        start, end = layout.frame
+        width = max(end - start, text_width(diagram.boundary, TITLE_SIZE) + 2 * FRAME)
+        yield _rectangle(left + start, _MARGIN, width, bottom - _MARGIN, "frame bounds", 10)
+        yield _text(left + start + FRAME, _MARGIN + 26, diagram.boundary, "title ink")
     for (begin, end), title in zip(layout.bands, diagram.bands, strict=True):
         y = _MARGIN + _HEADING - 8
         yield _rectangle(left + begin - MARGIN, y, end - begin + 2 * MARGIN, bottom - y, "frame", 8)
@@ -93,20 +89,20 @@ def _box(box: Box) -> Iterator[str]:
 
 
 def _row(box: Box, part: Part, row: Row) -> Iterator[str]:
-    left, right = box.sides(part.id)
+    left, right = box.sides(part.content.id)
     y = box.y + part.top + part.height / 2 + 4
-    yield f"<g data-row={quoteattr(part.id)}>"
+    yield f"<g data-row={quoteattr(part.content.id)}>"
     yield _rectangle(left, box.y + part.top, right - left, part.height, part.look, 0)
     yield _text(left + MARGIN, y, row.name, "ink")
     if row.note:
-        yield _text(left + MARGIN + text_width(row.name, TEXT_SIZE) + 12, y, row.note, "quiet")
+        yield _text(left + MARGIN + text_width(row.name) + 12, y, row.note, "quiet")
     yield _text(right - MARGIN, y, row.value, "ink end")
     yield "</g>"
 
 
 def _header(box: Box, part: Part, content: Node | Section) -> Iterator[str]:
     """Yield the rectangle of a node or section, and the texts at its top."""
-    left, right = box.sides(part.id)
+    left, right = box.sides(part.content.id)
     top = box.y + part.top
     yield _rectangle(left, top, right - left, part.height, part.look, 4 if isinstance(content, Section) else 8)
     # A header that is higher than its lines has them in the middle.
@@ -138,18 +134,14 @@ def _path(points: Sequence[Point]) -> str:
     """Return a line through points at right angles, with round corners."""
     path = f"M{_numbers(*points[0])}"
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        radius = min(_CORNER, _length(before, corner) / 2, _length(corner, after) / 2)
+        radius = min(_CORNER, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
         start, end = _towards(corner, before, radius), _towards(corner, after, radius)
         path += f"L{_numbers(*start)}Q{_numbers(*corner, *end)}"
     return f"{path}L{_numbers(*points[-1])}"
 
 
-def _length(start: Point, end: Point) -> float:
-    return abs(end[0] - start[0]) + abs(end[1] - start[1])
-
-
 def _towards(start: Point, end: Point, distance: float) -> Point:
-    length = _length(start, end) or 1
+    length = math.dist(start, end) or 1
     return start[0] + (end[0] - start[0]) * distance / length, start[1] + (end[1] - start[1]) * distance / length
 
 
@@ -158,7 +150,7 @@ def _legend(diagram: Diagram, left: float, top: float, right: float) -> tuple[li
     lines: list[str] = []
     x, y = left, top
     for meaning, text in diagram.legend:
-        width = _SWATCH + 8 + text_width(text, TEXT_SIZE)
+        width = _legend_width(text)
         if x > left and x + width > right:
             x, y = left, y + _LEGEND_LINE
         if isinstance(meaning, Role):
@@ -171,6 +163,10 @@ def _legend(diagram: Diagram, left: float, top: float, right: float) -> tuple[li
         lines.append(_text(x + _SWATCH + 8, y + 4, text, "quiet"))
         x += width + 24
     return lines, y - top + 40 if lines else 0
+
+
+def _legend_width(text: str) -> float:
+    return _SWATCH + 8 + text_width(text)
 
 
 def _rectangle(x: float, y: float, width: float, height: float, look: str, radius: float) -> str:

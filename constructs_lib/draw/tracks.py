@@ -17,12 +17,7 @@ _GAP = 8
 
 @dataclass(frozen=True)
 class Line:
-    """A vertical line with what leads to it.
-
-    Attributes:
-        left: Heights at which something leads to its left.
-        right: The same for its right.
-    """
+    """A vertical line, with the heights at which something leads to its left and to its right."""
 
     left: tuple[int, ...]
     right: tuple[int, ...]
@@ -33,18 +28,9 @@ class Line:
         ys = (*self.left, *self.right)
         return min(ys), max(ys)
 
-    @property
-    def bends(self) -> bool:
-        """Whether it is one at all: what leads to it is not all at one height."""
-        return len({*self.left, *self.right}) > 1
-
 
 def assign_tracks(lines: Sequence[Line]) -> list[int]:
-    """Return the number of the track of each line, from the left.
-
-    Args:
-        lines: The lines of one gutter.
-    """
+    """Return the number of the track of each line of a gutter, from the left."""
     spans = [line.span for line in lines]
     lefts = [sorted(line.left) for line in lines]
     rights = [sorted(line.right) for line in lines]
@@ -59,24 +45,21 @@ def assign_tracks(lines: Sequence[Line]) -> list[int]:
             - bisect_right(lefts[second], top)
         )
 
+    def overlap(one: int, other: int) -> bool:
+        return spans[one][0] < spans[other][1] + _GAP and spans[other][0] < spans[one][1] + _GAP
+
     order: list[int] = []
     for line in sorted(range(len(lines)), key=lambda number: spans[number]):
         # From the right end to the left: what changes with every line that it passes.
         best, least, change = len(order), 0, 0
         for place in range(len(order) - 1, -1, -1):
             other = order[place]
-            if _overlap(spans[line], spans[other]):
+            if overlap(line, other):
                 change += crossings(line, other) - crossings(other, line)
                 if change < least:
                     best, least = place, change
         order.insert(best, line)
     tracks = [0] * len(lines)
-    done: list[int] = []
-    for line in order:
-        tracks[line] = max((tracks[other] + 1 for other in done if _overlap(spans[line], spans[other])), default=0)
-        done.append(line)
+    for number, line in enumerate(order):
+        tracks[line] = max((tracks[other] + 1 for other in order[:number] if overlap(line, other)), default=0)
     return tracks
-
-
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] < other[1] + _GAP and other[0] < one[1] + _GAP
