@@ -121,9 +121,13 @@ def sync_order(tasks: Iterable[Task], *, prune_last: bool = False) -> list[tuple
     return [(waves[id(task)], task) for task in todo]
 
 
-def cascade_order(items: Iterable[Object]) -> list[Object]:
-    """Return what a deleted Application owned in the order in which it goes: the last wave first."""
-    return sorted(items, key=lambda item: (-item.wave, _KIND_ORDER.get(item.kind, len(_KINDS)), item.name))
+def cascade_order(tasks: Iterable[Task]) -> list[tuple[int, Task]]:
+    """Return what a deleted Application owned, each with its wave, in the order in which it goes: the last first."""
+
+    def place(task: Task) -> tuple[int, int, str]:
+        return -task.item.wave, _KIND_ORDER.get(task.item.kind, len(_KINDS)), task.item.name
+
+    return [(task.item.wave, task) for task in sorted(tasks, key=place)]
 
 
 def _phase(task: Task) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
-from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Change, Step
@@ -30,18 +30,16 @@ class _Ordering:
     """Puts the changes of all components in the order of Argo CD."""
 
     def __init__(self, pairs: Mapping[Key, Pair], children: Mapping[Key | None, Sequence[Pair]]) -> None:
-        self._keys = {id(pair): key for key, pair in pairs.items()}
+        self._keys = {pair: key for key, pair in pairs.items()}
         self._children = children
-        self._seen: set[int] = set()
+        self._seen: set[Pair] = set()
 
     def steps(self) -> list[Step]:
         """Return the steps."""
-        outermost = [
-            step for pair in self._children.get(None, ()) for step in self._of(pair, "", pair.now.wave, own=[])
-        ]
-        return [step for step in outermost if step.changes]
+        outermost = self._children.get(None, ())
+        return [step for pair in outermost for step in self._of(pair, "", pair.now.wave, ()) if step.changes]
 
-    def _of(self, pair: Pair, parent: str, wave: int, own: list[Change]) -> Iterator[Step]:
+    def _of(self, pair: Pair, parent: str, wave: int, own: Sequence[Change]) -> Iterator[Step]:
         """Yield the steps of a component: what happens to itself, to its objects, and then to what it deploys.
 
         Args:
@@ -50,73 +48,41 @@ class _Ordering:
             wave: The wave in which it comes there.
             own: What happens to the Application itself.
         """
-        if id(pair) in self._seen:
+        if pair in self._seen:
             return
-        self._seen.add(id(pair))
-        name = pair.now.name
-        children = {
-            child.now.item.identity: child
-            for child in self._children.get(self._keys[id(pair)], ())
-            if child.now.item is not None
-        }
-        itself = pair.now.item.identity if pair.now.item else None
-        by_identity: dict[Identity, list[Change]] = {}
+        self._seen.add(pair)
+        name, itself = pair.now.name, pair.now.item
+        children: dict[Identity, Pair] = {}
+        changes: dict[Identity, list[Change]] = {}
         tasks: dict[Identity, Task] = {}
-        cascade = pair.new is None and pair.now.item is not None
         for item, change in pair.changes:
-            by_identity.setdefault(item.identity, []).append(change)
+            changes.setdefault(item.identity, []).append(change)
             tasks[item.identity] = Task(item, prunes=change.action == "delete")
-        for identity, child in children.items():
-            assert child.now.item is not None
-            tasks.setdefault(identity, Task(child.now.item, prunes=child.new is None))
-        own = [*own, *(by_identity.pop(itself, []) if itself else [])]
-        tasks.pop(itself, None) if itself and itself not in children else None
-        placed = (
-            [(task.item.wave, task) for task in map(tasks.__getitem__, _identities(cascade_order(_items(tasks))))]
-            if cascade
-            else sync_order(tasks.values(), prune_last=pair.now.sync_options.get("PruneLast") == "true")
-        )
-        direct = [
-            change
-            for _, task in placed
-            if task.item.identity not in children
-            for change in by_identity.get(task.item.identity, ())
-        ]
-        grouped = pair.now.item is None or not children
-        if grouped or not direct:
-            yield _step(name, wave, parent, [*own, *direct])
-        elif own:
-            yield _step(name, wave, parent, own)
-        pending: list[Change] = []
-        pending_wave = 0
-        for position, task in placed:
-            identity = task.item.identity
-            found = by_identity.get(identity, [])
-            if identity not in children:
-                if grouped:
-                    continue
-                if pending and position != pending_wave:
-                    yield _step(name, pending_wave, name, pending)
-                    pending = []
-                pending_wave = position
-                pending += found
-                continue
-            if pending:
-                yield _step(name, pending_wave, name, pending)
-                pending = []
-            yield from self._of(children[identity], name, position, found)
-        if pending:
-            yield _step(name, pending_wave, name, pending)
+        for child in self._children.get(self._keys[pair], ()):
+            if child.now.item is not None:
+                children[child.now.item.identity] = child
+                tasks.setdefault(child.now.item.identity, Task(child.now.item, prunes=child.new is None))
+        if itself:
+            own = [*own, *changes.pop(itself.identity, [])]
+            if itself.identity not in children:
+                tasks.pop(itself.identity, None)
+        if pair.is_gone:
+            placed = cascade_order(tasks.values())
+        else:
+            placed = sync_order(tasks.values(), prune_last=pair.now.sync_options.get("PruneLast") == "true")
+        todo = [(at, children.get(task.item.identity), changes.get(task.item.identity, [])) for at, task in placed]
+        # Beside other Applications, objects have steps of their own, each in its place among them.
+        apart = itself is not None and bool(children)
+        direct = [change for _, child, found in todo if child is None for change in found]
+        yield _step(name, wave, parent, own if apart else [*own, *direct])
+        for (at, beside), group in groupby(todo, lambda each: (each[0], each[1] is None)):
+            if not beside:
+                for _, deployed, found in group:
+                    if deployed is not None:
+                        yield from self._of(deployed, name, at, found)
+            elif apart:
+                yield _step(name, at, name, [change for _, _, found in group for change in found])
 
 
 def _step(component: str, wave: int, parent: str, changes: Iterable[Change]) -> Step:
-    placed = [replace(change, component=component, wave=wave) for change in changes]
-    return Step(component, wave, parent, placed)
-
-
-def _items(tasks: Mapping[Identity, Task]) -> list[Object]:
-    return [task.item for task in tasks.values()]
-
-
-def _identities(items: Iterable[Object]) -> list[Identity]:
-    return [item.identity for item in items]
+    return Step(component, wave, parent, [replace(change, component=component, wave=wave) for change in changes])

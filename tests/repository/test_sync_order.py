@@ -88,5 +88,6 @@ def test_prune_last() -> None:
 
 
 def test_cascade_goes_by_descending_wave() -> None:
-    items = [item("Namespace", wave=0), item("Deployment", wave=2), item("Service", wave=1)]
-    assert [found.kind for found in cascade_order(items)] == ["Deployment", "Service", "Namespace"]
+    tasks = [Task(item(kind, wave=wave)) for kind, wave in (("Namespace", 0), ("Deployment", 2), ("Service", 1))]
+    found = [(wave, task.item.kind) for wave, task in cascade_order(tasks)]
+    assert found == [(2, "Deployment"), (1, "Service"), (0, "Namespace")]

@@ -22,6 +22,7 @@ The schema, version 1; what is added later is added to it, and what changes its 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from constructs_lib.plan.change import Change
@@ -52,7 +53,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "dangerous": [change.full_name for change in plan.dangerous],
         "allow": allow_names(plan),
         "warnings": list(plan.warnings),
-        "pins": [{"name": pin.name, "path": pin.path, "old": pin.old, "new": pin.new} for pin in plan.pins],
+        "pins": [asdict(pin) for pin in plan.pins],
         "steps": [
             {
                 "component": step.component,
@@ -80,10 +81,7 @@ def _change(change: Change) -> dict[str, Any]:
         "fields": [
             {"path": field.path, "old": field.old, "new": field.new, "secret": field.secret} for field in change.fields
         ],
-        "reasons": [{"text": reason.text, "source": reason.source} for reason in change.reasons],
-        "pods": [
-            {"workload": pods.workload, "least": pods.least, "most": pods.most, "per_node": pods.per_node}
-            for pods in change.pods
-        ],
+        "reasons": [asdict(reason) for reason in change.reasons],
+        "pods": [asdict(pods) for pods in change.pods],
         "mend": change.fix,
     }

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from constructs_lib.plan.change import Change, Effect
+from constructs_lib.plan.change import Change
 from constructs_lib.plan.plan import Plan
 from constructs_lib.plan.report.words import (
     allowing,
     clean,
+    colour,
     explained,
     fields_of,
     heading,
@@ -20,17 +21,6 @@ from constructs_lib.plan.report.words import (
     summary,
     values,
 )
-
-_COLOURS = {
-    Effect.NONE: "dim",
-    Effect.CREATE: "green",
-    Effect.UPDATE: "cyan",
-    Effect.RESTART: "yellow",
-    Effect.KEPT: "blue",
-    Effect.DELETE: "red",
-    Effect.REPLACEMENT: "bold red",
-    Effect.DATA_LOSS: "bold white on red",
-}
 
 
 def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
@@ -74,7 +64,7 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     yield _text(
         "  ",
-        (f"{sign(change)} {change.full_name}: {change.words}", _COLOURS[change.effect]),
+        (f"{sign(change)} {change.full_name}: {change.words}", colour(change)),
         pods,
         (" (dangerous)", "red") if change.dangerous else "",
     )

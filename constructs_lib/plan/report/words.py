@@ -27,31 +27,27 @@ _FIELDS = 30
 #: What a person reads when there is nothing to read.
 NOTHING = "No changes."
 
-_SIGNS = {
-    Effect.NONE: "·",
-    Effect.CREATE: "+",
-    Effect.UPDATE: "~",
-    Effect.RESTART: "↻",
-    Effect.KEPT: "○",
-    Effect.DELETE: "-",
-    Effect.REPLACEMENT: "!",
-    Effect.DATA_LOSS: "‼",
-}
-_COUNTED = {
-    Effect.NONE: ("without effect", "without effect"),
-    Effect.CREATE: ("created", "created"),
-    Effect.UPDATE: ("updated in place", "updated in place"),
-    Effect.RESTART: ("rolling restart", "rolling restarts"),
-    Effect.KEPT: ("kept in the cluster", "kept in the cluster"),
-    Effect.DELETE: ("deleted", "deleted"),
-    Effect.REPLACEMENT: ("replacement", "replacements"),
-    Effect.DATA_LOSS: ("data loss", "data losses"),
+#: How an effect is shown: its sign, its colour, and how one and several are counted.
+_LOOKS = {
+    Effect.NONE: ("·", "dim", "without effect", "without effect"),
+    Effect.CREATE: ("+", "green", "created", "created"),
+    Effect.UPDATE: ("~", "cyan", "updated in place", "updated in place"),
+    Effect.RESTART: ("↻", "yellow", "rolling restart", "rolling restarts"),
+    Effect.KEPT: ("○", "blue", "kept in the cluster", "kept in the cluster"),
+    Effect.DELETE: ("-", "red", "deleted", "deleted"),
+    Effect.REPLACEMENT: ("!", "bold red", "replacement", "replacements"),
+    Effect.DATA_LOSS: ("‼", "bold white on red", "data loss", "data losses"),
 }
 
 
 def sign(change: Change) -> str:
     """Return the sign of a change's effect."""
-    return _SIGNS[change.effect]
+    return _LOOKS[change.effect][0]
+
+
+def colour(change: Change) -> str:
+    """Return the colour of a change's effect, as rich calls it."""
+    return _LOOKS[change.effect][1]
 
 
 def heading(step: Step) -> str:
@@ -89,7 +85,7 @@ def summary(plan: Plan) -> str:
     if not plan.changes:
         return f"Plan: {_pins(plan)}; no object changes." if plan.pins else NOTHING
     counts = [
-        f"{number} {_COUNTED[effect][number != 1]}{_pods(plan) if effect == Effect.RESTART else ''}"
+        f"{number} {_LOOKS[effect][2 if number == 1 else 3]}{_pods(plan) if effect == Effect.RESTART else ''}"
         for effect, number in plan.summary.items()
     ]
     where = f"{plural(len(plan.components), 'component')} in {plural(plan.waves, 'wave')}"
