@@ -6,14 +6,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
-from constructs_lib.check.selectors import PodIndex, container_ports
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.containers import Container
+from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.text import closest, hint, within
 
 _DNS = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
@@ -79,41 +77,29 @@ def texts_of_map(item: Object) -> Iterator[Written]:
             yield Written(item, f"data.{key}", value, key)
 
 
-def texts_of_container(owner: Object, path: str, container: Mapping[str, Any]) -> Iterator[Written]:
+def texts_of_container(owner: Object, container: Container) -> Iterator[Written]:
     """Yield the environment variables and arguments of a container, as far as they stand in it."""
-    for variable in map(mapping, sequence(container.get("env"))):
+    for variable in mappings(container.get("env")):
         if isinstance(variable.get("value"), str):
             name = str(variable.get("name"))
-            yield Written(owner, f"{path}.env[{name}].value", variable["value"], name)
-    for field in ("command", "args"):
-        for number, argument in enumerate(sequence(container.get(field))):
-            if isinstance(argument, str):
-                yield Written(owner, f"{path}.{field}[{number}]", argument)
+            yield Written(owner, f"{container.path}.env[{name}].value", variable["value"], name)
+    yield from (Written(owner, at, word) for at, word in container.words)
 
 
-def environment(model: ClusterModel, pods: Pods, path: str, container: Mapping[str, Any]) -> dict[str, Written]:
+def environment(model: ClusterModel, pods: Pods, container: Container) -> dict[str, Written]:
     """Return the variables of a container whose values are known, those of ConfigMaps among them."""
     found: dict[str, Written] = {}
-    for source in map(mapping, sequence(container.get("envFrom"))):
-        read = model.get("ConfigMap", pods.namespace, str(mapping(source.get("configMapRef")).get("name")))
-        for written in texts_of_map(read) if read else ():
-            name = f"{source.get('prefix') or ''}{written.name}"
-            found[name] = Written(written.item, written.at, written.text, name)
-    for variable in map(mapping, sequence(container.get("env"))):
-        name = str(variable.get("name"))
-        reference = mapping(mapping(variable.get("valueFrom")).get("configMapKeyRef"))
-        read = model.get("ConfigMap", pods.namespace, str(reference.get("name"))) if reference else None
-        value = mapping(read.manifest.get("data")).get(str(reference.get("key"))) if read else None
-        if isinstance(value, str):
-            found[name] = Written(pods.owner, f"{path}.env[{name}]", value, name)
-    found.update({text.name: text for text in texts_of_container(pods.owner, path, container) if text.name})
+    for variable in model.variables(pods, container).values():
+        item = model.get("ConfigMap", pods.namespace, variable.config_map) if ".envFrom[" in variable.at else None
+        at = f"data.{variable.name}" if item else variable.at
+        found[variable.name] = Written(item or pods.owner, at, variable.value, variable.name)
     return found
 
 
-def texts_read_by(model: ClusterModel, pods: Pods, path: str, container: Mapping[str, Any]) -> Iterator[Written]:
+def texts_read_by(model: ClusterModel, pods: Pods, container: Container) -> Iterator[Written]:
     """Yield everything in which a container may find addresses: its variables, wherever they stand, and arguments."""
-    yield from environment(model, pods, path, container).values()
-    yield from (text for text in texts_of_container(pods.owner, path, container) if not text.name)
+    yield from environment(model, pods, container).values()
+    yield from (text for text in texts_of_container(pods.owner, container) if not text.name)
 
 
 class Directory:
@@ -197,7 +183,6 @@ class _Addresses:
         self._model = model
         self._directory = model.once(Directory)
         self._closed = model.closed_namespaces
-        self._pods = model.once(PodIndex)
         self._domain = ""
 
     def prove(self) -> Iterator[Finding]:
@@ -215,8 +200,8 @@ class _Addresses:
         for item in self._model.kind("ConfigMap"):
             yield from texts_of_map(item)
         for pods in self._model.pods:
-            for path, container in pods.containers:
-                yield from texts_of_container(pods.owner, path, container)
+            for container in pods.containers:
+                yield from texts_of_container(pods.owner, container)
 
     def _check(self, written: Written, address: Address) -> Iterator[Finding]:
         if address.certain and not address.namespace:
@@ -259,11 +244,7 @@ class _Addresses:
         ports = {str(mapping(entry).get("port")) for entry in sequence(service.spec.get("ports"))}
         if service.spec.get("clusterIP") == "None":
             # Without an address of its own, the pods are connected to themselves, on any of their ports.
-            ports |= {
-                str(number)
-                for pods in self._pods.of_service(service.spec, service.namespace)
-                for _, number, _ in container_ports(pods)
-            }
+            ports |= {str(offered.number) for pods in self._model.behind(service) for offered in pods.ports}
         if port is None or not ports or str(port) in ports or service.spec.get("type") == "ExternalName":
             return
         yield Finding.of(
@@ -276,8 +257,10 @@ class _Addresses:
 
     def _check_pod(self, written: Written, address: Address, service: Object) -> Iterator[Finding]:
         headless = service.spec.get("clusterIP") == "None"
-        pods = self._pods.of_service(service.spec, service.namespace)
-        if headless and any(_has_pod(selected, service, address.pod, self._most(selected)) for selected in pods):
+        pods = self._model.behind(service)
+        if headless and any(
+            _has_pod(selected, service, address.pod, self._model.scales.of(selected.owner).maximum) for selected in pods
+        ):
             return
         if not pods and service.namespace not in self._closed:
             return
@@ -288,28 +271,13 @@ class _Addresses:
         )
         yield Finding.of("address-without-pod", written.item, f"{address.host} leads nowhere: {reason}.", at=written.at)
 
-    def _most(self, pods: Pods) -> int:
-        """Return how many pods a workload may have."""
-        replicas = pods.owner.spec.get("replicas")
-        return max(replicas if isinstance(replicas, int) else 1, *self._scaled.get(_target(pods.owner), [0]))
-
-    @cached_property
-    def _scaled(self) -> Mapping[tuple[str, str, str], list[int]]:
-        found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        for item in self._model.kind("HorizontalPodAutoscaler"):
-            target = mapping(item.spec.get("scaleTargetRef"))
-            most = item.spec.get("maxReplicas")
-            if isinstance(most, int):
-                found[str(target.get("kind")), item.namespace, str(target.get("name"))].append(most)
-        return found
-
     def _pairs(self) -> Iterator[Finding]:
         """Yield ports that stand beside the host that they belong to, such as DB_HOST and DB_PORT."""
         for item in self._model.kind("ConfigMap"):
             yield from self._paired({written.name: written for written in texts_of_map(item)}, None)
         for pods in self._model.pods:
-            for path, container in pods.containers:
-                yield from self._paired(environment(self._model, pods, path, container), pods.owner)
+            for container in pods.containers:
+                yield from self._paired(environment(self._model, pods, container), pods.owner)
 
     def _paired(self, values: Mapping[str, Written], owner: Object | None) -> Iterator[Finding]:
         for name, host in values.items():
@@ -332,10 +300,6 @@ def _port_name(host: str) -> str:
             port = "PORT" if word.isupper() else "Port" if word.istitle() else "port"
             return host[: -len(word)] + port
     return ""
-
-
-def _target(item: Object) -> tuple[str, str, str]:
-    return item.kind, item.namespace, item.name
 
 
 def _has_pod(pods: Pods, service: Object, name: str, most: int) -> bool:

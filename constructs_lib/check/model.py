@@ -4,66 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence, texts
+from constructs_lib.kubernetes import workloads
+from constructs_lib.kubernetes.accounts import Accounts
+from constructs_lib.kubernetes.containers import Container, Variable
+from constructs_lib.kubernetes.manifest import inner, mapping, texts
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.kubernetes.selectors import LabelIndex, Selector
+from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
 from constructs_lib.repository.applications import ALL_OBJECTS, Application, find_applications
 from constructs_lib.repository.snapshot import Snapshot
 
 Result = TypeVar("Result")
+Pods = workloads.Pods[Object]
 
 #: Namespaces of every cluster, and that of Argo CD itself.
 PLATFORM_NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})
 #: Groups whose objects make neither pods nor Services, ConfigMaps or Secrets that others could refer to by accident.
-_QUIET_GROUPS = frozenset({"argoproj.io", "cert-manager.io", "external-secrets.io", "monitoring.coreos.com"})
-#: Kinds of these groups that do make pods, and a kind of Kubernetes itself whose pods the model does not have.
-_POD_MAKERS = frozenset(
-    {"Alertmanager", "Prometheus", "PrometheusAgent", "ReplicationController", "Rollout", "ThanosRuler", "Workflow"}
-)
-
-
-@dataclass(frozen=True)
-class Pods:
-    """The pods of one workload.
-
-    Attributes:
-        owner: What makes them: a Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob, or a Pod itself.
-        labels: Their labels.
-        spec: Their spec.
-        path: Where the spec stands in the owner, such as ``spec.template.spec``.
-    """
-
-    owner: Object
-    labels: Mapping[str, str]
-    spec: Manifest
-    path: str
-
-    @property
-    def namespace(self) -> str:
-        """Their namespace."""
-        return self.owner.namespace
-
-    @cached_property
-    def containers(self) -> list[tuple[str, Manifest]]:
-        """All containers, each with its path; init containers come first."""
-        return [
-            (f"{self.path}.{key}[{container.get('name', number)}]", container)
-            for key in ("initContainers", "containers")
-            for number, container in enumerate(sequence(self.spec.get(key)))
-            if isinstance(container, dict)
-        ]
-
-    @cached_property
-    def volumes(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """All volumes, each with its path, such as ``spec.volumes[data]``."""
-        volumes = enumerate(mappings(self.spec.get("volumes")))
-        return [(f"{self.path}.volumes[{volume.get('name', number)}]", volume) for number, volume in volumes]
+_QUIET_GROUPS = frozenset({"argoproj.io", "cert-manager.io", "external-secrets.io", "keda.sh", "monitoring.coreos.com"})
+#: Kinds of these groups that do make pods.
+_POD_MAKERS = frozenset({"Alertmanager", "Prometheus", "PrometheusAgent", "ThanosRuler", "Workflow"})
 
 
 class ClusterModel:
@@ -86,6 +51,7 @@ class ClusterModel:
         """
         self.snapshot = snapshot
         self._answers: dict[Callable[[ClusterModel], Any], Any] = {}
+        self._variables: dict[Container, Mapping[str, Variable]] = {}
         self._cache = cache = cache or Cache()
         found = find_applications(snapshot, folders, cache)
         self.all_applications: Sequence[Application] = found.all
@@ -160,6 +126,39 @@ class ClusterModel:
             found[pods.namespace].append(pods)
         return found
 
+    def selected(self, namespace: str, selector: object) -> list[Pods]:
+        """Return the pods in a namespace that a label selector selects."""
+        return self._pods_by_label.select(namespace, Selector(selector))
+
+    def behind(self, service: Object) -> list[Pods]:
+        """Return the pods behind a Service; none if it has no selector."""
+        return self._pods_by_label.select(service.namespace, Selector.of_labels(service.spec.get("selector")))
+
+    @cached_property
+    def _pods_by_label(self) -> LabelIndex[Pods]:
+        return LabelIndex(self.pods)
+
+    @cached_property
+    def scales(self) -> Scales[Object]:
+        """The numbers of pods of all workloads."""
+        return Scales(self.kind(*SCALERS))
+
+    @cached_property
+    def accounts(self) -> Accounts[Object]:
+        """The ServiceAccounts and their roles."""
+        return Accounts(self.objects)
+
+    def variables(self, pods: Pods, container: Container) -> Mapping[str, Variable]:
+        """Return the variables of a container of pods whose values the tree tells, by their names."""
+        if container not in self._variables:
+            self._variables[container] = container.variables(lambda name: self.config_map(pods.namespace, name))
+        return self._variables[container]
+
+    def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Return the texts of a ConfigMap; nothing if the tree does not have it."""
+        item = self.get("ConfigMap", namespace, name)
+        return texts(item.manifest.get("data")) if item else {}
+
     def names(self, kind: str, namespace: str = "") -> set[str]:
         """Return the names of the objects of a kind in a namespace, or of those of a kind that has no namespace."""
         return self._names.get((kind, namespace), set())
@@ -224,7 +223,7 @@ class ClusterModel:
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
         """The labels of every namespace of the tree, with the one that Kubernetes adds."""
         named: dict[str, dict[str, str]] = {item.namespace: {} for item in self.objects if item.namespace}
-        labelled = {item.name: texts(item.metadata.get("labels")) for item in self.kind("Namespace")}
+        labelled = {item.name: item.labels for item in self.kind("Namespace")}
         found = sorted({**named, **labelled}.items())
         return {name: {**labels, "kubernetes.io/metadata.name": name} for name, labels in found}
 
@@ -237,7 +236,7 @@ class ClusterModel:
         versions = {
             str(version).removeprefix("v")
             for item in self.kind("Namespace")
-            if (version := texts(item.metadata.get("labels")).get("pod-security.kubernetes.io/enforce-version"))
+            if (version := item.labels.get("pod-security.kubernetes.io/enforce-version"))
         } - {"latest"}
         return max(versions, key=_version, default=None)
 
@@ -263,19 +262,3 @@ def handlers(container: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
         yield field, mapping(container.get(field))
     for hook in ("postStart", "preStop"):
         yield f"lifecycle.{hook}", mapping(inner(container, "lifecycle", hook))
-
-
-def pods_of(item: Object) -> Pods | None:
-    """Return the pods that an object makes, or None if it makes none."""
-    if item.kind == "Pod" and not item.group:
-        return Pods(item, texts(item.metadata.get("labels")), dict(item.spec), "spec")
-    if item.kind not in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"):
-        return None
-    spec: Mapping[str, Any] = item.spec
-    path = "spec"
-    if item.kind == "CronJob":
-        spec = mapping(inner(spec, "jobTemplate", "spec"))
-        path = "spec.jobTemplate.spec"
-    template = mapping(spec.get("template"))
-    labels = texts(inner(template, "metadata", "labels"))
-    return Pods(item, labels, dict(mapping(template.get("spec"))), f"{path}.template.spec")

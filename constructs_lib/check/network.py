@@ -17,7 +17,8 @@ from typing import Any, Literal
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER, Area, Block, block_of
 from constructs_lib.check.model import Pods
-from constructs_lib.kubernetes.manifest import mapping, sequence, texts
+from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.selectors import Selector
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")
@@ -98,68 +99,10 @@ def pod_of(pods: Pods) -> Pod:
         pods.namespace,
         pods.owner.name,
         pods.labels,
-        tuple(container_ports(pods)),
+        tuple((port.name, port.protocol, port.number) for port in pods.ports),
         pods.spec.get("hostNetwork") is True,
         workload=pods,
     )
-
-
-def container_ports(pods: Pods) -> Iterator[ContainerPort]:
-    """Yield the ports that the containers of a workload declare."""
-    for _, container in pods.containers:
-        for entry in map(mapping, sequence(container.get("ports"))):
-            number = entry.get("containerPort")
-            if isinstance(number, int):
-                yield str(entry.get("name", "")), str(entry.get("protocol", "TCP")), number
-
-
-class Selector:
-    """A label selector (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/)."""
-
-    def __init__(self, written: object) -> None:
-        """Take it in; a requirement that Kubernetes would refuse matches nothing."""
-        selector = mapping(written)
-        self.labels = texts(selector.get("matchLabels"))
-        self._requirements = [
-            (
-                str(entry.get("key")),
-                str(entry.get("operator")),
-                frozenset(str(value) for value in sequence(entry.get("values"))),
-            )
-            for entry in map(mapping, sequence(selector.get("matchExpressions")))
-        ]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it matches everything."""
-        return not self.labels and not self._requirements
-
-    @cached_property
-    def pair(self) -> tuple[str, str] | None:
-        """A label that everything has that it matches; None if there is none."""
-        wanted = {**self.labels}
-        for key, operator, values in self._requirements:
-            if operator == "In" and len(values) == 1:
-                wanted.setdefault(key, *values)
-        # What many have in common, such as part-of, comes last as a rule.
-        return next(iter(wanted.items()), None)
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether something with these labels is meant."""
-        for key, value in self.labels.items():
-            if labels.get(key) != value:
-                return False
-        return all(_holds(labels.get(key), operator, values) for key, operator, values in self._requirements)
-
-
-def _holds(value: str | None, operator: str, values: frozenset[str]) -> bool:
-    if operator == "In":
-        return value in values
-    if operator == "NotIn":
-        return value not in values
-    if operator == "Exists":
-        return value is not None
-    return operator == "DoesNotExist" and value is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +254,7 @@ class Policy:
         """Read it."""
         self.item = item
         self.namespace = item.namespace
-        self.selector = Selector(item.spec.get("podSelector"))
+        self.selector = Selector(item.spec.get("podSelector") or {})
         written = [str(entry) for entry in sequence(item.spec.get("policyTypes"))]
         self.directions: Sequence[str] = written or ["Ingress", *(["Egress"] if item.spec.get("egress") else [])]
         self.rules: Mapping[str, tuple[Rule, ...]] = {

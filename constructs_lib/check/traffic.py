@@ -11,10 +11,11 @@ from functools import cached_property, lru_cache
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, Selector, pod_of
-from constructs_lib.check.scale import Scales
-from constructs_lib.check.variables import Variable, apart, command, mounted, variables
+from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
+from constructs_lib.check.variables import apart, command, mounted
+from constructs_lib.kubernetes.containers import Variable
 from constructs_lib.kubernetes.manifest import mapping, sequence, texts
+from constructs_lib.kubernetes.selectors import Selector
 
 #: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
 DNS = Pod("kube-system", "kube-dns", {"k8s-app": "kube-dns"}, (("dns", "UDP", 53), ("dns-tcp", "TCP", 53)))
@@ -192,7 +193,7 @@ class Traffic:
         """Read the tree."""
         self.model = model
         self.services = Services(model)
-        self.scales = Scales(model)
+        self.scales = model.scales
         own = [pod_of(pods) for pods in model.pods]
         #: The pods of the tree.
         self.pods: Sequence[Pod] = own
@@ -246,8 +247,8 @@ class Traffic:
     def _addresses(self, pod: Pod) -> Iterator[tuple[Address, str, int | None]]:
         """Yield the addresses that a pod is given, with the fields in which they stand and their ports."""
         pods = workload(pod)
-        for path, container in pods.containers:
-            known = variables(self.model, pods, path, container)
+        for container in pods.containers:
+            known = self.model.variables(pods, container)
             for variable in known.values():
                 for address in addresses(variable.value):
                     port = address.port or _SCHEMES.get(address.scheme) or _port_beside(variable.name, known)
@@ -255,7 +256,7 @@ class Traffic:
                         yield address, variable.at, port
             for text in apart(command(container, known)):
                 for address, port in _with_ports(text):
-                    yield address, f"{path}.args" if container.get("args") else f"{path}.command", port
+                    yield address, container.words_at, port
         for at, text in mounted(self.model, pods):
             for address, port in _with_ports(text):
                 if not address.is_loose:
@@ -357,7 +358,7 @@ class Traffic:
 
     def _pod_monitors(self) -> Iterator[Offer]:
         for monitor in self.model.kind("PodMonitor"):
-            selector = Selector(monitor.spec.get("selector"))
+            selector = Selector(monitor.spec.get("selector", {}))
             endpoints = [mapping(entry) for entry in sequence(monitor.spec.get("podMetricsEndpoints"))]
             for namespace in self._monitored(monitor):
                 for pod in self.network.selecting(namespace, selector):
@@ -368,11 +369,11 @@ class Traffic:
 
     def _service_monitors(self) -> Iterator[Offer]:
         for monitor in self.model.kind("ServiceMonitor"):
-            selector = Selector(monitor.spec.get("selector"))
+            selector = Selector(monitor.spec.get("selector", {}))
             endpoints = [mapping(entry) for entry in sequence(monitor.spec.get("endpoints"))]
             for namespace in self._monitored(monitor):
                 for service in self._services_by_namespace.get(namespace, ()):
-                    if selector.matches(texts(service.metadata.get("labels"))):
+                    if selector.matches(service.labels):
                         for number, endpoint in enumerate(endpoints):
                             if isinstance(endpoint.get("port"), str):
                                 for pod, port in self.called_at(service, endpoint["port"]):

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.kubernetes.manifest import Manifest, mapping, mappings, sequence
+from constructs_lib.kubernetes.names import is_variable
 
 #: Returns the data of a ConfigMap by its name; nothing if there is none.
 ConfigMaps = Callable[[str], Mapping[str, str]]
@@ -144,5 +145,5 @@ def expanded(text: str, known: Mapping[str, Variable]) -> str:
 
 
 def references(text: str) -> Iterator[str]:
-    """Yield the names of the variables to which a text refers."""
-    return (match[1] for match in _REFERENCE.finditer(text) if match[1] is not None)
+    """Yield the names of the variables to which a text refers; a shell has other uses for ``$(…)``."""
+    return (match[1] for match in _REFERENCE.finditer(text) if match[1] is not None and is_variable(match[1]))

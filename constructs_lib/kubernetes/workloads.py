@@ -101,6 +101,11 @@ class Pods(Generic[Owner]):
         """The ConfigMaps, Secrets and claims that they read or mount."""
         return tuple(self._references())
 
+    @property
+    def claims(self) -> list[Reference]:
+        """The claims that they mount."""
+        return [reference for reference in self.references if reference.kind == "PersistentVolumeClaim"]
+
     def _references(self) -> Iterator[Reference]:
         for container in self.containers:
             for variable in mappings(container.get("env")):

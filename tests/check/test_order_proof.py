@@ -185,3 +185,14 @@ def test_the_time_grows_with_the_objects_and_not_faster() -> None:
     few = min(seconds(50) for _ in range(3))
     many = min(seconds(500) for _ in range(2))
     assert many < 30 * few
+
+
+@pytest.mark.parametrize("kind", ["HorizontalPodAutoscaler", "ScaledObject"])
+def test_replicas_in_git_and_of_a_scaler(kind: str) -> None:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    scaler = manifest(kind, "web", api_version="x/v1", spec={"scaleTargetRef": target})
+    for replicas, expected in (({"replicas": 2}, ["replicas-of-autoscaler"]), ({}, [])):
+        web = deployment("web", 0)
+        web["spec"] = {key: value for key, value in web["spec"].items() if key != "replicas"} | replicas
+        found = proven(model(app=application("app", "shop"), shop__web=web, shop__scaler=scaler))
+        assert [finding.check.code for finding in found] == expected

@@ -10,10 +10,10 @@ import yaml
 from synthesized import Synthesized
 
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.network import Selector
 from constructs_lib.check.reachability.can import can
 from constructs_lib.check.reachability.proof import prove
 from constructs_lib.check.traffic import Traffic, addresses
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.user_error import UserError
 

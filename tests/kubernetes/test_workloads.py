@@ -76,6 +76,7 @@ KNOWN = {"HOST": Variable("HOST", "db", ""), "A.B": Variable("A.B", "c", "")}
         ("$$$(HOST)", "$db", ["HOST"]),
         ("echo $$ $HOST ${HOST} $", "echo $ $HOST ${HOST} $", []),
         ("$(HOST", "$(HOST", []),
+        ("$(( 2 + 2 ))", "$(( 2 + 2 ))", []),
     ],
 )
 def test_references_to_variables(text: str, result: str, names: list[str]) -> None:

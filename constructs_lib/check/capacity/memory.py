@@ -9,8 +9,9 @@ from constructs_lib.check.capacity.programs import Containers
 from constructs_lib.check.capacity.requests import amount_of, memory_limit, shown_bytes
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
-from constructs_lib.check.variables import Variable, command
-from constructs_lib.kubernetes.manifest import Manifest, mapping, mappings
+from constructs_lib.check.variables import command
+from constructs_lib.kubernetes.containers import Container, Variable
+from constructs_lib.kubernetes.manifest import mapping, mappings
 
 _HEAP = re.compile(r"(?:-Xmx|-XX:MaxHeapSize=)(\d+)([kKmMgGtT]?)(?!\w)")
 _HEAP_SIZE = re.compile(r"(\d+)([kKmMgGtT])")
@@ -18,26 +19,23 @@ _HEAP_SIZE = re.compile(r"(\d+)([kKmMgGtT])")
 
 def prove_heaps(pods: Pods, containers: Containers) -> Iterator[Finding]:
     """Yield the heaps that are as large as the memory limit of their container, or larger."""
-    for path, container, known in containers:
+    for container, known in containers:
         limit = memory_limit(container)
-        for field, option, heap in _heaps(path, container, known) if limit else ():
+        for field, option, heap in _heaps(container, known) if limit else ():
             if heap >= limit:
                 size = f"{option}, {shown_bytes(heap)}"
-                problem = (
-                    f"the heap of {container.get('name')} may be {size}, and its memory limit is {shown_bytes(limit)}."
-                )
+                problem = f"the heap of {container.name} may be {size}, and its memory limit is {shown_bytes(limit)}."
                 yield Finding.of("heap-above-limit", pods.owner, problem, at=field)
 
 
-def _heaps(path: str, container: Manifest, known: Mapping[str, Variable]) -> Iterator[tuple[str, str, int]]:
+def _heaps(container: Container, known: Mapping[str, Variable]) -> Iterator[tuple[str, str, int]]:
     """Yield the sizes of heaps in the variables and arguments of a container: the field, the option and the bytes."""
     for variable in known.values():
         if variable.name == "MAX_HEAP_SIZE" and (whole := _HEAP_SIZE.fullmatch(variable.value)):
             yield variable.at, f"{variable.name}={variable.value}", _bytes(whole)
         yield from ((variable.at, match[0], _bytes(match)) for match in _HEAP.finditer(variable.value))
-    field = f"{path}.{'args' if container.get('args') else 'command'}"
     for text in command(container, known):
-        yield from ((field, match[0], _bytes(match)) for match in _HEAP.finditer(text))
+        yield from ((container.words_at, match[0], _bytes(match)) for match in _HEAP.finditer(text))
 
 
 def _bytes(size: re.Match[str]) -> int:
@@ -54,7 +52,7 @@ def prove_memory_volumes(pods: Pods) -> Iterator[Finding]:
             continue
         limits = [
             memory_limit(container)
-            for _, container in pods.containers
+            for container in pods.containers
             if any(mount.get("name") == volume.get("name") for mount in mappings(container.get("volumeMounts")))
         ]
         if limits and all(limits) and size > max(limits):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from constructs_lib.check.network import Selector
+from constructs_lib.kubernetes.selectors import Selector
 
 
 class Amount(NamedTuple):

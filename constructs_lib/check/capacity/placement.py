@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Spread
 from constructs_lib.check.capacity.requests import rolling_update
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.network import Selector
-from constructs_lib.check.references.pod_references import claim_names
-from constructs_lib.check.scale import Scales
 from constructs_lib.kubernetes.manifest import inner, mappings, sequence
+from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.workloads import Scales
 from constructs_lib.text import plural
 
 _HOSTNAME = "kubernetes.io/hostname"
@@ -52,7 +52,7 @@ def most_on(pods: Pods, nodes: int) -> tuple[str, int] | None:
     return None
 
 
-def prove_placement(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
+def prove_placement(model: ClusterModel, scales: Scales[Object]) -> Iterator[Finding]:
     """Yield the workloads whose pods need more nodes than there are, whatever the size of the nodes."""
     nodes = model.cluster.nodes
     if not nodes:
@@ -62,7 +62,7 @@ def prove_placement(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
         if most is None:
             continue
         field, limit = most
-        scale = scales.of(pods)
+        scale = scales.of(pods.owner)
         fit = f"of which {limit} fit on {plural(nodes, 'node')}"
         if scale.minimum > limit:
             problem = f"there are {scale.minimum} pods, {fit}."
@@ -72,7 +72,7 @@ def prove_placement(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
             yield Finding.of("autoscaler-above-nodes", scale.autoscaler, problem, at="spec.maxReplicas")
 
 
-def prove_shared_volumes(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
+def prove_shared_volumes(model: ClusterModel, scales: Scales[Object]) -> Iterator[Finding]:
     """Yield the claims of which only one node can use the volume, and that pods on several nodes mount."""
     if model.cluster.kind == "k3d":
         # A volume of local-path is a folder of one node, so all its pods run there.
@@ -80,8 +80,9 @@ def prove_shared_volumes(model: ClusterModel, scales: Scales) -> Iterator[Findin
     users: dict[tuple[str, str], list[tuple[Pods, str]]] = defaultdict(list)
     for pods in model.pods:
         if pods.owner.kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
-            for name, field in claim_names(pods):
-                users[pods.namespace, name].append((pods, field.removesuffix(".persistentVolumeClaim.claimName")))
+            for mounted in pods.claims:
+                field = mounted.at.removesuffix(".persistentVolumeClaim.claimName")
+                users[pods.namespace, mounted.name].append((pods, field))
     for (namespace, name), found in users.items():
         claim = model.get("PersistentVolumeClaim", namespace, name)
         modes = {str(mode) for mode in sequence(claim.spec.get("accessModes"))} if claim else set()
@@ -89,7 +90,7 @@ def prove_shared_volumes(model: ClusterModel, scales: Scales) -> Iterator[Findin
             continue
         pods, field = found[0]
         used = f"the claim {name}, which is {' and '.join(sorted(modes))}."
-        count = sum(2 if user.owner.kind == "DaemonSet" else scales.of(user).maximum for user, _ in found)
+        count = sum(2 if user.owner.kind == "DaemonSet" else scales.of(user.owner).maximum for user, _ in found)
         surge, unavailable = rolling_update(pods.owner, 1)
         if count > 1:
             problem = f"several pods of {', '.join(user.owner.name for user, _ in found)} use {used}"

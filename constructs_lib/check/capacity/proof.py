@@ -21,13 +21,12 @@ from constructs_lib.check.capacity.programs import (
 from constructs_lib.check.capacity.room import prove_room
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.scale import Scales
 from constructs_lib.text import plural
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield the pods for which there is no room, and the programs whose size differs from what they are told."""
-    scales = Scales(model)
+    scales = model.scales
     yield from prove_room(model, scales)
     yield from prove_placement(model, scales)
     yield from prove_shared_volumes(model, scales)

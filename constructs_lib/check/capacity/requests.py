@@ -11,9 +11,9 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Amount, Item
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.references.pod_references import claim_names
 from constructs_lib.check.storage import claims
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.containers import Container
+from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.kubernetes.quantity import quantity
 
 GIB = 2**30
@@ -37,14 +37,13 @@ def _request(pods: Pods, resource: str, scale: int) -> int:
         return _asked(mapping(holder.get("resources")), resource, scale)
 
     beside = largest = 0
-    for container in mappings(pods.spec.get("initContainers")):
-        if container.get("restartPolicy") == "Always":
-            beside += asked(container)
+    for container in pods.containers:
+        if container.runs:
+            beside += asked(container.manifest)
         else:
-            largest = max(largest, beside + asked(container))
-    running = sum(map(asked, mappings(pods.spec.get("containers"))))
+            largest = max(largest, beside + asked(container.manifest))
     # Resources of the pod itself replace the sum of its containers.
-    own = asked(pods.spec) or max(beside + running, largest)
+    own = asked(pods.spec) or max(beside, largest)
     return own + amount_of(inner(pods.spec, "overhead", resource), scale)
 
 
@@ -71,19 +70,19 @@ def shown_bytes(number: int) -> str:
     return f"{number / GIB:.3g} GiB" if number >= GIB else f"{number / 2**20:.3g} MiB"
 
 
-def memory_limit(container: Mapping[str, Any]) -> int:
+def memory_limit(container: Container) -> int:
     """Return the memory limit of a container in bytes; 0 if it has none."""
-    return amount_of(inner(container, "resources", "limits", "memory"))
+    return amount_of(inner(container.get("resources"), "limits", "memory"))
 
 
 def volumes(model: ClusterModel, pods: Pods) -> tuple[list[str], int]:
     """Return the claims that some pods share, and how many volumes each of them has for itself."""
     shared = [
-        f"{pods.namespace}/{name}"
-        for name, _ in claim_names(pods)
-        if (claim := model.get("PersistentVolumeClaim", pods.namespace, name)) and _is_attached(claim.spec)
+        f"{pods.namespace}/{mounted.name}"
+        for mounted in pods.claims
+        if (claim := model.get("PersistentVolumeClaim", pods.namespace, mounted.name)) and _is_attached(claim.spec)
     ]
-    templates = (inner(volume, "ephemeral", "volumeClaimTemplate") for volume in mappings(pods.spec.get("volumes")))
+    templates = (inner(volume, "ephemeral", "volumeClaimTemplate") for _, volume in pods.volumes)
     own = [mapping(inner(template, "spec")) for template in templates if template]
     own += [spec for _, _, spec in claims(pods.owner)]
     return shared, sum(map(_is_attached, own))

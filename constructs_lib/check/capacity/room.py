@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.nodes import (
     CLUSTER_PODS,
     PODS_OF_A_NODE,
@@ -21,13 +22,13 @@ from constructs_lib.check.capacity.placement import most_on, repelled, spreads
 from constructs_lib.check.capacity.requests import chart_items, requests, rolling_update, shown_bytes, volumes
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.scale import Scale, Scales
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.workloads import Scale, Scales
 from constructs_lib.text import plural
 
 
-def prove_room(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
+def prove_room(model: ClusterModel, scales: Scales[Object]) -> Iterator[Finding]:
     """Yield what the nodes have no room for; nothing if their number or size is not known."""
     node = node_of(model.cluster.size) if model.cluster.kind == "digitalocean" else None
     if node is not None and model.cluster.nodes:
@@ -37,7 +38,7 @@ def prove_room(model: ClusterModel, scales: Scales) -> Iterator[Finding]:
 class _Room:
     """What the nodes have, and which pods they must have room for."""
 
-    def __init__(self, model: ClusterModel, scales: Scales, node: Amount, nodes: int) -> None:
+    def __init__(self, model: ClusterModel, scales: Scales[Object], node: Amount, nodes: int) -> None:
         self._model = model
         self._scales = scales
         self._node = node
@@ -79,7 +80,7 @@ class _Room:
         updates = [
             (pods, surge)
             for pods in self._model.pods
-            for surge, unavailable in [rolling_update(pods.owner, self._scales.of(pods).minimum)]
+            for surge, unavailable in [rolling_update(pods.owner, self._scales.of(pods.owner).minimum)]
             if surge and not unavailable
         ]
         if not updates:
@@ -116,9 +117,9 @@ class _Room:
         """Return which part of a node an amount takes: of its processor or its memory, whichever is more."""
         return max(amount.cpu / self._node.cpu, amount.memory / self._node.memory)
 
-    def _items(self, number: Callable[[Scale], int]) -> list[Item]:
+    def _items(self, number: Callable[[Scale[Object]], int]) -> list[Item]:
         """Return the pods of charts, and those of the tree as often as a function of their workload's scale says."""
-        own = [item for pods in self._model.pods for item in self._pods_of(pods, number(self._scales.of(pods)))]
+        own = [item for pods in self._model.pods for item in self._pods_of(pods, number(self._scales.of(pods.owner)))]
         return [*own, *self._charts]
 
     def _pods_of(self, pods: Pods, number: int) -> list[Item]:

@@ -34,9 +34,7 @@ class Dashboards:
         self.metrics: list[tuple[Object, str, str]] = []
         self.findings: list[Finding] = []
         self._items = [
-            item
-            for item in model.kind("ConfigMap")
-            if "grafana_dashboard" in texts(item.metadata.get("labels")) and item.manifest.get("data")
+            item for item in model.kind("ConfigMap") if "grafana_dashboard" in item.labels and item.manifest.get("data")
         ]
         uids: dict[str, str] = {}
         for item in self._items:
@@ -101,7 +99,7 @@ class Dashboards:
         searched = str(sidecar.get("searchNamespace") or stack.namespace)
         namespaces = {part.strip() for part in searched.split(",")}
         for item in self._items:
-            labels = texts(item.metadata.get("labels"))
+            labels = item.labels
             if label not in labels or (value and labels[label] != value):
                 wanted, own = json.dumps(value), json.dumps(labels.get(label, ""))
                 problem = f"The sidecar looks for the label {label}: {wanted}, and this has {own}."

@@ -10,9 +10,10 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.selectors import PodIndex, selects
+from constructs_lib.kubernetes.containers import Container
 from constructs_lib.kubernetes.image import image
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence, texts
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.prometheus.promql import seconds
 from constructs_lib.prometheus.sources import ANNOTATION, Source, one_of, owner_of, sources, sources_of
 
@@ -85,7 +86,7 @@ class Monitor:
     @cached_property
     def images(self) -> frozenset[str]:
         """The images of the containers that it may scrape, without registry and tag."""
-        return frozenset(_image(container) for pods in self.pods for _, container in pods.containers)
+        return frozenset(_image(container) for pods in self.pods for container in pods.containers)
 
 
 class Exposed:
@@ -94,7 +95,6 @@ class Exposed:
     def __init__(self, model: ClusterModel) -> None:
         """Find the monitors of a tree and what they select."""
         self._model = model
-        self._pods = model.once(PodIndex)
         self.monitors = [
             Monitor(item, list(self._targets(item))) for item in model.kind(*MONITORS) if item.group == OPERATOR_GROUP
         ]
@@ -185,11 +185,11 @@ class Exposed:
     def _targets(self, item: Object) -> Iterator[Pods]:
         for namespace in self._namespaces(item):
             if item.kind == "PodMonitor":
-                yield from self._pods.selected(namespace, item.spec.get("selector"))
+                yield from self._model.selected(namespace, item.spec.get("selector", {}))
             else:
                 for service in self._services.get(namespace, ()):
-                    if selects(item.spec.get("selector"), texts(service.metadata.get("labels"))):
-                        yield from self._pods.of_service(service.spec, namespace)
+                    if Selector(item.spec.get("selector", {})).matches(service.labels):
+                        yield from self._model.behind(service)
 
     def _namespaces(self, item: Object) -> list[str]:
         selector = mapping(item.spec.get("namespaceSelector"))
@@ -205,7 +205,7 @@ class Exposed:
         return found
 
 
-def _image(container: Mapping[str, Any]) -> str:
+def _image(container: Container) -> str:
     """Return the last part of the name of a container's image, which stays the same in a mirror."""
     found = image(str(container.get("image")))
     return found.name if found else ""
@@ -214,7 +214,7 @@ def _image(container: Mapping[str, Any]) -> str:
 def _is_known(monitor: Monitor) -> bool:
     """Tell whether there is a known source in every pod that a monitor selects."""
     images = {name for source in sources() for name in source.images}
-    return all(any(_image(container) in images for _, container in pods.containers) for pods in monitor.pods)
+    return all(any(_image(container) in images for container in pods.containers) for pods in monitor.pods)
 
 
 def _brings_monitors(part: object) -> bool:

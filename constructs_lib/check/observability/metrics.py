@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, pods_of
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.observability.exposed import Exposed
 from constructs_lib.check.observability.expressions import Expression
+from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.prometheus.promql import PLACEHOLDER, Selector
 from constructs_lib.prometheus.sources import Source
 from constructs_lib.text import closest

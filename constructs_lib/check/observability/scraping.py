@@ -11,9 +11,9 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor, Stack
-from constructs_lib.check.selectors import container_ports, selects, shown
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence, texts
 from constructs_lib.kubernetes.quantity import quantity
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.prometheus.promql import seconds
 
 _KEYS = {"PodMonitor": "podMonitor", "ServiceMonitor": "serviceMonitor", "PrometheusRule": "rule"}
@@ -43,11 +43,11 @@ def _selected_instead(model: ClusterModel, item: Object, stack: Stack) -> str:
     selector = mapping(spec.get(f"{key}Selector"))
     if not selector and spec.get(f"{key}SelectorNilUsesHelmValues", True) is not False:
         selector = {"matchLabels": {"release": stack.release}}
-    if not selects(selector, texts(item.metadata.get("labels"))):
-        return f"{item.kind}s with {shown(selector)}"
+    if not Selector(selector).matches(item.labels):
+        return f"{item.kind}s with {Selector(selector)}"
     namespaces = mapping(spec.get(f"{key}NamespaceSelector"))
-    if namespaces and not selects(namespaces, model.namespaces.get(item.namespace, {})):
-        return f"{item.kind}s in namespaces with {shown(namespaces)}"
+    if namespaces and not Selector(namespaces).matches(model.namespaces.get(item.namespace, {})):
+        return f"{item.kind}s in namespaces with {Selector(namespaces)}"
     return ""
 
 
@@ -65,7 +65,7 @@ def prove_scraped(model: ClusterModel, exposed: Exposed) -> Iterator[Finding]:
         known = scraped.get(id(pods.owner), set())
         if None in known or pods.namespace in model.open_namespaces or _is_meant(idle, pods):
             continue
-        declared = [(name, number) for name, number, _ in container_ports(pods)]
+        declared = [(port.name, port.number) for port in pods.ports]
         if known - {entry for port in declared for entry in port}:
             # There is a finding about an endpoint for a port that does not exist. Most likely it is the missing one.
             continue

@@ -16,7 +16,6 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.settings import sync_timeout
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.check.references.pod_references import claim_names
 from constructs_lib.check.storage import class_of, known_classes
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 
@@ -39,8 +38,8 @@ def _claims(model: ClusterModel) -> Iterator[Finding]:
     timeline, classes = model.once(Timeline), known_classes(model)
     mounting: dict[tuple[str, str], list[Object]] = defaultdict(list)
     for pods in model.pods:
-        for name, _ in claim_names(pods):
-            mounting[pods.namespace, name].append(pods.owner)
+        for mounted in pods.claims:
+            mounting[pods.namespace, mounted.name].append(pods.owner)
     for claim in model.kind("PersistentVolumeClaim"):
         known = classes.get(class_of(model, claim.spec) or "")
         if known is None or not known.waits or claim.spec.get("volumeName"):

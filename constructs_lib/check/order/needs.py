@@ -9,9 +9,8 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.check.references.pod_references import claim_names, references, service_account
 from constructs_lib.check.references.secret_sources import SecretSources
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.repository.applications import Application
 
 #: API groups, and the charts that are known to install their CustomResourceDefinitions.
@@ -40,30 +39,21 @@ class _Needs:
         self._model = model
         self._timeline = model.once(Timeline)
         self._secrets = model.once(SecretSources)
-        self._bindings: dict[tuple[str, str], list[Object]] = defaultdict(list)
-        for binding in model.kind("RoleBinding"):
-            for entry in mappings(binding.manifest.get("subjects")):
-                if entry.get("kind") == "ServiceAccount":
-                    self._bindings[str(entry.get("namespace")), str(entry.get("name"))].append(binding)
 
     def of_pods(self, pods: Pods) -> Iterator[Finding]:
         """Yield what some pods cannot start without."""
         owner, field = pods.owner, f"{pods.path}.serviceAccountName"
-        account = service_account(pods)
         named = [
-            *((read.kind, read.name, read.at) for read in references(pods) if not read.optional),
-            *(("PersistentVolumeClaim", name, at) for name, at in claim_names(pods)),
-            ("ServiceAccount", account, field),
+            *((read.kind, read.name, read.at) for read in pods.references if not read.optional),
+            ("ServiceAccount", pods.account, field),
         ]
         for kind, name, at in named:
             yield from self._after(owner, self._makers(kind, pods.namespace, name), f"the {kind} {name}", at)
-        for binding in self._bindings.get((pods.namespace, account), ()):
-            yield from self._after(owner, [binding], f"the RoleBinding {binding.name} of its ServiceAccount", field)
-            reference = mapping(binding.manifest.get("roleRef"))
-            kind, name = str(reference.get("kind")), str(reference.get("name"))
-            namespace = binding.namespace if kind == "Role" else ""
-            role = self._model.get(kind, namespace, name, "rbac.authorization.k8s.io")
-            yield from self._after(owner, [role] if role else [], f"the {kind} {name} of its ServiceAccount", field)
+        for grant in self._model.accounts.grants(pods):
+            of_account = f"the {grant.binding.kind} {grant.binding.name} of its ServiceAccount"
+            yield from self._after(owner, [grant.binding], of_account, field)
+            what = f"the {grant.kind} {grant.name} of its ServiceAccount"
+            yield from self._after(owner, [grant.role] if grant.role else [], what, field)
 
     def of_external_secrets(self) -> Iterator[Finding]:
         """Yield the ExternalSecrets that come before their store."""

@@ -12,8 +12,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.settings import settings
 from constructs_lib.check.storage import claims
-from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
-from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.kubernetes.manifest import mappings, sequence
 from constructs_lib.repository.applications import Application
 
 #: ``TotalAnnotationSizeLimitB`` in apimachinery/pkg/api/validation/objectmeta.go.
@@ -50,12 +49,6 @@ class _Syncs:
         self._model = model
         stateful = model.kind("PersistentVolumeClaim", "StatefulSet")
         self._namespaces_with_data = {item.namespace for item in stateful if any(claims(item))}
-        self._autoscalers: dict[Identity, Object] = {}
-        for item in model.kind("HorizontalPodAutoscaler"):
-            target = mapping(item.spec.get("scaleTargetRef"))
-            group = str(target.get("apiVersion") or "").rpartition("/")[0]
-            identity = group, str(target.get("kind")), item.namespace, str(target.get("name"))
-            self._autoscalers[identity] = item
         self._compares_on_server = any(
             str(found.get("controller.diff.server.side")) == "true" for found in settings(model, "argocd-cmd-params-cm")
         )
@@ -72,13 +65,13 @@ class _Syncs:
         yield from self._protection(application, item, chosen)
 
     def _replicas(self, application: Application, item: Object) -> Iterator[Finding]:
-        autoscaler = self._autoscalers.get(item.identity)
+        autoscaler = self._model.scales.scaler(item)
         if autoscaler is None or "replicas" not in item.spec:
             return
         ignored = application.differences_ignored_of(item)
         if not any(ignores_replicas(entry) or entry.get("managedFieldsManagers") for entry in ignored):
             own = f"It has {item.spec['replicas']} replicas in Git"
-            problem = f"{own}, and the HorizontalPodAutoscaler {autoscaler.name} sets them as well."
+            problem = f"{own}, and the {autoscaler.kind} {autoscaler.name} sets them as well."
             yield Finding.of("replicas-of-autoscaler", item, problem, at="spec.replicas")
 
     def _comparison(self, application: Application, item: Object) -> Iterator[Finding]:

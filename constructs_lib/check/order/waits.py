@@ -12,7 +12,6 @@ from constructs_lib.check.addresses import Directory, texts_read_by
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.check.selectors import PodIndex
 from constructs_lib.check.storage import claims
 
 _PROGRAMS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -39,15 +38,14 @@ def _calls(model: ClusterModel) -> Iterator[_Call]:
     directory = model.once(Directory)
     for pods in model.pods:
         seen: set[tuple[str, str, bool]] = set()
-        for path, container in pods.containers:
-            first = ".initContainers[" in path and container.get("restartPolicy") != "Always"
-            waits = (first or pods.owner.kind == "Job") and pods.owner.kind != "CronJob"
-            for written in texts_read_by(model, pods, path, container):
+        for container in pods.containers:
+            waits = (not container.runs or pods.owner.kind == "Job") and pods.owner.kind != "CronJob"
+            for written in texts_read_by(model, pods, container):
                 for address in directory.in_text(written.text, pods.namespace):
                     service = directory.service(address)
                     if service is not None and (key := (service.namespace, service.name, waits)) not in seen:
                         seen.add(key)
-                        at = written.at if written.item is pods.owner else path
+                        at = written.at if written.item is pods.owner else container.path
                         yield _Call(pods.owner, service, at, waits)
 
 
@@ -62,12 +60,12 @@ def prove_waits(model: ClusterModel) -> Iterator[Finding]:
 class _Waits:
     def __init__(self, model: ClusterModel, calls: Sequence[_Call]) -> None:
         self._timeline = model.once(Timeline)
-        self._pods = model.once(PodIndex)
+        self._model = model
         self._calls = calls
 
     def _providers(self, service: Object) -> list[Object]:
         """Return the workloads behind a Service."""
-        pods = self._pods.of_service(service.spec, service.namespace)
+        pods = self._model.behind(service)
         return [selected.owner for selected in pods if selected.owner.kind not in ("Job", "CronJob")]
 
     def prove_order(self) -> Iterator[Finding]:

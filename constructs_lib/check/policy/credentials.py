@@ -101,7 +101,7 @@ def _secret(item: Object) -> Iterator[Finding]:
 
 
 def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
-    for at, container in pods.containers:
+    for container in pods.containers:
         variables = {
             str(variable["name"]): variable["value"]
             for variable in map(mapping, sequence(container.get("env")))
@@ -109,10 +109,10 @@ def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
         }
         users = {value for name, value in variables.items() if name.upper().endswith(("USER", "USERNAME"))}
         for name, value in variables.items():
-            yield from _text(item, name, value, f"{at}.env[{name}].value", users)
+            yield from _text(item, name, value, f"{container.path}.env[{name}].value", users)
         for field in ("command", "args"):
             for text in apart(map(str, sequence(container.get(field))), " "):
-                yield from _text(item, "", text, f"{at}.{field}", users)
+                yield from _text(item, "", text, f"{container.path}.{field}", users)
 
 
 def _text(item: Object, name: str, value: str, at: str, users: set[str] | None = None) -> Iterator[Finding]:

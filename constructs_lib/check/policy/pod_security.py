@@ -103,7 +103,8 @@ def violations(pods: Pods, level: str) -> Iterator[Violation]:
 def _contexts(pods: Pods) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the security contexts of the pod and of all its containers, with their paths."""
     yield f"{pods.path}.securityContext", mapping(pods.spec.get("securityContext"))
-    for at, container in pods.containers:
+    for container in pods.containers:
+        at = container.path
         yield f"{at}.securityContext", mapping(container.get("securityContext"))
 
 
@@ -142,7 +143,8 @@ def _host_path(pods: Pods) -> Iterator[Violation]:
 
 
 def _host_ports(pods: Pods) -> Iterator[Violation]:
-    for at, container in pods.containers:
+    for container in pods.containers:
+        at = container.path
         for index, port in enumerate(map(mapping, sequence(container.get("ports")))):
             if port.get("hostPort"):
                 text = f"it takes the port {port['hostPort']} of the node"
@@ -150,7 +152,8 @@ def _host_ports(pods: Pods) -> Iterator[Violation]:
 
 
 def _probe_hosts(pods: Pods) -> Iterator[Violation]:
-    for at, container in pods.containers:
+    for container in pods.containers:
+        at = container.path
         handlers = [(name, container.get(name)) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
         lifecycle = mapping(container.get("lifecycle"))
         handlers += [(f"lifecycle.{name}", lifecycle.get(name)) for name in ("postStart", "preStop")]
@@ -221,7 +224,8 @@ def _volume_types(pods: Pods) -> Iterator[Violation]:
 
 
 def _privilege_escalation(pods: Pods) -> Iterator[Violation]:
-    for at, container in pods.containers:
+    for container in pods.containers:
+        at = container.path
         if mapping(container.get("securityContext")).get("allowPrivilegeEscalation") is not False and (
             not _is_windows(pods)
         ):
@@ -237,7 +241,8 @@ def _non_root(pods: Pods) -> Iterator[Violation]:
     if common is False:
         text = "it may run as root"
         yield Violation("running as root", f"{pods.path}.securityContext.runAsNonRoot", text, "Set it to true.")
-    for at, container in pods.containers:
+    for container in pods.containers:
+        at = container.path
         own = mapping(container.get("securityContext")).get("runAsNonRoot")
         if own is False or (own is None and common is not True):
             yield Violation(
@@ -257,7 +262,8 @@ def _seccomp_restricted(pods: Pods) -> Iterator[Violation]:
     if _is_windows(pods):
         return
     common = mapping(mapping(pods.spec.get("securityContext")).get("seccompProfile")).get("type")
-    for at, container in pods.containers:
+    for container in pods.containers:
+        at = container.path
         own = mapping(mapping(container.get("securityContext")).get("seccompProfile")).get("type")
         if own is None and common is None:
             field = f"{at}.securityContext.seccompProfile"
@@ -267,7 +273,8 @@ def _seccomp_restricted(pods: Pods) -> Iterator[Violation]:
 def _dropped_capabilities(pods: Pods) -> Iterator[Violation]:
     if _is_windows(pods):
         return
-    for at, container in pods.containers:
+    for container in pods.containers:
+        at = container.path
         capabilities = mapping(mapping(container.get("securityContext")).get("capabilities"))
         if "ALL" not in sequence(capabilities.get("drop")):
             field = f"{at}.securityContext.capabilities.drop"

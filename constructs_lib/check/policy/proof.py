@@ -8,12 +8,13 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding, Proof
-from constructs_lib.check.model import ClusterModel, Pods, pods_of
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.policy import credentials, resilience
 from constructs_lib.check.policy.pod_security import ENFORCE, LEVELS, violations
 from constructs_lib.check.tools import patched
 from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import mapping, sequence, texts
+from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.text import nearest, plural
 
 _SECURITY = "https://kubernetes.io/docs/concepts/security/pod-security-standards/"
@@ -82,7 +83,7 @@ def _managed(application: Object) -> Mapping[str, Any]:
 def _level_findings(model: ClusterModel) -> Iterator[Finding]:
     declared = {item.name: item for item in model.kind("Namespace")}
     for name, item in declared.items():
-        level = texts(item.metadata.get("labels")).get(ENFORCE)
+        level = item.labels.get(ENFORCE)
         at = f"metadata.labels.{ENFORCE}"
         if level is None:
             if name in model.pods_by_namespace:
@@ -133,7 +134,7 @@ _RIGHTS = ("hostProcess", "host namespaces", "privileged", "capabilities", "host
 
 
 def _image_findings(pods: Pods) -> Iterator[Finding]:
-    images = [(f"{at}.image", container.get("image")) for at, container in pods.containers]
+    images = [(f"{container.path}.image", container.get("image")) for container in pods.containers]
     for index, volume in enumerate(map(mapping, sequence(pods.spec.get("volumes")))):
         at = f"{pods.path}.volumes[{volume.get('name', index)}].image.reference"
         images.append((at, mapping(volume.get("image")).get("reference")))
@@ -155,16 +156,16 @@ def _resource_findings(pods: Pods) -> Iterator[Finding]:
     common = mapping(pods.spec.get("resources"))
     unasked: list[tuple[str, str]] = []
     unlimited: list[tuple[str, str]] = []
-    for at, container in pods.containers:
+    for container in pods.containers:
         own = mapping(container.get("resources"))
         requests = {**mapping(common.get("requests")), **mapping(own.get("requests"))}
         limits = {**mapping(common.get("limits")), **mapping(own.get("limits"))}
         # What is limited and not requested is requested as it is limited.
         missing = [name for name in ("cpu", "memory") if name not in requests and name not in limits]
         if missing:
-            unasked.append((at, f"{container.get('name')} requests no {' and no '.join(missing)}"))
+            unasked.append((container.path, f"{container.name} requests no {' and no '.join(missing)}"))
         if "memory" not in limits:
-            unlimited.append((at, str(container.get("name"))))
+            unlimited.append((container.path, container.name))
     if unasked:
         problem = f"{'; '.join(text for _, text in unasked)}."
         yield Finding.of("requests-missing", pods.owner, problem, at=f"{unasked[0][0]}.resources.requests")
@@ -191,26 +192,18 @@ def _permission_findings(model: ClusterModel) -> Iterator[Finding]:
 
 
 def _token_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator[Finding]:
-    bound, bound_namespaces = _bound(model)
+    accounts = model.accounts
     using: dict[tuple[str, str], list[Pods]] = defaultdict(list)
     for pods in model.pods:
-        account = str(pods.spec.get("serviceAccountName") or pods.spec.get("serviceAccount") or "default")
+        own = accounts.get(pods.namespace, pods.account)
         if pods.namespace in model.open_namespaces or id(pods.owner.manifest) in unfinished:
             continue
-        if (pods.namespace, account) in bound or bound_namespaces & {pods.namespace, ""}:
+        if accounts.has_role(pods) or not accounts.mounts_token(pods) or (own is None and pods.account != "default"):
             continue
-        own = model.get("ServiceAccount", pods.namespace, account)
-        if own is None and account != "default":
-            continue
-        if own is not None and any(name in own.annotations for name in _CLOUD_IDENTITIES):
-            continue
-        mounts = pods.spec.get("automountServiceAccountToken")
-        if mounts is None and own is not None:
-            mounts = own.manifest.get("automountServiceAccountToken")
-        if mounts is not False:
-            using[pods.namespace, account].append(pods)
+        if own is None or not any(name in own.annotations for name in _CLOUD_IDENTITIES):
+            using[pods.namespace, pods.account].append(pods)
     for (namespace, account), found in using.items():
-        own = model.get("ServiceAccount", namespace, account)
+        own = accounts.get(namespace, account)
         names = ", ".join(sorted({pods.owner.name for pods in found})[:5])
         problem = f"No role is bound to the ServiceAccount {account}, whose token the pods of {names} have."
         at = f"{found[0].path}.automountServiceAccountToken"
@@ -218,22 +211,6 @@ def _token_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator
             yield Finding.of("token-without-role", own, problem, at="automountServiceAccountToken")
         else:
             yield Finding.of("token-without-role", found[0].owner, problem, at=at)
-
-
-def _bound(model: ClusterModel) -> tuple[set[tuple[str, str]], set[str]]:
-    """Return the ServiceAccounts that a role is bound to, and the namespaces in which one is bound to all of them."""
-    accounts: set[tuple[str, str]] = set()
-    namespaces: set[str] = set()
-    for binding in model.kind("RoleBinding", "ClusterRoleBinding"):
-        for who in map(mapping, sequence(binding.manifest.get("subjects"))):
-            name = str(who.get("name"))
-            if who.get("kind") == "ServiceAccount":
-                accounts.add((str(who.get("namespace") or binding.namespace), name))
-            elif name in ("system:serviceaccounts", "system:authenticated"):
-                namespaces.add("")
-            elif name.startswith("system:serviceaccounts:"):
-                namespaces.add(name.rpartition(":")[2])
-    return accounts, namespaces
 
 
 def _project_findings(model: ClusterModel) -> Iterator[Finding]:

@@ -9,8 +9,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.scale import Scales
-from constructs_lib.check.selectors import PodIndex
+from constructs_lib.kubernetes.containers import Container
 from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.text import plural
 
@@ -31,26 +30,27 @@ def resilience_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iter
         model: The tree.
         unfinished: The manifests, by their ids, to which a tool may add what they lack.
     """
-    index = model.once(PodIndex)
     for pods in model.pods:
         yield from _container_findings(pods)
-    yield from _readiness_findings(model, index, unfinished)
-    yield from _budget_findings(model, index, unfinished)
+    yield from _readiness_findings(model, unfinished)
+    yield from _budget_findings(model, unfinished)
 
 
 def _container_findings(pods: Pods) -> Iterator[Finding]:
     grace = pods.spec.get("terminationGracePeriodSeconds")
     grace = grace if isinstance(grace, int) else 30
-    for at, container in pods.containers:
+    for container in pods.containers:
         wait = _wait(mapping(mapping(container.get("lifecycle")).get("preStop")))
         if wait and wait >= grace:
             problem = f"The hook waits {wait} seconds, and the pod must have ended after {grace}."
             fix = f"Let terminationGracePeriodSeconds be more than {wait}."
-            yield Finding.of("hook-outlasts-grace-period", pods.owner, problem, at=f"{at}.lifecycle.preStop", fix=fix)
+            yield Finding.of(
+                "hook-outlasts-grace-period", pods.owner, problem, at=f"{container.path}.lifecycle.preStop", fix=fix
+            )
         live, ready = mapping(container.get("livenessProbe")), mapping(container.get("readinessProbe"))
         if live and ready and _asks(live) == _asks(ready) and _patience(live) <= _patience(ready):
             problem = f"It gives up after {_patience(live)} seconds, when the pod has only just become unready."
-            yield Finding.of("liveness-like-readiness", pods.owner, problem, at=f"{at}.livenessProbe")
+            yield Finding.of("liveness-like-readiness", pods.owner, problem, at=f"{container.path}.livenessProbe")
 
 
 def _wait(hook: Mapping[str, Any]) -> int:
@@ -70,7 +70,7 @@ def _patience(probe: Mapping[str, Any]) -> int:
     return period * failures if isinstance(period, int) and isinstance(failures, int) else 0
 
 
-def _readiness_findings(model: ClusterModel, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
+def _readiness_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator[Finding]:
     for service in model.kind("Service"):
         if service.spec.get("publishNotReadyAddresses") is True:
             continue
@@ -78,39 +78,35 @@ def _readiness_findings(model: ClusterModel, index: PodIndex, unfinished: frozen
             str(port.get("targetPort") or port.get("port"))
             for port in map(mapping, sequence(service.spec.get("ports")))
         }
-        for pods in index.of_service(service.spec, service.namespace):
+        for pods in model.behind(service):
             if pods.owner.kind in ("Job", "CronJob") or id(pods.owner.manifest) in unfinished:
                 continue
-            for at, container in _called(pods, targets):
+            for container in _called(pods, targets):
                 if not container.get("readinessProbe"):
-                    problem = f"The Service {service.name} calls {container.get('name')}, which has no readinessProbe."
-                    yield Finding.of("readiness-probe-missing", pods.owner, problem, at=f"{at}.readinessProbe")
+                    problem = f"The Service {service.name} calls {container.name}, which has no readinessProbe."
+                    field = f"{container.path}.readinessProbe"
+                    yield Finding.of("readiness-probe-missing", pods.owner, problem, at=field)
 
 
-def _called(pods: Pods, targets: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the containers that a Service calls; the first of all if none declares the port and none has a probe."""
-    running = [(at, container) for at, container in pods.containers if ".initContainers[" not in at]
-    found = [
-        (at, container)
-        for at, container in running
-        for port in [map(mapping, sequence(container.get("ports")))]
-        if any(str(entry.get(field)) in targets for entry in port for field in ("containerPort", "name"))
-    ]
-    if not found and not any(container.get("readinessProbe") for _, container in running):
+def _called(pods: Pods, targets: set[str]) -> list[Container]:
+    """Return the containers that a Service calls; the first of all if none declares the port and none has a probe."""
+    running = [container for container in pods.containers if container.runs]
+    found = [container for container in running for port in container.ports if {port.name, str(port.number)} & targets]
+    if not found and not any(container.get("readinessProbe") for container in running):
         found = running[:1]
-    yield from found
+    return found
 
 
-def _budget_findings(model: ClusterModel, index: PodIndex, unfinished: frozenset[int]) -> Iterator[Finding]:
-    scales = Scales(model)
+def _budget_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator[Finding]:
+    scales = model.scales
     budgets: dict[int, Object] = {}
     for budget in model.kind("PodDisruptionBudget"):
         selected = [
             pods
-            for pods in index.selected(budget.namespace, budget.spec.get("selector"))
+            for pods in model.selected(budget.namespace, budget.spec.get("selector"))
             if pods.owner.kind in _REPLICATED
         ]
-        replicas = sum(scales.of(pods).minimum for pods in selected)
+        replicas = sum(scales.of(pods.owner).minimum for pods in selected)
         if selected and (field := _blocking(budget.spec, replicas)):
             most = plural(replicas, "pod")
             problem = f"{field} is {budget.spec[field]}, and there may be no more than {most} at times."
@@ -122,14 +118,14 @@ def _budget_findings(model: ClusterModel, index: PodIndex, unfinished: frozenset
                 yield Finding.of("pods-with-two-budgets", budget, problem, at="spec.selector")
     for pods in model.pods:
         owner = pods.owner
-        if owner.kind not in _REPLICATED or scales.of(pods).minimum < 2 or id(owner.manifest) in unfinished:
+        if owner.kind not in _REPLICATED or scales.of(pods.owner).minimum < 2 or id(owner.manifest) in unfinished:
             continue
         if id(pods) not in budgets and pods.namespace not in model.open_namespaces:
-            problem = f"No PodDisruptionBudget selects its {scales.of(pods).minimum} pods."
+            problem = f"No PodDisruptionBudget selects its {scales.of(pods.owner).minimum} pods."
             yield Finding.of("replicas-without-budget", owner, problem)
         affinity = mapping(pods.spec.get("affinity"))
         if not sequence(pods.spec.get("topologySpreadConstraints")) and not affinity.get("podAntiAffinity"):
-            problem = f"Nothing keeps its {scales.of(pods).minimum} pods from one node."
+            problem = f"Nothing keeps its {scales.of(pods.owner).minimum} pods from one node."
             yield Finding.of("replicas-not-spread", owner, problem, at=f"{pods.path}.topologySpreadConstraints")
 
 

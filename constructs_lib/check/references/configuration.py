@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.addresses import texts_of_container
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.references.pod_references import Reference, references, service_account
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.references.undefined_variables import prove_variables
-from constructs_lib.kubernetes.manifest import entries, mapping, texts
+from constructs_lib.kubernetes.manifest import entries, mapping
+from constructs_lib.kubernetes.workloads import Reference
 from constructs_lib.text import hint, within
 
 #: ConfigMaps that controllers create in every namespace.
@@ -47,8 +46,9 @@ def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
 def _references(model: ClusterModel) -> Iterator[tuple[Object, Reference]]:
     """Yield what is read by pods, by Ingresses, and by accounts that pull images."""
     for pods in model.pods:
-        for reference in references(pods):
-            yield pods.owner, reference
+        for reference in pods.references:
+            if reference.kind != "PersistentVolumeClaim":
+                yield pods.owner, reference
     for ingress in model.kind("Ingress"):
         for at, entry in entries(ingress.spec.get("tls"), "spec.tls"):
             if isinstance(name := entry.get("secretName"), str):
@@ -85,7 +85,7 @@ def _secret(model: ClusterModel, owner: Object, reference: Reference) -> Iterato
 
 
 def _service_account(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
-    name, namespace = service_account(pods), pods.namespace
+    name, namespace = pods.account, pods.namespace
     known = model.names("ServiceAccount", namespace)
     if name != "default" and name not in known and namespace in model.closed_namespaces:
         at = f"{pods.path}.serviceAccountName"
@@ -105,10 +105,13 @@ def _is_mentioned(model: ClusterModel, namespace: str, name: str) -> bool:
     """Tell whether a variable or an argument of a program has a name in it: it may read or make the object itself."""
     word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
     return any(
-        word.search(written.text)
+        word.search(text)
         for pods in model.pods_by_namespace.get(namespace, ())
-        for path, container in pods.containers
-        for written in texts_of_container(pods.owner, path, container)
+        for container in pods.containers
+        for text in (
+            *(said for _, said in container.words),
+            *(variable.value for variable in model.variables(pods, container).values() if not variable.config_map),
+        )
     )
 
 
@@ -117,5 +120,5 @@ def _is_unused(model: ClusterModel, item: Object, name: str) -> bool:
     if item.namespace not in model.closed_namespaces or _is_mentioned(model, item.namespace, name):
         return False
     # Sidecars and controllers find objects by labels and annotations of their own, such as grafana_dashboard.
-    marks = [*texts(item.metadata.get("labels")), *item.annotations]
+    marks = [*item.labels, *item.annotations]
     return all(mark.startswith(_COMMON_PREFIXES) or mark in _COMMON_MARKS for mark in marks)

@@ -9,8 +9,8 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
 from constructs_lib.check.references.selections import without_pods
-from constructs_lib.check.selectors import PodIndex, container_ports, selects
 from constructs_lib.kubernetes.manifest import entries, inner, texts
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import hint
 
 #: The label that Kubernetes gives every namespace.
@@ -35,7 +35,7 @@ class _Namespaces:
     def selected(self, selector: object) -> list[str]:
         named = _named(selector)
         known = self._labels if named is None else {named} & self._labels.keys()
-        return [name for name in known if selects(selector, self._labels[name])]
+        return [name for name in known if Selector(selector).matches(self._labels[name])]
 
 
 def _named(selector: object) -> str | None:
@@ -47,7 +47,7 @@ def _policy(model: ClusterModel, namespaces: _Namespaces, policy: Object) -> Ite
     selector = policy.spec.get("podSelector")
     if selector:
         yield from without_pods(model, "policy-without-pods", policy, "podSelector")
-    own = model.once(PodIndex).selected(policy.namespace, selector or {})
+    own = model.selected(policy.namespace, selector or {})
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for at, rule in entries(policy.spec.get(direction), f"spec.{direction}"):
             peers = [*entries(rule.get(side), f"{at}.{side}")]
@@ -75,7 +75,7 @@ def _peers(
         if "ipBlock" in peer or not model.closed_namespaces.issuperset(names):
             return ()
         for name in names:
-            found += model.once(PodIndex).selected(name, peer.get("podSelector") or {})
+            found += model.selected(name, peer.get("podSelector") or {})
     return found
 
 
@@ -84,7 +84,7 @@ def _ports(policy: Object, rule: Mapping[str, Any], called: Sequence[Pods], at: 
         port, protocol = entry.get("port"), str(entry.get("protocol") or "TCP")
         if not isinstance(port, str) or not called:
             continue
-        names = {name for pods in called for name, _, offered in container_ports(pods) if offered == protocol}
+        names = {port.name for pods in called for port in pods.ports if port.protocol == protocol}
         if port not in names:
             problem = f'No pods that the rule leads to have a {protocol} port named "{port}".'
             fix = hint("port's name", port, names - {""})

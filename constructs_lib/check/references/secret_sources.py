@@ -10,8 +10,8 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.bootstrap import Store
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.selectors import selects
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import hint
 
 _GROUP = "external-secrets.io"
@@ -138,7 +138,7 @@ def _serves(model: ClusterModel, store: Object, namespace: str) -> bool:
     return any(
         condition.get("namespaceRegexes")
         or namespace in sequence(condition.get("namespaces"))
-        or selects(condition.get("namespaceSelector"), labels)
+        or Selector(condition.get("namespaceSelector")).matches(labels)
         for condition in conditions
     )
 

@@ -8,9 +8,11 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
-from constructs_lib.check.selectors import PodIndex, container_ports, selects, shown
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts
 from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.workloads import SCALERS
+from constructs_lib.kubernetes.workloads import scaled as scaled_by
 from constructs_lib.text import hint, nearest, within
 
 _SCALABLE = ("Deployment", "ReplicaSet", "StatefulSet")
@@ -30,8 +32,8 @@ def prove_selections(model: ClusterModel) -> Iterator[Finding]:
 def without_pods(model: ClusterModel, code: str, item: Object, field: str) -> Iterator[Finding]:
     """Yield a finding if a selector in the spec of an object finds no pods in its namespace."""
     selector, namespace = item.spec.get(field), item.namespace
-    if namespace in model.closed_namespaces and not model.once(PodIndex).selected(namespace, selector):
-        problem = f"No pods{within(namespace)} match {shown(selector)}."
+    if namespace in model.closed_namespaces and not model.selected(namespace, selector):
+        problem = f"No pods{within(namespace)} match {Selector(selector)}."
         fix = labels_hint(model, namespace, texts(mapping(selector).get("matchLabels")))
         yield Finding.of(code, item, problem, at=f"spec.{field}", fix=fix)
 
@@ -40,7 +42,7 @@ def labels_hint(model: ClusterModel, namespace: str, selector: Mapping[str, str]
     """Return which value a label should have, if pods have all the labels of a selector but one."""
     for key, value in selector.items():
         others = {other: text for other, text in selector.items() if other != key}
-        matching = model.once(PodIndex).selected(namespace, {"matchLabels": others})
+        matching = model.selected(namespace, {"matchLabels": others})
         values = {pods.labels[key] for pods in matching if key in pods.labels}
         if values and value not in values:
             return f"For {key}, {nearest(value, values)}"
@@ -49,14 +51,14 @@ def labels_hint(model: ClusterModel, namespace: str, selector: Mapping[str, str]
 
 def _autoscalers(model: ClusterModel) -> Iterator[Finding]:
     scaled: dict[Identity, Object] = {}
-    for autoscaler in model.kind("HorizontalPodAutoscaler"):
-        target = mapping(autoscaler.spec.get("scaleTargetRef"))
-        kind, name = str(target.get("kind")), str(target.get("name"))
-        group = str(target.get("apiVersion") or "").rpartition("/")[0]
-        identity = group, kind, autoscaler.namespace, name
+    for autoscaler in model.kind(*SCALERS):
+        kind, namespace, name = scaled_by(autoscaler)
+        default = "apps/v1" if autoscaler.kind == "ScaledObject" else ""
+        version = inner(autoscaler.spec, "scaleTargetRef", "apiVersion") or default
+        identity = str(version).rpartition("/")[0], kind, namespace, name
         yield from _scale_target(model, autoscaler, identity)
         if (other := scaled.setdefault(identity, autoscaler)) is not autoscaler:
-            problem = f"The {kind} {name} is scaled by the HorizontalPodAutoscaler {other.name} already."
+            problem = f"The {kind} {name} is scaled by the {other.kind} {other.name} already."
             yield Finding.of("autoscalers-share-target", autoscaler, problem, at="spec.scaleTargetRef")
 
 
@@ -86,7 +88,7 @@ def _monitor(model: ClusterModel, monitor: Object) -> Iterator[Finding]:
     if names is None:
         if all(name in model.closed_namespaces for name in namespaces):
             what = "Services" if is_of_services else "pods"
-            problem = f"No {what} in the namespaces {', '.join(sorted(namespaces))} match {shown(selector)}."
+            problem = f"No {what} in the namespaces {', '.join(sorted(namespaces))} match {Selector(selector)}."
             yield Finding.of("monitor-without-target", monitor, problem, at="spec.selector")
         return
     field = "endpoints" if is_of_services else "podMetricsEndpoints"
@@ -107,8 +109,8 @@ def _monitored(model: ClusterModel, monitor: Object) -> list[str]:
 
 def _pod_ports(model: ClusterModel, namespaces: Sequence[str], selector: object) -> set[str] | None:
     """Return the names of the ports of the pods that a monitor selects, or None if it selects none."""
-    found = [pods for name in namespaces for pods in model.once(PodIndex).selected(name, selector)]
-    return {name for pods in found for name, _, _ in container_ports(pods)} if found else None
+    found = [pods for name in namespaces for pods in model.selected(name, selector)]
+    return {port.name for pods in found for port in pods.ports} if found else None
 
 
 def _service_ports(model: ClusterModel, namespaces: Sequence[str], selector: object) -> set[str] | None:
@@ -116,9 +118,7 @@ def _service_ports(model: ClusterModel, namespaces: Sequence[str], selector: obj
     found = [
         service
         for service in model.kind("Service")
-        if not service.group
-        and service.namespace in namespaces
-        and selects(selector, texts(service.metadata.get("labels")))
+        if not service.group and service.namespace in namespaces and Selector(selector).matches(service.labels)
     ]
     ports = (port for service in found for port in mappings(service.spec.get("ports")))
     return {str(port.get("name")) for port in ports} if found else None
@@ -128,8 +128,8 @@ def _spread(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
     field = "topologySpreadConstraints"
     for at, constraint in entries(pods.spec.get(field), f"{pods.path}.{field}"):
         selector = constraint.get("labelSelector")
-        if selector is not None and not selects(selector, pods.labels):
-            problem = f"The pods do not have the labels {shown(selector)} by which they are spread."
+        if selector is not None and not Selector(selector).matches(pods.labels):
+            problem = f"The pods do not have the labels {Selector(selector)} by which they are spread."
             yield Finding.of("spread-without-pods", pods.owner, problem, at=f"{at}.labelSelector")
     for kind in ("podAffinity", "podAntiAffinity"):
         affinity = mapping(inner(pods.spec, "affinity", kind))
@@ -138,8 +138,8 @@ def _spread(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
             elsewhere = term.get("namespaces") or term.get("namespaceSelector") is not None
             if selector is None or elsewhere or pods.namespace not in model.closed_namespaces:
                 continue
-            if not model.once(PodIndex).selected(pods.namespace, selector):
-                problem = f"No pods{within(pods.namespace)} match {shown(selector)}."
+            if not model.selected(pods.namespace, selector):
+                problem = f"No pods{within(pods.namespace)} match {Selector(selector)}."
                 yield Finding.of("spread-without-pods", pods.owner, problem, at=f"{at}.labelSelector")
 
 

@@ -9,8 +9,8 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods, handlers
 from constructs_lib.check.references.selections import labels_hint
-from constructs_lib.check.selectors import PodIndex, container_ports, shown
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import hint, within
 
 #: Labels that the controller of a kind adds to its pods.
@@ -47,9 +47,9 @@ def _service(model: ClusterModel, service: Object) -> Iterator[Finding]:
     if not selector:
         return
     wanted = {key: value for key, value in selector.items() if key not in _ADDED_LABELS}
-    selected = model.once(PodIndex).selected(service.namespace, {"matchLabels": wanted})
+    selected = model.selected(service.namespace, {"matchLabels": wanted})
     if not selected and service.namespace in model.closed_namespaces:
-        problem = f"No pods{within(service.namespace)} have the labels {shown({'matchLabels': selector})}."
+        problem = f"No pods{within(service.namespace)} have the labels {Selector({'matchLabels': selector})}."
         fix = labels_hint(model, service.namespace, selector)
         yield Finding.of("service-without-pods", service, problem, at="spec.selector", fix=fix)
     for at, port in entries(service.spec.get("ports"), "spec.ports"):
@@ -60,16 +60,15 @@ def _service(model: ClusterModel, service: Object) -> Iterator[Finding]:
 def _target(service: Object, port: Mapping[str, Any], pods: Pods, at: str) -> Iterator[Finding]:
     target = port.get("targetPort", port.get("port"))
     protocol = str(port.get("protocol") or "TCP")
-    ports = [*container_ports(pods)]
-    names = {name for name, _, offered in ports if name and offered == protocol}
-    numbers = {str(number) for _, number, offered in ports if offered == protocol}
+    names = {port.name for port in pods.ports if port.name and port.protocol == protocol}
+    numbers = {str(port.number) for port in pods.ports if port.protocol == protocol}
     owner = f"{pods.owner.kind} {pods.owner.name}"
     if isinstance(target, str) and not target.isdecimal():
         if target not in names:
             problem = f'No container of the {owner} has a {protocol} port named "{target}".'
             fix = hint("port's name", target, names)
             yield Finding.of("target-port-unknown", service, problem, at=at, fix=fix)
-    elif ports and isinstance(target, int | str) and str(target) not in numbers:
+    elif pods.ports and isinstance(target, int | str) and str(target) not in numbers:
         problem = f"No container of the {owner} declares the {protocol} port {target}."
         fix = hint("port", str(target), numbers)
         yield Finding.of("target-port-undeclared", service, problem, at=at, fix=fix)
@@ -90,7 +89,7 @@ def _governing_service(model: ClusterModel, stateful_set: Object) -> Iterator[Fi
     yield from _named(model, "governing-service-missing", stateful_set, name, at)
     if (service := model.get("Service", stateful_set.namespace, name)) is None:
         return
-    selected = model.once(PodIndex).of_service(service.spec, service.namespace)
+    selected = model.behind(service)
     headless = service.spec.get("clusterIP") == "None"
     if not headless or all(pods.owner is not stateful_set for pods in selected):
         problem = f"The Service {name} {'does not select its pods' if headless else 'is not headless'}."
@@ -132,12 +131,12 @@ def _backend(model: ClusterModel, ingress: Object, backend: object, at: str) -> 
 
 
 def _probes(pods: Pods) -> Iterator[Finding]:
-    for path, container in pods.containers:
-        names = {str(port.get("name")) for port in mappings(container.get("ports"))} - {"None"}
-        for field, handler in handlers(container):
+    for container in pods.containers:
+        names = {port.name for port in container.ports if port.name}
+        for field, handler in handlers(container.manifest):
             for action in ("httpGet", "tcpSocket"):
                 port = inner(handler, action, "port")
                 if isinstance(port, str) and not port.isdecimal() and port not in names:
-                    problem = f'The container {container.get("name")} has no port named "{port}".'
-                    at, fix = f"{path}.{field}.{action}.port", hint("port's name", port, names)
+                    problem = f'The container {container.name} has no port named "{port}".'
+                    at, fix = f"{container.path}.{field}.{action}.port", hint("port's name", port, names)
                     yield Finding.of("probe-port-unknown", pods.owner, problem, at=at, fix=fix)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.references.secret_sources import SecretSources
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.containers import Container, references
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.text import hint
 
-#: A reference, or an escaped one: ``$$(NAME)`` stands for the text ``$(NAME)``.
-_REFERENCE = re.compile(r"\$\$|\$\(([-._a-zA-Z0-9]+)\)")
 #: Variables that the kubelet sets for the Services of a namespace, and always for the Service of the API server.
 _SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]+)?")
 
@@ -21,28 +19,22 @@ _SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A
 def prove_variables(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
     """Yield references to variables that are not defined where they are used."""
     has_links = pods.spec.get("enableServiceLinks") is not False
-    for path, container in pods.containers:
+    for container in pods.containers:
         defined = _from_whole_maps(model, pods, container)
         if defined is None:
             continue
         variables = mappings(container.get("env"))
         texts: list[tuple[str, object, str]] = [
-            (f"{path}.env[{variable.get('name')}].value", variable.get("value"), str(variable.get("name")))
+            (f"{container.path}.env[{variable.get('name')}].value", variable.get("value"), str(variable.get("name")))
             for variable in variables
         ]
         # A shell script has $( … ) of its own, which Kubernetes leaves alone as well.
-        texts += [
-            (f"{path}.{field}[{number}]", argument, "")
-            for field in ("command", "args")
-            for number, argument in enumerate(sequence(container.get(field)))
-            if isinstance(argument, str) and not re.search(r"\s", argument)
-        ]
+        texts += [(at, word, "") for at, word in container.words if not re.search(r"\s", word)]
         names = {str(variable.get("name")) for variable in variables}
         for at, text, defines in texts:
-            for match in _REFERENCE.finditer(text if isinstance(text, str) else ""):
-                name = match[1]
-                is_link = (has_links or str(name).startswith("KUBERNETES_")) and _SERVICE_LINK.fullmatch(str(name))
-                if name and name not in defined and not is_link:
+            for name in references(text) if isinstance(text, str) else ():
+                is_link = (has_links or name.startswith("KUBERNETES_")) and _SERVICE_LINK.fullmatch(name)
+                if name not in defined and not is_link:
                     problem = f"$({name}) is not defined before it is used."
                     fix = f"Put {name} above it." if name in names else hint("variable", name, defined)
                     yield Finding.of("variable-undefined", pods.owner, problem, at=at, fix=fix)
@@ -50,7 +42,7 @@ def prove_variables(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
                 defined.add(defines)
 
 
-def _from_whole_maps(model: ClusterModel, pods: Pods, container: Mapping[str, Any]) -> set[str] | None:
+def _from_whole_maps(model: ClusterModel, pods: Pods, container: Container) -> set[str] | None:
     """Return the variables that ``envFrom`` defines, or None if not all of them are known."""
     found: set[str] = set()
     for source in mappings(container.get("envFrom")):

@@ -23,9 +23,9 @@ def prove_volumes(model: ClusterModel) -> Iterator[Finding]:
 def _mounts(pods: Pods, templates: set[str]) -> Iterator[Finding]:
     volumes = {str(volume.get("name")) for _, volume in pods.volumes} | templates
     mounted: set[str] = set()
-    for path, container in pods.containers:
+    for container in pods.containers:
         for field in ("volumeMounts", "volumeDevices"):
-            for at, mount in entries(container.get(field), f"{path}.{field}"):
+            for at, mount in entries(container.get(field), f"{container.path}.{field}"):
                 name = str(mount.get("name"))
                 mounted.add(name)
                 if name not in volumes:

@@ -47,11 +47,9 @@ def pod_faults(pods: Pods, version: str) -> Faults:
         limit = inner(volume, "emptyDir", "sizeLimit")
         if limit is not None:
             yield from quantity_faults("storage", limit, f"{at}.emptyDir.sizeLimit")
-    yield from _names([(at, container.get("name")) for at, container in pods.containers], "container")
-    for at, container in pods.containers:
-        # A sidecar is an init container that goes on running.
-        runs = ".initContainers[" not in at or container.get("restartPolicy") == "Always"
-        yield from _container_faults(container, at, version, runs=runs)
+    yield from _names([(container.path, container.get("name")) for container in pods.containers], "container")
+    for container in pods.containers:
+        yield from _container_faults(container.manifest, container.path, version, runs=container.runs)
 
 
 def _restart_faults(pods: Pods) -> Faults:

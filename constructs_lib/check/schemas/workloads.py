@@ -10,9 +10,9 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.schemas.faults import Fault, Faults, field_faults
 from constructs_lib.check.schemas.metadata import annotation_faults, label_faults, selector_faults
 from constructs_lib.check.schemas.quantities import quantity_faults
-from constructs_lib.check.selectors import selects
 from constructs_lib.kubernetes.cron import known_zones, schedule_problem, zone_problem
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence, texts
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import closest, given
 
 _PERCENT = re.compile(r"[0-9]+%")
@@ -35,9 +35,10 @@ def workload_faults(item: Object) -> Faults:
         fix = "Give it the labels of its pods that never change."
         yield Fault("missing-field", at, "It selects no pods.", fix)
     else:
-        yield from selector_faults(selector, at)
+        faults = [*selector_faults(selector, at)]
+        yield from faults
         labels = texts(inner(spec, "template", "metadata", "labels"))
-        if isinstance(spec.get("template"), dict) and not selects(selector, labels):
+        if not faults and isinstance(spec.get("template"), dict) and not Selector(selector).matches(labels):
             wanted = texts(inner(selector, "matchLabels"))
             missed = [f"{key}={value}" for key, value in wanted.items() if labels.get(key) != value]
             problem = f"Its pods do not have what it selects: {', '.join(missed) or 'its expressions'}."
