@@ -10,16 +10,29 @@ from typing import Literal
 Unit = Literal["short", "percentunit", "s", "bytes", "reqps", "ops", "Bps", "cores", "none", "dateTimeFromNow"]
 #: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.
 FOLDER_ANNOTATION = "grafana_folder"
-#: Width of Grafana's grid.
-COLUMNS = 24
 #: Matchers of what is chosen at the top of a dashboard, see ``workload.variables``.
 CHOSEN = 'namespace="$namespace", pod=~"$pod"'
-#: The range of rates on dashboards: wide enough for the scrapes, whatever the time that is shown.
-RANGE = "$__rate_interval"
+#: Colours of what has thresholds.
+GOOD, WARNING, CRITICAL = "green", "yellow", "red"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """What the colour of a value depends on.
+
+    Attributes:
+        warning: Value from which it turns yellow; None for never.
+        critical: Value from which it turns red; None for never.
+        falling: Whether low values are the bad ones.
+    """
+
+    warning: float | None = None
+    critical: float | None = None
+    falling: bool = False
 
 
 @dataclass(frozen=True)
-class Query:
+class Query(Thresholds):
     """An expression and what its series are called.
 
     Attributes:
@@ -27,22 +40,16 @@ class Query:
         legend: Name of the series, with labels as ``{{pod}}``.
         colour: Fixed colour of Grafana's palette. Default: by the palette.
         unit: Unit, if it is not that of the panel; then its own thresholds hold as well.
-        warning: Value from which it turns yellow; None for never.
-        critical: Value from which it turns red; None for never.
-        falling: Whether low values are the bad ones.
     """
 
     expression: str
     legend: str
     colour: str = ""
     unit: Unit | None = None
-    warning: float | None = None
-    critical: float | None = None
-    falling: bool = False
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(Thresholds):
     """One panel.
 
     Attributes:
@@ -52,9 +59,6 @@ class Panel:
         unit: Unit of the values.
         queries: What is shown.
         kind: How it is shown.
-        warning: Value from which it turns yellow; None for never.
-        critical: Value from which it turns red; None for never.
-        falling: Whether low values are the bad ones.
         stacked: Whether the series are stacked.
         width: In columns of the grid, of 24.
         height: In rows of the grid.
@@ -68,18 +72,15 @@ class Panel:
     unit: Unit
     queries: tuple[Query, ...]
     kind: Literal["timeseries", "stat", "bargauge", "table"] = "timeseries"
-    warning: float | None = None
-    critical: float | None = None
-    falling: bool = False
     stacked: bool = False
     width: int = 12
     height: int = 8
     link: str = ""
     maximum: float | None = None
 
-    def wide(self, width: int, height: int | None = None) -> Panel:
-        """Return the panel in another size."""
-        return replace(self, width=width, height=height or self.height)
+    def wide(self, width: int) -> Panel:
+        """Return the panel in another width."""
+        return replace(self, width=width)
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,6 @@ class Variable:
     """A choice at the top of a dashboard.
 
     Attributes:
-        name: Its name.
-        label: What a person reads.
         values: What can be chosen, if it is known.
         query: ``label_values(…)`` that asks Prometheus, if it is not.
         several: Whether several or all may be chosen; all are at first.
@@ -115,11 +114,8 @@ class Dashboard:
 
     Attributes:
         template: Name of what it is made from; panels are known as ``<template>/<panel id>``.
-        title: Title.
         description: What it answers.
-        rows: Rows.
         uid: Identifier, part of its address; unique in Grafana, at most 40 characters.
-        variables: Choices.
         links: ``(title, uid)`` of others that one goes on to.
     """
 

@@ -5,6 +5,8 @@ one query each that stand for a workload on the overview. A panel has the keys o
 ``queries`` it may have one ``expr`` and its ``legend``, which is its title by default. ``$chosen`` stands for the
 matchers of what is chosen at the top of the dashboard. A query whose placeholders have no value is left out, and so is
 a panel without any query.
+
+All functions raise a :class:`UserError` if the file cannot be read or is written wrongly.
 """
 
 from __future__ import annotations
@@ -13,60 +15,56 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from constructs_lib.grafana import style
-from constructs_lib.grafana.model import CHOSEN, Dashboard, Panel, Query, Row
+from constructs_lib.grafana.model import CHOSEN, CRITICAL, GOOD, WARNING, Dashboard, Panel, Query, Row
 from constructs_lib.prometheus.template import Template, Values
 from constructs_lib.user_error import UserError
 
+#: Colours by what a query shows, on every dashboard; one of anything else is coloured by Grafana's palette.
+_COLOURS = {
+    "good": GOOD,
+    "warning": WARNING,
+    "bad": CRITICAL,
+    "wanted": "yellow",
+    "used": "blue",
+    "requested": "yellow",
+    "limit": "red",
+    "received": "green",
+    "sent": "blue",
+    "read": "green",
+    "written": "blue",
+    "50 %": "green",
+    "95 %": "orange",
+    "99 %": "purple",
+}
 _SIGNAL = {"kind": "stat", "width": 3, "height": 3}
 
 
 def dashboard(file: Path, values: Values) -> Dashboard:
-    """Return the dashboard in a file, without what makes it that of a system: variables, links and a uid.
-
-    Raises:
-        UserError: The file cannot be read, or is written wrongly.
-    """
+    """Return the dashboard in a file, without what makes it that of a system: variables, links and a uid."""
     template = _template(file, values)
     title, description = (template.filled(template.content.get(key, "")) for key in ("title", "description"))
     return Dashboard(file.parent.name, title, description, tuple(_rows(template)))
 
 
 def title(file: Path) -> str:
-    """Return the title of the dashboard in a file.
-
-    Raises:
-        UserError: The file cannot be read.
-    """
+    """Return the title of the dashboard in a file."""
     return str(_template(file, {}).content.get("title", ""))
 
 
 def rows(file: Path, values: Values) -> dict[str, Row]:
-    """Return the rows in a file by their titles; panels without a query, and rows without a panel, are left out.
-
-    Raises:
-        UserError: The file cannot be read, or is written wrongly.
-    """
+    """Return the rows in a file by their titles; panels without a query, and rows without a panel, are left out."""
     return {row.title: row for row in _rows(_template(file, values))}
 
 
 def panels(file: Path, values: Values, *ids: str) -> tuple[Panel, ...]:
-    """Return some of the panels in a file.
-
-    Raises:
-        UserError: The file cannot be read, or is written wrongly.
-    """
+    """Return some of the panels in a file."""
     template = _template(file, values)
     entries = {entry["id"]: entry for row in template.content["rows"] for entry in row["panels"]}
     return tuple(panel for id in ids for panel in _panels(template, [entries[id]]))
 
 
 def signals(file: Path, values: Values) -> tuple[Panel, ...]:
-    """Return the panels that stand for a workload on the overview.
-
-    Raises:
-        UserError: The file cannot be read, or is written wrongly.
-    """
+    """Return the panels that stand for a workload on the overview."""
     template = _template(file, values)
     return tuple(_panels(template, [{**_SIGNAL, **entry} for entry in template.content.get("signals", ())]))
 
@@ -94,7 +92,6 @@ def _panels(template: Template, entries: list[Mapping[str, Any]]) -> Iterator[Pa
             raise UserError(f"{template.file}, panel {entry.get('id')}: {problem}") from None
 
 
-def _query(entry: Mapping[str, Any]) -> Query:
-    rest = dict(entry)
-    colour = rest.pop("colour", None)
-    return Query(rest.pop("expr"), rest.pop("legend"), style.COLOURS[colour] if colour else "", **rest)
+def _query(entry: dict[str, Any]) -> Query:
+    colour = entry.pop("colour", None)
+    return Query(entry.pop("expr"), entry.pop("legend"), _COLOURS[colour] if colour else "", **entry)
