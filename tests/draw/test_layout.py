@@ -91,6 +91,7 @@ def test_one_edge_is_straight(source: int, target: int) -> None:
     assert [len(route.points) for route in lay_out(diagram).routes] == [2, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", [Style.NEEDS, Style.PRECEDES])
 def test_a_thousand_components_are_drawn_in_seconds(style: Style) -> None:
     """About one second; the limit is what a person would still wait for on a busy machine."""
