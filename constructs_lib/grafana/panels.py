@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from constructs_lib.grafana.model import CHOSEN, CRITICAL, GOOD, WARNING, Dashboard, Panel, Query, Row
-from constructs_lib.prometheus.template import Template, Values
+from constructs_lib.template import Template, Values
 from constructs_lib.user_error import UserError
 
 #: Colours by what a query shows, on every dashboard; one of anything else is coloured by Grafana's palette.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from constructs_lib.prometheus.template import Template, Values
+from constructs_lib.template import Template, Values
 from constructs_lib.user_error import UserError
 
 Severity = Literal["critical", "warning"]

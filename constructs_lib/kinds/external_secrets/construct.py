@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.declare.arguments import checked
@@ -10,8 +11,9 @@ from constructs_lib.declare.chart import CLUSTER_RBAC, RBAC, PodAccess, named
 from constructs_lib.declare.system import System
 from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 from constructs_lib.kubernetes.manifest import manifest
+from constructs_lib.template import Template
 
-_RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
+_VALUES = Path(__file__).parent / "values.yaml"
 _READER = "secret-store-reader"
 
 
@@ -46,25 +48,7 @@ class ExternalSecrets(HelmChart):
             repository="https://charts.external-secrets.io",
             chart="external-secrets",
             version=version,
-            values=merged(
-                {
-                    "installCRDs": True,
-                    # Without its kind, an object that nobody would process is refused instead of ignored.
-                    "crds": {
-                        "createClusterExternalSecret": False,
-                        "createClusterPushSecret": False,
-                        "createPushSecret": False,
-                    },
-                    # What the webhook would refuse is refused before the push; no webhook can block a sync.
-                    "webhook": {"create": False},
-                    "certController": {"create": False},
-                    "processClusterExternalSecret": False,
-                    "processPushSecret": False,
-                    "processClusterPushSecret": False,
-                    "resources": _RESOURCES,
-                },
-                values,
-            ),
+            values=merged(Template(_VALUES, {}).whole(), values),
             kinds=(*named("", "ServiceAccount"), *named("apps", "Deployment"), *RBAC),
             cluster_kinds=(*named("apiextensions.k8s.io", "CustomResourceDefinition"), *CLUSTER_RBAC),
             other_namespaces=(scope.environment.secret_store_namespace,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.declare import validation
@@ -17,26 +18,13 @@ from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
+from constructs_lib.template import Template
 from constructs_lib.text import nearest, shown
 
 _NAME = "app.kubernetes.io/name"
 #: Severities of alerts: one wakes somebody up, the other waits for the morning.
 SEVERITIES = ("critical", "warning")
-#: Alerts of the chart that those of the library replace (``observe/workload_alerts.yaml``).
-_REPLACED_ALERTS = (
-    "KubeDeploymentReplicasMismatch",
-    "KubeHpaMaxedOut",
-    "KubeJobFailed",
-    "KubePersistentVolumeFillingUp",
-    "KubePodCrashLooping",
-    "KubePodNotReady",
-    "KubeStatefulSetReplicasMismatch",
-    "TargetDown",
-)
-
-
-def _resources(cpu: str, memory: str, limit: str) -> dict[str, Any]:
-    return pod.Resources(cpu, memory, limit).manifest()
+_VALUES = Path(__file__).parent / "values.yaml"
 
 
 def _runbooks(repository: GitRepository) -> str:
@@ -170,7 +158,18 @@ class Monitoring(HelmChart):
         password = self.secret_key(
             SecretReference(self.id, "grafana-password", generated("password of Grafana's administrator"))
         )
-        self.values = merged(self._values(storage, retention_days, user, password), values)
+        storage_class = scope.environment.cluster.storage_class
+        placeholders = {
+            "retention_days": retention_days,
+            "retention_size": _retention_size(storage),
+            "volume_claim": pod.volume_claim(storage, storage_class),
+            "secret": self.id,
+            "user": user,
+            "password": password,
+            "own_namespace": self.namespace_name,
+            "folder_annotation": FOLDER_ANNOTATION,
+        }
+        self.values = merged(Template(_VALUES, placeholders).whole(), values)
 
     def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the monitors, rules, routes and dashboards of the whole system."""
@@ -180,90 +179,3 @@ class Monitoring(HelmChart):
 
         yield from observability(self, waves, self.runbooks)
         yield alertmanager_config(self)
-
-    def _values(self, storage: str, retention_days: int, user: str, password: str) -> dict[str, Any]:
-        off = {"enabled": False}
-        everything = {
-            f"{kind}SelectorNilUsesHelmValues": False
-            for kind in ("podMonitor", "probe", "rule", "scrapeConfig", "serviceMonitor")
-        }
-        return {
-            "fullnameOverride": "kube-prometheus",
-            # A managed control plane is out of reach, and k3s runs it inside of one process.
-            "kubeControllerManager": off,
-            "kubeScheduler": off,
-            "kubeEtcd": off,
-            "kubeProxy": off,
-            "defaultRules": {
-                "disabled": dict.fromkeys(_REPLACED_ALERTS, True),
-                "rules": {
-                    "etcd": False,
-                    "kubeControllerManager": False,
-                    "kubeProxy": False,
-                    "kubeSchedulerAlerting": False,
-                    "kubeSchedulerRecording": False,
-                    "windows": False,
-                },
-            },
-            "prometheusOperator": {
-                # Its Jobs are hooks that would run before the namespace is there.
-                "admissionWebhooks": off,
-                "tls": off,
-                "resources": _resources("100m", "128Mi", "256Mi"),
-                "prometheusConfigReloader": {"resources": _resources("10m", "32Mi", "64Mi")},
-            },
-            "prometheus": {
-                "prometheusSpec": {
-                    **everything,
-                    "retention": f"{retention_days}d",
-                    # The volume must not fill up: Prometheus then stops, and does not come back by itself.
-                    "retentionSize": _retention_size(storage),
-                    "resources": _resources("250m", "1Gi", "2Gi"),
-                    "storageSpec": {
-                        "volumeClaimTemplate": {
-                            "spec": pod.volume_claim(storage, self.system.environment.cluster.storage_class)
-                        }
-                    },
-                }
-            },
-            "alertmanager": {
-                "alertmanagerSpec": {
-                    # The chart would render its configuration as a Secret. The operator makes one that, like
-                    # the chart's, notifies nobody, and adds every AlertmanagerConfig to it.
-                    "useExistingSecret": True,
-                    # Else only alerts of this one namespace would reach its routes.
-                    "alertmanagerConfigMatcherStrategy": {"type": "None"},
-                    "resources": _resources("20m", "64Mi", "128Mi"),
-                }
-            },
-            "grafana": {
-                "admin": {"existingSecret": self.id, "userKey": user, "passwordKey": password},
-                # It need not call its maker, and what opens the Kubernetes API to it may open that as well.
-                "grafana.ini": {
-                    "analytics": {
-                        "check_for_updates": False,
-                        "check_for_plugin_updates": False,
-                        "reporting_enabled": False,
-                    }
-                },
-                # By default its account may read every Secret of the cluster.
-                "rbac": {"namespaced": True},
-                "resources": _resources("100m", "256Mi", "512Mi"),
-                "sidecar": {
-                    # They share the pod's network, and would both listen on 8080.
-                    "dashboards": {
-                        "env": {"HEALTH_PORT": "8084"},
-                        "resource": "configmap",
-                        "searchNamespace": self.namespace_name,
-                        "folderAnnotation": FOLDER_ANNOTATION,
-                        "provider": {"foldersFromFilesStructure": True},
-                        "annotations": {FOLDER_ANNOTATION: "Kubernetes"},
-                    },
-                    "datasources": {"env": {"HEALTH_PORT": "8082"}, "resource": "configmap"},
-                    "resources": _resources("20m", "96Mi", "192Mi"),
-                },
-                "testFramework": off,
-            },
-            "kube-state-metrics": {"resources": _resources("20m", "64Mi", "256Mi")},
-            "prometheus-node-exporter": {"resources": _resources("20m", "32Mi", "64Mi")},
-        }

@@ -1,4 +1,4 @@
-"""YAML files with ``$placeholders``: the rules and panels of a kind, but for what differs from system to system."""
+"""YAML files with ``$placeholders``: rules, panels, values of charts, but for what differs from system to system."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from constructs_lib.user_error import UserError
 
-#: What placeholders stand for: a text, or a number where one is the whole value. What has a placeholder that stands
+#: What placeholders stand for: texts, or anything where one is the whole value. A value with a placeholder that stands
 #: for None is left out.
-Values = Mapping[str, str | float | None]
+Values = Mapping[str, Any]
 
 #: ``$name`` or ``${name}``; ``$1`` is a group of label_replace().
 _PLACEHOLDER = re.compile(r"\$(?:\{([a-z_]\w*)\}|([a-z_]\w*))")
@@ -34,9 +34,13 @@ class Template:
         """
         self.file = file
         self.content = _read(file)
-        self._values: dict[str, str | float | None] = {**values}
+        self._values = {**values}
         for name, text in self.content.get("placeholders", {}).items():
             self._values[name] = self.filled(text)
+
+    def whole(self) -> dict[str, Any]:
+        """Return all that stands in the file, filled in."""
+        return {name: self.filled(value) for name, value in self.content.items() if name != "placeholders"}
 
     def filled(self, value: Any) -> Any:
         """Return a value with everything filled in, also inside of mappings and lists; None for what is left out.
@@ -45,7 +49,7 @@ class Template:
             UserError: Nothing defines a placeholder.
         """
         if isinstance(value, dict):
-            return {key: self.filled(entry) for key, entry in value.items()}
+            return {self.filled(key): self.filled(entry) for key, entry in value.items()}
         if isinstance(value, list):
             return [full for entry in value if (full := self.filled(entry)) is not None]
         if not isinstance(value, str):
