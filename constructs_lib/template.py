@@ -10,13 +10,13 @@ from typing import Any
 
 from constructs_lib.user_error import UserError
 
-#: What placeholders stand for: texts, or anything where one is the whole value. A value with a placeholder that stands
-#: for None is left out.
+#: Values of placeholders: texts, or anything where the placeholder is the whole value. None leaves out what has the
+#: placeholder.
 Values = Mapping[str, Any]
 
 #: ``$name`` or ``${name}``; ``$1`` is a group of label_replace().
 _PLACEHOLDER = re.compile(r"\$(?:\{([a-z_]\w*)\}|([a-z_]\w*))")
-#: Variables of Grafana's dashboards and of Prometheus' templates, which are written alike and stay.
+#: Variables of Grafana and Prometheus, which look the same and stay as they are.
 _FOREIGN = frozenset({"__rate_interval", "labels", "namespace", "pod", "value"})
 
 
@@ -70,7 +70,7 @@ class Template:
 
 @cache
 def _read(file: Path) -> Mapping[str, Any]:
-    # Declaring needs no file of these.
+    # Imported here, because most declarations need no such file.
     import yaml
 
     try:

@@ -22,7 +22,7 @@ from constructs_lib.text import joined, shown
 
 Parameters = ParamSpec("Parameters")
 
-#: Valid values in the place of required arguments, so that a wrong one causes no second error.
+#: Valid values for required arguments that are wrong or missing, so that one error does not cause a second one.
 _PLACEHOLDERS: Mapping[str, object] = {
     "image": "unnamed:0.0.0",
     "nodes": 1,
@@ -32,11 +32,11 @@ _PLACEHOLDERS: Mapping[str, object] = {
     "storage": "1Gi",
     "version": "0.0.0",
 }
-#: The same for all others: ids and names.
+#: For all other required arguments: ids and names.
 _PLACEHOLDER = "unnamed"
 
-#: How arguments and fields are written that are numbers of bytes: a number alone lacks the unit, and "10" would be
-#: refused next. One of cores needs none.
+#: Examples for arguments and fields that are amounts of bytes: whoever writes 10 is not told to write "10", which lacks
+#: the unit and would be refused next.
 _WITH_UNIT: Mapping[str, str] = {
     "backup_storage": "10Gi",
     "memory": "256Mi",
@@ -44,7 +44,7 @@ _WITH_UNIT: Mapping[str, str] = {
     "storage": "10Gi",
 }
 
-#: What messages call a type, and how a value of it is written; all others are called by their name.
+#: What messages call a type, and an example of it. All other types are called by their name.
 _WORDS: Mapping[object, tuple[str, str]] = {
     str: ("a text", '"…"'),
     int: ("a whole number", "1"),
@@ -93,10 +93,10 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
 
 
 def _report(name: str, given: Mapping[str, Any], problems: Sequence[str]) -> None:
-    """Record what is wrong with the arguments of a construct.
+    """Report what is wrong with the arguments of a construct.
 
     Raises:
-        DeclarationError: It has no scope in whose diagnostics they could be recorded.
+        DeclarationError: It has no scope to which they could be reported.
     """
     id = given.get("id")
     subject = id if isinstance(id, str) else name
@@ -117,7 +117,7 @@ def _hints(owner: Any) -> Mapping[str, Any]:
     try:
         return get_type_hints(owner, localns=vars(sys.modules["constructs_lib"]))
     except NameError:
-        # A subclass of the user's that names its types in a way that only a type checker resolves.
+        # A class in the user's code may name types that exist for type checkers only.
         return {}
 
 
@@ -130,7 +130,7 @@ def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
         annotation: The type.
     """
     if annotation is str and type(value) is str and value.isascii():
-        # Most arguments, and the parts of all others.
+        # A shortcut for most arguments.
         return
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     option = next((option for option in options if _is(value, option)), None)
@@ -172,17 +172,17 @@ def field_misfits(record: Any) -> Iterator[tuple[object, str]]:
 
 
 def _is(value: object, kind: Any) -> bool:
-    """Tell whether a value is of a type, as far as it shows without a look into it."""
+    """Tell whether a value is of a type, without looking at what it contains."""
     origin = get_origin(kind) or kind
     if origin is Literal:
         return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
     if origin is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is float:
-        # As in annotations, a whole number is one, too.
+        # Type hints let a whole number pass as a float.
         return isinstance(value, int | float) and not isinstance(value, bool)
     if origin in (Sequence, tuple):
-        # A text is a sequence, too, and never one that is meant.
+        # A text is a Sequence, too, but never meant here.
         parts = get_args(kind)
         fixed = origin is tuple and parts and parts[-1] is not ...
         return isinstance(value, list | tuple) and (not fixed or len(value) == len(parts))

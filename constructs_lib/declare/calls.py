@@ -33,7 +33,7 @@ def _explained(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             return function(*args, **kwargs)
         except TypeError:
             signature = inspect.signature(function)
-            # An error from further inside, or in a call of the library's own, stays what it is.
+            # The call is right, or the library made it: then the library is at fault.
             if _fits(signature, args, kwargs) or is_library_code(sys._getframe(1).f_code.co_filename):
                 raise
         parameters = {parameter.name: parameter for parameter in signature.parameters.values()}

@@ -50,7 +50,7 @@ class Component(on_demand.Chart):
 
     #: Whether the component itself has volumes, beside those of its workloads.
     holds_data = False
-    #: What it is for, in pictures; None if its workloads tell.
+    #: Its role in pictures; None: the most visible of its workloads decides.
     role: ClassVar[Role | None] = None
     #: What it brings for the whole cluster, of :attr:`Cluster.CAPABILITIES`.
     brings: ClassVar[tuple[str, ...]] = ()
@@ -62,7 +62,7 @@ class Component(on_demand.Chart):
     other_namespaces: Sequence[str] = ()
     #: Arguments that were wrong and have placeholders in their place.
     replaced: frozenset[str] = frozenset()
-    #: Derives its objects from the declaration. The package sets it: what is declared knows nothing of what follows.
+    #: Derives its objects. The package sets it, because this room must not import ``derive``.
     derivation: ClassVar[Callable[[Component], list[dict[str, Any]]]]
 
     @checked

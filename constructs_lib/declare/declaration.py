@@ -86,7 +86,7 @@ def run(declaration: Declaration, environment: Environment, finish: Callable[[Sy
     except Exception as failure:
         diagnostic = diagnostic_from(failure)
         found = [diagnostic] if diagnostic else []
-        # A fault that comes after an error most likely comes from it, and is met again if it does not.
+        # The error most likely caused this exception; if not, it comes again once the error is fixed.
         if not found and not any(diagnostics.found for diagnostics in opened):
             raise
     finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 _LIBRARY = f"{Path(__file__).parent.parent}/"
-#: Folders of Python and of the packages that are installed: what runs there was called by somebody's code.
+#: Folders of Python itself and of installed packages, whose code runs because somebody's code called it.
 _INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
@@ -153,7 +153,7 @@ class Diagnostics:
 
     @contextmanager
     def at(self, location: Location) -> Iterator[None]:
-        """Report errors at ``location``: the line that is being run says nothing of them."""
+        """Report errors at ``location`` instead of the line that is being run."""
         before, self._place = self._place, location
         try:
             yield
@@ -170,7 +170,7 @@ class Diagnostics:
         return iter(self.found)
 
 
-#: Those of the systems declared so far, so that errors from before a declaration broke off are told, too.
+#: Diagnostics of the systems that are declared so far: if a declaration breaks off, its errors are told all the same.
 open_diagnostics: ContextVar[list[Diagnostics] | None] = ContextVar("open_diagnostics", default=None)
 
 

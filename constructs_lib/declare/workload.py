@@ -86,7 +86,7 @@ class Workload(Observed, on_demand.Construct):
     component: Component
     system: System
 
-    #: Never prune or delete its PersistentVolumeClaims, nor what they need to be of use.
+    #: Never prune or delete its PersistentVolumeClaims, nor the objects without which they are of no use.
     holds_data = False
     #: How many stages its objects have beside the set-up, see :meth:`manifests`.
     stages = 1

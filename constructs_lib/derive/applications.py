@@ -16,10 +16,10 @@ ARGOCD_NAMESPACE = "argocd"
 _API = "argoproj.io/v1alpha1"
 _SERVER = "https://kubernetes.default.svc"
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
-#: A sync that fails is tried again for ever, and takes up the commit that mends it (argo-cd issues 11494, 16489).
+#: A sync that fails is tried again for ever, and takes up the commit that fixes it (argo-cd issues 11494, 16489).
 _RETRY = {"limit": -1, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
-#: Kinds that the library writes into namespaces. A project permits all of them, used or not: were a kind to leave it
-#: together with the last object of that kind, Argo CD would refuse to prune the object.
+#: Kinds that the library writes into namespaces. A project permits all of them, used or not: if a kind left the project
+#: together with its last object, Argo CD would refuse to prune that object.
 _KINDS = (
     ("", "ConfigMap"),
     ("", "PersistentVolumeClaim"),
@@ -89,7 +89,7 @@ def application(component: Component, graph: Graph) -> Manifest:
                 component.id,
                 {"argocd.argoproj.io/manifest-generate-paths": ".", WAVE: str(graph.waves[component.id])},
             ),
-            # With it, what the component owned goes with it, all but what is protected.
+            # Deleting the Application deletes what it deployed, but for protected objects.
             "finalizers": [_FINALIZER],
         },
         "spec": {

@@ -16,7 +16,7 @@ from constructs_lib.derive.secrets import external_secret
 from constructs_lib.kubernetes.manifest import Manifest, protected
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 
-#: Kinds of a data store without which it lives on, whole and closed to strangers.
+#: Kinds of objects that a data store can lose: it keeps running, with its data, and closed to strangers.
 _REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})
 #: Kinds that pods may refer to, so they are set up before any pod.
 _SET_UP = frozenset({"ConfigMap", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"})
@@ -51,7 +51,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     Wave 0 sets up; then come the stages of the workloads, those of what is needed first. A chart's own objects have
     no wave of ours and so are in wave 0: there the set-up comes before, in wave -1.
 
-    What a construct of cdk8s may not make is recorded as a mistake and left out.
+    What a construct of cdk8s may not make is reported as an error and left out.
     """
     staged: list[tuple[int, Manifest, Component | Workload]] = [*_set_up(component, graph)]
     for workload in component.workloads:
@@ -64,7 +64,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
             staged.append((before + stage if stage else 0, manifest, workload))
     last = max(stage for stage, _, _ in staged)
     staged += [(stage, manifest, component) for stage, manifest in _constructs(component, last)]
-    # Of a component with a chart, stage 1 is the chart's.
+    # In a component with a chart, stage 1 is the chart.
     late, offset = (2, -1) if component.chart_source else (last + 1, 0)
     staged += [(late, manifest, component) for manifest in component.late_manifests(graph.waves)]
     objects: dict[tuple[str, str, str, str], Derived] = {}

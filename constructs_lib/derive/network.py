@@ -17,7 +17,7 @@ from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 
-#: The API server answers on 443 behind its Service and on 6443 on its own; policies see the one behind the Service.
+#: Policies see the port of the API server itself, behind its Service: 443 or 6443, depending on the cluster.
 _API_PORTS = (443, 6443)
 #: Names of the policies that every component has.
 DEFAULT_DENY, DNS = "default-deny", "dns"
@@ -203,7 +203,7 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
     if access.to_argocd:
         rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
     if access.to_nodes:
-        # Nodes are matched by no selector, and by CIDR blocks not everywhere.
+        # No selector matches nodes, and CIDR blocks do so in some clusters only.
         rules.append({"ports": _ports(*access.to_nodes)})
     if access.kubernetes_api:
         rules.append({"ports": _ports(*_API_PORTS)})

@@ -36,7 +36,7 @@ def external_secret(component: Component) -> Manifest | None:
         component.id,
         component.namespace_name,
         {"app.kubernetes.io/name": component.id, "app.kubernetes.io/part-of": component.system.name},
-        # The Secret goes with its ExternalSecret; what holds data must be able to read it for as long as it lives.
+        # Deleting the ExternalSecret deletes its Secret, which a protected data store still needs.
         annotations=protected() if component.keeps_data else None,
         spec={
             "refreshInterval": "1h0m0s",

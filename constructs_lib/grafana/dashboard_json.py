@@ -16,11 +16,11 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from constructs_lib.grafana.model import CRITICAL, GOOD, WARNING, Dashboard, Panel, Query, Thresholds, Variable
 
 _Builder = timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel
-#: Grafana's data source that the dashboard is told by its first variable.
+#: The data source that is chosen by the dashboard's first variable.
 _DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 #: Width of Grafana's grid.
 _COLUMNS = 24
-#: Units that Grafana knows by no name: ``suffix:`` is shown behind the number.
+#: Units that Grafana has no name for: it shows what follows ``suffix:`` behind the number.
 _UNITS = {"cores": "suffix: cores"}
 
 
@@ -52,7 +52,7 @@ def to_json(dashboard: Dashboard, system: str) -> str:
         y += height
     content = json.loads(JSONEncoder().encode(builder.build()))
     for variable in content["templating"]["list"]:
-        # The builders give these to every kind of variable; Grafana's schema has them for intervals alone.
+        # The builders write these for every variable; Grafana's schema has them for intervals only.
         for key in ("auto", "auto_count", "auto_min"):
             variable.pop(key, None)
     return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
@@ -82,7 +82,7 @@ def _panel(panel: Panel) -> _Builder:
         colours = model.FieldColorModeId.PALETTE_CLASSIC
     elif panel.kind == "stat":
         builder = stat.Panel().reduce_options(last).color_mode(options.BigValueColorMode.VALUE)
-        # Only an instant is asked for: the last value of a range may be that of a store which died an hour ago.
+        # It asks for an instant only: the last value of a range may be that of a store which died an hour ago.
         builder.graph_mode(options.BigValueGraphMode.NONE)
     elif panel.kind == "bargauge":
         builder = bargauge.Panel().reduce_options(last).orientation(options.VizOrientation.HORIZONTAL)

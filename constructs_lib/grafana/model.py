@@ -8,9 +8,9 @@ from typing import Literal
 
 #: Units by Grafana's names (https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats).
 Unit = Literal["short", "percentunit", "s", "bytes", "reqps", "ops", "Bps", "cores", "none", "dateTimeFromNow"]
-#: Says on a ConfigMap with a dashboard in which folder of Grafana it belongs.
+#: Annotation of a ConfigMap with a dashboard: the folder of Grafana in which it belongs.
 FOLDER_ANNOTATION = "grafana_folder"
-#: Matchers of what is chosen at the top of a dashboard, see ``workload.variables``.
+#: Matchers of the namespace and the pods that are chosen at the top of a dashboard.
 CHOSEN = 'namespace="$namespace", pod=~"$pod"'
 #: Colours of what has thresholds.
 GOOD, WARNING, CRITICAL = "green", "yellow", "red"

@@ -18,7 +18,7 @@ from constructs_lib.prometheus.rules import Group, rules
 _HERE = Path(__file__).parent
 #: Grafana's limit of a uid.
 _LONGEST_UID = 40
-#: What comes first among the kinds: services, then what they need.
+#: The order of kinds on lists and pages: services, then what they need.
 _ROLES = {role: number for number, role in enumerate((Role.SERVICE, Role.STORE, Role.MESSAGING))}
 
 
@@ -106,6 +106,6 @@ def _variables(workloads: Sequence[Workload]) -> tuple[Variable, ...]:
 
 
 def _uid(system: System, name: str) -> str:
-    """Return an identifier that says what it is, and stays the same: bookmarks hold it."""
+    """Return an identifier that stays the same from run to run, because bookmarks hold it."""
     uid = f"{system.name}-{name}"
     return uid if len(uid) <= _LONGEST_UID else f"{uid[: _LONGEST_UID - 9]}-{digest(uid, 8)}"

@@ -15,7 +15,7 @@ import yaml
 
 from constructs_lib.prometheus.promql import Selector, parse, without_variables
 
-#: Labels whose values are of one system, and not of the expression.
+#: Labels whose values belong to one system.
 _OWN = (
     "container",
     "cronjob",
@@ -40,7 +40,7 @@ def selectors(expression: str) -> tuple[Selector, ...]:
 
 
 def metrics(expression: str, recorded: Mapping[str, str]) -> frozenset[str]:
-    """Return the metrics that an expression reads, those below recorded series included.
+    """Return the metrics that an expression reads, directly or through recorded series.
 
     Args:
         expression: The expression.

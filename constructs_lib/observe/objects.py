@@ -87,7 +87,7 @@ def _pod_monitors(monitoring: Component) -> Iterator[Manifest]:
                 "port": endpoint.name,
                 "path": path,
                 "interval": _INTERVAL,
-                # Its Service has the same name; the rules and dashboards select by it.
+                # Rules and dashboards select by the name of the workload, which is also that of its Service.
                 "relabelings": [{"targetLabel": "service", "replacement": workload.name}],
             }
             for endpoint in workload.endpoints.values()

@@ -129,7 +129,7 @@ def _name(row: str, panel: str, query: Query) -> str:
 
 
 class _Knowledge:
-    """What is known of the metrics below an expression."""
+    """What is known of the metrics that expressions read."""
 
     def __init__(self, system: System, groups: Sequence[Group]) -> None:
         """Read the recorded series, and which service is measured by which agent."""
@@ -151,7 +151,7 @@ class _Knowledge:
         return f"`{expression}`", linked, word
 
     def _of_other_agents(self, expression: str) -> frozenset[str]:
-        """Return what the series of one service cannot come from: a recorded series has those of all agents."""
+        """Return metrics of agents that a service does not have: a recorded series reads those of all agents."""
         services = {
             value for each in selectors(expression) for label, sign, value in each.matchers if (label, sign) == _ONE
         }

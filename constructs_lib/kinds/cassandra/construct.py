@@ -105,7 +105,7 @@ class Cassandra(Store):
         self.offer("jmx", 7199, internal=True)
 
     def complete(self) -> None:
-        """Have it measured if somebody collects the metrics."""
+        """Serve metrics if the system has Monitoring."""
         if self._agent and PORT_NAME not in self.endpoints:
             with self.system.diagnostics.at(self.location):
                 self.offer(PORT_NAME, self._agent.port, metrics=("/metrics",), internal=True)
@@ -163,7 +163,7 @@ class Cassandra(Store):
     def _overrides(self) -> str:
         lines = ["authenticator: PasswordAuthenticator", "authorizer: CassandraAuthorizer"]
         if self.size < 3:
-            # A quorum of two is both nodes: with one of them away nobody could log in.
+            # A quorum of two nodes is both: with one of them down nobody could log in.
             lines.append("auth_read_consistency_level: LOCAL_ONE")
         return "\n".join(lines) + "\n"
 
@@ -181,7 +181,7 @@ class Cassandra(Store):
         yield 1, self._ring()
         yield 1, disruption_budget(self)
         if isinstance(self.nodes, Autoscale):
-            # Before the Job, which waits for a ring of the declared size: the autoscaler is who enlarges it.
+            # It comes before the Job, which waits until the autoscaler has enlarged the ring to the declared size.
             yield 1, autoscaler(self, "StatefulSet", self.nodes, scale_down={"selectPolicy": "Disabled"})
         yield 2, self._schema_job()
 
@@ -210,7 +210,7 @@ class Cassandra(Store):
         node = self.server(
             env=variables(settings),
             resources=self.resources.plus(agent.memory) if agent else self.resources,
-            # The port opens once the node has joined the ring, so the next one starts only then.
+            # The port opens once the node has joined the ring; only then may the next node start.
             startupProbe={**connects, "periodSeconds": 10, "failureThreshold": 180},
             readinessProbe={**connects, "periodSeconds": 10},
             livenessProbe={**connects, "periodSeconds": 20, "failureThreshold": 6},

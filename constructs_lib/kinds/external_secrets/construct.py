@@ -72,7 +72,7 @@ class ExternalSecrets(HelmChart):
             _READER,
             store,
             labels,
-            # By name: whatever else is put into the store stays unread. An empty list of names would mean all.
+            # By name, so that nothing else in the store can be read. An empty list of names would mean all Secrets.
             rules=[{"apiGroups": [""], "resources": ["secrets"], "resourceNames": entries, "verbs": ["get"]}]
             if entries
             else [],

@@ -48,7 +48,7 @@ class MetricsServer(HelmChart):
                 *named("rbac.authorization.k8s.io", "RoleBinding"),
             ),
             cluster_kinds=(*named("apiregistration.k8s.io", "APIService"), *CLUSTER_RBAC),
-            # The binding that lets it read how requests are authenticated stands where that is configured.
+            # The RoleBinding for extension-apiserver-authentication has to be in kube-system.
             other_namespaces=("kube-system",),
             access=(
                 PodAccess(

@@ -30,7 +30,7 @@ from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.prometheus.rules import Group
 from constructs_lib.text import shown
 
-#: Folders that hold something in most images; a volume there would hide it.
+#: Folders that are not empty in most images: a volume would hide what is in them.
 _FULL_FOLDERS = frozenset(
     ("/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/tmp", "/usr", "/var")
 )
@@ -117,8 +117,8 @@ class Microservice(Program):
         self.internet = list(internet)
         self.files = {}
         self.telemetry = telemetry
-        #: Names of the variables that set the agent up. They stand with the pods and not in the ConfigMap: one of them
-        #: has the version, and a new image is to change nothing but the pods.
+        #: Names of the variables for the agent. They are in the Deployment and not in the ConfigMap: one of them has
+        #: the version of the program, and a new image is to change nothing but the Deployment.
         self._agent_variables: set[str] = set()
         self.objective = objective
         self._missed_broker = False
@@ -252,13 +252,13 @@ class Microservice(Program):
             )
         told = telemetry.variables(self.name, self.system.name, self.system.environment.name, self.image)
         for variable, value in told.items():
-            # What is declared is meant: it may well set the agent up otherwise.
+            # A variable that is declared wins: it may set the agent up in another way.
             if variable not in self.environment:
                 self.set_variable(variable, value)
                 self._agent_variables.add(variable)
 
     def complete(self) -> None:
-        """Look for the broker of what it declares to publish and consume."""
+        """Report exchanges and queues without a broker that would have them."""
         has_broker = any(edge.endpoint.workload.role is Role.MESSAGING for edge in self.edges)
         if not has_broker and not self._missed_broker:
             for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
@@ -313,7 +313,7 @@ class Microservice(Program):
         yield 1, self._service()
         yield 1, deployment(self, config)
         if isinstance(self.replicas, Autoscale):
-            # One pod at a time, after a calm of 5 minutes: each pod that goes has connections to drain.
+            # One pod a minute, after 5 minutes of low load: each pod that goes has connections to drain.
             one_by_one = [{"type": "Pods", "value": 1, "periodSeconds": 60}]
             scale_down = {"stabilizationWindowSeconds": 300, "policies": one_by_one}
             yield 1, autoscaler(self, "Deployment", self.replicas, scale_down=scale_down)

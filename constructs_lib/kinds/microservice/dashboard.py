@@ -111,6 +111,6 @@ def _latency(service: Program, runtime: Telemetry, http: str | None, grpc: str |
         latencies.append(quantile.format(grpc, name) + _as_seconds(runtime))
     if len(latencies) == 1:
         return latencies[0]
-    # Without labels of their own, the second would be taken for the first.
+    # The two need different labels: "or" drops a series whose labels are there already.
     told_apart = (f'label_replace({latency}, "protocol", "{n}", "", "")' for n, latency in enumerate(latencies))
     return f"max({' or '.join(told_apart)})"

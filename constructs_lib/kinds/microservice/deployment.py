@@ -30,7 +30,7 @@ def deployment(service: Program, config: Mapping[str, str]) -> Manifest:
     if service.telemetry and service.telemetry.scripts:
         read["telemetry"] = script_files(service.telemetry)
     if read:
-        # Pods read ConfigMaps when they start, so a changed one has to change the template to reach them.
+        # Pods read ConfigMaps when they start: the checksum restarts them when one changes.
         template["metadata"]["annotations"] = {"checksum/config": digest(read)}
     return service.manifest(
         "apps/v1",
@@ -55,7 +55,7 @@ def _pods(service: Program, config: Mapping[str, str]) -> dict[str, Any]:
         volumes.append(pod.secret_volume(f"files-{number}", service.component.id, items))
         mounts.append(pod.mount(f"files-{number}", folder, read_only=True))
     if service.uses_kubernetes_api:
-        # Into this container alone: what waits before it calls no API.
+        # Only for this container: the init containers call no API.
         volumes.append(pod.token_volume("token"))
         mounts.append(pod.mount("token", pod.TOKEN_FOLDER, read_only=True))
     before: list[dict[str, Any]] = []

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from constructs_lib.declare.calls import explained
 
-#: Times at which the histograms of the agents have a boundary, in seconds (OpenTelemetry's semantic conventions for
-#: HTTP metrics, and the default boundaries of its SDKs): no other time can be told apart.
+#: Boundaries of the agents' histograms in seconds (OpenTelemetry's semantic conventions for HTTP metrics, and the
+#: defaults of its SDKs). How many requests are faster than any other time, the histograms cannot tell.
 BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
@@ -32,7 +32,7 @@ class Objective:
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the objective."""
         for name, value in (("availability", self.availability), ("fast", self.fast)):
-            # Below it, fourteen times the budget is more than all requests, so that the alert could never fire.
+            # Below 94 %, 14.4 times the budget is more than all requests, so that the alert could never fire.
             if not 94 <= value <= 99.999:
                 yield f"objective, {name}: {value} is out of range; 94 to 99.999 percent are allowed."
         if self.seconds not in BOUNDARIES:

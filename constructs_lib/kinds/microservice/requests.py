@@ -15,15 +15,15 @@ from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.prometheus.rules import Group, Record, rules
 
-#: Windows over which budgets are looked at: a long one that is significant, and a short one that ends the alert soon
-#: after its cause (https://sre.google/workbook/alerting-on-slos/, 6: multiwindow, multi-burn-rate alerts).
+#: Windows over which failures are counted: in each alert a long one, which is significant, and a short one, which ends
+#: the alert soon after its cause (https://sre.google/workbook/alerting-on-slos/, multiwindow, multi-burn-rate alerts).
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-#: How fast a budget may be used up, by the speed that an alert is named by: rates with their two windows.
+#: By the speed in the name of an alert: how many times too fast a budget is used up, over which two windows.
 _SPEEDS = {
     "fast": ((14.4, "1h", "5m"), (6, "6h", "30m")),
     "slow": ((3, "1d", "2h"), (1, "3d", "6h")),
 }
-#: Requests a second below which a ratio says nothing: one a minute.
+#: Requests a second below which a ratio means nothing: one a minute.
 _FEW = "0.0167"
 _ALERTS = Path(__file__).parent / "alerts.yaml"
 
@@ -38,7 +38,7 @@ def group(services: Sequence[Program]) -> Group | None:
         requests = _summed(measured, "_count", window)
         failed = _summed(measured, "_count", window, ['http_response_status_code=~"5.."'], _blamed)
         records.append(Record(f"service:requests:rate{window}", requests))
-        # No failure has no series: then nothing failed.
+        # Without any failure there is no series; the ratio is then zero.
         records.append(
             Record(
                 f"service:request_errors:ratio_rate{window}",

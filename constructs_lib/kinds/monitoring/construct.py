@@ -22,7 +22,7 @@ from constructs_lib.template import Template
 from constructs_lib.text import nearest, shown
 
 _NAME = "app.kubernetes.io/name"
-#: Severities of alerts: one wakes somebody up, the other waits for the morning.
+#: Severities of alerts: a critical one wakes somebody up, a warning waits for the morning.
 SEVERITIES = ("critical", "warning")
 _VALUES = Path(__file__).parent / "values.yaml"
 
@@ -103,7 +103,7 @@ class Monitoring(HelmChart):
                 *RBAC,
             ),
             cluster_kinds=(*named("apiextensions.k8s.io", "CustomResourceDefinition"), *CLUSTER_RBAC),
-            # A headless Service in front of CoreDNS.
+            # The chart puts a headless Service in front of CoreDNS there.
             other_namespaces=("kube-system",),
             access=(
                 PodAccess(
@@ -173,7 +173,7 @@ class Monitoring(HelmChart):
 
     def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the monitors, rules, routes and dashboards of the whole system."""
-        # With Grafana's builders it takes a moment to import, and most commands ask for other components.
+        # Imported here, because it takes long with Grafana's builders, and most commands ask for other components.
         from constructs_lib.kinds.monitoring.routing import alertmanager_config
         from constructs_lib.observe.objects import observability
 

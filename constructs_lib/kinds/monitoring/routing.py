@@ -1,4 +1,4 @@
-"""Which alerts reach whom: by their severity, once for all that belong together."""
+"""Who is told about an alert, by its severity; alerts that belong together are told once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from constructs_lib.observe import catalogue
 if TYPE_CHECKING:
     from constructs_lib.kinds.monitoring.construct import Monitoring
 
-#: How long it takes until somebody is told again of an alert that still fires.
+#: After how long somebody is told again of an alert that still fires.
 _REPEATED = {"critical": "1h", "warning": "1d"}
 
 

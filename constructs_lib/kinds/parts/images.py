@@ -1,15 +1,15 @@
-"""Images that the library itself adds to pods. Dashboards and alerts are written for these very versions.
+"""Images that the library itself adds to pods. Dashboards and alerts are written for exactly these versions.
 
 Renovate updates this file. The names of their metrics are in ``check/metrics.yaml``: those of Node.js are measured by a
 test, those of the others are to be compared with the release notes.
 """
 
-#: OpenTelemetry's Java agent 2.32.0, from https://github.com/open-telemetry/opentelemetry-operator. The source that was
-#: read for the names of its metrics is that of 2.31.0, the newest that was at hand.
+#: OpenTelemetry's Java agent 2.32.0, from https://github.com/open-telemetry/opentelemetry-operator. The names
+#: of its metrics were read in the source of 2.31.0, the newest that was at hand.
 OPENTELEMETRY_JAVA = (
     "otel/autoinstrumentation-java:2.32.0-1@sha256:9dad1c6e3e2ecee48fc164a19bcfde703510bee972c8cb421689fde89b5f89e9"
 )
-#: OpenTelemetry's auto-instrumentation for Node.js 0.78.0. A tag with a revision is published once.
+#: OpenTelemetry's auto-instrumentation for Node.js 0.78.0. Tags with a revision are never moved.
 OPENTELEMETRY_NODEJS = "otel/autoinstrumentation-nodejs:0.78.0-1"
 #: https://github.com/prometheus-community/postgres_exporter
 POSTGRES_EXPORTER = "prometheuscommunity/postgres-exporter:v0.19.1@sha256:e96064f876226d94bb6ce48a4c4b3dd76edba91168ec1ab024e5c4b959310b0f"  # noqa: E501

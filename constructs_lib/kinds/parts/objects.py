@@ -43,7 +43,7 @@ def autoscaler(workload: Workload, kind: str, scale: Autoscale, *, scale_down: M
     return workload.manifest(
         "autoscaling/v2",
         "HorizontalPodAutoscaler",
-        # From Argo CD 3.5 on, one without metrics yet counts as Degraded and would fail the first sync.
+        # From Argo CD 3.5 on, an autoscaler that has no metrics yet is Degraded, which would fail the first sync.
         annotations={"argocd.argoproj.io/ignore-healthcheck": "true"},
         spec={
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": workload.name},

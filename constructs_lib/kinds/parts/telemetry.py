@@ -1,4 +1,4 @@
-"""Metrics of a program that is not touched: an agent that is mounted into its pods and started with it."""
+"""Metrics of a program that stays as it is: an agent that is mounted into its pods and started with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from constructs_lib.kubernetes.quantity import quantity_problem
 #: Where the agent is mounted, and scripts of the library that are loaded with it.
 FOLDER = "/telemetry"
 SCRIPTS_FOLDER = "/telemetry-metrics"
-#: Name of the port with the metrics; the Service does not have it, only Prometheus may open it.
+#: Name of the port with the metrics. It is not in the Service, and only Prometheus may connect to it.
 PORT_NAME = "otel-metrics"
 _RUNTIMES = Path(__file__).parent / "runtimes.yaml"
 
@@ -49,9 +49,9 @@ class Telemetry:
     memory: str = "64Mi"
     grpc: bool = True
 
-    #: Variable in which the runtime takes options from its surroundings.
+    #: Environment variable from which the runtime takes options.
     option_variable: ClassVar[str] = ""
-    #: What is added to it.
+    #: The options that start the agent.
     option: ClassVar[str] = ""
     #: Arguments of ``cp`` in the image.
     copy: ClassVar[tuple[str, ...]] = ()
@@ -64,9 +64,9 @@ class Telemetry:
     #: Histogram of the HTTP requests that it sends, in seconds, and of its gRPC calls; empty if it has none.
     http_client_histogram: ClassVar[str] = "http_client_request_duration_seconds"
     grpc_client_histogram: ClassVar[str] = ""
-    #: How many units of the histograms of gRPC are a second.
+    #: How many units of the gRPC histograms make a second.
     grpc_scale: ClassVar[int] = 1
-    #: Label of a gRPC call's status, and the values that a service is to blame for.
+    #: Label with the status of a gRPC call, and the statuses that are the service's fault.
     grpc_status: ClassVar[str] = "rpc_response_status_code"
     grpc_failures: ClassVar[str] = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
     #: Gauge of the open WebSockets; empty if it has none.
@@ -146,7 +146,7 @@ class Jvm(Telemetry):
         """Return the environment variables of the agent."""
         return {
             **super().variables(service, system, environment, image),
-            # It would show the command line of the program to everybody who reads its metrics.
+            # They would show the program's command line to everybody who reads its metrics.
             "OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line",
         }
 
@@ -170,7 +170,7 @@ class Nodejs(Telemetry):
     )
     copy = ("-r", "/autoinstrumentation/.", f"{FOLDER}/")
     scripts = ("nodejs-metrics.js",)
-    #: Its exporter appends no units.
+    #: The exporter for Node.js appends no units to names.
     http_histogram = "http_server_request_duration"
     http_client_histogram = "http_client_request_duration"
     grpc_histogram = "rpc_server_call_duration"
@@ -185,9 +185,9 @@ class Nodejs(Telemetry):
         """Return the environment variables of the agent."""
         return {
             **super().variables(service, system, environment, image),
-            # Cloud detectors would ask addresses that no policy opens, and wait for them.
+            # Detectors of clouds would connect to addresses that no policy opens, and wait for a timeout.
             "OTEL_NODE_RESOURCE_DETECTORS": "env",
-            # The stable names, which the Java agent has as well.
+            # The stable names of metrics, which the Java agent uses as well.
             "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
         }
 

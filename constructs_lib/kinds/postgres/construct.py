@@ -28,7 +28,7 @@ from constructs_lib.kubernetes.quantity import quantity_problem
 
 _PASSWORD_FOLDER = "/run/secrets/postgres"
 _METRICS_FOLDER = "/run/secrets/metrics"
-#: The role as whom the exporter reads, and nothing else.
+#: The role as which the exporter logs in; it may read statistics and nothing else.
 _METRICS_ROLE = "metrics_exporter"
 
 
@@ -108,7 +108,7 @@ class Postgres(Store):
         return self.exporter is not None and self.system.is_monitored
 
     def complete(self) -> None:
-        """Have it measured if somebody collects the metrics."""
+        """Serve metrics if the system has Monitoring."""
         if self._is_measured and "metrics" not in self.endpoints:
             self.offer("metrics", 9187, metrics=("/metrics",), internal=True)
             with self.system.diagnostics.at(self.location):
@@ -142,8 +142,8 @@ class Postgres(Store):
             yield 1, service
         yield 1, self._server()
         yield 1, disruption_budget(self)
-        # A volume that waits for its first consumer must not come before it: the Job that dumps before the schema
-        # is applied is that consumer, long before the first scheduled dump (argo-cd issue 12840).
+        # A volume that waits for its first consumer must be in the same wave, or Argo CD waits for ever (argo-cd issue
+        # 12840). The consumer is the schema Job, which dumps first; the first scheduled dump comes much later.
         yield 2, self.manifest("v1", "PersistentVolumeClaim", "-backups", spec=self.claim(self.backup_storage))
         yield 2, self._schema_job()
         kept = self._client_pod("-backup", "backup.sh", {"KEEP": str(self.backups_kept)})
@@ -156,18 +156,18 @@ class Postgres(Store):
             "POSTGRES_DB": self.database,
             "POSTGRES_USER": self.user,
             "POSTGRES_PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
-            # Without it, whoever gets into the pod is let in with no password.
+            # Without it, PostgreSQL lets everybody in the pod log in without a password.
             "POSTGRES_INITDB_ARGS": "--auth-local=scram-sha-256 --auth-host=scram-sha-256",
         }
         server = self.server(
             ["sql"],
             env=variables(settings),
-            # Recovery after a crash replays the log, and a kill would begin it anew.
+            # After a crash the server replays its log; a kill would begin that anew.
             startupProbe={**probe, "periodSeconds": 5, "failureThreshold": 360},
             readinessProbe={**probe, "periodSeconds": 10},
             livenessProbe={**probe, "periodSeconds": 20, "failureThreshold": 6},
             mounts=[
-                # The image of version 18 keeps its data two folders below.
+                # The image of version 18 keeps its data two folders below this one.
                 pod.mount("data", "/var/lib/postgresql"),
                 pod.mount("run", "/var/run/postgresql"),
                 pod.mount("tmp", "/tmp"),
@@ -177,7 +177,7 @@ class Postgres(Store):
         volumes = [pod.empty_volume("run"), pod.empty_volume("tmp"), self._password_volume, *self._metrics_volumes]
         return self.stateful_set(
             replicas=1,
-            # In order, a broken pod would be kept when its template is fixed; there is only one.
+            # With OrderedReady, a broken pod would not be replaced when its template is fixed. There is only one pod.
             parallel=True,
             spec=pod_spec(
                 self,

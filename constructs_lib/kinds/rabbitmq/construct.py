@@ -114,7 +114,7 @@ class RabbitMQ(Store):
         lines = [
             "log.console = true",
             "load_definitions = /definitions/definitions.json",
-            # The image's own file opens guest to the network; this one takes its place.
+            # The image has a file that opens guest to the network; this one replaces it.
             "loopback_users.guest = true",
             "anonymous_login_user = none",
             "auth_mechanisms.1 = PLAIN",
@@ -183,7 +183,7 @@ class RabbitMQ(Store):
             replicas=self.nodes,
             parallel=True,
             checksum=files,
-            # Discovery needs no token: from 4.1 on, nodes find each other by the number in their names.
+            # Discovery needs no token: from RabbitMQ 4.1 on, nodes find each other by the number in their names.
             spec=pod_spec(
                 self,
                 self.user_id,
@@ -201,6 +201,6 @@ class RabbitMQ(Store):
     def _drain(self) -> str:
         drain = "rabbitmq-upgrade drain --timeout 60 || true"
         if self.nodes < 3:
-            # Below three nodes there is never one to spare, and the wait would always last until its end.
+            # With fewer than three nodes none can be spared: the command would always wait until its timeout.
             return drain
         return f"rabbitmq-upgrade await_online_quorum_plus_one --timeout 60 || true; {drain}"

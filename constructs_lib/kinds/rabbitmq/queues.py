@@ -41,7 +41,7 @@ def _consumed(brokers: Sequence[RabbitMQ]) -> Mapping[RabbitMQ, Sequence[str]]:
 def _not_consumed(broker: RabbitMQ, queues: Sequence[str]) -> str:
     brokers = own([broker])
     consumers = f"sum by (namespace, service, queue) (rabbitmq_queue_consumers{{{brokers}, queue{one_of(queues)}}})"
-    # A queue may go with its last consumer. Its absence tells something only if all nodes say what they have.
+    # A queue may be deleted with its last consumer. That it is absent counts only if all nodes report their queues.
     complete = f"count(count by (rabbitmq_node) (rabbitmq_identity_info{{{brokers}}})) >= {broker.nodes}"
     absent = " or ".join(f'absent(rabbitmq_queue_consumers{{{brokers}, queue="{queue}"}})' for queue in queues)
     return f"({consumers} == 0 or 0 * ({absent}) and on () ({complete}))"
