@@ -58,12 +58,7 @@ class Project:
         return any(found.values()) and all(fits or not pattern.startswith("!") for pattern, fits in found.items())
 
     def permits(self, item: Object, destination: Mapping[str, Any]) -> bool:
-        """Tell whether it permits an object.
-
-        Args:
-            item: The object.
-            destination: Where its Application deploys.
-        """
+        """Tell whether it permits an object."""
         return self.permits_kind(item) and (not item.namespace or self.permits_namespace(item.namespace, destination))
 
     def permits_kind(self, item: Object) -> bool:

@@ -14,11 +14,7 @@ _PLACEHOLDERS = ("${", "{{")
 
 
 def patched(model: ClusterModel) -> frozenset[int]:
-    """Return the ids of the manifests in which Kustomize may add what is missing.
-
-    Args:
-        model: The tree.
-    """
+    """Return the ids of the manifests in which Kustomize may add what is missing."""
     found: set[int] = set()
     for application in model.all_applications:
         # Without Applications, a kustomization is used if it is there.
@@ -31,11 +27,7 @@ def patched(model: ClusterModel) -> frozenset[int]:
 
 
 def templates(model: ClusterModel) -> frozenset[str]:
-    """Return the files that are templates of YAML, in a tree without Applications, which would name the tool.
-
-    Args:
-        model: The tree.
-    """
+    """Return the files that are templates of YAML, in a tree without Applications, which would name the tool."""
     return frozenset(
         path
         for application in model.all_applications

@@ -83,11 +83,6 @@ class App:
     def process(self, environments: Sequence[Environment], *, complete: bool, check: bool) -> tuple[list[Tree], Change]:
         """Write the files of some environments, or compare them, and show on the standard error how far it is.
 
-        Args:
-            environments: The environments.
-            complete: Whether these are all environments.
-            check: Write nothing, and only compare.
-
         Raises:
             DeclarationError: The declaration has errors, in any of them.
             PinsError: The pins of one of them cannot be read.

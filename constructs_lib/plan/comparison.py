@@ -33,13 +33,7 @@ class Comparison:
     """
 
     def __init__(self, before: Sequence[Application], after: Sequence[Application], cache: Cache) -> None:
-        """Compare all Applications and groups of two trees.
-
-        Args:
-            before: Those of the tree before.
-            after: Those of the tree afterwards.
-            cache: Remembers what was read.
-        """
+        """Compare all Applications and groups of two trees."""
         self._cache = cache
         self.warnings: list[str] = []
         self.pins: list[Pin] = []

@@ -21,11 +21,7 @@ class Departures:
     """Judges what is gone, by what becomes of the Applications that deployed it."""
 
     def __init__(self, pairs: Mapping[Key, Pair]) -> None:
-        """Judge nothing yet.
-
-        Args:
-            pairs: All Applications.
-        """
+        """Judge nothing yet."""
         self._pairs = pairs
         self._fates: dict[Pair, Reason | None] = {}
 

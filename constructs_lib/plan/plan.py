@@ -94,12 +94,7 @@ def allowed(change: Change, names: Iterable[str]) -> bool:
 
 
 def unknown_names(found: Plan, names: Iterable[str]) -> list[str]:
-    """Return those of the names that a person has given which name no dangerous change.
-
-    Args:
-        found: The plan.
-        names: ``Kind/name`` or ``Kind/namespace/name``.
-    """
+    """Return those of the names that a person has given which name no dangerous change."""
     return [name for name in names if not any(allowed(change, [name]) for change in found.dangerous)]
 
 

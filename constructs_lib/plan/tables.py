@@ -11,9 +11,5 @@ import yaml
 
 @cache
 def table(name: str) -> Any:
-    """Return what one of the files holds.
-
-    Args:
-        name: ``rules`` or ``reasons``.
-    """
+    """Return what one of the files holds."""
     return yaml.load((Path(__file__).parent / f"{name}.yaml").read_bytes(), Loader=yaml.CSafeLoader)

@@ -66,12 +66,7 @@ class Verdict:
 
 
 def kept(name: str, /, **values: object) -> Verdict:
-    """Return that an object stays in the cluster although it is gone from the repository.
-
-    Args:
-        name: The reason's name in ``reasons.yaml``.
-        values: What its texts leave open.
-    """
+    """Return that an object stays in the cluster although it is gone from the repository."""
     verdict = Verdict(Effect.KEPT)
     verdict.because(name, **values)
     return verdict

@@ -19,10 +19,6 @@ from constructs_lib.text import listed
 def carry_out(publication: Publication, root: Path) -> list[str]:
     """Make the commits and push them.
 
-    Args:
-        publication: What :func:`prepare` returned.
-        root: Root of the repository.
-
     Returns:
         The ids of the commits that were made.
 

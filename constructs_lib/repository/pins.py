@@ -82,10 +82,6 @@ def read_pins(root: Path, environment: str) -> Pins | None:
 def parse_pins(content: bytes, name: str) -> Pins:
     """Return the pins that a file holds.
 
-    Args:
-        content: Its bytes.
-        name: What messages call it.
-
     Raises:
         PinsError: It is not what :func:`dump_pins` writes, after a merge with conflicts for instance.
     """

@@ -90,12 +90,7 @@ class Sources:
     """Reads what is behind Applications of a repository."""
 
     def __init__(self, snapshot: Snapshot, cache: Cache) -> None:
-        """Read nothing yet.
-
-        Args:
-            snapshot: The repository.
-            cache: Remembers what was read.
-        """
+        """Read nothing yet."""
         self.folders = Folders(snapshot.files)
         self._snapshot = snapshot
         self._cache = cache

@@ -90,12 +90,7 @@ class Item:
 
 
 def pack(items: Sequence[Item], nodes: Sequence[Amount]) -> list[Item]:
-    """Return the pods that find no place.
-
-    Args:
-        items: All pods.
-        nodes: What each node has.
-    """
+    """Return the pods that find no place."""
     capacity = sum_of(nodes)
     best: list[Item] = list(items)
     for measure, choose in _STRATEGIES:

@@ -89,11 +89,7 @@ class Dashboards:
             yield from dropped_labels(expression, f"{at}.legendFormat", labels)
 
     def prove_loaded(self, stack: Stack) -> Iterator[Finding]:
-        """Yield the ConfigMaps that Grafana's sidecar passes over.
-
-        Args:
-            stack: The chart that installs Grafana.
-        """
+        """Yield the ConfigMaps that Grafana's sidecar passes over."""
         sidecar = mapping(inner(stack.values, "grafana", "sidecar", "dashboards"))
         label, value = str(sidecar.get("label", "grafana_dashboard")), str(sidecar.get("labelValue", "1"))
         searched = str(sidecar.get("searchNamespace") or stack.namespace)

@@ -34,13 +34,7 @@ def parsed(item: Object, at: str, text: str) -> Expression | Finding:
 
 
 def dropped_labels(expression: Expression, at: str, shown: Iterable[str]) -> Iterator[Finding]:
-    """Yield the labels that a text shows and that the result of its expression does not have.
-
-    Args:
-        expression: The expression.
-        at: The field with the text.
-        shown: The labels in the text.
-    """
+    """Yield the labels that a text shows and that the result of its expression does not have."""
     labels = expression.query.labels
     for name in dict.fromkeys(shown):
         if name not in labels:

@@ -36,12 +36,7 @@ class Metrics:
         self._unscraped: dict[Source, list[Read]] = {}
 
     def prove(self, reads: Iterable[Read], expressions: Iterable[Expression]) -> Iterator[Finding]:
-        """Yield the metrics that do not exist, and the ranges that hold less than two samples.
-
-        Args:
-            reads: What variables of dashboards read.
-            expressions: All expressions.
-        """
+        """Yield the metrics that do not exist, and the ranges that hold less than two samples."""
         for item, at, metric in reads:
             yield from self._metric(item, at, metric)
         for expression in expressions:

@@ -71,12 +71,7 @@ def _rule(item: Object, at: str, group: Mapping[str, Any], number: int, rule: Ma
 
 
 def prove_rules(items: Sequence[Object], rules: Sequence[Rule]) -> Iterator[Finding]:
-    """Yield what is wrong with rules in themselves, whatever is scraped.
-
-    Args:
-        items: The PrometheusRules.
-        rules: Their rules.
-    """
+    """Yield what is wrong with rules in themselves, whatever is scraped."""
     for item in items:
         names: set[str] = set()
         for at, group in _groups(item):

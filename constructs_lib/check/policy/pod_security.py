@@ -86,12 +86,7 @@ class Violation:
 
 
 def violations(pods: Pods, level: str) -> Iterator[Violation]:
-    """Yield what a level does not allow in pods; nothing for ``privileged``.
-
-    Args:
-        pods: The pods.
-        level: One of :data:`LEVELS`.
-    """
+    """Yield what a level does not allow in pods; nothing for ``privileged``."""
     if level in ("baseline", "restricted"):
         for baseline in _BASELINE:
             yield from baseline(pods)

@@ -31,11 +31,7 @@ _CLOUD_IDENTITIES = (
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
-    """Yield what a careful platform team would send back.
-
-    Args:
-        model: The tree.
-    """
+    """Yield what a careful platform team would send back."""
     unfinished = patched(model)
     levels = _levels(model)
     yield from _level_findings(model)

@@ -22,11 +22,7 @@ class Lines:
     """Finds lines in the files of a tree; every file is read once."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        """Read nothing yet.
-
-        Args:
-            files: Content by path.
-        """
+        """Read nothing yet."""
         self._files = files
         self._read: dict[str, list[yaml.Node]] = {}
 

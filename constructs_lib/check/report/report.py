@@ -119,12 +119,7 @@ def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object
 
 
 def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:
-    """Return an environment whose findings have the lines of the declaration that their objects come from.
-
-    Args:
-        looked: An environment.
-        locations: Lines, as ``file:line``, by object.
-    """
+    """Return an environment whose findings have the lines of the declaration that their objects come from."""
     findings = [
         dataclasses.replace(finding, location=locations.get(finding.identity, "") if finding.identity else "")
         for finding in looked.findings

@@ -66,9 +66,6 @@ def annotation_faults(item: Object) -> Faults:
 
     A wave that is no whole number counts as 0, and Argo CD does not say so
     (https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/).
-
-    Args:
-        item: The object.
     """
     wave = item.annotations.get(WAVE)
     if wave is not None and not re.fullmatch(r"[+-]?[0-9]+", wave):

@@ -28,11 +28,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def kind_faults(item: Object) -> Faults:
-    """Yield what is wrong with an object by the rules of its kind.
-
-    Args:
-        item: The object.
-    """
+    """Yield what is wrong with an object by the rules of its kind."""
     kind = f"{item.kind}.{item.group}".rstrip(".")
     yield from field_faults(kind, item.manifest)
     if rules := _RULES.get(kind):

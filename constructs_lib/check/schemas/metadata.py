@@ -57,12 +57,7 @@ def _name_rule(item: Object, version: str) -> tuple[Callable[[str], bool], str]:
 
 
 def metadata_faults(item: Object, version: str) -> Faults:
-    """Yield what is wrong with the name, the labels and the annotations of an object.
-
-    Args:
-        item: The object.
-        version: The version of Kubernetes.
-    """
+    """Yield what is wrong with the name, the labels and the annotations of an object."""
     yield from _name_faults(item, version)
     if item.namespace and not is_label(item.namespace):
         problem = f'"{item.namespace}" is no name of a namespace.'
@@ -87,12 +82,7 @@ def _name_faults(item: Object, version: str) -> Faults:
 
 
 def label_faults(labels: object, at: str) -> Faults:
-    """Yield what is wrong with labels, or with what selects them.
-
-    Args:
-        labels: The labels.
-        at: Where they stand.
-    """
+    """Yield what is wrong with labels, or with what selects them."""
     for key, value in mapping(labels).items():
         if not is_label_key(key):
             yield Fault("bad-label", f"{at}.{key}", f'"{key}" cannot be the key of a label.', _LABEL_KEY_FIX)
@@ -101,12 +91,7 @@ def label_faults(labels: object, at: str) -> Faults:
 
 
 def selector_faults(selector: object, at: str) -> Faults:
-    """Yield what is wrong with a label selector.
-
-    Args:
-        selector: The selector.
-        at: Where it stands.
-    """
+    """Yield what is wrong with a label selector."""
     yield from label_faults(inner(selector, "matchLabels"), f"{at}.matchLabels")
     for here, expression in entries(inner(selector, "matchExpressions"), f"{at}.matchExpressions"):
         operator, values = expression.get("operator"), sequence(expression.get("values"))
@@ -120,12 +105,7 @@ def selector_faults(selector: object, at: str) -> Faults:
 
 
 def annotation_faults(annotations: object, at: str) -> Faults:
-    """Yield what is wrong with the keys of annotations, and with the size of all of them.
-
-    Args:
-        annotations: The annotations.
-        at: Where they stand.
-    """
+    """Yield what is wrong with the keys of annotations, and with the size of all of them."""
     size = 0
     for key, value in mapping(annotations).items():
         size += _bytes(key) + (_bytes(value) if isinstance(value, str) else 0)
@@ -142,11 +122,7 @@ def _bytes(text: str) -> int:
 
 
 def data_faults(item: Object) -> Faults:
-    """Yield what is wrong with the data of a ConfigMap or Secret (``ValidateConfigMap``, ``ValidateSecret``).
-
-    Args:
-        item: The ConfigMap or Secret.
-    """
+    """Yield what is wrong with the data of a ConfigMap or Secret (``ValidateConfigMap``, ``ValidateSecret``)."""
     data = {field: mapping(item.manifest.get(field)) for field in ("data", "binaryData", "stringData")}
     size = 0
     for field, values in data.items():

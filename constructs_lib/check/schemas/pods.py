@@ -25,12 +25,7 @@ _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 def pod_faults(pods: Pods, version: str) -> Faults:
-    """Yield what is wrong with the pods of a workload.
-
-    Args:
-        pods: The pods.
-        version: The version of Kubernetes.
-    """
+    """Yield what is wrong with the pods of a workload."""
     spec, path = pods.spec, pods.path
     yield from field_faults("pod", spec, path)
     yield from _restart_faults(pods)

@@ -30,11 +30,7 @@ _OPEN_PARTS = ("status", "values", "valuesObject")
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
-    """Yield what the API server would refuse in objects, and what it would drop silently.
-
-    Args:
-        model: The tree.
-    """
+    """Yield what the API server would refuse in objects, and what it would drop silently."""
     rendered, unfinished = templates(model), patched(model)
     for unreadable in model.unreadable:
         # YAML 1.2 allows to use the name of an anchor again; only PyYAML, which reads YAML 1.1, refuses it.

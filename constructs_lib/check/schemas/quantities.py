@@ -39,12 +39,7 @@ def quantity_faults(resource: str, value: object, at: str) -> Faults:
 
 
 def resource_faults(resources: object, at: str) -> Faults:
-    """Yield what is wrong with requests and limits (``ValidateResourceRequirements``).
-
-    Args:
-        resources: The requests and limits.
-        at: Where they stand.
-    """
+    """Yield what is wrong with requests and limits (``ValidateResourceRequirements``)."""
     for field in ("requests", "limits"):
         for resource, value in mapping(inner(resources, field)).items():
             yield from quantity_faults(resource, value, f"{at}.{field}.{resource}")
