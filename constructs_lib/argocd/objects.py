@@ -27,11 +27,11 @@ _PHASES = ("PreSync", "Sync", "PostSync", "SyncFail")
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that looks like manifests and cannot be read as such.
+    """A file that looks like manifests and cannot be read.
 
     Attributes:
         path: Where it is.
-        reason: What the reader stumbled over, in one line.
+        reason: What is wrong with it, in one line.
     """
 
     path: str
@@ -57,7 +57,7 @@ class Object(kubernetes.Object):
 
     @cached_property
     def phases(self) -> tuple[str, ...]:
-        """The phases of a sync in which it is applied, in their order; none for a hook of another event."""
+        """The phases of a sync in which it is applied, in their order; none if it is a hook for another event."""
         declared = self.annotations.get(_HOOK)
         if declared is not None:
             hooks = {hook.strip() for hook in declared.split(",")}
@@ -94,7 +94,7 @@ def options(texts: object) -> dict[str, str]:
 def parse(path: str, content: bytes, cache: Cache | None = None) -> list[Object]:
     """Return the objects of a file, in its order, each with the namespace that it names itself.
 
-    Lists are taken apart. What is no Kubernetes object, and what cannot be read, is left out.
+    Lists are replaced by their items. What is no Kubernetes object, or cannot be read, is left out.
 
     Args:
         path: Where the file is.
@@ -108,9 +108,9 @@ def parse(path: str, content: bytes, cache: Cache | None = None) -> list[Object]
 
 
 def unreadable(path: str, content: bytes, cache: Cache | None = None) -> Unreadable | None:
-    """Return why a file that looks like manifests cannot be read; None if it can, or does not look so.
+    """Return why a file that looks like manifests cannot be read; None if it can be, or looks like something else.
 
-    Argo CD, too, passes over YAML that holds no ``apiVersion``, ``kind`` and ``metadata``.
+    Argo CD, too, skips YAML that holds no ``apiVersion``, ``kind`` and ``metadata``.
     """
     manifests = (cache or Cache()).manifests(path, content)
     if isinstance(manifests, str) and all(word in content for word in (b"apiVersion", b"kind", b"metadata")):

@@ -56,7 +56,7 @@ _KINDS = (
 _KIND_ORDER = {kind: position for position, kind in enumerate(_KINDS)}
 
 
-#: Phase, wave, whether it is applied, kind, name, and what else tells it from others.
+#: Phase, wave, whether it is applied, position of the kind, name, and identity.
 Place = tuple[int, int, bool, int, str, Identity]
 
 
@@ -74,7 +74,7 @@ class Task:
 
 
 def sync_order(tasks: Iterable[Task], *, prune_last: bool = False) -> list[tuple[int, Task]]:
-    """Return what one sync does in the order in which it does it, each with the wave in which it comes.
+    """Return what one sync does, in its order, each with the wave in which it happens.
 
     Args:
         tasks: All that it does.
@@ -114,7 +114,7 @@ def sync_order(tasks: Iterable[Task], *, prune_last: bool = False) -> list[tuple
             provided = given(task.item)
             if provided is not None and provided in first and first[provided] < places[id(task)]:
                 phase, wave, *_ = first[provided]
-                # Before anything of that wave that is applied, and after what is pruned in it.
+                # Before anything that is applied in that wave, and after what is pruned in it.
                 places[id(task)] = (phase, wave, True, -1, task.item.name, task.item.identity)
                 waves[id(task)] = wave
         todo.sort(key=lambda task: places[id(task)])

@@ -1,4 +1,4 @@
-"""An app: the declaration, its environments and the repository around it, as the commands see them."""
+"""What all commands share: the declaration, its environments, and the repository."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class CommandError(UserError):
-    """A command was called with something that it does not take."""
+    """A command was called with wrong arguments."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class App:
         return run_all(self.declaration, environments, finish)
 
     def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
-        """Return the files of some environments, and show on the standard error how far it is.
+        """Return the files of some environments, with progress on the standard error.
 
         Args:
             environments: The environments.
@@ -81,7 +81,7 @@ class App:
             return synthesize_all(self.declaration, environments, self.root, tell, keep_manifests=keep_manifests)
 
     def process(self, environments: Sequence[Environment], *, complete: bool, check: bool) -> tuple[list[Tree], Change]:
-        """Write the files of some environments, or compare them, and show on the standard error how far it is.
+        """Write or compare the files of some environments, with progress on the standard error.
 
         Raises:
             DeclarationError: The declaration has errors, in any of them.
@@ -95,10 +95,10 @@ class App:
 
     @contextmanager
     def _telling(self, first: str) -> Iterator[Callable[[str], None]]:
-        """Show on the standard error how far it is, as long as the context lasts."""
+        """Show progress on the standard error while the context lasts."""
         out = Console(stderr=True, highlight=False)
         with out.status(first) as status:
-            # Formatting a text that nobody sees takes longer than deriving some objects.
+            # Without a terminal nobody sees the texts, and formatting them would take a noticeable time.
             yield status.update if out.is_terminal else lambda name: None
 
     def check(
@@ -109,16 +109,16 @@ class App:
         *,
         complete: bool = False,
     ) -> Report:
-        """Return what the proofs find, and show on the standard error how far they are.
+        """Return what the proofs find, with progress on the standard error.
 
         Args:
-            models: What they look at, by environment.
+            models: The objects of each environment.
             waivers: The file with waivers. Default: ``waivers.yaml`` in the tree, if it is there.
             tree: The folder that was read instead of the declaration.
             complete: Whether these are all environments.
 
         Raises:
-            UserError: The waivers have mistakes, or are not there.
+            UserError: The waivers have errors, or there is no such file.
         """
         from constructs_lib.api import lines_of
         from constructs_lib.check.report.report import located, look, report
@@ -132,7 +132,7 @@ class App:
 
             found = [look(model, name, tell_of(name)) for name, model in models.items()]
         if not tree and any(looked.findings for looked in found):
-            # The declaration runs once more, for the line that each object comes from.
+            # The declaration runs once more, to find the line from which each object comes.
             lines = self.declare(self.choose([*models]), lambda system: lines_of(system, self.root))
             found = [located(looked, places) for looked, places in zip(found, lines, strict=True)]
         base = _seen_from_here(tree) if tree else ""
@@ -140,7 +140,7 @@ class App:
 
 
 def _seen_from_here(tree: Path) -> str:
-    """Return a folder as seen from the working directory, which is where others read the report."""
+    """Return a folder relative to the working directory, so that paths in the report can be opened from there."""
     try:
         relative = tree.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Files of documentation that commands write: all of them or none, and only those that changed."""
+"""Writes files of documentation: only those that changed, and either all of them or none."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from constructs_lib.cli.app import CommandError
 from constructs_lib.cli.report import console
 from constructs_lib.text import listed
 
-#: How many files are called by their names.
+#: The most files that a message names.
 _NAMED = 4
 
 
 def demand_folder(folder: Path) -> None:
-    """Demand that a folder is there: a mistyped path makes no folders.
+    """Refuse a folder that does not exist, because its name is most likely mistyped.
 
     Raises:
-        CommandError: It is not.
+        CommandError: There is no such folder.
     """
     if not folder.exists():
         raise CommandError(f"The folder {folder} does not exist; make it, or name another one.")
@@ -31,7 +31,7 @@ def demand_folder(folder: Path) -> None:
 
 
 def document(files: Mapping[Path, str], *, check: bool) -> None:
-    """Write those of the files that are not up to date, and say which; or only say it, and exit with 1."""
+    """Write the files that are not up to date and name them; with ``check``, only name them, and exit with 1."""
     differing = {path: text for path, text in files.items() if _content(path) != text.encode()}
     names = listed(map(str, differing or files), _NAMED)
     if not differing:
@@ -53,7 +53,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def write(files: Mapping[Path, str]) -> None:
-    """Write files: all are complete on the disk before the first one takes its place."""
+    """Write files: all are complete on the disk before the first one is put in place."""
     ready: list[tuple[str, Path]] = []
     try:
         for path, text in files.items():
@@ -76,7 +76,7 @@ def write(files: Mapping[Path, str]) -> None:
 
 
 def _mode() -> int:
-    """Return the permissions of a new file; a temporary one has those of a secret."""
+    """Return the permissions of a usual new file; those of temporary files are stricter."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

@@ -14,7 +14,7 @@ from constructs_lib.cli.documents import demand_folder, document, write
 from constructs_lib.cli.report import console
 from constructs_lib.declare.system import System
 
-#: The ending of a file that holds SVG alone, and those of files that hold what ``--format`` says, else Mermaid.
+#: The ending of files that hold SVG, and those of files that hold Mermaid unless ``--format`` says otherwise.
 _SVG = ".svg"
 _OTHERS = (".mmd", ".md", ".txt")
 
@@ -72,10 +72,9 @@ def graph(
         app: The app.
         name: The environment. Default: the last one declared.
         view: What to show. Default: the architecture.
-        format: What of. Default: that which the name of ``output`` ends in, else Mermaid.
+        format: The format. Default: SVG if ``output`` ends in ``.svg``, else Mermaid.
         output: The file. Default: the standard output.
-        docs: A folder that gets a page with both views; then the three above are none of the caller's business. It is
-            made if it is not there.
+        docs: A folder for a page with both views, created if necessary; excludes the three options above.
         check: Only compare the files in ``docs``, and exit with 1 if they would be written.
 
     Raises:
@@ -86,7 +85,7 @@ def graph(
         raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")
     if check and not docs:
         raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
-    # All that can be told without the declaration, which takes its time, is told before it runs.
+    # Wrong options are refused before the declaration runs, because that takes some time.
     ending = output.suffix.lower() if output else ""
     if ending not in ("", _SVG, *_OTHERS):
         raise CommandError(

@@ -38,11 +38,11 @@ def observe(app: App, name: str | None, *, docs: Path | None, check: bool) -> No
     Args:
         app: The app.
         name: The environment. Default: the last one declared.
-        docs: A folder that gets the pages; it is made if it is not there.
+        docs: A folder for the pages, which is created if necessary.
         check: Only compare the pages, and exit with 1 if they would be written.
 
     Raises:
-        CommandError: The environment is unknown, nothing watches the system, or a file cannot be written.
+        CommandError: The environment is unknown, the system has no monitoring, or a file cannot be written.
         DeclarationError: The declaration has errors.
     """
     from constructs_lib.derive.graph import Graph

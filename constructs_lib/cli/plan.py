@@ -61,7 +61,7 @@ def register(cli: typer.Typer, app: App) -> None:
 
 
 def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> dict[str, Plan]:
-    """Return the plans of some environments by their names; by no name that of trees that know no environments.
+    """Return the plans of some environments by name; trees without environments have one plan, with an empty name.
 
     Args:
         app: The app.
@@ -104,13 +104,13 @@ def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None)
         elif not before and (count := commits_behind(git, branch)):
             console().print(f"What is checked out lacks {plural(count, 'commit')} of {now.name}.")
         found = plan(now, then, folder=f"argocd/{environment.name}")
-        # Pins that are not published say nothing of what publishing would do.
+        # Publishing would set the pins anew, so those in the working tree do not matter.
         plans[environment.name] = found if after else replace(found, pins=())
     return plans
 
 
 def _nothing(name: str) -> str:
-    """Return why nothing is known to be published."""
+    """Return why nothing is published, as far as it is known."""
     if name == "nothing":
         return "this is no Git repository, so nothing is published."
     if "/" in name:
@@ -119,7 +119,7 @@ def _nothing(name: str) -> str:
 
 
 def _snapshot(git: Git, tree: str) -> Snapshot:
-    """Return the tree that a person has named.
+    """Return the tree with the given name.
 
     Raises:
         CommandError: It is neither a folder nor a revision.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from constructs_lib.publish.publication import Publication
     from constructs_lib.synth.tree import Tree
 
-#: Commits and files that are named; a longer list says how many more there are.
+#: The most commits and files that are named.
 _NAMED = 10
 
 
@@ -58,7 +58,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
         name: The environment.
         only: Components to publish; none means all.
         allow: Dangerous changes that may be, as ``Kind/name`` or ``Kind/namespace/name``.
-        dry_run: Show what would be done, and do nothing.
+        dry_run: Only show what would be done.
 
     Raises:
         CommandError: The environment is unknown, or check finds an error.
@@ -83,7 +83,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
     (tree,) = app.synthesize([environment], keep_manifests=True)
     publication = prepare(checkout, tree)
     old = published_at(git, name, checkout.upstream, checkout.remote_head)
-    # The Applications follow the pins that are published; what they read is what it will be.
+    # The Applications still have the published pins, but the files that they read are the new ones.
     found = plan(old, Snapshot.of_files("the declaration", tree.files), folder=f"argocd/{name}")
     publication, found, joined = narrow(publication, replace(found, pins=()), only)
     if not publication.is_empty:
@@ -125,7 +125,7 @@ def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, d
 
 
 def _refuse_errors(app: App, tree: Tree) -> None:
-    """Let nothing be published in which check finds an error; all that it finds is printed then."""
+    """Refuse to publish if check finds an error; then its report is printed."""
     from constructs_lib.api import model_of
     from constructs_lib.check.report import terminal
 
@@ -136,7 +136,7 @@ def _refuse_errors(app: App, tree: Tree) -> None:
 
 
 def _tell_what_else_is_pushed(app: App, publication: Publication, out: Console) -> None:
-    """Print the commits that are there already, and what they do to environments that follow the branch."""
+    """Print the commits that are pushed as well, and which environments they change that follow the branch."""
     checkout = publication.checkout
     if commits := checkout.unpushed():
         out.print("Pushed with it:")

@@ -1,4 +1,4 @@
-"""How mistakes reach the person who made them: one line each, no traceback."""
+"""How results and errors are printed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from constructs_lib.declare.diagnostics import DeclarationError
 
 
 def console() -> Console:
-    """Return the console for everything but the result: it shows texts as they are."""
+    """Return the console for messages, on the standard error; it prints texts without interpreting them."""
     return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def result_console() -> Console:
-    """Return the console for the result of a command: it shows texts as they are."""
+    """Return the console for the result of a command; it prints texts without interpreting them."""
     return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from constructs_lib.synth.tree import Tree
     from constructs_lib.synth.writer import Change
 
-#: Files named in the closing lines; a longer list says how many more there are.
+#: The most files and components that are named.
 _NAMED = 20
-#: The output folder that ``cdk8s.yaml`` names; the cdk8s command line empties it before it runs the app.
+#: The output folder in ``cdk8s.yaml``; the cdk8s command line empties it before it runs the app.
 CDK8S_FOLDER = ".cdk8s"
 
 
@@ -54,7 +54,7 @@ def synth(app: App, names: Sequence[str], *, check: bool) -> None:
     chosen = app.choose(names)
     output = os.environ.get("CDK8S_OUTDIR")
     if output and Path(output).resolve() != app.root / CDK8S_FOLDER:
-        # cdk8s synth with a folder of the user's choice, or to the standard output.
+        # The user called cdk8s synth with another folder, or for the standard output.
         trees = app.synthesize(chosen)
         change = _copy(Path(output), trees)
     else:

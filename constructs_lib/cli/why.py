@@ -41,7 +41,7 @@ def register(cli: typer.Typer, app: App) -> None:
 
 
 def why(app: App, name: str, environments: list[str]) -> None:
-    """Print the explanation; environments for which it is the same share one.
+    """Print the explanation, once for all environments for which it is the same.
 
     Args:
         app: The app.

@@ -1,4 +1,4 @@
-"""Reads objects from YAML and JSON as the API server's own tools do, and never raises because of what a file holds."""
+"""Reads objects from YAML and JSON as kubectl does. Whatever a file holds, nothing is raised."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from constructs_lib.kubernetes.manifest import Manifest
 
 
 class Cache:
-    """Objects of files that were read already, by their content.
+    """Objects of files that were read already, by the content of the file.
 
-    Most files are the same in two trees, and one that several Applications deploy is the same in all of them.
+    Two states of a repository have most files in common, and several Applications may deploy the same file.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Cache:
         self._suspects: set[tuple[bool, bytes]] = set()
 
     def written(self, content: bytes, manifest: Mapping[str, object]) -> None:
-        """Remember what YAML was written from, so that it need not be read.
+        """Remember from which object some YAML was written, so that the YAML need not be read.
 
         Args:
             content: The YAML.
@@ -42,20 +42,20 @@ class Cache:
         return self._read[key]
 
     def may_repeat_keys(self, path: str, content: bytes) -> bool:
-        """Tell whether a key may be there twice in one mapping of a file; merges, too, look so to the reader."""
+        """Tell whether a mapping in a file may hold a key twice; to the reader, a merge (``<<``) looks the same."""
         self.manifests(path, content)
         return (path.endswith(".json"), content) in self._suspects
 
     def document(self, content: bytes) -> object:
-        """Return the first document of a file that need not be a manifest; None if it cannot be read."""
+        """Return the first document of a file, a manifest or not; None if it cannot be read."""
         try:
-            return None if _is_steep(content) else _checked(next(yaml.load_all(content, Loader=_Loader), None))
+            return None if _is_too_deep(content) else _checked(next(yaml.load_all(content, Loader=_Loader), None))
         except (yaml.YAMLError, ValueError, RecursionError, TypeError):
             return None
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads YAML as sigs.k8s.io/yaml does: booleans of YAML 1.1, and neither times nor numbers to the base of 60."""
+    """Reads YAML as sigs.k8s.io/yaml does: with the booleans of YAML 1.1, without timestamps and base-60 numbers."""
 
     repeats = False
 
@@ -66,7 +66,7 @@ class _Loader(yaml.CSafeLoader):
         return found
 
 
-# Its own table in place of the one that it would share with all other loaders.
+# Without this line it would change the table that all loaders share.
 _Loader.yaml_implicit_resolvers = {}
 
 
@@ -101,17 +101,17 @@ def _boolean(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> bool:
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
 
-#: libyaml follows nesting by calling itself, and ends the process where Python would raise.
+#: libyaml parses nested values recursively, and crashes the process where Python would raise RecursionError.
 _MOST_LEVELS = 200
 _MOST_VALUES = 2_000_000
 _BRACKET = re.compile(rb"[][{}]")
-_STEEP = re.compile(rb"(?:[-?][ \t]+){%d}" % _MOST_LEVELS)
+_DEEP_SEQUENCE = re.compile(rb"(?:[-?][ \t]+){%d}" % _MOST_LEVELS)
 
 
 def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, bool]:
-    """Return the objects of a file or why it cannot be read, and whether a key may be there twice in a mapping."""
+    """Return the objects of a file or why it cannot be read, and whether a mapping may hold a key twice."""
     try:
-        if _is_steep(content):
+        if _is_too_deep(content):
             return "it is nested too deeply", False
         documents, repeats = (_json if is_json else _yaml)(content)
         return [manifest for document in documents for manifest in _expand(_checked(document))], repeats
@@ -144,21 +144,21 @@ def _json(content: bytes) -> tuple[list[object], bool]:
     return [json.loads(content, object_pairs_hook=pairs)], repeats
 
 
-def _is_steep(content: bytes) -> bool:
+def _is_too_deep(content: bytes) -> bool:
     if content.count(b"[") + content.count(b"{") > _MOST_LEVELS:
         depth = 0
         for bracket in _BRACKET.finditer(content):
             depth = depth + 1 if bracket[0] in b"[{" else max(depth - 1, 0)
             if depth > _MOST_LEVELS:
                 return True
-    return bool(_STEEP.search(content))
+    return bool(_DEEP_SEQUENCE.search(content))
 
 
 def _checked(document: object) -> object:
-    """Return a document whose keys are texts and that is a finite tree of what JSON can hold.
+    """Return a document with texts as keys, after a check that JSON can hold it.
 
     Raises:
-        ValueError: It is not one: it holds itself, grows without end by its anchors, or has values of other types.
+        ValueError: It contains itself, its anchors expand to too many values, or it has values of other types.
     """
     level: list[Any] = [document]
     values = 0
@@ -188,7 +188,7 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def _plain(value: object) -> object:
-    """Return a copy of a value as reading it would give it."""
+    """Return the copy of a value that reading its YAML would give."""
     if isinstance(value, Mapping):
         return {str.__str__(key): entry if type(entry) in _SCALARS else _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

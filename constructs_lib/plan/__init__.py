@@ -1,1 +1,1 @@
-"""Tells what Argo CD will do when one tree of manifests takes the place of another, and how dangerous it is."""
+"""Tells what Argo CD will do when one tree of manifests replaces another, and how dangerous that is."""

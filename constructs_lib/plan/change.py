@@ -1,4 +1,4 @@
-"""What a plan is made of: one change of one object, as a person has to judge it, and what happens at once."""
+"""The parts of a plan: the change of one object, and the changes that happen in one step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Action = Literal["create", "change", "delete"]
 
 
 class Effect(IntEnum):
-    """What happens in the cluster, in the order of severity."""
+    """What happens in the cluster; the greater, the worse."""
 
     NONE = 0
     CREATE = 1
@@ -30,7 +30,7 @@ class Effect(IntEnum):
 
     @property
     def words(self) -> str:
-        """How it is called."""
+        """Its name."""
         return _WORDS[self]
 
 
@@ -48,12 +48,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Pods:
-    """Pods that restart, or go.
+    """Pods that restart or are deleted.
 
     Attributes:
         workload: What makes them, as ``Kind/name``.
-        least: How many there are at least.
-        most: How many there are at most; None if there is one on every node.
+        least: Their least number.
+        most: Their greatest number; None if there is one on every node.
         per_node: Whether there is one on every node.
     """
 
@@ -63,7 +63,7 @@ class Pods:
     per_node: bool = False
 
     def __str__(self) -> str:
-        """Return how many, for instance ``2–4 pods``."""
+        """Return their number, for instance ``2–4 pods``."""
         if self.per_node:
             return "one pod a node"
         if self.least == self.most:
@@ -77,7 +77,7 @@ class Reason:
 
     Attributes:
         text: A sentence.
-        source: Where the rule stands: a page, or a function of the API server's.
+        source: Where the rule is from: a page, or a function of the API server.
     """
 
     text: str
@@ -93,8 +93,7 @@ class Change:
     """One change of one object.
 
     Attributes:
-        component: Name of the Application that deploys the object, or of the group that none deploys. An Application
-            counts as part of its own component.
+        component: Name of the Application or group that deploys the object; for an Application, its own name.
         wave: The wave of that Application.
         action: What changes in the repository.
         effect: What happens in the cluster.
@@ -102,9 +101,9 @@ class Change:
         file: Its file; the old one if it is removed.
         fields: What changes in it.
         reasons: Why the effect is what it is.
-        pods: Whose pods restart, or go.
+        pods: The pods that restart or are deleted.
         fix: How to do it safely; empty if there is nothing to add.
-        dangerous: Whether a person has to agree to it.
+        dangerous: Whether a person must allow it by name.
         replaced: Whether a new object takes its place.
         old: The object as it was; None if it is new.
         new: The object as it will be; None if it is removed.
@@ -171,11 +170,11 @@ class Pin:
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to one component, or to objects beside the components, at once.
+    """What happens at once to one component, or to objects that an Application deploys beside other Applications.
 
     Attributes:
-        component: Name of the Application, or of the group that none deploys.
-        wave: The wave in which it comes.
+        component: Name of the Application or group.
+        wave: The wave in which it happens.
         parent: Name of the Application in whose sync it comes, or of the group that none deploys; it is the component
             itself for objects that an Application deploys beside other Applications. Empty for the outermost.
         changes: What happens, in the order of Argo CD.

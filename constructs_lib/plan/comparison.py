@@ -29,7 +29,7 @@ class Comparison:
     Attributes:
         pairs: All Applications and groups, with what happens to their objects.
         pins: Applications that read another revision than before.
-        warnings: What cannot be read, or cannot be told from the trees.
+        warnings: What cannot be read, or is not known from the trees.
     """
 
     def __init__(self, before: Sequence[Application], after: Sequence[Application], cache: Cache) -> None:
@@ -42,7 +42,7 @@ class Comparison:
         self.pairs = {key: Pair(olds.get(key), news.get(key)) for key in (*news, *(k for k in olds if k not in news))}
         self._removals: list[Placed] = []
         self._additions: dict[Identity, Placed] = {}
-        #: Applications of which something changes that is not in the tree.
+        #: Applications with a change that the trees do not show.
         self._unseen: list[tuple[Pair, Verdict]] = []
         self._departures = Departures(self.pairs)
         for pair in self.pairs.values():

@@ -1,4 +1,4 @@
-"""What happens to objects that their Application has no longer, or another one has now."""
+"""What happens to objects that their Application no longer deploys, or that another one deploys now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from constructs_lib.repository.applications import BY_HAND, Application
 
 
 class Departures:
-    """Judges what is gone, by what becomes of the Applications that deployed it."""
+    """Judges removed objects: their fate depends on that of the Application which deployed them."""
 
     def __init__(self, pairs: Mapping[Key, Pair]) -> None:
         """Judge nothing yet."""
@@ -30,7 +30,7 @@ class Departures:
         return self._pairs.get(key_of(application.parent)) if application.parent else None
 
     def removed(self, removal: Placed) -> Verdict:
-        """Return what happens to an object that is gone from its Application."""
+        """Return what happens to an object that its Application no longer deploys."""
         pair, item = removal.pair, removal.item
         if pair.new is not None:
             if pair.new.name == BY_HAND:
@@ -46,9 +46,9 @@ class Departures:
         return verdict
 
     def _forbidding(self, application: Object, item: Object) -> Object | None:
-        """Return the AppProject that permits an object no more when its Application is deleted, if it does not."""
+        """Return the AppProject that no longer permits an object when its Application is deleted, if there is one."""
         project = self._projects.get(str(application.spec.get("project")))
-        # It has to be changed before: what comes in the same wave is changed too late for sure to tell.
+        # Only a project of an earlier wave has surely changed before the Application is deleted.
         if project is None or project.item.wave >= self._first_removal:
             return None
         return None if project.permits(item, mapping(application.spec.get("destination"))) else project.item
@@ -72,9 +72,9 @@ class Departures:
         }
 
     def _fate(self, pair: Pair) -> Reason | None:
-        """Return why the Application that is gone from the repository stays in the cluster; None if it goes."""
+        """Return why a removed Application stays in the cluster; None if it is deleted."""
         if pair not in self._fates:
-            # Applications that deploy each other would ask each other for ever.
+            # Ends the recursion for Applications that deploy each other.
             self._fates[pair] = None
             self._fates[pair] = self._reason_to_stay(pair.now)
         return self._fates[pair]
@@ -97,12 +97,12 @@ class Departures:
 
 
 def moved(removal: Placed, addition: Placed, verdict: Verdict) -> Verdict:
-    """Return what happens to an object that one Application leaves to another.
+    """Return what happens to an object that moves from one Application to another.
 
     Args:
-        removal: The object as the one had it.
-        addition: The object as the other has it.
-        verdict: What would happen to it if it were only gone.
+        removal: The object in the Application that had it.
+        addition: The object in the Application that has it now.
+        verdict: What would happen to it if it were only removed.
     """
     old, new = removal.pair.now, addition.pair.now
     fields = changed_fields(removal.item, addition.item)

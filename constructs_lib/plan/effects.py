@@ -15,22 +15,22 @@ from constructs_lib.plan.rules import immutable, is_dangerous, loss_with
 from constructs_lib.plan.verdict import LASTING, ROLLING, Surroundings, Verdict, option, pods_in
 from constructs_lib.text import listed
 
-#: Kinds that Argo CD never deletes to create them again.
+#: Kinds that Argo CD never deletes and creates again.
 _UPDATED_ONLY = frozenset({"Namespace", "apiextensions.k8s.io/CustomResourceDefinition"})
-#: Kinds that run, and are done.
+#: Kinds that run to their end.
 _RUNNING_ONCE = frozenset({"Pod", "batch/Job"})
 
 
 @dataclass
 class _Case:
-    """An object that is changed, and what decides about it.
+    """A changed object, with what its effect depends on.
 
     Attributes:
         old: Its state before.
         new: Its state afterwards.
         fields: What differs and is not ignored.
         around: What is deployed together with it.
-        verdict: What happens, as far as it is known.
+        verdict: What happens to it, which the judges fill in.
     """
 
     old: Object
@@ -70,7 +70,7 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
 def _without_ignored(
     item: Object, fields: Sequence[FieldChange], around: Surroundings, verdict: Verdict
 ) -> Sequence[FieldChange]:
-    """Return the fields that the Application does not ignore; the effect is weakened if it ignores some."""
+    """Return the fields that the Application does not ignore; if it ignores some, say so in the verdict."""
     application = around.application
     pointers = [pointer for entry in application.differences_ignored_of(item) for pointer in _keys(entry)]
     ignored = [change for change in fields if any(change.below(*keys) for keys in pointers)]
@@ -88,7 +88,7 @@ def _without_ignored(
 
 
 def _keys(entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the fields that an entry of ignoreDifferences names, as far as it names them without an expression."""
+    """Yield the fields that an entry of ignoreDifferences names; jq expressions other than plain paths are skipped."""
     for pointer in sequence(entry.get("jsonPointers")):
         parts = str(pointer).strip("/").split("/")
         yield tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
@@ -99,7 +99,7 @@ def _keys(entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _judge_replacement(case: _Case) -> None:
-    """Find out whether the object is deleted and created again, or would have to be."""
+    """Judge whether the object is deleted and created again, or must be for the change to take effect."""
     old, new, verdict, kind = case.old, case.new, case.verdict, case.new.full_kind
     replaced = case.option("Replace")
     forced = "true" in (old.sync_options.get("Force"), new.sync_options.get("Force"))
@@ -143,13 +143,13 @@ def _judge_replacement(case: _Case) -> None:
 
 
 def _add_what_happens(case: _Case, hit: Sequence[str]) -> None:
-    """Add what a push does whose change the API server refuses."""
+    """Add what happens when a change is pushed that the API server refuses."""
     headless = case.new.kind == "Service" and not field(case.new, "spec", "clusterIP")
     stays = headless and any("clusterIP" in path for path in hit)
     case.verdict.because("service-stays-headless" if stays else "sync-fails", name=named(case.old))
 
 
-# Judges of single kinds.
+# What each kind does with a change.
 
 
 def _cron_job(case: _Case) -> None:

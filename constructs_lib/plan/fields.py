@@ -17,7 +17,7 @@ from constructs_lib.plan.tables import table
 
 Keys = tuple[str | int, ...]
 
-#: What names the items of a list, in the order in which it is tried.
+#: Fields that may identify the items of a list, in the order in which they are tried.
 _NAMES = ("name", "metadata.name", "mountPath", "containerPort", "port", "key", "ip", "topologyKey", "kind")
 
 
@@ -29,8 +29,8 @@ class FieldChange:
         path: Where it is, for instance ``spec.template.spec.containers[chat].image``.
         old: Its value before; None if it was absent.
         new: Its value afterwards; None if it is absent.
-        secret: Whether the values are secret; they are None then.
-        keys: The path in its parts.
+        secret: Whether the values are secret, and None here for that reason.
+        keys: The parts of the path.
     """
 
     path: str
@@ -40,7 +40,7 @@ class FieldChange:
     keys: Keys = ()
 
     def below(self, *keys: str) -> bool:
-        """Tell whether it is a field, or lies below it."""
+        """Tell whether this is the given field, or one below it."""
         return self.keys[: len(keys)] == keys
 
     @property
@@ -58,7 +58,8 @@ class FieldChange:
 def changed_fields(old: Object, new: Object) -> list[FieldChange]:
     """Return what differs between two states of an object, as the API server sees them.
 
-    Order of keys, a null in place of nothing, equal quantities and defaults that are written down are no difference.
+    The order of keys, null instead of no field, and a default that is written down are no differences, nor is another
+    spelling of the same quantity.
     """
     if old.manifest is new.manifest:
         return []
@@ -70,7 +71,7 @@ def changed_fields(old: Object, new: Object) -> list[FieldChange]:
 
 
 def _hidden(change: FieldChange) -> FieldChange:
-    """Return a field of a Secret without values that nobody may read; kubectl keeps copies in an annotation."""
+    """Return a change of a Secret without secret values; kubectl copies them into an annotation."""
     annotations = change.below("metadata", "annotations")
     copied = annotations and any("last-applied" in str(part) for part in (change.path, change.old, change.new))
     if change.below("data") or copied:
@@ -79,7 +80,7 @@ def _hidden(change: FieldChange) -> FieldChange:
 
 
 def _normal(item: Object) -> Manifest:
-    """Return an object without what makes no difference, as far as that is not seen field by field."""
+    """Return an object without status and server-side metadata, with encoded secrets and with defaults filled in."""
     manifest = {key: value for key, value in item.manifest.items() if key != "status"}
     metadata = {
         key: value
@@ -101,7 +102,7 @@ def _normal(item: Object) -> Manifest:
 
 
 def _fill_in(manifest: Manifest, path: Sequence[str], default: object) -> None:
-    """Set a field that is absent; mappings on the way are copied, because other objects share them."""
+    """Set a field if it is absent; the mappings above it are copied, because other objects share them."""
     here = manifest
     for key in path[:-1]:
         inner = here.get(key)
@@ -119,7 +120,7 @@ def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) ->
         old: Its value before.
         new: Its value afterwards.
         keys: Where it is.
-        texts: Fields at the top that hold texts and no quantities; None if everything may be either.
+        texts: Top-level fields that hold no quantities; None for a custom kind, of which this is not known.
     """
     if old is new:
         return
@@ -175,7 +176,7 @@ def _list_differences(old: list[Any], new: list[Any], keys: Keys, texts: Sequenc
 
 
 def _names(items: list[Any], name: str) -> bool:
-    """Tell whether a field gives every item of a list a name of its own."""
+    """Tell whether a field identifies every item of a list."""
     values = [_named(item, name) for item in items if isinstance(item, dict)]
     return (
         len(values) == len(items)

@@ -13,7 +13,7 @@ from constructs_lib.plan.pair import Key, Pair, key_of
 
 
 def ordered(pairs: Mapping[Key, Pair]) -> list[Step]:
-    """Return what happens in the order in which it does.
+    """Return the steps of all components, in the order of Argo CD.
 
     Args:
         pairs: All Applications and groups, with their changes.
@@ -45,7 +45,7 @@ class _Ordering:
         Args:
             pair: The component.
             parent: Name of what deploys it.
-            wave: The wave in which it comes there.
+            wave: Its wave among what its parent deploys.
             own: What happens to the Application itself.
         """
         if pair in self._seen:
@@ -71,7 +71,7 @@ class _Ordering:
         else:
             placed = sync_order(tasks.values(), prune_last=pair.now.sync_options.get("PruneLast") == "true")
         todo = [(at, children.get(task.item.identity), changes.get(task.item.identity, [])) for at, task in placed]
-        # Beside other Applications, objects have steps of their own, each in its place among them.
+        # Objects beside Applications get steps of their own, between those of the Applications.
         apart = itself is not None and bool(children)
         direct = [change for _, child, found in todo if child is None for change in found]
         yield _step(name, wave, parent, own if apart else [*own, *direct])

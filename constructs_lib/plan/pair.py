@@ -1,4 +1,4 @@
-"""An Application before and afterwards."""
+"""An Application in the tree before and in the tree afterwards."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Key = tuple[str, str]
 
 
 def key_of(application: Application) -> Key:
-    """Return what an Application or group is known by in both trees."""
+    """Return the key of an Application or group, which is the same in both trees."""
     item = application.item
     return (item.namespace, item.name) if item else ("", application.name)
 
 
 @dataclass(eq=False)
 class Pair:
-    """An Application or group before and afterwards; one of the two is there.
+    """An Application or group before and afterwards; at least one of the two is there.
 
     Attributes:
         old: Before; None if it is new.
         new: Afterwards; None if it is gone.
-        changes: What happens to its objects, each with the object in the state that counts for the order.
-        effects: What happens to the objects that it has no longer.
+        changes: The changes of its objects, each with the object in the state by which Argo CD orders it.
+        effects: What happens to the objects that it no longer deploys.
         heir: The new Application that it was renamed to.
         forebears: The Applications that were renamed to it.
     """
@@ -42,14 +42,14 @@ class Pair:
 
     @property
     def now(self) -> Application:
-        """It as it is, or as it was if it is gone."""
+        """The new state, or the old one if it is gone."""
         found = self.new or self.old
         assert found is not None
         return found
 
     @property
     def before(self) -> Application:
-        """It as it was, or as it is if it is new."""
+        """The old state, or the new one if there is no old one."""
         return self.old or self.now
 
     @property
@@ -59,18 +59,18 @@ class Pair:
 
     @cached_property
     def around_before(self) -> Surroundings:
-        """What it deployed before."""
+        """What else the old state deploys."""
         return Surroundings(self.before)
 
     @cached_property
     def around(self) -> Surroundings:
-        """What it deploys now, or deployed before if it is gone."""
+        """What else the new state deploys, or the old one if it is gone."""
         return Surroundings(self.now) if self.new else self.around_before
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """An object that only one of the states of an Application has."""
+    """An object that only one state of an Application has."""
 
     pair: Pair
     item: Object

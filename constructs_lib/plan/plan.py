@@ -19,8 +19,8 @@ class Plan:
     """What Argo CD does, in its order.
 
     Attributes:
-        old: What the tree before is called.
-        new: What the tree afterwards is called.
+        old: Name of the tree before.
+        new: Name of the tree afterwards.
         steps: What happens, component by component.
         pins: Applications that read another revision than before.
         warnings: What the plan does not know.
@@ -39,12 +39,12 @@ class Plan:
 
     @property
     def dangerous(self) -> list[Change]:
-        """The changes to which a person has to agree."""
+        """The changes that a person must allow by name."""
         return [change for change in self.changes if change.dangerous]
 
     @property
     def summary(self) -> Mapping[Effect, int]:
-        """How often each effect comes, the least severe first."""
+        """The number of changes with each effect, the least severe first."""
         counts = Counter(change.effect for change in self.changes)
         return {effect: counts[effect] for effect in Effect if counts[effect]}
 
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def waves(self) -> int:
-        """In how many waves something happens."""
+        """The number of waves in which something happens."""
         return len({(step.parent, step.wave) for step in self.steps})
 
 
@@ -67,7 +67,7 @@ def plan(old: Snapshot, new: Snapshot, *, folder: str | Sequence[str] | None = N
     Args:
         old: The state before.
         new: The state afterwards.
-        folder: Folder or folders with the Applications that count, such as ``argocd/production``. Default: all.
+        folder: Only Applications in this folder or these folders, such as ``argocd/production``. Default: all.
     """
     folders = [folder] if isinstance(folder, str) else list(folder or ())
     cache = Cache()
@@ -84,7 +84,7 @@ def plan(old: Snapshot, new: Snapshot, *, folder: str | Sequence[str] | None = N
 
 
 def allowed(change: Change, names: Iterable[str]) -> bool:
-    """Tell whether a person has agreed to a change by naming its object.
+    """Tell whether a change is allowed, because its object is named.
 
     Args:
         change: The change.
@@ -94,12 +94,12 @@ def allowed(change: Change, names: Iterable[str]) -> bool:
 
 
 def unknown_names(found: Plan, names: Iterable[str]) -> list[str]:
-    """Return those of the names that a person has given which name no dangerous change."""
+    """Return those of the given names that name no dangerous change."""
     return [name for name in names if not any(allowed(change, [name]) for change in found.dangerous)]
 
 
 def allow_names(found: Plan) -> list[str]:
-    """Return the names that allow all dangerous changes: each as short as it can be."""
+    """Return the shortest names that allow all dangerous changes."""
     short = Counter(change.name for change in found.dangerous)
     names = (change.name if short[change.name] == 1 else change.full_name for change in found.dangerous)
     return list(dict.fromkeys(names))

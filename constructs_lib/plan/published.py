@@ -9,9 +9,9 @@ from constructs_lib.repository.snapshot import Snapshot
 def published(git: Git, environment: str, branch: str) -> Snapshot:
     """Return what is published of an environment.
 
-    That is the branch from which it is deployed, as the remote had it when it was last fetched or pushed to, and for
-    every Application that is pinned to a commit the files of that commit. Without a remote it is the commit that is
-    checked out. It has no files if there is no repository, no commit, or nothing of the environment in it.
+    That is the deployed branch of the remote as it was last fetched or pushed, and without a remote the commit that is
+    checked out. An Application that is pinned to a commit is read from that commit. The snapshot is empty without a
+    repository, without a commit, and if the commit has nothing of the environment.
 
     Args:
         git: The repository.
@@ -37,7 +37,7 @@ def published_at(git: Git, environment: str, name: str, commit: str | None) -> S
 
 
 def commits_behind(git: Git, branch: str) -> int:
-    """Return how many commits of the published branch, as far as they were fetched, the checkout lacks."""
+    """Return the number of fetched commits of the published branch that the checkout lacks."""
     _, commit = _revision(git, branch)
     return int(git.run("rev-list", "--count", f"HEAD..{commit}")) if commit and git.commit("HEAD") else 0
 
@@ -48,7 +48,7 @@ def _revision(git: Git, branch: str) -> tuple[str, str | None]:
         remotes = git.run("remote").split()
         current = git.run("symbolic-ref", "--quiet", "--short", "HEAD") if git.commit("HEAD") else ""
     except GitError as error:
-        # A checkout of no branch says no, and is a repository all the same.
+        # With a detached HEAD, git symbolic-ref exits with 1.
         if error.code != 1:
             return "nothing", None
         current = ""

@@ -1,4 +1,4 @@
-"""What happens to an object that is gone from the repository, and why."""
+"""What happens to an object that was removed from the repository, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROTECT = (
 
 
 def deleted(item: Object, around: Surroundings) -> Verdict:
-    """Return what happens when an object is really deleted."""
+    """Return what happens when nothing keeps an object from being deleted."""
     verdict = Verdict(Effect.DELETE, pods=pods_in(item, around))
     if loss := loss_with(item):
         verdict.add(loss, Effect.DATA_LOSS)

@@ -1,4 +1,4 @@
-"""Applications that have another name than before: Argo CD takes the old one away, and makes a new one."""
+"""Renamed Applications: Argo CD deletes the old one and creates a new one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from constructs_lib.plan.verdict import Verdict
 
 
 def find_heirs(pairs: Sequence[Pair], removals: Sequence[Placed], additions: Mapping[Identity, Placed]) -> None:
-    """Find out which new Applications are old ones under another name.
+    """Find the Applications that were renamed.
 
-    The heir deploys the same folder, or at least half of the objects that the old one had.
+    The heir of an Application is a new one that deploys the same folder, or at least half of the objects.
 
     Args:
-        pairs: All Applications, which are told their heirs and forebears.
-        removals: Objects that Applications have no longer.
+        pairs: All Applications; their heirs and forebears are set.
+        removals: Objects that Applications no longer deploy.
         additions: Objects that they did not have before.
     """
     added = [pair for pair in pairs if pair.old is None and pair.now.item]
@@ -28,7 +28,7 @@ def find_heirs(pairs: Sequence[Pair], removals: Sequence[Placed], additions: Map
     for removal in removals:
         addition = additions.get(removal.item.identity)
         if addition and addition.pair.old is None and addition.pair.now.item:
-            # A Namespace belongs to one component, so its new owner is the heir whatever else there is.
+            # A Namespace belongs to one component only, so its new owner is the heir in any case.
             weight = 1_000_000 if removal.item.kind == "Namespace" else 1
             shared.setdefault(removal.pair, Counter())[addition.pair] += weight
     for pair in pairs:
@@ -43,7 +43,7 @@ def find_heirs(pairs: Sequence[Pair], removals: Sequence[Placed], additions: Map
 
 
 def explain_removal(pair: Pair, verdict: Verdict) -> None:
-    """Add what becomes of all that an Application deployed that is gone.
+    """Add to the verdict on a removed Application what becomes of the objects that it deployed.
 
     Args:
         pair: The Application.
@@ -66,7 +66,7 @@ def explain_removal(pair: Pair, verdict: Verdict) -> None:
 
 
 def explain_creation(pair: Pair, verdict: Verdict) -> None:
-    """Add whose place a new Application takes."""
+    """Add to the verdict on a new Application which one it replaces."""
     for forebear in pair.forebears:
         verdict.because("takes-the-place", old=forebear.now.name)
         if Effect.KEPT in forebear.effects:

@@ -15,16 +15,16 @@ from constructs_lib.plan.tables import table
 
 @dataclass(frozen=True)
 class Immutable:
-    """Fields that the API server does not let anybody change.
+    """Fields of a kind that the API server does not allow to change.
 
     Attributes:
         kind: Kind, with its API group.
         fields: The fields, everything below them included.
-        source: Where the rule stands.
-        but: Fields below these that may change all the same.
+        source: Where the rule is from: a page, or a function of the API server.
+        but: Fields below these that may change nevertheless.
         when: Name of the condition under which the rule holds; empty if it always does.
-        loss: What is lost if the object is deleted so that the change gets through; empty if nothing is.
-        fix: How to get there without a loss, with ``{name}`` and ``{namespace}``; empty for the usual way.
+        loss: What is lost if the object is deleted and created again; empty if nothing is.
+        fix: How to change them without a loss, with ``{name}`` and ``{namespace}``; empty for the usual way.
     """
 
     kind: str
@@ -72,7 +72,7 @@ def _has_address(old: Object, new: Object) -> bool:
 
 
 def _address_changes(old: Object, new: Object) -> bool:
-    """Tell whether the address of a Service is to change; one that is left out stays as it is."""
+    """Tell whether the address of a Service changes; an address that is left out stays as it is."""
     before, after = (
         str(field(item, "spec", "clusterIP") or next(iter(sequence(field(item, "spec", "clusterIPs"))), ""))
         for item in (old, new)
@@ -118,5 +118,5 @@ def loss_with(item: Object) -> Reason | None:
 
 
 def is_dangerous(item: Object, effect: Effect) -> bool:
-    """Tell whether a person has to agree to an effect on an object."""
+    """Tell whether a person must allow an effect on an object by name."""
     return effect >= Effect.REPLACEMENT or (effect == Effect.DELETE and item.full_kind in table("rules")["outages"])

@@ -1,4 +1,4 @@
-"""The tables of this room, which are data: ``rules.yaml`` and ``reasons.yaml``."""
+"""Reads ``rules.yaml`` and ``reasons.yaml``."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ import yaml
 
 @cache
 def table(name: str) -> Any:
-    """Return what one of the files holds."""
+    """Return the content of one of the files: ``rules`` or ``reasons``."""
     return yaml.load((Path(__file__).parent / f"{name}.yaml").read_bytes(), Loader=yaml.CSafeLoader)

@@ -1,4 +1,4 @@
-"""What happens to an object, and what else is deployed around it."""
+"""What happens to an object, and what else its Application deploys."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Verdict:
     """What happens to an object.
 
     Attributes:
-        effect: What.
-        reasons: Why.
-        pods: Whose pods restart, or go.
+        effect: The effect in the cluster.
+        reasons: Why it has this effect.
+        pods: The pods that restart or are deleted.
         fix: How to do it safely.
-        dangerous: Whether a person has to agree to it.
+        dangerous: Whether a person must allow it by name.
         fields: What changes in it.
         replaced: Whether a new object takes its place.
     """
@@ -44,12 +44,12 @@ class Verdict:
     replaced: bool = False
 
     def because(self, name: str, effect: Effect | None = None, /, **values: object) -> None:
-        """Add a reason, and what goes with it.
+        """Add a reason, with the effect, fix and danger that it has in ``reasons.yaml``.
 
         Args:
             name: Its name in ``reasons.yaml``.
-            effect: The least effect that it has. Default: the one in ``reasons.yaml``, if there is one.
-            values: What its texts leave open.
+            effect: The least effect that it has. Default: the one in ``reasons.yaml``, if there is any.
+            values: Values for the ``{…}`` in its texts.
         """
         entry = table("reasons")[name]
         if effect is None and "effect" in entry:
@@ -59,32 +59,32 @@ class Verdict:
         self.dangerous |= entry.get("dangerous", False)
 
     def add(self, reason: Reason, effect: Effect | None = None) -> None:
-        """Add a reason, and let it make the effect more severe."""
+        """Add a reason; its effect counts if it is worse than the present one."""
         self.reasons.append(reason)
         self.effect = max(self.effect, effect or self.effect)
         self.replaced |= effect == Effect.REPLACEMENT
 
 
 def kept(name: str, /, **values: object) -> Verdict:
-    """Return that an object stays in the cluster although it is gone from the repository."""
+    """Return the verdict that a removed object stays in the cluster, with a reason from ``reasons.yaml``."""
     verdict = Verdict(Effect.KEPT)
     verdict.because(name, **values)
     return verdict
 
 
 def reason(name: str, /, **values: object) -> Reason:
-    """Return a reason by its name in ``reasons.yaml``, with what its texts leave open."""
+    """Return a reason by its name in ``reasons.yaml``, with values for the ``{…}`` in its texts."""
     entry = table("reasons")[name]
     return Reason(entry["text"].format(**values), entry.get("source", "").format(**values))
 
 
 class Surroundings:
-    """What else an Application deploys, as far as it matters for one of its objects; read when it is asked for."""
+    """What else an Application deploys, as far as it matters for one of its objects; parsed when it is needed."""
 
     def __init__(self, application: Application) -> None:
-        """Look at nothing yet."""
+        """Parse nothing yet."""
         self.application = application
-        #: Objects whose pods are new in any case.
+        #: Workloads whose pods restart anyway.
         self.starting: set[Identity] = set()
 
     def readers(self, kind: str, namespace: str, name: str) -> list[Object]:

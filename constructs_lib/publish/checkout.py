@@ -1,4 +1,4 @@
-"""The user's checkout: what must hold of it before something is published from it."""
+"""The user's checkout, and the conditions under which something can be published from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMED = 10
 
 
 class PublishError(UserError):
-    """Something cannot be published; all reasons that could be found at once are in the message, a line each."""
+    """Something cannot be published; the message has a line for each reason."""
 
     def __init__(self, *problems: str) -> None:
         """Collect the problems."""
@@ -28,9 +28,9 @@ class Checkout:
     Attributes:
         git: Git in its root.
         branch: The branch.
-        remote: Name of the remote that it is pushed to.
+        remote: Name of the remote to which it is pushed.
         head: The commit that is checked out.
-        remote_head: The commit that the remote's branch is at; None if the remote does not have it yet.
+        remote_head: The newest commit of the branch on the remote; None if the remote does not have the branch.
     """
 
     git: Git
@@ -41,36 +41,36 @@ class Checkout:
 
     @property
     def upstream(self) -> str:
-        """How messages name the remote's branch."""
+        """Name of the remote branch in messages."""
         return f"{self.remote}/{self.branch}"
 
     def unpushed(self) -> list[str]:
-        """Return the commits that the remote does not have yet, newest first, as git shows them on a line."""
+        """Return the commits that the remote does not have, newest first, a line each."""
         span = f"{self.remote_head}..{self.head}" if self.remote_head else self.head
         return self.git.run("log", "--format=%h %s", span, "--").splitlines()
 
     def changes(self, folders: Sequence[str]) -> bool:
-        """Tell whether the commits that the remote does not have yet change anything in some folders."""
+        """Tell whether the commits that the remote does not have change anything in some folders."""
         if self.remote_head is None:
             return bool(self.git.files(self.head, folders))
         return bool(self.git.run("diff", "--name-only", self.remote_head, self.head, "--", *folders))
 
     def dirty(self) -> dict[str, str]:
-        """Return what differs from the last commit: git's two status letters by path."""
+        """Return git's two status letters of every path that differs from the last commit."""
         output = self.git.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
         return {entry[3:]: entry[:2] for entry in output.split("\0") if entry}
 
 
 def open_checkout(git: Git, branch: str) -> Checkout:
-    """Return the checkout, after asking the remote where its branch is.
+    """Return the checkout, after fetching the remote branch.
 
     Args:
         git: Git in the root of the repository.
         branch: The branch that is deployed.
 
     Raises:
-        PublishError: It is no checkout of that branch, or the remote does not answer or has moved.
-        GitError: It is no checkout at all.
+        PublishError: Another branch is checked out, or the remote does not answer or has commits that are missing here.
+        GitError: There is no repository.
     """
     if git.run("rev-parse", "--is-inside-work-tree") != "true" or git.run("rev-parse", "--show-prefix"):
         raise PublishError("app.py must stand in the root of the Git repository: Argo CD reads dist/… from there.")
@@ -97,7 +97,7 @@ def open_checkout(git: Git, branch: str) -> Checkout:
 
 
 def _fetched(git: Git, remote: str, branch: str) -> str | None:
-    """Return the commit that the remote's branch is at, after fetching it; None if the remote does not have it."""
+    """Fetch the remote branch and return its newest commit; None if the remote does not have it."""
     try:
         if not git.run("ls-remote", remote, f"refs/heads/{branch}"):
             return None
@@ -120,7 +120,7 @@ def _remote(git: Git, branch: str) -> str:
 
 
 def foreign_changes(dirty: Mapping[str, str], generated: Collection[str]) -> str | None:
-    """Return what keeps a working tree from being published from, or None.
+    """Return why nothing can be published from a working tree; None if it can.
 
     Args:
         dirty: What differs from the last commit, as :meth:`Checkout.dirty` returns it.

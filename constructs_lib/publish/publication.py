@@ -1,7 +1,7 @@
-"""What publishing an environment means, before anything is changed.
+"""What publishing an environment would do, found out without changing anything.
 
-Nothing is kept beside Git. A run that was killed or refused is made up for by the next one, which finds what is
-committed already and goes on from there.
+No state is kept outside of Git. If a run was killed or refused, the next one finds what is committed already, and
+continues from there.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from constructs_lib.synth.tree import Tree
 
 @dataclass(frozen=True)
 class Publication:
-    """What publishing an environment means.
+    """What publishing an environment would do.
 
     Attributes:
         checkout: The checkout that it is published from.
         tree: The synthesized files.
-        manifests: Files that the commit of the manifests changes; none if all are committed.
+        manifests: Files that have to be committed; none if all manifests are committed already.
         old: The pins in the last commit; None if the environment was never published.
-        pins: The pins as they will be. What is pinned to the commit of the manifests has no revision yet.
-        unpublished: Components that publishing would change and that are held back.
-        rolled_back: Components whose pins somebody has set back from these very manifests, with the commit that did it.
-        summary: What it means for the cluster, in a line; part of the last commit's message.
+        pins: The pins as they will be. Those to the commit that is not made yet have an empty revision.
+        unpublished: Components with changes that are held back.
+        rolled_back: Components of which these very manifests were rolled back, with the commit that did it.
+        summary: The effect on the cluster in one line, for the message of the last commit.
     """
 
     checkout: Checkout
@@ -42,13 +42,13 @@ class Publication:
 
     @property
     def moved(self) -> dict[str, Pin | None]:
-        """Components whose pins move, with the pins that they had."""
+        """Components whose pins change, with their old pins."""
         old = self.old.components if self.old else {}
         return {component: old.get(component) for component, pin in self.pins.items() if old.get(component) != pin}
 
     @property
     def removed(self) -> list[str]:
-        """Components whose pins go."""
+        """Components whose pins are removed."""
         return sorted(self.old.components.keys() - self.pins.keys()) if self.old else []
 
     @property
@@ -61,7 +61,7 @@ class Publication:
 
     @property
     def messages(self) -> list[str]:
-        """The messages of the commits, with the revisions as far as they are known."""
+        """The messages of the commits, as far as their revisions are known."""
         environment = self.tree.environment
         messages = [f"Synthesize {environment}"] if self.manifests else []
         if self.moved or self.removed:
@@ -86,20 +86,20 @@ class Publication:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the remote has all of it already."""
+        """Whether there is nothing to commit and nothing to push."""
         return not self.messages and self.checkout.head == self.checkout.remote_head
 
 
 def prepare(checkout: Checkout, tree: Tree) -> Publication:
-    """Find out what publishing an environment means, without changing anything.
+    """Return what publishing an environment would do, without changing anything in the repository.
 
     Args:
         checkout: The checkout.
-        tree: The synthesized files of the environment; gets the pins of the last commit, because those in the working
-            tree may be what a run left that was killed.
+        tree: The synthesized files of the environment. It is given the pins of the last commit, because those in the
+            working tree may be from a run that was killed.
 
     Raises:
-        PublishError: The working tree holds something else as well.
+        PublishError: The working tree has changes that are not generated.
         PinsError: The committed pins cannot be read.
     """
     git, environment, head = checkout.git, tree.environment, checkout.head
@@ -124,10 +124,11 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
 
 
 def _rolled_back(publication: Publication) -> dict[str, str]:
-    """Return the components whose pins were set back from what is declared, with the commit that did it.
+    """Return the components that were rolled back from what is declared, with the commit that did it.
 
-    Their manifests were published, and then somebody reverted that: to publish them once more because something else
-    has changed would undo the rollback. A declaration that returns to an earlier state is none: its pin went forward.
+    Their manifests were published, and then the commit with the pins was reverted. Publishing them together with other
+    changes would undo the rollback. It is no rollback if the declaration returns to an earlier state: then the pin has
+    moved to a later commit.
     """
     checkout, old = publication.checkout, publication.old
     git, file = checkout.git, pins_file(publication.tree.environment)
@@ -149,9 +150,9 @@ def _rolled_back(publication: Publication) -> dict[str, str]:
 
 
 def limited(publication: Publication, components: Set[str]) -> Publication:
-    """Return a publication that moves the pins of these components alone.
+    """Return a publication that changes the pins of these components only.
 
-    A component that has no pin yet cannot be held back, nor one that is gone.
+    New and removed components cannot be held back.
     """
     old = publication.old.components if publication.old else {}
     pins = {
@@ -169,14 +170,14 @@ def _committed_pins(git: Git, revision: str, environment: str) -> Pins | None:
 
 
 def differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:
-    """Return the files that are not in a commit as they are wanted."""
+    """Return the files that a commit does not have as wanted."""
     folders = sorted({part.rpartition("/")[0] for part in owned})
     committed = {path: content for path, content in git.files(revision, folders).items() if is_owned(path, owned)}
     return sorted(path for path in wanted.keys() | committed.keys() if wanted.get(path) != committed.get(path))
 
 
 def _valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dict[str, Pin]:
-    """Return the pins that can be read: a commit that was rebased away since is in no history any more."""
+    """Return the pins to commits that are in the history and have the pinned content; others were rebased away."""
     history = set(git.run("rev-list", head).split())
     candidates = {component: pin for component, pin in pins.items() if pin.revision in history}
     found = contents_of(git, environment, candidates)
@@ -184,7 +185,7 @@ def _valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> di
 
 
 def contents_of(git: Git, environment: str, pins: Mapping[str, Pin]) -> dict[str, str]:
-    """Return the id of every component's folder in the commit that it is pinned to."""
+    """Return the id of each component's folder in the commit to which it is pinned."""
     names = [f"{pin.revision}:dist/{environment}/{component}" for component, pin in pins.items()]
     output = git.run("cat-file", "--batch-check", input="".join(f"{name}\n" for name in names).encode())
     return {component: line.split()[0] for component, line in zip(pins, output.splitlines(), strict=True)}

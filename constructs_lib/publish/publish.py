@@ -1,4 +1,4 @@
-"""The two commits: the manifests, then the pins of exactly those components whose manifests changed."""
+"""Publishes with two commits: one with the manifests, and one with the pins of the components that changed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
         The ids of the commits that were made.
 
     Raises:
-        PublishError: Git refused a commit, or does not store the manifests as they are; or the remote refused the
-            push, and everything is as it was before but for the synthesized files.
-        GitError: Nobody knows whether the push arrived; the commits stay, and the next run goes on from there.
+        PublishError: Git refused a commit or would store other bytes, or the remote refused the push. The commits were
+            taken back, and the synthesized files are in the working tree.
+        GitError: It is not known whether the push arrived. The commits are kept, and the next run pushes them.
         WriteError: The files cannot be written.
     """
     checkout, tree = publication.checkout, publication.tree
@@ -61,7 +61,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
 
 
 def _with_pins(tree: Tree) -> dict[str, bytes]:
-    """Return the files of a tree and the one that holds its pins."""
+    """Return the files of a tree with the file of its pins."""
     return tree.files if tree.pins is None else {**tree.files, pins_file(tree.environment): dump_pins(tree.pins)}
 
 
@@ -77,8 +77,8 @@ def _check_contents(git: Git, environment: str, pins: Mapping[str, Pin]) -> None
 
 
 def _commit(git: Git, paths: Sequence[str], message: str) -> str:
-    """Commit these files and nothing else."""
-    # What is staged is generated, or prepare() would have refused it: it stays in the working tree.
+    """Commit only these files."""
+    # Whatever is staged is generated, else prepare() would have refused it; unstaging keeps it in the working tree.
     git.run("reset", "--quiet")
     names = "".join(f"{path}\0" for path in paths).encode()
     add = ("add", "--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
@@ -96,7 +96,7 @@ def _push(checkout: Checkout) -> None:
     try:
         checkout.git.run("push", "--porcelain", checkout.remote, f"HEAD:refs/heads/{checkout.branch}")
     except GitError as error:
-        # Git says "!" where the remote answered and refused. Anything else leaves open whether the push arrived.
+        # Git prints "!" if the remote refused the push. After any other error, the push may have arrived.
         if not any(line.startswith("!") for line in error.output.splitlines()):
             raise GitError(
                 f"{error}\nThe push did not get through; the commits are kept, and publish pushes them when run again."

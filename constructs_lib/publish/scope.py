@@ -1,4 +1,4 @@
-"""What a publication takes along, what it holds back, and what a person has to agree to."""
+"""What a publication includes, what it holds back, and what must be allowed by name."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from constructs_lib.text import nearest, plural
 
 
 def narrow(publication: Publication, found: Plan, only: Sequence[str]) -> tuple[Publication, Plan, Mapping[str, str]]:
-    """Return what is published of all that could be.
+    """Limit a publication to what shall be published.
 
     Args:
         publication: All that could be published.
         found: What Argo CD would do.
-        only: Components to publish, and what must go with them; none means all but what was rolled back.
+        only: Components to publish, with what must go with them; none means all that were not rolled back.
 
     Returns:
-        What is published, what Argo CD does, and what goes with the components, each with the reason.
+        The publication, what Argo CD does then, and the components that must go with ``only``, with the reasons.
 
     Raises:
         PublishError: A component is unknown or has nothing to publish, or nothing can be held back.
@@ -62,7 +62,7 @@ def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mappi
 
 
 def _without(found: Plan, held_back: Collection[str]) -> Plan:
-    """Return a plan without what pins hold back: everything of some components but their Applications."""
+    """Return a plan without the changes of some components; pins do not hold back the Applications themselves."""
     steps = []
     for step in found.steps:
         changes = [each for each in step.changes if each.component not in held_back or each.kind == "Application"]
@@ -71,10 +71,10 @@ def _without(found: Plan, held_back: Collection[str]) -> Plan:
 
 
 def refuse_dangers(found: Plan, allow: Sequence[str]) -> None:
-    """Let nothing be published that is dangerous and not allowed.
+    """Refuse dangerous changes that are not allowed.
 
     Raises:
-        PublishError: Something is, or a name that allows something names nothing.
+        PublishError: There are some, or a name in ``allow`` names no dangerous change.
     """
     names = allow_names(found)
     problems = [

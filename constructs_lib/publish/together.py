@@ -1,4 +1,4 @@
-"""What must be published together: components whose changes speak of each other."""
+"""Which components must be published together: those whose changes name each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from constructs_lib.kubernetes.manifest import Manifest, texts_in
 
-#: An object before and after; None where there is none.
+#: An object before and afterwards; None if there is none.
 Pair = tuple[Manifest | None, Manifest | None]
 
 
@@ -21,13 +21,13 @@ def together(
 ) -> dict[str, str]:
     """Return what must go with some components, by name, with the reason.
 
-    Two components that changed belong together where a change of one speaks of the other: an address, a network policy
-    or a secret of it. So an edge that is new, gone or different is published on both of its sides or on none.
+    Two changed components belong together if a change of one names the other: by an address, a network policy or a
+    secret. So both sides of an edge that is added, removed or changed are published together.
 
     Args:
         wanted: Components that are to be published.
-        unavoidable: Components that take effect with any push, with the reason.
-        changes: The changed objects of every component that can wait.
+        unavoidable: Components whose changes cannot be held back, with the reason.
+        changes: The changed objects of each component with changes.
         namespaces: The namespace of every component.
     """
     spoken_of = {component: _components_in(pairs, namespaces) - {component} for component, pairs in changes.items()}
@@ -48,7 +48,7 @@ def together(
 
 
 def _components_in(pairs: Iterable[Pair], namespaces: Mapping[str, str]) -> set[str]:
-    """Return the components that changed parts of objects name."""
+    """Return the components whose names or namespaces occur in the changed parts of objects."""
     texts = {text for old, new in pairs for part in _changed_parts(old, new) for text in texts_in(part)}
     hosts = {label for text in texts if ".svc" in text for label in text.replace(":", ".").split(".")}
     return {
@@ -59,7 +59,7 @@ def _components_in(pairs: Iterable[Pair], namespaces: Mapping[str, str]) -> set[
 
 
 def _changed_parts(old: Manifest | None, new: Manifest | None) -> Iterator[Any]:
-    # Who is meant by a port stands beside it in the rule, so a rule of a policy counts as one.
+    # In a rule of a policy, the peers stand beside the changed port, so the whole rule counts as changed.
     whole = (new or old or {}).get("kind") == "NetworkPolicy"
     yield from _differing(old, new, whole=whole)
 
@@ -67,7 +67,7 @@ def _changed_parts(old: Manifest | None, new: Manifest | None) -> Iterator[Any]:
 def _differing(old: Any, new: Any, *, whole: bool) -> Iterator[Any]:
     """Yield the smallest parts that differ.
 
-    Entries of lists that have no names are compared in their order, or as they are if they count as a whole.
+    Entries of lists without names are compared in their order; with ``whole``, one that differs counts as a whole.
     """
     if old == new:
         return
@@ -91,6 +91,6 @@ def _differing(old: Any, new: Any, *, whole: bool) -> Iterator[Any]:
 
 
 def _key(entry: Any) -> str:
-    """Return what makes an entry of a list the same in another list: its name, or all that it is."""
+    """Return what identifies an entry of a list: its name, or else its content."""
     name = entry.get("name") if isinstance(entry, dict) else None
     return name if isinstance(name, str) else json.dumps(entry, sort_keys=True, default=str)

@@ -1,4 +1,4 @@
-"""What Argo CD deploys from a repository: its Applications, and the files and charts behind each of them."""
+"""What Argo CD deploys from a repository: its Applications, each with its files and charts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BY_HAND = "applied by hand"
 ALL_OBJECTS = "all objects"
 
 _FINALIZER = re.compile(r"resources-finalizer\.argocd\.argoproj\.io(?:/background|/foreground)?\Z")
-#: What is not seen of what a tool renders.
+#: What is not known of the objects that a tool renders.
 _UNSEEN = {
     "Helm": "nothing is seen of what a chart in the tree makes",
     "Kustomize": "its resources are read as they are, without what is patched, renamed and generated",
@@ -42,7 +42,7 @@ class Reader:
         self._cache = cache
 
     def read(self, path: str, content: bytes, namespace: str) -> list[Object]:
-        """Return the objects of a file; those that name no namespace go to this one, if their kind has any."""
+        """Return the objects of a file; one that names no namespace is in the given one, if its kind has namespaces."""
         return [
             Object(item.manifest, path, item.namespace or ("" if self._is_cluster_scoped(item) else namespace))
             for item in parse(path, content, self._cache)
@@ -50,7 +50,7 @@ class Reader:
         ]
 
     def argocd_objects(self, paths: Iterable[str], files: Files) -> list[Object]:
-        """Return Argo CD's own objects, without the effort to read other files."""
+        """Return Argo CD's own objects; files that hold none of them are not parsed."""
         return [
             item
             for path in paths
@@ -80,15 +80,15 @@ class Reader:
 class Application:
     """Objects that are deployed together: by an Application, or as a group that no Application deploys.
 
-    There are two groups, :data:`BY_HAND` and :data:`ALL_OBJECTS`, which are applications here as well, so that nobody
-    has to tell them apart who does not want to.
+    There are two groups, :data:`BY_HAND` and :data:`ALL_OBJECTS`. They have the same type as Applications, so that most
+    code need not tell the two apart.
 
     Attributes:
         name: Name of the Application, or of the group.
         item: The object of the kind Application; None for a group.
         parent: What deploys the Application itself.
         files: Files whose objects it deploys, by path.
-        rendered: Files from which a tool renders objects that only the tool knows, by path.
+        rendered: Files from which a tool renders objects that are not known here, by path.
         sources: Folders of the repository that it deploys.
         charts: Charts from elsewhere that it deploys.
     """
@@ -146,11 +146,11 @@ class Application:
 
     @property
     def ignored_differences(self) -> list[Mapping[str, Any]]:
-        """Which differences do not count, in the words of the Application."""
+        """The entries of its ``ignoreDifferences``."""
         return [mapping(entry) for entry in sequence(self.item.spec.get("ignoreDifferences"))] if self.item else []
 
     def differences_ignored_of(self, item: Object) -> list[Mapping[str, Any]]:
-        """Return what says that differences of an object do not count.
+        """Return the entries of ``ignoreDifferences`` that apply to an object.
 
         ``Normalize`` in ``util/argo/normalizers/diff_normalizer.go`` of Argo CD: group and kind are patterns, name and
         namespace are not.
@@ -175,7 +175,7 @@ class Applications:
 
     Attributes:
         all: Every Application and group: parents before what they deploy.
-        warnings: What could not be understood, by what it is about.
+        warnings: What is not known, by its subject.
     """
 
     all: Sequence[Application]
@@ -194,7 +194,7 @@ def find_applications(snapshot: Snapshot, folders: Sequence[str] = (), cache: Ca
 
 
 class _Search:
-    """Finds Applications, and what each of them deploys, from the outermost to the innermost."""
+    """Finds Applications and what they deploy, beginning with those that no other one deploys."""
 
     def __init__(self, snapshot: Snapshot, folders: Sequence[str], cache: Cache) -> None:
         self._snapshot = snapshot
@@ -246,7 +246,7 @@ class _Search:
         by_hand = [item for item in everything if item.path not in covered and item.kind != "ApplicationSet"]
         group = self._group(BY_HAND, dict.fromkeys(item.path for item in by_hand))
         found = {("", BY_HAND): group} if by_hand else {}
-        # Applications that deploy each other have no beginning; any will do.
+        # Applications that deploy each other have no first one; any of them will do.
         for start, above in ((by_hand, group), *(([item], None) for item in applications)):
             queue = deque((item, above) for item in start if item.kind == "Application")
             while queue:

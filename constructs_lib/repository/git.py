@@ -1,4 +1,4 @@
-"""Git, by its own command line, so that hooks, signatures and credentials work as their owner has set them up."""
+"""Runs the ``git`` command, so that hooks, signatures and credentials work as the user has set them up."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Git:
         Raises:
             GitError: It failed, or there is no git.
         """
-        # Texts are matched and shown as git writes them in English; optional locks would disturb a user's own git.
+        # Messages are matched, so they must be in English; optional locks could block the user's own git.
         environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
         command = ["git", "-C", str(self.root), *arguments]
         try:
@@ -65,7 +65,7 @@ class Git:
         return result.stdout
 
     def succeeds(self, *arguments: str) -> bool:
-        """Tell whether a command of git's that answers by its exit code says yes.
+        """Tell whether a command that answers by its exit code, 0 or 1, says yes.
 
         Raises:
             GitError: It did not answer: its exit code is neither 0 nor 1.
@@ -86,12 +86,12 @@ class Git:
             return None
 
     def files(self, revision: str, folders: Sequence[str] = (), suffixes: tuple[str, ...] = ("",)) -> dict[str, bytes]:
-        """Return the files of a revision by their path, links and submodules left out.
+        """Return the files of a revision by their path, without links and submodules.
 
         Args:
             revision: A commit.
             folders: Only what lies in these. Default: everything below :attr:`root`.
-            suffixes: Only files whose name ends in one of these, so that nothing else is read. Default: all.
+            suffixes: Only files whose name ends in one of these. Default: all.
 
         Raises:
             GitError: There is no such revision, or a file of it is not in this copy of the repository.

@@ -1,9 +1,9 @@
 """Pins: the commit from which Argo CD reads each component's manifests.
 
-Argo CD orders Applications by their waves only where the Applications themselves change. So a component is pinned to a
-commit that moves when, and only when, its manifests did: then the root sees which components change and rolls them out
-in order (argo-cd issue 8778). The pins of an environment live in ``pins/<environment>.json``, which ``publish`` writes
-and which synthesis reads like the declaration.
+Argo CD syncs Applications in the order of their waves only if the Applications themselves change. So each of them is
+pinned to a commit, and publishing moves the pin when, and only when, the component's manifests have changed: then the
+root Application sees which components change, and rolls them out in order (argo-cd issue 8778). The pins of an
+environment are in ``pins/<environment>.json``, which ``publish`` writes and synthesis reads.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class Pin:
 
     Attributes:
         revision: Id of the commit.
-        content: Id of the component's folder in it, as in ``git rev-parse <revision>:dist/<environment>/<component>``;
-            so that it can be told without Git whether the manifests are still the ones that are pinned.
+        content: Id of the component's folder in that commit, as in
+            ``git rev-parse <revision>:dist/<environment>/<component>``. With it, the manifests can be compared with the
+            pinned ones without Git.
         namespace: The component's namespace.
     """
 
@@ -46,8 +47,8 @@ class Pins:
 
     Attributes:
         components: The pin of every component.
-        retired: Namespaces that were given up with the last publication. They stay permitted until the next one, so
-            that Argo CD can delete what is in them.
+        retired: Namespaces that no component has used since the last publication. They stay permitted until the next
+            one, so that Argo CD can delete what is in them.
     """
 
     components: Mapping[str, Pin]

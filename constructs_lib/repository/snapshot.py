@@ -14,7 +14,7 @@ from constructs_lib.repository.git import Git, GitError
 Files = Mapping[str, bytes]
 
 _SUFFIXES = (".yaml", ".yml", ".json")
-#: Folders that hold other people's files by the ten thousand.
+#: Folders with very many files that are no manifests of the repository.
 _SKIPPED = {".git", ".venv", "node_modules"}
 _APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -32,9 +32,9 @@ class Snapshot:
     Attributes:
         name: What a person calls it, for instance ``origin/main``.
         files: Content of its YAML and JSON files by path.
-        pinned: Gives the files in a folder of another commit of the same repository, by their path in the repository;
-            raises :class:`LookupError` if there is no such commit. None if there are no other commits: the files are
-            then taken for those of every commit.
+        pinned: Returns the files in a folder of another commit of the same repository, by their path; raises
+            :class:`LookupError` if there is no such commit. None if there are no commits: then ``files`` are taken for
+            the files of any commit.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What is behind an Application: the folders that it reads, the files in them, and the charts from elsewhere."""
+"""What an Application deploys: folders of the repository, the files in them, and charts from elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-#: Tools of which nothing is seen at all.
+#: Tools whose objects are not known at all.
 OPAQUE = ("Helm", "a plugin")
 
 
@@ -26,7 +26,7 @@ class Chart:
         repository: Where it is.
         name: Its name.
         version: Its version.
-        helm: Everything that it is rendered with.
+        helm: The options and values with which it is rendered.
     """
 
     repository: str
@@ -52,11 +52,11 @@ class Source:
 
 @dataclass
 class Content:
-    """What is behind an Application.
+    """What an Application deploys.
 
     Attributes:
         files: Files whose objects it deploys, by path.
-        rendered: Files from which a tool renders objects that only the tool knows, by path.
+        rendered: Files from which a tool renders objects that are not known here, by path.
         sources: Folders of the repository that it deploys.
         charts: Charts from elsewhere that it deploys.
         missing: Commits that it reads and that are not in this copy of the repository.
@@ -70,7 +70,7 @@ class Content:
 
 
 class Folders:
-    """Files that can be asked for by their folder."""
+    """Files by their folder."""
 
     def __init__(self, files: Files) -> None:
         """Sort the files."""
@@ -87,7 +87,7 @@ class Folders:
 
 
 class Sources:
-    """Reads what is behind Applications of a repository."""
+    """Reads what Applications of a repository deploy."""
 
     def __init__(self, snapshot: Snapshot, cache: Cache) -> None:
         """Read nothing yet."""
@@ -97,7 +97,7 @@ class Sources:
         self._pinned: dict[tuple[str, str], Folders | None] = {}
 
     def content(self, spec: Mapping[str, Any]) -> Content:
-        """Return what is behind an Application with this spec."""
+        """Return what an Application with this spec deploys."""
         content = Content()
         for source in map(mapping, sequence(spec.get("sources")) or [spec.get("source")]):
             helm = mapping(source.get("helm"))
@@ -115,7 +115,7 @@ class Sources:
         if folders is None:
             folders = self.folders
             if folders.below(path):
-                # Without files here it is most likely a commit of another repository.
+                # If there is no such folder here, the commit is most likely one of another repository.
                 content.missing.append(revision)
         found = folders.below(path)
         if not found:
@@ -176,7 +176,7 @@ class Sources:
 
 
 def _tool(source: Mapping[str, Any], path: str, folders: Folders) -> str:
-    """Return what renders a folder, by the rules by which Argo CD finds it out."""
+    """Return what renders a folder, as Argo CD detects it."""
     for key, tool in (("kustomize", "Kustomize"), ("helm", "Helm"), ("directory", ""), ("plugin", "a plugin")):
         if source.get(key) is not None:
             return tool

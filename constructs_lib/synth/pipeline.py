@@ -140,7 +140,7 @@ def synthesize(
 
 
 def _permission(manifest: Manifest) -> tuple[str, ...]:
-    """Return what an AppProject sees of an object, so that the project is made from one object of each sort."""
+    """Return what matters of an object for the AppProject, which is made from one object of each such sort."""
     metadata = manifest["metadata"]
     namespace = metadata.get("namespace", "")
     return manifest["apiVersion"], manifest["kind"], namespace or metadata["name"]

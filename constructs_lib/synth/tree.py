@@ -20,9 +20,9 @@ class Tree:
         environment: Its name.
         revision: The branch that is deployed, as a full reference.
         files: Content by path, relative to the repository.
-        manifests: The objects in the files, by their path; None if nobody wants to look at them.
+        manifests: The objects in the files, by path; None if they are not kept.
         applications: The Application of every component.
-        project: The AppProject of the components, as far as it is declared.
+        project: The AppProject of the components, without retired namespaces.
         objects: Number of Kubernetes objects in them.
         waves: Number of waves in which Argo CD rolls the components out.
         pins: Pins of the components; None if the environment was never published.
@@ -42,7 +42,7 @@ class Tree:
         """Add an object as a file.
 
         Raises:
-            ValueError: Another object has the same path; the library or a cdk8s construct made it twice.
+            ValueError: Another object has the same path: the library or a cdk8s construct made it twice.
         """
         if path in self.files:
             raise ValueError(f"two objects would be written to {path}")
@@ -55,7 +55,7 @@ class Tree:
             self.manifests[path] = manifest
 
     def pin(self, pins: Pins | None) -> None:
-        """Have the Applications read from these commits; one without a pin follows the branch."""
+        """Make the Applications read these commits; an Application without a pin follows the branch."""
         self.pins = pins
         project = permitting(self.project, pins.namespaces if pins else ())
         self._put(project_file(self.environment, project), project)
@@ -69,7 +69,7 @@ class Tree:
 
     @cached_property
     def contents(self) -> dict[str, str]:
-        """The id of every component's folder, by component: what a pin to these manifests says of its content."""
+        """The id of every component's folder, as pins hold it, by component."""
         folders: dict[str, dict[str, bytes]] = {}
         for path, content in self.files.items():
             top, _, rest = path.partition(f"/{self.environment}/")
@@ -87,7 +87,7 @@ class Tree:
 
     @property
     def unpublished(self) -> dict[str, str]:
-        """What publishing would tell Argo CD: changed, new or removed, by component."""
+        """Components with unpublished changes: ``changed``, ``new`` or ``removed``, by component."""
         if self.pins is None:
             return {}
         pins = self.pins.components

@@ -1,4 +1,4 @@
-"""A plan for programs.
+"""A plan as JSON.
 
 The schema, version 1; what is added later is added to it, and what changes its meaning raises the version::
 
@@ -39,7 +39,7 @@ def render(plan: Plan) -> str:
 def dump(content: object) -> str:
     """Return JSON as all commands write it."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    # Names of files need not be UTF-8.
+    # Names of files may hold bytes that are not UTF-8.
     return text.encode(errors="backslashreplace").decode()
 
 

@@ -20,7 +20,7 @@ from constructs_lib.plan.report.words import (
 )
 from constructs_lib.text import plural
 
-#: GitHub takes 65,536 characters, GitLab a million.
+#: A comment on GitHub may have 65,536 characters, one on GitLab a million.
 LIMIT = 60_000
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@-])")
@@ -32,7 +32,7 @@ def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
     Args:
         plan: The plan.
         title: Headline of the comment.
-        limit: Most characters that it may have; what goes beyond is counted, not shown.
+        limit: The most characters; steps beyond are counted and not shown.
     """
     head = [f"### {_escaped(title)}", "", f"**{_escaped(summary(plan))}**", ""]
     if plan.dangerous:
@@ -46,7 +46,7 @@ def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
         head.append("")
     shown = "\n".join(head) + "\n"
     blocks = [_step(step) for step in plan.steps]
-    # What follows the last block has to find room, too.
+    # Leaves room for the line after the last block.
     room = limit - 200
     shown = shown if len(shown) <= room else f"{shown[: room - 1]}…\n"
     for number, block in enumerate(blocks):
@@ -61,7 +61,7 @@ def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
 
 def _step(step: Step) -> str:
     worst = max(step.changes, key=lambda change: change.effect)
-    # What is dangerous is open at once.
+    # Dangerous steps are shown unfolded.
     is_open = " open" if any(change.dangerous for change in step.changes) else ""
     lines = [
         f"<details{is_open}><summary>{sign(worst)} <b>{_html(step.component)}</b> · {_html(heading(step))} · "

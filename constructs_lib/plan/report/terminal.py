@@ -28,8 +28,8 @@ def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
 
     Args:
         plan: The plan.
-        console: Where to; it decides about colours, and its lines are as long as they are.
-        hint: Whether to say how dangerous changes are allowed.
+        console: Where to print; lines are not wrapped.
+        hint: Whether to name the options that allow dangerous changes.
     """
     for line in _lines(plan, hint=hint):
         console.print(line, soft_wrap=True, highlight=False)
@@ -55,12 +55,12 @@ def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
 
 
 def _text(*parts: str | tuple[str, str]) -> Text:
-    """Return a line; nothing in it can be anything but text, whoever has chosen the names of objects."""
+    """Return a line of plain text: names of objects can hold no markup and no control characters."""
     return Text.assemble(*(clean(part) if isinstance(part, str) else (clean(part[0]), part[1]) for part in parts))
 
 
 def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
-    """Yield the lines of a change; a source is named once, and a reason once for all that it explains."""
+    """Yield the lines of a change. A source is shown once, and reasons once for all changes that they explain."""
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     yield _text(
         "  ",

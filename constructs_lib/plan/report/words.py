@@ -1,4 +1,4 @@
-"""The words in which all renderers say the same."""
+"""Texts that the reports of all formats share."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from constructs_lib.text import plural
 
 #: The most characters of a value that is shown on one line.
 _ONE_LINE = 80
-#: Of a digest, the beginning tells it from any other.
+#: The first characters of a digest are enough to tell it from others.
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
 
 #: The most fields of a change that are shown.
 _FIELDS = 30
 
-#: What a person reads when there is nothing to read.
+#: The whole report if nothing changes.
 NOTHING = "No changes."
 
-#: How an effect is shown: its sign, its colour, and how one and several are counted.
+#: Sign and colour of an effect, and what one change and several changes with it are called.
 _LOOKS = {
     Effect.NONE: ("·", "dim", "without effect", "without effect"),
     Effect.CREATE: ("+", "green", "created", "created"),
@@ -64,7 +64,10 @@ def fields_of(change: Change) -> tuple[Sequence[FieldChange], int]:
 
 
 def explained(step: Step) -> Iterator[tuple[Change, int]]:
-    """Yield the changes of a step, each with how many up to it are explained by its reasons; 0 if a later one's do."""
+    """Yield the changes of a step, each with the number of changes that its reasons explain.
+
+    Adjacent changes with the same reasons are explained once, after the last of them; for the others the number is 0.
+    """
     together = 0
     for change, following in zip_longest(step.changes, step.changes[1:]):
         together += 1
@@ -76,7 +79,7 @@ def explained(step: Step) -> Iterator[tuple[Change, int]]:
 
 
 def _explanation(change: Change) -> object:
-    # What changes in an object stands between it and its reasons.
+    # Changes with fields are explained one by one, because the fields are shown before the reasons.
     return change.effect, change.reasons, change.fix, change.fields and change.full_name
 
 
@@ -120,7 +123,7 @@ def allowing(plan: Plan) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text without anything that a terminal would obey, on one line."""
+    """Return a text on one line, without control characters."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else "␤" if character == "\n" else "�" for character in text)
@@ -136,7 +139,7 @@ def shown(value: Any, limit: int = _ONE_LINE) -> str:
         return '""'
     if len(text) <= limit:
         return text
-    # The end of an image tells more than its middle.
+    # The end of an image tells more than the middle.
     return f"{text[: limit - 21]}…{text[-20:]}"
 
 
@@ -148,7 +151,7 @@ def values(field: FieldChange) -> str:
 
 
 def lines_of(field: FieldChange, limit: int = 12) -> Sequence[str]:
-    """Return a change line by line: of texts of several lines, and of parts that come or go; else nothing."""
+    """Return a change as lines of a diff if it is too large for one line."""
     if field.secret:
         return []
     lines = field.diff or [
