@@ -5,44 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from synthesized import Manifest, PodTemplate, Synthesized
+from measured_shop import IMAGE, Python, named, shop, the_pods, tree_of, web
+from synthesized import Synthesized
 
 from constructs_lib import (
     AkkaCluster,
-    Cassandra,
-    Environment,
-    GitRepository,
     Jvm,
-    K3d,
-    Microservice,
-    Monitoring,
     Nodejs,
-    Objective,
-    Postgres,
-    RabbitMQ,
     Resources,
-    System,
     Telemetry,
     generated,
     plain,
-    synthesize,
 )
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
-from constructs_lib.declare.arguments import misfits
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.telemetry import version
 from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.repository.snapshot import Snapshot
 
-IMAGE = f"example/web:1.2.3@sha256:{'0' * 64}"
-STORES: dict[str, Any] = {"image": IMAGE, "user": "shop", "storage": "1Gi"}
-#: Of a container in a namespace with the standard "restricted" and a read-only root file system.
-SECURE = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
 #: What every agent is told, but for what is different in each: port, name and attributes.
 EXPORTER = {
     "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
@@ -58,37 +39,6 @@ NODE_AGENT = (
 )
 
 
-class Python(Telemetry):
-    """Another runtime, as the docstring of Telemetry says."""
-
-    option_variable = "PYTHONPATH"
-    option = "/telemetry/opentelemetry/instrumentation/auto_instrumentation:/telemetry"
-    copy = ("-r", "/autoinstrumentation/.", "/telemetry/")
-
-
-def shop(*, monitored: bool = True) -> System:
-    """Return an empty system, or one with nothing but Monitoring."""
-    cluster = K3d(kubernetes="1.36", nodes=3, provides=("external-secrets", "metrics-api"))
-    repository = GitRepository("https://github.com/example/shop.git")
-    system = System(Environment(name="local", repository=repository, cluster=cluster), "shop")
-    if monitored:
-        Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3)
-    return system
-
-
-def web(system: System, name: str = "web", **more: Any) -> Microservice:
-    return Microservice(system, name, image=IMAGE, **{"ports": {"http": 8080}, **more})
-
-
-def tree_of(system: System) -> Synthesized:
-    return Synthesized("local", synthesize(system).files)
-
-
-def the_pods(tree: Synthesized, kind: str = "Deployment") -> PodTemplate:
-    (template,) = tree.pods(kinds=[kind])
-    return template
-
-
 def config(tree: Synthesized) -> dict[str, str]:
     """Return the variables of the program, from its ConfigMap and from its container."""
     maps = [manifest for manifest in tree.parsed.values() if manifest["kind"] == "ConfigMap"]
@@ -96,11 +46,6 @@ def config(tree: Synthesized) -> dict[str, str]:
     container = next(template for template in tree.pods(kinds=["Deployment"]) if template.name == "web").program
     plain = {entry["name"]: entry["value"] for entry in container.get("env", ()) if "value" in entry}
     return {**(told[0] if told else {}), **plain}
-
-
-def named(entries: list[Manifest]) -> dict[str, Manifest]:
-    assert len({entry["name"] for entry in entries}) == len(entries)
-    return {entry["name"]: entry for entry in entries}
 
 
 # What it adds
@@ -404,178 +349,3 @@ def test_another_runtime_may_take_further_variables() -> None:
     web(system, telemetry=Ruby(image=IMAGE), env={"RUBYOPT": "-w"})
     found = config(tree_of(system))
     assert (found["RUBYOPT"], found["RUBY_AGENT"]) == ("-w -r /telemetry/agent", "on")
-
-
-# Stores
-
-
-def postgres(system: System, **more: Any) -> Postgres:
-    return Postgres(system, "db", database="shop", **STORES, **more)
-
-
-def cassandra(system: System, **more: Any) -> Cassandra:
-    return Cassandra(system, "db", keyspace="shop", nodes=1, **STORES, **more)
-
-
-@pytest.mark.parametrize(("monitored", "more"), [(False, {}), (True, {"exporter": None}), (False, {"exporter": None})])
-def test_postgres_without_an_exporter(monitored: bool, more: dict[str, None]) -> None:
-    system = shop(monitored=monitored)
-    postgres(system, **more)
-    tree = tree_of(system)
-    template = the_pods(tree, "StatefulSet")
-    assert [container["name"] for container in template.containers] == ["postgres"]
-    assert list(named(template.spec["volumes"])) == ["run", "tmp", "password"]
-    job = the_pods(tree, "Job")
-    assert not [variable for variable in job.program["env"] if variable["name"].startswith("METRICS_")]
-    assert [value["key"] for value in tree.secrets["values"] if value["component"] == "db"] == ["password"]
-    assert {monitor["metadata"]["name"] for monitor in tree.objects("PodMonitor")} == (
-        {"argocd"} if monitored else set()
-    )
-
-
-@pytest.mark.parametrize(
-    ("monitored", "more"), [(False, {}), (True, {"telemetry": None}), (False, {"telemetry": None})]
-)
-def test_cassandra_without_an_agent(monitored: bool, more: dict[str, None]) -> None:
-    system = shop(monitored=monitored)
-    cassandra(system, **more)
-    tree = tree_of(system)
-    template = the_pods(tree, "StatefulSet")
-    assert [container["name"] for container in template.containers] == ["prepare", "cassandra"]
-    assert "telemetry" not in named(template.spec["volumes"])
-    names = list(named(template.program["env"]))
-    assert not [name for name in names if name.startswith(("OTEL_", "JVM_", "JAVA_"))]
-    assert template.program["resources"]["requests"]["memory"] == "1Gi"
-    assert list(tree.the("ConfigMap", "db", "db")["data"]) == ["overrides.yaml"]
-    assert "otel-metrics" not in named(template.program["ports"])
-    assert {monitor["metadata"]["name"] for monitor in tree.objects("PodMonitor")} == (
-        {"argocd"} if monitored else set()
-    )
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_stores_are_measured_wherever_monitoring_is_declared(first: bool) -> None:
-    """Before them or after them: it is the system that is watched."""
-    system = shop(monitored=first)
-    postgres(system)
-    if not first:
-        Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3)
-    tree = tree_of(system)
-    template = the_pods(tree, "StatefulSet")
-    assert [container["name"] for container in template.containers] == ["postgres", "exporter"]
-    assert [port["containerPort"] for port in template.container("exporter")["ports"]] == [9187]
-    assert tree.the("PodMonitor", "monitoring", "db")["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
-
-
-def test_a_system_may_be_synthesized_twice() -> None:
-    system = shop()
-    postgres(system)
-    web(system, telemetry=Nodejs())
-    assert synthesize(system).files == synthesize(system).files
-
-
-def test_clients_are_told_nothing_of_the_exporter() -> None:
-    """The client's Service of a store has the port that clients use, and no other."""
-    system = shop()
-    service = web(system, telemetry=Jvm())
-    service.needs(Postgres(service, "pg", database="shop", **STORES).endpoint("sql"))
-    service.needs(Cassandra(service, "ring", keyspace="shop", nodes=1, **STORES).endpoint("cql"))
-    tree = tree_of(system)
-    for name, port in (("web-pg", "sql"), ("web-ring", "cql")):
-        manifest = tree.the("Service", "web", name)
-        assert [entry["name"] for entry in manifest["spec"]["ports"]] == [port]
-
-
-# Security
-
-
-def test_new_containers_are_restricted() -> None:
-    """No privileges, a root file system that nobody writes to, a user that is not root, and limits."""
-    system = shop()
-    service = web(system, telemetry=Nodejs())
-    Postgres(service, "pg", database="shop", **STORES)
-    Cassandra(service, "ring", keyspace="shop", nodes=1, **STORES)
-    RabbitMQ(service, "broker", **STORES)
-    web(system, "stock", telemetry=Python(image=IMAGE))
-    tree = tree_of(system)
-    seen = []
-    for template in tree.pods():
-        assert template.spec["securityContext"]["runAsNonRoot"] is True
-        assert template.spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert template.spec["automountServiceAccountToken"] is False
-        for container in template.containers:
-            assert container["securityContext"] == SECURE, container["name"]
-            assert set(container["resources"]) == {"requests", "limits"}
-            seen.append(container["name"])
-    assert seen.count("telemetry") == 3
-    assert seen.count("exporter") == 1
-
-
-def test_the_exporter_has_its_password_in_a_file_alone() -> None:
-    system = shop()
-    postgres(system)
-    tree = tree_of(system)
-    exporter = the_pods(tree, "StatefulSet").container("exporter")
-    assert {variable["name"]: variable["value"] for variable in exporter["env"]} == {
-        "DATA_SOURCE_PASS_FILE": "/run/secrets/metrics/password",
-        "DATA_SOURCE_URI": "127.0.0.1:5432/shop?sslmode=disable",
-        "DATA_SOURCE_USER": "metrics_exporter",
-    }
-    assert exporter["volumeMounts"] == [{"name": "metrics", "mountPath": "/run/secrets/metrics", "readOnly": True}]
-    assert "command" not in exporter
-    assert "args" not in exporter
-
-
-# Numbers
-
-
-@pytest.mark.parametrize(
-    ("resources", "memory", "found"),
-    [
-        (Resources("1", "256Mi", "512Mi"), "64Mi", ("320Mi", "576Mi")),
-        (Resources("1", "1Gi", "2Gi"), "128Mi", ("1152Mi", "2176Mi")),
-        (Resources("1", "1.5Gi", "2Gi"), "0.5Gi", ("2048Mi", "2560Mi")),
-        # What is reserved is the limit where none is given, and both grow.
-        (Resources("1", "256Mi"), "64Mi", ("320Mi", "320Mi")),
-        # Decimal units and bytes are exact, too.
-        (Resources("1", "100M", "200M"), "64Mi", ("167108864", "267108864")),
-        (Resources("1", "268435456", "1Gi"), "64Mi", ("320Mi", "1088Mi")),
-        (Resources("1", "1Ti", "2Ti"), "1Mi", ("1048577Mi", "2097153Mi")),
-    ],
-)
-def test_resources_plus(resources: Resources, memory: str, found: tuple[str, str]) -> None:
-    more = resources.plus(memory)
-    assert (more.cpu, more.memory, more.memory_limit) == (resources.cpu, *found)
-    assert [*more.problems()] == []
-
-
-@pytest.mark.parametrize(
-    "objective", [Objective(), Objective(94, 94, 0.005), Objective(99.999, 99.999, 10), Objective(99)]
-)
-def test_right_objectives(objective: Objective) -> None:
-    assert [*misfits("objective", objective, Objective)] == []
-    assert [*objective.problems()] == []
-
-
-@pytest.mark.parametrize("seconds", [0, -1, 0.3, 11])
-def test_seconds_between_boundaries(seconds: float) -> None:
-    (mistake,) = Objective(seconds=seconds).problems()
-    assert mistake.startswith(f"objective, seconds: the histograms cannot tell {seconds:g} s apart; the nearest")
-
-
-@pytest.mark.parametrize("percent", [0, 93.99, 99.9991, 100])
-def test_percent_out_of_range(percent: float) -> None:
-    problem = f"{percent} is out of range; 94 to 99.999 percent are allowed."
-    assert [*Objective(percent, percent).problems()] == [
-        f"objective, availability: {problem}",
-        f"objective, fast: {problem}",
-    ]
-
-
-def test_names_in_expressions_are_escaped() -> None:
-    """In PromQL a backslash begins an escape, as in Go: that of the regular expression is written twice."""
-    assert one_of(["web"]) == '="web"'
-    assert one_of(["web-1", "web-2"]) == '=~"web-1|web-2"'
-    assert one_of(["orders.v1", "b"]) == r'=~"orders\\.v1|b"'
-    assert one_of(['a"b']) == r'="a\"b"'
-    assert one_of(["a\\b"]) == r'="a\\b"'
