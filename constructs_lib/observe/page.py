@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from string import Template
 
 import promql_parser
 
@@ -12,7 +15,7 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.grafana.model import Dashboard, Query
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.evidence import metrics, seen_expressions, seen_metrics, selectors, shape
-from constructs_lib.prometheus.rules import Alert, Group
+from constructs_lib.prometheus.rules import Alert, Group, Record
 from constructs_lib.prometheus.sources import Source, sources_of
 from constructs_lib.user_error import UserError
 
@@ -25,7 +28,7 @@ _ONE = ("service", "=")
 def pages(graph: Graph) -> dict[str, str]:
     """Return the pages of a system by their paths below the folder of the documentation."""
     groups = catalogue.groups(graph.system)
-    found = {PAGE: "\n".join([*_page(graph, groups)])}
+    found = {PAGE: _page(graph, groups)}
     found |= {f"runbooks/{alert.name}.md": runbook(group, alert) for group in groups for alert in group.alerts}
     return dict(sorted(found.items()))
 
@@ -58,64 +61,41 @@ def runbook(group: Group, alert: Alert) -> str:
     )
 
 
-def _page(graph: Graph, groups: Sequence[Group]) -> Iterator[str]:
+def _page(graph: Graph, groups: Sequence[Group]) -> str:
     system = graph.system
     dashboards = catalogue.dashboards(system, graph.waves)
     knowledge = _Knowledge(system, groups)
     records = [record for group in groups for record in group.records]
-    alerts = [alert for group in groups for alert in group.alerts]
-    yield from (_GENERATED, "# Observability", "")
-    yield f"What is measured, shown and alerted on in {system.name}: {len(dashboards)} dashboards and"
-    yield f"{len(alerts)} alerts, all derived from the declaration. Nobody writes a line about them."
-    yield ""
-    yield "**Seen** says what the tests of the library know of an expression:"
-    yield ""
-    yield "- **yes**: it gave data in Debian's Prometheus, which scraped the real thing under traffic;"
-    yield "- **metrics**: it gave nothing there, yet every metric in it was scraped from the real thing;"
-    yield "- **in part**: some of its metrics were scraped from the real thing, the others are documented;"
-    yield "- **documented**: the real thing cannot run in a test (the Java agent, Cassandra, Kubernetes, Argo CD): the"
-    yield "  names of its metrics are recorded from the source that is linked."
-    yield ""
-    words = Counter(
-        knowledge.proof(expression)[2]
-        for expression in [
-            *(query.expression for dashboard in dashboards for panel in dashboard.panels() for query in panel.queries),
-            *(alert.expression for alert in alerts),
-            *(record.expression for record in records),
-        ]
+    alerts = sorted((alert for group in groups for alert in group.alerts), key=lambda alert: alert.name)
+    shown = [query.expression for dashboard in dashboards for panel in dashboard.panels() for query in panel.queries]
+    rules = [*(alert.expression for alert in alerts), *(record.expression for record in records)]
+    seen = Counter(knowledge.proof(expression)[2] for expression in [*shown, *rules])
+    return Template((Path(__file__).parent / PAGE).read_text(encoding="utf-8")).substitute(
+        generated=_GENERATED,
+        system=system.name,
+        number_of_dashboards=len(dashboards),
+        number_of_alerts=len(alerts),
+        number_of_expressions=seen.total(),
+        seen=", ".join(f"{number} {word}" for word, number in seen.most_common()),
+        links="\n".join(f"[{dashboard.title}](#{dashboard.uid})," for dashboard in dashboards),
+        dashboards="\n".join(line for dashboard in dashboards for line in _dashboard(dashboard, knowledge)),
+        alerts="\n".join(
+            _row(f"[{a.name}](runbooks/{a.name}.md)", a.severity, a.wait, *knowledge.proof(a.expression))
+            for a in alerts
+        ),
+        records="\n".join(_records(records, knowledge)),
     )
-    yield f"Of {words.total()} expressions, {', '.join(f'{number} {word}' for word, number in words.most_common())}."
-    yield "The version of a source is the one that was read or run."
-    yield ""
-    yield "That every expression parses, reads metrics that are scraped here, and keeps the labels that it shows is"
-    yield "proven by `python app.py check`. Every alert fires, and does not fire, in a test by `promtool`."
-    yield ""
-    yield "Dashboards:"
-    for dashboard in dashboards:
-        yield f"[{dashboard.title}](#{dashboard.uid}),"
-    yield "and [the alerts](#alerts)."
-    yield ""
-    for dashboard in dashboards:
-        yield from _dashboard(dashboard, knowledge)
-    yield from ("## alerts", "")
-    yield "| alert | severity | for | expression | metrics from | seen |"
-    yield "|---|---|---|---|---|---|"
-    for alert in sorted(alerts, key=lambda alert: alert.name):
-        name = f"[{alert.name}](runbooks/{alert.name}.md)"
-        yield _row(name, alert.severity, alert.wait, *knowledge.proof(alert.expression))
+
+
+def _records(records: Sequence[Record], knowledge: _Knowledge) -> Iterator[str]:
     if records:
-        yield from ("", "## recording rules", "")
-        yield "| series | expression | metrics from | seen |"
-        yield "|---|---|---|---|"
-        for record in records:
-            yield _row(f"`{record.name}`", *knowledge.proof(record.expression))
-    yield ""
+        yield from ("", "## recording rules", "", "| series | expression | metrics from | seen |", "|---|---|---|---|")
+        yield from (_row(f"`{record.name}`", *knowledge.proof(record.expression)) for record in records)
 
 
 def _dashboard(dashboard: Dashboard, knowledge: _Knowledge) -> Iterator[str]:
     yield from (f"## {dashboard.uid}", "", f"**{dashboard.title}**. {dashboard.description}", "")
-    yield "| panel | expression | metrics from | seen |"
-    yield "|---|---|---|---|"
+    yield from ("| panel | expression | metrics from | seen |", "|---|---|---|---|")
     for row in dashboard.rows:
         for panel in row.panels:
             for query in panel.queries:
@@ -135,20 +115,31 @@ class _Knowledge:
         """Read the recorded series, and which service is measured by which agent."""
         self._recorded = {record.name: record.expression for group in groups for record in group.records}
         self._own = {workload.name: workload.own_metrics for workload in system.workloads if workload.own_metrics}
+        self._exposed = {
+            pattern: type(workload).__name__
+            for workload in system.workloads
+            for endpoint in workload.endpoints.values()
+            for pattern in endpoint.exposes
+        }
 
     def proof(self, expression: str) -> tuple[str, str, str]:
         """Return an expression, where its metrics come from, and whether a test saw data in it."""
         direct = {selector.metric for selector in selectors(expression)}
         below = metrics(expression, self._recorded) - direct
         read = (direct - self._recorded.keys()) | (below - self._of_other_agents(expression))
-        found = dict.fromkeys(source for metric in sorted(read) for source in sources_of(metric)[:1])
+        found = dict.fromkeys(source for metric in sorted(read) for source in self._sources(metric))
         seen = read & seen_metrics()
         if seen == read:
             word = "yes" if shape(expression) in seen_expressions() else "metrics"
         else:
             word = "in part" if seen else "documented"
-        linked = ", ".join(map(_linked, found)) or "Prometheus"
-        return f"`{expression}`", linked, word
+        return f"`{expression}`", ", ".join(found) or "Prometheus", word
+
+    def _sources(self, metric: str) -> list[str]:
+        """Return where a metric comes from: a known exporter, or a kind that a user wrote."""
+        if known := sources_of(metric):
+            return [_linked(known[0])]
+        return [kind for pattern, kind in self._exposed.items() if fnmatchcase(metric, pattern)]
 
     def _of_other_agents(self, expression: str) -> frozenset[str]:
         """Return metrics of agents that a service does not have: a recorded series reads those of all agents."""
