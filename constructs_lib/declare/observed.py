@@ -12,6 +12,7 @@ from constructs_lib.grafana.model import Dashboard, Panel
 from constructs_lib.prometheus import rules
 from constructs_lib.prometheus.matchers import one_of
 from constructs_lib.prometheus.rules import Group
+from constructs_lib.user_error import UserError
 
 _DASHBOARD = "dashboard.yaml"
 
@@ -98,9 +99,13 @@ class Observed:
         """Return the dashboard that some workloads share, all but its last row, which is about their pods.
 
         Default: what ``dashboard.yaml`` says.
+
+        Raises:
+            UserError: There is no such file, or it is written wrongly.
         """
         file = cls._file(_DASHBOARD)
-        assert file, "a kind that names a dashboard has a dashboard.yaml, or overrides this"
+        if file is None:
+            raise UserError(f"{type(workloads[0]).__name__} names a dashboard and has no {_DASHBOARD} in its folder.")
         return panels.dashboard(file, cls.placeholders(workloads))
 
     @classmethod

@@ -25,7 +25,7 @@ _ROLES = {role: number for number, role in enumerate((Role.SERVICE, Role.STORE, 
 def groups(system: System) -> list[Group]:
     """Return all recording rules and alerts of a system, by what they are about."""
     found: list[Group] = []
-    for kind, workloads in _by_kind(system).items():
+    for kind, workloads in _by_kind(system, "rules").items():
         measured = [workload for workload in workloads if workload.is_measured]
         if measured and (group := kind.rules(measured)):
             found.append(group)
@@ -65,11 +65,16 @@ def dashboards(system: System, waves: Mapping[str, int]) -> list[Dashboard]:
     return found
 
 
-def _by_kind(system: System) -> dict[type[Workload], list[Workload]]:
-    """Return the workloads by their kinds: services first, and kinds of the same role as they are declared."""
+def _by_kind(system: System, method: str) -> dict[type[Workload], list[Workload]]:
+    """Return the workloads by the class that says what a method returns, which subclasses share.
+
+    Services come first, and kinds of the same role in the order of their declaration.
+    """
     found: dict[type[Workload], list[Workload]] = {}
     for workload in system.workloads:
-        found.setdefault(type(workload), []).append(workload)
+        lineage = [each for each in type(workload).__mro__ if issubclass(each, Workload)]
+        kind = next((each for each in lineage if vars(each).keys() & {method, "folder"}), Workload)
+        found.setdefault(kind, []).append(workload)
     in_order = sorted(found.items(), key=lambda item: _ROLES.get(item[1][0].role, len(_ROLES)))
     return {kind: sorted(workloads, key=_place) for kind, workloads in in_order}
 
@@ -81,7 +86,7 @@ def _place(workload: Workload) -> tuple[str, str]:
 def _by_dashboard(system: System) -> dict[str, tuple[type[Workload], list[Workload]]]:
     """Return the workloads that share a dashboard, with their kind, by its uid."""
     found: dict[str, tuple[type[Workload], list[Workload]]] = {}
-    for kind, workloads in _by_kind(system).items():
+    for kind, workloads in _by_kind(system, "dashboard").items():
         for workload in workloads:
             if name := workload.dashboard_name:
                 found.setdefault(_uid(system, name), (kind, []))[1].append(workload)

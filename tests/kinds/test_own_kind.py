@@ -17,9 +17,11 @@ from constructs_lib import (
     Environment,
     ExternalSecrets,
     GitRepository,
+    Jvm,
     K3d,
     Microservice,
     Monitoring,
+    Postgres,
     System,
     Workload,
     api,
@@ -216,3 +218,34 @@ def test_may_have_no_files_at_all(shop: System) -> None:
     Component(shop, "empty")
     assert Worker(shop, "quiet").dashboard_name == ""
     assert all("quiet" not in dashboard.title for dashboard in catalogue.dashboards(shop, Graph(shop).waves))
+
+
+def test_subclass_of_a_kind_is_shown_with_it(shop: System) -> None:
+    class Site(Microservice):
+        """A service with a default of its own."""
+
+        def __init__(self, scope: System, id: str) -> None:
+            super().__init__(scope, id, image=IMAGE, ports={"http": 8080}, telemetry=Jvm())
+
+    class Database(Postgres):
+        """The same."""
+
+    for kind, id in ((Postgres, "first"), (Database, "second")):
+        kind(shop, id, image="postgres:18.6", database="shop", user="shop", storage="1Gi")
+    Site(shop, "site")
+    Microservice(shop, "mail", image=IMAGE, ports={"http": 8080}, telemetry=Jvm())
+    assert synthesize(shop).files
+    groups = {group.name: group for group in catalogue.groups(shop)}
+    assert 'service=~"mail|site"' in groups["requests"].records[0].expression
+    assert 'namespace=~"first|second"' in groups["postgres"].alerts[0].expression
+    assert dashboard(shop, "site").uid == "shop-site"
+    assert dashboard(shop, "PostgreSQL").variables[0].values == ("first", "second")
+
+
+def test_dashboard_that_nothing_describes_is_told(shop: System) -> None:
+    class Named(Worker):
+        dashboard_name = "mine"
+
+    Named(shop, "named")
+    with pytest.raises(UserError, match=r"Named names a dashboard and has no dashboard\.yaml in its folder\."):
+        catalogue.dashboards(shop, Graph(shop).waves)
