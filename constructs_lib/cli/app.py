@@ -64,6 +64,16 @@ class App:
         """
         return run_all(self.declaration, environments, finish)
 
+    def declare_one(self, name: str | None, finish: Callable[[System], Result]) -> Result:
+        """Return what ``finish`` makes of the system in one environment. Default: the last one declared.
+
+        Raises:
+            CommandError: There is no such environment.
+            DeclarationError: The declaration has errors.
+        """
+        [found] = self.declare(self.choose([name] if name is not None else [])[-1:], finish)
+        return found
+
     def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
         """Return the files of some environments, with progress on the standard error.
 

@@ -74,12 +74,7 @@ def register(cli: typer.Typer, app: App) -> None:
 
 
 def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str | None) -> dict[str, ClusterModel]:
-    """Return what is checked, by environment.
-
-    Raises:
-        CommandError: The version is not supported, or an environment or the folder is unknown.
-        DeclarationError: The declaration has errors.
-    """
+    """Return the objects that are checked, by environment."""
     from constructs_lib.api import model_of
     from constructs_lib.declare.cluster import Cluster
 

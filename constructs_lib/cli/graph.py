@@ -12,7 +12,6 @@ import typer
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.documents import demand_folder, document, write
 from constructs_lib.cli.report import console
-from constructs_lib.declare.system import System
 
 #: The ending of files that hold SVG, and those of files that hold Mermaid unless ``--format`` says otherwise.
 _SVG = ".svg"
@@ -53,39 +52,30 @@ def register(cli: typer.Typer, app: App) -> None:
 
         Example: python app.py graph production --view order --output order.svg
         """
-        graph(app, name, view=view, format=format, output=output, docs=docs, check=check)
+        if docs and (view or format or output):
+            raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")
+        if check and not docs:
+            raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
+        if docs:
+            demand_folder(docs if docs.exists() else docs.parent)
+            document({docs / file: text for file, text in _pages(app, name).items()}, check=check)
+            return
+        as_svg = _is_svg(output, format)
+        if output:
+            demand_folder(output.parent)
+        picture = _picture(app, name, view, as_svg=as_svg)
+        if output:
+            write({output: picture})
+            console().print(f"Wrote {output}.")
+            return
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # The pictures are in UTF-8, whatever the locale.
+            sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.write(picture)
 
 
-def graph(
-    app: App,
-    name: str | None,
-    *,
-    view: View | None,
-    format: Format | None,
-    output: Path | None,
-    docs: Path | None,
-    check: bool,
-) -> None:
-    """Draw the system in one environment.
-
-    Args:
-        app: The app.
-        name: The environment. Default: the last one declared.
-        view: What to show. Default: the architecture.
-        format: The format. Default: SVG if ``output`` ends in ``.svg``, else Mermaid.
-        output: The file. Default: the standard output.
-        docs: A folder for a page with both views, created if necessary; excludes the three options above.
-        check: Only compare the files in ``docs``, and exit with 1 if they would be written.
-
-    Raises:
-        CommandError: The environment is unknown, the options do not go together, or a file cannot be written.
-        DeclarationError: The declaration has errors.
-    """
-    if docs and (view or format or output):
-        raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")
-    if check and not docs:
-        raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
-    # Wrong options are refused before the declaration runs, because that takes some time.
+def _is_svg(output: Path | None, format: Format | None) -> bool:
+    """Tell whether a picture is to be SVG; wrong names are refused before the declaration runs, which takes time."""
     ending = output.suffix.lower() if output else ""
     if ending not in ("", _SVG, *_OTHERS):
         raise CommandError(
@@ -94,39 +84,23 @@ def graph(
         )
     if ending == _SVG and format is Format.MERMAID:
         raise CommandError(f"{output} would hold Mermaid; name it .mmd, or choose --format svg.")
-    if output:
-        demand_folder(output.parent)
-    elif docs:
-        demand_folder(docs if docs.exists() else docs.parent)
-    environment = app.choose([name])[0] if name is not None else app.environments[-1]
-
-    def draw(system: System) -> dict[Path, str]:
-        from constructs_lib.derive.graph import Graph
-        from constructs_lib.draw.architecture import architecture
-        from constructs_lib.draw.architecture_page import pages
-        from constructs_lib.draw.deployment_order import order
-        from constructs_lib.draw.mermaid import mermaid
-        from constructs_lib.draw.svg import svg
-
-        waves = Graph(system)
-        if docs:
-            return {docs / file: text for file, text in pages(waves).items()}
-        diagram = order(waves) if view is View.ORDER else architecture(waves)
-        as_svg = format is Format.SVG or (format is None and ending == _SVG)
-        return {output or Path("-"): svg(diagram) if as_svg else mermaid(diagram)}
-
-    [files] = app.declare([environment], draw)
-    if docs:
-        document(files, check=check)
-    elif output:
-        write(files)
-        console().print(f"Wrote {output}.")
-    else:
-        _print(files[Path("-")])
+    return format is Format.SVG or (format is None and ending == _SVG)
 
 
-def _print(text: str) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # The pictures are in UTF-8, whatever the locale.
-        sys.stdout.reconfigure(encoding="utf-8")
-    sys.stdout.write(text)
+def _pages(app: App, name: str | None) -> dict[str, str]:
+    from constructs_lib.derive.graph import Graph
+    from constructs_lib.draw.architecture_page import pages
+
+    return app.declare_one(name, lambda system: pages(Graph(system)))
+
+
+def _picture(app: App, name: str | None, view: View | None, *, as_svg: bool) -> str:
+    from constructs_lib.derive.graph import Graph
+    from constructs_lib.draw.architecture import architecture
+    from constructs_lib.draw.deployment_order import order
+    from constructs_lib.draw.mermaid import mermaid
+    from constructs_lib.draw.svg import svg
+
+    diagram_of = order if view is View.ORDER else architecture
+    diagram = app.declare_one(name, lambda system: diagram_of(Graph(system)))
+    return svg(diagram) if as_svg else mermaid(diagram)

@@ -54,25 +54,14 @@ def register(cli: typer.Typer, app: App) -> None:
         """
         from constructs_lib.plan.plan import allowed
 
-        plans = compare(app, names or [], old=old, new=new)
+        plans = _compare(app, names or [], old=old, new=new)
         _print(plans, form)
         if strict and any(not allowed(change, allow) for found in plans.values() for change in found.dangerous):
             raise typer.Exit(1)
 
 
-def compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> dict[str, Plan]:
-    """Return the plans of some environments by name; trees without environments have one plan, with an empty name.
-
-    Args:
-        app: The app.
-        names: Environments to plan; none means all.
-        old: The tree before; None means what is published.
-        new: The tree afterwards; None means what the declaration gives.
-
-    Raises:
-        CommandError: An environment or a tree is unknown.
-        DeclarationError: The declaration has errors.
-    """
+def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> dict[str, Plan]:
+    """Return the plans of some environments by name; trees without environments have one plan, with an empty name."""
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import commits_behind, published
 
@@ -119,11 +108,7 @@ def _nothing(name: str) -> str:
 
 
 def _snapshot(git: Git, tree: str) -> Snapshot:
-    """Return the tree with the given name.
-
-    Raises:
-        CommandError: It is neither a folder nor a revision.
-    """
+    """Return the tree with the given name: a folder or a Git revision."""
     if Path(tree).is_dir():
         return Snapshot.of_folder(Path(tree), tree)
     commit = git.commit(tree)

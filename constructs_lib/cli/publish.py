@@ -47,26 +47,11 @@ def register(cli: typer.Typer, app: App) -> None:
 
         Example: python app.py publish production --dry-run
         """
-        publish(app, name, only, allow, dry_run=dry_run)
+        _publish(app, name, only, allow, dry_run=dry_run)
 
 
-def publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, dry_run: bool) -> None:
-    """Publish an environment.
-
-    Args:
-        app: The app.
-        name: The environment.
-        only: Components to publish; none means all.
-        allow: Dangerous changes that may be, as ``Kind/name`` or ``Kind/namespace/name``.
-        dry_run: Only show what would be done.
-
-    Raises:
-        CommandError: The environment is unknown, or check finds an error.
-        DeclarationError: The declaration has errors.
-        PublishError: The checkout or the remote is not as it must be, something is named that is not there, or a change
-            is dangerous and not allowed.
-        GitError: Git failed.
-    """
+def _publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, dry_run: bool) -> None:
+    """Publish an environment."""
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import published_at
     from constructs_lib.plan.report.terminal import print_plan

@@ -39,18 +39,7 @@ def register(cli: typer.Typer, app: App) -> None:
 
 
 def synth(app: App, names: Sequence[str], *, check: bool) -> None:
-    """Write the files of some environments, or only compare.
-
-    Args:
-        app: The app.
-        names: Environments to synthesize; none means all.
-        check: Write nothing, and exit with 1 if something would be written.
-
-    Raises:
-        CommandError: An environment is unknown.
-        DeclarationError: The declaration has errors.
-        WriteError: The files cannot be written.
-    """
+    """Write the files of some environments, of all without names; or only compare, and exit with 1 if they differ."""
     chosen = app.choose(names)
     output = os.environ.get("CDK8S_OUTDIR")
     if output and Path(output).resolve() != app.root / CDK8S_FOLDER:

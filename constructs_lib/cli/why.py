@@ -37,21 +37,11 @@ def register(cli: typer.Typer, app: App) -> None:
 
         Example: python app.py why NetworkPolicy/rabbitmq --environment production
         """
-        why(app, name, environments)
+        _why(app, name, environments)
 
 
-def why(app: App, name: str, environments: list[str]) -> None:
-    """Print the explanation, once for all environments for which it is the same.
-
-    Args:
-        app: The app.
-        name: A component; or an object, as ``Kind/name`` or ``Kind/namespace/name``.
-        environments: Environments; none means all.
-
-    Raises:
-        CommandError: No environment has such a component or object.
-        DeclarationError: The declaration has errors.
-    """
+def _why(app: App, name: str, environments: list[str]) -> None:
+    """Print the explanation, once for all environments for which it is the same."""
     from constructs_lib.derive.graph import Graph
 
     chosen = app.choose(environments)
