@@ -97,7 +97,7 @@ def _publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, 
             _print_some(files, out)
         out.print("\nNothing was changed.")
         return
-    messages = publication.messages
+    messages = [message for message, _ in publication.commits]
     made = carry_out(publication, app.root)
     for commit, message in zip(made, messages, strict=True):
         out.print(f"{commit[:12]} {message.splitlines()[0]}")

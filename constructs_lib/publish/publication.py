@@ -53,31 +53,23 @@ class Publication:
 
     @property
     def commits(self) -> list[tuple[str, Sequence[str]]]:
-        """The messages of the commits, each with the files that it changes."""
-        environment = self.tree.environment
-        pinned = [pins_file(environment), *(application_file(environment, component) for component in self.moved)]
-        files: list[Sequence[str]] = [self.manifests] if self.manifests else []
-        return [*zip(self.messages, [*files, pinned], strict=False)]
-
-    @property
-    def messages(self) -> list[str]:
-        """The messages of the commits, as far as their revisions are known."""
-        environment = self.tree.environment
-        messages = [f"Synthesize {environment}"] if self.manifests else []
-        if self.moved or self.removed:
-            lines = [
-                *(
-                    f"{component}: {self._before(pin)} -> {self.pins[component].revision[:12] or 'the commit before'}"
-                    for component, pin in self.moved.items()
-                ),
-                *(f"{component}: removed" for component in self.removed),
+        """The message of each commit, as far as revisions are known, with the files that it changes."""
+        environment, moved, removed = self.tree.environment, self.moved, self.removed
+        commits: list[tuple[str, Sequence[str]]] = []
+        if self.manifests:
+            commits.append((f"Synthesize {environment}", self.manifests))
+        if moved or removed:
+            names = [*moved, *removed]
+            short = ", ".join(names) if len(names) <= 3 else f"{len(names)} components"
+            lines = [f"Publish {environment}: {short}", "", *([self.summary, ""] if self.summary else [])]
+            lines += [
+                f"{component}: {self._before(pin)} -> {self.pins[component].revision[:12] or 'the commit before'}"
+                for component, pin in moved.items()
             ]
-            components = [*self.moved, *self.removed]
-            short = ", ".join(components) if len(components) <= 3 else f"{len(components)} components"
-            summary = [self.summary, ""] if self.summary else []
-            title = f"Publish {environment}: {short}"
-            messages.append("\n".join([title, "", *summary, *lines, "", "Revert this commit to roll back."]))
-        return messages
+            lines += [*(f"{component}: removed" for component in removed), "", "Revert this commit to roll back."]
+            files = [pins_file(environment), *(application_file(environment, component) for component in moved)]
+            commits.append(("\n".join(lines), files))
+        return commits
 
     def _before(self, pin: Pin | None) -> str:
         if pin:
@@ -87,7 +79,7 @@ class Publication:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit and nothing to push."""
-        return not self.messages and self.checkout.head == self.checkout.remote_head
+        return not self.commits and self.checkout.head == self.checkout.remote_head
 
 
 def prepare(checkout: Checkout, tree: Tree) -> Publication:
@@ -118,7 +110,7 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
         for component, content in sorted(tree.contents.items())
     }
     publication = Publication(checkout, tree, manifests, old, pins)
-    if pins_file(environment) in dirty and not publication.messages:
+    if pins_file(environment) in dirty and not publication.commits:
         raise PublishError(f"{pins_file(environment)} is not as publish wrote it; git checkout HEAD -- pins first.")
     return replace(publication, rolled_back=_rolled_back(publication))
 
@@ -136,16 +128,14 @@ def _rolled_back(publication: Publication) -> dict[str, str]:
     for component, pin in publication.moved.items():
         content = publication.pins[component].content
         commit = git.run("log", "-1", "--format=%H", f"-S{content}", checkout.head, "--", file) if pin and old else ""
-        if pin and commit and git.commit(f"{commit}^"):
-            former = _committed_pins(git, f"{commit}^", publication.tree.environment)
-            before = former.components.get(component) if former else None
-            if (
-                before
-                and before.content == content
-                and before.revision != pin.revision
-                and git.succeeds("merge-base", "--is-ancestor", pin.revision, before.revision)
-            ):
-                found[component] = commit
+        if not pin or not commit or not git.commit(f"{commit}^"):
+            continue
+        former = _committed_pins(git, f"{commit}^", publication.tree.environment)
+        before = former.components.get(component) if former else None
+        if not before or before.content != content or before.revision == pin.revision:
+            continue
+        if git.succeeds("merge-base", "--is-ancestor", pin.revision, before.revision):
+            found[component] = commit
     return found
 
 

@@ -30,7 +30,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     """
     checkout, tree = publication.checkout, publication.tree
     git = checkout.git
-    messages = publication.messages
+    messages = [message for message, _ in publication.commits]
     own = [*owned_paths([tree.environment]), pins_file(tree.environment)]
     made = []
     write(root, _with_pins(tree), own)
