@@ -126,6 +126,15 @@ class ClusterModel:
             found[pods.namespace].append(pods)
         return found
 
+    @cached_property
+    def services(self) -> Mapping[str, list[Object]]:
+        """The Services by their namespace."""
+        found: dict[str, list[Object]] = defaultdict(list)
+        for item in self.kind("Service"):
+            if not item.group:
+                found[item.namespace].append(item)
+        return found
+
     def selected(self, namespace: str, selector: object) -> list[Pods]:
         """Return the pods in a namespace that a label selector selects."""
         return self._pods_by_label.select(namespace, Selector(selector))

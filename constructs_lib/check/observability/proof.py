@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.monitors import OPERATOR_GROUP
 from constructs_lib.check.observability.dashboards import Dashboards
-from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed
+from constructs_lib.check.observability.exposed import Exposed
 from constructs_lib.check.observability.expressions import Expression
 from constructs_lib.check.observability.metrics import Metrics, prove_coverage
 from constructs_lib.check.observability.rules import prove_rules, rules_of

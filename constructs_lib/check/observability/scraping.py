@@ -10,7 +10,8 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.observability.exposed import OPERATOR_GROUP, Exposed, Monitor, Stack
+from constructs_lib.check.monitors import OPERATOR_GROUP, Monitor
+from constructs_lib.check.observability.exposed import Exposed, Stack
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence, texts
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.kubernetes.selectors import Selector

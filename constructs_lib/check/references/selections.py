@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
-from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts
+from constructs_lib.check.monitors import Monitor, monitors
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import SCALERS
@@ -23,7 +24,7 @@ def prove_selections(model: ClusterModel) -> Iterator[Finding]:
     yield from _autoscalers(model)
     for budget in model.kind("PodDisruptionBudget"):
         yield from without_pods(model, "disruption-budget-without-pods", budget, "selector")
-    for monitor in model.kind("ServiceMonitor", "PodMonitor"):
+    for monitor in model.once(monitors):
         yield from _monitor(model, monitor)
     for pods in model.pods:
         yield from _spread(model, pods)
@@ -74,54 +75,30 @@ def _scale_target(model: ClusterModel, autoscaler: Object, identity: Identity) -
     yield Finding.of("autoscaler-without-target", autoscaler, problem, at="spec.scaleTargetRef", fix=fix)
 
 
-def _monitor(model: ClusterModel, monitor: Object) -> Iterator[Finding]:
-    namespaces = _monitored(model, monitor)
+def _monitor(model: ClusterModel, monitor: Monitor) -> Iterator[Finding]:
     known = {*model.namespaces, *model.open_namespaces, *PLATFORM_NAMESPACES}
-    if unknown := next((name for name in namespaces if name not in known), None):
-        yield Finding.missing(
-            *("monitor-without-target", monitor, "namespace", unknown, model.namespaces), at="spec.namespaceSelector"
-        )
+    if unknown := next((name for name in monitor.namespaces if name not in known), None):
+        subject = "monitor-without-target", monitor.item, "namespace", unknown, model.namespaces
+        yield Finding.missing(*subject, at="spec.namespaceSelector")
         return
-    is_of_services = monitor.kind == "ServiceMonitor"
-    selector = monitor.spec.get("selector", {})
-    names = _service_ports(model, namespaces, selector) if is_of_services else _pod_ports(model, namespaces, selector)
-    if names is None:
-        if all(name in model.closed_namespaces for name in namespaces):
-            what = "Services" if is_of_services else "pods"
-            problem = f"No {what} in the namespaces {', '.join(sorted(namespaces))} match {Selector(selector)}."
-            yield Finding.of("monitor-without-target", monitor, problem, at="spec.selector")
+    if not (monitor.services if monitor.is_of_services else monitor.pods):
+        if all(name in model.closed_namespaces for name in monitor.namespaces):
+            what, selector = (
+                "Services" if monitor.is_of_services else "pods",
+                Selector(monitor.item.spec.get("selector", {})),
+            )
+            problem = f"No {what} in the namespaces {', '.join(sorted(monitor.namespaces))} match {selector}."
+            yield Finding.of("monitor-without-target", monitor.item, problem, at="spec.selector")
         return
-    field = "endpoints" if is_of_services else "podMetricsEndpoints"
-    for at, endpoint in entries(monitor.spec.get(field), f"spec.{field}"):
+    offered = (port for service in monitor.services for port in mappings(service.spec.get("ports")))
+    names = {str(port.get("name")) for port in offered}
+    if not monitor.is_of_services:
+        names = {port.name for pods in monitor.pods for port in pods.ports}
+    for at, endpoint in monitor.endpoints.items():
         port = endpoint.get("port")
         if isinstance(port, str) and port not in names:
             problem, fix = f'No target has a port named "{port}".', hint("port's name", port, names)
-            yield Finding.of("monitor-port-unknown", monitor, problem, at=f"{at}.port", fix=fix)
-
-
-def _monitored(model: ClusterModel, monitor: Object) -> list[str]:
-    """Return the namespaces in which a monitor looks for its targets."""
-    selector = mapping(monitor.spec.get("namespaceSelector"))
-    if selector.get("any") is True:
-        return [*model.namespaces]
-    return [str(name) for name in sequence(selector.get("matchNames"))] or [monitor.namespace]
-
-
-def _pod_ports(model: ClusterModel, namespaces: Sequence[str], selector: object) -> set[str] | None:
-    """Return the names of the ports of the pods that a monitor selects, or None if it selects none."""
-    found = [pods for name in namespaces for pods in model.selected(name, selector)]
-    return {port.name for pods in found for port in pods.ports} if found else None
-
-
-def _service_ports(model: ClusterModel, namespaces: Sequence[str], selector: object) -> set[str] | None:
-    """Return the names of the ports of the Services that a monitor selects, or None if it selects none."""
-    found = [
-        service
-        for service in model.kind("Service")
-        if not service.group and service.namespace in namespaces and Selector(selector).matches(service.labels)
-    ]
-    ports = (port for service in found for port in mappings(service.spec.get("ports")))
-    return {str(port.get("name")) for port in ports} if found else None
+            yield Finding.of("monitor-port-unknown", monitor.item, problem, at=f"{at}.port", fix=fix)
 
 
 def _spread(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
