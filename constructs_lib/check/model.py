@@ -12,7 +12,7 @@ from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of
 from constructs_lib.kubernetes import workloads
 from constructs_lib.kubernetes.accounts import Accounts
 from constructs_lib.kubernetes.containers import Container, Variable
-from constructs_lib.kubernetes.manifest import inner, mapping, texts
+from constructs_lib.kubernetes.manifest import texts
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
@@ -263,11 +263,3 @@ def _makes_others(item: Object) -> bool:
 
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdecimal() else 0 for part in text.split("."))
-
-
-def handlers(container: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the probes and hooks of a container, each with its field."""
-    for field in ("startupProbe", "readinessProbe", "livenessProbe"):
-        yield field, mapping(container.get(field))
-    for hook in ("postStart", "preStop"):
-        yield f"lifecycle.{hook}", mapping(inner(container, "lifecycle", hook))

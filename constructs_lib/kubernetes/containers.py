@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from constructs_lib.kubernetes.manifest import Manifest, mapping, mappings, sequence
+from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.names import is_variable
 
 #: Returns the data of a ConfigMap by its name; nothing if there is none.
@@ -98,6 +98,14 @@ class Container:
             for number, word in enumerate(sequence(self.manifest.get(field)))
             if isinstance(word, str)
         )
+
+    @property
+    def handlers(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Its probes and hooks, each with its field; those that it does not have are empty."""
+        for field in ("startupProbe", "readinessProbe", "livenessProbe"):
+            yield field, mapping(self.get(field))
+        for hook in ("postStart", "preStop"):
+            yield f"lifecycle.{hook}", mapping(inner(self.manifest, "lifecycle", hook))
 
     @property
     def words_at(self) -> str:

@@ -87,9 +87,8 @@ class Pods(Generic[Owner]):
     @cached_property
     def volumes(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         """Their volumes, each with its field."""
-        return tuple(
-            (f"{self.path}.volumes[{volume.get('name')}]", volume) for volume in mappings(self.spec.get("volumes"))
-        )
+        volumes = enumerate(mappings(self.spec.get("volumes")))
+        return tuple((f"{self.path}.volumes[{volume.get('name', number)}]", volume) for number, volume in volumes)
 
     @property
     def account(self) -> str:

@@ -1,14 +1,11 @@
-"""Secrets where everybody who reads the repository can see them.
-
-No message repeats what was found.
-"""
+"""Proof that nobody who reads the repository sees a secret. No message repeats what was found."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any
 
@@ -16,10 +13,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
 from constructs_lib.check.variables import apart
-from constructs_lib.kubernetes.manifest import mapping, sequence, texts
-
-_SECRETS = "https://kubernetes.io/docs/concepts/security/secrets-good-practices/"
-
+from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts
 
 #: What private keys and the tokens of well-known services begin with.
 _WELL_KNOWN = re.compile(
@@ -54,7 +48,7 @@ _ASSIGNMENT = re.compile(
 )
 #: Each name that _ASSIGNMENT finds ends with one of these.
 _PASSWORD_WORDS = ("password", "passwd", "passphrase", "_pass", "_pwd")
-#: What stands for a value that comes from elsewhere.
+#: What stands for a value from elsewhere: a variable, a placeholder, an encrypted value, a path.
 _REFERENCE = re.compile(
     r"[$<>%]|\{\{|^ENC\[|^(?:vault:|op://|ref\+|file:)|^\*+$|^/|^(?:true|false|null|none|yes|no)$", re.IGNORECASE
 )
@@ -83,9 +77,8 @@ def credential_findings(item: Object, pods: Pods | None) -> Iterator[Finding]:
         for key, value in texts(item.manifest.get("data")).items():
             yield from _text(item, key, value, f"data.{key}")
     elif item.kind == "Application":
-        sources = [mapping(item.spec.get("source")), *map(mapping, sequence(item.spec.get("sources")))]
-        for source in sources:
-            yield from _chart(item, mapping(source.get("helm")), "helm")
+        for source in (mapping(item.spec.get("source")), *mappings(item.spec.get("sources"))):
+            yield from _chart(item, mapping(source.get("helm")))
     elif pods is not None:
         yield from _pods(item, pods)
 
@@ -104,7 +97,7 @@ def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
     for container in pods.containers:
         variables = {
             str(variable["name"]): variable["value"]
-            for variable in map(mapping, sequence(container.get("env")))
+            for variable in mappings(container.get("env"))
             if isinstance(variable.get("value"), str) and "name" in variable
         }
         users = {value for name, value in variables.items() if name.upper().endswith(("USER", "USERNAME"))}
@@ -115,27 +108,27 @@ def _pods(item: Object, pods: Pods) -> Iterator[Finding]:
                 yield from _text(item, "", text, f"{container.path}.{field}", users)
 
 
-def _text(item: Object, name: str, value: str, at: str, users: set[str] | None = None) -> Iterator[Finding]:
-    found = _well_known(value) or _named(name, value, users or set()) or _within(value)
+def _text(item: Object, name: str, value: str, at: str, users: Set[str] = frozenset()) -> Iterator[Finding]:
+    found = _well_known(value) or _named(name, value, users) or _within(value)
     if found:
-        check, problem = found
-        yield Finding.of(check, item, problem, at=at)
+        code, problem = found
+        yield Finding.of(code, item, problem, at=at)
 
 
+#: The code of a check, and what is wrong.
 _Found = tuple[str, str]
 
 
-def _well_known(value: str) -> _Found | None:
-    return ("credential-in-clear", "A private key or token is written down here.") if _token(value) else None
-
-
+# Scripts and dashboards are the same in many objects and trees.
 @lru_cache(maxsize=1024)
-def _token(value: str) -> bool:
-    return any(sign in value for sign in _SIGNS) and bool(_WELL_KNOWN.search(value))
+def _well_known(value: str) -> _Found | None:
+    if any(sign in value for sign in _SIGNS) and _WELL_KNOWN.search(value):
+        return "credential-in-clear", "A private key or token is written down here."
+    return None
 
 
-def _named(name: str, value: str, users: set[str]) -> _Found | None:
-    """Return what is wrong with a value whose name says that it is a secret."""
+def _named(name: str, value: str, users: Set[str]) -> _Found | None:
+    """Return what is wrong with a value if its name says that it is a secret."""
     says_password = bool(_PASSWORD.search(name))
     if not (says_password or _SECRET_NAME.search(name)) or _is_reference(value):
         return None
@@ -146,15 +139,14 @@ def _named(name: str, value: str, users: set[str]) -> _Found | None:
     return None
 
 
-# Scripts are the same in many pods.
 @lru_cache(maxsize=1024)
 def _within(value: str) -> _Found | None:
-    """Return what is wrong with a text of any kind: an address with a login in it, or an assignment of a password."""
+    """Return what is wrong with any text: it has an address with a login, or assigns a password."""
     for login in _LOGIN.finditer(value) if "://" in value else ():
         if not _is_reference(login[2]):
             weak = bool(_DEFAULTS.fullmatch(login[2])) or login[1] == login[2]
-            check = "default-credentials" if weak else "credential-in-clear"
-            return check, f"An address holds the password of {login[1] or 'nobody'}."
+            code = "default-credentials" if weak else "credential-in-clear"
+            return code, f"An address holds the password of {login[1] or 'nobody'}."
     lower = value.lower()
     for assignment in _ASSIGNMENT.finditer(value) if any(word in lower for word in _PASSWORD_WORDS) else ():
         if _DEFAULTS.fullmatch(assignment[2]):
@@ -169,7 +161,7 @@ def _is_reference(value: str) -> bool:
 
 
 def _is_random(value: str) -> bool:
-    """Tell whether a text is a secret by its looks: long, of letters and digits, and without a pattern."""
+    """Tell whether a text looks like a random secret: long, with letters and digits, and without a pattern."""
     if len(value) < 16 or not re.search(r"[A-Za-z]", value) or not re.search(r"[0-9]", value) or " " in value:
         return False
     counts = Counter(value).values()
@@ -177,11 +169,12 @@ def _is_random(value: str) -> bool:
     return entropy > 3.2 and "://" not in value and "." not in value.strip(".")
 
 
-def _chart(item: Object, helm: Mapping[str, Any], at: str) -> Iterator[Finding]:
-    for parameter in map(mapping, sequence(helm.get("parameters"))):
-        name = str(parameter.get("name", ""))
-        yield from _text(item, name.rpartition(".")[2], str(parameter.get("value", "")), f"spec.source.{at}.parameters")
-    yield from _text(item, "", str(helm.get("values") or ""), f"spec.source.{at}.values")
+def _chart(item: Object, helm: Mapping[str, Any]) -> Iterator[Finding]:
+    at = "spec.source.helm"
+    for parameter in mappings(helm.get("parameters")):
+        name, value = str(parameter.get("name", "")), str(parameter.get("value", ""))
+        yield from _text(item, name.rpartition(".")[2], value, f"{at}.parameters")
+    yield from _text(item, "", str(helm.get("values") or ""), f"{at}.values")
     parts: list[tuple[str, Any]] = [("", helm.get("valuesObject"))]
     while parts:
         path, part = parts.pop()
@@ -190,4 +183,4 @@ def _chart(item: Object, helm: Mapping[str, Any], at: str) -> Iterator[Finding]:
         elif isinstance(part, list):
             parts += [(f"{path}[{index}]", value) for index, value in enumerate(part)]
         elif isinstance(part, str):
-            yield from _text(item, path.rpartition(".")[2], part, f"spec.source.{at}.valuesObject{path}")
+            yield from _text(item, path.rpartition(".")[2], part, f"{at}.valuesObject{path}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.check.model import Pods
-from constructs_lib.kubernetes.manifest import mapping, sequence, texts
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence, texts
 
 #: The levels, the loosest first.
 LEVELS = ("privileged", "baseline", "restricted")
@@ -20,49 +20,23 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 
 _CAPABILITIES = frozenset(
     {
-        "AUDIT_WRITE",
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "MKNOD",
-        "NET_BIND_SERVICE",
-        "SETFCAP",
-        "SETGID",
-        "SETPCAP",
-        "SETUID",
-        "SYS_CHROOT",
+        *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
+        *("NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
     }
 )
 _SYSCTLS = frozenset(
     {
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.ip_local_reserved_ports",
-        "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.tcp_wmem",
+        *("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"),
+        *("net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout"),
+        *("net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time"),
+        *("net.ipv4.tcp_rmem", "net.ipv4.tcp_syncookies", "net.ipv4.tcp_wmem"),
     }
 )
-_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+_SELINUX_TYPES = ("container_t", "container_init_t", "container_kvm_t", "container_engine_t")
 _VOLUMES = frozenset(
     {
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "image",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
+        *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
+        *("image", "persistentVolumeClaim", "projected", "secret"),
     }
 )
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
@@ -73,7 +47,7 @@ class Violation:
     """A field that a level does not allow.
 
     Attributes:
-        control: The control, such as ``privileged``; a pod that breaks one at several places is told once.
+        control: The control, such as ``privileged``; a pod gets one finding for each, however often it violates it.
         at: The field.
         text: What is wrong.
         fix: What would be right.
@@ -85,221 +59,153 @@ class Violation:
     fix: str
 
 
+@dataclass(frozen=True)
+class _Rule:
+    """A field of the security contexts of a pod and its containers.
+
+    Attributes:
+        control: The control that the field belongs to.
+        field: Its path in the security context.
+        is_wrong: Tells whether a value, which is None for no value, is not allowed.
+        text: What is wrong, with ``{}`` for the value.
+        fix: What would be right.
+    """
+
+    control: str
+    field: str
+    is_wrong: Callable[[Any], bool]
+    text: str
+    fix: str
+
+
+def _is_true(value: object) -> bool:
+    return value is True
+
+
+def _is_unconfined(value: object) -> bool:
+    return value == "Unconfined"
+
+
+_RULES = (
+    _Rule("hostProcess", "windowsOptions.hostProcess", _is_true, "it is a host process", "Take it away."),
+    _Rule("privileged", "privileged", _is_true, "it is privileged", "Take privileged away."),
+    _Rule(
+        *("AppArmor", "appArmorProfile.type", _is_unconfined),
+        *("AppArmor does not confine it", "RuntimeDefault is the default."),
+    ),
+    _Rule(
+        *("SELinux", "seLinuxOptions.type", lambda value: value not in (None, "", *_SELINUX_TYPES)),
+        *("its SELinux type is {}", f"One of {', '.join(_SELINUX_TYPES)}."),
+    ),
+    _Rule("SELinux", "seLinuxOptions.user", bool, "it sets an SELinux user", "Take it away."),
+    _Rule("SELinux", "seLinuxOptions.role", bool, "it sets an SELinux role", "Take it away."),
+    _Rule(
+        *("/proc mount type", "procMount", lambda value: value not in (None, "Default")),
+        *("it sees all of /proc", "Take procMount away."),
+    ),
+    _Rule("seccomp", "seccompProfile.type", _is_unconfined, "seccomp does not confine it", "RuntimeDefault."),
+)
+
+
 def violations(pods: Pods, level: str) -> Iterator[Violation]:
-    """Yield what a level does not allow in pods; nothing for ``privileged``."""
+    """Yield what a level does not allow in pods; nothing for ``privileged``.
+
+    Args:
+        pods: The pods.
+        level: One of :data:`LEVELS`.
+    """
     if level in ("baseline", "restricted"):
-        for baseline in _BASELINE:
-            yield from baseline(pods)
+        yield from _baseline(pods)
     if level == "restricted":
-        for restricted in _RESTRICTED:
-            yield from restricted(pods)
+        yield from _restricted(pods)
+
+
+def _context(part: Any) -> Mapping[str, Any]:
+    return mapping(part.get("securityContext"))
 
 
 def _contexts(pods: Pods) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the security contexts of the pod and of all its containers, with their paths."""
-    yield f"{pods.path}.securityContext", mapping(pods.spec.get("securityContext"))
+    yield f"{pods.path}.securityContext", _context(pods.spec)
     for container in pods.containers:
-        at = container.path
-        yield f"{at}.securityContext", mapping(container.get("securityContext"))
+        yield f"{container.path}.securityContext", _context(container)
 
 
-def _host_process(pods: Pods) -> Iterator[Violation]:
+def _added(context: Mapping[str, Any]) -> set[str]:
+    return set(map(str, sequence(inner(context, "capabilities", "add"))))
+
+
+def _baseline(pods: Pods) -> Iterator[Violation]:
     for at, context in _contexts(pods):
-        if mapping(context.get("windowsOptions")).get("hostProcess") is True:
-            yield Violation("hostProcess", f"{at}.windowsOptions.hostProcess", "it is a host process", "Take it away.")
-
-
-def _host_namespaces(pods: Pods) -> Iterator[Violation]:
+        for rule in _RULES:
+            value = inner(context, *rule.field.split("."))
+            if rule.is_wrong(value):
+                yield Violation(rule.control, f"{at}.{rule.field}", rule.text.format(value), rule.fix)
+        if added := sorted(_added(context) - _CAPABILITIES):
+            yield Violation("capabilities", f"{at}.capabilities.add", f"it adds {', '.join(added)}", "Take them away.")
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if pods.spec.get(field) is True:
             yield Violation("host namespaces", f"{pods.path}.{field}", f"it uses {field}", f"Take {field} away.")
-
-
-def _privileged(pods: Pods) -> Iterator[Violation]:
-    for at, context in _contexts(pods):
-        if context.get("privileged") is True:
-            yield Violation("privileged", f"{at}.privileged", "it is privileged", "Take privileged away.")
-
-
-def _added_capabilities(pods: Pods) -> Iterator[Violation]:
-    for at, context in _contexts(pods):
-        added = {str(name) for name in sequence(mapping(context.get("capabilities")).get("add"))}
-        if found := sorted(added - _CAPABILITIES):
-            text = f"it adds {', '.join(found)}"
-            yield Violation("capabilities", f"{at}.capabilities.add", text, "Take them away.")
-
-
-def _host_path(pods: Pods) -> Iterator[Violation]:
-    for index, volume in enumerate(map(mapping, sequence(pods.spec.get("volumes")))):
+    for at, volume in pods.volumes:
         if volume.get("hostPath") is not None:
             text = f"the volume {volume.get('name')} is a path of the node"
-            at = f"{pods.path}.volumes[{volume.get('name', index)}].hostPath"
-            yield Violation("hostPath volumes", at, text, "Use another volume.")
-
-
-def _host_ports(pods: Pods) -> Iterator[Violation]:
+            yield Violation("hostPath volumes", f"{at}.hostPath", text, "Use another volume.")
     for container in pods.containers:
-        at = container.path
-        for index, port in enumerate(map(mapping, sequence(container.get("ports")))):
+        for at, port in entries(container.get("ports"), f"{container.path}.ports"):
             if port.get("hostPort"):
                 text = f"it takes the port {port['hostPort']} of the node"
-                yield Violation("hostPort", f"{at}.ports[{index}].hostPort", text, "Take hostPort away.")
-
-
-def _probe_hosts(pods: Pods) -> Iterator[Violation]:
-    for container in pods.containers:
-        at = container.path
-        handlers = [(name, container.get(name)) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
-        lifecycle = mapping(container.get("lifecycle"))
-        handlers += [(f"lifecycle.{name}", lifecycle.get(name)) for name in ("postStart", "preStop")]
-        for field, handler in handlers:
+                yield Violation("hostPort", f"{at}.hostPort", text, "Take hostPort away.")
+        for field, handler in container.handlers:
             for kind in ("httpGet", "tcpSocket"):
-                if mapping(mapping(handler).get(kind)).get("host"):
+                if inner(handler, kind, "host"):
                     text = "a probe or hook calls another host"
-                    yield Violation("probe host", f"{at}.{field}.{kind}.host", text, "Take host away.")
-
-
-def _app_armor(pods: Pods) -> Iterator[Violation]:
-    for at, context in _contexts(pods):
-        if mapping(context.get("appArmorProfile")).get("type") == "Unconfined":
-            text, fix = "AppArmor does not confine it", "RuntimeDefault is the default."
-            yield Violation("AppArmor", f"{at}.appArmorProfile.type", text, fix)
+                    yield Violation("probe host", f"{container.path}.{field}.{kind}.host", text, "Take host away.")
     owner = pods.owner
-    template = mapping(owner.metadata if owner.kind == "Pod" else mapping(owner.spec.get("template")).get("metadata"))
-    for key, value in texts(template.get("annotations")).items():
+    metadata = owner.metadata if owner.kind == "Pod" else inner(owner.spec, "template", "metadata")
+    for key, value in texts(inner(metadata, "annotations")).items():
         if key.startswith(_APPARMOR) and value != "runtime/default" and not value.startswith("localhost/"):
-            yield Violation("AppArmor", f"{pods.path}", f"AppArmor does not confine it ({key})", "Take it away.")
-
-
-def _selinux(pods: Pods) -> Iterator[Violation]:
-    for at, context in _contexts(pods):
-        options = mapping(context.get("seLinuxOptions"))
-        if options.get("type", "") not in _SELINUX_TYPES:
-            text = f"its SELinux type is {options['type']}"
-            yield Violation("SELinux", f"{at}.seLinuxOptions.type", text, f"One of {', '.join(_SELINUX_TYPES[1:])}.")
-        for field in ("user", "role"):
-            if options.get(field):
-                yield Violation(
-                    "SELinux", f"{at}.seLinuxOptions.{field}", f"it sets an SELinux {field}", "Take it away."
-                )
-
-
-def _proc_mount(pods: Pods) -> Iterator[Violation]:
-    for at, context in _contexts(pods):
-        if context.get("procMount") not in (None, "Default"):
-            yield Violation("/proc mount type", f"{at}.procMount", "it sees all of /proc", "Take procMount away.")
-
-
-def _seccomp_baseline(pods: Pods) -> Iterator[Violation]:
-    for at, context in _contexts(pods):
-        if mapping(context.get("seccompProfile")).get("type") == "Unconfined":
-            yield Violation("seccomp", f"{at}.seccompProfile.type", "seccomp does not confine it", "RuntimeDefault.")
-
-
-def _sysctls(pods: Pods) -> Iterator[Violation]:
-    context = mapping(pods.spec.get("securityContext"))
-    for index, sysctl in enumerate(map(mapping, sequence(context.get("sysctls")))):
+            yield Violation("AppArmor", pods.path, f"AppArmor does not confine it ({key})", "Take it away.")
+    for at, sysctl in entries(_context(pods.spec).get("sysctls"), f"{pods.path}.securityContext.sysctls"):
         if sysctl.get("name") not in _SYSCTLS:
-            at = f"{pods.path}.securityContext.sysctls[{index}].name"
-            yield Violation("sysctls", at, f"it sets {sysctl.get('name')}", "Take it away.")
+            yield Violation("sysctls", f"{at}.name", f"it sets {sysctl.get('name')}", "Take it away.")
 
 
-def _is_windows(pods: Pods) -> bool:
-    return mapping(pods.spec.get("os")).get("name") == "windows"
-
-
-def _volume_types(pods: Pods) -> Iterator[Violation]:
-    for index, volume in enumerate(map(mapping, sequence(pods.spec.get("volumes")))):
+def _restricted(pods: Pods) -> Iterator[Violation]:
+    for at, volume in pods.volumes:
         # A path of the node has a control of its own.
         others = sorted(volume.keys() - _VOLUMES - {"name", "hostPath"})
         if others and not volume.keys() & _VOLUMES:
-            at = f"{pods.path}.volumes[{volume.get('name', index)}]"
             text = f"the volume {volume.get('name')} is a {others[0]}"
             yield Violation("volume types", at, text, "Claim it with a PersistentVolumeClaim.")
-
-
-def _privilege_escalation(pods: Pods) -> Iterator[Violation]:
+    if pods.spec.get("hostUsers") is not False:
+        # Root of a user namespace has no rights outside of it (KEP-127).
+        yield from _root(pods)
+    if inner(pods.spec, "os", "name") == "windows":
+        return
+    common = inner(_context(pods.spec), "seccompProfile", "type")
     for container in pods.containers:
-        at = container.path
-        if mapping(container.get("securityContext")).get("allowPrivilegeEscalation") is not False and (
-            not _is_windows(pods)
-        ):
-            field = f"{at}.securityContext.allowPrivilegeEscalation"
+        at, context = f"{container.path}.securityContext", _context(container)
+        if context.get("allowPrivilegeEscalation") is not False:
+            field = f"{at}.allowPrivilegeEscalation"
             yield Violation("privilege escalation", field, "it may gain privileges", "Set it to false.")
+        if inner(context, "seccompProfile", "type") is None and common is None:
+            fix = "Give {type: RuntimeDefault}."
+            yield Violation("seccomp", f"{at}.seccompProfile", "it has no seccomp profile", fix)
+        if "ALL" not in sequence(inner(context, "capabilities", "drop")):
+            yield Violation("capabilities", f"{at}.capabilities.drop", "it keeps capabilities", "Drop ALL.")
+        if added := sorted(_added(context) & _CAPABILITIES - {"NET_BIND_SERVICE"}):
+            yield Violation("capabilities", f"{at}.capabilities.add", f"it adds {', '.join(added)}", "Take them away.")
 
 
-def _non_root(pods: Pods) -> Iterator[Violation]:
-    if pods.spec.get("hostUsers") is False:
-        # Root of a user namespace is nobody outside of it (KEP-127).
-        return
-    common = mapping(pods.spec.get("securityContext")).get("runAsNonRoot")
-    if common is False:
-        text = "it may run as root"
-        yield Violation("running as root", f"{pods.path}.securityContext.runAsNonRoot", text, "Set it to true.")
+def _root(pods: Pods) -> Iterator[Violation]:
+    common = _context(pods.spec).get("runAsNonRoot")
+    wrong = [f"{pods.path}.securityContext"] if common is False else []
     for container in pods.containers:
-        at = container.path
-        own = mapping(container.get("securityContext")).get("runAsNonRoot")
+        own = _context(container).get("runAsNonRoot")
         if own is False or (own is None and common is not True):
-            yield Violation(
-                "running as root", f"{at}.securityContext.runAsNonRoot", "it may run as root", "Set it to true."
-            )
-
-
-def _root_user(pods: Pods) -> Iterator[Violation]:
-    if pods.spec.get("hostUsers") is False:
-        return
+            wrong.append(f"{container.path}.securityContext")
+    for at in wrong:
+        yield Violation("running as root", f"{at}.runAsNonRoot", "it may run as root", "Set it to true.")
     for at, context in _contexts(pods):
-        if context.get("runAsUser") == 0 and not isinstance(context.get("runAsUser"), bool):
+        if context.get("runAsUser") == 0 and context["runAsUser"] is not False:
             yield Violation("user 0", f"{at}.runAsUser", "it runs as root", "Give another number.")
-
-
-def _seccomp_restricted(pods: Pods) -> Iterator[Violation]:
-    if _is_windows(pods):
-        return
-    common = mapping(mapping(pods.spec.get("securityContext")).get("seccompProfile")).get("type")
-    for container in pods.containers:
-        at = container.path
-        own = mapping(mapping(container.get("securityContext")).get("seccompProfile")).get("type")
-        if own is None and common is None:
-            field = f"{at}.securityContext.seccompProfile"
-            yield Violation("seccomp", field, "it has no seccomp profile", "Give {type: RuntimeDefault}.")
-
-
-def _dropped_capabilities(pods: Pods) -> Iterator[Violation]:
-    if _is_windows(pods):
-        return
-    for container in pods.containers:
-        at = container.path
-        capabilities = mapping(mapping(container.get("securityContext")).get("capabilities"))
-        if "ALL" not in sequence(capabilities.get("drop")):
-            field = f"{at}.securityContext.capabilities.drop"
-            yield Violation("capabilities", field, "it keeps capabilities", "Drop ALL.")
-        added = {str(name) for name in sequence(capabilities.get("add"))} & _CAPABILITIES - {"NET_BIND_SERVICE"}
-        if added:
-            field = f"{at}.securityContext.capabilities.add"
-            yield Violation("capabilities", field, f"it adds {', '.join(sorted(added))}", "Take them away.")
-
-
-_Control = Callable[[Pods], Iterator[Violation]]
-_BASELINE: tuple[_Control, ...] = (
-    _host_process,
-    _host_namespaces,
-    _privileged,
-    _added_capabilities,
-    _host_path,
-    _host_ports,
-    _probe_hosts,
-    _app_armor,
-    _selinux,
-    _proc_mount,
-    _seccomp_baseline,
-    _sysctls,
-)
-_RESTRICTED: tuple[_Control, ...] = (
-    _volume_types,
-    _privilege_escalation,
-    _non_root,
-    _root_user,
-    _seccomp_restricted,
-    _dropped_capabilities,
-)

@@ -1,4 +1,4 @@
-"""Whether pods survive that a node is drained, or that they are replaced."""
+"""Proof that pods survive it when nodes are drained, and when they are replaced."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.containers import Container
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.text import plural
-
-_PROBES = "https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/"
-_BUDGETS = "https://kubernetes.io/docs/tasks/run-application/configure-pdb/"
-
 
 _HANDLERS = ("exec", "grpc", "httpGet", "tcpSocket")
 _SLEEP = re.compile(r"\bsleep\s+([0-9]+)(m?)\b")
-#: Kinds whose pods are evicted one by one, and come back elsewhere.
+#: Kinds whose pods are evicted one by one and start again on other nodes.
 _REPLICATED = ("Deployment", "ReplicaSet", "StatefulSet")
 
 
@@ -28,36 +24,34 @@ def resilience_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iter
 
     Args:
         model: The tree.
-        unfinished: The manifests, by their ids, to which a tool may add what they lack.
+        unfinished: The ids of manifests in which a tool may add what is missing.
     """
     for pods in model.pods:
-        yield from _container_findings(pods)
+        for container in pods.containers:
+            yield from _container_findings(pods, container)
     yield from _readiness_findings(model, unfinished)
     yield from _budget_findings(model, unfinished)
 
 
-def _container_findings(pods: Pods) -> Iterator[Finding]:
-    grace = pods.spec.get("terminationGracePeriodSeconds")
+def _container_findings(pods: Pods, container: Container) -> Iterator[Finding]:
+    grace, wait = pods.spec.get("terminationGracePeriodSeconds"), _wait(inner(container.get("lifecycle"), "preStop"))
     grace = grace if isinstance(grace, int) else 30
-    for container in pods.containers:
-        wait = _wait(mapping(mapping(container.get("lifecycle")).get("preStop")))
-        if wait and wait >= grace:
-            problem = f"The hook waits {wait} seconds, and the pod must have ended after {grace}."
-            fix = f"Let terminationGracePeriodSeconds be more than {wait}."
-            yield Finding.of(
-                "hook-outlasts-grace-period", pods.owner, problem, at=f"{container.path}.lifecycle.preStop", fix=fix
-            )
-        live, ready = mapping(container.get("livenessProbe")), mapping(container.get("readinessProbe"))
-        if live and ready and _asks(live) == _asks(ready) and _patience(live) <= _patience(ready):
-            problem = f"It gives up after {_patience(live)} seconds, when the pod has only just become unready."
-            yield Finding.of("liveness-like-readiness", pods.owner, problem, at=f"{container.path}.livenessProbe")
+    if wait and wait >= grace:
+        problem = f"The hook waits {wait} seconds, and the pod must have ended after {grace}."
+        at, fix = f"{container.path}.lifecycle.preStop", f"Let terminationGracePeriodSeconds be more than {wait}."
+        yield Finding.of("hook-outlasts-grace-period", pods.owner, problem, at=at, fix=fix)
+    live, ready = mapping(container.get("livenessProbe")), mapping(container.get("readinessProbe"))
+    if live and ready and _asks(live) == _asks(ready) and _patience(live) <= _patience(ready):
+        problem = f"It gives up after {_patience(live)} seconds, when the pod has only just become unready."
+        yield Finding.of("liveness-like-readiness", pods.owner, problem, at=f"{container.path}.livenessProbe")
 
 
-def _wait(hook: Mapping[str, Any]) -> int:
-    seconds = mapping(hook.get("sleep")).get("seconds")
+def _wait(hook: object) -> int:
+    """Return how many seconds a hook sleeps."""
+    seconds = inner(hook, "sleep", "seconds")
     if isinstance(seconds, int):
         return seconds
-    words = " ".join(map(str, sequence(mapping(hook.get("exec")).get("command"))))
+    words = " ".join(map(str, sequence(inner(hook, "exec", "command"))))
     return sum(int(number) * (60 if minutes else 1) for number, minutes in _SLEEP.findall(words))
 
 
@@ -66,6 +60,7 @@ def _asks(probe: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _patience(probe: Mapping[str, Any]) -> int:
+    """Return after how many seconds a probe gives up."""
     period, failures = probe.get("periodSeconds", 10), probe.get("failureThreshold", 3)
     return period * failures if isinstance(period, int) and isinstance(failures, int) else 0
 
@@ -74,10 +69,8 @@ def _readiness_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iter
     for service in model.kind("Service"):
         if service.spec.get("publishNotReadyAddresses") is True:
             continue
-        targets = {
-            str(port.get("targetPort") or port.get("port"))
-            for port in map(mapping, sequence(service.spec.get("ports")))
-        }
+        ports = mappings(service.spec.get("ports"))
+        targets = {str(port.get("targetPort") or port.get("port")) for port in ports}
         for pods in model.behind(service):
             if pods.owner.kind in ("Job", "CronJob") or id(pods.owner.manifest) in unfinished:
                 continue
@@ -98,35 +91,30 @@ def _called(pods: Pods, targets: set[str]) -> list[Container]:
 
 
 def _budget_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator[Finding]:
-    scales = model.scales
-    budgets: dict[int, Object] = {}
+    budgets: dict[Pods, Object] = {}
     for budget in model.kind("PodDisruptionBudget"):
-        selected = [
-            pods
-            for pods in model.selected(budget.namespace, budget.spec.get("selector"))
-            if pods.owner.kind in _REPLICATED
-        ]
-        replicas = sum(scales.of(pods.owner).minimum for pods in selected)
+        selected = model.selected(budget.namespace, budget.spec.get("selector"))
+        selected = [pods for pods in selected if pods.owner.kind in _REPLICATED]
+        replicas = sum(model.scales.of(pods.owner).minimum for pods in selected)
         if selected and (field := _blocking(budget.spec, replicas)):
             most = plural(replicas, "pod")
             problem = f"{field} is {budget.spec[field]}, and there may be no more than {most} at times."
             yield Finding.of("budget-blocks-drain", budget, problem, at=f"spec.{field}")
         for pods in selected:
-            other = budgets.setdefault(id(pods), budget)
+            other = budgets.setdefault(pods, budget)
             if other is not budget:
                 problem = f"It selects the pods of {pods.owner.kind} {pods.owner.name}, as {other.name} does."
                 yield Finding.of("pods-with-two-budgets", budget, problem, at="spec.selector")
     for pods in model.pods:
-        owner = pods.owner
-        if owner.kind not in _REPLICATED or scales.of(pods.owner).minimum < 2 or id(owner.manifest) in unfinished:
+        owner, replicas = pods.owner, model.scales.of(pods.owner).minimum
+        if owner.kind not in _REPLICATED or replicas < 2 or id(owner.manifest) in unfinished:
             continue
-        if id(pods) not in budgets and pods.namespace not in model.open_namespaces:
-            problem = f"No PodDisruptionBudget selects its {scales.of(pods.owner).minimum} pods."
-            yield Finding.of("replicas-without-budget", owner, problem)
-        affinity = mapping(pods.spec.get("affinity"))
-        if not sequence(pods.spec.get("topologySpreadConstraints")) and not affinity.get("podAntiAffinity"):
-            problem = f"Nothing keeps its {scales.of(pods.owner).minimum} pods from one node."
-            yield Finding.of("replicas-not-spread", owner, problem, at=f"{pods.path}.topologySpreadConstraints")
+        if pods not in budgets and pods.namespace not in model.open_namespaces:
+            yield Finding.of("replicas-without-budget", owner, f"No PodDisruptionBudget selects its {replicas} pods.")
+        field = "topologySpreadConstraints"
+        if not sequence(pods.spec.get(field)) and not inner(pods.spec, "affinity", "podAntiAffinity"):
+            problem = f"Nothing keeps its {replicas} pods from one node."
+            yield Finding.of("replicas-not-spread", owner, problem, at=f"{pods.path}.{field}")
 
 
 def _blocking(spec: Mapping[str, Any], replicas: int) -> str | None:

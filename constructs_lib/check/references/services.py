@@ -7,7 +7,7 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods, handlers
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.references.selections import labels_hint
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.selectors import Selector
@@ -133,7 +133,7 @@ def _backend(model: ClusterModel, ingress: Object, backend: object, at: str) -> 
 def _probes(pods: Pods) -> Iterator[Finding]:
     for container in pods.containers:
         names = {port.name for port in container.ports if port.name}
-        for field, handler in handlers(container.manifest):
+        for field, handler in container.handlers:
             for action in ("httpGet", "tcpSocket"):
                 port = inner(handler, action, "port")
                 if isinstance(port, str) and not port.isdecimal() and port not in names:
