@@ -166,7 +166,12 @@ class ClusterModel:
     def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return the texts of a ConfigMap; nothing if the tree does not have it."""
         item = self.get("ConfigMap", namespace, name)
-        return texts(item.manifest.get("data")) if item else {}
+        return self.texts_of(item) if item else {}
+
+    @staticmethod
+    def texts_of(config_map: Object) -> Mapping[str, str]:
+        """Return the texts of a ConfigMap by their keys."""
+        return texts(config_map.manifest.get("data"))
 
     def names(self, kind: str, namespace: str = "") -> set[str]:
         """Return the names of the objects of a kind in a namespace, or of those of a kind that has no namespace."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER
+from constructs_lib.check.calls import Calls, OutsideCall
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
-from constructs_lib.check.variables import apart, command, mounted
-from constructs_lib.kubernetes.containers import Variable
-from constructs_lib.kubernetes.manifest import mapping, sequence, texts
+from constructs_lib.kubernetes.accounts import Grant
+from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.services import ServicePort, is_headless, service_ports
 
 #: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
 DNS = Pod("kube-system", "kube-dns", {"k8s-app": "kube-dns"}, (("dns", "UDP", 53), ("dns-tcp", "TCP", 53)))
@@ -26,77 +26,7 @@ API_PORTS: tuple[Port, ...] = (("TCP", 443), ("TCP", 6443))
 #: What the Prometheus operator calls its pods, in ``pkg/prometheus/common.go``.
 _PROMETHEUS = ("app.kubernetes.io/name", "prometheus")
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-_ADDRESS = re.compile(
-    rf"(?<![\w.$-])(?:(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@\"']*@)?)?"
-    rf"(?P<host>{_LABEL}(?:\.{_LABEL})*)\.?(?![\w-])"
-    # nc -z host 80, /dev/tcp/host/80 and psql -h host -p 80 say a port as well.
-    r"(?::(?P<port>\d{1,5})(?!\d)|(?:\s+(?:(?:-p|-P|--port)[\s=]*)?|/)(?P<loose>\d{2,5})(?![\w.]))?"
-)
-_UNKNOWN_PART = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}")
-_SCHEMES = {
-    "amqp": 5672,
-    "amqps": 5671,
-    "http": 80,
-    "https": 443,
-    "kafka": 9092,
-    "mongodb": 27017,
-    "mysql": 3306,
-    "nats": 4222,
-    "postgres": 5432,
-    "postgresql": 5432,
-    "redis": 6379,
-    "rediss": 6379,
-    "ws": 80,
-    "wss": 443,
-}
-#: Words in the names of variables that hold a host; the one with its port has the word PORT in that place.
-_HOST_WORDS = ("HOSTNAME", "HOST", "SERVER", "ADDRESS", "ADDR", "ENDPOINT", "URL", "URI", "SEEDS", "NODES", "BROKERS")
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "IngressRoute", "IngressRouteTCP")
-
-
-@dataclass(frozen=True)
-class Address:
-    """An address in a text.
-
-    Attributes:
-        scheme: Its scheme; empty if it has none.
-        host: Its host.
-        port: Its port; None if it tells none.
-        is_loose: Whether the port only stands nearby.
-    """
-
-    scheme: str
-    host: str
-    port: int | None
-    is_loose: bool
-
-    def __str__(self) -> str:
-        return self.host if self.port is None else f"{self.host}:{self.port}"
-
-
-# Scripts are the same in many pods.
-@lru_cache(maxsize=1024)
-def addresses(text: str) -> tuple[Address, ...]:
-    """Return whatever may be an address in a text."""
-    # A part of a name that nobody knows yet, such as that of a pod, is a part all the same.
-    return tuple(
-        Address(
-            match["scheme"] or "",
-            match["host"],
-            int(port) if (port := match["port"] or match["loose"]) else None,
-            match["loose"] is not None,
-        )
-        for match in _ADDRESS.finditer(_UNKNOWN_PART.sub("pod", text) if "$" in text else text)
-    )
-
-
-@lru_cache(maxsize=1024)
-def _with_ports(text: str) -> tuple[tuple[Address, int], ...]:
-    """Return the addresses in a text that tell a port, or a scheme that has one, each with the port."""
-    return tuple(
-        (address, port) for address in addresses(text) if (port := address.port or _SCHEMES.get(address.scheme))
-    )
 
 
 @dataclass(frozen=True)
@@ -119,23 +49,6 @@ class Call:
 
 
 @dataclass(frozen=True)
-class OutsideCall:
-    """Pods call a host that is not in the cluster.
-
-    Attributes:
-        source: Who calls.
-        host: The host.
-        port: Its port.
-        at: The field of the source's workload in which it stands.
-    """
-
-    source: Pod
-    host: str
-    port: int
-    at: str
-
-
-@dataclass(frozen=True)
 class Offer:
     """An object lets others call pods: a Service of the world, a monitor of Prometheus.
 
@@ -152,47 +65,12 @@ class Offer:
     port: Port
 
 
-class Services:
-    """The Services of a tree, found by the names that they have in the DNS of the cluster.
-
-    https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
-    """
-
-    def __init__(self, model: ClusterModel) -> None:
-        """Find them."""
-        self._by_name = {(item.namespace, item.name): item for item in model.kind("Service") if not item.group}
-
-    def get(self, namespace: str, name: str) -> Object | None:
-        """Return a Service by its name."""
-        return self._by_name.get((namespace, name))
-
-    def resolve(self, host: str, namespace: str) -> Object | None:
-        """Return the Service that a host names for pods of a namespace; None if it is none of the tree."""
-        labels = host.lower().rstrip(".").split(".")
-        if "svc" in labels[2:4]:
-            # The domain behind it may be any; a pod's own name may stand before it.
-            end = labels.index("svc", 2)
-            return self.get(labels[end - 1], labels[end - 2])
-        candidates = [(namespace, labels[0])] if len(labels) == 1 else []
-        if len(labels) in (2, 3):
-            candidates += [(labels[-1], labels[-2])]
-        if len(labels) == 2:
-            candidates += [(namespace, labels[1])]
-        return next((found for candidate in candidates if (found := self.get(*candidate))), None)
-
-
-def is_headless(service: Object) -> bool:
-    """Tell whether the name of a Service is that of its pods, so that any port of theirs can be called by it."""
-    return service.spec.get("clusterIP") == "None"
-
-
 class Traffic:
     """Everything that is called in a tree, and the network in which it is."""
 
     def __init__(self, model: ClusterModel) -> None:
         """Read the tree."""
         self.model = model
-        self.services = Services(model)
         self.scales = model.scales
         own = [pod_of(pods) for pods in model.pods]
         #: The pods of the tree.
@@ -209,12 +87,20 @@ class Traffic:
     @cached_property
     def calls(self) -> Sequence[Call]:
         """What pods are told to call, each call once for every address that tells it."""
-        return self._told[0]
+        return [
+            Call(self._by_pods[call.source], target, ports, call.address, call.at)
+            for call in self.model.once(Calls).inside
+            for target, ports in self._targets(call.service, call.port)
+        ]
 
     @cached_property
-    def outside_calls(self) -> Sequence[OutsideCall]:
+    def outside_calls(self) -> Sequence[tuple[Pod, OutsideCall]]:
         """The https hosts outside of the cluster that pods are told to call."""
-        return self._told[1]
+        return [(self._by_pods[call.source], call) for call in self.model.once(Calls).outside]
+
+    @cached_property
+    def _by_pods(self) -> Mapping[Pods, Pod]:
+        return {workload(pod): pod for pod in self.pods}
 
     @cached_property
     def called(self) -> Mapping[tuple[Pod, Pod], frozenset[Port]]:
@@ -230,74 +116,35 @@ class Traffic:
         among_peers = {(pod, pod): pod.numbers | self.called.get((pod, pod), frozenset()) for pod in self.peers}
         return {**self.called, **among_peers}
 
-    @cached_property
-    def _told(self) -> tuple[list[Call], list[OutsideCall]]:
-        calls: list[Call] = []
-        outside: list[OutsideCall] = []
-        for pod in self.pods:
-            for address, at, port in self._addresses(pod):
-                service = self.services.resolve(address.host, pod.namespace)
-                if service is not None:
-                    for target, ports in self._targets(service, port, is_loose=address.is_loose):
-                        calls.append(Call(pod, target, ports, str(address), at))
-                elif address.scheme == "https" and _is_outside(address.host):
-                    outside.append(OutsideCall(pod, address.host, address.port or 443, at))
-        return calls, outside
-
-    def _addresses(self, pod: Pod) -> Iterator[tuple[Address, str, int | None]]:
-        """Yield the addresses that a pod is given, with the fields in which they stand and their ports."""
-        pods = workload(pod)
-        for container in pods.containers:
-            known = self.model.variables(pods, container)
-            for variable in known.values():
-                for address in addresses(variable.value):
-                    port = address.port or _SCHEMES.get(address.scheme) or _port_beside(variable.name, known)
-                    if port or ".svc" in address.host or (address.host == variable.value and _is_host(variable.name)):
-                        yield address, variable.at, port
-            for text in apart(command(container, known)):
-                for address, port in _with_ports(text):
-                    yield address, container.words_at, port
-        for at, text in mounted(self.model, pods):
-            for address, port in _with_ports(text):
-                if not address.is_loose:
-                    yield address, at, port
-
-    def _targets(
-        self, service: Object, number: int | None, *, is_loose: bool = False
-    ) -> Iterator[tuple[Pod, tuple[Port, ...]]]:
+    def _targets(self, service: Object, number: int | None) -> Iterator[tuple[Pod, tuple[Port, ...]]]:
         """Yield the pods of a Service with the ports of theirs that are called at one port of it, or at any."""
-        if number is not None and is_headless(service) and not is_loose:
-            protocol = next((kind for _, kind, own, _ in _service_ports(service) if own == number), "TCP")
-            for pod in self.behind(service):
-                yield pod, ((protocol, number),)
-            return
-        entries = [entry for entry in _service_ports(service) if number in (None, entry[2])]
+        offered = [port for port in service_ports(service) if number in (None, port.number)]
         for pod in self.behind(service):
-            ports = tuple(port for entry in entries if (port := self._pod_port(service, entry, pod)))
+            ports = tuple(found for port in offered if (found := self._pod_port(service, port, pod)))
+            if number is not None and not offered and is_headless(service):
+                ports = (("TCP", number),)
             if ports:
                 yield pod, ports
 
     def behind(self, service: Object) -> list[Pod]:
         """Return the pods that a Service selects, none if it has no selector."""
-        selector = texts(service.spec.get("selector"))
-        if not selector or service.spec.get("type") == "ExternalName":
+        if service.spec.get("type") == "ExternalName":
             return []
-        return self.network.selecting(service.namespace, Selector({"matchLabels": selector}))
+        return self.network.selecting(service.namespace, Selector.of_labels(service.spec.get("selector")))
 
     @staticmethod
-    def _pod_port(service: Object, entry: tuple[str, str, int, int | str], pod: Pod) -> Port | None:
-        _, protocol, number, target = entry
+    def _pod_port(service: Object, port: ServicePort, pod: Pod) -> Port | None:
         if is_headless(service):
-            return protocol, number
-        resolved = pod.port(target, protocol) if isinstance(target, str) else target
-        return (protocol, resolved) if resolved is not None else None
+            return port.protocol, port.number
+        number = pod.port(port.target, port.protocol) if isinstance(port.target, str) else port.target
+        return (port.protocol, number) if number is not None else None
 
-    def called_at(self, service: Object, port: int | str | None) -> Iterator[tuple[Pod, Port]]:
+    def called_at(self, service: Object, named: int | str | None) -> Iterator[tuple[Pod, Port]]:
         """Yield the pods and ports behind a port of a Service, by its number or name; None means all of them."""
-        for entry in _service_ports(service):
-            if port in (None, entry[0], entry[2]):
+        for port in service_ports(service):
+            if named in (None, port.name, port.number):
                 for pod in self.behind(service):
-                    if found := self._pod_port(service, entry, pod):
+                    if found := self._pod_port(service, port, pod):
                         yield pod, found
 
     @cached_property
@@ -307,8 +154,8 @@ class Traffic:
             Offer(service, f"spec.ports[{number}]", pod, port)
             for service in self.model.kind("Service")
             if service.spec.get("type") in ("LoadBalancer", "NodePort") or service.spec.get("externalIPs")
-            for number, (name, _, own, _) in enumerate(_service_ports(service))
-            for pod, port in self.called_at(service, name or own)
+            for number, offered in enumerate(service_ports(service))
+            for pod, port in self.called_at(service, offered.name or offered.number)
         ]
 
     @cached_property
@@ -318,7 +165,7 @@ class Traffic:
 
     def _called_by_controllers(self) -> Iterator[tuple[Pod, Port]]:
         for namespace, name, port in self._backends():
-            service = self.services.get(namespace, name)
+            service = self.model.get("Service", namespace, name)
             if service is not None:
                 yield from self.called_at(service, port)
 
@@ -403,46 +250,8 @@ class Traffic:
     @cached_property
     def api_users(self) -> Sequence[Pod]:
         """The pods that have a token of a ServiceAccount with a role, and so call the Kubernetes API."""
-        return [pod for pod in self.pods if self._account(pod) in self._bound and self._has_token(pod)]
-
-    @staticmethod
-    def _account(pod: Pod) -> tuple[str, str]:
-        spec = workload(pod).spec
-        return pod.namespace, str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "default")
-
-    @cached_property
-    def _bound(self) -> Mapping[tuple[str, str], bool]:
-        """ServiceAccounts with a role, and whether it lets them find pods."""
-        found: dict[tuple[str, str], bool] = {}
-        for binding in self.model.kind("RoleBinding", "ClusterRoleBinding"):
-            reference = mapping(binding.manifest.get("roleRef"))
-            namespace = binding.namespace if reference.get("kind") == "Role" else ""
-            role = self.model.get(
-                str(reference.get("kind")), namespace, str(reference.get("name")), "rbac.authorization.k8s.io"
-            )
-            for entry in map(mapping, sequence(binding.manifest.get("subjects"))):
-                if entry.get("kind") == "ServiceAccount":
-                    account = str(entry.get("namespace") or binding.namespace), str(entry.get("name"))
-                    found[account] = found.get(account, False) or (role is not None and _finds_pods(role))
-        return found
-
-    def _has_token(self, pod: Pod) -> bool:
-        """Tell whether a token is mounted.
-
-        https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/
-        """
-        spec = workload(pod).spec
-        for volume in map(mapping, sequence(spec.get("volumes"))):
-            for source in map(mapping, sequence(mapping(volume.get("projected")).get("sources"))):
-                token = mapping(source.get("serviceAccountToken"))
-                # One for somebody else than the API names its audience.
-                if token and not token.get("audience"):
-                    return True
-        mounts = spec.get("automountServiceAccountToken")
-        account = self.model.get("ServiceAccount", *self._account(pod))
-        if mounts is None and account is not None:
-            mounts = account.manifest.get("automountServiceAccountToken")
-        return mounts is not False
+        accounts = self.model.accounts
+        return [pod for pod in self.pods if accounts.grants(workload(pod)) and accounts.holds_token(workload(pod))]
 
     @cached_property
     def peers(self) -> Sequence[Pod]:
@@ -454,8 +263,12 @@ class Traffic:
         return [pod for pod in self.pods if self._governing(pod) is not None or self._discovers(pod)]
 
     def _discovers(self, pod: Pod) -> bool:
-        is_service = workload(pod).owner.kind in ("Deployment", "StatefulSet", "ReplicaSet")
-        return is_service and self._bound.get(self._account(pod), False) and pod in self.callers_of_api
+        if (
+            workload(pod).owner.kind not in ("Deployment", "StatefulSet", "ReplicaSet")
+            or pod not in self.callers_of_api
+        ):
+            return False
+        return any(map(_finds_pods, self.model.accounts.grants(workload(pod))))
 
     @cached_property
     def callers_of_api(self) -> frozenset[Pod]:
@@ -464,7 +277,7 @@ class Traffic:
 
     def _governing(self, pod: Pod) -> Object | None:
         owner = workload(pod).owner
-        service = self.services.get(pod.namespace, str(owner.spec.get("serviceName")))
+        service = self.model.get("Service", pod.namespace, str(owner.spec.get("serviceName")))
         return service if owner.kind == "StatefulSet" and service is not None and is_headless(service) else None
 
     def peer_ports(self, pod: Pod) -> frozenset[Port]:
@@ -472,9 +285,9 @@ class Traffic:
         offered = {
             port
             for service in self._services_by_namespace.get(pod.namespace, ())
-            if not is_headless(service) and _selects(service, pod)
-            for entry in _service_ports(service)
-            if (port := self._pod_port(service, entry, pod))
+            if not is_headless(service) and Selector.of_labels(service.spec.get("selector")).matches(pod.labels)
+            for offer in service_ports(service)
+            if (port := self._pod_port(service, offer, pod))
         }
         return pod.numbers - offered
 
@@ -482,59 +295,19 @@ class Traffic:
     def callers_by_name(self) -> Mapping[Pod, str]:
         """The pods that have to ask DNS, each with the field of an address that it calls by name."""
         found: dict[Pod, str] = {}
-        told: list[Call | OutsideCall] = [*self.calls, *self.outside_calls]
-        for call in told:
+        for call in self.calls:
             found.setdefault(call.source, call.at)
+        for pod, outside in self.outside_calls:
+            found.setdefault(pod, outside.at)
         return found
 
 
-def _selects(service: Object, pod: Pod) -> bool:
-    selector = texts(service.spec.get("selector"))
-    return bool(selector) and all(pod.labels.get(key) == value for key, value in selector.items())
-
-
-def _service_ports(service: Object) -> list[tuple[str, str, int, int | str]]:
-    """Return name, protocol, number and target of the ports of a Service."""
-    found = []
-    for entry in map(mapping, sequence(service.spec.get("ports"))):
-        number = entry.get("port")
-        if isinstance(number, int):
-            target = entry.get("targetPort", number)
-            target = target if isinstance(target, int | str) else number
-            found.append((str(entry.get("name", "")), str(entry.get("protocol", "TCP")), number, target))
-    return found
-
-
-def _port_beside(name: str, known: Mapping[str, Variable]) -> int | None:
-    """Return the port that a variable beside that of a host tells, such as ``DB_PORT`` beside ``DB_HOST``."""
-    upper = name.upper()
-    names = [f"{name}_PORT"]
-    for word in _HOST_WORDS:
-        begin = upper.rfind(word)
-        if begin >= 0:
-            port = "port" if name[begin].islower() else "PORT"
-            names.append(f"{name[:begin]}{port}{name[begin + len(word) :]}")
-    values = (known[candidate].value for candidate in names if candidate in known)
-    return next((int(value) for value in values if value.isdecimal() and len(value) < 6), None)
-
-
-def _is_host(name: str) -> bool:
-    return any(word in name.upper() for word in _HOST_WORDS)
-
-
-def _is_outside(host: str) -> bool:
-    """Tell whether a host is one of the internet: a name with a domain that is none of a cluster."""
-    top = host.rpartition(".")[2]
-    return "." in host and top.isalpha() and top not in ("local", "svc", "internal", "localhost", "test", "invalid")
-
-
-def _finds_pods(role: Object) -> bool:
+def _finds_pods(grant: Grant[Object]) -> bool:
     """Tell whether a role permits to list pods or what leads to them."""
-    wanted = {"pods", "endpoints", "endpointslices", "*"}
     return any(
-        not wanted.isdisjoint(map(str, sequence(rule.get("resources"))))
+        not {"pods", "endpoints", "endpointslices", "*"}.isdisjoint(map(str, sequence(rule.get("resources"))))
         and not {"list", "*"}.isdisjoint(map(str, sequence(rule.get("verbs"))))
-        for rule in map(mapping, sequence(role.manifest.get("rules")))
+        for rule in grant.rules
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from constructs_lib.kubernetes.manifest import mapping, mappings
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.kubernetes.objects import Object
 from constructs_lib.kubernetes.workloads import Pods
 
@@ -76,7 +76,7 @@ class Accounts(Generic[Item]):
         return bool(self.grants(pods) or self._for_all.get(pods.namespace) or self._for_all.get(""))
 
     def mounts_token(self, pods: Pods[Any]) -> bool:
-        """Tell whether the token of a ServiceAccount is mounted into pods unless they ask for it: the pods decide.
+        """Tell whether the token of their ServiceAccount is mounted into pods that do not ask for one.
 
         https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting
         """
@@ -84,6 +84,12 @@ class Accounts(Generic[Item]):
         if mounts is None and (account := self.get(pods.namespace, pods.account)):
             mounts = account.manifest.get("automountServiceAccountToken")
         return mounts is not False
+
+    def holds_token(self, pods: Pods[Any]) -> bool:
+        """Tell whether pods have a token for the API server; one for somebody else names its audience."""
+        sources = (source for _, volume in pods.volumes for source in mappings(inner(volume, "projected", "sources")))
+        tokens = (mapping(source.get("serviceAccountToken")) for source in sources)
+        return self.mounts_token(pods) or any(token and not token.get("audience") for token in tokens)
 
 
 def _subjects(binding: Object) -> Iterator[tuple[str, str]]:

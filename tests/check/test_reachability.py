@@ -12,7 +12,7 @@ from synthesized import Synthesized
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.reachability.can import can
 from constructs_lib.check.reachability.proof import prove
-from constructs_lib.check.traffic import Traffic, addresses
+from constructs_lib.check.traffic import Traffic
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.user_error import UserError
@@ -79,68 +79,7 @@ def found(model: ClusterModel) -> list[tuple[str, str]]:
     return [(finding.check.code, finding.subject) for finding in prove(model)]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("redis:6379", ["redis:6379"]),
-        ("amqp://user:pass@rabbit.mq.svc:5672/%2f", ["rabbit.mq.svc:5672"]),
-        ("jdbc:postgresql://db.shop.svc.cluster.local:5432/shop", ["db.shop.svc.cluster.local:5432"]),
-        ("a.x:9092,b.x:9093", ["a.x:9092", "b.x:9093"]),
-        ("db.shop.svc.cluster.local.:5432", ["db.shop.svc.cluster.local:5432"]),
-        ("rabbit@$(POD_NAME).nodes.mq.svc.cluster.local", ["pod.nodes.mq.svc.cluster.local"]),
-        ("until nc -z db 5432; do sleep 1; done", ["db:5432"]),
-        ("exec 3<>/dev/tcp/db/5432", ["db:5432"]),
-        ("psql -h db -p 5433", ["db:5433"]),
-        ("HOST:80 $host:81 x_y:82 z:345678", []),
-    ],
-)
-def test_addresses_in_texts(text: str, expected: list[str]) -> None:
-    assert [str(found) for found in addresses(text) if found.port or ".svc" in found.host] == expected
-
-
 DATABASE = deployment("db", kind="StatefulSet", ports={"sql": 5432}, serviceName="db")
-
-
-@pytest.mark.parametrize(
-    ("env", "container"),
-    [
-        ({"DATABASE_URL": "postgres://db/shop"}, {}),
-        ({"DB_HOST": "db", "DB_PORT": "5432"}, {}),
-        ({"dbHost": "db", "dbPort": "5432"}, {}),
-        ({"DB": "db", "DB_PORT": "5432"}, {}),
-        ({"DB_HOSTNAME": "db.shop.svc"}, {}),
-        ({"HOST": "db", "URL": "jdbc:postgresql://$(HOST):5432/shop"}, {}),
-        ({}, {"args": ["--database", "db.shop:5432"]}),
-        ({}, {"command": ["sh", "-c", "until nc -z db 5432; do sleep 1; done"]}),
-        ({"HOST": "db"}, {"args": ["--dsn=postgres://$(HOST)/"]}),
-    ],
-    ids=str,
-)
-def test_calls_that_a_container_is_told(env: dict[str, str], container: Manifest) -> None:
-    tree = model_of(
-        deployment("web", env=env, container=container), DATABASE, service("db", port=5432, target="sql"), DENY
-    )
-    calls = Traffic(tree).calls
-    assert {(str(call.source), str(call.target), call.ports) for call in calls} == {
-        ("shop/web", "shop/db", (("TCP", 5432),))
-    }
-    assert ("call-blocked", "Deployment/shop/web") in found(tree)
-
-
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"DB_USER": "db"},
-        {"IMAGE": "db:17"},
-        {"LOG": "see db 80 for more"},
-        {"DB_HOST": "db.other.svc:5432"},
-        {"PATH": "/usr/lib/db:/usr/bin"},
-    ],
-    ids=str,
-)
-def test_what_only_looks_like_a_call(env: dict[str, str]) -> None:
-    tree = model_of(deployment("web", env=env), DATABASE, service("db", port=5432, target="sql"), DENY)
-    assert Traffic(tree).calls == []
 
 
 def test_calls_that_a_mounted_config_map_tells() -> None:

@@ -14,7 +14,6 @@ import pytest
 import yaml
 from synthesized import Synthesized
 
-from constructs_lib.check.addresses import Directory
 from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order import proof as order
@@ -42,37 +41,6 @@ def pod(**spec: Any) -> dict[str, Any]:
     found = manifest("Pod", "web", spec={"containers": [{"name": "web"}], **spec})
     found["metadata"]["labels"] = {"app": "web"}
     return found
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("db.shop.svc", [("db", "shop", "", None)]),
-        ("db.shop.svc.cluster.local:5432", [("db", "shop", "", 5432)]),
-        ("db.shop.svc.cluster.local.:5432", [("db", "shop", "", 5432)]),
-        ("jdbc:postgresql://db.shop.svc:5432/shop?user=a", [("db", "shop", "", 5432)]),
-        ("amqp://user:word@db.shop.svc:5672/%2f", [("db", "shop", "", 5672)]),
-        ("db-0.db.shop.svc:1,db-1.db.shop.svc:2", [("db", "shop", "db-0", 1), ("db", "shop", "db-1", 2)]),
-        ("_sql._tcp.db.shop.svc.cluster.local", [("db", "shop", "", None)]),
-        ("node@$(POD_NAME).db.shop.svc.cluster.local", [("db", "shop", "", None)]),
-        ("exec nc -z db.shop.svc 5432", [("db", "shop", "", None)]),
-        ("db.svc.cluster.local", [("db", "", "", None)]),
-        ("$(DB).shop.svc", []),
-        ("${PREFIX}-db.shop.svc", []),
-        ("icon.svc", []),
-        ("images/logo.svc.png", []),
-        ("db:5432", [("db", "shop", "", 5432)]),
-        ("http://db", [("db", "shop", "", None)]),
-        ("db.shop:5432", [("db", "shop", "", 5432)]),
-        ("db", []),
-        ("other:5432", []),
-        ("say db:5432 twice", []),
-    ],
-)
-def test_addresses(text: str, expected: list[tuple[str, str, str, int | None]]) -> None:
-    directory = Directory(model(manifest("Service", "db", spec={})))
-    found = [(found.service, found.namespace, found.pod, found.port) for found in directory.in_text(text, "shop")]
-    assert found == expected
 
 
 def test_keys_of_secrets() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.chains import cycles
-from constructs_lib.check.addresses import Directory, texts_read_by
+from constructs_lib.check.calls import Calls, ServiceCall
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.timeline import Timeline
@@ -17,51 +16,23 @@ from constructs_lib.check.storage import claims
 _PROGRAMS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """A connection of pods to a Service.
-
-    Attributes:
-        caller: The workload of the pods.
-        service: The Service.
-        at: The field with its address.
-        waits: Whether the pods cannot start, or end, before the Service answers.
-    """
-
-    caller: Object
-    service: Object
-    at: str
-    waits: bool
-
-
-def _calls(model: ClusterModel) -> Iterator[_Call]:
-    directory = model.once(Directory)
-    for pods in model.pods:
-        seen: set[tuple[str, str, bool]] = set()
-        for container in pods.containers:
-            waits = (not container.runs or pods.owner.kind == "Job") and pods.owner.kind != "CronJob"
-            for written in texts_read_by(model, pods, container):
-                for address in directory.in_text(written.text, pods.namespace):
-                    service = directory.service(address)
-                    if service is not None and (key := (service.namespace, service.name, waits)) not in seen:
-                        seen.add(key)
-                        at = written.at if written.item is pods.owner else container.path
-                        yield _Call(pods.owner, service, at, waits)
-
-
 def prove_waits(model: ClusterModel) -> Iterator[Finding]:
     """Yield the waits that never end, and those that end later than they need to."""
-    waits = _Waits(model, list(_calls(model)))
+    waits = _Waits(model)
     yield from waits.prove_order()
     yield from waits.prove_circles()
     yield from waits.prove_schemas()
 
 
 class _Waits:
-    def __init__(self, model: ClusterModel, calls: Sequence[_Call]) -> None:
+    def __init__(self, model: ClusterModel) -> None:
         self._timeline = model.once(Timeline)
         self._model = model
-        self._calls = calls
+        first: dict[object, ServiceCall] = {}
+        for call in model.once(Calls).inside:
+            first.setdefault((call.source, call.service, call.is_awaited), call)
+        #: The calls of pods: each Service once, and what they wait for apart.
+        self._calls = list(first.values())
 
     def _providers(self, service: Object) -> list[Object]:
         """Return the workloads behind a Service."""
@@ -71,9 +42,9 @@ class _Waits:
     def prove_order(self) -> Iterator[Finding]:
         """Yield the waits for what does not come earlier, or has no pods."""
         for call in self._calls:
-            caller = call.caller
+            caller = call.source.owner
             providers = [item for item in self._providers(call.service) if item is not caller]
-            if not call.waits or not providers:
+            if not call.is_awaited or not providers:
                 continue
             first = providers[0]
             target = f"the {first.kind} {first.name} behind the Service {call.service.name}"
@@ -89,18 +60,20 @@ class _Waits:
 
     def prove_circles(self) -> Iterator[Finding]:
         """Yield the workloads that wait for each other, one finding for every circle."""
-        waits: dict[Object, dict[Object, _Call]] = defaultdict(dict)
+        waits: dict[Object, dict[Object, ServiceCall]] = defaultdict(dict)
         for call in self._calls:
-            for provider in self._providers(call.service) if call.waits else ():
-                waits[call.caller].setdefault(provider, call)
+            for provider in self._providers(call.service) if call.is_awaited else ():
+                waits[call.source.owner].setdefault(provider, call)
         for circle in cycles(waits):
             call = waits[circle[0]][circle[1 % len(circle)]]
             names = " → ".join(item.name for item in (*circle, circle[0]))
-            yield Finding.of("waits-in-circle", call.caller, f"It waits, in the end, for itself: {names}.", at=call.at)
+            yield Finding.of(
+                "waits-in-circle", call.source.owner, f"It waits, in the end, for itself: {names}.", at=call.at
+            )
 
     def prove_schemas(self) -> Iterator[Finding]:
         """Yield the programs that use a data store, and that do not come after the Job that prepares it."""
-        by_service: dict[Object, list[_Call]] = defaultdict(list)
+        by_service: dict[Object, list[ServiceCall]] = defaultdict(list)
         for call in self._calls:
             by_service[call.service].append(call)
         for service, calls in by_service.items():
@@ -108,7 +81,9 @@ class _Waits:
             if not stores:
                 continue
             home = self._timeline.application(stores[0])
-            near = dict.fromkeys(call.caller for call in calls if self._timeline.application(call.caller) is home)
+            near = dict.fromkeys(
+                call.source.owner for call in calls if self._timeline.application(call.source.owner) is home
+            )
             jobs = [item for item in near if item.kind == "Job" and "PostSync" not in item.phases]
             programs = [item for item in near if item.kind in _PROGRAMS and item not in stores]
             for job, program in ((job, program) for job in jobs for program in programs):

@@ -121,10 +121,8 @@ def prove_outside(traffic: Traffic) -> Iterator[Finding]:
             has = f"{pod} has the token of a ServiceAccount with a role and cannot call the Kubernetes API"
             at = f"{workload(pod).path}.serviceAccountName"
             yield Finding.of("api-blocked", workload(pod).owner, f"{has}; {reasons(sides[:1])}.", at=at)
-    for call in traffic.outside_calls:
-        side = network.side("Egress", call.source, Outside(call.host, INTERNET), ("TCP", call.port))
+    for pod, call in traffic.outside_calls:
+        side = network.side("Egress", pod, Outside(call.host, INTERNET), ("TCP", call.port))
         if not side.allows and is_certain(traffic, [side]):
-            given = f"{call.source} is given the host {call.host}, port {call.port}"
-            yield Finding.of(
-                "internet-blocked", workload(call.source).owner, f"{given}; {reasons([side])}.", at=call.at
-            )
+            given = f"{pod} is given the host {call.host}, port {call.port}"
+            yield Finding.of("internet-blocked", workload(pod).owner, f"{given}; {reasons([side])}.", at=call.at)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from constructs_lib.check.addresses import prove_addresses
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.references.addresses import prove_addresses
 from constructs_lib.check.references.configuration import prove_configuration
 from constructs_lib.check.references.ownership import prove_ownership
 from constructs_lib.check.references.permissions import prove_permissions
