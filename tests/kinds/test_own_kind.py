@@ -33,8 +33,8 @@ from constructs_lib.draw.architecture import architecture
 from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.parts.client import container_variables, wait_containers
 from constructs_lib.kinds.parts.objects import service_account
-from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kinds.parts.pods import container, pod_spec
+from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.observe import catalogue
 from constructs_lib.observe.page import pages
 from constructs_lib.user_error import UserError
@@ -46,24 +46,12 @@ class Worker(Workload):
     """A program without ports that a user runs."""
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
-        container = {
-            "name": self.name,
-            "image": IMAGE,
-            "env": container_variables(self),
-            "resources": pod.SCRIPT_RESOURCES.manifest(),
-            "securityContext": pod.container_security(),
-        }
-        spec = {
-            "serviceAccountName": self.name,
-            "automountServiceAccountToken": False,
-            "securityContext": pod.pod_security(10001),
-            "initContainers": wait_containers(self, IMAGE),
-            "containers": [container],
-        }
+        program = container(self.name, IMAGE, env=container_variables(self))
+        spec = pod_spec(self, 10001, containers=[program], before=wait_containers(self, IMAGE), volumes=[])
         template = {"metadata": {"labels": self.labels}, "spec": spec}
-        body = {"replicas": 1, "selector": {"matchLabels": self.selector}, "template": template}
+        pods = {"replicas": 1, "selector": {"matchLabels": self.selector}, "template": template}
         yield 0, service_account(self)
-        yield 1, manifest("apps/v1", "Deployment", self.name, self.component.namespace_name, self.labels, spec=body)
+        yield 1, self.manifest("apps/v1", "Deployment", spec=pods)
 
 
 class Forgetful(Workload):
