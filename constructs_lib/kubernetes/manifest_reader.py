@@ -20,31 +20,25 @@ class Cache:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._read: dict[tuple[bool, bytes], list[Manifest] | str] = {}
-        self._suspects: set[tuple[bool, bytes]] = set()
+        self._read: dict[tuple[bool, bytes], tuple[list[Manifest] | str, bool]] = {}
 
     def written(self, content: bytes, manifest: Mapping[str, object]) -> None:
-        """Remember from which object some YAML was written, so that the YAML need not be read.
-
-        Args:
-            content: The YAML.
-            manifest: The object that was written; it may change afterwards.
-        """
-        self._read[False, content] = [*_expand(_plain(manifest))]
+        """Remember from which object some YAML was written, so that it need not be read; the object may change then."""
+        self._read[False, content] = [*_expand(_plain(manifest))], False
 
     def manifests(self, path: str, content: bytes) -> list[Manifest] | str:
         """Return the objects of a file, or the reason why it cannot be read."""
-        key = path.endswith(".json"), content
-        if key not in self._read:
-            self._read[key], repeats = _manifests(*key)
-            if repeats:
-                self._suspects.add(key)
-        return self._read[key]
+        return self._parsed(path, content)[0]
 
     def may_repeat_keys(self, path: str, content: bytes) -> bool:
         """Tell whether a mapping in a file may hold a key twice; to the reader, a merge (``<<``) looks the same."""
-        self.manifests(path, content)
-        return (path.endswith(".json"), content) in self._suspects
+        return self._parsed(path, content)[1]
+
+    def _parsed(self, path: str, content: bytes) -> tuple[list[Manifest] | str, bool]:
+        key = path.endswith(".json"), content
+        if key not in self._read:
+            self._read[key] = _manifests(*key)
+        return self._read[key]
 
     def document(self, content: bytes) -> object:
         """Return the first document of a file, a manifest or not; None if it cannot be read."""
@@ -70,28 +64,21 @@ class _Loader(yaml.CSafeLoader):
 _Loader.yaml_implicit_resolvers = {}
 
 
-def _resolve(tag: str, pattern: str, first: str) -> None:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
-
-
-_resolve("bool", "y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO")
-_resolve("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)", "-+0123456789")
-_resolve(
-    "float",
-    r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-    "-+0123456789.",
-)
-_resolve("null", "~|null|Null|NULL|", "~nN")
-_Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"\Z")))
-_resolve("merge", "<<", "<")
+for _tag, _first, _pattern in (
+    ("bool", "yYnNtTfFoO", "y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"),
+    ("int", "-+0123456789", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)"),
+    ("float", "-+0123456789.", r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?"),
+    ("float", "-+.", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"),
+    ("null", ["~", "n", "N", ""], "~|null|Null|NULL|"),
+    ("merge", "<", "<<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
 def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
-    text = node.value.replace("_", "")
-    digits = text.lstrip("+-").lower()
-    base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2], 8 if digits[0] == "0" else 10)
-    value = int(digits[2:] if digits[:2] in ("0b", "0o", "0x") else digits, base)
-    return -value if text.startswith("-") else value
+    text = node.value.replace("_", "").lower()
+    # Only Python's own prefixes are told by the base 0.
+    return int(text, 8 if re.match(r"[-+]?0\d", text) else 0)
 
 
 def _boolean(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> bool:
@@ -112,15 +99,13 @@ def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, boo
     """Return the objects of a file or why it cannot be read, and whether a mapping may hold a key twice."""
     try:
         if _is_too_deep(content):
-            return "it is nested too deeply", False
+            raise ValueError("it is nested too deeply")
         documents, repeats = (_json if is_json else _yaml)(content)
         return [manifest for document in documents for manifest in _expand(_checked(document))], repeats
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         return f"{error.problem or 'it is no YAML'}{where}", False
-    except yaml.YAMLError as error:
-        return str(error).partition("\n")[0] or "it is no YAML", False
-    except (ValueError, RecursionError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         return str(error).partition("\n")[0] or type(error).__name__, False
 
 

@@ -45,7 +45,7 @@ def process(
     complete: bool = True,
     check: bool = False,
 ) -> tuple[list[Tree], Change]:
-    """Make the repository hold what is declared: the whole way.
+    """Make the repository hold what is declared: the whole way. Return the files, and what was written or would be.
 
     Args:
         declaration: Function that declares the system for one environment.
@@ -54,9 +54,6 @@ def process(
         tell: Called with the name of every environment and component before it is synthesized.
         complete: Whether these are all environments, so that what belongs to any other is removed.
         check: Write nothing, and only compare.
-
-    Returns:
-        The files of each environment, and what was written or would be.
 
     Raises:
         DeclarationError: The declaration has errors, in any of them.
@@ -79,12 +76,7 @@ def synthesize_all(
 ) -> list[Tree]:
     """Declare the system in some environments and return its files, without touching those of the repository.
 
-    Args:
-        declaration: Function that declares the system for one environment.
-        environments: The environments.
-        root: Root of the repository, for the pins.
-        tell: Called with the name of every environment and component before it is synthesized.
-        keep_manifests: Whether the trees keep the objects, which takes memory.
+    The repository is asked for the pins. For the arguments see :func:`process` and :func:`synthesize`.
 
     Raises:
         DeclarationError: The declaration has errors, in any of them.

@@ -17,7 +17,6 @@ class Tree:
     """The files of one environment.
 
     Attributes:
-        environment: Its name.
         revision: The branch that is deployed, as a full reference.
         files: Content by path, relative to the repository.
         manifests: The objects in the files, by path; None if they are not kept.
@@ -81,19 +80,16 @@ class Tree:
     @property
     def namespaces(self) -> dict[str, str]:
         """The namespace of every component."""
-        return {
-            component: manifest["spec"]["destination"]["namespace"] for component, manifest in self.applications.items()
-        }
+        return {name: manifest["spec"]["destination"]["namespace"] for name, manifest in self.applications.items()}
 
     @property
     def unpublished(self) -> dict[str, str]:
         """Components with unpublished changes: ``changed``, ``new`` or ``removed``, by component."""
         if self.pins is None:
             return {}
-        pins = self.pins.components
-        found = {
-            component: "new" if component not in pins else "changed"
-            for component, content in self.contents.items()
-            if component not in pins or pins[component].content != content
+        old = {component: pin.content for component, pin in self.pins.components.items()}
+        return {
+            component: "removed" if component not in self.contents else "changed" if component in old else "new"
+            for component in sorted(old.keys() | self.contents.keys())
+            if old.get(component) != self.contents.get(component)
         }
-        return dict(sorted((found | dict.fromkeys(pins.keys() - self.contents.keys(), "removed")).items()))

@@ -35,14 +35,7 @@ class WriteError(UserError):
 
 @dataclass(frozen=True)
 class Change:
-    """What a write did or would do. All paths are relative to the root and sorted.
-
-    Attributes:
-        created: Files that were not there before.
-        updated: Files whose content differed, or in whose place a link was.
-        removed: Files and links that no longer belong.
-        unchanged: Number of files that were as wanted.
-    """
+    """What a write did or would do: paths of files and links, sorted, and the number of files that were as wanted."""
 
     created: tuple[str, ...]
     updated: tuple[str, ...]
@@ -51,7 +44,7 @@ class Change:
 
 
 def write(root: Path, files: Mapping[str, bytes], owned: Sequence[str]) -> Change:
-    """Make the owned part of a tree hold exactly the given files.
+    """Make the owned part of a tree hold exactly the given files, and return what that changed.
 
     An unchanged file keeps its times and permissions. Folders that become empty are removed.
 
@@ -63,9 +56,6 @@ def write(root: Path, files: Mapping[str, bytes], owned: Sequence[str]) -> Chang
             ``*`` stands for any part of one name, and folders, ending in ``/``, from which all that is not in
             ``files`` is removed. One such as ``dist/local/`` is the folder of an environment, one such as ``dist/``
             holds those of all environments; none is inside of another. Links are removed or replaced, never followed.
-
-    Returns:
-        What was done.
 
     Raises:
         WriteError: The tree cannot be written, or another run is writing to it.
@@ -111,7 +101,8 @@ def _compare(root: Path, files: Mapping[str, bytes], owned: Sequence[str]) -> tu
             (same if kind == "same" else other).add(path)
         elif path not in folders:
             idle.add(path)
-    created, updated, removed = files.keys() - same - other, files.keys() & other, other - files.keys()
+    created = files.keys() - same - other
+    updated, removed = files.keys() & other, other - files.keys()
     change = Change(tuple(sorted(created)), tuple(sorted(updated)), tuple(sorted(removed)), len(same))
     return change, created | other | idle
 
