@@ -97,9 +97,8 @@ def _publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, 
             _print_some(files, out)
         out.print("\nNothing was changed.")
         return
-    messages = [message for message, _ in publication.commits]
     made = carry_out(publication, app.root)
-    for commit, message in zip(made, messages, strict=True):
+    for commit, (message, _) in zip(made, publication.commits, strict=True):
         out.print(f"{commit[:12]} {message.splitlines()[0]}")
     out.print(f"Pushed to {checkout.upstream}.")
     if publication.moved or publication.removed:

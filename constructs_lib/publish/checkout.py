@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.text import listed
+from constructs_lib.synth.paths import is_owned
+from constructs_lib.text import listed, plural
 from constructs_lib.user_error import UserError
 
 #: Paths and commits named in a message; a longer list says how many more there are.
@@ -27,7 +28,6 @@ class Checkout:
 
     Attributes:
         git: Git in its root.
-        branch: The branch.
         remote: Name of the remote to which it is pushed.
         head: The commit that is checked out.
         remote_head: The newest commit of the branch on the remote; None if the remote does not have the branch.
@@ -55,18 +55,28 @@ class Checkout:
             return bool(self.git.files(self.head, folders))
         return bool(self.git.run("diff", "--name-only", self.remote_head, self.head, "--", *folders))
 
-    def dirty(self) -> dict[str, str]:
-        """Return git's two status letters of every path that differs from the last commit."""
+    def dirty(self, owned: Sequence[str]) -> list[str]:
+        """Return the files that differ from the last commit.
+
+        Raises:
+            PublishError: The generator does not own one of them, or there are conflicts.
+        """
         output = self.git.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
-        return {entry[3:]: entry[:2] for entry in output.split("\0") if entry}
+        states = {entry[3:]: entry[:2] for entry in output.split("\0") if entry}
+        conflicts = sorted(path for path, state in states.items() if "U" in state or state in ("AA", "DD"))
+        if conflicts:
+            raise PublishError(f"There are conflicts in {listed(conflicts, _NAMED)}; resolve them and commit first.")
+        foreign = sorted(path for path in states if not is_owned(path, owned))
+        if foreign:
+            raise PublishError(
+                f"There are changes that are not committed: {listed(foreign, _NAMED)}. What is published must follow "
+                f"from what is in Git: commit them first, or put them away with git stash --include-untracked."
+            )
+        return [*states]
 
 
 def open_checkout(git: Git, branch: str) -> Checkout:
-    """Return the checkout, after fetching the remote branch.
-
-    Args:
-        git: Git in the root of the repository.
-        branch: The branch that is deployed.
+    """Return the checkout of the branch that is deployed, after fetching the remote branch.
 
     Raises:
         PublishError: Another branch is checked out, or the remote does not answer or has commits that are missing here.
@@ -87,10 +97,9 @@ def open_checkout(git: Git, branch: str) -> Checkout:
     remote_head = _fetched(git, remote, branch)
     checkout = Checkout(git, branch, remote, head, remote_head)
     if remote_head and not git.succeeds("merge-base", "--is-ancestor", remote_head, head):
-        count = git.run("rev-list", "--count", f"{head}..{remote_head}")
-        commits = f"{count} commit{'s' if count != '1' else ''}"
+        count = int(git.run("rev-list", "--count", f"{head}..{remote_head}"))
         raise PublishError(
-            f"The remote's {checkout.upstream} has {commits} that {branch} here lacks; "
+            f"The remote's {checkout.upstream} has {plural(count, 'commit')} that {branch} here lacks; "
             f"git pull --rebase --autostash, then publish again."
         )
     return checkout
@@ -117,22 +126,3 @@ def _remote(git: Git, branch: str) -> str:
         raise PublishError("There is no remote to push to; git remote add origin … first.")
     missing = f"The branch {branch} follows no remote, and there is none called origin"
     raise PublishError(f"{missing}; git branch --set-upstream-to=… first.")
-
-
-def foreign_changes(dirty: Mapping[str, str], generated: Collection[str]) -> str | None:
-    """Return why nothing can be published from a working tree; None if it can.
-
-    Args:
-        dirty: What differs from the last commit, as :meth:`Checkout.dirty` returns it.
-        generated: Paths that may differ, because the generator writes them.
-    """
-    conflicts = sorted(path for path, status in dirty.items() if "U" in status or status in ("AA", "DD"))
-    if conflicts:
-        return f"There are conflicts in {listed(conflicts, _NAMED)}; resolve them and commit first."
-    foreign = sorted(dirty.keys() - set(generated))
-    if not foreign:
-        return None
-    return (
-        f"There are changes that are not committed: {listed(foreign, _NAMED)}. What is published must follow "
-        f"from what is in Git: commit them first, or put them away with git stash --include-untracked."
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from constructs_lib.publish.checkout import Checkout, PublishError, foreign_changes
+from constructs_lib.publish.checkout import Checkout, PublishError
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import Pin, Pins, parse_pins, pins_file
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
@@ -21,8 +21,6 @@ class Publication:
     """What publishing an environment would do.
 
     Attributes:
-        checkout: The checkout that it is published from.
-        tree: The synthesized files.
         manifests: Files that have to be committed; none if all manifests are committed already.
         old: The pins in the last commit; None if the environment was never published.
         pins: The pins as they will be. Those to the commit that is not made yet have an empty revision.
@@ -41,15 +39,22 @@ class Publication:
     summary: str = ""
 
     @property
+    def before(self) -> Mapping[str, Pin]:
+        """The pins in the last commit, by component."""
+        return self.old.components if self.old else {}
+
+    @property
     def moved(self) -> dict[str, Pin | None]:
         """Components whose pins change, with their old pins."""
-        old = self.old.components if self.old else {}
-        return {component: old.get(component) for component, pin in self.pins.items() if old.get(component) != pin}
+        before = self.before
+        return {
+            component: before.get(component) for component, pin in self.pins.items() if before.get(component) != pin
+        }
 
     @property
     def removed(self) -> list[str]:
         """Components whose pins are removed."""
-        return sorted(self.old.components.keys() - self.pins.keys()) if self.old else []
+        return sorted(self.before.keys() - self.pins.keys())
 
     @property
     def commits(self) -> list[tuple[str, Sequence[str]]]:
@@ -58,23 +63,17 @@ class Publication:
         commits: list[tuple[str, Sequence[str]]] = []
         if self.manifests:
             commits.append((f"Synthesize {environment}", self.manifests))
-        if moved or removed:
-            names = [*moved, *removed]
-            short = ", ".join(names) if len(names) <= 3 else f"{len(names)} components"
+        if components := [*moved, *removed]:
+            short = ", ".join(components) if len(components) <= 3 else f"{len(components)} components"
+            unpinned = "the branch" if self.old is None else "new"
             lines = [f"Publish {environment}: {short}", "", *([self.summary, ""] if self.summary else [])]
-            lines += [
-                f"{component}: {self._before(pin)} -> {self.pins[component].revision[:12] or 'the commit before'}"
-                for component, pin in moved.items()
-            ]
+            for component, pin in moved.items():
+                revision = self.pins[component].revision[:12] or "the commit before"
+                lines.append(f"{component}: {pin.revision[:12] if pin else unpinned} -> {revision}")
             lines += [*(f"{component}: removed" for component in removed), "", "Revert this commit to roll back."]
             files = [pins_file(environment), *(application_file(environment, component) for component in moved)]
             commits.append(("\n".join(lines), files))
         return commits
-
-    def _before(self, pin: Pin | None) -> str:
-        if pin:
-            return pin.revision[:12]
-        return "the branch" if self.old is None else "new"
 
     @property
     def is_empty(self) -> bool:
@@ -85,27 +84,21 @@ class Publication:
 def prepare(checkout: Checkout, tree: Tree) -> Publication:
     """Return what publishing an environment would do, without changing anything in the repository.
 
-    Args:
-        checkout: The checkout.
-        tree: The synthesized files of the environment. It is given the pins of the last commit, because those in the
-            working tree may be from a run that was killed.
+    The tree is given the pins of the last commit, because those in the working tree may be from a run that was killed.
 
     Raises:
         PublishError: The working tree has changes that are not generated.
         PinsError: The committed pins cannot be read.
     """
     git, environment, head = checkout.git, tree.environment, checkout.head
-    dirty = checkout.dirty()
-    generated = [path for path in dirty if is_owned(path, [*owned_paths(), pins_file("*")])]
-    if problem := foreign_changes(dirty, generated):
-        raise PublishError(problem)
+    dirty = checkout.dirty([*owned_paths(), pins_file("*")])
     old = _committed_pins(git, head, environment)
     tree.pin(old)
     manifests = tuple(differing(git, head, tree.files, owned_paths([environment])))
-    valid = _valid(git, head, environment, old.components if old else {})
+    kept = valid(git, head, environment, old.components if old else {})
     pins = {
-        component: valid[component]
-        if component in valid and valid[component].content == content
+        component: kept[component]
+        if component in kept and kept[component].content == content
         else Pin("" if manifests else head, content, tree.namespaces[component])
         for component, content in sorted(tree.contents.items())
     }
@@ -122,15 +115,15 @@ def _rolled_back(publication: Publication) -> dict[str, str]:
     changes would undo the rollback. It is no rollback if the declaration returns to an earlier state: then the pin has
     moved to a later commit.
     """
-    checkout, old = publication.checkout, publication.old
-    git, file = checkout.git, pins_file(publication.tree.environment)
+    git, environment = publication.checkout.git, publication.tree.environment
+    history = publication.checkout.head, "--", pins_file(environment)
     found: dict[str, str] = {}
     for component, pin in publication.moved.items():
         content = publication.pins[component].content
-        commit = git.run("log", "-1", "--format=%H", f"-S{content}", checkout.head, "--", file) if pin and old else ""
+        commit = git.run("log", "-1", "--format=%H", f"-S{content}", *history) if pin else ""
         if not pin or not commit or not git.commit(f"{commit}^"):
             continue
-        former = _committed_pins(git, f"{commit}^", publication.tree.environment)
+        former = _committed_pins(git, f"{commit}^", environment)
         before = former.components.get(component) if former else None
         if not before or before.content != content or before.revision == pin.revision:
             continue
@@ -144,11 +137,8 @@ def limited(publication: Publication, components: Set[str]) -> Publication:
 
     New and removed components cannot be held back.
     """
-    old = publication.old.components if publication.old else {}
-    pins = {
-        component: pin if component in components else old.get(component, pin)
-        for component, pin in publication.pins.items()
-    }
+    before = publication.before
+    pins = {name: pin if name in components else before.get(name, pin) for name, pin in publication.pins.items()}
     limited = replace(publication, pins=pins)
     return replace(limited, unpublished=tuple(sorted(publication.moved.keys() - limited.moved.keys())))
 
@@ -166,16 +156,11 @@ def differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Seque
     return sorted(path for path in wanted.keys() | committed.keys() if wanted.get(path) != committed.get(path))
 
 
-def _valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dict[str, Pin]:
+def valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dict[str, Pin]:
     """Return the pins to commits that are in the history and have the pinned content; others were rebased away."""
     history = set(git.run("rev-list", head).split())
-    candidates = {component: pin for component, pin in pins.items() if pin.revision in history}
-    found = contents_of(git, environment, candidates)
-    return {component: pin for component, pin in candidates.items() if found[component] == pin.content}
-
-
-def contents_of(git: Git, environment: str, pins: Mapping[str, Pin]) -> dict[str, str]:
-    """Return the id of each component's folder in the commit to which it is pinned."""
-    names = [f"{pin.revision}:dist/{environment}/{component}" for component, pin in pins.items()]
-    output = git.run("cat-file", "--batch-check", input="".join(f"{name}\n" for name in names).encode())
-    return {component: line.split()[0] for component, line in zip(pins, output.splitlines(), strict=True)}
+    known = {component: pin for component, pin in pins.items() if pin.revision in history}
+    names = "".join(f"{pin.revision}:dist/{environment}/{component}\n" for component, pin in known.items())
+    folders = git.run("cat-file", "--batch-check", input=names.encode()).splitlines()
+    pairs = zip(known.items(), folders, strict=True)
+    return {component: pin for (component, pin), folder in pairs if folder.split()[0] == pin.content}

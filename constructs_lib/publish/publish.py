@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from constructs_lib.publish.checkout import Checkout, PublishError
-from constructs_lib.publish.publication import Publication, contents_of, differing
+from constructs_lib.publish.publication import Publication, differing, valid
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.repository.pins import Pin, Pins, dump_pins, pins_file
+from constructs_lib.repository.pins import Pins, dump_pins, pins_file
 from constructs_lib.synth.paths import owned_paths
 from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import write
@@ -17,10 +17,7 @@ from constructs_lib.text import listed
 
 
 def carry_out(publication: Publication, root: Path) -> list[str]:
-    """Make the commits and push them.
-
-    Returns:
-        The ids of the commits that were made.
+    """Make the commits and push them; return their ids.
 
     Raises:
         PublishError: Git refused a commit or would store other bytes, or the remote refused the push. The commits were
@@ -37,13 +34,16 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     if publication.manifests:
         made.append(_commit(git, publication.manifests, messages.pop(0)))
     at = git.run("rev-parse", "HEAD")
-    pins = {
-        component: pin if pin.revision else replace(pin, revision=at) for component, pin in publication.pins.items()
-    }
+    pins = {name: pin if pin.revision else replace(pin, revision=at) for name, pin in publication.pins.items()}
     if messages:
-        _check_contents(git, tree.environment, {component: pins[component] for component in publication.moved})
-        before = publication.old.components.values() if publication.old else ()
-        retired = {pin.namespace for pin in before} - {pin.namespace for pin in pins.values()}
+        moved = {component: pins[component] for component in publication.moved}
+        held = valid(git, at, tree.environment, moved)
+        if different := [f"dist/{tree.environment}/{component}" for component in moved if component not in held]:
+            raise PublishError(
+                f"Git does not hold {listed(different, 10)} as synthesized. Do .gitignore, .gitattributes, a filter or "
+                f"a hook concern these files? They must be committed byte by byte."
+            )
+        retired = {pin.namespace for pin in publication.before.values()} - {pin.namespace for pin in pins.values()}
         tree.pin(Pins(pins, tuple(sorted(retired))))
         files = _with_pins(tree)
         write(root, files, own)
@@ -63,17 +63,6 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
 def _with_pins(tree: Tree) -> dict[str, bytes]:
     """Return the files of a tree with the file of its pins."""
     return tree.files if tree.pins is None else {**tree.files, pins_file(tree.environment): dump_pins(tree.pins)}
-
-
-def _check_contents(git: Git, environment: str, pins: Mapping[str, Pin]) -> None:
-    found = contents_of(git, environment, pins)
-    different = [component for component, pin in pins.items() if found[component] != pin.content]
-    if different:
-        folders = listed([f"dist/{environment}/{component}" for component in different], 10)
-        raise PublishError(
-            f"Git does not hold {folders} as synthesized. Do .gitignore, .gitattributes, a filter or a hook "
-            f"concern these files? They must be committed byte by byte."
-        )
 
 
 def _commit(git: Git, paths: Sequence[str], message: str) -> str:

@@ -49,19 +49,17 @@ def together(
 
 def _components_in(pairs: Iterable[Pair], namespaces: Mapping[str, str]) -> set[str]:
     """Return the components whose names or namespaces occur in the changed parts of objects."""
-    texts = {text for old, new in pairs for part in _changed_parts(old, new) for text in texts_in(part)}
+    texts: set[str] = set()
+    for old, new in pairs:
+        # In a rule of a policy, the peers stand beside the changed port, so the whole rule counts as changed.
+        whole = (new or old or {}).get("kind") == "NetworkPolicy"
+        texts |= {text for part in _differing(old, new, whole=whole) for text in texts_in(part)}
     hosts = {label for text in texts if ".svc" in text for label in text.replace(":", ".").split(".")}
     return {
         component
         for component, namespace in namespaces.items()
         if component in texts or namespace in texts or namespace in hosts
     }
-
-
-def _changed_parts(old: Manifest | None, new: Manifest | None) -> Iterator[Any]:
-    # In a rule of a policy, the peers stand beside the changed port, so the whole rule counts as changed.
-    whole = (new or old or {}).get("kind") == "NetworkPolicy"
-    yield from _differing(old, new, whole=whole)
 
 
 def _differing(old: Any, new: Any, *, whole: bool) -> Iterator[Any]:
