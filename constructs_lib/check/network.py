@@ -76,12 +76,7 @@ class Pod:
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """Something that is not a pod: the internet, an address, the Kubernetes API.
-
-    Attributes:
-        name: What messages call it.
-        area: The addresses that it may have.
-    """
+    """Something that is not a pod: the internet, an address, the Kubernetes API."""
 
     name: str
     area: Area

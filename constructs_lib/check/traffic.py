@@ -50,14 +50,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Offer:
-    """An object lets others call pods: a Service of the world, a monitor of Prometheus.
-
-    Attributes:
-        item: The object.
-        at: Its field.
-        target: Who is called.
-        port: At which port.
-    """
+    """An object lets others call pods: a Service of the world, a monitor of Prometheus."""
 
     item: Object
     at: str

@@ -27,13 +27,7 @@ _FOREIGN_NAMESPACES = ("argocd", "default", "kube-node-lease", "kube-public", "k
 
 @dataclass(frozen=True)
 class Predecessor:
-    """A component that must be healthy first, with no traffic between the two.
-
-    Attributes:
-        component: The one that comes first.
-        reason: Why, as ``why`` prints it.
-        location: Where it was declared.
-    """
+    """A component that must be healthy first, with no traffic between the two."""
 
     component: Component
     reason: str

@@ -29,12 +29,7 @@ def is_cluster_scoped(manifest: Manifest) -> bool:
 
 @dataclass(frozen=True)
 class Derived:
-    """An object and what it follows from.
-
-    Attributes:
-        manifest: The object.
-        source: What was declared.
-    """
+    """An object and what it follows from."""
 
     manifest: Manifest
     source: Component | Workload

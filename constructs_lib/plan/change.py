@@ -153,14 +153,7 @@ def named(item: Object) -> str:
 
 @dataclass(frozen=True)
 class Pin:
-    """An Application that reads a folder from another revision than before.
-
-    Attributes:
-        name: Name of the Application.
-        path: The folder.
-        old: The revision before.
-        new: The revision from now on.
-    """
+    """An Application that reads a folder from another revision than before."""
 
     name: str
     path: str

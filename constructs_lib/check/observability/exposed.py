@@ -23,14 +23,7 @@ _DEFAULT_INTERVAL = 30.0
 
 @dataclass(frozen=True)
 class Stack:
-    """An Application that installs kube-prometheus-stack.
-
-    Attributes:
-        application: The Application.
-        namespace: The namespace that it deploys to.
-        release: The name of the Helm release.
-        values: The values of the chart.
-    """
+    """An Application that installs kube-prometheus-stack."""
 
     application: Object
     namespace: str

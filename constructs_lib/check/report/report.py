@@ -42,13 +42,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class Result:
-    """One environment after the waivers were applied.
-
-    Attributes:
-        looked: What was found in it.
-        findings: What counts.
-        waived: What is waived, with the waiver.
-    """
+    """One environment after the waivers were applied."""
 
     looked: Looked
     findings: Sequence[Finding]
