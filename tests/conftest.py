@@ -7,9 +7,13 @@ import runpy
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from synthesized import Synthesized
+
+if TYPE_CHECKING:
+    from shop import Shop
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -46,6 +50,34 @@ def trees() -> dict[str, Synthesized]:
 def tree(request: pytest.FixtureRequest, trees: dict[str, Synthesized]) -> Synthesized:
     """PositionPal in each of the environments in turn."""
     return trees[request.param]
+
+
+@pytest.fixture(scope="session")
+def first_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop that nobody changes."""
+    from shop import Shop
+
+    return Shop.create(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="session")
+def first_published(first_shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A published shop that nobody changes."""
+    shop = first_shop.copied(tmp_path_factory.mktemp("published"))
+    shop.publish()
+    return shop
+
+
+@pytest.fixture
+def shop(first_shop: Shop, tmp_path: Path) -> Shop:
+    """A shop whose declaration is committed and pushed."""
+    return first_shop.copied(tmp_path)
+
+
+@pytest.fixture
+def published(first_published: Shop, tmp_path: Path) -> Shop:
+    """A shop that was published once, to the laptop."""
+    return first_published.copied(tmp_path)
 
 
 @pytest.hookimpl(tryfirst=True)
