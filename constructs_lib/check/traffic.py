@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER
 from constructs_lib.check.calls import Calls, OutsideCall
 from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
 from constructs_lib.kubernetes.accounts import Grant
 from constructs_lib.kubernetes.manifest import mapping, sequence
@@ -190,48 +192,23 @@ class Traffic:
 
     @cached_property
     def scrapes(self) -> Sequence[Offer]:
-        """The ports that monitors have Prometheus scrape.
+        """The ports that monitors have Prometheus scrape."""
+        return [
+            Offer(monitor.item, at, pod, port)
+            for monitor in self.model.once(monitors)
+            for at, endpoint in monitor.endpoints.items()
+            for pod, port in self._scraped(monitor, endpoint)
+        ]
 
-        https://prometheus-operator.dev/docs/api-reference/api/
-        """
-        return [*self._pod_monitors(), *self._service_monitors()]
-
-    def _pod_monitors(self) -> Iterator[Offer]:
-        for monitor in self.model.kind("PodMonitor"):
-            selector = Selector(monitor.spec.get("selector", {}))
-            endpoints = [mapping(entry) for entry in sequence(monitor.spec.get("podMetricsEndpoints"))]
-            for namespace in self._monitored(monitor):
-                for pod in self.network.selecting(namespace, selector):
-                    for number, endpoint in enumerate(endpoints):
-                        port = pod.port(str(endpoint.get("port")), "TCP") or endpoint.get("portNumber")
-                        if isinstance(port, int):
-                            yield Offer(monitor, f"spec.podMetricsEndpoints[{number}]", pod, ("TCP", port))
-
-    def _service_monitors(self) -> Iterator[Offer]:
-        for monitor in self.model.kind("ServiceMonitor"):
-            selector = Selector(monitor.spec.get("selector", {}))
-            endpoints = [mapping(entry) for entry in sequence(monitor.spec.get("endpoints"))]
-            for namespace in self._monitored(monitor):
-                for service in self._services_by_namespace.get(namespace, ()):
-                    if selector.matches(service.labels):
-                        for number, endpoint in enumerate(endpoints):
-                            if isinstance(endpoint.get("port"), str):
-                                for pod, port in self.called_at(service, endpoint["port"]):
-                                    yield Offer(monitor, f"spec.endpoints[{number}]", pod, port)
-
-    @cached_property
-    def _services_by_namespace(self) -> Mapping[str, list[Object]]:
-        found: dict[str, list[Object]] = defaultdict(list)
-        for service in self.model.kind("Service"):
-            found[service.namespace].append(service)
-        return found
-
-    def _monitored(self, monitor: Object) -> Iterator[str]:
-        selector = mapping(monitor.spec.get("namespaceSelector"))
-        if selector.get("any") is True:
-            yield from self.model.namespaces
-        else:
-            yield from map(str, sequence(selector.get("matchNames")) or [monitor.namespace])
+    def _scraped(self, monitor: Monitor, endpoint: Mapping[str, Any]) -> Iterator[tuple[Pod, Port]]:
+        """Yield the pods and ports that one endpoint of a monitor means."""
+        named = endpoint.get("port")
+        for service in monitor.services if isinstance(named, str) else ():
+            yield from self.called_at(service, named)
+        for pod in (self._by_pods[pods] for pods in monitor.pods if not monitor.is_of_services):
+            port = pod.port(str(named), "TCP") or endpoint.get("portNumber")
+            if isinstance(port, int):
+                yield pod, ("TCP", port)
 
     @cached_property
     def prometheus(self) -> Sequence[Pod]:
@@ -277,7 +254,7 @@ class Traffic:
         """Return the ports of a pod that are for others of its workload: no Service for clients leads to them."""
         offered = {
             port
-            for service in self._services_by_namespace.get(pod.namespace, ())
+            for service in self.model.services.get(pod.namespace, ())
             if not is_headless(service) and Selector.of_labels(service.spec.get("selector")).matches(pod.labels)
             for offer in service_ports(service)
             if (port := self._pod_port(service, offer, pod))

@@ -10,7 +10,8 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.containers import Container
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.manifest import inner, mapping, sequence
+from constructs_lib.kubernetes.services import service_ports
 from constructs_lib.text import plural
 
 _HANDLERS = ("exec", "grpc", "httpGet", "tcpSocket")
@@ -69,8 +70,7 @@ def _readiness_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iter
     for service in model.kind("Service"):
         if service.spec.get("publishNotReadyAddresses") is True:
             continue
-        ports = mappings(service.spec.get("ports"))
-        targets = {str(port.get("targetPort") or port.get("port")) for port in ports}
+        targets = {str(port.target) for port in service_ports(service)}
         for pods in model.behind(service):
             if pods.owner.kind in ("Job", "CronJob") or id(pods.owner.manifest) in unfinished:
                 continue

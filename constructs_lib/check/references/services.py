@@ -9,8 +9,9 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.references.selections import labels_hint
-from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, texts
 from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.services import service_ports
 from constructs_lib.text import hint, within
 
 #: Labels that the controller of a kind adds to its pods.
@@ -123,8 +124,8 @@ def _backend(model: ClusterModel, ingress: Object, backend: object, at: str) -> 
     yield from _named(model, "ingress-backend-missing", ingress, name, f"{at}.service.name")
     if (service := model.get("Service", ingress.namespace, name)) is None:
         return
-    for key, field in (("name", "name"), ("number", "port")):
-        known = {str(entry.get(field)) for entry in mappings(service.spec.get("ports"))}
+    for key in ("name", "number"):
+        known = {str(getattr(offered, key)) for offered in service_ports(service)}
         if key in port and str(port[key]) not in known:
             problem, fix = f"The Service {name} has no port {port[key]}.", hint("port", str(port[key]), known)
             yield Finding.of("ingress-backend-missing", ingress, problem, at=f"{at}.service.port.{key}", fix=fix)
