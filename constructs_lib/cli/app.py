@@ -75,16 +75,7 @@ class App:
         return found
 
     def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
-        """Return the files of some environments, with progress on the standard error.
-
-        Args:
-            environments: The environments.
-            keep_manifests: Whether the trees keep the objects, which takes memory.
-
-        Raises:
-            DeclarationError: The declaration has errors, in any of them.
-            PinsError: The pins of one of them cannot be read.
-        """
+        """Return the files of some environments, with progress on the standard error."""
         from constructs_lib.synth.pipeline import synthesize_all
 
         with self._telling("reading the declaration") as tell:

@@ -52,12 +52,12 @@ def process(
         environments: The environments.
         root: Root of the repository.
         tell: Called with the name of every environment and component before it is synthesized.
-        complete: Whether these are all environments, so that what belongs to any other is removed.
+        complete: Whether these are all environments, so that the files of any other are removed.
         check: Write nothing, and only compare.
 
     Raises:
-        DeclarationError: The declaration has errors, in any of them.
-        PinsError: The pins of one of them cannot be read.
+        DeclarationError: The declaration has errors, in any environment.
+        PinsError: The pins of an environment cannot be read.
         WriteError: The files cannot be written.
     """
     trees = synthesize_all(declaration, environments, root, tell)
@@ -97,7 +97,7 @@ def synthesize(
 
     Args:
         system: The system.
-        tell: Called with the name of every environment and component before it is synthesized.
+        tell: Called with the name of every component before it is synthesized.
         pins: Commits from which Argo CD reads the components. Default: it follows the branch.
         keep_manifests: Whether the tree keeps the objects, which takes memory.
 
