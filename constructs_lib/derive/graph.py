@@ -76,8 +76,7 @@ class Graph:
         for component in self.system.components:
             for capability in component.brings:
                 if (first := found.setdefault(capability, component)) is not component:
-                    self.system.diagnostics.report(
-                        component.id,
+                    component.report(
                         f"{type(component).__name__} is already declared as {first.id}; one is enough.",
                         component.location,
                     )
@@ -88,16 +87,14 @@ class Graph:
         provided = (*self._providers, *self.system.environment.cluster.provides)
         scaled = next((workload for workload in self.system.workloads if workload.autoscaled), None)
         if scaled and "metrics-api" not in provided:
-            self.system.diagnostics.report(
-                scaled.subject,
+            scaled.report(
                 "it is autoscaled, and nothing brings the metrics API: declare MetricsServer(system, version=…), or "
                 'the cluster with provides=("metrics-api",).',
                 scaled.location,
             )
         secretive = next((component for component in self.system.components if component.secrets), None)
         if secretive and "external-secrets" not in provided:
-            self.system.diagnostics.report(
-                secretive.id,
+            secretive.report(
                 "it has secrets, and nothing brings External Secrets: declare ExternalSecrets(system, version=…), or "
                 'the cluster with provides=("external-secrets",).',
                 secretive.location,
