@@ -43,7 +43,7 @@ bench: $(VENV)/ready ## Measure synthesis, from 10 to 5,000 services beside one 
 	@$(BIN)/python bench/plan.py
 	@$(BIN)/python bench/check.py
 
-format: $(VENV)/ready ## Format and mend the code
+format: $(VENV)/ready ## Format and fix the code
 	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .
 
 lock: $(VENV)/ready ## Resolve the dependencies anew

@@ -47,7 +47,7 @@ def judges_of(page: str) -> str:
 def _sections(checks: Iterable[Check]) -> str:
     return "".join(
         f"### {check.code}\n\n**{check.severity.value.capitalize()}**: {check.title.removesuffix('.')}.\n\n"
-        f"- If it is left: {check.why}\n- To mend it: {check.fix}\n{_source(check.source)}\n"
+        f"- If it is left: {check.why}\n- To fix it: {check.fix}\n{_source(check.source)}\n"
         for check in checks
     )
 
