@@ -100,28 +100,27 @@ class Finding:
         cls,
         code: str,
         item: Object,
+        at: str,
         kind: str,
         name: str,
         known: Iterable[str],
-        *,
-        at: str,
-        namespace: str = "",
-        called: str = "",
+        where: str = "",
+        hinted: str = "",
     ) -> Finding:
         """Return the finding that an object refers to one that there is not, and which one may have been meant.
 
         Args:
             code: The code of the check.
             item: The object that refers to it.
+            at: The field with the name.
             kind: The kind of what is missing.
             name: Its name.
             known: The names that there are.
-            at: The field with the name.
-            namespace: Where it is missing; empty if it has no namespace.
-            called: What the field calls it, such as ``port``. Default: its kind.
+            where: The namespace in which it is missing; empty if it has none.
+            hinted: What the hint calls it, such as ``class``. Default: its kind.
         """
-        problem = f"There is no {kind} {name}{within(namespace)}."
-        return cls.of(code, item, problem, at=at, fix=hint(called or kind, name, known))
+        problem = f"There is no {kind} {name}{within(where)}."
+        return cls.of(code, item, problem, at=at, fix=hint(hinted or kind, name, known))
 
     @property
     def subject(self) -> str:

@@ -1,12 +1,13 @@
-"""What tools such as Kustomize, Flux and Helm change in a tree before it is deployed."""
+"""What tools such as Kustomize, Flux and Helm change in a tree before it is deployed.
+
+Without Applications, which would name the tool of a folder, the files themselves tell that one is used.
+"""
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.repository.applications import ALL_OBJECTS
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 #: The beginning of what tools replace: Flux and envsubst the first, Helm and Jinja the second.
@@ -15,38 +16,22 @@ _PLACEHOLDERS = ("${", "{{")
 
 def patched(model: ClusterModel) -> frozenset[int]:
     """Return the ids of the manifests in which Kustomize may add what is missing."""
-    found: set[int] = set()
-    for application in model.all_applications:
-        # Without Applications, a kustomization is used if it is there.
-        folders = _folders(application.files, _KUSTOMIZATIONS) if application.name == ALL_OBJECTS else set()
-        if folders or any(source.tool == "Kustomize" for source in application.sources):
-            for other, item in model.deployed:
-                if other is application and (not folders or not folders.isdisjoint(_above(item.path))):
-                    found.add(id(item.manifest))
-    return frozenset(found)
+    if model.has_applications:
+        kustomized = (known for known in model.all_applications if any(it.tool == "Kustomize" for it in known.sources))
+        tools = set(map(id, kustomized))
+        return frozenset(id(item.manifest) for application, item in model.deployed if id(application) in tools)
+    paths = map(PurePosixPath, model.snapshot.files)
+    folders = {path.parent for path in paths if path.name in _KUSTOMIZATIONS}
+    items = (item for item in model.objects if not folders.isdisjoint(PurePosixPath(item.path).parents))
+    return frozenset(id(item.manifest) for item in items) if folders else frozenset()
 
 
 def templates(model: ClusterModel) -> frozenset[str]:
-    """Return the files that are templates of YAML, in a tree without Applications, which would name the tool."""
-    return frozenset(
-        path
-        for application in model.all_applications
-        if application.name == ALL_OBJECTS
-        for path, content in application.files.items()
-        if b"{{" in content
-    )
+    """Return the files that are templates of YAML."""
+    files = {} if model.has_applications else model.snapshot.files
+    return frozenset(path for path, content in files.items() if b"{{" in content)
 
 
 def is_placeholder(text: str) -> bool:
     """Tell whether a text contains something that a tool replaces."""
     return any(placeholder in text for placeholder in _PLACEHOLDERS)
-
-
-def _folders(paths: Iterable[str], names: tuple[str, ...]) -> set[str]:
-    return {posixpath.dirname(path) for path in paths if posixpath.basename(path) in names}
-
-
-def _above(path: str) -> Iterator[str]:
-    while path:
-        path = posixpath.dirname(path)
-        yield path

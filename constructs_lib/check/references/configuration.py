@@ -68,7 +68,7 @@ def _config_map(model: ClusterModel, owner: Object, reference: Reference) -> Ite
             yield Finding.of("config-map-key-missing", owner, problem, at=at, fix=hint("key", key, keys))
     elif namespace in model.closed_namespaces and name not in _GIVEN_CONFIG_MAPS:
         known = model.names("ConfigMap", namespace)
-        yield Finding.missing("config-map-missing", owner, "ConfigMap", name, known, at=at, namespace=namespace)
+        yield Finding.missing("config-map-missing", owner, at, "ConfigMap", name, known, namespace)
 
 
 def _secret(model: ClusterModel, owner: Object, reference: Reference) -> Iterator[Finding]:
@@ -89,16 +89,14 @@ def _service_account(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
     known = model.names("ServiceAccount", namespace)
     if name != "default" and name not in known and namespace in model.closed_namespaces:
         at = f"{pods.path}.serviceAccountName"
-        yield Finding.missing(
-            "service-account-missing", pods.owner, "ServiceAccount", name, known, at=at, namespace=namespace
-        )
+        yield Finding.missing("service-account-missing", pods.owner, at, "ServiceAccount", name, known, namespace)
 
 
 def _priority_class(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
     name, known = pods.spec.get("priorityClassName"), model.names("PriorityClass") | _PRIORITY_CLASSES
     if isinstance(name, str) and name and name not in known and not model.is_named_by_chart(name):
         at = f"{pods.path}.priorityClassName"
-        yield Finding.missing("priority-class-missing", pods.owner, "PriorityClass", name, known, at=at, called="class")
+        yield Finding.missing("priority-class-missing", pods.owner, at, "PriorityClass", name, known, hinted="class")
 
 
 def _is_mentioned(model: ClusterModel, namespace: str, name: str) -> bool:

@@ -91,7 +91,7 @@ def _project(application: Application, projects: Mapping[str, Project], items: l
     if project is None:
         if name != "default" and projects:
             yield Finding.missing(
-                "project-missing", item, "AppProject", name, projects, at="spec.project", called="project"
+                "project-missing", item, "spec.project", "AppProject", name, projects, hinted="project"
             )
         return
     for at, source in sources(item):

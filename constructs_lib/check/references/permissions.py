@@ -36,7 +36,7 @@ def _role(model: ClusterModel, binding: Object) -> Iterator[Finding]:
     namespace = binding.namespace if kind == "Role" else ""
     if model.get(kind, namespace, name, _GROUP) is None and not _may_exist(model, kind, namespace, name):
         known = model.names(kind, namespace)
-        yield Finding.missing("role-missing", binding, kind, name, known, at="roleRef.name", called="role")
+        yield Finding.missing("role-missing", binding, "roleRef.name", kind, name, known, hinted="role")
 
 
 def _may_exist(model: ClusterModel, kind: str, namespace: str, name: str) -> bool:
@@ -60,9 +60,7 @@ def _accounts(model: ClusterModel, binding: Object) -> Iterator[Finding]:
             continue
         if model.get("ServiceAccount", namespace, name) is None:
             known = model.names("ServiceAccount", namespace)
-            yield Finding.missing(
-                "role-subject-missing", binding, "ServiceAccount", name, known, at=at, namespace=namespace
-            )
+            yield Finding.missing("role-subject-missing", binding, at, "ServiceAccount", name, known, namespace)
 
 
 def _objects(model: ClusterModel, role: Object) -> Iterator[Finding]:
@@ -74,9 +72,7 @@ def _objects(model: ClusterModel, role: Object) -> Iterator[Finding]:
         for name in map(str, sequence(rule.get("resourceNames"))):
             if known is not None and name not in known:
                 field, where = f"{at}.resourceNames", role.namespace
-                yield Finding.missing(
-                    "role-object-missing", role, kinds[0], name, known, at=field, namespace=where, called="name"
-                )
+                yield Finding.missing("role-object-missing", role, field, kinds[0], name, known, where, "name")
 
 
 def _known(model: ClusterModel, kind: str, namespace: str) -> set[str] | None:

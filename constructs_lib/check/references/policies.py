@@ -56,10 +56,8 @@ def _policy(model: ClusterModel, namespaces: _Namespaces, policy: Object) -> Ite
                 named = _named(wanted)
                 # A namespace outside of the tree may have other labels, but not another name.
                 if named is not None and not namespaces.selected(wanted):
-                    yield Finding.missing(
-                        *("policy-namespace-unknown", policy, "namespace", named, model.namespaces),
-                        at=f"{here}.namespaceSelector",
-                    )
+                    field, known = f"{here}.namespaceSelector", model.namespaces
+                    yield Finding.missing("policy-namespace-unknown", policy, field, "namespace", named, known)
             called = own if direction == "ingress" else _peers(model, namespaces, policy, [peer for _, peer in peers])
             yield from _ports(policy, rule, called, at)
 

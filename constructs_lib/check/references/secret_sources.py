@@ -124,7 +124,7 @@ def _store(model: ClusterModel, item: Object, at: str, reference: Mapping[str, A
         # A tree without any store of the kind relies on one that exists in the cluster.
         known = model.names(kind, namespace)
         if known or namespace in model.closed_namespaces:
-            yield Finding.missing("secret-store-missing", item, kind, name, known, at=f"{at}.name", called="store")
+            yield Finding.missing("secret-store-missing", item, f"{at}.name", kind, name, known, hinted="store")
     elif not _serves(model, found, item.namespace):
         problem = f"The {kind} {name} does not serve the namespace {item.namespace}."
         yield Finding.of("secret-store-refuses-namespace", item, problem, at=at)

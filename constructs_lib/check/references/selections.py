@@ -76,19 +76,16 @@ def _scale_target(model: ClusterModel, autoscaler: Object, identity: Identity) -
 
 
 def _monitor(model: ClusterModel, monitor: Monitor) -> Iterator[Finding]:
+    code, item = "monitor-without-target", monitor.item
     known = {*model.namespaces, *model.open_namespaces, *PLATFORM_NAMESPACES}
     if unknown := next((name for name in monitor.namespaces if name not in known), None):
-        subject = "monitor-without-target", monitor.item, "namespace", unknown, model.namespaces
-        yield Finding.missing(*subject, at="spec.namespaceSelector")
+        yield Finding.missing(code, item, "spec.namespaceSelector", "namespace", unknown, model.namespaces)
         return
     if not (monitor.services if monitor.is_of_services else monitor.pods):
-        if all(name in model.closed_namespaces for name in monitor.namespaces):
-            what, selector = (
-                "Services" if monitor.is_of_services else "pods",
-                Selector(monitor.item.spec.get("selector", {})),
-            )
-            problem = f"No {what} in the namespaces {', '.join(sorted(monitor.namespaces))} match {selector}."
-            yield Finding.of("monitor-without-target", monitor.item, problem, at="spec.selector")
+        if model.closed_namespaces.issuperset(monitor.namespaces):
+            what = "Services" if monitor.is_of_services else "pods"
+            where, selector = ", ".join(sorted(monitor.namespaces)), Selector(item.spec.get("selector", {}))
+            yield Finding.of(code, item, f"No {what} in the namespaces {where} match {selector}.", at="spec.selector")
         return
     offered = (port for service in monitor.services for port in mappings(service.spec.get("ports")))
     names = {str(port.get("name")) for port in offered}

@@ -80,7 +80,7 @@ def _named(model: ClusterModel, code: str, item: Object, name: str, at: str) -> 
     namespace = item.namespace
     if model.get("Service", namespace, name) is None and namespace in model.closed_namespaces:
         known = model.names("Service", namespace)
-        yield Finding.missing(code, item, "Service", name, known, at=at, namespace=namespace)
+        yield Finding.missing(code, item, at, "Service", name, known, namespace)
 
 
 def _governing_service(model: ClusterModel, stateful_set: Object) -> Iterator[Finding]:
@@ -106,7 +106,7 @@ def _ingress(model: ClusterModel, ingress: Object) -> Iterator[Finding]:
     named, known = ingress.spec.get("ingressClassName"), model.names("IngressClass")
     if isinstance(named, str) and named not in known and not _may_exist(model, named):
         at = "spec.ingressClassName"
-        yield Finding.missing("ingress-class-missing", ingress, "IngressClass", named, known, at=at, called="class")
+        yield Finding.missing("ingress-class-missing", ingress, at, "IngressClass", named, known, hinted="class")
 
 
 def _may_exist(model: ClusterModel, ingress_class: str) -> bool:

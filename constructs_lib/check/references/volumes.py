@@ -45,9 +45,7 @@ def _claims(model: ClusterModel, pods: Pods, templates: set[str]) -> Iterator[Fi
             continue
         if pods.namespace in model.closed_namespaces and not _is_of_template(model, name, pods.namespace):
             kind, at = "PersistentVolumeClaim", f"{path}.persistentVolumeClaim.claimName"
-            yield Finding.missing(
-                "claim-missing", pods.owner, kind, name, known, at=at, namespace=pods.namespace, called="claim"
-            )
+            yield Finding.missing("claim-missing", pods.owner, at, kind, name, known, pods.namespace, "claim")
 
 
 def _is_of_template(model: ClusterModel, name: str, namespace: str) -> bool:
