@@ -48,10 +48,6 @@ def _endpoint_id(endpoint: Endpoint) -> str:
     return f"{_workload_id(endpoint.workload)}/{endpoint.name}"
 
 
-def _chart_id(component: Component, access: str) -> str:
-    return f"{component.id}:{access}"
-
-
 def _node(component: Component) -> Node:
     sections = (*map(_section, component.workloads), *_chart_sections(component))
     facts = (f"namespace {component.namespace_name}",)
@@ -79,10 +75,10 @@ def _chart_sections(component: Component) -> Iterator[Section]:
     if chart := component.chart_source:
         others = [f"pods {access.name}" for access in component.access if not access.scrapes]
         facts = (f"version {chart.version}", *others)
-        yield Section(_chart_id(component, ""), chart.name, "Helm chart", Role.PLATFORM, facts)
+        yield Section(f"{component.id}:", chart.name, "Helm chart", Role.PLATFORM, facts)
     for access in component.access:
         if access.scrapes:
-            yield Section(_chart_id(component, access.name), access.name, "pods", Role.PLATFORM, ("reads metrics",))
+            yield Section(f"{component.id}:{access.name}", access.name, "pods", Role.PLATFORM, ("reads metrics",))
 
 
 def _edges(graph: Graph) -> Iterator[Edge]:
@@ -95,7 +91,7 @@ def _edges(graph: Graph) -> Iterator[Edge]:
             if access.scrapes:
                 for endpoint in metrics:
                     meaning = f"{access.name} reads metrics of {_named(endpoint)}"
-                    yield Edge(_chart_id(scraper, access.name), _endpoint_id(endpoint), Style.SCRAPES, meaning)
+                    yield Edge(f"{scraper.id}:{access.name}", _endpoint_id(endpoint), Style.SCRAPES, meaning)
 
 
 def _workload_edges(workload: Workload) -> Iterator[Edge]:

@@ -23,21 +23,15 @@ def order(graph: Graph) -> Diagram:
     cluster = Node(CLUSTER, "Kubernetes cluster", Role.PLATFORM, ("infrastructure",), layer=0)
     targets = {id: [dependency.target.id for dependency in found] for id, found in graph.dependencies.items()}
     reduced = transitive_reduction(targets, graph.waves)
-    edges = [
-        Edge(first, id, Style.PRECEDES, f"{id} waits for {first}") for id, found in reduced.items() for first in found
-    ]
-    edges += [
-        Edge(CLUSTER, id, Style.PRECEDES, f"{id} waits for the Kubernetes cluster")
-        for id, found in reduced.items()
-        if not found
-    ]
+    waits = [(id, first, first) for id, found in reduced.items() for first in found]
+    waits += [(id, CLUSTER, "the Kubernetes cluster") for id, found in reduced.items() if not found]
     waves = range(max(graph.waves.values(), default=-1) + 1)
     members = (f"Wave {wave}: {', '.join(id for id, at in graph.waves.items() if at == wave)}." for wave in waves)
     return Diagram(
         title=f"Order of deployment of {system.name} in {system.environment.name}",
         description=" ".join(members) or "There is no component.",
         nodes=(cluster, *(_node(component, graph.waves[component.id]) for component in system.components)),
-        edges=tuple(edges),
+        edges=tuple(Edge(first, id, Style.PRECEDES, f"{id} waits for {name}") for id, first, name in waits),
         bands=("bootstrap", *(f"wave {wave}" for wave in waves)),
     )
 
@@ -55,9 +49,7 @@ def _node(component: Component, wave: int) -> Node:
 def transitive_reduction(targets: Mapping[str, Iterable[str]], levels: Mapping[str, int]) -> dict[str, list[str]]:
     """Return what each node comes after, without what comes before another of its targets anyway.
 
-    Args:
-        targets: What each node comes after; there are no cycles.
-        levels: For each node, the length of the longest chain below it.
+    There are no cycles; the level of a node is the length of the longest chain below it.
     """
     # One bit a node: sets of a thousand nodes for each of a thousand nodes are united in no time.
     bits = {node: 1 << number for number, node in enumerate(targets)}

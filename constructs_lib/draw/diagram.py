@@ -92,10 +92,7 @@ class Diagram:
     """A picture; every id in it is unique.
 
     Attributes:
-        title: Its title.
         description: What it shows, for those who cannot see it.
-        nodes: Its boxes.
-        edges: Its arrows.
         boundary: Title of the frame around all nodes that are inside; without one there is no frame.
         bands: Titles of the layers, by number.
     """

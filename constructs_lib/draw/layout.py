@@ -42,12 +42,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is; the upper left corner of all boxes is (0, 0).
-
-    Attributes:
-        frame: Left and right edge of the frame around all that is inside.
-        bands: Left and right edge of each layer, by its number.
-    """
+    """Where everything is, with the left and right edges of the frame and of the bands; all boxes begin at (0, 0)."""
 
     boxes: tuple[Box, ...]
     routes: tuple[Route, ...]
@@ -77,13 +72,14 @@ def lay_out(diagram: Diagram) -> Layout:
     permute(columns)
     place(columns)
     width, frame = _spread(columns, nets)
+    layers = [[box for box in boxes.values() if box.node.layer == number] for number in range(len(diagram.bands))]
     return Layout(
         tuple(boxes.values()),
         (*_outer_routes(nets), *_inner_routes(links, boxes, len(nets))),
         width,
         max((item.y + item.height for column in columns for item in column), default=0),
         frame,
-        _bands(boxes.values()),
+        tuple((min(box.x for box in layer), max(box.x + box.width for box in layer)) for layer in layers),
     )
 
 
@@ -151,17 +147,6 @@ def _spread(columns: Sequence[Sequence[Item]], nets: Sequence[Net]) -> tuple[flo
             right = x if used else x + FRAME
             x = right + OUTSIDE if columns[-1] else x
     return x, (left, right)
-
-
-def _bands(boxes: Iterable[Box]) -> tuple[tuple[float, float], ...]:
-    layers: dict[int, list[Box]] = defaultdict(list)
-    for each in boxes:
-        if each.node.layer is not None:
-            layers[each.node.layer].append(each)
-    return tuple(
-        (min(each.x for each in layer), max(each.x + each.width for each in layer))
-        for _, layer in sorted(layers.items())
-    )
 
 
 def _outer_routes(nets: Sequence[Net]) -> Iterator[Route]:

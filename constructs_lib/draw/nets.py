@@ -11,11 +11,9 @@ from constructs_lib.draw.tracks import Line
 
 @dataclass(frozen=True)
 class Link:
-    """An edge between two nodes, given by their ids, as far as their columns decide about it.
+    """An edge between two nodes, given by their ids; all whose ``net`` is equal share a line.
 
-    Attributes:
-        backwards: Whether it leaves at the left and arrives at the right.
-        net: What all edges have in common that share a line.
+    One that is ``backwards`` leaves at the left and arrives at the right.
     """
 
     edge: Edge
@@ -30,7 +28,7 @@ class Item:
     """What stands in a column and has lines at its left and right: a box, or a line that only passes through.
 
     Attributes:
-        height: Its height; 0 for a line that only passes through.
+        height: 0 for a line that only passes through.
         y: Its upper edge.
         number: Its place among the items of its column.
         offsets: Where nets touch it, relative to its upper edge: by part, whether at the right, and net.
@@ -90,7 +88,6 @@ class Net:
     """Edges that share a line.
 
     Attributes:
-        id: What they have in common.
         edges: The edges, each with the terminals at its source and at its target.
         terminals: All its terminals, those of the lines that pass through columns too, by gutter.
         tracks: Where its vertical line is, by gutter; none where it goes straight on.

@@ -19,10 +19,9 @@ _SHIFT = 4
 
 def place(columns: Sequence[Sequence[Item]]) -> None:
     """Set the heights of all items, which stand in their order, and the shifts of their terminals."""
+    exact: dict[Item, float] = {}
     for column in columns:
-        for item, least in zip(column, _least(column), strict=True):
-            item.y = least
-    exact: dict[Item, float] = {item: item.y for column in columns for item in column}
+        exact.update(zip(column, _least(column), strict=True))
     for sweep in range(_SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
             _align(column, exact)
@@ -88,15 +87,10 @@ def _wish(item: Item, exact: Mapping[Item, float], *, leftwards: bool) -> tuple[
 
 def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, float]) -> None:
     """Put a column's items on the grid, such that no line lies on one that comes from the column before."""
-    taken = {
-        (terminal.gutter, terminal.y): terminal.net
-        for item in before
-        for terminal in item.terminals
-        if terminal.leftmost
-    }
+    taken = {terminal.y: terminal.net for item in before for terminal in item.terminals if terminal.leftmost}
 
     def is_taken(terminal: Terminal) -> bool:
-        return taken.get((terminal.gutter, terminal.y), terminal.net) is not terminal.net
+        return taken.get(terminal.y, terminal.net) is not terminal.net
 
     bases = _least(column)
     for number, item in enumerate(column):

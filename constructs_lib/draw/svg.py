@@ -89,9 +89,9 @@ def _box(box: Box) -> Iterator[str]:
 
 
 def _row(box: Box, part: Part, row: Row) -> Iterator[str]:
-    left, right = box.sides(part.content.id)
+    left, right = box.sides(row.id)
     y = box.y + part.top + part.height / 2 + 4
-    yield f"<g data-row={quoteattr(part.content.id)}>"
+    yield f"<g data-row={quoteattr(row.id)}>"
     yield _rectangle(left, box.y + part.top, right - left, part.height, part.look, 0)
     yield _text(left + MARGIN, y, row.name, "ink")
     if row.note:
@@ -102,7 +102,7 @@ def _row(box: Box, part: Part, row: Row) -> Iterator[str]:
 
 def _header(box: Box, part: Part, content: Node | Section) -> Iterator[str]:
     """Yield the rectangle of a node or section, and the texts at its top."""
-    left, right = box.sides(part.content.id)
+    left, right = box.sides(content.id)
     top = box.y + part.top
     yield _rectangle(left, top, right - left, part.height, part.look, 4 if isinstance(content, Section) else 8)
     # A header that is higher than its lines has them in the middle.
