@@ -17,15 +17,14 @@ from typing import Any, Literal
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER, Area, Block, block_of
 from constructs_lib.check.model import Pods
+from constructs_lib.kubernetes.containers import Port as ContainerPort
 from constructs_lib.kubernetes.manifest import mapping, sequence
-from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")
 #: The protocol and the number of a port.
 Port = tuple[str, int]
-#: The name, protocol and number of a port that a container declares.
-ContainerPort = tuple[str, str, int]
 
 _NAME_LABEL = "kubernetes.io/metadata.name"
 
@@ -66,12 +65,12 @@ class Pod:
         """Return the number of a named port, or None if no container declares it."""
         if self.host_network:
             return None
-        return next((number for own, kind, number in self.ports if (own, kind) == (name, protocol)), None)
+        return next((port.number for port in self.ports if (port.name, port.protocol) == (name, protocol)), None)
 
     @property
     def numbers(self) -> frozenset[Port]:
         """The numbers of the ports that their containers declare."""
-        return frozenset((protocol, number) for _, protocol, number in self.ports)
+        return frozenset((port.protocol, port.number) for port in self.ports)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +89,8 @@ End = Pod | Outside
 
 def pod_of(pods: Pods) -> Pod:
     """Return the pods of a workload as the network sees them."""
-    return Pod(
-        pods.namespace,
-        pods.owner.name,
-        pods.labels,
-        tuple((port.name, port.protocol, port.number) for port in pods.ports),
-        pods.spec.get("hostNetwork") is True,
-        workload=pods,
-    )
+    on_host = pods.spec.get("hostNetwork") is True
+    return Pod(pods.namespace, pods.owner.name, pods.labels, pods.ports, on_host, workload=pods)
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,15 +348,12 @@ class Network:
         self._policies_by_pair: dict[tuple[str, tuple[str, str] | None], list[Policy]] = defaultdict(list)
         for policy in self.policies:
             self._policies_by_pair[policy.namespace, policy.selector.pair].append(policy)
-        self._pods_by_pair: dict[tuple[str, tuple[str, str] | None], list[Pod]] = defaultdict(list)
-        for pod in self.pods:
-            for pair in (None, *pod.labels.items()):
-                self._pods_by_pair[pod.namespace, pair].append(pod)
+        self._pods_by_label = LabelIndex(self.pods)
         self._isolating: dict[tuple[Pod, Direction], tuple[Policy, ...]] = {}
 
     def selecting(self, namespace: str, selector: Selector) -> list[Pod]:
         """Return the pods of a namespace that a selector matches."""
-        return [pod for pod in self._pods_by_pair.get((namespace, selector.pair), ()) if selector.matches(pod.labels)]
+        return self._pods_by_label.select(namespace, selector)
 
     def selected(self, policy: Policy) -> list[Pod]:
         """Return the pods to which a policy applies."""
@@ -373,18 +363,13 @@ class Network:
         """Yield the pods that a peer matches by its selectors."""
         if peer.block is not None:
             return
-        if peer.namespace is not None:
-            inside: Iterable[str] = (peer.namespace,)
-        else:
-            inside = self._namespaces_of(peer.namespaces or Selector({}))
-        selector = peer.pods or Selector({})
-        for namespace in inside:
-            for pod in self.selecting(namespace, selector):
-                if peer.matches(pod, self.namespaces):
-                    yield pod
-
-    def _namespaces_of(self, selector: Selector) -> Iterator[str]:
-        return (name for name, labels in self.namespaces.items() if selector.matches(labels))
+        every = Selector({})
+        wanted = peer.namespaces or every
+        for namespace in self.namespaces if peer.namespace is None else (peer.namespace,):
+            if peer.namespace is not None or wanted.matches(self.namespaces[namespace]):
+                for pod in self.selecting(namespace, peer.pods or every):
+                    if peer.matches(pod, self.namespaces):
+                        yield pod
 
     def isolating(self, pod: Pod, direction: Direction) -> tuple[Policy, ...]:
         """Return the policies that isolate a pod in a direction."""

@@ -15,12 +15,18 @@ from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
 from constructs_lib.kubernetes.accounts import Grant
+from constructs_lib.kubernetes.containers import Port as ContainerPort
 from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.services import ServicePort, is_headless, service_ports
 
 #: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
-DNS = Pod("kube-system", "kube-dns", {"k8s-app": "kube-dns"}, (("dns", "UDP", 53), ("dns-tcp", "TCP", 53)))
+DNS = Pod(
+    "kube-system",
+    "kube-dns",
+    {"k8s-app": "kube-dns"},
+    (ContainerPort("dns", "UDP", 53), ContainerPort("dns-tcp", "TCP", 53)),
+)
 DNS_PORTS: tuple[Port, ...] = (("UDP", 53), ("TCP", 53))
 #: The API server has a Service in the cluster, at 443, and mostly listens on 6443 behind it; policies see either.
 API = Outside("the Kubernetes API", CLUSTER)
@@ -72,12 +78,12 @@ class Traffic:
         self.pods: Sequence[Pod] = own
         policies = [Policy(item) for item in model.kind("NetworkPolicy") if item.group == "networking.k8s.io"]
         #: Pods that the tree only knows by its policies: those of charts and of other trees.
-        self.guests: Sequence[Pod] = list(_guests(model, Network(policies, model.namespaces, [*own, DNS])))
+        self.foreign: Sequence[Pod] = list(_foreign_pods(model, Network(policies, model.namespaces, [*own, DNS])))
         namespaces = {
-            **{pod.namespace: {"kubernetes.io/metadata.name": pod.namespace} for pod in [DNS, *self.guests]},
+            **{pod.namespace: {"kubernetes.io/metadata.name": pod.namespace} for pod in [DNS, *self.foreign]},
             **model.namespaces,
         }
-        self.network = Network(policies, namespaces, [*own, *self.guests, DNS])
+        self.network = Network(policies, namespaces, [*own, *self.foreign, DNS])
 
     @cached_property
     def calls(self) -> Sequence[Call]:
@@ -233,12 +239,9 @@ class Traffic:
         return [pod for pod in self.pods if self._governing(pod) is not None or self._discovers(pod)]
 
     def _discovers(self, pod: Pod) -> bool:
-        if (
-            workload(pod).owner.kind not in ("Deployment", "StatefulSet", "ReplicaSet")
-            or pod not in self.callers_of_api
-        ):
-            return False
-        return any(map(_finds_pods, self.model.accounts.grants(workload(pod))))
+        is_service = workload(pod).owner.kind in ("Deployment", "StatefulSet", "ReplicaSet")
+        roles = self.model.accounts.grants(workload(pod)) if is_service and pod in self.callers_of_api else ()
+        return any(map(_finds_pods, roles))
 
     @cached_property
     def callers_of_api(self) -> frozenset[Pod]:
@@ -281,11 +284,11 @@ def _finds_pods(grant: Grant[Object]) -> bool:
     )
 
 
-def _guests(model: ClusterModel, network: Network) -> Iterator[Pod]:
+def _foreign_pods(model: ClusterModel, network: Network) -> Iterator[Pod]:
     """Yield pods that no object of the tree makes and that its policies name, in namespaces where others are."""
     seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
 
-    def guest(namespace: str, selector: Selector | None, name: str) -> Iterator[Pod]:
+    def foreign(namespace: str, selector: Selector | None, name: str) -> Iterator[Pod]:
         if selector is None or not selector.labels:
             return
         key = namespace, frozenset(selector.labels.items())
@@ -295,7 +298,7 @@ def _guests(model: ClusterModel, network: Network) -> Iterator[Pod]:
 
     for policy in network.policies:
         if policy.namespace in model.open_namespaces:
-            yield from guest(policy.namespace, policy.selector, policy.name)
+            yield from foreign(policy.namespace, policy.selector, policy.name)
     for policy in network.policies:
         for rules in policy.rules.values():
             for peer in (peer for rule in rules for peer in rule.peers or ()):
@@ -303,7 +306,7 @@ def _guests(model: ClusterModel, network: Network) -> Iterator[Pod]:
                 if namespace and (namespace in model.open_namespaces or namespace not in model.namespaces):
                     labels = peer.pods.labels if peer.pods else {}
                     name = labels.get("app.kubernetes.io/name") or labels.get("app") or next(iter(labels.values()), "")
-                    yield from guest(namespace, peer.pods, name)
+                    yield from foreign(namespace, peer.pods, name)
 
 
 def workload(pod: Pod) -> Pods:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import ANYWHERE, CLUSTER, INTERNET, Area, block_of
-from constructs_lib.check.network import ContainerPort, End, Network, Outside, Pod, Policy
+from constructs_lib.check.network import End, Network, Outside, Pod, Policy
+from constructs_lib.kubernetes.containers import Port as ContainerPort
 from constructs_lib.kubernetes.selectors import Selector
 
 NAMESPACES = {"one": {"team": "a"}, "two": {"team": "b", "zone": "a"}, "three": {}}
@@ -117,7 +118,7 @@ def end_of(end: naive.Pod | naive.Outside) -> End:
     assert address is not None
     if isinstance(end, naive.Outside):
         return Outside(end.address, Area((address,)))
-    ports = tuple((name, end.protocols.get(name, "TCP"), number) for name, number in end.ports.items())
+    ports = tuple(ContainerPort(name, end.protocols.get(name, "TCP"), number) for name, number in end.ports.items())
     return Pod(end.namespace, end.name, end.labels, ports, end.host_network, Area((address,)))
 
 
@@ -211,7 +212,7 @@ def test_an_address_that_nobody_knows_may_lie_in_a_block(area: Area, cidr: str, 
     assert area.may_lie_in(ipaddress.ip_network(cidr), [ipaddress.ip_network(hole) for hole in holes]) is may
 
 
-WEB: tuple[ContainerPort, ...] = (("http", "TCP", 80),)
+WEB: tuple[ContainerPort, ...] = (ContainerPort("http", "TCP", 80),)
 
 
 def rule_of(**rule: Any) -> Network:

@@ -99,7 +99,7 @@ class _Names:
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._pods: dict[str, list[Pod]] = defaultdict(list)
-        for pod in (*traffic.pods, *traffic.guests, DNS):
+        for pod in (*traffic.pods, *traffic.foreign, DNS):
             self._pods[pod.name].append(pod)
         self._services: dict[str, list[Object]] = defaultdict(list)
         for service in traffic.model.kind("Service"):
@@ -159,7 +159,8 @@ def _port(traffic: Traffic, target: str, called: End, service: Object | None, wr
             raise UserError(f'the Service "{target}" has no port "{written}".')
         return found[0][1], protocol
     if number is None:
-        known = {name: own for name, kind, own in called.ports if kind == protocol} if isinstance(called, Pod) else {}
+        ports = called.ports if isinstance(called, Pod) else ()
+        known = {port.name: port.number for port in ports if port.protocol == protocol}
         if text not in known:
             hint = nearest(text, known) if known else "give its number."
             raise UserError(f'{called} has no port "{text}" for {protocol}; {hint}')
