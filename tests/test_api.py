@@ -9,17 +9,15 @@ from pathlib import Path
 import cdk8s
 import pytest
 from app_runs import ROOT
+from systems import empty
 
-from constructs_lib import DeclarationError, Environment, GitRepository, K3d, Microservice, System
+from constructs_lib import DeclarationError, Microservice, System
 from constructs_lib.api import check, plan, synthesize
 from constructs_lib.user_error import UserError
 
-REPOSITORY = GitRepository("https://github.com/example/shop.git")
-LOCAL = Environment(name="local", repository=REPOSITORY, cluster=K3d(kubernetes="1.36", nodes=1))
-
 
 def shop(image: str = "example/web:1.0.0") -> System:
-    system = System(LOCAL, "shop")
+    system = empty("local")
     Microservice(system, "web", image=image, ports={"http": 8080})
     return system
 

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 from synthesized import Synthesized
+from systems import empty
 
 from constructs_lib import (
     Autoscale,
     Cassandra,
-    Environment,
     ExternalSecrets,
-    GitRepository,
-    K3d,
     Microservice,
     Monitoring,
     Postgres,
@@ -75,12 +73,7 @@ def test_same_bytes_in_all_surroundings(root: Path, trees: dict[str, Synthesized
 
 def declared(order: Callable[[list[str]], list[str]], schema: Path) -> System:
     """Declare a system with its components, stores and edges in the given order."""
-    environment = Environment(
-        name="laptop",
-        repository=GitRepository("https://github.com/team/shop.git"),
-        cluster=K3d(kubernetes="1.35", nodes=1),
-    )
-    system = System(environment, "shop")
+    system = empty("laptop", nodes=1)
     image = "registry.example.org/{}:1.2.3"
     brokers: dict[str, RabbitMQ] = {}
     services: dict[str, Microservice] = {}

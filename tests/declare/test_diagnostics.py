@@ -8,8 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
+from systems import empty, environment
 
-from constructs_lib import Environment, GitRepository, K3d, Microservice, System
+from constructs_lib import K3d, Microservice, System
 from constructs_lib.declare import diagnostics as mistake
 from constructs_lib.declare.diagnostics import (
     DeclarationError,
@@ -45,10 +46,7 @@ class TestHere:
         assert copied.location == Location(str(HERE), expected)
 
     def test_looks_through_the_bridge_to_node(self) -> None:
-        repository = GitRepository("https://github.com/example/shop.git")
-        environment = Environment(name="local", repository=repository, cluster=K3d(kubernetes="1.36", nodes=1))
-        system = System(environment, "shop")
-        service, expected = Microservice(system, "web", image="web:1.0.0", ports={"http": 8080}), line()
+        service, expected = Microservice(empty(), "web", image="web:1.0.0", ports={"http": 8080}), line()
         assert service.component.location == Location(str(HERE), expected)
 
     def test_unknown_where_no_file_calls(self) -> None:
@@ -96,14 +94,10 @@ class TestDeclarationError:
 
 
 def test_ledgers_are_not_shared_between_systems() -> None:
-    repository = GitRepository("https://github.com/example/shop.git")
-    environment = Environment(name="local", repository=repository, cluster=K3d(kubernetes="1.36", nodes=1))
-    System(environment, "Bad Name")
-    assert [*System(environment, "shop").diagnostics] == []
+    System(environment(), "Bad Name")
+    assert [*empty().diagnostics] == []
 
 
 def test_pick_raises_where_no_command_line_reports() -> None:
-    repository = GitRepository("https://github.com/example/shop.git")
-    environment = Environment(name="local", repository=repository, cluster=K3d(kubernetes="1.36", nodes=1))
     with pytest.raises(DeclarationError, match="pick\\(\\) has no value for this environment, only for production"):
-        environment.pick(production=3)
+        environment("local").pick(production=3)

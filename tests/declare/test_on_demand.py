@@ -12,12 +12,12 @@ import cdk8s
 import cdk8s_plus_28
 import constructs
 import pytest
+from systems import environment
 
-from constructs_lib import Component, Environment, GitRepository, K3d, Microservice, System, Workload, synthesize
+from constructs_lib import Component, Microservice, System, Workload, synthesize
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-REPOSITORY = GitRepository("https://github.com/example/shop.git")
-LOCAL = Environment(name="local", repository=REPOSITORY, cluster=K3d(kubernetes="1.36", nodes=1))
+LOCAL = environment("local")
 
 
 @pytest.fixture

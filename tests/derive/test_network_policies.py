@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from network import Network, Pod
 from synthesized import Synthesized
+from systems import empty
 
-from constructs_lib import Environment, GitRepository, HelmChart, K3d, Microservice, PodAccess, System, synthesize
+from constructs_lib import HelmChart, Microservice, PodAccess, synthesize
 
 NAME = "app.kubernetes.io/name"
 
 
 def test_every_chart_that_scrapes_reaches_every_metrics_port() -> None:
     """A second scraper, such as one that ships metrics to somebody else, is let in like the first."""
-    environment = Environment(
-        name="laptop",
-        repository=GitRepository("https://github.com/team/shop.git"),
-        cluster=K3d(kubernetes="1.35", nodes=1),
-    )
-    system = System(environment, "shop")
+    system = empty("laptop", nodes=1)
     scrapers = []
     for name in ("prometheus", "agent"):
         HelmChart(

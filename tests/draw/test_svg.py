@@ -104,7 +104,8 @@ def test_numbers_have_one_decimal_at_most(view: Callable[[Graph], Diagram]) -> N
 
 
 def test_same_bytes_whatever_the_seed_of_hashes() -> None:
-    folders = [str(Path(__file__).parent.parent.parent), str(Path(__file__).parent)]
+    tests = Path(__file__).parent.parent
+    folders = [str(tests.parent), str(tests)]
     outputs = {
         subprocess.run(
             [sys.executable, "-c", PROGRAM, *folders],

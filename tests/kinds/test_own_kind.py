@@ -10,17 +10,13 @@ from typing import Any
 
 import pytest
 from page_samples import samples
+from systems import monitored
 
 from constructs_lib import (
     Component,
     DeclarationError,
-    Environment,
-    ExternalSecrets,
-    GitRepository,
     Jvm,
-    K3d,
     Microservice,
-    Monitoring,
     Postgres,
     System,
     Workload,
@@ -77,11 +73,7 @@ def folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shop(folder: Path) -> System:
     """A shop with a cache, a service and a worker that need it, and Monitoring."""
     kind: Any = import_module("valkey").Valkey
-    cluster = K3d(kubernetes="1.36", nodes=3)
-    repository = GitRepository("https://github.com/example/shop.git")
-    system = System(Environment(name="laptop", repository=repository, cluster=cluster), "shop")
-    ExternalSecrets(system, version="2.9.0")
-    Monitoring(system, version="88.5.3", storage="5Gi", retention_days=7)
+    system = monitored("laptop")
     cache = kind(system, "cache", image="valkey/valkey:9.0.1")
     web = Microservice(system, "web", image="example/web:1.2.3", ports={"http": 8080}, exposed="http", replicas=2)
     for client in (web, Worker(system, "worker")):

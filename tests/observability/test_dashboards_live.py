@@ -39,15 +39,11 @@ from rabbitmq_node import Amqp
 from running import free_port
 from scraping import Pod, scrape_configs
 from synthesized import Manifest, Synthesized
+from systems import monitored
 
 from constructs_lib import (
-    Environment,
-    ExternalSecrets,
-    GitRepository,
     Http,
-    K3d,
     Microservice,
-    Monitoring,
     Nodejs,
     Postgres,
     RabbitMQ,
@@ -81,14 +77,7 @@ ERRORS = ("microservice/http-errors", "microservice/grpc-errors", "microservice/
 
 def shop() -> System:
     """Declare a system with one of each kind that can run here."""
-    environment = Environment(
-        name="test",
-        repository=GitRepository("https://github.com/example/shop.git"),
-        cluster=K3d(kubernetes="1.36", nodes=1),
-    )
-    system = System(environment, "shop")
-    ExternalSecrets(system, version="2.9.0")
-    Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2)
+    system = monitored("test", nodes=1)
     broker = RabbitMQ(system, "rabbitmq", image="rabbitmq:4.1.0-management", user="user", storage="1Gi")
     stock = Microservice(
         system,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from systems import monitored
+
 from constructs_lib import (
-    Environment,
-    ExternalSecrets,
-    GitRepository,
     Http,
     Jvm,
-    K3d,
     Microservice,
-    Monitoring,
     Nodejs,
     Objective,
     RabbitMQ,
@@ -25,14 +22,7 @@ from constructs_lib.observe.page import pages
 
 def shop() -> System:
     """Declare two brokers and three services that are each measured and probed in another way."""
-    environment = Environment(
-        name="laptop",
-        repository=GitRepository("https://github.com/example/shop.git"),
-        cluster=K3d(kubernetes="1.36", nodes=3),
-    )
-    system = System(environment, "shop")
-    ExternalSecrets(system, version="2.9.0")
-    Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2)
+    system = monitored("laptop")
     orders, events = (
         RabbitMQ(system, name, image="rabbitmq:4.1.0-management", user="user", storage="1Gi", nodes=nodes)
         for name, nodes in (("orders-broker", 1), ("events", 3))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from systems import monitored
+
 from constructs_lib import (
     Cassandra,
-    Environment,
-    ExternalSecrets,
-    GitRepository,
     Http,
     Jvm,
-    K3d,
     Microservice,
-    Monitoring,
     Nodejs,
     Objective,
     Postgres,
@@ -22,14 +19,7 @@ from constructs_lib import (
 
 def watched() -> System:
     """Declare the system."""
-    environment = Environment(
-        name="test",
-        repository=GitRepository("https://github.com/example/shop.git"),
-        cluster=K3d(kubernetes="1.36", nodes=3, provides=("metrics-api",)),
-    )
-    system = System(environment, "shop")
-    ExternalSecrets(system, version="2.9.0")
-    Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2)
+    system = monitored("test")
     broker = RabbitMQ(system, "broker", image="rabbitmq:4.1.0-management", user="shop", storage="1Gi", nodes=3)
     database = Postgres(
         system, "database", image="postgres:17.5", database="shop", user="shop", storage="1Gi", namespace="data"

@@ -13,17 +13,14 @@ from typing import Any
 
 import pytest
 from synthesized import WAVE, Manifest, PodTemplate, Synthesized, identity, wave
+from systems import empty
 
 from constructs_lib import (
     Autoscale,
     Cassandra,
-    Environment,
-    GitRepository,
-    K3d,
     Microservice,
     Postgres,
     RabbitMQ,
-    System,
     synthesize,
 )
 
@@ -532,12 +529,7 @@ def variant(folder: Path, **changes: Any) -> Synthesized:
     folder.mkdir(exist_ok=True)
     for suffix in ("sql", "cql"):
         (folder / f"schema.{suffix}").write_text(chosen[suffix])
-    environment = Environment(
-        name="laptop",
-        repository=GitRepository("https://github.com/team/shop.git"),
-        cluster=K3d(kubernetes="1.35", nodes=1, provides=("external-secrets", "metrics-api")),
-    )
-    system = System(environment, "shop")
+    system = empty("laptop", "external-secrets", nodes=1)
     web = Microservice(
         system,
         "web",

@@ -379,6 +379,7 @@ def killed_before(step: int, root: Path, *, has_exchange: bool) -> bool:
     return code != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_exchange", [True, False])
 def test_killed_before_every_step(tmp_path: Path, has_exchange: bool) -> None:
     """A reader finds each folder old or new, ``dist`` new first; the next run leaves the new tree and nothing else."""
@@ -405,6 +406,7 @@ def test_killed_before_every_step(tmp_path: Path, has_exchange: bool) -> None:
         assert seen == [["old", "old"], ["missing", "old"], ["new", "old"], ["new", "missing"], ["new", "new"]]
 
 
+@pytest.mark.slow
 def test_the_next_app_completes_a_killed_one(tmp_path: Path) -> None:
     """A real app is killed when the manifests of both environments are new, and the Applications of both are old."""
     for name in ("dist", "argocd", "bootstrap", "schemas"):

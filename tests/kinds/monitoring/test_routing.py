@@ -17,17 +17,14 @@ from typing import Any
 import pytest
 import yaml
 from running import free_port
+from systems import empty
 
 from constructs_lib import (
-    Environment,
     ExternalSecrets,
-    GitRepository,
-    K3d,
     Microservice,
     Monitoring,
     Nodejs,
     Slack,
-    System,
     Webhook,
     supplied,
 )
@@ -40,12 +37,7 @@ SERVER, TOOL = "/usr/bin/prometheus-alertmanager", "/usr/bin/amtool"
 
 def objects(**arguments: Any) -> list[Manifest]:
     """Return the objects of the monitoring of a small system."""
-    environment = Environment(
-        name="laptop",
-        repository=GitRepository("https://github.com/example/shop.git"),
-        cluster=K3d(kubernetes="1.36", nodes=1),
-    )
-    system = System(environment, "shop")
+    system = empty("laptop", nodes=1)
     ExternalSecrets(system, version="2.9.0")
     monitoring = Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2, **arguments)
     Microservice(system, "web", image="example/web:1.0.0", ports={"http": 8080}, telemetry=Nodejs())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from synthesized import Manifest, PodTemplate, Synthesized
+from systems import empty
 
-from constructs_lib import Environment, GitRepository, K3d, Microservice, Monitoring, System, Telemetry, synthesize
+from constructs_lib import Microservice, Monitoring, System, Telemetry, synthesize
 
 IMAGE = f"example/web:1.2.3@sha256:{'0' * 64}"
 STORES: dict[str, Any] = {"image": IMAGE, "user": "shop", "storage": "1Gi"}
@@ -22,9 +23,7 @@ class Python(Telemetry):
 
 def shop(*, monitored: bool = True) -> System:
     """Return an empty system, or one with nothing but Monitoring."""
-    cluster = K3d(kubernetes="1.36", nodes=3, provides=("external-secrets", "metrics-api"))
-    repository = GitRepository("https://github.com/example/shop.git")
-    system = System(Environment(name="local", repository=repository, cluster=cluster), "shop")
+    system = empty("local", "external-secrets")
     if monitored:
         Monitoring(system, version="88.5.3", storage="10Gi", retention_days=3)
     return system

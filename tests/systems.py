@@ -1,4 +1,4 @@
-"""Systems to draw: of any size, with the names, stores and edges that real ones have."""
+"""Systems to test with: what many begin with, and shops of any size with what real ones have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from constructs_lib import (
 )
 from constructs_lib.derive.graph import Graph
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 #: What the services of a large shop are called.
@@ -44,15 +44,24 @@ def positionpal() -> Graph:
     return Graph(app["positionpal"](app["PRODUCTION"]))
 
 
-def environment(name: str = "staging") -> Environment:
-    """Return an environment."""
+def environment(name: str = "staging", *provides: str, nodes: int = 3) -> Environment:
+    """Return an environment, whose cluster provides some things beside the metrics API, as k3s does."""
     repository = GitRepository("https://github.com/example/shop.git")
-    return Environment(name=name, repository=repository, cluster=K3d(kubernetes="1.36", nodes=3))
+    cluster = K3d(kubernetes="1.36", nodes=nodes, provides=("metrics-api", *provides))
+    return Environment(name=name, repository=repository, cluster=cluster)
 
 
-def empty() -> System:
-    """Return a system without anything."""
-    return System(environment(), "shop")
+def empty(name: str = "staging", *provides: str, nodes: int = 3) -> System:
+    """Return a system without anything, in such an environment."""
+    return System(environment(name, *provides, nodes=nodes), "shop")
+
+
+def monitored(name: str = "staging", *provides: str, nodes: int = 3) -> System:
+    """Return a system with nothing but what monitors it."""
+    system = empty(name, *provides, nodes=nodes)
+    ExternalSecrets(system, version="2.9.0")
+    Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2)
+    return system
 
 
 def shop(components: int) -> System:
