@@ -94,6 +94,8 @@ class Calls:
     def _add(
         self, pods: Pods, container: Container | None, address: Address, port: int | None, at: str, variable: str | None
     ) -> None:
+        if port is None and variable is None and not (address.scheme or address.is_host or "." in address.host):
+            return
         name = resolve(self._model, address.host, pods.namespace)
         service = name.of(self._model) if name else None
         if name is None or service is None:

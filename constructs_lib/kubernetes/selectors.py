@@ -52,7 +52,7 @@ class Selector:
         for key, operator, values in self._requirements:
             if operator == "In" and len(values) == 1:
                 wanted.setdefault(key, *values)
-        # What many have in common, such as part-of, comes last as a rule.
+        # The first label selects best: part-of, which many share, is usually the last.
         return next(iter(wanted.items()), None)
 
     def matches(self, labels: Mapping[str, str]) -> bool:

@@ -70,8 +70,12 @@ def _in_containers(model: ClusterModel) -> Iterator[_Found]:
 
 
 def _in_text(model: ClusterModel, item: Object, variable: Variable, values: Mapping[str, Variable]) -> Iterator[_Found]:
+    if "\n" in variable.value and ".svc" not in variable.value:
+        # A file: nothing in it is alone.
+        return
     for address in addresses(variable.value):
-        name = resolve(model, address.host, item.namespace)
+        may_be_one = address.is_alone or ".svc" in address.host
+        name = resolve(model, address.host, item.namespace) if may_be_one else None
         if name is None:
             continue
         beside = port_beside(variable.name, values) if address.port is None else None
