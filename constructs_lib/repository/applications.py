@@ -16,7 +16,7 @@ from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot
-from constructs_lib.repository.sources import Chart, Content, Source, Sources, normal
+from constructs_lib.repository.sources import Content, Sources, normal
 from constructs_lib.text import listed, plural
 
 #: The name of the group of Applications and AppProjects that no Application deploys.
@@ -76,8 +76,8 @@ class Reader:
         )
 
 
-@dataclass(eq=False)
-class Application:
+@dataclass(eq=False, kw_only=True)
+class Application(Content):
     """Objects that are deployed together: by an Application, or as a group that no Application deploys.
 
     There are two groups, :data:`BY_HAND` and :data:`ALL_OBJECTS`. They have the same type as Applications, so that most
@@ -87,20 +87,12 @@ class Application:
         name: Name of the Application, or of the group.
         item: The object of the kind Application; None for a group.
         parent: What deploys the Application itself.
-        files: Files whose objects it deploys, by path.
-        rendered: Files from which a tool renders objects that are not known here, by path.
-        sources: Folders of the repository that it deploys.
-        charts: Charts from elsewhere that it deploys.
     """
 
     name: str
     item: Object | None
     parent: Application | None
-    files: Files
-    rendered: Files
-    sources: Sequence[Source]
-    charts: Sequence[Chart]
-    _reader: Reader = field(repr=False)
+    reader: Reader = field(repr=False)
 
     @property
     def wave(self) -> int:
@@ -166,7 +158,7 @@ class Application:
 
     def read(self, path: str, content: bytes) -> list[Object]:
         """Return the objects of one of the files, in the namespaces to which they go."""
-        return self._reader.read(path, content, self.namespace)
+        return self.reader.read(path, content, self.namespace)
 
 
 @dataclass(frozen=True)
@@ -229,7 +221,7 @@ class _Search:
         for tool, group in groupby(tools, lambda pair: pair[0]):
             yield tool, f"{listed([name for _, name in group], 5)}: rendered by {tool}; {_UNSEEN[tool]}."
         for each in found:
-            for revision in self._content(each.item).missing if each.item else ():
+            for revision in each.missing:
                 text = (
                     f"{each.name}: the commit {revision} is not in this repository; its files are taken from "
                     f"{self._snapshot.name} instead (git fetch may bring it)."
@@ -238,7 +230,7 @@ class _Search:
 
     def _group(self, name: str, paths: Iterable[str]) -> Application:
         files = {path: self._snapshot.files[path] for path in paths}
-        return Application(name, None, None, files, {}, (), (), self._reader)
+        return Application(name=name, item=None, parent=None, reader=self._reader, files=files)
 
     def _from_outermost(self, applications: Sequence[Object], everything: Sequence[Object]) -> list[Application]:
         # An Application whose folder holds its own manifest still has to be applied once by hand.
@@ -264,7 +256,6 @@ class _Search:
         return self._contents[id(item.manifest)]
 
     def _application(self, item: Object, parent: Application | None) -> Application:
-        content = self._content(item)
         placed = Object(item.manifest, item.path, item.namespace or (parent.namespace if parent else ""))
-        behind = content.files, content.rendered, content.sources, content.charts
-        return Application(item.name, placed, parent, *behind, self._reader)
+        content = vars(self._content(item))
+        return Application(name=item.name, item=placed, parent=parent, reader=self._reader, **content)
