@@ -38,6 +38,10 @@ main(shop, [LAPTOP, CLOUD])
 """
 
 
+#: A change of the declaration: a new version of one component.
+BASKET = ("example/basket:1.0.0", "example/basket:1.1.0")
+
+
 @dataclass(frozen=True)
 class Shop:
     """The shop's checkout and its remote.
@@ -97,6 +101,14 @@ class Shop:
         """Change the declaration and commit that; return the id."""
         self.edit(old, new)
         return self.commit("Change the shop")
+
+    def hook(self, name: str, script: str, folder: Path | None = None) -> Path:
+        """Put a hook of Git in place, in the checkout or in another repository; return its file."""
+        path = (folder or self.folder / ".git") / "hooks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
 
     def run(self, *arguments: str, **variables: str) -> Run:
         """Run the app in a process of its own."""

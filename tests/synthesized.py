@@ -154,6 +154,15 @@ class Synthesized:
         }
 
     @property
+    def charts(self) -> list[str]:
+        """The components that come by a chart."""
+        return [
+            name
+            for name, application in self.applications.items()
+            if any("chart" in source for source in application["spec"].get("sources", []))
+        ]
+
+    @property
     def project(self) -> Manifest:
         """The AppProject of the components."""
         return self._project_of(next(iter(self.applications.values())))

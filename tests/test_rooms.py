@@ -16,9 +16,6 @@ LONG = {
     "constructs_lib/check/network.py",
     "constructs_lib/check/traffic.py",
     "tests/check/test_reachability.py",
-    "tests/positionpal/test_argocd_facts.py",
-    "tests/positionpal/test_contract.py",
-    "tests/publish/test_publish.py",
 }
 
 
