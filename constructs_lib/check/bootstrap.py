@@ -113,6 +113,11 @@ def cluster_of(files: Files, folders: Iterable[str], version: str | None) -> Clu
     return Cluster(kubernetes=version)
 
 
+def version_number(version: str) -> tuple[int, ...]:
+    """Return a version as numbers that can be compared; what is no number counts as 0."""
+    return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+
+
 def _argocd_file(environment: str) -> str:
     return f"bootstrap/argocd/{environment}.tfvars.json"
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from constructs_lib.argocd.objects import Object, unreadable
-from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of
+from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
 from constructs_lib.kubernetes import workloads
 from constructs_lib.kubernetes.accounts import Accounts
 from constructs_lib.kubernetes.containers import Container, Variable
@@ -252,7 +252,7 @@ class ClusterModel:
             for item in self.kind("Namespace")
             if (version := item.labels.get("pod-security.kubernetes.io/enforce-version"))
         } - {"latest"}
-        return max(versions, key=_version, default=None)
+        return max(versions, key=version_number, default=None)
 
 
 def _is_rendered(application: Application) -> bool:
@@ -264,7 +264,3 @@ def _makes_others(item: Object) -> bool:
     """Tell whether an operator or a controller creates objects from this one that the tree does not have."""
     own = "." not in item.group or item.group.endswith(".k8s.io")
     return item.kind in _POD_MAKERS or not (own or item.group in _QUIET_GROUPS)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdecimal() else 0 for part in text.split("."))

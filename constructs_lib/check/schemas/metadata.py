@@ -11,8 +11,8 @@ import binascii
 from collections.abc import Callable
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.schemas.faults import Fault, Faults
-from constructs_lib.check.schemas.openapi import number
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
 from constructs_lib.kubernetes.names import (
     is_config_key,
@@ -45,7 +45,7 @@ _LABEL_KEY_FIX = (
 
 def _name_rule(item: Object, version: str) -> tuple[Callable[[str], bool], str]:
     match item.group, item.kind:
-        case "", "Service" if number(version) < _RELAXED_SERVICES:
+        case "", "Service" if version_number(version) < _RELAXED_SERVICES:
             return is_label_1035, f"{_LABEL_RULE}, and a letter first"
         case ("", "Namespace" | "Service") | ("apps", "StatefulSet"):
             return is_label, _LABEL_RULE

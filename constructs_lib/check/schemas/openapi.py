@@ -12,8 +12,9 @@ from typing import Any
 import jsonschema_rs
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.schemas.faults import Fault, Faults, Steps, path_text
-from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
+from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
 from constructs_lib.text import given, nearest, sentence
 
 #: API group, version and kind.
@@ -178,9 +179,9 @@ class Kubernetes:
         The rules of structural schemas:
         https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
         """
-        group, kind = str(definition.spec.get("group")), str(mapping(definition.spec.get("names")).get("kind"))
-        for version in map(mapping, sequence(definition.spec.get("versions"))):
-            structural = mapping(mapping(version.get("schema")).get("openAPIV3Schema"))
+        group, kind = str(definition.spec.get("group")), str(inner(definition.spec, "names", "kind"))
+        for version in mappings(definition.spec.get("versions")):
+            structural = mapping(inner(version, "schema", "openAPIV3Schema"))
             if version.get("served") is True and structural:
                 try:
                     schema = Schema(_root(structural), self._documents)
@@ -202,12 +203,7 @@ def _data() -> Path:
 def versions() -> tuple[str, ...]:
     """Return the minor versions of Kubernetes whose schemas are known, such as ``1.36``, the oldest first."""
     names = (folder.name for folder in _data().glob("v*.0-local-strict"))
-    return tuple(sorted((name[1:].removesuffix(".0-local-strict") for name in names), key=number))
-
-
-def number(version: str) -> tuple[int, ...]:
-    """Return a version as numbers that can be compared; what is no number counts as 0."""
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+    return tuple(sorted((name[1:].removesuffix(".0-local-strict") for name in names), key=version_number))
 
 
 @cache
@@ -221,7 +217,7 @@ def kubernetes(version: str | None = None) -> Kubernetes:
     if version is None:
         return kubernetes(known[-1])
     if version not in known:
-        return kubernetes(next((near for near in known if number(near) > number(version)), known[-1]))
+        return kubernetes(next((near for near in known if version_number(near) > version_number(version)), known[-1]))
     return Kubernetes(version)
 
 
@@ -246,24 +242,10 @@ def _root(structural: Mapping[str, Any]) -> Manifest:
 
 
 _VALUES = (
-    "enum",
-    "pattern",
-    "minimum",
-    "maximum",
-    "multipleOf",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minProperties",
-    "maxProperties",
-    "required",
+    *("enum", "pattern", "minimum", "maximum", "multipleOf", "minLength", "maxLength"),
+    *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "required"),
     # Structural schemas use these only to restrict values, never to add fields.
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
+    *("allOf", "anyOf", "oneOf", "not"),
 )
 
 
@@ -271,7 +253,7 @@ def _closed(structural: Mapping[str, Any]) -> Manifest:
     """Return a structural schema as JSON Schema in which a field that would be dropped is an error."""
     schema: Manifest = {key: structural[key] for key in _VALUES if key in structural}
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        # A flag beside the bound in OpenAPI 3.0.
+        # In OpenAPI 3.0 it is a flag beside the bound, in JSON Schema a bound itself.
         if structural.get(exclusive) is True and bound in schema:
             schema[exclusive] = schema.pop(bound)
     kind = structural.get("type")

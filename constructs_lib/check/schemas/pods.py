@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.model import Pods
 from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, repeated
 from constructs_lib.check.schemas.metadata import label_faults
 from constructs_lib.check.schemas.network import port_faults
-from constructs_lib.check.schemas.openapi import number
 from constructs_lib.check.schemas.quantities import quantity_faults, resource_faults
 from constructs_lib.kubernetes.image import image
-from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.names import is_label, is_variable
 from constructs_lib.text import given, sentence
 
@@ -121,12 +121,12 @@ def _port_faults(ports: list[tuple[str, Mapping[str, Any]]]) -> Faults:
 def _variable_faults(value: object, path: str, version: str) -> Faults:
     variables = [
         (f"{path}[{variable['name'] or index}]", variable)
-        for index, variable in enumerate(map(mapping, sequence(value)))
+        for index, variable in enumerate(mappings(value))
         if isinstance(variable.get("name"), str)
     ]
     for at, variable in variables:
         name = variable["name"]
-        if not is_variable(name, number(version)):
+        if not is_variable(name, version_number(version)):
             fix = "A variable has letters, digits, underscores, hyphens and dots, and no digit first."
             yield Fault("bad-name", f"{at}.name", f'"{name}" is no name of a variable.', fix)
         source = variable.get("valueFrom")

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.schemas.faults import Fault
-from constructs_lib.check.schemas.openapi import Gvk, Kubernetes, Schema, kubernetes, number, versions
+from constructs_lib.check.schemas.openapi import Gvk, Kubernetes, Schema, kubernetes, versions
 from constructs_lib.text import closest
 
 #: Groups that Kubernetes had once; nobody else may have one of its names (KEP-1111 reserves k8s.io for it).
@@ -67,7 +68,7 @@ class Kinds:
     def deprecated(self, item: Object) -> Fault | None:
         """Return the fault that the API version of an object is deprecated, if it is."""
         group, version, kind = _gvk(item)
-        if (group, version, kind) == ("", "v1", "Endpoints") and number(self.version) >= (1, 33):
+        if (group, version, kind) == ("", "v1", "Endpoints") and version_number(self.version) >= (1, 33):
             problem = "Endpoints are deprecated."
             return Fault("deprecated-api-version", "apiVersion", problem, "Move to EndpointSlice.")
         if ("alpha" in version or "beta" in version) and self._kubernetes.has((group, version, kind)):
@@ -124,10 +125,10 @@ _REMOVED_LONG_AGO = {
 @cache
 def _last_served(gvk: Gvk, version: str) -> str | None:
     """Return the version of Kubernetes that removed a kind, or None if no version before the given one had it."""
-    earlier = [known for known in versions() if number(known) < number(version)]
+    earlier = [known for known in versions() if version_number(known) < version_number(version)]
     having = [known for known in earlier if kubernetes(known).has(gvk)]
     if having:
-        return next(known for known in versions() if number(known) > number(having[-1]))
+        return next(known for known in versions() if version_number(known) > version_number(having[-1]))
     name = _api_version(gvk)
     ingress = gvk == ("extensions", "v1beta1", "Ingress")
     return next((removed for removed, names in _REMOVED_LONG_AGO.items() if name in names and not ingress), None) or (
@@ -138,5 +139,5 @@ def _last_served(gvk: Gvk, version: str) -> str | None:
 @cache
 def _first_served(gvk: Gvk, version: str) -> str | None:
     """Return the first version of Kubernetes after the given one that has a kind, or None."""
-    later = (known for known in versions() if number(known) > number(version))
+    later = (known for known in versions() if version_number(known) > version_number(version))
     return next((known for known in later if kubernetes(known).has(gvk)), None)
