@@ -7,10 +7,10 @@ from each other to be told apart, or in one line.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from constructs_lib.draw.diagram import Node, Row, Section
+from constructs_lib.draw.diagram import Edge, Node, Row, Section
 from constructs_lib.draw.nets import Item
 
 #: Distance of neighbouring lines.
@@ -37,13 +37,9 @@ def text_width(text: str, size: float = TEXT_SIZE) -> float:
 
 @dataclass
 class Part:
-    """A rectangle of a box, which shows the texts of a node, section or row.
+    """A rectangle of a box with the texts of a node, section or row, from ``top`` of the box on.
 
-    Attributes:
-        look: Its class in ``picture.css``.
-        top: Its upper edge, relative to the box.
-        header: Its height without rows.
-        height: Its height, with its rows.
+    Its look is a class in ``picture.css``; the header is its height without rows.
     """
 
     content: Node | Section | Row
@@ -56,8 +52,8 @@ class Part:
 class Box(Item):
     """A node with its size: it has room for its texts and for all edges; its first part is the node itself."""
 
-    def __init__(self, column: int, node: Node, touching: Touching, inner: int) -> None:
-        """Measure a node, of whose nets so many lead from one of its sections to another."""
+    def __init__(self, column: int, node: Node, touching: Touching, inner: Mapping[Hashable, Sequence[Edge]]) -> None:
+        """Measure a node; ``inner`` are the edges from one of its sections to another, by net."""
         super().__init__(column)
         self.node = node
         self.inner = inner
@@ -78,7 +74,7 @@ class Box(Item):
         """Return the left and the right edge of a part."""
         if part == self.node.id:
             return self.x, self.x + self.width
-        return self.x + INSET, self.x + self.width - INSET - self.inner * INNER_TRACK
+        return self.x + INSET, self.x + self.width - INSET - len(self.inner) * INNER_TRACK
 
     def _add(self, content: Node | Section | Row, look: str, touching: Touching) -> Part:
         """Add a rectangle below the others, large enough for its texts and for the nets that touch it."""
@@ -91,7 +87,7 @@ class Box(Item):
             # In the middle, on the grid.
             start = self.height + GRID * max(1, (height // GRID - len(nets) + 1) // 2)
             self.offsets |= {(content.id, right, net): start + number * GRID for number, net in enumerate(nets)}
-        around = 0 if content is self.node else 2 * INSET + self.inner * INNER_TRACK
+        around = 0 if content is self.node else 2 * INSET + len(self.inner) * INNER_TRACK
         self.width = max(self.width, _width(content) + 2 * MARGIN + around)
         part = Part(content, look, self.height, height, height)
         self.parts.append(part)

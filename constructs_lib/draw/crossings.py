@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Sequence
+from itertools import pairwise
 
 from constructs_lib.draw.nets import Item
 
@@ -17,10 +18,9 @@ def arrange(columns: list[list[Item]]) -> None:
         _number(column)
     best, fewest = [[*column] for column in columns], _crossings(columns)
     for sweep in range(_SWEEPS):
-        rightwards = sweep % 2 == 0
-        for number in range(1, len(columns)) if rightwards else range(len(columns) - 2, -1, -1):
-            beside = columns[number - 1 if rightwards else number + 1]
-            _sort(columns[number], len(beside), leftmost=not rightwards)
+        leftwards = sweep % 2 == 1
+        for beside, column in pairwise(columns[::-1] if leftwards else columns):
+            _sort(column, len(beside), leftmost=leftwards)
         _swap(columns)
         if (count := _crossings(columns)) < fewest:
             best, fewest = [[*column] for column in columns], count
@@ -74,11 +74,10 @@ def _crossings(columns: Sequence[Sequence[Item]]) -> int:
     total = 0
     for column in columns:
         seen: list[float] = []
-        for item in column:
-            starts = sorted((terminal for terminal in item.terminals if terminal.leftmost), key=lambda t: t.offset)
-            for terminal in starts:
-                ends = [other.place for other in terminal.across]
-                total += _inversions(seen, ends)
-                for end in ends:
-                    insort(seen, end)
+        starts = [terminal for item in column for terminal in item.terminals if terminal.leftmost]
+        for terminal in sorted(starts, key=lambda terminal: terminal.place):
+            ends = [other.place for other in terminal.across]
+            total += _inversions(seen, ends)
+            for end in ends:
+                insort(seen, end)
     return total

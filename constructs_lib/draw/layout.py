@@ -33,11 +33,10 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Route:
-    """An edge with the points at which it begins, turns and ends, and the number of the line that it shares."""
+    """An edge with the points at which it begins, turns and ends."""
 
     edge: Edge
     points: tuple[Point, ...]
-    net: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def lay_out(diagram: Diagram) -> Layout:
     """Return where everything of a diagram is."""
     # How high a box is depends on the lines at its sides, those on its column, and that a little on its height.
     boxes, links = _measured(diagram, {})
-    ids = assign_columns(boxes, [link for link in links if link.source != link.target])
+    ids = assign_columns(boxes, links)
     boxes, links = _measured(diagram, {id: number for number, column in enumerate(ids) for id in column})
     columns: list[list[Item]] = [[boxes[id] for id in column] for column in ids]
     nets = _nets(links, boxes)
@@ -75,7 +74,7 @@ def lay_out(diagram: Diagram) -> Layout:
     layers = [[box for box in boxes.values() if box.node.layer == number] for number in range(len(diagram.bands))]
     return Layout(
         tuple(boxes.values()),
-        (*_outer_routes(nets), *_inner_routes(links, boxes, len(nets))),
+        (*_outer_routes(nets), *_inner_routes(boxes.values())),
         width,
         max((item.y + item.height for column in columns for item in column), default=0),
         frame,
@@ -84,38 +83,37 @@ def lay_out(diagram: Diagram) -> Layout:
 
 
 def _measured(diagram: Diagram, columns: Mapping[str, int]) -> tuple[dict[str, Box], list[Link]]:
-    """Return the boxes, as high as the lines at their sides make them, and the edges.
+    """Return the boxes, as high as the lines at their sides make them, and the edges between them.
 
     Without the numbers of columns, all edges lead to the right.
     """
     owners = diagram.owners()
     links: list[Link] = []
     touching: dict[tuple[str, bool], dict[Hashable, None]] = defaultdict(dict)
-    inner: dict[str, set[Hashable]] = defaultdict(set)
+    inner: dict[str, dict[Hashable, list[Edge]]] = {node.id: defaultdict(list) for node in diagram.nodes}
     for edge in diagram.edges:
         source, target = owners[edge.source].id, owners[edge.target].id
         # What reads metrics reads them everywhere: one line of its own leads around the boxes to all that it scrapes.
         backwards = columns.get(source, 0) > columns.get(target, 0) and edge.style is not Style.SCRAPES
-        end = edge.source if edge.style in _SHARE_SOURCE else edge.target
-        net = (edge.style, edge.target) if source == target else (edge.style, end, backwards)
-        links.append(Link(edge, source, target, backwards, net))
+        net: Hashable = edge.style, edge.source if edge.style in _SHARE_SOURCE else edge.target, backwards
+        if source == target:
+            net = edge.style, edge.target
+            inner[source][net].append(edge)
+        else:
+            links.append(Link(edge, source, target, backwards, net))
         touching[edge.source, not backwards][net] = None
         touching[edge.target, backwards or source == target][net] = None
-        if source == target:
-            inner[source].add(net)
-    boxes = {node.id: Box(columns.get(node.id, 0), node, touching, len(inner[node.id])) for node in diagram.nodes}
-    return boxes, links
+    return {node.id: Box(columns.get(node.id, 0), node, touching, inner[node.id]) for node in diagram.nodes}, links
 
 
 def _nets(links: Iterable[Link], boxes: Mapping[str, Box]) -> list[Net]:
     """Return the lines between boxes."""
     nets: dict[Hashable, Net] = {}
     for link in links:
-        if link.source != link.target:
-            net = nets.setdefault(link.net, Net(link.net))
-            begin = net.touch(boxes[link.source], link.edge.source, leftmost=not link.backwards)
-            end = net.touch(boxes[link.target], link.edge.target, leftmost=link.backwards)
-            net.edges.append((link.edge, begin, end))
+        net = nets.setdefault(link.net, Net(link.net))
+        begin = net.touch(boxes[link.source], link.edge.source, leftmost=not link.backwards)
+        end = net.touch(boxes[link.target], link.edge.target, leftmost=link.backwards)
+        net.edges.append((link.edge, begin, end))
     return [*nets.values()]
 
 
@@ -149,9 +147,9 @@ def _spread(columns: Sequence[Sequence[Item]], nets: Sequence[Net]) -> tuple[flo
     return x, (left, right)
 
 
-def _outer_routes(nets: Sequence[Net]) -> Iterator[Route]:
+def _outer_routes(nets: Iterable[Net]) -> Iterator[Route]:
     """Yield the edges between boxes: from gutter to gutter, with a turn where the next height is another one."""
-    for number, net in enumerate(nets):
+    for net in nets:
         for edge, source, target in net.edges:
             step = 1 if source.gutter <= target.gutter else -1
             y = source.y
@@ -161,7 +159,7 @@ def _outer_routes(nets: Sequence[Net]) -> Iterator[Route]:
                 if following != y:
                     points += [(net.tracks[gutter], y), (net.tracks[gutter], following)]
                 y = following
-            yield Route(edge, (*points, (_side(target), y)), number)
+            yield Route(edge, (*points, (_side(target), y)))
 
 
 def _side(terminal: Terminal) -> float:
@@ -171,22 +169,16 @@ def _side(terminal: Terminal) -> float:
     return right if terminal.leftmost else left
 
 
-def _inner_routes(links: Iterable[Link], boxes: Mapping[str, Box], number: int) -> Iterator[Route]:
+def _inner_routes(boxes: Iterable[Box]) -> Iterator[Route]:
     """Yield the edges within a box: out of a section at its right, and back into another one's row."""
-    nets: dict[str, dict[Hashable, list[Edge]]] = {id: defaultdict(list) for id in boxes}
-    for link in links:
-        if link.source == link.target:
-            nets[link.source][link.net].append(link.edge)
-    for id, groups in nets.items():
-        box = boxes[id]
+    for box in boxes:
         heights = [
             tuple(box.y + box.offsets[part, True, net] for part in (edges[0].target, *(e.source for e in edges)))
-            for net, edges in groups.items()
+            for net, edges in box.inner.items()
         ]
         tracks = assign_tracks([Line(ys, ()) for ys in heights])
-        for edges, (end, *begins), track in zip(groups.values(), heights, tracks, strict=True):
+        for edges, (end, *begins), track in zip(box.inner.values(), heights, tracks, strict=True):
             _, side = box.sides(edges[0].target)
             x = side + INSET + track * INNER_TRACK
             for edge, begin in zip(edges, begins, strict=True):
-                yield Route(edge, ((side, begin), (x, begin), (x, end), (side, end)), number)
-            number += 1
+                yield Route(edge, ((side, begin), (x, begin), (x, end), (side, end)))

@@ -119,6 +119,6 @@ def permute(columns: Sequence[Sequence[Item]]) -> None:
             for group in groups.values():
                 offsets = sorted(terminal.offset for terminal in group)
                 # A line around a column comes back at the side at which it arrives.
-                heights = {terminal: fmean(o.y for o in terminal.across or terminal.others) for terminal in group}
-                for terminal, offset in zip(sorted(group, key=lambda t: heights[t]), offsets, strict=True):
+                group.sort(key=lambda terminal: fmean(other.y for other in terminal.across or terminal.others))
+                for terminal, offset in zip(group, offsets, strict=True):
                     terminal.offset = offset

@@ -117,14 +117,14 @@ def _header(box: Box, part: Part, content: Node | Section) -> Iterator[str]:
 
 def _edges(routes: Iterable[Route]) -> Iterator[str]:
     """Yield the lines, and then the arrow heads: one for all lines that end at the same point."""
-    heads: dict[tuple[int, Point], str] = {}
+    heads: dict[Point, str] = {}
     for route in routes:
         style = route.edge.style
         (x, y), (tip, _) = route.points[-2:]
         back = tip - _HEAD if tip > x else tip + _HEAD
         path = _path((*route.points[:-1], (tip + (back - tip) * 0.75, y)))
         yield f'<path class="edge {style}" d="{path}"><title>{escape(route.edge.meaning)}</title></path>'
-        heads[route.net, route.points[-1]] = (
+        heads[route.points[-1]] = (
             f'<path class="head {style}" d="M{_numbers(tip, y)}L{_numbers(back, y - _HALF)}V{_numbers(y + _HALF)}Z"/>'
         )
     yield from heads.values()

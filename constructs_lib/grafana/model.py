@@ -54,11 +54,8 @@ class Panel(Thresholds):
 
     Attributes:
         id: Name that is unique within the dashboard's template, such as ``requests``; the evidence is kept by it.
-        title: Title.
         description: What is shown, what is normal, and what it means if it is not.
         unit: Unit of the values.
-        queries: What is shown.
-        kind: How it is shown.
         stacked: Whether the series are stacked.
         width: In columns of the grid, of 24.
         height: In rows of the grid.

@@ -48,14 +48,9 @@ _EASIER_IN_SINGLE_QUOTES = re.compile(r"""[^'\n\t]*["\\][^'\n\t]*""")
 
 
 def dump(manifest: Mapping[str, Any]) -> bytes:
-    """Return one Kubernetes object as UTF-8 YAML that ends in a line break.
+    """Return one Kubernetes object as UTF-8 YAML that ends in a line break, without the ``---`` mark.
 
-    Args:
-        manifest: The object; mappings with text keys, lists or tuples, texts, booleans, whole and finite
-            numbers and None, nested as deep as wanted. Keys are written in the order given.
-
-    Returns:
-        The document, without the ``---`` mark.
+    It may hold mappings with text keys, lists or tuples, texts, booleans, finite numbers and None.
 
     Raises:
         TypeError: A value or key is of another type; the message names the path to it.
@@ -63,11 +58,8 @@ def dump(manifest: Mapping[str, Any]) -> bytes:
             half a surrogate pair (the message shows the text).
     """
     out: list[str] = []
-    if manifest:
-        _write_mapping(manifest, "\n", (), out.append)
-    else:
-        out.append("{}")
-    out.append("\n")
+    _write_mapping(manifest, "\n", (), out.append)
+    out.append("\n" if manifest else "{}\n")
     return "".join(out).encode()
 
 
@@ -124,21 +116,12 @@ def _write_sequence(sequence: list[Any], line: str, path: tuple[object, ...], ou
 
 _EXACT = frozenset({str, dict, list, bool, int, float, type(None)})
 #: How subclasses become exact, and what else Kubernetes can hold.
-_CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    (str, str.__str__),
-    ((list, tuple), list),
-    (Mapping, dict),
-    (int, int),
-    (float, float),
-)
+_CONVERSIONS: Any = ((str, str.__str__), ((list, tuple), list), (Mapping, dict), (int, int), (float, float))
 
 
 def _exact(value: Any) -> tuple[Any, type]:
     """Return the same as one of the exact types, with that type; what is none of them stays what it is."""
-    for kinds, convert in _CONVERSIONS:
-        if isinstance(value, kinds):
-            value = convert(value)
-            break
+    value = next((convert(value) for kinds, convert in _CONVERSIONS if isinstance(value, kinds)), value)
     return value, type(value)
 
 

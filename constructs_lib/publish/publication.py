@@ -6,7 +6,7 @@ continues from there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from constructs_lib.publish.checkout import Checkout, PublishError
@@ -130,17 +130,6 @@ def _rolled_back(publication: Publication) -> dict[str, str]:
         if git.succeeds("merge-base", "--is-ancestor", pin.revision, before.revision):
             found[component] = commit
     return found
-
-
-def limited(publication: Publication, components: Set[str]) -> Publication:
-    """Return a publication that changes the pins of these components only.
-
-    New and removed components cannot be held back.
-    """
-    before = publication.before
-    pins = {name: pin if name in components else before.get(name, pin) for name, pin in publication.pins.items()}
-    limited = replace(publication, pins=pins)
-    return replace(limited, unpublished=tuple(sorted(publication.moved.keys() - limited.moved.keys())))
 
 
 def _committed_pins(git: Git, revision: str, environment: str) -> Pins | None:

@@ -7,28 +7,26 @@ from dataclasses import replace
 
 from constructs_lib.plan.plan import Plan, allow_names, allowed, unknown_names
 from constructs_lib.publish.checkout import PublishError
-from constructs_lib.publish.publication import Publication, limited
+from constructs_lib.publish.publication import Publication
 from constructs_lib.publish.together import Pair, together
 from constructs_lib.text import nearest, plural
 
 
 def narrow(publication: Publication, found: Plan, only: Sequence[str]) -> tuple[Publication, Plan, Mapping[str, str]]:
-    """Limit a publication to what shall be published.
+    """Limit a publication and its plan to some components; none means all that were not rolled back.
 
-    Args:
-        publication: All that could be published.
-        found: What Argo CD would do.
-        only: Components to publish, with what must go with them; none means all that were not rolled back.
-
-    Returns:
-        The publication, what Argo CD does then, and the components that must go with ``only``, with the reasons.
+    The third value are the components that must go with ``only``, with the reasons.
 
     Raises:
         PublishError: A component is unknown or has nothing to publish, or nothing can be held back.
     """
     joined = _joined(publication, found, only) if only else {}
     wanted = {*only, *joined} if only else publication.moved.keys() - publication.rolled_back.keys()
-    narrowed = limited(publication, wanted)
+    # What is new or removed cannot be held back.
+    before = publication.before
+    pins = {name: pin if name in wanted else before.get(name, pin) for name, pin in publication.pins.items()}
+    narrowed = replace(publication, pins=pins)
+    narrowed = replace(narrowed, unpublished=tuple(sorted(publication.moved.keys() - narrowed.moved.keys())))
     return narrowed, _without(found, narrowed.unpublished), joined
 
 

@@ -24,11 +24,8 @@ def together(
     Two changed components belong together if a change of one names the other: by an address, a network policy or a
     secret. So both sides of an edge that is added, removed or changed are published together.
 
-    Args:
-        wanted: Components that are to be published.
-        unavoidable: Components whose changes cannot be held back, with the reason.
-        changes: The changed objects of each component with changes.
-        namespaces: The namespace of every component.
+    The changes of ``unavoidable`` components, each with the reason, cannot be held back. ``changes`` are the changed
+    objects of each component, ``namespaces`` the namespace of every one.
     """
     spoken_of = {component: _components_in(pairs, namespaces) - {component} for component, pairs in changes.items()}
     joined = dict(unavoidable)

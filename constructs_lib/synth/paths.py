@@ -38,9 +38,7 @@ def is_owned(path: str, owned: Iterable[str]) -> bool:
 def owned_paths(environments: Iterable[str] | None = None) -> list[str]:
     """Return what the generator owns in the repository: folders (with a slash at the end) and patterns of files.
 
-    Args:
-        environments: Only what belongs to these. Default: everything, so that an environment that is no longer
-            declared is removed.
+    By default that is everything, so that an environment that is no longer declared is removed.
     """
     folders, names = ["dist/", "argocd/"], ["*"]
     if environments is not None:

@@ -45,15 +45,10 @@ def process(
     complete: bool = True,
     check: bool = False,
 ) -> tuple[list[Tree], Change]:
-    """Make the repository hold what is declared: the whole way. Return the files, and what was written or would be.
+    """Make the repository hold what is declared: the whole way. Return the files, and what was written.
 
-    Args:
-        declaration: Function that declares the system for one environment.
-        environments: The environments.
-        root: Root of the repository.
-        tell: Called with the name of every environment and component before it is synthesized.
-        complete: Whether these are all environments, so that the files of any other are removed.
-        check: Write nothing, and only compare.
+    ``tell`` is called with the name of every component before it is synthesized. If the environments are all that there
+    are, the files of any other are removed. With ``check``, nothing is written, and only compared.
 
     Raises:
         DeclarationError: The declaration has errors, in any environment.
@@ -74,9 +69,7 @@ def synthesize_all(
     *,
     keep_manifests: bool = False,
 ) -> list[Tree]:
-    """Declare the system in some environments and return its files, without touching those of the repository.
-
-    The repository is asked for the pins. For the arguments see :func:`process` and :func:`synthesize`.
+    """Declare the system in some environments and return its files; of the repository, only the pins are read.
 
     Raises:
         DeclarationError: The declaration has errors, in any of them.
@@ -93,13 +86,9 @@ def synthesize_all(
 def synthesize(
     system: System, tell: Tell = lambda name: None, pins: Pins | None = None, *, keep_manifests: bool = False
 ) -> Tree:
-    """Return the files of a declared system.
+    """Return the files of a declared system, in which Argo CD reads what is pinned, and else follows the branch.
 
-    Args:
-        system: The system.
-        tell: Called with the name of every component before it is synthesized.
-        pins: Commits from which Argo CD reads the components. Default: it follows the branch.
-        keep_manifests: Whether the tree keeps the objects, which takes memory.
+    The tree keeps the objects only if it has to, because they take memory.
 
     Raises:
         DeclarationError: The declaration has errors; all of them are in it.
