@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
-from constructs_lib.kubernetes import workloads
+from constructs_lib.kubernetes import platform, workloads
 from constructs_lib.kubernetes.accounts import Accounts
 from constructs_lib.kubernetes.containers import Container, Variable
 from constructs_lib.kubernetes.manifest import texts
@@ -23,8 +23,6 @@ from constructs_lib.repository.snapshot import Snapshot
 Result = TypeVar("Result")
 Pods = workloads.Pods[Object]
 
-#: Namespaces of every cluster, and that of Argo CD itself.
-PLATFORM_NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})
 #: Groups whose objects make neither pods nor Services, ConfigMaps or Secrets that others could refer to by accident.
 _QUIET_GROUPS = frozenset({"argoproj.io", "cert-manager.io", "external-secrets.io", "keda.sh", "monitoring.coreos.com"})
 #: Kinds of these groups that do make pods.
@@ -221,7 +219,7 @@ class ClusterModel:
             declared = {"", *(declared or {item.namespace for item in self.objects})}
         operated = {item.namespace for known, item in self.deployed if _makes_others(item) or _is_rendered(known)}
         made = declared | self.created_namespaces
-        return frozenset(made - operated - self.open_namespaces - PLATFORM_NAMESPACES)
+        return frozenset(made - operated - self.open_namespaces - platform.NAMESPACES)
 
     @cached_property
     def created_namespaces(self) -> frozenset[str]:
@@ -239,7 +237,7 @@ class ClusterModel:
         named: dict[str, dict[str, str]] = {item.namespace: {} for item in self.objects if item.namespace}
         labelled = {item.name: item.labels for item in self.kind("Namespace")}
         found = sorted({**named, **labelled}.items())
-        return {name: {**labels, "kubernetes.io/metadata.name": name} for name, labels in found}
+        return {name: {**labels, platform.NAME_LABEL: name} for name, labels in found}
 
     @property
     def applications(self) -> Iterator[Application]:
@@ -250,7 +248,7 @@ class ClusterModel:
         versions = {
             str(version).removeprefix("v")
             for item in self.kind("Namespace")
-            if (version := item.labels.get("pod-security.kubernetes.io/enforce-version"))
+            if (version := item.labels.get(f"{platform.ENFORCE}-version"))
         } - {"latest"}
         return max(versions, key=version_number, default=None)
 

@@ -19,14 +19,13 @@ from constructs_lib.check.areas import CLUSTER, Area, Block, block_of
 from constructs_lib.check.model import Pods
 from constructs_lib.kubernetes.containers import Port as ContainerPort
 from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.platform import NAME_LABEL
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")
 #: The protocol and the number of a port.
 Port = tuple[str, int]
-
-_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def port_text(port: Port) -> str:
@@ -132,7 +131,7 @@ class Peer:
     @property
     def namespace(self) -> str | None:
         """The only namespace that it can match; None if it may match several."""
-        return self.own_namespace if self.namespaces is None else self.namespaces.labels.get(_NAME_LABEL)
+        return self.own_namespace if self.namespaces is None else self.namespaces.labels.get(NAME_LABEL)
 
     def matches(self, end: End, namespaces: Mapping[str, Mapping[str, str]]) -> bool:
         """Tell whether it matches one end of a connection, given the labels of all namespaces."""
@@ -143,7 +142,7 @@ class Peer:
         if self.namespaces is None:
             inside = end.namespace == self.own_namespace
         else:
-            inside = self.namespaces.matches(namespaces.get(end.namespace, {_NAME_LABEL: end.namespace}))
+            inside = self.namespaces.matches(namespaces.get(end.namespace, {NAME_LABEL: end.namespace}))
         return inside and (self.pods is None or self.pods.matches(end.labels))
 
 

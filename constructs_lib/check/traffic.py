@@ -14,23 +14,22 @@ from constructs_lib.check.calls import Calls, OutsideCall
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
 from constructs_lib.kubernetes.containers import Port as ContainerPort
 from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.services import ServicePort, is_headless, service_ports
 
-#: What answers for names in a cluster: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
 DNS = Pod(
-    "kube-system",
+    platform.DNS_NAMESPACE,
     "kube-dns",
-    {"k8s-app": "kube-dns"},
-    (ContainerPort("dns", "UDP", 53), ContainerPort("dns-tcp", "TCP", 53)),
+    platform.DNS_LABELS,
+    tuple(ContainerPort(name, protocol, platform.DNS_PORT) for protocol, name in platform.DNS_PROTOCOLS.items()),
 )
-DNS_PORTS: tuple[Port, ...] = (("UDP", 53), ("TCP", 53))
-#: The API server has a Service in the cluster, at 443, and mostly listens on 6443 behind it; policies see either.
+DNS_PORTS: tuple[Port, ...] = tuple((protocol, platform.DNS_PORT) for protocol in platform.DNS_PROTOCOLS)
 API = Outside("the Kubernetes API", CLUSTER)
-API_PORTS: tuple[Port, ...] = (("TCP", 443), ("TCP", 6443))
+API_PORTS: tuple[Port, ...] = tuple(("TCP", number) for number in platform.API_PORTS)
 #: What the Prometheus operator calls its pods, in ``pkg/prometheus/common.go``.
 _PROMETHEUS = ("app.kubernetes.io/name", "prometheus")
 
@@ -80,7 +79,7 @@ class Traffic:
         #: Pods that the tree only knows by its policies: those of charts and of other trees.
         self.foreign: Sequence[Pod] = list(_foreign_pods(model, Network(policies, model.namespaces, [*own, DNS])))
         namespaces = {
-            **{pod.namespace: {"kubernetes.io/metadata.name": pod.namespace} for pod in [DNS, *self.foreign]},
+            **{pod.namespace: {platform.NAME_LABEL: pod.namespace} for pod in [DNS, *self.foreign]},
             **model.namespaces,
         }
         self.network = Network(policies, namespaces, [*own, *self.foreign, DNS])

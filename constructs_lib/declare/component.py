@@ -14,15 +14,13 @@ from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
+from constructs_lib.kubernetes import platform
 from constructs_lib.text import shown
 
 if TYPE_CHECKING:
     from constructs_lib.declare.workload import Workload
 
 PodSecurity = Literal["restricted", "baseline", "privileged"]
-
-#: Namespaces of the cluster itself and of Argo CD.
-_FOREIGN_NAMESPACES = ("argocd", "default", "kube-node-lease", "kube-public", "kube-system")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Component(on_demand.Chart):
             scope.diagnostics.report("component", problem)
         elif namespace is not None and (problem := validation.dns_label(namespace)):
             scope.diagnostics.report(id, f"namespace: {problem}")
-        elif self.namespace_name in (*_FOREIGN_NAMESPACES, scope.environment.secret_store_namespace):
+        elif self.namespace_name in (*platform.NAMESPACES, scope.environment.secret_store_namespace):
             scope.diagnostics.report(
                 id, f'the namespace "{self.namespace_name}" has another owner already; choose one that is new.'
             )

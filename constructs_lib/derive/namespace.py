@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from constructs_lib.declare.component import Component
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
 
 
@@ -20,8 +21,8 @@ def namespace(component: Component) -> Manifest:
         None,
         {
             "app.kubernetes.io/part-of": component.system.name,
-            "pod-security.kubernetes.io/enforce": level,
-            "pod-security.kubernetes.io/enforce-version": version,
+            platform.ENFORCE: level,
+            f"{platform.ENFORCE}-version": version,
             "pod-security.kubernetes.io/warn": level,
             "pod-security.kubernetes.io/warn-version": version,
         },

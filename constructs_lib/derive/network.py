@@ -15,13 +15,11 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.derive.graph import Graph
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 
-#: Policies see the port of the API server itself, behind its Service: 443 or 6443, depending on the cluster.
-_API_PORTS = (443, 6443)
 #: Names of the policies that every component has.
 DEFAULT_DENY, DNS = "default-deny", "dns"
-_DNS_PODS = {"k8s-app": "kube-dns"}
 #: Pods that know how all Applications are; the bootstrap's chart opens their metrics to the whole cluster.
 ARGOCD_CONTROLLER = {"app.kubernetes.io/name": "argocd-application-controller"}
 
@@ -62,7 +60,7 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
     for host in workload.internet:
         yield Opening(False, INTERNET, (host.port,), f"to {host.host}:{host.port}", workload.location)
     if workload.uses_kubernetes_api:
-        yield Opening(False, ANYWHERE, _API_PORTS, "to the Kubernetes API", workload.location)
+        yield Opening(False, ANYWHERE, platform.API_PORTS, "to the Kubernetes API", workload.location)
     for endpoint in workload.endpoints.values():
         if endpoint.port in workload.exposed_ports:
             yield Opening(True, ANYWHERE, (endpoint.port,), f"from everywhere to {endpoint.name}", workload.location)
@@ -96,8 +94,8 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     """Yield the policies of a component: deny all, permit names, then one for every kind of pods."""
     cluster = component.system.environment.cluster
     yield _policy(component, DEFAULT_DENY, {}, None, None)
-    names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    to_dns = [{"to": [_peer("kube-system", _DNS_PODS)], "ports": names}]
+    names = [{"port": platform.DNS_PORT, "protocol": protocol} for protocol in platform.DNS_PROTOCOLS]
+    to_dns = [{"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": names}]
     yield _policy(component, DNS, {}, None, to_dns, types=("Egress",))
     for workload in component.workloads:
         found = [*openings(workload, graph)]
@@ -161,7 +159,7 @@ def _policy(
 
 def _peer(namespace: str, labels: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "namespaceSelector": {"matchLabels": {platform.NAME_LABEL: namespace}},
         "podSelector": {"matchLabels": dict(labels)},
     }
 
@@ -197,7 +195,7 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
                 if ports:
                     rules.append({"to": [_peer(other.namespace_name, workload.selector)], "ports": _ports(*ports)})
     if access.to_dns_metrics:
-        rules.append({"to": [_peer("kube-system", _DNS_PODS)], "ports": _ports(9153)})
+        rules.append({"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": _ports(9153)})
     if access.internet:
         rules.append(_internet_rule(component.system.environment.cluster, access.internet))
     if access.to_argocd:
@@ -206,5 +204,5 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
         # No selector matches nodes, and CIDR blocks do so in some clusters only.
         rules.append({"ports": _ports(*access.to_nodes)})
     if access.kubernetes_api:
-        rules.append({"ports": _ports(*_API_PORTS)})
+        rules.append({"ports": _ports(*platform.API_PORTS)})
     return rules

@@ -13,9 +13,10 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.policy import proof as policy
-from constructs_lib.check.policy.pod_security import ENFORCE, violations
+from constructs_lib.check.policy.pod_security import violations
 from constructs_lib.check.variables import apart
 from constructs_lib.kubernetes.manifest_yaml import dump
+from constructs_lib.kubernetes.platform import ENFORCE
 from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.repository.snapshot import Snapshot
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.references.secret_sources import SecretSources
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.repository.applications import Application
 
@@ -122,7 +123,7 @@ def _custom_resources(model: ClusterModel) -> Iterator[Finding]:
 def _namespaces(model: ClusterModel) -> Iterator[Finding]:
     """Yield objects that come before their Namespace, the first of each namespace in an Application."""
     timeline = model.once(Timeline)
-    made = {item.name: item for item in model.kind("Namespace") if item.name not in PLATFORM_NAMESPACES}
+    made = {item.name: item for item in model.kind("Namespace") if item.name not in platform.NAMESPACES}
     reported: set[tuple[int, str]] = set()
     for application, item in model.deployed:
         namespace = made.get(item.namespace)

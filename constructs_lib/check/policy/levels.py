@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.policy.pod_security import ENFORCE, LEVELS, Violation, violations
+from constructs_lib.check.policy.pod_security import LEVELS, Violation, violations
 from constructs_lib.kubernetes.manifest import inner, texts
+from constructs_lib.kubernetes.platform import ENFORCE
 from constructs_lib.text import nearest, sentence
 
 _MISSING = "pod-security-level-missing"

@@ -15,8 +15,6 @@ from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
 
 #: The levels, the loosest first.
 LEVELS = ("privileged", "baseline", "restricted")
-#: The label of a namespace whose level is enforced.
-ENFORCE = "pod-security.kubernetes.io/enforce"
 
 _CAPABILITIES = frozenset(
     {

@@ -10,7 +10,8 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.addresses import Address, Name, addresses, resolve
 from constructs_lib.check.calls import is_host, port_beside
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
+from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.containers import Variable, expanded
 from constructs_lib.kubernetes.manifest import inner
 from constructs_lib.kubernetes.services import is_headless, service_ports
@@ -107,7 +108,7 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
         yield _nowhere(found, problem, hint("Service", name.service, model.names("Service", name.namespace)))
     else:
         # A namespace with a name close to one of the tree's is a mistake; of others nobody knows whether they exist.
-        known = {*model.namespaces, *model.open_namespaces, *PLATFORM_NAMESPACES}
+        known = {*model.namespaces, *model.open_namespaces, *platform.NAMESPACES}
         if name.namespace not in known and closest(name.namespace, known):
             problem = f"There is no namespace {name.namespace}."
             yield _nowhere(found, problem, hint("namespace", name.namespace, model.namespaces))

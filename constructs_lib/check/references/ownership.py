@@ -9,7 +9,8 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import GROUP, Project, repository_name
 from constructs_lib.check.finding import Finding, check_of
-from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
+from constructs_lib.check.model import ClusterModel
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import entries, mapping
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
@@ -147,7 +148,7 @@ def _namespaces(model: ClusterModel) -> Iterator[Finding]:
     if not model.has_applications or model.has_generated_applications:
         # It is not known who else creates namespaces.
         return
-    made = model.names("Namespace") | model.created_namespaces | PLATFORM_NAMESPACES
+    made = model.names("Namespace") | model.created_namespaces | platform.NAMESPACES
     if model.bootstrap.store is not None:
         made |= {model.bootstrap.store.namespace}
     homes = {application.item.namespace for application in model.all_applications if application.item}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel
+from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.secret_sources import SecretSources
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import entries, mapping, sequence
 
 _GROUP = "rbac.authorization.k8s.io"
@@ -46,7 +47,7 @@ def _may_exist(model: ClusterModel, kind: str, namespace: str, name: str) -> boo
         return True
     if kind == "Role":
         # Only the tree creates the roles that its own bindings name.
-        return namespace in model.open_namespaces | PLATFORM_NAMESPACES
+        return namespace in model.open_namespaces | platform.NAMESPACES
     # Charts bring roles that are called after the chart.
     charts = (chart for application in model.all_applications for chart in application.charts)
     is_of_chart = model.is_named_by_chart(name) or any(chart.name in name for chart in charts)

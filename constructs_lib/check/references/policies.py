@@ -7,14 +7,14 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.references.selections import without_pods
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import entries, inner, texts
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import hint
 
 #: The label that Kubernetes gives every namespace.
-_NAME = "kubernetes.io/metadata.name"
 
 
 def prove_policies(model: ClusterModel) -> Iterator[Finding]:
@@ -29,8 +29,8 @@ class _Namespaces:
     """The namespaces that are known to exist, by their labels."""
 
     def __init__(self, model: ClusterModel) -> None:
-        others = (*PLATFORM_NAMESPACES, *model.open_namespaces)
-        self._labels = {**{name: {_NAME: name} for name in others}, **model.namespaces}
+        others = (*platform.NAMESPACES, *model.open_namespaces)
+        self._labels = {**{name: {platform.NAME_LABEL: name} for name in others}, **model.namespaces}
 
     def selected(self, selector: object) -> list[str]:
         named = _named(selector)
@@ -40,7 +40,7 @@ class _Namespaces:
 
 def _named(selector: object) -> str | None:
     """Return the name that a selector of namespaces wants, if it wants one."""
-    return texts(inner(selector, "matchLabels")).get(_NAME)
+    return texts(inner(selector, "matchLabels")).get(platform.NAME_LABEL)
 
 
 def _policy(model: ClusterModel, namespaces: _Namespaces, policy: Object) -> Iterator[Finding]:

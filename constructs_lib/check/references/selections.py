@@ -7,8 +7,9 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import PLATFORM_NAMESPACES, ClusterModel, Pods
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.monitors import Monitor, monitors
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import Selector
@@ -77,7 +78,7 @@ def _scale_target(model: ClusterModel, autoscaler: Object, identity: Identity) -
 
 def _monitor(model: ClusterModel, monitor: Monitor) -> Iterator[Finding]:
     code, item = "monitor-without-target", monitor.item
-    known = {*model.namespaces, *model.open_namespaces, *PLATFORM_NAMESPACES}
+    known = {*model.namespaces, *model.open_namespaces, *platform.NAMESPACES}
     if unknown := next((name for name in monitor.namespaces if name not in known), None):
         yield Finding.missing(code, item, "spec.namespaceSelector", "namespace", unknown, model.namespaces)
         return
