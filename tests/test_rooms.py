@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 LONG = {
     "constructs_lib/check/network.py",
     "constructs_lib/check/traffic.py",
-    "tests/check/test_reachability.py",
 }
 
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
+from small_trees import Manifest, deployed, manifest
 
 from constructs_lib.check.addresses import addresses, resolve
 from constructs_lib.check.calls import Calls
 from constructs_lib.check.capacity import proof as capacity
-from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order import proof as order
 from constructs_lib.check.reachability import proof as reachability
 from constructs_lib.check.references import proof as references
-from constructs_lib.repository.snapshot import Snapshot
-
-Manifest = dict[str, Any]
 
 
 @pytest.mark.parametrize(
@@ -45,21 +41,6 @@ def test_addresses_in_texts(text: str, expected: list[str]) -> None:
         for each in addresses(text)
         if each.port or each.is_host or ".svc" in each.host
     ] == expected
-
-
-def manifest(kind: str, name: str, wave: int = 0, api_version: str = "v1", **content: Any) -> Manifest:
-    annotations = {"argocd.argoproj.io/sync-wave": str(wave)}
-    metadata = {"name": name, "namespace": "shop", "annotations": annotations}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
-
-
-def model(*manifests: Manifest) -> ClusterModel:
-    """Return a tree with one Application that deploys all of it."""
-    source = {"repoURL": "https://example.org/shop.git", "path": "shop", "targetRevision": "main"}
-    spec = {"project": "default", "source": source, "destination": {"namespace": "shop"}}
-    app = manifest("Application", "app", api_version="argoproj.io/v1alpha1", spec=spec)
-    files = {"app.yaml": yaml.safe_dump(app), "shop/all.yaml": yaml.safe_dump_all(manifests)}
-    return ClusterModel(Snapshot.of_files("test", {path: text.encode() for path, text in files.items()}))
 
 
 def service(name: str = "db", **spec: Any) -> Manifest:
@@ -92,7 +73,7 @@ def service(name: str = "db", **spec: Any) -> Manifest:
     ],
 )
 def test_names(host: str, name: tuple[str, str, str] | None) -> None:
-    found = resolve(model(service()), host, "shop")
+    found = resolve(deployed(service()), host, "shop")
     assert (found and (found.service, found.namespace, found.pod)) == name
 
 
@@ -155,7 +136,7 @@ CALLS: list[Any] = [
 @pytest.mark.parametrize("told", CALLS, ids=str)
 @pytest.mark.parametrize("headless", [False, True])
 def test_all_proofs_know_of_a_call(told: Manifest, headless: bool) -> None:
-    found = model(job(**told), DATABASE, service(**({"clusterIP": "None"} if headless else {})), DENY)
+    found = deployed(job(**told), DATABASE, service(**({"clusterIP": "None"} if headless else {})), DENY)
     calls = found.once(Calls).inside
     assert {(call.source.owner.name, call.service.name, call.port in (None, 9042)) for call in calls} == {
         ("prepare", "db", True)
@@ -184,7 +165,7 @@ def test_all_proofs_know_of_a_call(told: Manifest, headless: bool) -> None:
     ids=str,
 )
 def test_what_only_looks_like_a_call(told: Manifest) -> None:
-    found = model(job(**told), DATABASE, service(), DENY)
+    found = deployed(job(**told), DATABASE, service(), DENY)
     assert found.once(Calls).inside == []
     codes = {finding.check.code for proof in (reachability, order, capacity) for finding in proof.PROOF.prove(found)}
     assert codes.isdisjoint({"call-blocked", "dependency-in-later-wave", "replication-above-nodes"})
@@ -196,7 +177,7 @@ def test_files_are_read_as_well() -> None:
         settings = manifest("ConfigMap", "settings", data={"a.conf": text})
         prepare = job(volumeMounts=[{"name": "v", "mountPath": "/v"}])
         prepare["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "configMap": {"name": "settings"}}]
-        found = model(prepare, DATABASE, service(), settings)
+        found = deployed(prepare, DATABASE, service(), settings)
         assert [call.address for call in found.once(Calls).inside] == expected
         assert not any(call.is_awaited for call in found.once(Calls).inside)
 
@@ -215,7 +196,7 @@ def test_who_waits(container: Manifest, is_init: bool, kind: str, waits: bool) -
     key = "initContainers" if is_init else "containers"
     spec: Manifest = {"template": {"spec": {key: [{"name": "web", "args": ["nc -z db 9042"], **container}]}}}
     spec = {"jobTemplate": {"spec": spec}} if kind == "CronJob" else spec
-    calls = model(manifest(kind, "web", spec=spec), DATABASE, service()).once(Calls).inside
+    calls = deployed(manifest(kind, "web", spec=spec), DATABASE, service()).once(Calls).inside
     assert [call.is_awaited for call in calls] == [waits]
 
 
@@ -240,7 +221,7 @@ def test_who_waits(container: Manifest, is_init: bool, kind: str, waits: bool) -
 )
 def test_addresses_that_lead_nowhere(told: Manifest, codes: list[str]) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    found = model(job(**told), DATABASE, service(clusterIP="None" if "9.db" in str(told) else ""), namespace)
+    found = deployed(job(**told), DATABASE, service(clusterIP="None" if "9.db" in str(told) else ""), namespace)
     assert [
         finding.check.code for finding in references.PROOF.prove(found) if finding.check.code.startswith("address-")
     ] == codes

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_trees import Manifest, model_of
 from synthesized import Synthesized
 
 from constructs_lib.argocd.objects import Object
@@ -25,7 +26,6 @@ from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.repository.snapshot import Snapshot
 
-Manifest = dict[str, Any]
 GIB, MIB = 2**30, 2**20
 
 
@@ -284,12 +284,6 @@ def workload(kind: str = "Deployment", **spec: Any) -> Manifest:
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"template": template, **spec},
     }
-
-
-def model_of(*manifests: Manifest, cluster: Cluster | None = None) -> ClusterModel:
-    """Return a tree of some objects for a cluster."""
-    files = {f"{number}.yaml": yaml.safe_dump(manifest).encode() for number, manifest in enumerate(manifests)}
-    return ClusterModel(Snapshot.of_files("test", files), cluster=cluster or Cluster())
 
 
 def test_nothing_is_said_of_the_room_on_nodes_that_nobody_knows() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from small_trees import application, manifest, model_of_files
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
@@ -17,29 +17,11 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order import proof as order
 from constructs_lib.check.order import settings
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.repository.snapshot import Snapshot
-
-WAVE = "argocd.argoproj.io/sync-wave"
-
-
-def manifest(kind: str, name: str, wave: int = 0, api_version: str = "v1", **content: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "shop", "annotations": {WAVE: str(wave)}}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
-
-
-def application(name: str, path: str, wave: int = 0) -> dict[str, Any]:
-    source = {"repoURL": "https://example.org/shop.git", "path": path, "targetRevision": "main"}
-    policy = {"automated": {"prune": True}, "retry": {"limit": -1, "refresh": True}}
-    spec = {"project": "default", "source": source, "destination": {"namespace": "shop"}, "syncPolicy": policy}
-    found = manifest("Application", name, wave, "argoproj.io/v1alpha1", spec=spec)
-    found["metadata"]["namespace"] = "argocd"
-    return found
 
 
 def model(**files: Any) -> ClusterModel:
     """Return a tree of one object a file; in the keywords, ``__`` stands for a folder."""
-    content = {f"{path.replace('__', '/')}.yaml": yaml.safe_dump(found).encode() for path, found in files.items()}
-    return ClusterModel(Snapshot.of_files("test", content))
+    return model_of_files({f"{path.replace('__', '/')}.yaml": found for path, found in files.items()})
 
 
 def nested() -> ClusterModel:

@@ -6,70 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import yaml
-from synthesized import Synthesized
+from small_trees import Manifest, deployment, model_of, policy, service
 
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.reachability.can import can
 from constructs_lib.check.reachability.proof import prove
 from constructs_lib.check.traffic import Traffic
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.repository.snapshot import Snapshot
-from constructs_lib.user_error import UserError
-
-Manifest = dict[str, Any]
-
-
-def model_of(*manifests: Manifest, charts: tuple[str, ...] = ()) -> ClusterModel:
-    """Return a tree of some objects; in the namespaces of ``charts``, a chart is deployed as well."""
-    files = {
-        f"tree/{manifest['kind']}-{number}.yaml": yaml.safe_dump(manifest).encode()
-        for number, manifest in enumerate(manifests)
-    }
-    for name in charts:
-        source = {"repoURL": "https://charts.example.com", "chart": name, "targetRevision": "1.0.0"}
-        spec = {"sources": [source], "destination": {"namespace": name}}
-        application = {"kind": "Application", "metadata": {"name": name, "namespace": "argocd"}, "spec": spec}
-        files[f"apps/{name}.yaml"] = yaml.safe_dump({"apiVersion": "argoproj.io/v1alpha1", **application}).encode()
-    if charts:
-        source = {"repoURL": "https://example.com/tree.git", "path": "tree", "targetRevision": "main"}
-        application = {"kind": "Application", "metadata": {"name": "tree"}, "spec": {"source": source}}
-        files["apps/tree.yaml"] = yaml.safe_dump({"apiVersion": "argoproj.io/v1alpha1", **application}).encode()
-    return ClusterModel(Snapshot.of_files("test", files))
-
-
-def deployment(name: str, namespace: str = "shop", kind: str = "Deployment", **parts: Any) -> Manifest:
-    """Return a workload of one container; ``env`` and ``ports`` are its variables and ports by name."""
-    env = [{"name": key, "value": value} for key, value in parts.pop("env", {}).items()]
-    ports = [{"name": key, "containerPort": value} for key, value in parts.pop("ports", {}).items()]
-    container = {"name": name, "image": "x", "env": env, "ports": ports, **parts.pop("container", {})}
-    pod = {"containers": [container], **parts.pop("pod", {})}
-    spec = {"template": {"metadata": {"labels": {"app": name}}, "spec": pod}, **parts}
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-
-
-def service(name: str, namespace: str = "shop", port: int = 80, target: int | str = 80, **spec: Any) -> Manifest:
-    """Return a Service with one port."""
-    ports = [{"name": "main", "port": port, "targetPort": target}]
-    metadata = {"name": name, "namespace": namespace, "labels": {"app": name}}
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {"selector": {"app": name}, "ports": ports, **spec},
-    }
-
-
-def policy(name: str, namespace: str = "shop", pods: Any = None, **spec: Any) -> Manifest:
-    """Return a NetworkPolicy, of the pods with a name or of all."""
-    selector = {"matchLabels": {"app": pods}} if pods else {}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"podSelector": selector, **spec},
-    }
-
 
 DENY = policy("deny", policyTypes=["Ingress"])
 
@@ -396,75 +338,6 @@ def test_odd_objects_of_other_people_break_nothing(broken: Manifest, code: str |
     odd = {"apiVersion": versions.get(broken["kind"], "v1"), "metadata": {"name": "odd", "namespace": "odd"}, **broken}
     tree = model_of(odd, deployment("web", env={"DB": "postgres://db"}), DATABASE, service("db", port=5432), DENY)
     assert ("call-blocked", "Deployment/shop/web") in found(tree)
-
-
-def production(trees: Mapping[str, Synthesized]) -> ClusterModel:
-    """Return PositionPal in production."""
-    return ClusterModel(Snapshot("production", trees["production"].files, None), ["argocd/production"])
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "port", "allowed"),
-    [
-        ("gateway", "user-service", "grpc", True),
-        ("pp-gws/gateway", "pp-us/user-service", 5052, True),
-        ("gateway", "user-service-database", "sql", False),
-        ("internet", "gateway", "3000", True),
-        ("internet", "user-service", "5052", False),
-        ("203.0.113.7", "gateway", "http", True),
-        ("notification-service", "internet", "443", True),
-        ("notification-service", "10.0.0.1", "443", False),
-        ("notification-service", "internet", "443/udp", False),
-        ("prometheus", "rabbitmq-0", "metrics", True),
-        ("gateway-7d9f8b6c5d-x2kqp", "chat-service", "http", True),
-        ("chat-service", "chat-service-database-nodes", "cql", True),
-        ("chat-service", "kube-dns", "53/udp", True),
-        ("chat-service", "chat-service", "remoting", True),
-    ],
-)
-def test_can(trees: Mapping[str, Synthesized], source: str, target: str, port: str | int, allowed: bool) -> None:
-    assert can(production(trees), source, target, port).allowed is allowed
-
-
-def test_an_answer_tells_the_policies_and_rules_of_each_side(trees: Mapping[str, Synthesized]) -> None:
-    assert str(can(production(trees), "gateway", "user-service-database", "sql")).splitlines() == [
-        "pp-gws/gateway cannot reach pp-us/user-service-database at port 5432/TCP.",
-        "  egress of pp-gws/gateway: closed by default-deny, dns, gateway, none of whose rules lets it through",
-        "  ingress of pp-us/user-service-database: closed by default-deny, user-service-database, none of whose rules "
-        "lets it through",
-    ]
-    assert str(can(production(trees), "gateway", "user-service", "grpc")).splitlines()[1:] == [
-        "  egress of pp-gws/gateway: opened by egress[3] of gateway",
-        "  ingress of pp-us/user-service: opened by ingress[1] of user-service",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "port", "problem"),
-    [
-        ("gatewy", "user-service", "grpc", 'no workload and no Service is called "gatewy"; did you mean "gateway"?'),
-        ("pp-gw/gateway", "user-service", "1", 'called "pp-gw/gateway"; did you mean "pp-gws/gateway"?'),
-        ("gateway", "user-service", "grcp", 'pp-us/user-service has no port "grcp" for TCP; did you mean "grpc"?'),
-        ("gateway", "user-service", "grpc/udp", 'no port "grpc" for UDP; give its number.'),
-        ("gateway", "internet", "https", 'the internet has no port "https" for TCP; give its number.'),
-        ("gateway", "user-service", "0", "0 is no port; a whole number from 1 to 65535 is needed."),
-        ("gateway", "user-service", "53/icmp", "ICMP is no protocol of a port"),
-        ("gateway", "chat-service-database-nodes", "sql", 'has no port "sql".'),
-    ],
-)
-def test_questions_that_cannot_be_answered(
-    trees: Mapping[str, Synthesized], source: str, target: str, port: str, problem: str
-) -> None:
-    with pytest.raises(UserError) as raised:
-        can(production(trees), source, target, port)
-    assert problem in str(raised.value)
-
-
-def test_a_name_in_several_namespaces_has_to_be_told_with_its_namespace() -> None:
-    tree = model_of(deployment("web"), deployment("web", "other"))
-    with pytest.raises(UserError, match="one of other/web, shop/web"):
-        can(tree, "web", "internet", 443)
-    assert can(tree, "shop/web", "other/web", 80).allowed
 
 
 def chain(length: int, *, broad: bool) -> ClusterModel:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from small_trees import manifest, model_of
 from synthesized import Synthesized
 
 from constructs_lib.check.bootstrap import Cluster
@@ -20,17 +21,6 @@ from constructs_lib.check.order import proof as order
 from constructs_lib.check.references import proof as references
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.snapshot import Snapshot
-
-
-def model(*manifests: Any, cluster: Cluster | None = None) -> ClusterModel:
-    """Return a tree without Applications."""
-    return ClusterModel(
-        Snapshot.of_files("test", {"all.yaml": yaml.safe_dump_all(manifests).encode()}), cluster=cluster
-    )
-
-
-def manifest(kind: str, name: str, api_version: str = "v1", **content: Any) -> dict[str, Any]:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": "shop"}, **content}
 
 
 def codes(found: ClusterModel) -> list[str]:
@@ -46,16 +36,21 @@ def pod(**spec: Any) -> dict[str, Any]:
 def test_keys_of_secrets() -> None:
     read = {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "a"}}}], "name": "web"}
     web = pod(containers=[read])
-    by_key = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"data": [{"secretKey": "b"}]})
-    assert codes(model(web, by_key)) == ["secret-key-missing"]
-    by_all = manifest("ExternalSecret", "s", "external-secrets.io/v1", spec={"dataFrom": [{"find": {}}]})
-    assert codes(model(web, by_all)) == []
+    by_key = manifest("ExternalSecret", "s", api_version="external-secrets.io/v1", spec={"data": [{"secretKey": "b"}]})
+    assert codes(model_of(web, by_key)) == ["secret-key-missing"]
+    by_all = manifest("ExternalSecret", "s", api_version="external-secrets.io/v1", spec={"dataFrom": [{"find": {}}]})
+    assert codes(model_of(web, by_all)) == []
     merged = copy.deepcopy(by_key)
     merged["spec"]["target"] = {"template": {"mergePolicy": "Merge", "data": {"a": "x"}}}
-    assert codes(model(web, merged)) == []
-    assert codes(model(web, manifest("Secret", "s", stringData={"a": "x"}))) == []
+    assert codes(model_of(web, merged)) == []
+    assert codes(model_of(web, manifest("Secret", "s", stringData={"a": "x"}))) == []
     assert (
-        codes(model(web, manifest("SealedSecret", "s", "bitnami.com/v1alpha1", spec={"encryptedData": {"a": "x"}})))
+        codes(
+            model_of(
+                web,
+                manifest("SealedSecret", "s", api_version="bitnami.com/v1alpha1", spec={"encryptedData": {"a": "x"}}),
+            )
+        )
         == []
     )
 
@@ -64,18 +59,18 @@ def test_what_an_operator_may_make_is_not_missing() -> None:
     web = pod(volumes=[{"name": "v", "secret": {"secretName": "app-user"}}])
     web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
     service = manifest("Service", "db", spec={"selector": {"role": "primary"}, "ports": [{"port": 5432}]})
-    assert codes(model(web, service)) == ["secret-missing", "service-without-pods"]
-    operated = manifest("Cluster", "db", "postgresql.cnpg.io/v1", spec={"instances": 3})
-    assert codes(model(web, service, operated)) == []
+    assert codes(model_of(web, service)) == ["secret-missing", "service-without-pods"]
+    operated = manifest("Cluster", "db", api_version="postgresql.cnpg.io/v1", spec={"instances": 3})
+    assert codes(model_of(web, service, operated)) == []
 
 
 def test_what_a_program_is_told_by_name_is_read_or_made_by_it() -> None:
     web = pod(containers=[{"name": "web", "args": ["--configmap=shop/web-settings", "--secret-name=web-tls"]}])
     web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
     web["spec"]["volumes"] = [{"name": "v", "secret": {"secretName": "web-tls"}}]
-    assert codes(model(web, manifest("ConfigMap", "web-settings", data={}))) == []
+    assert codes(model_of(web, manifest("ConfigMap", "web-settings", data={}))) == []
     web["spec"]["containers"][0]["args"] = ["--configmap=shop/web-settings-2", "--host=web-tls.shop"]
-    assert codes(model(web, manifest("ConfigMap", "web-settings", data={}))) == [
+    assert codes(model_of(web, manifest("ConfigMap", "web-settings", data={}))) == [
         "config-map-unused",
         "secret-missing",
     ]
@@ -91,16 +86,16 @@ def test_a_volume_that_is_called_like_a_template_is_the_template() -> None:
         "template": template,
         "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
     }
-    store = manifest("StatefulSet", "db", "apps/v1", spec=spec)
-    assert codes(model(store)) == []
+    store = manifest("StatefulSet", "db", api_version="apps/v1", spec=spec)
+    assert codes(model_of(store)) == []
     del spec["volumeClaimTemplates"]
-    assert codes(model(store)) == ["claim-missing"]
+    assert codes(model_of(store)) == ["claim-missing"]
 
 
 def test_pods_that_nobody_looks_at_may_be_selected() -> None:
     service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
-    assert codes(model(service)) == ["service-without-pods"]
-    assert codes(model(service, manifest("Workflow", "db", "argoproj.io/v1alpha1", spec={}))) == []
+    assert codes(model_of(service)) == ["service-without-pods"]
+    assert codes(model_of(service, manifest("Workflow", "db", api_version="argoproj.io/v1alpha1", spec={}))) == []
 
 
 @pytest.mark.parametrize("kind", ["ReplicationController", "Rollout"])
@@ -108,7 +103,7 @@ def test_pods_of_other_controllers(kind: str) -> None:
     service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
     for label, expected in (("db", []), ("dv", ["service-without-pods"])):
         template = {"metadata": {"labels": {"app": label}}, "spec": {}}
-        assert codes(model(service, manifest(kind, "db", "x/v1", spec={"template": template}))) == expected
+        assert codes(model_of(service, manifest(kind, "db", "x/v1", spec={"template": template}))) == expected
 
 
 @pytest.mark.parametrize(
@@ -122,18 +117,20 @@ def test_pods_of_other_controllers(kind: str) -> None:
     ],
 )
 def test_targets_of_scalers(kind: str, target: dict[str, str], expected: list[str]) -> None:
-    web = manifest("Deployment", "web", "apps/v1", spec={"template": {"spec": {"containers": [{"name": "web"}]}}})
+    web = manifest(
+        "Deployment", "web", api_version="apps/v1", spec={"template": {"spec": {"containers": [{"name": "web"}]}}}
+    )
     scaler = manifest(kind, "web", "keda.sh/v1alpha1", spec={"scaleTargetRef": target})
-    assert codes(model(web, scaler)) == expected
+    assert codes(model_of(web, scaler)) == expected
     same = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
-    other = manifest("HorizontalPodAutoscaler", "other", "autoscaling/v2", spec=same)
-    assert codes(model(web, scaler, other)) == (expected or ["autoscalers-share-target"])
+    other = manifest("HorizontalPodAutoscaler", "other", api_version="autoscaling/v2", spec=same)
+    assert codes(model_of(web, scaler, other)) == (expected or ["autoscalers-share-target"])
 
 
 def test_applications_that_are_generated_may_bring_anything() -> None:
     service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
-    generated = manifest("ApplicationSet", "all", "argoproj.io/v1alpha1", spec={})
-    assert codes(model(service, generated)) == []
+    generated = manifest("ApplicationSet", "all", api_version="argoproj.io/v1alpha1", spec={})
+    assert codes(model_of(service, generated)) == []
 
 
 def test_the_same_name_in_two_folders_of_a_tree_without_applications() -> None:
@@ -149,17 +146,17 @@ def test_a_named_port_of_a_sidecar_counts() -> None:
     service = manifest(
         "Service", "web", spec={"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
     )
-    assert codes(model(pod(initContainers=[sidecar]), service)) == []
+    assert codes(model_of(pod(initContainers=[sidecar]), service)) == []
     del sidecar["restartPolicy"]
-    assert codes(model(pod(initContainers=[sidecar]), service)) == ["target-port-unknown"]
+    assert codes(model_of(pod(initContainers=[sidecar]), service)) == ["target-port-unknown"]
 
 
 def test_storage_is_judged_only_where_the_cluster_is_known() -> None:
     claim = manifest(
         "PersistentVolumeClaim", "data", spec={"storageClassName": "fast", "accessModes": ["ReadWriteMany"]}
     )
-    assert codes(model(claim)) == []
-    assert codes(model(claim, cluster=Cluster("k3d"))) == ["storage-class-missing"]
+    assert codes(model_of(claim)) == []
+    assert codes(model_of(claim, cluster=Cluster("k3d"))) == ["storage-class-missing"]
 
 
 #: Values of types that most fields cannot have.
@@ -173,23 +170,27 @@ def more_kinds() -> list[dict[str, Any]]:
     term = {"labelSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}}
     affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
     mount = {"name": "all", "projected": {"sources": [{"secret": {"name": "s", "items": [{"key": "a", "path": "a"}]}}]}}
-    hook = manifest("Job", "hook", "batch/v1", spec={"template": {"spec": {"volumes": [mount], "affinity": affinity}}})
+    hook = manifest(
+        "Job", "hook", api_version="batch/v1", spec={"template": {"spec": {"volumes": [mount], "affinity": affinity}}}
+    )
     hook["metadata"]["annotations"] = {"argocd.argoproj.io/hook": "PreSync", "argocd.argoproj.io/sync-wave": "1"}
     crd = {"group": "example.org", "names": {"kind": "Thing"}, "scope": "Namespaced"}
     sealed = {"encryptedData": {"a": "x"}, "template": {"metadata": {"name": "s"}}}
     return [
         hook,
-        manifest("Ingress", "web", "networking.k8s.io/v1", spec={"rules": [rule], "tls": [{"secretName": "t"}]}),
+        manifest(
+            "Ingress", "web", api_version="networking.k8s.io/v1", spec={"rules": [rule], "tls": [{"secretName": "t"}]}
+        ),
         manifest(
             "ServiceMonitor",
             "web",
-            "monitoring.coreos.com/v1",
+            api_version="monitoring.coreos.com/v1",
             spec={"endpoints": [{"port": "http"}], "selector": term},
         ),
-        manifest("StorageClass", "disk", "storage.k8s.io/v1", volumeBindingMode="WaitForFirstConsumer"),
-        manifest("CustomResourceDefinition", "things.example.org", "apiextensions.k8s.io/v1", spec=crd),
-        manifest("SealedSecret", "s", "bitnami.com/v1alpha1", spec=sealed),
-        manifest("Certificate", "t", "cert-manager.io/v1", spec={"secretName": "t"}),
+        manifest("StorageClass", "disk", api_version="storage.k8s.io/v1", volumeBindingMode="WaitForFirstConsumer"),
+        manifest("CustomResourceDefinition", "things.example.org", api_version="apiextensions.k8s.io/v1", spec=crd),
+        manifest("SealedSecret", "s", api_version="bitnami.com/v1alpha1", spec=sealed),
+        manifest("Certificate", "t", api_version="cert-manager.io/v1", spec={"secretName": "t"}),
     ]
 
 
