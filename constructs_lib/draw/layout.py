@@ -19,7 +19,7 @@ from constructs_lib.draw.crossings import arrange
 from constructs_lib.draw.diagram import Diagram, Edge, Style
 from constructs_lib.draw.nets import Item, Link, Net, Terminal
 from constructs_lib.draw.placement import permute, place
-from constructs_lib.draw.tracks import BEFORE, BEHIND, TRACK, Line, assign_tracks
+from constructs_lib.draw.tracks import BEFORE, BEHIND, TRACK, assign_tracks
 
 #: Styles of which all edges with the same source share a line; of the others, those with the same target do.
 _SHARE_SOURCE = frozenset({Style.SCRAPES, Style.PRECEDES})
@@ -133,7 +133,7 @@ def _spread(columns: Sequence[Sequence[Item]], nets: Sequence[Net]) -> tuple[flo
             # The frame stands beside those who are outside, so that all lines turn inside of it.
             left = x = x + OUTSIDE if members else x
         used = [(net, net.line(number)) for net in nets if number in net.terminals]
-        turning = [(net, line) for net, line in used if line.span[0] < line.span[1]]
+        turning = [(net, line) for net, line in used if len({*line[0], *line[1]}) > 1]
         tracks = assign_tracks([line for _, line in turning])
         for (net, _), track in zip(turning, tracks, strict=True):
             net.tracks[number] = x + BEFORE + track * TRACK
@@ -153,7 +153,7 @@ def _outer_routes(nets: Iterable[Net]) -> Iterator[Route]:
         for edge, source, target in net.edges:
             step = 1 if source.gutter <= target.gutter else -1
             y = source.y
-            points = [(_side(source), float(y))]
+            points = [(_side(source), y)]
             for gutter in range(source.gutter, target.gutter + step, step):
                 following = target.y if gutter == target.gutter else net.passing[gutter + (step > 0)].y
                 if following != y:
@@ -176,7 +176,7 @@ def _inner_routes(boxes: Iterable[Box]) -> Iterator[Route]:
             tuple(box.y + box.offsets[part, True, net] for part in (edges[0].target, *(e.source for e in edges)))
             for net, edges in box.inner.items()
         ]
-        tracks = assign_tracks([Line(ys, ()) for ys in heights])
+        tracks = assign_tracks([(ys, ()) for ys in heights])
         for edges, (end, *begins), track in zip(box.inner.values(), heights, tracks, strict=True):
             _, side = box.sides(edges[0].target)
             x = side + INSET + track * INNER_TRACK

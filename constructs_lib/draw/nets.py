@@ -36,7 +36,7 @@ class Item:
 
     column: int
     height: int = 0
-    y: int = 0
+    y: float = 0
     number: int = 0
     offsets: dict[tuple[str, bool, Hashable], int] = field(default_factory=dict)
     terminals: list[Terminal] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Terminal:
     shift: int = 0
 
     @property
-    def y(self) -> int:
+    def y(self) -> float:
         """Where it is."""
         return self.item.y + self.offset + self.shift
 
@@ -122,5 +122,4 @@ class Net:
     def line(self, gutter: int) -> Line:
         """Return its vertical line in a gutter."""
         ends = self.terminals[gutter]
-        lefts = tuple(terminal.y for terminal in ends if terminal.leftmost)
-        return Line(lefts, tuple(terminal.y for terminal in ends if not terminal.leftmost))
+        return [end.y for end in ends if end.leftmost], [end.y for end in ends if not end.leftmost]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from statistics import fmean, median
 
@@ -19,15 +19,15 @@ _SHIFT = 4
 
 def place(columns: Sequence[Sequence[Item]]) -> None:
     """Set the heights of all items, which stand in their order, and the shifts of their terminals."""
-    exact: dict[Item, float] = {}
     for column in columns:
-        exact.update(zip(column, _least(column), strict=True))
+        for item, least in zip(column, _least(column), strict=True):
+            item.y = least
     for sweep in range(_SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
-            _align(column, exact)
+            _align(column)
     for before, column in pairwise([(), *columns]):
-        _align(column, exact, leftwards=True)
-        _snap(column, before, exact)
+        _align(column, leftwards=True)
+        _snap(column, before)
     match columns[0]:
         case [Item(terminals=[terminal]) as item] if len(terminal.others) == 1:
             # Who stands alone before all others, with one line, stands at the height at which that ends.
@@ -46,7 +46,7 @@ def _least(column: Sequence[Item]) -> list[int]:
     return [*accumulate(distances, initial=0)][: len(column)]
 
 
-def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool = False) -> None:
+def _align(column: Sequence[Item], *, leftwards: bool = False) -> None:
     """Move a column's items to where they want to be, as near as their order and distances allow.
 
     The sum of the squared, weighted distances becomes minimal: pool adjacent violators, after the least distances
@@ -55,7 +55,7 @@ def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool 
     blocks: list[tuple[float, float, int]] = []
     bases = _least(column)
     for item, base in zip(column, bases, strict=True):
-        wanted, weight = _wish(item, exact, leftwards=leftwards)
+        wanted, weight = _wish(item, leftwards=leftwards)
         mean, count = wanted - base, 1
         while blocks and blocks[-1][0] > mean:
             other, other_weight, other_count = blocks.pop()
@@ -65,10 +65,10 @@ def _align(column: Sequence[Item], exact: dict[Item, float], *, leftwards: bool 
         blocks.append((mean, weight, count))
     positions = [mean for mean, _, count in blocks for _ in range(count)]
     for item, position, base in zip(column, positions, bases, strict=True):
-        exact[item] = position + base
+        item.y = position + base
 
 
-def _wish(item: Item, exact: Mapping[Item, float], *, leftwards: bool) -> tuple[float, float]:
+def _wish(item: Item, *, leftwards: bool) -> tuple[float, float]:
     """Return the height at which an item would have straight lines, and how much that counts.
 
     With ``leftwards``, lines that pass through go on as they come from the left.
@@ -78,14 +78,14 @@ def _wish(item: Item, exact: Mapping[Item, float], *, leftwards: bool) -> tuple[
         if leftwards and not item.height and terminal.leftmost:
             continue
         if across := terminal.across:
-            wishes.append(sum(exact[other.item] + other.offset for other in across) / len(across) - terminal.offset)
+            wishes.append(sum(other.item.y + other.offset for other in across) / len(across) - terminal.offset)
     if not wishes:
-        return exact[item], _UNCONNECTED_WEIGHT
+        return item.y, _UNCONNECTED_WEIGHT
     # The median: one line straight is better than all a little bent.
     return median(wishes), 1 if item.height else _PASSING_WEIGHT
 
 
-def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, float]) -> None:
+def _snap(column: Sequence[Item], before: Sequence[Item]) -> None:
     """Put a column's items on the grid, such that no line lies on one that comes from the column before."""
     taken = {terminal.y: terminal.net for item in before for terminal in item.terminals if terminal.leftmost}
 
@@ -94,7 +94,7 @@ def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, floa
 
     bases = _least(column)
     for number, item in enumerate(column):
-        item.y = round(exact[item] / GRID) * GRID
+        item.y = round(item.y / GRID) * GRID
         if number:
             least = column[number - 1].y + bases[number] - bases[number - 1]
             # What is connected to nothing stands at the end of its column.
@@ -106,7 +106,6 @@ def _snap(column: Sequence[Item], before: Sequence[Item], exact: dict[Item, floa
                 while item.height == 0 and is_taken(terminal):
                     item.y += GRID
                 terminal.shift = _SHIFT if is_taken(terminal) else 0
-        exact[item] = item.y
 
 
 def permute(columns: Sequence[Sequence[Item]]) -> None:

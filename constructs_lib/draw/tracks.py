@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 #: Distance of two tracks, and of the first and the last to the boxes; the arrow heads need room at the right.
 TRACK, BEFORE, BEHIND = 10, 16, 20
@@ -15,25 +14,14 @@ TRACK, BEFORE, BEHIND = 10, 16, 20
 _GAP = 8
 
 
-@dataclass(frozen=True)
-class Line:
-    """A vertical line, with the heights at which something leads to its left and to its right."""
-
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Its upper and its lower end."""
-        ys = (*self.left, *self.right)
-        return min(ys), max(ys)
+#: The heights at which something leads to the left and to the right of a vertical line.
+Line = tuple[Sequence[float], Sequence[float]]
 
 
 def assign_tracks(lines: Sequence[Line]) -> list[int]:
     """Return the number of the track of each line of a gutter, from the left."""
-    spans = [line.span for line in lines]
-    lefts = [sorted(line.left) for line in lines]
-    rights = [sorted(line.right) for line in lines]
+    spans = [(min(*left, *right), max(*left, *right)) for left, right in lines]
+    lefts, rights = ([sorted(line[side]) for line in lines] for side in (0, 1))
 
     def crossings(first: int, second: int) -> int:
         """Count how often two lines cross if the first is left of the second."""

@@ -81,12 +81,8 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
     return int(text, 8 if re.match(r"[-+]?0\d", text) else 0)
 
 
-def _boolean(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> bool:
-    return node.value.lower() in ("y", "yes", "true", "on")
-
-
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
+_Loader.add_constructor("tag:yaml.org,2002:bool", lambda _, node: node.value.lower() in ("y", "yes", "true", "on"))
 
 #: libyaml parses nested values recursively, and crashes the process where Python would raise RecursionError.
 _MOST_LEVELS = 200
@@ -182,9 +178,7 @@ def _plain(value: object) -> object:
 
 
 def _key(key: object) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return "null" if key is None else str(key)
+    return "null" if key is None else str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def _expand(document: object) -> Iterator[Manifest]:

@@ -20,7 +20,7 @@ from constructs_lib.draw.deployment_order import order
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Style
 from constructs_lib.draw.layout import lay_out
 from constructs_lib.draw.svg import svg
-from constructs_lib.draw.tracks import Line, assign_tracks
+from constructs_lib.draw.tracks import assign_tracks
 
 VIEWS = [pytest.param(architecture, id="architecture"), pytest.param(order, id="order")]
 
@@ -152,9 +152,9 @@ def test_lines_that_need_not_cross_do_not(view: Callable[[Graph], Diagram]) -> N
 
 def test_tracks_avoid_crossings() -> None:
     """Of two lines downwards, the lower one turns first; of two upwards, the upper one."""
-    assert assign_tracks([Line((0,), (100,)), Line((50,), (150,))]) == [1, 0]
-    assert assign_tracks([Line((100,), (0,)), Line((150,), (50,))]) == [0, 1]
-    assert assign_tracks([Line((0,), (40,)), Line((60,), (100,))]) == [0, 0]
+    assert assign_tracks([((0,), (100,)), ((50,), (150,))]) == [1, 0]
+    assert assign_tracks([((100,), (0,)), ((150,), (50,))]) == [0, 1]
+    assert assign_tracks([((0,), (40,)), ((60,), (100,))]) == [0, 0]
 
 
 def test_a_box_has_room_for_the_lines_between_its_sections() -> None:
