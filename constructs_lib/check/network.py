@@ -254,6 +254,11 @@ class Policy:
         """Its name."""
         return self.item.name
 
+    @property
+    def peers(self) -> Iterator[Peer]:
+        """The peers of all its rules."""
+        return (peer for rules in self.rules.values() for rule in rules for peer in rule.peers or ())
+
     @cached_property
     def index(self) -> Mapping[str, _Index]:
         """Its rules by direction, indexed by their peers."""

@@ -1,9 +1,9 @@
-"""What the objects of a tree say that pods call: addresses that they are given, monitors, open ports, the API."""
+"""What is called in a tree: by addresses that pods are given, by monitors, at public ports, and through the API."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, po
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
 from constructs_lib.kubernetes.containers import Port as ContainerPort
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.services import ServicePort, is_headless, service_ports
 
@@ -30,7 +30,7 @@ DNS = Pod(
 DNS_PORTS: tuple[Port, ...] = tuple((protocol, platform.DNS_PORT) for protocol in platform.DNS_PROTOCOLS)
 API = Outside("the Kubernetes API", CLUSTER)
 API_PORTS: tuple[Port, ...] = tuple(("TCP", number) for number in platform.API_PORTS)
-#: What the Prometheus operator calls its pods, in ``pkg/prometheus/common.go``.
+#: The label that the Prometheus operator gives to its pods, in ``pkg/prometheus/common.go``.
 _PROMETHEUS = ("app.kubernetes.io/name", "prometheus")
 
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "IngressRoute", "IngressRouteTCP")
@@ -38,14 +38,14 @@ _ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "Ingres
 
 @dataclass(frozen=True)
 class Call:
-    """Pods call others, by what they are told.
+    """A call of one workload to another, because of an address that it is given.
 
     Attributes:
-        source: Who calls.
-        target: Who is called.
-        ports: The port of the target; several if it is one of them and nobody says which.
+        source: The caller.
+        target: The pods that are called.
+        ports: The port of the target; several if it is one of these, and not known which.
         address: The address as it is written.
-        at: The field of the source's workload in which it stands.
+        at: The field of the caller's workload that holds it.
     """
 
     source: Pod
@@ -57,7 +57,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Offer:
-    """An object lets others call pods: a Service of the world, a monitor of Prometheus."""
+    """An object that lets others call pods: a public Service, or a monitor of Prometheus."""
 
     item: Object
     at: str
@@ -66,27 +66,30 @@ class Offer:
 
 
 class Traffic:
-    """Everything that is called in a tree, and the network in which it is."""
+    """Everything that is called in a tree, and the network that it is called in.
+
+    Attributes:
+        model: The tree.
+        pods: Its pods.
+        foreign: Pods that are not in the tree, but that its policies select or permit: those of charts and of
+            other trees.
+        network: All pods and policies.
+    """
 
     def __init__(self, model: ClusterModel) -> None:
         """Read the tree."""
         self.model = model
-        self.scales = model.scales
-        own = [pod_of(pods) for pods in model.pods]
-        #: The pods of the tree.
-        self.pods: Sequence[Pod] = own
+        self.pods: Sequence[Pod] = [pod_of(pods) for pods in model.pods]
         policies = [Policy(item) for item in model.kind("NetworkPolicy") if item.group == "networking.k8s.io"]
-        #: Pods that the tree only knows by its policies: those of charts and of other trees.
-        self.foreign: Sequence[Pod] = list(_foreign_pods(model, Network(policies, model.namespaces, [*own, DNS])))
-        namespaces = {
-            **{pod.namespace: {platform.NAME_LABEL: pod.namespace} for pod in [DNS, *self.foreign]},
-            **model.namespaces,
-        }
-        self.network = Network(policies, namespaces, [*own, *self.foreign, DNS])
+        known = Network(policies, model.namespaces, [*self.pods, DNS])
+        self.foreign: Sequence[Pod] = list(_foreign_pods(model, known))
+        others = [*self.foreign, DNS]
+        namespaces = {pod.namespace: {platform.NAME_LABEL: pod.namespace} for pod in others}
+        self.network = Network(policies, {**namespaces, **model.namespaces}, [*self.pods, *others])
 
     @cached_property
     def calls(self) -> Sequence[Call]:
-        """What pods are told to call, each call once for every address that tells it."""
+        """The calls of workloads of the tree to each other, one for every address."""
         return [
             Call(self._by_pods[call.source], target, ports, call.address, call.at)
             for call in self.model.once(Calls).inside
@@ -95,7 +98,7 @@ class Traffic:
 
     @cached_property
     def outside_calls(self) -> Sequence[tuple[Pod, OutsideCall]]:
-        """The https hosts outside of the cluster that pods are told to call."""
+        """The https hosts outside of the cluster that pods are given."""
         return [(self._by_pods[call.source], call) for call in self.model.once(Calls).outside]
 
     @cached_property
@@ -104,7 +107,7 @@ class Traffic:
 
     @cached_property
     def called(self) -> Mapping[tuple[Pod, Pod], frozenset[Port]]:
-        """The ports at which one is told to call another."""
+        """The ports that each caller calls of each target."""
         found: dict[tuple[Pod, Pod], set[Port]] = defaultdict(set)
         for call in self.calls:
             found[call.source, call.target].update(call.ports)
@@ -112,12 +115,12 @@ class Traffic:
 
     @cached_property
     def reasons(self) -> Mapping[tuple[Pod, Pod], frozenset[Port]]:
-        """The ports at which there is a reason for one to call another: it is told to, or both are peers."""
+        """The ports that each caller has a reason to call of each target: an address, or that both are peers."""
         among_peers = {(pod, pod): pod.numbers | self.called.get((pod, pod), frozenset()) for pod in self.peers}
         return {**self.called, **among_peers}
 
     def _targets(self, service: Object, number: int | None) -> Iterator[tuple[Pod, tuple[Port, ...]]]:
-        """Yield the pods of a Service with the ports of theirs that are called at one port of it, or at any."""
+        """Yield the pods behind a Service, each with its ports behind one port of the Service, or all of them."""
         offered = [port for port in service_ports(service) if number in (None, port.number)]
         for pod in self.behind(service):
             ports = tuple(found for port in offered if (found := self._pod_port(service, port, pod)))
@@ -127,7 +130,7 @@ class Traffic:
                 yield pod, ports
 
     def behind(self, service: Object) -> list[Pod]:
-        """Return the pods that a Service selects, none if it has no selector."""
+        """Return the pods behind a Service."""
         if service.spec.get("type") == "ExternalName":
             return []
         return self.network.selecting(service.namespace, Selector.of_labels(service.spec.get("selector")))
@@ -140,7 +143,7 @@ class Traffic:
         return (port.protocol, number) if number is not None else None
 
     def called_at(self, service: Object, named: int | str | None) -> Iterator[tuple[Pod, Port]]:
-        """Yield the pods and ports behind a port of a Service, by its number or name; None means all of them."""
+        """Yield the pods and their ports behind a port of a Service, by its number or name; None for all its ports."""
         for port in service_ports(service):
             if named in (None, port.name, port.number):
                 for pod in self.behind(service):
@@ -160,7 +163,7 @@ class Traffic:
 
     @cached_property
     def called_from_anywhere(self) -> frozenset[tuple[Pod, Port]]:
-        """Ports that are called by what no tree holds: the world, ingress controllers, the API server."""
+        """Ports whose callers are in no tree: the world, ingress controllers, the API server."""
         return frozenset({(offer.target, offer.port) for offer in self.public} | set(self._called_by_controllers()))
 
     def _called_by_controllers(self) -> Iterator[tuple[Pod, Port]]:
@@ -170,34 +173,28 @@ class Traffic:
                 yield from self.called_at(service, port)
 
     def _backends(self) -> Iterator[tuple[str, str, int | str | None]]:
-        """Yield the Services that Ingresses, routes, webhooks and API services name, with the port."""
-        for item in self.model.kind("Ingress"):
-            paths = [
-                mapping(path)
-                for rule in sequence(item.spec.get("rules"))
-                for path in sequence(mapping(mapping(rule).get("http")).get("paths"))
-            ]
-            backends = [item.spec.get("defaultBackend"), *(path.get("backend") for path in paths)]
-            for service in (mapping(mapping(backend).get("service")) for backend in backends):
-                port = mapping(service.get("port"))
-                yield item.namespace, str(service.get("name")), port.get("number") or port.get("name")
-        for item in self.model.kind(*_ROUTES):
-            rules = [mapping(rule) for key in ("rules", "routes") for rule in sequence(item.spec.get(key))]
-            for rule in rules:
-                for backend in map(mapping, (*sequence(rule.get("backendRefs")), *sequence(rule.get("services")))):
+        """Yield namespace, name and port of the Services that Ingresses, routes, webhooks and APIServices name."""
+        kind = self.model.kind
+        for item in kind("Ingress"):
+            rules = mappings(item.spec.get("rules"))
+            paths = [path for rule in rules for path in mappings(inner(rule, "http", "paths"))]
+            for backend in (item.spec.get("defaultBackend"), *(path.get("backend") for path in paths)):
+                port = mapping(inner(backend, "service", "port"))
+                yield item.namespace, str(inner(backend, "service", "name")), port.get("number") or port.get("name")
+        for item in kind(*_ROUTES):
+            for rule in (*mappings(item.spec.get("rules")), *mappings(item.spec.get("routes"))):
+                for backend in (*mappings(rule.get("backendRefs")), *mappings(rule.get("services"))):
                     namespace = str(backend.get("namespace") or item.namespace)
                     yield namespace, str(backend.get("name")), backend.get("port")
-        for item in self.model.kind("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
-            for webhook in map(mapping, sequence(item.manifest.get("webhooks"))):
-                service = mapping(mapping(webhook.get("clientConfig")).get("service"))
-                yield str(service.get("namespace")), str(service.get("name")), service.get("port", 443)
-        for item in self.model.kind("APIService"):
-            service = mapping(item.spec.get("service"))
+        configurations = kind("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+        webhooks = (webhook for item in configurations for webhook in mappings(item.manifest.get("webhooks")))
+        services = [inner(webhook, "clientConfig", "service") for webhook in webhooks]
+        for service in map(mapping, (*services, *(item.spec.get("service") for item in kind("APIService")))):
             yield str(service.get("namespace")), str(service.get("name")), service.get("port", 443)
 
     @cached_property
     def scrapes(self) -> Sequence[Offer]:
-        """The ports that monitors have Prometheus scrape."""
+        """The ports that Prometheus scrapes for monitors."""
         return [
             Offer(monitor.item, at, pod, port)
             for monitor in self.model.once(monitors)
@@ -206,54 +203,55 @@ class Traffic:
         ]
 
     def _scraped(self, monitor: Monitor, endpoint: Mapping[str, Any]) -> Iterator[tuple[Pod, Port]]:
-        """Yield the pods and ports that one endpoint of a monitor means."""
         named = endpoint.get("port")
-        for service in monitor.services if isinstance(named, str) else ():
-            yield from self.called_at(service, named)
-        for pod in (self._by_pods[pods] for pods in monitor.pods if not monitor.is_of_services):
-            port = pod.port(str(named), "TCP") or endpoint.get("portNumber")
-            if isinstance(port, int):
-                yield pod, ("TCP", port)
+        if monitor.is_of_services:
+            for service in monitor.services if isinstance(named, str) else ():
+                yield from self.called_at(service, named)
+            return
+        # The network has foreign pods as well.
+        selector = Selector(monitor.item.spec.get("selector", {}))
+        for pod in (pod for name in monitor.namespaces for pod in self.network.selecting(name, selector)):
+            number = pod.port(str(named), "TCP") or endpoint.get("portNumber")
+            if isinstance(number, int):
+                yield pod, ("TCP", number)
 
     @cached_property
     def prometheus(self) -> Sequence[Pod]:
-        """The pods of Prometheus, as far as the tree knows them."""
+        """The pods of Prometheus that are known."""
         key, value = _PROMETHEUS
         made = [Pod(item.namespace, item.name, {key: value}) for item in self.model.kind("Prometheus")]
         return [*(pod for pod in self.network.pods if pod.labels.get(key) == value), *made]
 
     @cached_property
-    def api_users(self) -> Sequence[Pod]:
-        """The pods that have a token of a ServiceAccount with a role, and so call the Kubernetes API."""
+    def api_users(self) -> KeysView[Pod]:
+        """The pods that hold a token of a ServiceAccount with a role, and so are taken to call the Kubernetes API."""
         accounts = self.model.accounts
-        return [pod for pod in self.pods if accounts.grants(workload(pod)) and accounts.holds_token(workload(pod))]
+        owners = ((pod, workload(pod)) for pod in self.pods)
+        return {pod: None for pod, pods in owners if accounts.grants(pods) and accounts.holds_token(pods)}.keys()
 
     @cached_property
     def peers(self) -> Sequence[Pod]:
-        """Pods that call others of their own workload.
+        """Pods that call other pods of their own workload.
 
-        Those of StatefulSets with a headless Service have names to call each other by; those that may list pods find
-        each other through the API.
+        Pods of a StatefulSet with a headless Service call each other by name. Pods that may list pods find each other
+        through the API.
         """
         return [pod for pod in self.pods if self._governing(pod) is not None or self._discovers(pod)]
 
     def _discovers(self, pod: Pod) -> bool:
-        is_service = workload(pod).owner.kind in ("Deployment", "StatefulSet", "ReplicaSet")
-        roles = self.model.accounts.grants(workload(pod)) if is_service and pod in self.callers_of_api else ()
-        return any(map(_finds_pods, roles))
-
-    @cached_property
-    def callers_of_api(self) -> frozenset[Pod]:
-        """The same pods, to be asked for."""
-        return frozenset(self.api_users)
+        """Tell whether pods can find each other through the API."""
+        pods = workload(pod)
+        is_service = pods.owner.kind in ("Deployment", "StatefulSet", "ReplicaSet")
+        return is_service and pod in self.api_users and any(map(_finds_pods, self.model.accounts.grants(pods)))
 
     def _governing(self, pod: Pod) -> Object | None:
+        """Return the headless Service that gives names to pods of a StatefulSet."""
         owner = workload(pod).owner
         service = self.model.get("Service", pod.namespace, str(owner.spec.get("serviceName")))
         return service if owner.kind == "StatefulSet" and service is not None and is_headless(service) else None
 
     def peer_ports(self, pod: Pod) -> frozenset[Port]:
-        """Return the ports of a pod that are for others of its workload: no Service for clients leads to them."""
+        """Return the ports of a pod that only its peers call: no Service for clients leads to them."""
         offered = {
             port
             for service in self.model.services.get(pod.namespace, ())
@@ -265,7 +263,7 @@ class Traffic:
 
     @cached_property
     def callers_by_name(self) -> Mapping[Pod, str]:
-        """The pods that have to ask DNS, each with the field of an address that it calls by name."""
+        """The pods that have to ask DNS, each with the field of a name that it calls."""
         found: dict[Pod, str] = {}
         for call in self.calls:
             found.setdefault(call.source, call.at)
@@ -275,7 +273,7 @@ class Traffic:
 
 
 def _finds_pods(grant: Grant[Object]) -> bool:
-    """Tell whether a role permits to list pods or what leads to them."""
+    """Tell whether a role permits to list pods, or objects with the addresses of pods."""
     return any(
         not {"pods", "endpoints", "endpointslices", "*"}.isdisjoint(map(str, sequence(rule.get("resources"))))
         and not {"list", "*"}.isdisjoint(map(str, sequence(rule.get("verbs"))))
@@ -284,31 +282,31 @@ def _finds_pods(grant: Grant[Object]) -> bool:
 
 
 def _foreign_pods(model: ClusterModel, network: Network) -> Iterator[Pod]:
-    """Yield pods that no object of the tree makes and that its policies name, in namespaces where others are."""
-    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+    """Yield the pods that policies select or permit by labels, where no pods of the tree have these labels.
 
-    def foreign(namespace: str, selector: Selector | None, name: str) -> Iterator[Pod]:
-        if selector is None or not selector.labels:
-            return
+    That is done for namespaces that the tree does not have, or not alone.
+    """
+    open_namespaces = model.open_namespaces
+    found = [
+        (policy.namespace, policy.selector, policy.name)
+        for policy in network.policies
+        if policy.namespace in open_namespaces
+    ]
+    for peer in (peer for policy in network.policies for peer in policy.peers):
+        namespace, selector = peer.namespace, peer.pods
+        if namespace and selector and (namespace in open_namespaces or namespace not in model.namespaces):
+            labels = selector.labels
+            name = labels.get("app.kubernetes.io/name") or labels.get("app") or next(iter(labels.values()), "")
+            found.append((namespace, selector, name))
+    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+    for namespace, selector, name in found:
         key = namespace, frozenset(selector.labels.items())
-        if key not in seen and not network.selecting(namespace, selector):
+        if selector.labels and key not in seen and not network.selecting(namespace, selector):
             seen.add(key)
             yield Pod(namespace, name, selector.labels)
 
-    for policy in network.policies:
-        if policy.namespace in model.open_namespaces:
-            yield from foreign(policy.namespace, policy.selector, policy.name)
-    for policy in network.policies:
-        for rules in policy.rules.values():
-            for peer in (peer for rule in rules for peer in rule.peers or ()):
-                namespace = peer.namespace
-                if namespace and (namespace in model.open_namespaces or namespace not in model.namespaces):
-                    labels = peer.pods.labels if peer.pods else {}
-                    name = labels.get("app.kubernetes.io/name") or labels.get("app") or next(iter(labels.values()), "")
-                    yield from foreign(namespace, peer.pods, name)
-
 
 def workload(pod: Pod) -> Pods:
-    """Return where a pod of the tree comes from."""
+    """Return the workload of a pod of the tree."""
     assert pod.workload is not None
     return pod.workload

@@ -18,7 +18,7 @@ def prove_calls(traffic: Traffic) -> Iterator[Finding]:
     for call in traffic.calls:
         key = call.source, call.target, call.ports
         is_itself = call.source is call.target and (
-            call.source in peers or traffic.scales.of(workload(call.source).owner).maximum < 2
+            call.source in peers or traffic.model.scales.of(workload(call.source).owner).maximum < 2
         )
         if key in seen or is_itself:
             continue
@@ -41,7 +41,7 @@ def prove_peers(traffic: Traffic) -> Iterator[Finding]:
     own_calls = {call.source: call.ports for call in traffic.calls if call.source is call.target}
     for pod in traffic.peers:
         ports = sorted(traffic.peer_ports(pod) or own_calls.get(pod, ()))
-        if not ports or traffic.scales.of(workload(pod).owner).maximum < 2:
+        if not ports or traffic.model.scales.of(workload(pod).owner).maximum < 2:
             continue
         connections = [traffic.network.connection(pod, pod, port) for port in ports]
         closed = connections[0].closed

@@ -88,7 +88,7 @@ class _Opened:
         """Tell whether it may name nobody: for DNS, for the API server, and for callers that are in no tree."""
         if self.direction == "Egress":
             ports = {(entry.protocol, entry.first) for entry in self.rule.ports or ()}
-            calls_api = not self.traffic.callers_of_api.isdisjoint(self.pods)
+            calls_api = not self.traffic.api_users.isdisjoint(self.pods)
             return bool(ports) and (ports <= {*DNS_PORTS} or (ports <= {*API_PORTS} and calls_api))
         return all(
             any((pod, port) in self.traffic.called_from_anywhere for port in unit)
