@@ -44,6 +44,8 @@ _PLACEHOLDER = "unknown"
 #: What may stand around an address that is alone: a scheme of a scheme or a login before it, a path behind it.
 _BEFORE = re.compile(r"(?:[a-z][a-z0-9+.:-]*:|[^\s/@]*@)?")
 _BEHIND = re.compile(r"(?:[/?]\S*)?")
+#: How far to look around an address, so that the time does not grow with the square of the text.
+_FAR = 1000
 _WORD_BREAKS = frozenset(" \t\r\n\"'`=@,(")
 
 
@@ -84,8 +86,8 @@ def addresses(text: str) -> tuple[Address, ...]:
 def _address(text: str, match: re.Match[str]) -> Address:
     scheme, told, loose = match["scheme"] or "", match["port"], match["loose"]
     start, end = match.start(), match.end()
-    part = text.rfind(",", 0, start) + 1, text.find(",", end) % (len(text) + 1)
-    before, behind = text[part[0] : start].strip(), text[end : part[1]].strip()
+    before = text[max(0, start - _FAR) : start].rpartition(",")[2].strip()
+    behind = text[end : end + _FAR].partition(",")[0].strip()
     port = int(told or loose) if told or loose else _SCHEMES.get(scheme)
     is_alone = not loose and bool(_BEFORE.fullmatch(before) and _BEHIND.fullmatch(behind))
     is_word = start == 0 or text[start - 1] in _WORD_BREAKS
