@@ -103,7 +103,9 @@ def test_pods_of_other_controllers(kind: str) -> None:
     service = manifest("Service", "db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
     for label, expected in (("db", []), ("dv", ["service-without-pods"])):
         template = {"metadata": {"labels": {"app": label}}, "spec": {}}
-        assert codes(model_of(service, manifest(kind, "db", "x/v1", spec={"template": template}))) == expected
+        assert (
+            codes(model_of(service, manifest(kind, "db", api_version="x/v1", spec={"template": template}))) == expected
+        )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_targets_of_scalers(kind: str, target: dict[str, str], expected: list[st
     web = manifest(
         "Deployment", "web", api_version="apps/v1", spec={"template": {"spec": {"containers": [{"name": "web"}]}}}
     )
-    scaler = manifest(kind, "web", "keda.sh/v1alpha1", spec={"scaleTargetRef": target})
+    scaler = manifest(kind, "web", api_version="keda.sh/v1alpha1", spec={"scaleTargetRef": target})
     assert codes(model_of(web, scaler)) == expected
     same = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
     other = manifest("HorizontalPodAutoscaler", "other", api_version="autoscaling/v2", spec=same)
@@ -257,7 +259,7 @@ def test_the_time_grows_with_the_objects_and_not_faster() -> None:
                 ("NetworkPolicy", "networking.k8s.io/v1", {"podSelector": {"matchLabels": labels}, "egress": [rule]}),
                 ("ConfigMap", "v1", None),
             ):
-                found = manifest(kind, name, group, **({"spec": spec} if spec else {"data": {"URL": url}}))
+                found = manifest(kind, name, None, group, **({"spec": spec} if spec else {"data": {"URL": url}}))
                 found["metadata"]["namespace"] = namespace
                 manifests.append(found)
         text = "".join(f"---\n{yaml.dump(found, Dumper=yaml.CSafeDumper)}" for found in manifests)
