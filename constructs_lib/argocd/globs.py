@@ -18,10 +18,7 @@ _CLASS = re.compile(r"\[(!?)(?:(.)-(.)|(?!.-)((?:\\.|[^]\\])+))\]", re.DOTALL)
 def glob(pattern: str, text: str, separator: str = "") -> bool:
     """Tell whether a pattern of gobwas/glob matches a text.
 
-    Args:
-        pattern: The pattern: ``*`` and ``?`` do not stand for the separator, ``**`` does, ``{a,b}`` is either.
-        text: The text.
-        separator: The separator, or nothing.
+    ``*`` and ``?`` do not stand for the separator, ``**`` does, ``{a,b}`` is either.
     """
     return _glob(pattern, separator).fullmatch(text) is not None
 

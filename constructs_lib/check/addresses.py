@@ -55,7 +55,6 @@ class Address:
 
     Attributes:
         scheme: Its scheme; empty if it has none.
-        host: Its host.
         port: Its port, or that of its scheme; None if nothing tells one.
         is_loose: Whether the port only stands nearby, so that it may be another number.
         is_host: Whether an option says that it is a host.
@@ -99,8 +98,7 @@ class Name:
     """What a host names in a cluster.
 
     Attributes:
-        service: The Service.
-        namespace: Its namespace; empty if the host tells none and should.
+        namespace: The namespace of the Service; empty if the host tells none and should.
         pod: The pod of a StatefulSet behind it, if the host is that pod's; empty if nobody knows.
         domain: The domain behind ``svc``, if it is told.
         is_certain: Whether it can be nothing else, because ``svc`` stands in it.

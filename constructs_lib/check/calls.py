@@ -23,9 +23,7 @@ class ServiceCall:
     """Pods are told to call a Service.
 
     Attributes:
-        source: The pods.
         container: The container that is told so; None for a mounted file, of which nobody knows who reads it.
-        service: The Service.
         port: The port of the Service; None if nothing tells it.
         address: The address as it is written.
         at: The field of the workload in which it stands.
@@ -47,14 +45,7 @@ class ServiceCall:
 
 @dataclass(frozen=True)
 class OutsideCall:
-    """Pods are given an https host that is not in the cluster.
-
-    Attributes:
-        source: The pods.
-        host: The host.
-        port: Its port.
-        at: The field of the workload in which it stands.
-    """
+    """Pods are given an https host that is not in the cluster, in a field of their workload."""
 
     source: Pods
     host: str

@@ -23,7 +23,6 @@ class Grant(Generic[Item]):
     """A role that a binding gives to a ServiceAccount.
 
     Attributes:
-        binding: The binding.
         kind: ``Role`` or ``ClusterRole``.
         name: The name of the role.
         role: The role; None if it is not known.

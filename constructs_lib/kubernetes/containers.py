@@ -19,13 +19,7 @@ _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
 @dataclass(frozen=True)
 class Port:
-    """A port that a container declares.
-
-    Attributes:
-        name: Its name; empty if it has none.
-        protocol: Its protocol.
-        number: Its number.
-    """
+    """A port that a container declares; its name may be empty."""
 
     name: str
     protocol: str
@@ -37,8 +31,6 @@ class Variable:
     """A variable of a container whose value is known.
 
     Attributes:
-        name: Its name.
-        value: Its value.
         at: The field of the workload that it comes from.
         config_map: The ConfigMap that holds the value; empty if it stands in the container.
     """
@@ -54,7 +46,6 @@ class Container:
     """A container of pods.
 
     Attributes:
-        manifest: Its content.
         path: Where it stands in its workload, such as ``spec.template.spec.containers[web]``.
         is_init: Whether it is one of the init containers.
     """

@@ -14,8 +14,6 @@ class ServicePort:
 
     Attributes:
         name: Its name; empty if it has none.
-        protocol: Its protocol.
-        number: Its number.
         target: The port of the pods behind it: a number, or the name of a port of their containers.
     """
 

@@ -33,7 +33,6 @@ class Reference:
 
     Attributes:
         kind: ``ConfigMap``, ``Secret`` or ``PersistentVolumeClaim``.
-        name: Its name.
         at: The field that names it.
         key: The key that is read; None for all of it.
         optional: Whether the pods can do without it.
@@ -54,8 +53,6 @@ class Pods(Generic[Owner]):
 
     Attributes:
         owner: What makes them, such as a Deployment, a StatefulSet or a Job; or a Pod itself.
-        labels: Their labels.
-        spec: Their spec.
         path: Where the spec stands in the owner, such as ``spec.template.spec``.
     """
 
@@ -171,8 +168,6 @@ class Scale(Generic[Owner]):
     """The number of pods of a workload.
 
     Attributes:
-        minimum: The smallest.
-        maximum: The largest.
         autoscaler: What moves it between them; None for nothing.
         per_node: Whether there is one on every node, whatever the numbers say.
     """

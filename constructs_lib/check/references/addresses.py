@@ -26,10 +26,7 @@ class _Found:
     """An address in an object.
 
     Attributes:
-        item: The object.
-        at: The field.
-        address: The address.
-        name: What it names.
+        name: What the address names.
         beside: The variable that holds its port; None if it tells one itself, or nothing does.
     """
 
