@@ -21,6 +21,7 @@ _FACTORS = {
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
 }
+_PERCENT = re.compile(r"([0-9]+)%", re.ASCII)
 _SMALLEST = Decimal("1e-9")
 _LARGEST = Decimal(2**63 - 1)
 #: Greater exponents would only keep us busy, as they do the API server.
@@ -79,3 +80,14 @@ def _parsed(text: str) -> Decimal | None:
     if suffix and suffix.endswith("i"):
         rounded = max(-_LARGEST, min(rounded, _LARGEST))
     return exact if exact == rounded else rounded
+
+
+def share(value: object, total: int, *, up: bool) -> int | None:
+    """Return a number, or a percentage of a total that is rounded up or down; None for anything else.
+
+    ``GetScaledValueFromIntOrPercent`` in k8s.io/apimachinery/pkg/util/intstr.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    return None if match is None else -(-int(match[1]) * total // 100) if up else int(match[1]) * total // 100

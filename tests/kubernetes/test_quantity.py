@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from constructs_lib.kubernetes.quantity import parse_quantity, quantity
+from constructs_lib.kubernetes.quantity import parse_quantity, quantity, share
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,24 @@ def test_a_binary_unit_is_larger_than_the_decimal_one(unit: str) -> None:
 def test_none_is_an_error_where_one_is_needed() -> None:
     with pytest.raises(ValueError, match="1 Gi"):
         parse_quantity("1 Gi")
+
+
+@pytest.mark.parametrize(
+    ("value", "total", "up", "down"),
+    [
+        (3, 10, 3, 3),
+        ("25%", 10, 3, 2),
+        ("50%", 10, 5, 5),
+        ("1%", 1, 1, 0),
+        ("0%", 10, 0, 0),
+        ("200%", 3, 6, 6),
+        ("25%", 0, 0, 0),
+        ("3", 10, None, None),
+        ("25 %", 10, None, None),
+        ("-5%", 10, None, None),
+        (True, 10, None, None),
+        (None, 10, None, None),
+    ],
+)
+def test_shares(value: object, total: int, up: int | None, down: int | None) -> None:
+    assert (share(value, total, up=True), share(value, total, up=False)) == (up, down)

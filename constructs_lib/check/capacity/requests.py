@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -14,7 +13,7 @@ from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.storage import claims
 from constructs_lib.kubernetes.containers import Container
 from constructs_lib.kubernetes.manifest import inner, mapping
-from constructs_lib.kubernetes.quantity import quantity
+from constructs_lib.kubernetes.quantity import quantity, share
 
 GIB = 2**30
 _RESOURCES = (("cpu", 1000), ("memory", 1), ("ephemeral-storage", 1))
@@ -129,13 +128,6 @@ def rolling_update(owner: Object, replicas: int) -> tuple[int, int]:
     if owner.kind != "Deployment" or strategy.get("type") == "Recreate" or not replicas:
         return 0, replicas
     bounds = mapping(strategy.get("rollingUpdate"))
-    surge = _share(bounds.get("maxSurge", "25%"), replicas, math.ceil)
-    unavailable = _share(bounds.get("maxUnavailable", "25%"), replicas, math.floor)
+    surge = share(bounds.get("maxSurge", "25%"), replicas, up=True) or 0
+    unavailable = share(bounds.get("maxUnavailable", "25%"), replicas, up=False) or 0
     return surge, unavailable if surge or unavailable else 1
-
-
-def _share(value: object, replicas: int, rounded: Callable[[float], int]) -> int:
-    if isinstance(value, int):
-        return value
-    percent = re.fullmatch(r"(\d+)%", str(value))
-    return rounded(int(percent[1]) * replicas / 100) if percent else 0

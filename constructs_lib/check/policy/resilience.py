@@ -11,6 +11,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.containers import Container
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
+from constructs_lib.kubernetes.quantity import share
 from constructs_lib.kubernetes.services import service_ports
 from constructs_lib.text import plural
 
@@ -119,12 +120,10 @@ def _budget_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterato
 
 def _blocking(spec: Mapping[str, Any], replicas: int) -> str | None:
     """Return the field by which a budget allows no eviction while there are so many pods, if it does."""
-    most, least = spec.get("maxUnavailable"), spec.get("minAvailable")
-    if most in (0, "0%") and not isinstance(most, bool):
+    # Of no pods, a percentage is none in any case.
+    if share(spec.get("maxUnavailable"), replicas or 1, up=True) == 0:
         return "maxUnavailable"
-    if isinstance(least, str) and least.endswith("%") and least[:-1].isdecimal():
-        # A share of the pods is rounded up.
-        least = -(-int(least[:-1]) * replicas // 100)
-    if isinstance(least, int) and not isinstance(least, bool) and 0 < replicas <= least:
+    least = share(spec.get("minAvailable"), replicas, up=True)
+    if least is not None and 0 < replicas <= least:
         return "minAvailable"
     return None
