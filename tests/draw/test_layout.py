@@ -115,7 +115,7 @@ def test_a_thousand_components_are_drawn_in_seconds(style: Style) -> None:
     start = time.process_time()
     layout = lay_out(Diagram("", "", tuple(nodes), tuple(edges), boundary="all"))
     assert time.process_time() - start < 20
-    assert len(layout.routes) == len(edges) > 2900
+    assert len(layout.routes) == len(edges)
 
 
 def test_lines_leave_in_the_order_in_which_they_arrive() -> None:

@@ -83,7 +83,7 @@ def test_pair(pair: dict[str, Any]) -> None:
 def test_table_covers_every_effect() -> None:
     words = str([pair.get("expect") for pair in PAIRS])
     assert [effect for effect in Effect if effect.words not in words] == []
-    assert len({pair["name"] for pair in PAIRS}) == len(PAIRS) >= 60
+    assert len({pair["name"] for pair in PAIRS}) == len(PAIRS)
 
 
 def test_every_reason_is_given_somewhere() -> None:

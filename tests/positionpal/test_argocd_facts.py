@@ -277,7 +277,7 @@ def holds_data(tree: Synthesized, manifest: Manifest) -> bool:
 def test_what_holds_data_outlives_every_mistake(tree: Synthesized) -> None:
     """Prune and cascading deletion have emptied clusters (9227, 20848); a Prune=confirm would stop every rollout."""
     protected = [manifest for manifest in tree.objects() if holds_data(tree, manifest)]
-    assert len(protected) > 10
+    assert {manifest["kind"] for manifest in protected} == {"Namespace", "PersistentVolumeClaim", "StatefulSet"}
     for manifest in protected:
         assert sync_options(manifest) == {"Prune=false", "Delete=false"}, identity(manifest)
     for manifest in [*tree.objects(), *tree.delivered]:

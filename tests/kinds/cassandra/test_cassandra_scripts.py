@@ -72,7 +72,7 @@ class Job:
         replication = f"{{'class': 'NetworkTopologyStrategy', 'datacenter1': {self.nodes}}}"
         assert self.ring.keyspaces == {"system_auth": replication, self.keyspace: replication}
         tables = set(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", "".join(self.schema.values())))
-        assert len(tables) > 5
+        assert tables
         assert self.ring.tables == {self.keyspace: tables}
         assert set(self.ring.roles) == {"cassandra", self.user}
         assert self.ring.roles[self.user] == Role(PASSWORD, superuser=True, login=True, replicas=self.nodes)
