@@ -38,7 +38,7 @@ checkov: .venv-checkov/bin/checkov ## Have checkov judge the manifests in dist/
 judges: $(VENV)/ready .venv-checkov/bin/checkov .judges/ready ## Set check beside other judges, into docs/checks.md
 	@$(BIN)/python bench/judges.py
 
-bench: $(VENV)/ready ## Measure synthesis, from 10 to 5,000 services beside one cdk8s App, plan and check
+bench: $(VENV)/ready .bench/helm ## Measure synthesis beside helm and cdk8s, up to 5,000 services, plan and check
 	@$(BIN)/python bench/synth.py
 	@$(BIN)/python bench/plan.py
 	@$(BIN)/python bench/check.py
@@ -78,6 +78,12 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+# A program in Go. Its version and those of all that it needs are pinned.
+.bench/helm: bench/helm/go.mod bench/helm/go.sum
+	@command -v go >/dev/null || { echo "make bench builds helm with Go 1.26 or later: https://go.dev/dl/" >&2; exit 1; }
+	@echo "Building helm (once, some minutes) …" >&2
+	@go build -C bench/helm -o "$(CURDIR)/$@" helm.sh/helm/v4/cmd/helm
 
 .judges/ready: bench/other_judges/requirements.txt bench/other_judges/package-lock.json $(VENV)/ready
 	@$(PYTHON) -m venv .judges

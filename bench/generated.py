@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from constructs_lib import Environment, GitRepository, K3d, Microservice, System
 
+ENVIRONMENT = Environment(
+    name="bench",
+    repository=GitRepository("https://github.com/example/gitops.git"),
+    cluster=K3d(kubernetes="1.36", nodes=3),
+)
+
 
 def generated(services: int) -> System:
     """Return a system with so many services, in namespaces of their own, with eight variables each."""
-    repository = GitRepository("https://github.com/example/gitops.git")
-    environment = Environment(name="bench", repository=repository, cluster=K3d(kubernetes="1.36", nodes=3))
-    system = System(environment, "generated")
+    system = System(ENVIRONMENT, "generated")
     declared: list[Microservice] = []
     for number in range(services):
         service = Microservice(

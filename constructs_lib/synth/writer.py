@@ -297,7 +297,9 @@ def _locked(root: Path) -> Iterator[Path]:
     if not root.is_dir() or state.is_symlink():
         raise WriteError(f"{state if root.is_dir() else root} is not a folder")
     state.mkdir(exist_ok=True)
-    (state / ".gitignore").write_text("*\n")
+    if not (state / ".gitignore").exists():
+        # To write a file anew may wait for the disk.
+        (state / ".gitignore").write_text("*\n")
     with (state / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
