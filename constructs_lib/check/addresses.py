@@ -122,14 +122,17 @@ def resolve(model: ClusterModel, host: str, namespace: str) -> Name | None:
 
     A host with ``svc`` names a Service whether or not there is one; others do if the tree has the Service.
     """
+    if "." not in host:
+        # Most are words of a script.
+        return Name(host, namespace) if model.get("Service", namespace, host) else None
     labels = host.split(".")
     if "svc" in labels:
         return _certain(labels)
     candidates = []
     if len(labels) in (2, 3):
         candidates.append(Name(labels[-2], labels[-1], labels[0] if len(labels) == 3 else "", is_full=True))
-    if len(labels) < 3:
-        candidates.append(Name(labels[-1], namespace, labels[0] if len(labels) == 2 else ""))
+    if len(labels) == 2:
+        candidates.append(Name(labels[-1], namespace, labels[0]))
     return next((name for name in candidates if name.of(model)), None)
 
 

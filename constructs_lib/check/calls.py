@@ -74,9 +74,10 @@ class Calls:
                         beside = port_beside(variable.name, known) if address.port is None else None
                         port = int(beside.value) if beside else address.port
                         self._add(pods, container, address, port, variable.at, variable.name)
+                at = container.words_at
                 for text in apart(command(container, known)):
                     for address in addresses(text):
-                        self._add(pods, container, address, address.port, container.words_at, None)
+                        self._add(pods, container, address, address.port, at, None)
             for at, text in mounted(model, pods):
                 for address in addresses(text):
                     if address.port is not None and not address.is_loose:

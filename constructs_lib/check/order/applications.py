@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
@@ -33,8 +33,7 @@ def prove_applications(model: ClusterModel) -> Iterator[Finding]:
         if application.item.path in application.files and _has_several_steps(model, application):
             problem = f"Its own file {application.item.path} is among those that it deploys."
             yield Finding.of("application-deploys-itself", application.item, problem, at="spec.source")
-        later = [other.name for other in siblings[id(application.parent)] if other.wave > application.wave]
-        yield from _policy(application, application.item, later)
+        yield from _policy(application, application.item, siblings[id(application.parent)])
 
 
 def _without_health_check(model: ClusterModel, siblings: Mapping[int, list[Application]]) -> Iterator[Finding]:
@@ -73,18 +72,19 @@ def _has_several_steps(model: ClusterModel, application: Application) -> bool:
     return len({timeline.step(item) for owner, item in model.deployed if owner is application}) > 1
 
 
-def _policy(application: Application, item: Object, later: list[str]) -> Iterator[Finding]:
+def _policy(application: Application, item: Object, siblings: Sequence[Application]) -> Iterator[Finding]:
     """Yield what is wrong with the sync policy of an Application.
 
     Args:
         application: The Application.
         item: Its object.
-        later: The names of the Applications in later waves of the same sync.
+        siblings: The Applications of the same sync.
     """
     policy = mapping(item.spec.get("syncPolicy"))
     if not application.automated:
+        later = next((other.name for other in siblings if other.wave > application.wave), None)
         if later:
-            problem = f"It is synced by hand only, and {later[0]} in a later wave waits for it."
+            problem = f"It is synced by hand only, and {later} in a later wave waits for it."
             yield Finding.of("application-not-automated", item, problem, at="spec.syncPolicy.automated")
     elif not isinstance(policy.get("retry"), dict):
         yield Finding.of("application-without-retry", item, "It has no retry.", at="spec.syncPolicy")
