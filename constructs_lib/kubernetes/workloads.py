@@ -17,7 +17,7 @@ Owner = TypeVar("Owner", bound=Object)
 #: (https://keda.sh/docs/latest/reference/scaledobject-spec/).
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 #: The fields of a scaler for the smallest and the largest number, and what counts where they are missing.
-_BOUNDS: Mapping[str, tuple[tuple[str, int], tuple[str, int]]] = {
+BOUNDS: Mapping[str, tuple[tuple[str, int], tuple[str, int]]] = {
     "HorizontalPodAutoscaler": (("minReplicas", 1), ("maxReplicas", 1)),
     "ScaledObject": (("minReplicaCount", 0), ("maxReplicaCount", 100)),
 }
@@ -201,7 +201,7 @@ class Scales(Generic[Owner]):
             field = "parallelism" if workload.kind == "Job" else "replicas"
             own = 1 if workload.kind == "Pod" else _count(workload, field, 1)
             return Scale(own, own)
-        (least, smallest), (most, largest) = _BOUNDS[scaler.kind]
+        (least, smallest), (most, largest) = BOUNDS[scaler.kind]
         minimum = _count(scaler, least, smallest)
         return Scale(minimum, max(minimum, _count(scaler, most, largest)), scaler)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from constructs_lib.check.capacity.programs import Containers
 from constructs_lib.check.capacity.requests import amount_of, memory_limit, shown_bytes
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import Pods
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.variables import command
 from constructs_lib.kubernetes.containers import Container, Variable
 from constructs_lib.kubernetes.manifest import mapping, mappings
@@ -17,11 +16,11 @@ _HEAP = re.compile(r"(?:-Xmx|-XX:MaxHeapSize=)(\d+)([kKmMgGtT]?)(?!\w)")
 _HEAP_SIZE = re.compile(r"(\d+)([kKmMgGtT])")
 
 
-def prove_heaps(pods: Pods, containers: Containers) -> Iterator[Finding]:
+def prove_heaps(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
     """Yield the heaps that are as large as the memory limit of their container, or larger."""
-    for container, known in containers:
+    for container in pods.containers:
         limit = memory_limit(container)
-        for field, option, heap in _heaps(container, known) if limit else ():
+        for field, option, heap in _heaps(container, model.variables(pods, container)) if limit else ():
             if heap >= limit:
                 size = f"{option}, {shown_bytes(heap)}"
                 problem = f"the heap of {container.name} may be {size}, and its memory limit is {shown_bytes(limit)}."
@@ -43,7 +42,7 @@ def _bytes(size: re.Match[str]) -> int:
     return int(size[1]) << 10 * " kmgt".index(size[2].lower() or " ")
 
 
-def prove_memory_volumes(pods: Pods) -> Iterator[Finding]:
+def prove_memory_volumes(_: ClusterModel, pods: Pods) -> Iterator[Finding]:
     """Yield the volumes in memory that may grow beyond the memory limit of every container that mounts them."""
     for volume in mappings(pods.spec.get("volumes")):
         directory = mapping(volume.get("emptyDir"))

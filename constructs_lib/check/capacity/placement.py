@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Spread
 from constructs_lib.check.capacity.requests import rolling_update
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.manifest import inner, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.kubernetes.workloads import Scales
+from constructs_lib.kubernetes.workloads import BOUNDS
 from constructs_lib.text import plural
 
 _HOSTNAME = "kubernetes.io/hostname"
@@ -52,7 +51,7 @@ def most_on(pods: Pods, nodes: int) -> tuple[str, int] | None:
     return None
 
 
-def prove_placement(model: ClusterModel, scales: Scales[Object]) -> Iterator[Finding]:
+def prove_placement(model: ClusterModel) -> Iterator[Finding]:
     """Yield the workloads whose pods need more nodes than there are, whatever the size of the nodes."""
     nodes = model.cluster.nodes
     if not nodes:
@@ -62,17 +61,18 @@ def prove_placement(model: ClusterModel, scales: Scales[Object]) -> Iterator[Fin
         if most is None:
             continue
         field, limit = most
-        scale = scales.of(pods.owner)
+        scale = model.scales.of(pods.owner)
         fit = f"of which {limit} fit on {plural(nodes, 'node')}"
         if scale.minimum > limit:
             problem = f"there are {scale.minimum} pods, {fit}."
             yield Finding.of("more-replicas-than-nodes", pods.owner, problem, at=f"{pods.path}.{field}")
         elif scale.maximum > limit and scale.autoscaler:
             problem = f"it may ask for {scale.maximum} pods of {pods.owner.name}, {fit}."
-            yield Finding.of("autoscaler-above-nodes", scale.autoscaler, problem, at="spec.maxReplicas")
+            _, (most_field, _) = BOUNDS[scale.autoscaler.kind]
+            yield Finding.of("autoscaler-above-nodes", scale.autoscaler, problem, at=f"spec.{most_field}")
 
 
-def prove_shared_volumes(model: ClusterModel, scales: Scales[Object]) -> Iterator[Finding]:
+def prove_shared_volumes(model: ClusterModel) -> Iterator[Finding]:
     """Yield the claims of which only one node can use the volume, and that pods on several nodes mount."""
     if model.cluster.kind == "k3d":
         # A volume of local-path is a folder of one node, so all its pods run there.
@@ -90,7 +90,7 @@ def prove_shared_volumes(model: ClusterModel, scales: Scales[Object]) -> Iterato
             continue
         pods, field = found[0]
         used = f"the claim {name}, which is {' and '.join(sorted(modes))}."
-        count = sum(2 if user.owner.kind == "DaemonSet" else scales.of(user.owner).maximum for user, _ in found)
+        count = sum(2 if user.owner.kind == "DaemonSet" else model.scales.of(user.owner).maximum for user, _ in found)
         surge, unavailable = rolling_update(pods.owner, 1)
         if count > 1:
             problem = f"several pods of {', '.join(user.owner.name for user, _ in found)} use {used}"

@@ -12,31 +12,23 @@ from collections.abc import Iterator
 
 from constructs_lib.check.capacity.memory import prove_heaps, prove_memory_volumes
 from constructs_lib.check.capacity.placement import prove_placement, prove_shared_volumes
-from constructs_lib.check.capacity.programs import (
-    containers_of,
-    prove_contact_points,
-    prove_rabbitmq,
-    prove_replication,
-)
+from constructs_lib.check.capacity.programs import prove_contact_points, prove_rabbitmq, prove_replication
 from constructs_lib.check.capacity.room import prove_room
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.text import plural
 
+_OF_PODS = (prove_contact_points, prove_rabbitmq, prove_replication, prove_heaps, prove_memory_volumes)
+
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield the pods for which there is no room, and the programs whose size differs from what they are told."""
-    scales = model.scales
-    yield from prove_room(model, scales)
-    yield from prove_placement(model, scales)
-    yield from prove_shared_volumes(model, scales)
-    containers = {id(pods): containers_of(model, pods) for pods in model.pods}
+    yield from prove_room(model)
+    yield from prove_placement(model)
+    yield from prove_shared_volumes(model)
     for pods in model.pods:
-        yield from prove_contact_points(scales, pods, containers[id(pods)])
-        yield from prove_rabbitmq(model, scales, pods)
-        yield from prove_heaps(pods, containers[id(pods)])
-        yield from prove_memory_volumes(pods)
-    yield from prove_replication(model, scales, containers)
+        for prove_pods in _OF_PODS:
+            yield from prove_pods(model, pods)
 
 
 PROOF = Proof(

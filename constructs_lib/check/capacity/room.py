@@ -24,23 +24,22 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.kubernetes.manifest_reader import Cache
-from constructs_lib.kubernetes.workloads import Scale, Scales
+from constructs_lib.kubernetes.workloads import Scale
 from constructs_lib.text import plural
 
 
-def prove_room(model: ClusterModel, scales: Scales[Object]) -> Iterator[Finding]:
+def prove_room(model: ClusterModel) -> Iterator[Finding]:
     """Yield what the nodes have no room for; nothing if their number or size is not known."""
     node = node_of(model.cluster.size) if model.cluster.kind == "digitalocean" else None
     if node is not None and model.cluster.nodes:
-        yield from _Room(model, scales, node, model.cluster.nodes).findings()
+        yield from _Room(model, node, model.cluster.nodes).findings()
 
 
 class _Room:
     """What the nodes have, and which pods they must have room for."""
 
-    def __init__(self, model: ClusterModel, scales: Scales[Object], node: Amount, nodes: int) -> None:
+    def __init__(self, model: ClusterModel, node: Amount, nodes: int) -> None:
         self._model = model
-        self._scales = scales
         self._node = node
         self._nodes = nodes
         self._size = model.cluster.size
@@ -80,7 +79,7 @@ class _Room:
         updates = [
             (pods, surge)
             for pods in self._model.pods
-            for surge, unavailable in [rolling_update(pods.owner, self._scales.of(pods.owner).minimum)]
+            for surge, unavailable in [rolling_update(pods.owner, self._model.scales.of(pods.owner).minimum)]
             if surge and not unavailable
         ]
         if not updates:
@@ -119,7 +118,9 @@ class _Room:
 
     def _items(self, number: Callable[[Scale[Object]], int]) -> list[Item]:
         """Return the pods of charts, and those of the tree as often as a function of their workload's scale says."""
-        own = [item for pods in self._model.pods for item in self._pods_of(pods, number(self._scales.of(pods.owner)))]
+        own = [
+            item for pods in self._model.pods for item in self._pods_of(pods, number(self._model.scales.of(pods.owner)))
+        ]
         return [*own, *self._charts]
 
     def _pods_of(self, pods: Pods, number: int) -> list[Item]:
