@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
+from constructs_lib.credentials import is_well_known, logins, names_password, names_secret
 from constructs_lib.kubernetes import image as images
 from constructs_lib.kubernetes import names
 from constructs_lib.kubernetes import quantity as quantities
@@ -19,11 +20,6 @@ _CHART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _SQL_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-_SECRET_NAME = re.compile(
-    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|LICENSE|LICENCE|PRIVATE|ACCESS|SECRET)_?KEY)$"
-)
-# Short schemes only, so that a long text takes linear time.
-_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]{0,15}://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
 _LOGIN_IN_HTTPS = re.compile(r"https?://[^/\s@]+@", re.IGNORECASE)
 _GIT_URL = re.compile(r"https://[^\s/]+/\S+|ssh://\S+|git@[^\s:]+:\S+")
 #: What ``git check-ref-format`` refuses in a branch, and full references.
@@ -157,23 +153,23 @@ def cron(schedule: object) -> str | None:
 
 
 def plain_secret(name: str, value: str) -> str | None:
-    """Tell a secret that is given as plain text, by the variable's name or a password inside a URL."""
-    if _SECRET_NAME.search(name.upper()) and value:
-        return (
-            f'{name} looks like a secret and is given as plain text; use generated("…") or supplied("…"), '
-            f'or plain("…") if it is none.'
-        )
-    if _URL_WITH_PASSWORD.search(value):
+    """Tell a secret that is given as plain text, by the variable's name, a password in a URL, or the value itself."""
+    unless = 'or plain("…") if it is none.'
+    if value and (names_password(name) or names_secret(name)) and name not in ("PWD", "OLDPWD"):
+        return f'{name} looks like a secret and is given as plain text; use generated("…") or supplied("…"), {unless}'
+    if any(logins(value)):
         return (
             f"{name} holds a URL with a password in plain text; give the password as a secret of its own, "
             f'or use plain("…") if it is none.'
         )
+    if is_well_known(value):
+        return f'{name} holds a private key or a token in plain text; use supplied("…"), {unless}'
     return None
 
 
 def git_url(url: object) -> str | None:
     """Check a Git repository's address that carries no password."""
-    if isinstance(url, str) and (_URL_WITH_PASSWORD.search(url) or _LOGIN_IN_HTTPS.match(url)):
+    if isinstance(url, str) and (any(logins(url)) or _LOGIN_IN_HTTPS.match(url)):
         return "the Git repository's address holds a login; leave it out, Argo CD takes it from a Secret."
     if not isinstance(url, str) or not _GIT_URL.fullmatch(url):
         return f'{shown(url)} is no Git repository; write it like "https://github.com/team/repository.git".'
@@ -192,7 +188,7 @@ def git_branch(branch: object) -> str | None:
 
 def chart_repository(url: str) -> str | None:
     """Check the address of a repository of Helm charts."""
-    if _URL_WITH_PASSWORD.search(url) or _LOGIN_IN_HTTPS.match(url):
+    if any(logins(url)) or _LOGIN_IN_HTTPS.match(url):
         return "the address holds a login; leave it out, Argo CD takes it from a Secret."
     if not _CHART_REPOSITORY.fullmatch(url):
         return f'{shown(url)} is no chart repository; write it like "https://charts.example.com".'

@@ -106,12 +106,14 @@ def test_cron(schedule: object, problem: str | None) -> None:
 class TestSecrets:
     @pytest.mark.parametrize(
         "name",
-        ["PASSWORD", "DB_PASSWORD", "db_password", "JWT_SECRET", "GITHUB_TOKEN", "MAPBOX_API_KEY", "AKKA_LICENSE_KEY"],
+        ["PASSWORD", "DB_PASS", "db_password", "JWT_SECRET", "GITHUB_TOKEN", "MAPBOX_API_KEY", "AKKA_LICENSE_KEY"],
     )
     def test_secret_by_its_name(self, name: str) -> None:
         assert "looks like a secret and is given as plain text" in str(validation.plain_secret(name, "hunter2"))
 
-    @pytest.mark.parametrize("name", ["PASSWORD_FILE", "SECRETARY", "TOKEN_LIFETIME", "KEYBOARD", "PORT"])
+    @pytest.mark.parametrize(
+        "name", ["PASSWORD_FILE", "SECRETARY", "TOKEN_LIFETIME", "KEYBOARD", "PORT", "PWD", "BYPASS"]
+    )
     def test_other_names(self, name: str) -> None:
         assert validation.plain_secret(name, "5052") is None
 
@@ -123,6 +125,9 @@ class TestSecrets:
     )
     def test_password_in_a_url(self, value: str) -> None:
         assert "holds a URL with a password" in str(validation.plain_secret("DATABASE", value))
+
+    def test_token_by_itself(self) -> None:
+        assert "holds a private key or a token" in str(validation.plain_secret("ADDRESS", f"ghp_{'a1' * 18}"))
 
     @pytest.mark.parametrize("value", ["https://example.com:8080/a@b", "git@github.com:team/shop.git", "mailto:a@b.c"])
     def test_url_without_a_password(self, value: str) -> None:
