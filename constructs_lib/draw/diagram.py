@@ -89,12 +89,9 @@ class Edge:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A picture; every id in it is unique.
+    """A picture, in which every id is unique, with a description for those who cannot see it.
 
-    Attributes:
-        description: What it shows, for those who cannot see it.
-        boundary: Title of the frame around all nodes that are inside; without one there is no frame.
-        bands: Titles of the layers, by number.
+    The boundary is the title of a frame around all nodes that are inside, if there is one; bands are titles of layers.
     """
 
     title: str

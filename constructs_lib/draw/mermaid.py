@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from constructs_lib.draw.diagram import Diagram, Node, Section, Side, Style
+from constructs_lib.draw.diagram import Diagram, Node, Side, Style
 from constructs_lib.draw.svg import CSS
 
 #: Lines of a label stay whole.
@@ -72,21 +72,15 @@ def _node(node: Node, names: dict[str, str], indent: str) -> Iterator[str]:
     if not node.sections:
         yield f"{indent}{name}[{_label(node.title, *node.facts)}]:::{node.role}"
         return
-    yield f"{indent}subgraph {name}[{_group(node)}]"
-    for section in node.sections:
-        yield f"{indent}  {names[section.id]}[{_section(section)}]:::{section.role}"
-    yield f"{indent}end"
-
-
-def _group(node: Node) -> str:
-    """Return the title of a group: short, because Mermaid breaks it at 200 pixels and hides its second line."""
+    # Short, because Mermaid breaks the title of a group at 200 pixels and hides its second line.
     said = {*(section.title for section in node.sections), *" ".join(node.facts).split()}
-    return _label(" · ".join((*(() if node.title in said else (node.title,)), *node.facts)))
-
-
-def _section(section: Section) -> str:
-    rows = [" ".join(filter(None, (row.name, row.value, row.note and f"({row.note})"))) for row in section.rows]
-    return _label(f"{section.title} · {section.kind}", *section.facts, *rows)
+    title = _label(" · ".join(node.facts if node.title in said else (node.title, *node.facts)))
+    yield f"{indent}subgraph {name}[{title}]"
+    for section in node.sections:
+        rows = [" ".join(filter(None, (row.name, row.value, row.note and f"({row.note})"))) for row in section.rows]
+        label = _label(f"{section.title} · {section.kind}", *section.facts, *rows)
+        yield f"{indent}  {names[section.id]}[{label}]:::{section.role}"
+    yield f"{indent}end"
 
 
 def _label(*lines: str) -> str:

@@ -11,10 +11,7 @@ from constructs_lib.draw.tracks import Line
 
 @dataclass(frozen=True)
 class Link:
-    """An edge between two nodes, given by their ids; all whose ``net`` is equal share a line.
-
-    One that is ``backwards`` leaves at the left and arrives at the right.
-    """
+    """An edge between two nodes, by their ids; a backward one leaves at the left, and those of one net share a line."""
 
     edge: Edge
     source: str
@@ -27,11 +24,8 @@ class Link:
 class Item:
     """What stands in a column and has lines at its left and right: a box, or a line that only passes through.
 
-    Attributes:
-        height: 0 for a line that only passes through.
-        y: Its upper edge.
-        number: Its place among the items of its column.
-        offsets: Where nets touch it, relative to its upper edge: by part, whether at the right, and net.
+    The height of such a line is 0. ``number`` is the place among the items of the column, ``y`` the upper edge, and
+    ``offsets`` are where nets touch it below that: by part, whether at the right, and net.
     """
 
     column: int
@@ -44,14 +38,10 @@ class Item:
 
 @dataclass(eq=False)
 class Terminal:
-    """A place at which a net touches an item.
+    """A place at which a net touches an item, or the part of a box with this id, so far below its upper edge.
 
-    Attributes:
-        part: Id of what it touches; empty for a line that only passes through.
-        leftmost: Whether it is at the left end of its gutter, and so at the right of its column.
-        gutter: The gutter into which it leads: that with the number of a column is at the right of the column.
-        offset: Where it is, relative to the upper edge of the item.
-        shift: By how much the line is moved, because another one is in its place.
+    It leads into a gutter. The gutter with the number of a column is at the right of the column: what is leftmost in it
+    is at the right of its item. The shift moves a line if another one is in its place.
     """
 
     net: Net

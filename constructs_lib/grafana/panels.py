@@ -19,23 +19,16 @@ from constructs_lib.grafana.model import CHOSEN, CRITICAL, GOOD, WARNING, Dashbo
 from constructs_lib.template import Template, Values
 from constructs_lib.user_error import UserError
 
-#: Colours by what a query shows, on every dashboard; one of anything else is coloured by Grafana's palette.
-_COLOURS = {
-    "good": GOOD,
-    "warning": WARNING,
-    "bad": CRITICAL,
-    "wanted": "yellow",
-    "used": "blue",
-    "requested": "yellow",
-    "limit": "red",
-    "received": "green",
-    "sent": "blue",
-    "read": "green",
-    "written": "blue",
-    "50 %": "green",
-    "95 %": "orange",
-    "99 %": "purple",
+#: What a query may show, by its colour on every dashboard; one of anything else is coloured by Grafana's palette.
+_SHOWN = {
+    GOOD: ("good", "received", "read", "50 %"),
+    WARNING: ("warning", "wanted", "requested"),
+    CRITICAL: ("bad", "limit"),
+    "blue": ("used", "sent", "written"),
+    "orange": ("95 %",),
+    "purple": ("99 %",),
 }
+_COLOURS = {what: colour for colour, shown in _SHOWN.items() for what in shown}
 _SIGNAL = {"kind": "stat", "width": 3, "height": 3}
 
 

@@ -24,14 +24,7 @@ class PublishError(UserError):
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout on the branch that is deployed.
-
-    Attributes:
-        git: Git in its root.
-        remote: Name of the remote to which it is pushed.
-        head: The commit that is checked out.
-        remote_head: The newest commit of the branch on the remote; None if the remote does not have the branch.
-    """
+    """A checkout of the branch that is deployed, with its commit and that of the remote's branch, if there is one."""
 
     git: Git
     branch: str
@@ -94,10 +87,9 @@ def open_checkout(git: Git, branch: str) -> Checkout:
     if head is None:
         raise PublishError("Nothing is committed yet; commit the declaration first.")
     remote = _remote(git, branch)
-    remote_head = _fetched(git, remote, branch)
-    checkout = Checkout(git, branch, remote, head, remote_head)
-    if remote_head and not git.succeeds("merge-base", "--is-ancestor", remote_head, head):
-        count = int(git.run("rev-list", "--count", f"{head}..{remote_head}"))
+    checkout = Checkout(git, branch, remote, head, _fetched(git, remote, branch))
+    if checkout.remote_head and not git.succeeds("merge-base", "--is-ancestor", checkout.remote_head, head):
+        count = int(git.run("rev-list", "--count", f"{head}..{checkout.remote_head}"))
         raise PublishError(
             f"The remote's {checkout.upstream} has {plural(count, 'commit')} that {branch} here lacks; "
             f"git pull --rebase --autostash, then publish again."

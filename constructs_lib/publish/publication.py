@@ -47,9 +47,7 @@ class Publication:
     def moved(self) -> dict[str, Pin | None]:
         """Components whose pins change, with their old pins."""
         before = self.before
-        return {
-            component: before.get(component) for component, pin in self.pins.items() if before.get(component) != pin
-        }
+        return {name: before.get(name) for name, pin in self.pins.items() if before.get(name) != pin}
 
     @property
     def removed(self) -> list[str]:
@@ -96,12 +94,11 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
     tree.pin(old)
     manifests = tuple(differing(git, head, tree.files, owned_paths([environment])))
     kept = valid(git, head, environment, old.components if old else {})
-    pins = {
-        component: kept[component]
-        if component in kept and kept[component].content == content
-        else Pin("" if manifests else head, content, tree.namespaces[component])
-        for component, content in sorted(tree.contents.items())
-    }
+    pins: dict[str, Pin] = {}
+    for component, content in sorted(tree.contents.items()):
+        new = Pin("" if manifests else head, content, tree.namespaces[component])
+        old_pin = kept.get(component, new)
+        pins[component] = old_pin if old_pin.content == content else new
     publication = Publication(checkout, tree, manifests, old, pins)
     if pins_file(environment) in dirty and not publication.commits:
         raise PublishError(f"{pins_file(environment)} is not as publish wrote it; git checkout HEAD -- pins first.")

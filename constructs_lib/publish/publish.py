@@ -25,8 +25,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
         GitError: It is not known whether the push arrived. The commits are kept, and the next run pushes them.
         WriteError: The files cannot be written.
     """
-    checkout, tree = publication.checkout, publication.tree
-    git = checkout.git
+    tree, checkout, git = publication.tree, publication.checkout, publication.checkout.git
     messages = [message for message, _ in publication.commits]
     own = [*owned_paths([tree.environment]), pins_file(tree.environment)]
     made = []

@@ -45,13 +45,13 @@ def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mappi
         for component in only
         if component not in changes
     ]
-    if not problems and publication.old is None:
-        problems = [
-            f"{tree.environment} was never published: its Applications follow the branch, so that nothing can be held "
-            f"back. Publish all of it once, without --only."
-        ]
     if problems:
         raise PublishError(*problems)
+    if publication.old is None:
+        raise PublishError(
+            f"{tree.environment} was never published: its Applications follow the branch, so that nothing can be held "
+            f"back. Publish all of it once, without --only."
+        )
     unavoidable = dict.fromkeys(removed, "it is removed, and no pin holds that back")
     unavoidable |= {
         component: "it is new, and has no pin that holds it back" for component, pin in moved.items() if pin is None
