@@ -1,7 +1,5 @@
 """Chains and cycles of things that come after others."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar

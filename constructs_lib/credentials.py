@@ -1,7 +1,5 @@
 """What looks like a credential: for the declaration, which keeps it out of Git, and for check, which finds it there."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """YAML files with ``$placeholders``: rules, panels, values of charts, but for what differs from system to system."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """Words of messages: numbers of things, lists, values, and what somebody most likely meant."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Iterable

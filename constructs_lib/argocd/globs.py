@@ -5,8 +5,6 @@ destinations, repositories, differences. The kinds that an AppProject lists are 
 (``isResourceInList`` in ``pkg/apis/application/v1alpha1/types.go``). A pattern that they cannot read matches nothing.
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 

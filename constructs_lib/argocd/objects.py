@@ -1,7 +1,5 @@
 """Kubernetes objects as a repository holds them: read from YAML and JSON as Argo CD reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property

@@ -6,8 +6,6 @@ wave pruning comes first) and from ``controller/sort_delete.go`` (what a deleted
 wave).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

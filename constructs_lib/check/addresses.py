@@ -3,8 +3,6 @@
 https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """IP addresses as far as they are known: a block of them, or that of the cluster, or that of the internet."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the bootstrap of this library says, as far as it is in the tree: the cluster, and the secrets that it fills."""
 
-from __future__ import annotations
-
 import json
 import posixpath
 from collections.abc import Iterable, Mapping

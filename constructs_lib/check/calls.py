@@ -1,7 +1,5 @@
 """What pods are told to call: the addresses in their variables, their commands and the files that are mounted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 https://prometheus-operator.dev/docs/api-reference/api/
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

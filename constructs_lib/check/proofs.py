@@ -1,7 +1,5 @@
 """All proofs, in the order in which they are told."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from constructs_lib.check.capacity import proof as capacity

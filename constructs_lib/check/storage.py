@@ -1,7 +1,5 @@
 """Which storage classes a cluster has, and what they can do."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

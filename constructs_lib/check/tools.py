@@ -3,8 +3,6 @@
 Without Applications, which would name the tool of a folder, the files themselves tell that one is used.
 """
 
-from __future__ import annotations
-
 from pathlib import PurePosixPath
 
 from constructs_lib.check.model import ClusterModel

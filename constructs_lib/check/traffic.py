@@ -1,7 +1,5 @@
 """What is called in a tree: by addresses that pods are given, by monitors, at public ports, and through the API."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What containers read: their variables, and the ConfigMaps that are mounted into them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Writes files of documentation: only those that changed, and either all of them or none."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Mapping

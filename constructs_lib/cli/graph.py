@@ -1,7 +1,5 @@
 """The command ``graph``: draw the system."""
 
-from __future__ import annotations
-
 import io
 import sys
 from enum import StrEnum

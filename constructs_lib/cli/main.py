@@ -3,8 +3,6 @@
 A command imports what it needs when it runs: the help, and every other command, does without.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import sys

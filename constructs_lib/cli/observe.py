@@ -1,7 +1,5 @@
 """The command ``observe``: what is measured, shown and alerted on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import typer

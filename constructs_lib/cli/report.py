@@ -1,7 +1,5 @@
 """How results and errors are printed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.console import Console

@@ -4,8 +4,6 @@ The constructors of constructs are marked with :func:`checked`. Their code can t
 declare, and looks at the values alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """Autoscaling: a number of replicas that follows the load."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

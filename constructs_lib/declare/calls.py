@@ -1,7 +1,5 @@
 """Calls with arguments that a function does not take, or without some that it needs: what would be right."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import sys

@@ -1,7 +1,5 @@
 """What the rest of the library has to know of software that Argo CD renders from a Helm chart."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

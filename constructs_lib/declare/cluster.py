@@ -1,7 +1,5 @@
 """Clusters: what a system can count on, and what the bootstrap makes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Runs a person's declaration and tells their errors from faults of the library."""
 
-from __future__ import annotations
-
 import inspect
 import traceback
 from collections.abc import Callable, Iterable, Sequence

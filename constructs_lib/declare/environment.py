@@ -1,7 +1,5 @@
 """Environments: where one and the same system runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar, cast

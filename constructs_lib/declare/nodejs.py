@@ -4,8 +4,6 @@ Otherwise jsii, the bridge between the two, starts it while ``cdk8s`` is importe
 small declaration.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ cdk8s is JavaScript: what is a construct in Python has a counterpart in Node.js,
 back. Most components hold nothing that cdk8s has to know of, and so need none of it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import jsii

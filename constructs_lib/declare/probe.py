@@ -1,7 +1,5 @@
 """Probes: how the kubelet learns that a program is alive and ready."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What something in a system is for."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -1,7 +1,5 @@
 """Secret values: named in the declaration, never held by it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Rules for names, quantities, images and schedules, each as a function that returns what is wrong, or None."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence

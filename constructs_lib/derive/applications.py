@@ -1,7 +1,5 @@
 """What Argo CD needs: an AppProject, an Application for every component, and the root Application."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

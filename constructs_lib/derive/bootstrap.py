@@ -1,7 +1,5 @@
 """What the bootstrap reads: the inputs of its two Terraform modules and the configuration of k3d."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from constructs_lib.declare.cluster import DigitalOcean, K3d

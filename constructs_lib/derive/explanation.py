@@ -1,7 +1,5 @@
 """Why things are as they are: the chain behind a wave, and the line behind an object."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The order of deployment, computed from the declared edges."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """All objects of one component, in the order in which Argo CD applies them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The namespace of a component."""
 
-from __future__ import annotations
-
 from constructs_lib.declare.component import Component
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest, protected

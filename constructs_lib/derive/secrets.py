@@ -1,7 +1,5 @@
 """Secret values: how each component gets its own, and the list that the bootstrap fills."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from constructs_lib.declare.component import Component

@@ -1,7 +1,5 @@
 """The architecture of a system as a diagram: who runs where, and who calls whom."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.declare.component import Component

@@ -1,7 +1,5 @@
 """A page in Markdown about a system: its pictures, their sources, and what they show as tables."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from string import Template
 

@@ -4,8 +4,6 @@ Everything at which an edge may begin or end lies on a grid, so that lines of di
 from each other to be told apart, or in one line.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ is wide is split into several: boxes of one column have no edges between them, s
 picture keeps the shape of a page.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence

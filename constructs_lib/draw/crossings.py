@@ -1,7 +1,5 @@
 """The order of what stands in a column: such that few lines cross. Barycentres, sweep by sweep, then swaps."""
 
-from __future__ import annotations
-
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from itertools import pairwise

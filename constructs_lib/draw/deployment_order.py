@@ -1,7 +1,5 @@
 """The order of deployment as a diagram: wave by wave, and what waits for what."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Mapping
 from functools import reduce

@@ -1,7 +1,5 @@
 """A picture as data: nodes with sections and rows, edges between them. Knows nothing of how it is output."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -4,8 +4,6 @@ Facts are read from a workload's Kubernetes objects and not from its arguments, 
 drawn as well as ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from constructs_lib.declare.component import Component

@@ -7,8 +7,6 @@ No library does this for us: none in pure Python lays out boxes with rows that l
 angles. Graphviz and elkjs, which do, need more than Python when they run.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

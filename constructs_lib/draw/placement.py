@@ -1,7 +1,5 @@
 """Heights: items are moved towards what they are connected to, as far as their order lets them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from statistics import fmean, median

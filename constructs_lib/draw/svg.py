@@ -1,7 +1,5 @@
 """A diagram as SVG: one file that needs nothing else, on light and on dark pages."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence

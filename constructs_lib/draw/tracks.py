@@ -3,8 +3,6 @@
 Those that overlap get tracks of their own, in an order in which few of them cross what leads to the others.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Dashboards as Grafana reads them: JSON by Grafana's own builders, the same bytes on any machine."""
 
-from __future__ import annotations
-
 import json
 from itertools import count
 from string import ascii_uppercase

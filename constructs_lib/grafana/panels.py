@@ -9,8 +9,6 @@ a panel without any query.
 All functions raise a :class:`UserError` if the file cannot be read or is written wrongly.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

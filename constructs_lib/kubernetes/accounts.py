@@ -1,7 +1,5 @@
 """Which roles ServiceAccounts have, and which pods hold a token of theirs."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

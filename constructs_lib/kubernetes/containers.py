@@ -1,7 +1,5 @@
 """Containers of pods: the ports, variables and commands that they have."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

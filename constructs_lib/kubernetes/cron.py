@@ -5,8 +5,6 @@
 check them. Libraries for Python also take 7 for Sunday, and read ``*/2`` beside another day in another way.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import date, timedelta
 from functools import cache

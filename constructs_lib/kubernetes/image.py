@@ -4,8 +4,6 @@
 ``localhost``, is a registry; without one, it is Docker Hub.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import cache

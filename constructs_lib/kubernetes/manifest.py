@@ -1,7 +1,5 @@
 """The frame of every Kubernetes object, and how to look into one that somebody else wrote."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Reads objects from YAML and JSON as kubectl does. Whatever a file holds, nothing is raised."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -6,8 +6,6 @@ The functions of the API server are those of k8s.io/apimachinery/pkg/util/valida
 k8s.io/apimachinery/pkg/api/validation/path.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 

@@ -1,7 +1,5 @@
 """What every cluster has: namespaces of its own, DNS, the API server, and labels that it reads itself."""
 
-from __future__ import annotations
-
 #: Namespaces of the cluster, and the one of Argo CD.
 NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})
 #: The label that every namespace has with its name:

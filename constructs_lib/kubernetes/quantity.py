@@ -4,8 +4,6 @@
 spaces around a quantity are cut off, it is rounded up to a billionth, and one with a binary suffix ends at 2⁶³ - 1.
 """
 
-from __future__ import annotations
-
 import re
 from decimal import ROUND_UP, Context, Decimal
 from functools import cache

@@ -1,7 +1,5 @@
 """Which kinds have no namespace."""
 
-from __future__ import annotations
-
 #: Kinds without a namespace: Kubernetes' own, and those of operators that many clusters run.
 CLUSTER_SCOPED = frozenset(
     {

@@ -1,7 +1,5 @@
 """Services: their ports, and whether they are the names of their pods."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from constructs_lib.kubernetes.manifest import mappings

@@ -1,7 +1,5 @@
 """The pods of workloads: what they are made of, what they read, and how many there are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property

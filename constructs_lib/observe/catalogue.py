@@ -1,7 +1,5 @@
 """All dashboards and rules of a system."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@
 OpenTelemetry, RabbitMQ, PostgreSQL with its exporter and Prometheus are started there, and nothing else.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """The objects that Prometheus, Alertmanager and Grafana read: monitors, rules and dashboards."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The dashboard of the whole system: the golden signals of every component, laid out by the order of deployment."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

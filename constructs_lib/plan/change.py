@@ -1,7 +1,5 @@
 """The parts of a plan: the change of one object, and the changes that happen in one step."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum

@@ -1,7 +1,5 @@
 """Compares what is deployed from two trees, and judges what differs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

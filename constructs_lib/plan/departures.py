@@ -1,7 +1,5 @@
 """What happens to objects that their Application no longer deploys, or that another one deploys now."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cached_property
 

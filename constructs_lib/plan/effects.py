@@ -1,7 +1,5 @@
 """What a change of an object does in the cluster, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What differs between two states of an object, field by field."""
 
-from __future__ import annotations
-
 import base64
 import difflib
 import json

@@ -1,7 +1,5 @@
 """Puts the changes of all components in the order of Argo CD."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby

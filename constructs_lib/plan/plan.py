@@ -1,7 +1,5 @@
 """The plan: what Argo CD does when one tree of manifests takes the place of another, in its order."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

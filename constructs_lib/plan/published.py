@@ -1,7 +1,5 @@
 """What is published: the state from which Argo CD deploys an environment now."""
 
-from __future__ import annotations
-
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot
 

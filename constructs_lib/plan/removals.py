@@ -1,7 +1,5 @@
 """What happens to an object that was removed from the repository, and why."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from constructs_lib.argocd.objects import Object

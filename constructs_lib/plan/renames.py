@@ -1,7 +1,5 @@
 """Renamed Applications: Argo CD deletes the old one and creates a new one."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 

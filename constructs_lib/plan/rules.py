@@ -1,7 +1,5 @@
 """What the API server refuses to change, and what is lost with an object: the rules of ``rules.yaml``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Reads ``rules.yaml`` and ``reasons.yaml``."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

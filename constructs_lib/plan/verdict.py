@@ -1,7 +1,5 @@
 """What happens to an object, and what else its Application deploys."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Conditions on labels, as PromQL writes them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Alerts and recording rules, before they become objects of Kubernetes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

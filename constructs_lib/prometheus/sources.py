@@ -1,7 +1,5 @@
 """What is known to expose metrics, and which: the entries of ``metrics.yaml``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The user's checkout, and the conditions under which something can be published from it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ No state is kept outside of Git. If a run was killed or refused, the next one fi
 continues from there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Publishes with two commits: one with the manifests, and one with the pins of the components that changed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a publication includes, what it holds back, and what must be allowed by name."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 

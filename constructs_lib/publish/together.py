@@ -1,7 +1,5 @@
 """Which components must be published together: those whose changes name each other."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest

@@ -1,7 +1,5 @@
 """Runs the ``git`` command, so that hooks, signatures and credentials work as the user has set them up."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Iterable, Sequence

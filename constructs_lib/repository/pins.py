@@ -6,8 +6,6 @@ root Application sees which components change, and rolls them out in order (argo
 environment are in ``pins/<environment>.json``, which ``publish`` writes and synthesis reads.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

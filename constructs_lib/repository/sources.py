@@ -1,7 +1,5 @@
 """What an Application deploys: folders of the repository, the files in them, and charts from elsewhere."""
 
-from __future__ import annotations
-
 import bisect
 import posixpath
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Where each file lies in the repository, and which of them the generator owns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 

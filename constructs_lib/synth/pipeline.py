@@ -5,8 +5,6 @@
 Up to the last step it is a pure function of the declaration and the pins: no clock, no randomness, no network.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path

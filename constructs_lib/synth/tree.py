@@ -1,7 +1,5 @@
 """The files of one environment, and the commits that its Applications read."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 

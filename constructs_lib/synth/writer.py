@@ -9,8 +9,6 @@ harmless: each Application finds the manifests that it names. One whose componen
 that, and removes nothing.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """Whether containers stay below their memory limits: the heaps of Java, and volumes in memory."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 

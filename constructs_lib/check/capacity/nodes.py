@@ -1,7 +1,5 @@
 """What a node of DigitalOcean has for pods, and which pods the platform itself runs on the nodes."""
 
-from __future__ import annotations
-
 import re
 
 from constructs_lib.check.capacity.packing import Amount, Item

@@ -1,7 +1,5 @@
 """Which pods must be on different nodes, whether there are enough nodes for that, and which pods share a volume."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Whether programs that form a cluster are told its size: Akka, RabbitMQ and Cassandra."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

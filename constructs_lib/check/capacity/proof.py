@@ -6,8 +6,6 @@ are lower bounds. What a node has is known for DigitalOcean. For k3d, whose node
 clusters, only the number of nodes counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.capacity.memory import prove_heaps, prove_memory_volumes

@@ -1,7 +1,5 @@
 """What pods ask for: processor, memory, disk and volumes; and how an update of them proceeds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from itertools import repeat

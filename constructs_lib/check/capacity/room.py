@@ -1,7 +1,5 @@
 """Whether the nodes have room for all pods: at the minimum, at the maximum, during an update, and without one node."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Whether Grafana can load dashboards, and what their panels read."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

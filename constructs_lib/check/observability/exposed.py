@@ -1,7 +1,5 @@
 """What is scraped in a tree, and which metrics that gives."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """An expression of a rule or a panel, as far as both are checked alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

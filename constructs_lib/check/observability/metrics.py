@@ -1,7 +1,5 @@
 """Whether the metrics that expressions read are scraped, and which components no expression is about."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from constructs_lib.argocd.objects import Object

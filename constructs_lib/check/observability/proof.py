@@ -1,7 +1,5 @@
 """Whether failures are measured, alerted on and shown: rules, dashboards, and the metrics that they read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding, Proof

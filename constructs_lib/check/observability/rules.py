@@ -1,7 +1,5 @@
 """Whether Prometheus can load rules, and whether alerts are of use to whoever gets them."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Whether Prometheus picks up monitors and rules, scrapes every endpoint, and keeps what it has scraped."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Whether Applications gate each other, sync by themselves, and try again."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

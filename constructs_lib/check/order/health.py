@@ -5,8 +5,6 @@ object in it. The annotation ignore-healthcheck does not change that: it only le
 Application (``sync_context.go``).
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any

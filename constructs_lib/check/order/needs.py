@@ -1,7 +1,5 @@
 """Whether Argo CD applies what an object needs before the object itself."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 

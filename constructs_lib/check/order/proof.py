@@ -3,8 +3,6 @@
 The order is that of its sync waves: https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding, Proof

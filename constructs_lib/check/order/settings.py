@@ -1,7 +1,5 @@
 """What a tree says of the settings of Argo CD itself."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether Argo CD can sync an object again and again, and what it would delete or overwrite."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """When Argo CD applies an object: by the waves of the Applications above it, and its own."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Whether what pods wait for before they start comes before them, and answers."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Proof that nobody who reads the repository sees a secret. No message repeats what was found."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """Proof that pods keep to the Pod Security level of their namespace, and that namespaces with pods enforce one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from constructs_lib.check.finding import Finding

@@ -1,7 +1,5 @@
 """Proof that roles and AppProjects permit no more than is needed."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 

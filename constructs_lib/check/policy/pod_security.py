@@ -4,8 +4,6 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/, and the ch
 https://github.com/kubernetes/kubernetes/tree/master/staging/src/k8s.io/pod-security-admission/policy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

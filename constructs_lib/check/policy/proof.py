@@ -1,7 +1,5 @@
 """Proof that a tree keeps to what a careful platform team demands of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding, Proof

@@ -1,7 +1,5 @@
 """Proof that pods survive it when nodes are drained, and when they are replaced."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Proof that containers run an exact image, and say how much of the node they need."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding

@@ -1,7 +1,5 @@
 """What is called and does not get through."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.areas import ANYWHERE, INTERNET

@@ -1,7 +1,5 @@
 """Whether the policies of a tree let one pod call another."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

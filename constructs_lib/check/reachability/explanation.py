@@ -1,7 +1,5 @@
 """What findings about the network say: which policies close a connection, and what would open it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import islice
 

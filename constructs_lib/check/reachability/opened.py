@@ -1,7 +1,5 @@
 """What a rule of a NetworkPolicy opens that nobody calls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice

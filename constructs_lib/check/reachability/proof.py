@@ -6,8 +6,6 @@ called: DNS, the Kubernetes API, Prometheus, the world at a public port. The pro
 the pod, and traffic from there is always allowed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding, Proof

@@ -1,7 +1,5 @@
 """Proof that every address of a Service in configuration leads to one, on a port that it offers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

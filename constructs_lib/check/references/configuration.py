@@ -1,7 +1,5 @@
 """Proof that the ConfigMaps, Secrets and accounts that objects name exist, and that somebody reads those that exist."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

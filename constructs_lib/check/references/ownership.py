@@ -1,7 +1,5 @@
 """Proof that Argo CD may deploy what it is told to: folders, projects, namespaces, and one owner for every object."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any

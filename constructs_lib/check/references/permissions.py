@@ -1,7 +1,5 @@
 """Proof that role bindings bind roles that exist to accounts that exist, and that roles name objects that exist."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object

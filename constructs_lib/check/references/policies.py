@@ -1,7 +1,5 @@
 """Proof that NetworkPolicies select pods, namespaces and ports that exist."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Other tools look at objects one by one; these rules are about pairs of them. Their sources stand in ``checks.yaml``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding, Proof

@@ -1,7 +1,5 @@
 """Proof that every Secret is made once, from values that somebody gives."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Proof that what selects or names pods finds them: autoscalers, disruption budgets, monitors, affinities."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

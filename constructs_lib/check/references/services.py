@@ -1,7 +1,5 @@
 """Proof that Services, and what leads to them, find pods and ports: Ingresses, StatefulSets and probes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Proof that ``$(NAME)`` in the variables and arguments of containers names a variable that is defined before."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

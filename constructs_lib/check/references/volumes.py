@@ -1,7 +1,5 @@
 """Proof that pods mount volumes that they have, and that the claims and storage classes behind these exist."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding

@@ -1,7 +1,5 @@
 """The page of all checks, docs/checks.md, which is generated from the checks themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from string import Template

@@ -1,7 +1,5 @@
 """The formats in which a report is written, by the name that ``--format`` gives them."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping
 

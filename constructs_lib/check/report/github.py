@@ -1,7 +1,5 @@
 """The report as workflow commands of GitHub Actions, which show findings at the lines of a pull request."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Lines of fields in manifests, so that a finding can be shown where it stands."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 

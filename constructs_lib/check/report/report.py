@@ -1,7 +1,5 @@
 """What the proofs say of some environments, before it is shown in one of the formats."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence

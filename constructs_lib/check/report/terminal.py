@@ -1,7 +1,5 @@
 """The report for people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console

@@ -3,8 +3,6 @@
 The rules are those of ``ValidatePermissions`` in Argo CD's ``util/argo/argo.go``.
 """
 
-from __future__ import annotations
-
 import re
 
 from constructs_lib.argocd.objects import SYNC_OPTIONS, WAVE, Object

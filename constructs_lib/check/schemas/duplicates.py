@@ -1,7 +1,5 @@
 """Keys that are there twice in one mapping. The readers of YAML and JSON keep the last one and say nothing."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """What can be wrong with the fields of an object."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache

@@ -4,8 +4,6 @@ The rules are those of ``pkg/apis/<group>/validation/validation.go`` in https://
 ``LabelSelectorAsSelector`` in apimachinery.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from constructs_lib.argocd.objects import Object

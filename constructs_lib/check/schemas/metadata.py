@@ -4,8 +4,6 @@ The functions of the API server are ``ValidateObjectMeta`` and ``ValidateAnnotat
 k8s.io/apimachinery/pkg/api/validation.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What the API server checks in Services, Ingresses and NetworkPolicies beyond their schema."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Mapping
 from typing import Any

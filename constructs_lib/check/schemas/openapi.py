@@ -1,7 +1,5 @@
 """Schemas of Kubernetes objects: those of Kubernetes itself, of well-known custom resources, and of CRDs in a tree."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property

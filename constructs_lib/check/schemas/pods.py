@@ -4,8 +4,6 @@ The rules are those of ``ValidatePodTemplateSpec`` and of the functions below it
 https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/validation/validation.go.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ cluster does not know; custom resources to the CustomResourceDefinitions in the 
 ``crds/``. What schemas cannot express is in the modules beside this one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

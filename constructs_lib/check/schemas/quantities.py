@@ -1,7 +1,5 @@
 """What is wrong with quantities, and with the requests and limits of containers."""
 
-from __future__ import annotations
-
 import re
 
 from constructs_lib.check.schemas.faults import Fault, Faults

@@ -1,7 +1,5 @@
 """Which kinds a cluster serves, which ones older or newer clusters serve, and their schemas."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cache
 

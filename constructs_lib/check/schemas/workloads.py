@@ -1,7 +1,5 @@
 """What the API server checks in workloads beyond their schema, and in what scales, disrupts and stores for them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Waivers: findings that somebody has decided to live with for a while."""
 
-from __future__ import annotations
-
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Apache Cassandra: a ring with authentication, a keyspace and its tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

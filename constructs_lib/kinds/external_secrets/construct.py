@@ -1,7 +1,5 @@
 """External Secrets Operator, and the store from which it reads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Third-party software that comes as a Helm chart, as a component among the others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """metrics-server, for clusters that come without a metrics API."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Programs whose replicas form an Akka cluster."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

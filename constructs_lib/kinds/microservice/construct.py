@@ -1,7 +1,5 @@
 """A program of one's own: stateless pods behind a Service."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Self

@@ -1,7 +1,5 @@
 """The dashboard of a microservice: one template for all, with what its runtime and its declaration add."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The Deployment of a microservice."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What a service promises: how many of its requests succeed, and how fast they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

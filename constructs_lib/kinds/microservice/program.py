@@ -1,7 +1,5 @@
 """What the files of this folder know of a microservice."""
 
-from __future__ import annotations
-
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.probe import Probe
 from constructs_lib.declare.secret import SecretReference

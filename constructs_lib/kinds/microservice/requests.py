@@ -1,7 +1,5 @@
 """Requests that services serve: rate, failures and duration, whatever their runtime, and budgets for promises."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace

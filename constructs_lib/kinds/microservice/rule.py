@@ -1,7 +1,5 @@
 """What a program may do in the Kubernetes API."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

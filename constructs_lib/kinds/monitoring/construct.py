@@ -1,7 +1,5 @@
 """Prometheus, Alertmanager and Grafana, by the chart kube-prometheus-stack."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path

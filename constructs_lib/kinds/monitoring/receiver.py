@@ -1,7 +1,5 @@
 """Who is told about alerts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Scripts that run in the cluster. Each stands in the folder ``scripts`` of the kind that it belongs to."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

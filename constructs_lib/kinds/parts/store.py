@@ -1,7 +1,5 @@
 """What all data stores share: a StatefulSet whose volumes outlive it, Services, and Jobs that run scripts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Metrics of a program that stays as it is: an agent that is mounted into its pods and started with it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """PostgreSQL: one database on one volume, with its schema and scheduled dumps."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """RabbitMQ: a broker of one node, or a cluster of an odd number of them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -19,8 +19,6 @@ The schema, version 1; what is added later is added to it, and what changes its 
     pods           [{workload, least, most, per_node}]; most is null if nobody knows
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from typing import Any

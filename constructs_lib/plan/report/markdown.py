@@ -1,7 +1,5 @@
 """A plan as a comment on a pull request."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Texts that the reports of all formats share."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence
