@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana)
 
-# Tests that share a server run in one process, and the longest ones begin.
-ON_ALL_CORES := --numprocesses=auto --maxprocesses=8 --dist=loadgroup --no-loadscope-reorder
+# Which tests run together, and which begin, is said in tests/conftest.py.
+ON_ALL_CORES := --numprocesses=auto --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 
 .PHONY: synth test test-quick check up-to-date docs checkov judges bench lint format lock local-up local-down local-password clean help
 

@@ -6,11 +6,13 @@ import os
 import runpy
 import sys
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from synthesized import Synthesized
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from shop import Shop
@@ -80,19 +82,38 @@ def published(first_published: Shop, tmp_path: Path) -> Shop:
     return first_published.copied(tmp_path)
 
 
-@pytest.hookimpl(tryfirst=True)
+@cache
+def shares_a_fixture(file: str) -> bool:
+    """Tell whether the tests of a file share something that takes long to make, such as a server."""
+    return any(f'scope="{scope}"' in (ROOT / file).read_text(encoding="utf-8") for scope in ("module", "session"))
+
+
+class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]
+    """Has the tests of a file that share a fixture run in one process, in their order, and all others in any.
+
+    The marker xdist_group is without effect since pytest 9.2 (pytest-xdist 3.8 adds it to a name that is read no more).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if shares_a_fixture(file) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
+    """Say which tests run in which process."""
+    return ByFixtures(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests, keep those together that share a fixture of their file, and begin with the slow ones."""
+    """Mark slow tests, and begin with those of them that share a fixture."""
     for item in items:
         fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
         helpers = {getattr(value, "__module__", None) for value in vars(item.module).values()}  # type: ignore[attr-defined]
         folders = item.path.relative_to(ROOT).parts
         if helpers & SLOW_HELPERS or fixtures.keys() & SLOW_FIXTURES or SLOW_FOLDERS.intersection(folders):
             item.add_marker("slow")
-        own = [each for found in fixtures.values() for each in found if each.baseid.endswith(".py")]
-        if any(fixture.scope in ("module", "session") for fixture in own):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
-    items.sort(key=lambda item: (not item.get_closest_marker("slow"), not item.get_closest_marker("xdist_group")))
+    shared = {item: shares_a_fixture(item.nodeid.partition("::")[0]) for item in items}
+    items.sort(key=lambda item: (not item.get_closest_marker("slow"), not shared[item]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -126,6 +126,11 @@ def parameters(name: str) -> list[inspect.Parameter]:
     return [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
 
 
+def written(annotation: object) -> str:
+    """Return an annotation as it is written in a signature, whether it was kept as a text or not."""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
 def alternatives(annotation: str) -> set[str]:
     """Return the parts of a union such as ``Sequence[int | str] | None``."""
     return set(re.split(r" \| (?![^\[]*\])", annotation))
@@ -140,7 +145,7 @@ def wrong_values(annotation: str) -> Iterator[str]:
         yield "7"
     if not any(kind.startswith(("Sequence[str", "tuple[str")) for kind in types):
         yield '["x"]'
-    if "str" not in types and "PodSecurity" not in types:
+    if not any(kind.startswith(("str", "PodSecurity", "Literal")) for kind in types):
         yield '"x"'
     yield "object()"
 
@@ -151,7 +156,7 @@ def calls(name: str) -> Iterator[tuple[str, str]]:
     if "scope" in [parameter.name for parameter in parameters(name)]:
         right = {"scope": "system", "id": '"web"', **right}
     for parameter in parameters(name):
-        for value in wrong_values(str(parameter.annotation)):
+        for value in wrong_values(re.sub(r"[\w.]+\.(?=\w)", "", written(parameter.annotation))):
             arguments = {**right, parameter.name: value}
             yield f"{parameter.name}={value}", f"{name}({', '.join(f'{k}={v}' for k, v in arguments.items())})"
         if parameter.default is parameter.empty:
