@@ -47,6 +47,7 @@ SURROUNDINGS = {
 }
 
 
+@pytest.mark.slow
 def test_same_bytes_in_all_surroundings(root: Path, trees: dict[str, Synthesized], tmp_path: Path) -> None:
     """Seed of hashes, locale, time zone, working folder and optimization make no difference."""
     processes = {}

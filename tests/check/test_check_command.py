@@ -134,6 +134,7 @@ def test_findings_name_the_line_of_the_declaration(shop: Path) -> None:
     assert {(entry["object"]["name"], entry["location"]) for entry in laptop["findings"]} == {("web", "app.py:14")}
 
 
+@pytest.mark.slow
 def test_the_report_in_a_file(faulty: Path, tmp_path: Path) -> None:
     for form in ("terminal", "json", "sarif", "github"):
         file = tmp_path / form

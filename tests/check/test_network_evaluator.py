@@ -137,6 +137,7 @@ def assert_agreement(policies: list[dict[str, Any]], pods: list[naive.Pod]) -> N
             assert opened == reference.open_ports(source, target)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(policies=st.lists(policy, max_size=4), pods=st.lists(pod, min_size=1, max_size=4))
 def test_both_evaluators_agree(policies: list[dict[str, Any]], pods: list[naive.Pod]) -> None:

@@ -101,6 +101,7 @@ def test_a_long_circle_is_told_once() -> None:
     assert [finding.problem for finding in circles] == ["It waits, in the end, for itself: a → b → c → a."]
 
 
+@pytest.mark.slow
 def test_a_chain_of_waits_is_no_circle() -> None:
     # Longer than Python lets functions call each other.
     length = sys.getrecursionlimit() + 100
@@ -151,6 +152,7 @@ def test_storage_classes_of_the_tree(binding: str) -> None:
     assert {finding.check.code for finding in found} == expected
 
 
+@pytest.mark.slow
 def test_the_time_grows_with_the_objects_and_not_faster() -> None:
     """Ten times the services must not take much more than ten times as long."""
 

@@ -89,6 +89,7 @@ def test_no_promql(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.slow
 def test_nesting_ends_in_an_answer_and_not_in_the_end_of_the_process() -> None:
     with pytest.raises(ValueError, match="nested too deeply"):
         parse("(" * 5000 + "x" + ")" * 5000)

@@ -241,6 +241,7 @@ def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized]) -> None:
                     raise AssertionError(f"{proof.name}: {path}: {odd}") from error
 
 
+@pytest.mark.slow
 def test_the_time_grows_with_the_objects_and_not_faster() -> None:
     """Ten times the services must not take much more than ten times as long."""
 

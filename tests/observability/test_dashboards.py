@@ -86,6 +86,7 @@ def compiled(program: str, folder: Path) -> str:
     return result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_schema(tree: Synthesized, tmp_path: Path) -> None:
     assert compiled(typescript([*dashboards(tree)]), tmp_path) == ""
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -105,6 +106,7 @@ def _reformatted(files: Mapping[str, bytes], luck: random.Random) -> dict[str, b
     return result
 
 
+@pytest.mark.slow
 @_profile
 @given(_contents, st.randoms(use_true_random=False))
 def test_same_objects_are_no_change(content: dict[str, list[Manifest]], luck: random.Random) -> None:
@@ -131,6 +133,7 @@ def test_creating_and_deleting_are_opposites(content: dict[str, list[Manifest]])
     assert not created.dangerous
 
 
+@pytest.mark.slow
 @_profile
 @given(_contents, _contents)
 def test_order_respects_waves(old: dict[str, list[Manifest]], new: dict[str, list[Manifest]]) -> None:
@@ -153,6 +156,7 @@ def test_order_respects_waves(old: dict[str, list[Manifest]], new: dict[str, lis
         assert inner == sorted(inner)
 
 
+@pytest.mark.slow
 @_profile
 @given(_contents, _contents, st.randoms(use_true_random=False))
 def test_names_of_files_do_not_matter(
@@ -219,6 +223,7 @@ _ODD_KINDS = {
 }
 
 
+@pytest.mark.slow
 @settings(_profile, max_examples=300)
 @given(
     st.lists(
