@@ -1,32 +1,16 @@
 """Work that must not grow with the number of components, counted instead of timed."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from work import calls_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
 
 from generated import generated
 
 from constructs_lib import synthesize
-
-
-def calls_of(function: Callable[[], object]) -> int:
-    """Return how many Python functions ``function`` calls."""
-    count = 0
-
-    def profile(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(profile)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 @pytest.mark.parametrize("action", ["declare", "synthesize"])

@@ -138,9 +138,9 @@ class TestSecrets:
         assert "hunter2" not in str(told)
 
     def test_long_text_takes_no_time(self) -> None:
-        started = time.perf_counter()
+        started = time.process_time()
         assert validation.plain_secret("CERTIFICATE", "a" * 200_000) is None
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2
 
 
 class TestGit:
