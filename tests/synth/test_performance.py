@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from work import calls_of
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 from generated import generated
 

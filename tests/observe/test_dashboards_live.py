@@ -4,7 +4,7 @@ A program on Node.js runs with the very variables that the library writes into i
 run with their exporters, and node-exporter measures this machine. They are scraped by the library's PodMonitors, and
 the library's rules are evaluated. What gave data is the evidence that ``docs/observability.md`` tells of:
 
-    WRITE_EVIDENCE=1 pytest tests/observability/test_dashboards_live.py
+    WRITE_EVIDENCE=1 pytest tests/observe/test_dashboards_live.py
 
 writes ``constructs_lib/observe/evidence.yaml`` anew.
 """
@@ -343,7 +343,7 @@ def test_evidence_is_true(live: Live) -> None:
     found = {"expressions": sorted(expressions), "metrics": sorted(used & there)}
     if os.environ.get("WRITE_EVIDENCE"):
         evidence.FILE.write_text(
-            "# Written by tests/observability/test_dashboards_live.py; see observe/evidence.py.\n"
+            "# Written by tests/observe/test_dashboards_live.py; see observe/evidence.py.\n"
             + yaml.safe_dump(found, width=1000, allow_unicode=True),
             encoding="utf-8",
         )

@@ -12,7 +12,7 @@ import pytest
 from constructs_lib.synth.paths import owned_paths
 from constructs_lib.synth.writer import compare
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 CDK8S_CLI = "cdk8s-cli@2.207.60"
 
 
