@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import yaml
@@ -17,6 +18,13 @@ from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.snapshot import Snapshot
 
 Manifest = dict[str, Any]
+
+
+@cache
+def read(content: bytes) -> Manifest:
+    """Return what a file holds, which nobody may change."""
+    found: Manifest = yaml.load(content, Loader=yaml.CSafeLoader)
+    return found
 
 
 @dataclass
@@ -42,7 +50,7 @@ class Tree:
             path
             for path, content in self.files.items()
             if path.rpartition("/")[2].startswith((f"{kind}-", "root.yaml"))
-            for manifest in [yaml.load(content, Loader=yaml.CSafeLoader)]
+            for manifest in [read(content)]
             if manifest["kind"] == kind
             and fnmatchcase(manifest["metadata"]["name"], short)
             and namespace in ("", manifest["metadata"].get("namespace"))

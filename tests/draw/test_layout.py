@@ -117,7 +117,7 @@ def test_three_times_the_components_are_far_from_nine_times_the_work(style: Styl
         assert len(layouts[0].routes) == len(edges)
         return calls
 
-    assert work(300) < 6 * work(100)
+    assert work(150) < 6 * work(50)
 
 
 def test_lines_leave_in_the_order_in_which_they_arrive() -> None:

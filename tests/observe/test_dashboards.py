@@ -91,6 +91,7 @@ def test_schema(tree: Synthesized, tmp_path: Path) -> None:
     assert compiled(typescript([*dashboards(tree)]), tmp_path) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [
