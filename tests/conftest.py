@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from synthesized import Synthesized
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
@@ -21,6 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 ENVIRONMENTS = ("local", "production")
+
+# On a busy machine an example may take long, whatever it is of.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 #: Slow is a test in one of these folders, in a file that uses one of these helpers, or with one of these fixtures: it
 #: starts servers, installs programs or runs whole processes.

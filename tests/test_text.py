@@ -62,14 +62,13 @@ def test_values(value: object, shown: str, given: str) -> None:
     assert (text.shown(value), text.given(value)) == (shown, given)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(), max_size=5), st.text(min_size=1))
 def test_closest_is_a_known_word(known: list[str], word: str) -> None:
     assert text.closest(word, known) in {None, *known}
     assert text.closest(word, [word]) == word
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_value_is_one_line_that_can_be_printed(value: str) -> None:
     assert len(text.shown(value).encode().splitlines()) == 1

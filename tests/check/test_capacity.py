@@ -253,7 +253,7 @@ def is_valid(items: Sequence[Item], places: Sequence[int], nodes: Sequence[Amoun
     return True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(items=st.lists(item, max_size=5), count=st.integers(1, 3))
 def test_what_is_said_to_fit_fits(items: list[Item], count: int) -> None:
     nodes = [Amount(1000, 1000, 0, 1, 4)] * count
@@ -261,7 +261,7 @@ def test_what_is_said_to_fit_fits(items: list[Item], count: int) -> None:
         assert any(is_valid(items, places, nodes) for places in itertools.product(range(count), repeat=len(items)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(items=st.lists(item, max_size=8), count=st.integers(1, 3))
 def test_what_does_not_fit_is_one_of_the_pods(items: list[Item], count: int) -> None:
     left = pack(items, [Amount(1000, 1000, 0, 1, 4)] * count)

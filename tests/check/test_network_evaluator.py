@@ -138,7 +138,7 @@ def assert_agreement(policies: list[dict[str, Any]], pods: list[naive.Pod]) -> N
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(policies=st.lists(policy, max_size=4), pods=st.lists(pod, min_size=1, max_size=4))
 def test_both_evaluators_agree(policies: list[dict[str, Any]], pods: list[naive.Pod]) -> None:
     assert_agreement(policies, pods)
@@ -170,7 +170,7 @@ def test_both_evaluators_agree_where_it_matters(rule: dict[str, Any]) -> None:
     assert_agreement([{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", **manifest}], pods)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(policies=st.lists(policy, min_size=1, max_size=3), pods=st.lists(pod, min_size=1, max_size=5))
 def test_peers_are_found_as_they_are_recognized(policies: list[dict[str, Any]], pods: list[naive.Pod]) -> None:
     every = [found for end in pods if isinstance(found := end_of(end), Pod)]

@@ -6,7 +6,7 @@ import time
 from pathlib import PurePath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from constructs_lib.declare import validation
@@ -38,7 +38,6 @@ class TestDnsLabel:
     def test_no_text(self, name: object) -> None:
         assert str(validation.dns_label(name)).startswith("a name is a text that is not empty, not ")
 
-    @settings(deadline=None)
     @given(st.text(max_size=63))
     def test_hint_is_right(self, name: str) -> None:
         _, instead, better = str(validation.dns_label(name)).partition('; for instance "')

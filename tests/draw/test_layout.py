@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from geometry import problems, read
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from systems import empty, linked, positionpal, shop
 from work import calls_of
@@ -49,7 +49,7 @@ def systems(draw: st.DrawFn) -> System:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(system=systems())
 def test_pictures_of_random_systems_are_legible(system: System, view: Callable[[Graph], Diagram]) -> None:
     assert problems(read(svg(view(Graph(system))))) == []

@@ -146,7 +146,7 @@ def test_quotes_only_where_needed(text: str, written: str) -> None:
     assert dump({"a": text}) == f"a: {written}\n".encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(manifests)
 def test_round_trip(manifest: dict[str, object]) -> None:
     """Any manifest reads back equal, types included, under both versions of YAML."""
@@ -155,7 +155,7 @@ def test_round_trip(manifest: dict[str, object]) -> None:
     assert repr(read_1_2(document)) == repr(manifest)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(texts)
 def test_round_trip_of_texts(text: str) -> None:
     """Any text reads back equal from any place."""

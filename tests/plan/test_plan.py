@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trees import Manifest, application, root, snapshot, tree, with_fields, written
 
@@ -66,7 +66,7 @@ def _identity(manifest: Manifest) -> tuple[str, str]:
 _contents = st.dictionaries(
     st.sampled_from(["one", "two", "three"]), st.lists(objects(), max_size=5, unique_by=_identity), max_size=3
 ).map(lambda content: {name: list(items) for name, items in content.items()})
-_profile = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+_profile = settings(max_examples=60)
 
 
 def _apart(content: Mapping[str, list[Manifest]]) -> dict[str, list[Manifest]]:
