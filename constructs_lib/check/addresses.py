@@ -1,4 +1,4 @@
-"""Addresses in texts, and the Services that they name.
+"""Addresses in texts, and the Services that they name in the DNS of a cluster.
 
 https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
 """
@@ -10,7 +10,7 @@ from functools import lru_cache
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel
 
-#: The ports of schemes that mean one without telling it.
+#: The default ports of schemes.
 _SCHEMES = {
     "amqp": 5672,
     "amqps": 5671,
@@ -29,17 +29,17 @@ _SCHEMES = {
 }
 _LABEL = r"_?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ADDRESS = re.compile(
-    # pg_isready -h host and redis-cli --host=host say that a word is a host.
+    # pg_isready -h host, redis-cli --host=host: the option says that the word is a host.
     r"(?:(?<![\w-])(?P<option>-h|--host(?:name)?)[\s=]+|(?<![\w.$-]))"
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@\"']*@)?)?"
     rf"(?P<host>{_LABEL}(?:\.{_LABEL})*)\.?(?![\w-])"
-    # nc -z host 80, /dev/tcp/host/80 and psql -h host -p 80 say a port as well.
+    # nc -z host 80, /dev/tcp/host/80, psql -h host -p 80: the number after the host is its port.
     r"(?::(?P<port>\d{1,5})(?!\d)|(?:\s+(?:(?:-p|-P|--port)[\s=]*)?|/)(?P<loose>\d{2,5})(?![\w.]))?"
 )
 _UNKNOWN = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}")
-#: Stands for a part of a name that is known in the cluster only, such as ``$(POD_NAME)``.
+#: Replaces an unexpanded variable such as ``$(POD_NAME)``, so that the host still parses.
 _PLACEHOLDER = "unknown"
-#: What may stand around an address that is alone: a scheme of a scheme or a login before it, a path behind it.
+#: What may come before and after an address that is alone: a login or another scheme (``jdbc:``), and a path.
 _BEFORE = re.compile(r"(?:[a-z][a-z0-9+.:-]*:|[^\s/@]*@)?")
 _BEHIND = re.compile(r"(?:[/?]\S*)?")
 #: How far to look around an address, so that the time does not grow with the square of the text.
@@ -53,11 +53,11 @@ class Address:
 
     Attributes:
         scheme: Its scheme; empty if it has none.
-        port: Its port, or that of its scheme; None if nothing tells one.
-        is_loose: Whether the port only stands nearby, so that it may be another number.
-        is_host: Whether an option says that it is a host.
-        is_alone: Whether the text, or a part of it between commas, is the address and nothing else.
-        is_word: Whether it is a word of its own, and not the end of a path.
+        port: Its port, or the default port of its scheme; None if there is neither.
+        is_loose: Whether the port is a number after the host, which may also be something else.
+        is_host: Whether it is the value of an option for a host.
+        is_alone: Whether it makes up the whole text, or the whole part between two commas.
+        is_word: Whether it is a whole word, and not the end of a path.
     """
 
     scheme: str
@@ -72,20 +72,20 @@ class Address:
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
 
-# Scripts are the same in many pods.
+# Many pods have the same scripts.
 @lru_cache(maxsize=4096)
 def addresses(text: str) -> tuple[Address, ...]:
-    """Return whatever may be an address in a text."""
+    """Return everything in a text that may be an address."""
     text = _UNKNOWN.sub(_PLACEHOLDER, text) if "$" in text else text
     return tuple(_address(text, match) for match in _ADDRESS.finditer(text))
 
 
 def _address(text: str, match: re.Match[str]) -> Address:
-    scheme, told, loose = match["scheme"] or "", match["port"], match["loose"]
+    scheme, number, loose = match["scheme"] or "", match["port"], match["loose"]
     start, end = match.start(), match.end()
     before = text[max(0, start - _FAR) : start].rpartition(",")[2].strip()
     behind = text[end : end + _FAR].partition(",")[0].strip()
-    port = int(told or loose) if told or loose else _SCHEMES.get(scheme)
+    port = int(number or loose) if number or loose else _SCHEMES.get(scheme)
     is_alone = not loose and bool(_BEFORE.fullmatch(before) and _BEHIND.fullmatch(behind))
     is_word = start == 0 or text[start - 1] in _WORD_BREAKS
     return Address(scheme, match["host"], port, loose is not None, match["option"] is not None, is_alone, is_word)
@@ -96,11 +96,11 @@ class Name:
     """What a host names in a cluster.
 
     Attributes:
-        namespace: The namespace of the Service; empty if the host tells none and should.
-        pod: The pod of a StatefulSet behind it, if the host is that pod's; empty if nobody knows.
-        domain: The domain behind ``svc``, if it is told.
-        is_certain: Whether it can be nothing else, because ``svc`` stands in it.
-        is_full: Whether the host tells the namespace.
+        namespace: The namespace of the Service; empty if the host lacks one.
+        pod: The pod of a StatefulSet behind the Service, if the host names one that is known.
+        domain: The domain after ``svc``; empty if there is none.
+        is_certain: Whether the host contains ``svc``, so that it names a Service and nothing else.
+        is_full: Whether the host contains the namespace.
     """
 
     service: str
@@ -116,9 +116,9 @@ class Name:
 
 
 def resolve(model: ClusterModel, host: str, namespace: str) -> Name | None:
-    """Return what a host names for pods of a namespace; None if it names nothing in the cluster, or nobody knows.
+    """Return what a host names for the pods of a namespace; None if it names no Service that is known.
 
-    A host with ``svc`` names a Service whether or not there is one; others do if the tree has the Service.
+    A host with ``svc`` names a Service whether or not it exists. Any other host names one only if the tree has it.
     """
     if "." not in host:
         # Most are words of a script.
@@ -137,7 +137,7 @@ def resolve(model: ClusterModel, host: str, namespace: str) -> Name | None:
 def _certain(labels: list[str]) -> Name | None:
     place = labels.index("svc")
     domain = ".".join(labels[place + 1 :])
-    # _port._protocol stands before a name for which somebody asks for its SRV record.
+    # The name of an SRV record begins with _port._protocol.
     names = [label for label in labels[:place] if not label.startswith("_")]
     if len(names) >= 2 and not any(_PLACEHOLDER in name for name in names[-2:]):
         pod = names[-3] if len(names) == 3 and _PLACEHOLDER not in names[-3] else ""

@@ -1,4 +1,4 @@
-"""What pods are told to call: the addresses in their variables, their commands and the files that are mounted."""
+"""What pods call: the addresses in their variables and commands, and in the files that are mounted into them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from constructs_lib.check.variables import apart, command, mounted
 from constructs_lib.kubernetes.containers import Container, Variable
 from constructs_lib.kubernetes.services import is_headless, service_ports
 
-#: Words in the names of variables that hold a host; the one with its port has the word PORT in that place.
+#: Words in the names of variables with a host. The variable with its port has the word PORT in the same place.
 _HOST_WORDS = ("HOSTNAME", "HOST", "SERVER", "ADDRESS", "ADDR", "ENDPOINT", "URL", "URI", "SEEDS", "NODES", "BROKERS")
-#: Domains of no host in the internet.
+#: Top-level domains that no host in the internet has.
 _PRIVATE_DOMAINS = frozenset({"local", "svc", "internal", "localhost", "test", "invalid"})
 
 
 @dataclass(frozen=True)
 class ServiceCall:
-    """Pods are told to call a Service.
+    """A call of a Service, because of an address that pods are given.
 
     Attributes:
-        container: The container that is told so; None for a mounted file, of which nobody knows who reads it.
-        port: The port of the Service; None if nothing tells it.
+        container: The container with the address; None for a mounted file, which any container may read.
+        port: The port of the Service; None if it is not known.
         address: The address as it is written.
-        at: The field of the workload in which it stands.
+        at: The field of the workload that holds it.
     """
 
     source: Pods
@@ -43,7 +43,7 @@ class ServiceCall:
 
 @dataclass(frozen=True)
 class OutsideCall:
-    """Pods are given an https host that is not in the cluster, in a field of their workload."""
+    """A call of an https host outside of the cluster, because of an address in a field of the pods' workload."""
 
     source: Pods
     host: str
@@ -52,7 +52,7 @@ class OutsideCall:
 
 
 class Calls:
-    """Everything that the pods of a tree are told to call, each address once. All proofs ask here.
+    """The calls of all pods of a tree, one for every address. All proofs ask here.
 
     Attributes:
         inside: The calls of Services of the tree.
@@ -94,7 +94,7 @@ class Calls:
             return
         numbers = {offered.number for offered in service_ports(service)}
         if address.is_loose and port not in numbers:
-            # It is another number.
+            # The number after the host is something else.
             port = None
         is_offered = port in numbers or (is_headless(service) and not address.is_loose)
         if is_offered if port is not None else _is_call(address, name, variable):
@@ -102,12 +102,12 @@ class Calls:
 
 
 def _is_call(address: Address, name: Name, variable: str | None) -> bool:
-    """Tell whether an address without a port is meant to be one: a word is more often the name of something else.
+    """Tell whether an address without a port is one. A single word is more often the name of something else.
 
     Args:
         address: The address.
         name: What it names.
-        variable: The variable whose value it stands in; None for a command.
+        variable: The variable with the address in its value; None for a command.
     """
     if name.is_certain or address.scheme or address.is_host:
         return True
@@ -117,12 +117,12 @@ def _is_call(address: Address, name: Name, variable: str | None) -> bool:
 
 
 def is_host(variable: str) -> bool:
-    """Tell whether a variable is called like one that holds a host."""
+    """Tell whether the name of a variable is like those of variables with a host."""
     return any(word in variable.upper() for word in _HOST_WORDS)
 
 
 def port_beside(name: str, known: Mapping[str, Variable]) -> Variable | None:
-    """Return the variable that holds the port for one that holds a host, such as ``DB_PORT`` beside ``DB_HOST``."""
+    """Return the variable with the port for a variable with a host, such as ``DB_PORT`` for ``DB_HOST``."""
     found = (known[candidate] for candidate in _port_names(name) if candidate in known)
     return next((variable for variable in found if variable.value.isdecimal() and len(variable.value) < 6), None)
 
@@ -137,6 +137,6 @@ def _port_names(name: str) -> Iterator[str]:
 
 
 def _is_outside(host: str) -> bool:
-    """Tell whether a host is one of the internet: a name with a domain that is none of a cluster."""
+    """Tell whether a host is in the internet: a name with a domain that is not one of a cluster."""
     domain = host.rpartition(".")[2]
     return "." in host and domain.isalpha() and domain not in _PRIVATE_DOMAINS

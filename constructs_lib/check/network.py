@@ -97,7 +97,7 @@ class Peer:
     """One entry of ``from`` or ``to``.
 
     Attributes:
-        path: Where it stands in the spec of its policy, such as ``ingress[0].from[1]``.
+        path: Its field in the spec of its policy, such as ``ingress[0].from[1]``.
         own_namespace: The namespace of its policy.
         namespaces: Selects namespaces; None for that of the policy.
         pods: Selects pods in them; None for all.
@@ -188,7 +188,7 @@ class Rule:
     """One entry of ``ingress`` or ``egress``.
 
     Attributes:
-        path: Where it stands in the spec of its policy, such as ``egress[2]``.
+        path: Its field in the spec of its policy, such as ``egress[2]``.
         peers: The peers that it permits; None for everybody.
         ports: The ports that it opens; None for all.
     """

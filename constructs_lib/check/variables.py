@@ -1,4 +1,4 @@
-"""What containers read: their variables, and the ConfigMaps that are mounted into them."""
+"""The texts that containers get: their commands, and the ConfigMaps that are mounted into them."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,15 +12,15 @@ _SHELL_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
 
 def command(container: Container, known: Mapping[str, Variable]) -> list[str]:
-    """Return the command and the arguments of a container, with the values of its variables."""
+    """Return the words of a container's command and arguments, with variables replaced by their values."""
     return [expanded(word, known) for _, word in container.words]
 
 
 def apart(words: Iterable[str], separator: str = "\n") -> Iterator[str]:
-    """Yield the words of a command as texts: every script for itself, and the words between two of them as one.
+    """Yield the words of a command as texts: each script alone, and all words between two scripts together.
 
-    An option and its value may be two words. A script is one, and what follows it are its own arguments; for itself, it
-    is the same text in many pods.
+    Words belong together because an option and its value may be two words. A script is a word of its own, and the same
+    in many pods, so that what is read from it can be remembered.
     """
     for is_script, group in groupby(words, lambda word: "\n" in word):
         if is_script:
@@ -30,7 +30,7 @@ def apart(words: Iterable[str], separator: str = "\n") -> Iterator[str]:
 
 
 def mounted(model: ClusterModel, pods: Pods) -> Iterator[tuple[str, str]]:
-    """Yield the texts of the ConfigMaps that are mounted into pods, each with the field that names it."""
+    """Yield the texts of the ConfigMaps that are mounted into pods, each with the field of its volume."""
     for at, volume in pods.volumes:
         parts = [volume, *map(mapping, sequence(mapping(volume.get("projected")).get("sources")))]
         for source in (mapping(part.get("configMap")) for part in parts):
@@ -41,7 +41,7 @@ def mounted(model: ClusterModel, pods: Pods) -> Iterator[tuple[str, str]]:
 
 
 def expanded_by_shell(text: str, known: Mapping[str, Variable]) -> str:
-    """Return a script in which ``$NAME`` and ``${NAME}`` are replaced by the values of known variables."""
+    """Return a script with the values of known variables in place of ``$NAME`` and ``${NAME}``."""
 
     def value(match: re.Match[str]) -> str:
         variable = known.get(match[1] or match[2])

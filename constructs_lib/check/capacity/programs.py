@@ -1,4 +1,4 @@
-"""Whether programs that form a cluster are told its size: Akka, RabbitMQ and Cassandra."""
+"""Whether programs that form a cluster have its size in their configuration: Akka, RabbitMQ and Cassandra."""
 
 import re
 from collections import defaultdict

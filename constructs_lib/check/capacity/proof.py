@@ -1,4 +1,4 @@
-"""Whether the nodes have room for all pods, and whether programs are told the right size of their cluster.
+"""Whether the nodes have room for all pods, and whether programs have the right size of their cluster configured.
 
 The requests of pods are read from the tree: from workloads and their autoscalers, and for the pods of charts from
 ``resources`` and ``replicas`` in the values of Applications. The defaults of charts are in no tree, so the sums here
@@ -20,7 +20,7 @@ _OF_PODS = (prove_contact_points, prove_rabbitmq, prove_replication, prove_heaps
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
-    """Yield the pods for which there is no room, and the programs whose size differs from what they are told."""
+    """Yield the pods for which there is no room, and the programs with a wrong size in their configuration."""
     yield from prove_room(model)
     yield from prove_placement(model)
     yield from prove_shared_volumes(model)

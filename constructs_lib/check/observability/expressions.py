@@ -1,4 +1,4 @@
-"""An expression of a rule or a panel, as far as both are checked alike."""
+"""Expressions: what is checked in those of rules and in those of panels."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

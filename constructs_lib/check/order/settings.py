@@ -1,4 +1,4 @@
-"""What a tree says of the settings of Argo CD itself."""
+"""The settings of Argo CD itself, as far as a tree has them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a rule of a NetworkPolicy opens that nobody calls."""
+"""What the rules of NetworkPolicies open without a reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class _Opened:
                 yield from self._named(peer)
 
     def _wide(self, code: str, path: str, whom: str) -> Iterator[Finding]:
-        """Yield a finding about a peer that names nobody, unless there is a reason for it."""
+        """Yield a finding about a rule that names no pods, unless there is a reason for it."""
         if not self._may_be_wide():
             verb = "can be called by" if self.direction == "Ingress" else "may call"
             ports = "all ports" if self.rule.ports is None else f"port {listed(map(str, self.rule.ports))}"
@@ -83,7 +83,7 @@ class _Opened:
         return Finding.of(code, self.policy.item, f"by {path}, {problem}.", at=f"spec.{path}", fix=how)
 
     def _may_be_wide(self) -> bool:
-        """Tell whether it may name nobody: for DNS, for the API server, and for callers that are in no tree."""
+        """Tell whether it may name no pods: for DNS, for the API server, and for callers that are in no tree."""
         if self.direction == "Egress":
             ports = {(entry.protocol, entry.first) for entry in self.rule.ports or ()}
             calls_api = not self.traffic.api_users.isdisjoint(self.pods)
@@ -163,7 +163,7 @@ class _Opened:
         yield self._finding("traffic-without-reason", peer.path, problem)
 
     def _uncalled(self, peer: Peer) -> Iterator[tuple[Pod, Pod, Port]]:
-        """Yield one after the other what the rule opens for a peer and nobody calls."""
+        """Yield the connections that the rule opens for a peer and that there is no reason for, one by one."""
         reasons_to_call, anywhere = self.traffic.reasons, self.traffic.called_from_anywhere
         for pod in self.pods:
             for other in self.traffic.network.matching(peer):
