@@ -311,13 +311,26 @@ def test_room_at_every_moment(nodes: int, replicas: int, bounds: Manifest, expec
     assert codes(model_of(tree, cluster=Cluster("digitalocean", nodes=nodes, size="s-4vcpu-8gb"))) == expected
 
 
+TERMS = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": LABELS}}]
+APART = {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": TERMS}}}
+
+
 def test_apart_on_nodes_of_which_only_the_number_is_known() -> None:
-    terms = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": LABELS}}]
-    apart = {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
-    tree = [workload("StatefulSet", replicas=4, pods=apart)]
+    tree = [workload("StatefulSet", replicas=4, pods=APART)]
     assert codes(model_of(*tree, cluster=Cluster("k3d", nodes=3))) == {"more-replicas-than-nodes"}
     assert codes(model_of(*tree, cluster=Cluster("k3d", nodes=4))) == set()
     assert codes(model_of(*tree)) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [("HorizontalPodAutoscaler", "maxReplicas"), ("ScaledObject", "maxReplicaCount")]
+)
+def test_a_scaler_above_the_nodes_is_named_with_its_field(kind: str, field: str) -> None:
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, field: 4}
+    metadata = {"name": "web", "namespace": "shop"}
+    scaler = {"apiVersion": "autoscaling/v2", "kind": kind, "metadata": metadata, "spec": spec}
+    (finding,) = prove(model_of(workload(pods=APART), scaler, cluster=Cluster("k3d", nodes=3)))
+    assert (finding.check.code, finding.field) == ("autoscaler-above-nodes", f"spec.{field}")
 
 
 def claim(*modes: str) -> Manifest:
