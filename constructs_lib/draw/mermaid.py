@@ -11,13 +11,7 @@ from constructs_lib.draw.svg import CSS
 
 #: Lines of a label stay whole.
 _SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%'
-_ARROWS = {
-    Style.NEEDS: "-->",
-    Style.LATER: "-.->",
-    Style.SCRAPES: "-.->",
-    Style.REACHES: "==>",
-    Style.PRECEDES: "-->",
-}
+_ARROWS = {Style.NEEDS: "-->", Style.LATER: "-.->", Style.SCRAPES: "-.->", Style.REACHES: "==>", Style.PRECEDES: "-->"}
 
 
 def mermaid(diagram: Diagram) -> str:

@@ -25,12 +25,7 @@ class ExternalSecrets(HelmChart):
 
     @checked
     def __init__(
-        self,
-        scope: System,
-        id: str = "external-secrets",
-        *,
-        version: str,
-        values: Mapping[str, Any] | None = None,
+        self, scope: System, id: str = "external-secrets", *, version: str, values: Mapping[str, Any] | None = None
     ) -> None:
         """Declare the operator.
 

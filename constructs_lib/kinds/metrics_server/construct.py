@@ -18,12 +18,7 @@ class MetricsServer(HelmChart):
 
     @checked
     def __init__(
-        self,
-        scope: System,
-        id: str = "metrics-server",
-        *,
-        version: str,
-        values: Mapping[str, Any] | None = None,
+        self, scope: System, id: str = "metrics-server", *, version: str, values: Mapping[str, Any] | None = None
     ) -> None:
         """Declare the server.
 

@@ -17,10 +17,7 @@ from constructs_lib.prometheus.rules import Group, Record, rules
 #: the alert soon after its cause (https://sre.google/workbook/alerting-on-slos/, multiwindow, multi-burn-rate alerts).
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 #: By the speed in the name of an alert: how many times too fast a budget is used up, over which two windows.
-_SPEEDS = {
-    "fast": ((14.4, "1h", "5m"), (6, "6h", "30m")),
-    "slow": ((3, "1d", "2h"), (1, "3d", "6h")),
-}
+_SPEEDS = {"fast": ((14.4, "1h", "5m"), (6, "6h", "30m")), "slow": ((3, "1d", "2h"), (1, "3d", "6h"))}
 #: Requests a second below which a ratio means nothing: one a minute.
 _FEW = "0.0167"
 _ALERTS = Path(__file__).parent / "alerts.yaml"
@@ -46,11 +43,7 @@ def group(services: Sequence[Program]) -> Group | None:
         for objective, names in _by_objective(measured).items():
             promised = [service for service in measured if service.objective == objective]
             fast = _summed(
-                promised,
-                "_bucket",
-                window,
-                [_boundary(objective.seconds)],
-                partial(_fast_call, objective.seconds),
+                promised, "_bucket", window, [_boundary(objective.seconds)], partial(_fast_call, objective.seconds)
             )
             total = f"(service:requests:rate{window}{{service{one_of(names)}}} > 0)"
             records.append(

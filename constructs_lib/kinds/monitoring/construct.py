@@ -122,10 +122,7 @@ class Monitoring(HelmChart):
                 ),
                 PodAccess("alertmanager", alertmanager, internet=(443,) if receivers else ()),
                 PodAccess(
-                    "grafana",
-                    grafana,
-                    kubernetes_api=True,
-                    to_pods=((prometheus, (9090,)), (alertmanager, (9093,))),
+                    "grafana", grafana, kubernetes_api=True, to_pods=((prometheus, (9090,)), (alertmanager, (9093,)))
                 ),
                 PodAccess("kube-state-metrics", kube_state_metrics, kubernetes_api=True),
                 PodAccess("prometheus-operator", operator, kubernetes_api=True),

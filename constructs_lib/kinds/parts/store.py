@@ -101,12 +101,7 @@ class Store(Workload):
         return container(self.container, self.image, ports=ports, resources=resources, **more)
 
     def stateful_set(
-        self,
-        *,
-        replicas: int,
-        spec: Mapping[str, Any],
-        parallel: bool = False,
-        checksum: object = None,
+        self, *, replicas: int, spec: Mapping[str, Any], parallel: bool = False, checksum: object = None
     ) -> Manifest:
         """Return a StatefulSet whose volumes outlive it.
 

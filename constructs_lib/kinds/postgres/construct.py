@@ -178,11 +178,7 @@ class Postgres(Store):
             # With OrderedReady, a broken pod would not be replaced when its template is fixed. There is only one pod.
             parallel=True,
             spec=pod_spec(
-                self,
-                self.user_id,
-                containers=[server, *self._exporters()],
-                volumes=volumes,
-                grace_seconds=120,
+                self, self.user_id, containers=[server, *self._exporters()], volumes=volumes, grace_seconds=120
             ),
         )
 
