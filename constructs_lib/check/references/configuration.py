@@ -1,4 +1,4 @@
-"""Proof that the ConfigMaps, Secrets and accounts that objects name exist, and that somebody reads those that exist."""
+"""Proof that the ConfigMaps, Secrets, accounts, variables and volumes of pods exist, and that each one is used."""
 
 import re
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.references.secret_sources import SecretSources
-from constructs_lib.check.references.undefined_variables import prove_variables
-from constructs_lib.kubernetes.manifest import entries, mapping
+from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
+from constructs_lib.kubernetes.containers import Container, references
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings
 from constructs_lib.kubernetes.workloads import Reference
 from constructs_lib.text import hint, within
 
@@ -32,7 +33,11 @@ def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
     for pods in model.pods:
         yield from _service_account(model, pods)
         yield from _priority_class(model, pods)
-        yield from prove_variables(model, pods)
+        yield from _undefined_variables(model, pods)
+        templates = {name for _, name, _ in claims(pods.owner)}
+        yield from _mounts(pods, templates)
+        yield from _claims(model, pods, templates)
+    yield from _classes(model)
     for item in model.kind("ConfigMap"):
         if ("ConfigMap", item.namespace, item.name) not in read and _is_unused(model, item, item.name):
             yield Finding.of("config-map-unused", item, f"Nothing{within(item.namespace)} reads it.")
@@ -118,3 +123,103 @@ def _is_unused(model: ClusterModel, item: Object, name: str) -> bool:
     # Sidecars and controllers find objects by labels and annotations of their own, such as grafana_dashboard.
     marks = [*item.labels, *item.annotations]
     return all(mark.startswith(_COMMON_PREFIXES) or mark in _COMMON_MARKS for mark in marks)
+
+
+#: Variables that the kubelet sets for the Services of a namespace, and always for the Service of the API server.
+_SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]+)?")
+
+
+def _undefined_variables(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
+    """Yield ``$(NAME)`` in variables and arguments for which no variable is defined before."""
+    has_links = pods.spec.get("enableServiceLinks") is not False
+    for container in pods.containers:
+        defined = _from_whole_maps(model, pods, container)
+        if defined is None:
+            continue
+        variables = mappings(container.get("env"))
+        texts: list[tuple[str, object, str]] = [
+            (f"{container.path}.env[{variable.get('name')}].value", variable.get("value"), str(variable.get("name")))
+            for variable in variables
+        ]
+        # A shell script has $( … ) of its own, which Kubernetes leaves alone as well.
+        texts += [(at, word, "") for at, word in container.words if not re.search(r"\s", word)]
+        names = {str(variable.get("name")) for variable in variables}
+        for at, text, defines in texts:
+            for name in references(text) if isinstance(text, str) else ():
+                is_link = (has_links or name.startswith("KUBERNETES_")) and _SERVICE_LINK.fullmatch(name)
+                if name not in defined and not is_link:
+                    problem = f"$({name}) is not defined before it is used."
+                    fix = f"Put {name} above it." if name in names else hint("variable", name, defined)
+                    yield Finding.of("variable-undefined", pods.owner, problem, at=at, fix=fix)
+            if defines:
+                defined.add(defines)
+
+
+def _from_whole_maps(model: ClusterModel, pods: Pods, container: Container) -> set[str] | None:
+    """Return the variables that ``envFrom`` defines, or None if not all of them are known."""
+    found: set[str] = set()
+    for source in mappings(container.get("envFrom")):
+        keys: set[str] | None = None
+        if isinstance(source.get("configMapRef"), dict):
+            read = model.get("ConfigMap", pods.namespace, str(inner(source, "configMapRef", "name")))
+            keys = set(mapping(read.manifest.get("data"))) if read else None
+        elif isinstance(source.get("secretRef"), dict):
+            keys = model.once(SecretSources).keys(pods.namespace, str(inner(source, "secretRef", "name")))
+        if keys is None:
+            return None
+        found |= {f"{source.get('prefix') or ''}{key}" for key in keys}
+    return found
+
+
+def _mounts(pods: Pods, templates: set[str]) -> Iterator[Finding]:
+    volumes = {str(volume.get("name")) for _, volume in pods.volumes} | templates
+    mounted: set[str] = set()
+    for container in pods.containers:
+        for field in ("volumeMounts", "volumeDevices"):
+            for at, mount in entries(container.get(field), f"{container.path}.{field}"):
+                name = str(mount.get("name"))
+                mounted.add(name)
+                if name not in volumes:
+                    problem, fix = f'The pods have no volume "{name}".', hint("volume", name, volumes)
+                    yield Finding.of("mount-without-volume", pods.owner, problem, at=f"{at}.name", fix=fix)
+    for name in sorted(volumes - mounted):
+        problem = f'No container mounts the volume "{name}".'
+        yield Finding.of("volume-not-mounted", pods.owner, problem, at=f"{pods.path}.volumes[{name}]")
+
+
+def _claims(model: ClusterModel, pods: Pods, templates: set[str]) -> Iterator[Finding]:
+    known = model.names("PersistentVolumeClaim", pods.namespace)
+    for path, volume in pods.volumes:
+        name = inner(volume, "persistentVolumeClaim", "claimName")
+        # The controller of a StatefulSet replaces a volume that has the name of a template by the pod's own claim.
+        if not isinstance(name, str) or name in known or str(volume.get("name")) in templates:
+            continue
+        if pods.namespace in model.closed_namespaces and not _is_of_template(model, name, pods.namespace):
+            kind, at = "PersistentVolumeClaim", f"{path}.persistentVolumeClaim.claimName"
+            yield Finding.missing("claim-missing", pods.owner, at, kind, name, known, pods.namespace, "claim")
+
+
+def _is_of_template(model: ClusterModel, name: str, namespace: str) -> bool:
+    """Tell whether a claim is one that a StatefulSet creates: its name is template, StatefulSet and a number."""
+    base, _, number = name.rpartition("-")
+    return number.isdecimal() and any(
+        f"{template}-{item.name}" == base
+        for item in model.kind("StatefulSet")
+        if item.namespace == namespace
+        for _, template, _ in claims(item)
+    )
+
+
+def _classes(model: ClusterModel) -> Iterator[Finding]:
+    classes, known = storage_classes(model), known_classes(model)
+    for item in model.kind("PersistentVolumeClaim", "StatefulSet"):
+        for at, _, spec in claims(item):
+            name = class_of(model, spec)
+            # storageClassName: "" disables dynamic provisioning: the claim takes a PersistentVolume made by hand.
+            if classes is not None and name and name not in classes:
+                problem = f"A cluster of the kind {model.cluster.kind} has no storage class {name}."
+                fix = hint("class", name, classes)
+                yield Finding.of("storage-class-missing", item, problem, at=f"{at}.storageClassName", fix=fix)
+            elif name is not None and name in known and known[name].shared is False and is_shared(spec):
+                problem = f"The storage class {name} has no volumes that pods on several nodes can use."
+                yield Finding.of("access-mode-unsupported", item, problem, at=f"{at}.accessModes")

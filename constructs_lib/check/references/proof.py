@@ -10,23 +10,15 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.addresses import prove_addresses
 from constructs_lib.check.references.configuration import prove_configuration
 from constructs_lib.check.references.ownership import prove_ownership
-from constructs_lib.check.references.permissions import prove_permissions
-from constructs_lib.check.references.policies import prove_policies
 from constructs_lib.check.references.secret_sources import prove_secret_sources
 from constructs_lib.check.references.selections import prove_selections
-from constructs_lib.check.references.services import prove_services
-from constructs_lib.check.references.volumes import prove_volumes
 from constructs_lib.text import plural
 
 
 def _prove(model: ClusterModel) -> Iterator[Finding]:
-    yield from prove_services(model)
     yield from prove_selections(model)
-    yield from prove_policies(model)
     yield from prove_configuration(model)
-    yield from prove_volumes(model)
     yield from prove_secret_sources(model)
-    yield from prove_permissions(model)
     yield from prove_addresses(model)
     yield from prove_ownership(model)
 
