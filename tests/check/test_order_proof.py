@@ -15,7 +15,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order import proof as order
-from constructs_lib.check.order import settings
+from constructs_lib.check.order import syncs
 from constructs_lib.check.order.timeline import Timeline
 
 
@@ -128,7 +128,7 @@ def test_a_root_may_deploy_itself_if_nothing_waits_for_it(wave: int, expected: s
 
 def test_the_limit_of_a_sync_is_that_of_the_bootstrap(root: Path) -> None:
     found = re.search(r'"controller.sync.timeout.seconds" = "(\d+)"', (root / "bootstrap/argocd/main.tf").read_text())
-    assert found and int(found[1]) == settings.SYNC_TIMEOUT
+    assert found and int(found[1]) == syncs.SYNC_TIMEOUT
 
 
 def test_the_limit_of_a_sync_of_ones_own() -> None:

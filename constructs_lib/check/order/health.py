@@ -12,7 +12,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.order.settings import sync_timeout
+from constructs_lib.check.order.syncs import sync_timeout
 from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.storage import class_of, known_classes
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings

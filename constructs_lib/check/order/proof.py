@@ -7,11 +7,9 @@ from collections.abc import Iterator
 
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.order.applications import prove_applications
 from constructs_lib.check.order.health import prove_health
-from constructs_lib.check.order.needs import prove_needs
-from constructs_lib.check.order.syncs import prove_syncs
-from constructs_lib.check.order.waits import prove_waits
+from constructs_lib.check.order.needs import prove_needs, prove_waits
+from constructs_lib.check.order.syncs import prove_applications, prove_syncs
 from constructs_lib.text import plural
 
 

@@ -1,17 +1,133 @@
-"""Whether Argo CD can sync an object again and again, and what it would delete or overwrite."""
+"""Whether Applications gate each other, and whether Argo CD can sync them and their objects again and again."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from constructs_lib.argocd.objects import Object, options
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.order.settings import settings
+from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.storage import claims
-from constructs_lib.kubernetes.manifest import mappings, sequence
-from constructs_lib.repository.applications import Application
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.repository.applications import BY_HAND, Application
+
+#: ``controller.sync.timeout.seconds`` in bootstrap/argocd/main.tf.
+SYNC_TIMEOUT = 1800
+_VALUES = {"argocd-cm": "cm", "argocd-cmd-params-cm": "params"}
+
+
+def _settings(model: ClusterModel, name: str) -> list[Mapping[str, Any]]:
+    """Return the settings in a ConfigMap of Argo CD: from the tree, and from the values of the chart argo-cd.
+
+    Args:
+        model: The tree.
+        name: Name of the ConfigMap: ``argocd-cm`` or ``argocd-cmd-params-cm``.
+    """
+    charts = (chart for application in model.all_applications for chart in application.charts)
+    return [
+        *(mapping(item.manifest.get("data")) for item in model.kind("ConfigMap") if item.name == name),
+        *(
+            mapping(inner(chart.helm, "valuesObject", "configs", _VALUES[name]))
+            for chart in charts
+            if chart.name == "argo-cd"
+        ),
+    ]
+
+
+def sync_timeout(model: ClusterModel) -> int | None:
+    """Return after how many seconds Argo CD ends a sync; None for never, and if it is not known."""
+    for found in _settings(model, "argocd-cmd-params-cm"):
+        value = str(found.get("controller.sync.timeout.seconds", ""))
+        if value.isdecimal():
+            return int(value) or None
+    return SYNC_TIMEOUT if model.bootstrap.installs_argocd else None
+
+
+_HEALTH = "resource.customizations.health.argoproj.io_Application"
+
+
+def prove_applications(model: ClusterModel) -> Iterator[Finding]:
+    """Yield what is wrong with Applications."""
+    siblings: dict[int, list[Application]] = defaultdict(list)
+    for application in model.applications:
+        if application.parent is not None and application.parent.name != BY_HAND:
+            siblings[id(application.parent)].append(application)
+    yield from _without_health_check(model, siblings)
+    yield from _defined_twice(model)
+    for application in model.applications:
+        if application.item is None:
+            continue
+        if application.item.path in application.files and _has_several_steps(model, application):
+            problem = f"Its own file {application.item.path} is among those that it deploys."
+            yield Finding.of("application-deploys-itself", application.item, problem, at="spec.source")
+        yield from _policy(application, application.item, siblings[id(application.parent)])
+
+
+def _without_health_check(model: ClusterModel, siblings: Mapping[int, list[Application]]) -> Iterator[Finding]:
+    found = _settings(model, "argocd-cm")
+    if not found or any(map(_has_health_check, found)):
+        return
+    for group in siblings.values():
+        first = min(group, key=lambda application: application.wave)
+        last = max(group, key=lambda application: application.wave)
+        if first.parent is not None and first.wave < last.wave:
+            waves = f"{first.name} has the wave {first.wave} and {last.name} {last.wave}"
+            problem = f"{waves}, and argocd-cm has no health check of Applications."
+            yield Finding.of("waves-gate-nothing", first.parent.item, problem)
+
+
+def _has_health_check(config: Mapping[str, Any]) -> bool:
+    return _HEALTH in config or "argoproj.io/Application" in str(config.get("resource.customizations", ""))
+
+
+def _defined_twice(model: ClusterModel) -> Iterator[Finding]:
+    seen: dict[Identity, tuple[Application, Object]] = {}
+    for application, item in model.deployed:
+        if item.kind != "Application" or item.group != "argoproj.io":
+            continue
+        first, known = seen.setdefault(item.identity, (application, item))
+        # An Application that deploys its own file has a check of its own.
+        if known is not item and not (first.name == BY_HAND and known.path == item.path):
+            where = f"in {known.path}" if first is application else f"by {first.name}, from {known.path},"
+            problem = f"The Application {item.name} is defined {where} as well."
+            yield Finding.of("application-defined-twice", item, problem, at="metadata.name")
+
+
+def _has_several_steps(model: ClusterModel, application: Application) -> bool:
+    """Tell whether a sync waits for health at all: after its last step, it does not."""
+    timeline = model.once(Timeline)
+    return len({timeline.step(item) for owner, item in model.deployed if owner is application}) > 1
+
+
+def _policy(application: Application, item: Object, siblings: Sequence[Application]) -> Iterator[Finding]:
+    """Yield what is wrong with the sync policy of an Application.
+
+    Args:
+        application: The Application.
+        item: Its object.
+        siblings: The Applications of the same sync.
+    """
+    policy = mapping(item.spec.get("syncPolicy"))
+    if not application.automated:
+        later = next((other.name for other in siblings if other.wave > application.wave), None)
+        if later:
+            problem = f"It is synced by hand only, and {later} in a later wave waits for it."
+            yield Finding.of("application-not-automated", item, problem, at="spec.syncPolicy.automated")
+    elif not isinstance(policy.get("retry"), dict):
+        yield Finding.of("application-without-retry", item, "It has no retry.", at="spec.syncPolicy")
+    elif policy["retry"].get("refresh") is not True:
+        yield Finding.of("retry-without-refresh", item, "Its retry has no refresh.", at="spec.syncPolicy.retry")
+    if application.sync_options.get("RespectIgnoreDifferences") == "true":
+        return
+    for number, entry in enumerate(application.ignored_differences):
+        if _ignores_replicas(entry):
+            problem = "It ignores differences of replicas without RespectIgnoreDifferences=true."
+            yield Finding.of("ignored-differences-applied", item, problem, at=f"spec.ignoreDifferences[{number}]")
+
 
 #: ``TotalAnnotationSizeLimitB`` in apimachinery/pkg/api/validation/objectmeta.go.
 _MOST_ANNOTATIONS = 262_144
@@ -48,7 +164,8 @@ class _Syncs:
         stateful = model.kind("PersistentVolumeClaim", "StatefulSet")
         self._namespaces_with_data = {item.namespace for item in stateful if any(claims(item))}
         self._compares_on_server = any(
-            str(found.get("controller.diff.server.side")) == "true" for found in settings(model, "argocd-cmd-params-cm")
+            str(found.get("controller.diff.server.side")) == "true"
+            for found in _settings(model, "argocd-cmd-params-cm")
         )
 
     def of(self, application: Application, item: Object) -> Iterator[Finding]:
@@ -67,7 +184,7 @@ class _Syncs:
         if autoscaler is None or "replicas" not in item.spec:
             return
         ignored = application.differences_ignored_of(item)
-        if not any(ignores_replicas(entry) or entry.get("managedFieldsManagers") for entry in ignored):
+        if not any(_ignores_replicas(entry) or entry.get("managedFieldsManagers") for entry in ignored):
             own = f"It has {item.spec['replicas']} replicas in Git"
             problem = f"{own}, and the {autoscaler.kind} {autoscaler.name} sets them as well."
             yield Finding.of("replicas-of-autoscaler", item, problem, at="spec.replicas")
@@ -118,7 +235,7 @@ def _job(application: Application, job: Object, chosen: Mapping[str, str]) -> It
         yield Finding.of("job-cannot-change", job, problem, at="metadata.name")
 
 
-def ignores_replicas(entry: Mapping[str, Any]) -> bool:
+def _ignores_replicas(entry: Mapping[str, Any]) -> bool:
     """Tell whether an entry of ``ignoreDifferences`` names the number of replicas."""
     pointers = map(str, sequence(entry.get("jsonPointers")))
     expressions = map(str, sequence(entry.get("jqPathExpressions")))
