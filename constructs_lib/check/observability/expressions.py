@@ -1,11 +1,17 @@
-"""Expressions: what is checked in those of rules and in those of panels."""
+"""Expressions of rules and of panels, and whether Prometheus can load the rules, and Grafana the dashboards."""
 
-from collections.abc import Iterable, Iterator
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
-from constructs_lib.prometheus.promql import Query, parse
+from constructs_lib.check.model import ClusterModel
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, texts
+from constructs_lib.prometheus.promql import Query, parse, seconds, without_variables
+from constructs_lib.text import closest
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Expression:
     query: Query
 
 
-def parsed(item: Object, at: str, text: str) -> Expression | Finding:
+def _parsed(item: Object, at: str, text: str) -> Expression | Finding:
     """Return the expression in a field, or a finding if it is no PromQL."""
     try:
         return Expression(item, at, parse(text))
@@ -31,7 +37,7 @@ def parsed(item: Object, at: str, text: str) -> Expression | Finding:
         return Finding.of("promql-invalid", item, f"The expression cannot be read: {error}.", at=at)
 
 
-def dropped_labels(expression: Expression, at: str, shown: Iterable[str]) -> Iterator[Finding]:
+def _dropped_labels(expression: Expression, at: str, shown: Iterable[str]) -> Iterator[Finding]:
     """Yield the labels that a text shows and that the result of its expression does not have."""
     labels = expression.query.labels
     for name in dict.fromkeys(shown):
@@ -39,3 +45,223 @@ def dropped_labels(expression: Expression, at: str, shown: Iterable[str]) -> Ite
             left = f"only {', '.join(sorted(labels.only))}" if labels.only else "none of the kind"
             problem = f"It shows the label {name}, and the result of the expression has {left}."
             yield Finding.of("label-dropped", expression.item, problem, at=at)
+
+
+_LONGEST_WAIT = 24 * 3600
+_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_VARIABLE = re.compile(r"\$(\w+)")
+_ASSIGNED = re.compile(r"\$(\w+)(?:\s*,\s*\$(\w+))?\s*:?=")
+_VARIABLES = {"labels", "externalLabels", "externalURL", "value"}
+_SHOWN_LABEL = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+\"([^\"]+)\"")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a PrometheusRule.
+
+    Attributes:
+        item: The PrometheusRule.
+        at: Its field.
+        group: Its group.
+        content: The rule itself.
+        expression: Its expression; a finding in its place if it is no PromQL, None if there is none.
+    """
+
+    item: Object
+    at: str
+    group: Mapping[str, Any]
+    content: Mapping[str, Any]
+    expression: Expression | Finding | None
+
+    @property
+    def alert(self) -> str | None:
+        """The name of the alert; None for a rule that records a series."""
+        name = self.content.get("alert")
+        return name if isinstance(name, str) else None
+
+
+def rules_of(items: Iterable[Object]) -> list[Rule]:
+    """Return the rules of some PrometheusRules."""
+    return [
+        _rule(item, at, group, number, rule)
+        for item in items
+        for at, group in _groups(item)
+        for number, rule in enumerate(mappings(group.get("rules")))
+    ]
+
+
+def _groups(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, group in enumerate(mappings(item.spec.get("groups"))):
+        yield f"spec.groups[{group.get('name', number)}]", group
+
+
+def _rule(item: Object, at: str, group: Mapping[str, Any], number: int, rule: Mapping[str, Any]) -> Rule:
+    at = f"{at}.rules[{rule.get('alert') or rule.get('record') or number}]"
+    text = rule.get("expr")
+    is_text = isinstance(text, str | int | float) and not isinstance(text, bool)
+    return Rule(item, at, group, rule, _parsed(item, f"{at}.expr", str(text)) if is_text else None)
+
+
+def prove_rules(items: Sequence[Object], rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Yield what is wrong with rules in themselves, whatever is scraped."""
+    for item in items:
+        names: set[str] = set()
+        for at, group in _groups(item):
+            name = str(group.get("name"))
+            if name in names:
+                problem = f"There is another group {name} in the same object."
+                yield Finding.of("rule-group-duplicate", item, problem, at=at)
+            names.add(name)
+    for rule in rules:
+        if isinstance(rule.expression, Finding):
+            yield rule.expression
+        if rule.alert is not None:
+            yield from _alert(rule, rule.alert)
+    yield from _duplicates(rules)
+
+
+def _alert(rule: Rule, name: str) -> Iterator[Finding]:
+    labels, annotations = texts(rule.content.get("labels")), texts(rule.content.get("annotations"))
+    missing = [
+        *([] if labels.get("severity") else ["the label severity"]),
+        *(f"the annotation {key}" for key in ("summary", "runbook_url") if not annotations.get(key)),
+    ]
+    if missing:
+        problem = f"The alert {name} has not {' and not '.join(missing)}."
+        yield Finding.of("alert-undescribed", rule.item, problem, at=rule.at)
+    if isinstance(rule.expression, Expression) and not rule.expression.query.has_condition:
+        problem = f"The alert {name} fires for every series, whatever its value is."
+        yield Finding.of("alert-without-condition", rule.item, problem, at=f"{rule.at}.expr")
+    yield from _timing(rule, name)
+    for kind, entries in (("labels", labels), ("annotations", annotations)):
+        for key, text in entries.items():
+            yield from _template(rule, f"{rule.at}.{kind}.{key}", text)
+
+
+def _timing(rule: Rule, name: str) -> Iterator[Finding]:
+    wait, interval = seconds(rule.content.get("for")), seconds(rule.group.get("interval"))
+    waits = f"The alert {name} waits {rule.content.get('for')}"
+    if wait is not None and wait > _LONGEST_WAIT:
+        problem = f"{waits} before it tells anybody."
+        yield Finding.of("alert-timing", rule.item, problem, at=f"{rule.at}.for")
+    elif wait and interval and wait < interval:
+        problem = f"{waits}, less than the {interval:g} s between evaluations."
+        yield Finding.of("alert-timing", rule.item, problem, at=f"{rule.at}.for")
+
+
+def _template(rule: Rule, at: str, text: str) -> Iterator[Finding]:
+    rest = _TEMPLATE.sub("", text)
+    if "{{" in rest or "}}" in rest:
+        problem = "There is a {{ without }}, or the other way round."
+        yield Finding.of("alert-template-invalid", rule.item, problem, at=at)
+        return
+    inside = " ".join(_TEMPLATE.findall(text))
+    known = _VARIABLES | {name for names in _ASSIGNED.findall(inside) for name in names if name}
+    for name in dict.fromkeys(_VARIABLE.findall(inside)):
+        if name not in known:
+            problem = f"There is no variable ${name} in templates of Prometheus."
+            close = closest(name, known)
+            fix = f"Did you mean ${close}?" if close else ""
+            yield Finding.of("alert-template-invalid", rule.item, problem, at=at, fix=fix)
+    if isinstance(rule.expression, Expression):
+        yield from _dropped_labels(rule.expression, at, (one or other for one, other in _SHOWN_LABEL.findall(inside)))
+
+
+def _duplicates(rules: Iterable[Rule]) -> Iterator[Finding]:
+    first: dict[tuple[str, str, str], str] = {}
+    for rule in rules:
+        kind = "alert" if "alert" in rule.content else "record"
+        # Rules with one name and different labels are common: a warning and a critical alert, or parts of a system.
+        labels = json.dumps(texts(rule.content.get("labels")), sort_keys=True)
+        key = kind, str(rule.content.get(kind)), labels
+        if key in first:
+            problem = f"The {kind} {key[1]} with the same labels is in {first[key]} as well."
+            yield Finding.of("rule-duplicate", rule.item, problem, at=rule.at)
+        first.setdefault(key, f"group {rule.group.get('name')} of PrometheusRule {rule.item.name}")
+
+
+_LEGEND_LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
+_LABEL_VALUES = re.compile(r"label_values\(\s*([a-zA-Z_:][\w:]*)\s*(?:\{[^}]*\})?\s*,")
+
+
+class Dashboards:
+    """The dashboards of a tree: what their panels read, and what is wrong with them in themselves.
+
+    Attributes:
+        expressions: The expressions of their panels.
+        metrics: The metrics that their variables read: the ConfigMap, the field and the name.
+        findings: What is wrong.
+        items: The ConfigMaps that are labelled as dashboards.
+    """
+
+    def __init__(self, model: ClusterModel) -> None:
+        """Read every file of every ConfigMap of a dashboard."""
+        self.expressions: list[Expression] = []
+        self.metrics: list[tuple[Object, str, str]] = []
+        self.findings: list[Finding] = []
+        self.items = [
+            item for item in model.kind("ConfigMap") if "grafana_dashboard" in item.labels and item.manifest.get("data")
+        ]
+        uids: dict[str, str] = {}
+        for item in self.items:
+            for key, text in texts(item.manifest.get("data")).items():
+                self.findings += self._file(item, key, text, uids)
+
+    def _file(self, item: Object, key: str, text: str, uids: dict[str, str]) -> Iterator[Finding]:
+        at = f"data[{key}]"
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            problem = f"{key} is no JSON: {str(error).partition(chr(10))[0]}."
+            yield Finding.of("dashboard-invalid", item, problem, at=at)
+            return
+        if not isinstance(content, dict) or not content.get("title"):
+            yield Finding.of("dashboard-invalid", item, f"{key} is no dashboard: it has no title.", at=at)
+            return
+        uid = content.get("uid")
+        if isinstance(uid, str) and uid:
+            if uid in uids:
+                problem = f"{uids[uid]} has the uid {uid} as well."
+                yield Finding.of("dashboard-duplicate", item, problem, at=f"{at}.uid")
+            uids.setdefault(uid, f"ConfigMap {item.name}")
+        panels = list(_panels(at, content))
+        if not panels:
+            problem = f"The dashboard {content['title']} has no panels."
+            yield Finding.of("dashboard-invalid", item, problem, at=f"{at}.panels")
+        for path, panel in panels:
+            for target in mappings(panel.get("targets")):
+                yield from self._target(item, path, panel, target)
+        for variable in mappings(inner(content, "templating", "list")):
+            query = variable.get("query")
+            query = query if isinstance(query, str) else str(mapping(query).get("query", ""))
+            for metric in _LABEL_VALUES.findall(query):
+                self.metrics.append((item, f"{at}.templating.list[{variable.get('name', '')}]", metric))
+
+    def _target(
+        self, item: Object, path: str, panel: Mapping[str, Any], target: Mapping[str, Any]
+    ) -> Iterator[Finding]:
+        datasource = mapping(target.get("datasource")) or mapping(panel.get("datasource"))
+        text, legend = target.get("expr"), target.get("legendFormat")
+        if datasource.get("type", "prometheus") != "prometheus" or not isinstance(text, str) or not text.strip():
+            return
+        at = f"{path}.targets[{target.get('refId', '')}]"
+        expression = _parsed(item, f"{at}.expr", without_variables(text))
+        if isinstance(expression, Finding):
+            yield expression
+            return
+        self.expressions.append(expression)
+        if isinstance(legend, str):
+            labels = (name for name in _LEGEND_LABEL.findall(legend) if name != "__name__")
+            yield from _dropped_labels(expression, f"{at}.legendFormat", labels)
+
+
+def _panels(at: str, dashboard: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the panels of a dashboard with their fields, also those inside of rows and other panels."""
+    queue = [(f"{at}.panels", panel) for panel in mappings(dashboard.get("panels"))]
+    for row in mappings(dashboard.get("rows")):
+        queue += [(f"{at}.rows.panels", panel) for panel in mappings(row.get("panels"))]
+    while queue:
+        path, panel = queue.pop(0)
+        here = f"{path}[{panel.get('title') or panel.get('id') or ''}]"
+        yield here, panel
+        queue += [(f"{here}.panels", inside) for inside in mappings(panel.get("panels"))]

@@ -1,16 +1,154 @@
-"""Whether the metrics that expressions read are scraped, and which components no expression is about."""
+"""What is scraped in a tree, whether that has the metrics that expressions read, and what no expression is about."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.observability.exposed import Exposed
+from constructs_lib.check.monitors import OPERATOR_GROUP, Monitor, monitors
 from constructs_lib.check.observability.expressions import Expression
+from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.kubernetes.workloads import pods_of
-from constructs_lib.prometheus.promql import PLACEHOLDER, Selector
-from constructs_lib.prometheus.sources import Source
+from constructs_lib.prometheus.promql import PLACEHOLDER, Selector, seconds
+from constructs_lib.prometheus.sources import Source, one_of, owner_of, sources, sources_of
 from constructs_lib.text import closest
+
+#: The chart with Prometheus, Grafana and the exporters for the cluster itself.
+STACK = "kube-prometheus-stack"
+#: Seconds; the default of Prometheus' operator.
+_DEFAULT_INTERVAL = 30.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """An Application that installs kube-prometheus-stack."""
+
+    application: Object
+    namespace: str
+    release: str
+    values: Mapping[str, Any]
+
+    @property
+    def prometheus(self) -> Mapping[str, Any]:
+        """The spec of the Prometheus that it creates, as far as the values say."""
+        return mapping(inner(self.values, "prometheus", "prometheusSpec"))
+
+
+class Exposed:
+    """What is scraped in a tree."""
+
+    def __init__(self, model: ClusterModel) -> None:
+        """Find the monitors of a tree."""
+        self._model = model
+        self.monitors = [known for known in model.once(monitors) if known.item.group == OPERATOR_GROUP]
+
+    @cached_property
+    def stacks(self) -> list[Stack]:
+        """The Applications that install kube-prometheus-stack."""
+        return [
+            Stack(
+                application.item,
+                application.namespace,
+                str(chart.helm.get("releaseName") or application.name),
+                mapping(chart.helm.get("valuesObject")),
+            )
+            for application in self._model.all_applications
+            for chart in application.charts
+            if chart.name == STACK and application.item is not None
+        ]
+
+    @cached_property
+    def watches(self) -> bool:
+        """Whether anything in the tree scrapes, so that a missing monitor is worth a finding."""
+        return bool(self.monitors or self.stacks or self._model.by_kind.get("Prometheus"))
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether Prometheus may have metrics that the tree does not tell."""
+        charts = [chart for application in self._model.all_applications for chart in application.charts]
+        return (
+            not self.stacks
+            or any(self._model.by_kind.get(kind) for kind in ("ScrapeConfig", "Probe"))
+            or any(not monitor.declared and not _is_known(monitor) for monitor in self.monitors)
+            or any(_brings_monitors(chart.helm) for chart in charts)
+        )
+
+    def source_of(self, metric: str) -> tuple[Source | None, bool]:
+        """Return the source of a metric, and whether it is scraped here."""
+        having = sources_of(metric)
+        active = next((source for source in having if source.name in self._active), None)
+        return active or next(iter(having), None) or owner_of(metric), active is not None
+
+    def is_declared(self, metric: str) -> bool:
+        """Tell whether the annotation of a monitor covers a metric."""
+        return self._declared.match(metric) is not None
+
+    @cached_property
+    def _declared(self) -> re.Pattern[str]:
+        return one_of(pattern for monitor in self.monitors for pattern in monitor.declared)
+
+    @cached_property
+    def _scraping(self) -> Mapping[str, list[Monitor]]:
+        """The monitors that scrape each source, by the names of the sources with images."""
+        return {
+            source.name: [monitor for monitor in self.monitors if monitor.scrapes(source)]
+            for source in sources()
+            if source.images
+        }
+
+    def interval(self, source: Source | None) -> float:
+        """Return the time between two scrapes of a source in seconds, the shortest if there are several."""
+        if source and source.images:
+            own = [monitor.interval for monitor in self._scraping[source.name]]
+            if own and all(value is not None for value in own):
+                return min(value for value in own if value is not None)
+        if source and source.interval:
+            return seconds(source.interval) or 0.0
+        declared = (seconds(stack.prometheus.get("scrapeInterval")) for stack in self.stacks)
+        return min((value for value in declared if value), default=_DEFAULT_INTERVAL)
+
+    def namespaces(self, source: Source) -> set[str]:
+        """Return the namespaces of the pods that a source is scraped from."""
+        return {pods.namespace for monitor in self._scraping.get(source.name, ()) for pods in monitor.pods}
+
+    @cached_property
+    def _active(self) -> frozenset[str]:
+        return frozenset(source.name for source in sources() if self._is_active(source))
+
+    def _is_active(self, source: Source) -> bool:
+        if source.images:
+            return bool(self._scraping[source.name])
+        # Without the chart, it is not known what watches the cluster.
+        return (
+            not source.value
+            or not self.stacks
+            or any(inner(stack.values, *source.value.split(".")) is not False for stack in self.stacks)
+        )
+
+
+def _is_known(monitor: Monitor) -> bool:
+    """Tell whether there is a known source in every pod that a monitor selects."""
+    known = {name for source in sources() for name in source.images}
+    return not any(names.isdisjoint(known) for names in monitor.images)
+
+
+def _brings_monitors(part: object) -> bool:
+    """Tell whether the values of a chart turn on monitors, or other scrapes, that the tree does not show."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key.startswith("additional") and key.endswith(("Monitors", "ScrapeConfigs")) and value:
+                return True
+            if key in ("serviceMonitor", "podMonitor", "metrics") and mapping(value).get("enabled") is True:
+                return True
+            if _brings_monitors(value):
+                return True
+        return False
+    return isinstance(part, list) and any(_brings_monitors(value) for value in part)
+
 
 #: Kinds whose pods run until somebody removes them.
 _SERVING = ("Deployment", "StatefulSet", "DaemonSet")

@@ -5,12 +5,9 @@ from collections.abc import Iterator
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.monitors import OPERATOR_GROUP
-from constructs_lib.check.observability.dashboards import Dashboards
-from constructs_lib.check.observability.exposed import Exposed
-from constructs_lib.check.observability.expressions import Expression
-from constructs_lib.check.observability.metrics import Metrics, prove_coverage
-from constructs_lib.check.observability.rules import prove_rules, rules_of
-from constructs_lib.check.observability.scraping import prove_kept, prove_scraped, prove_selected
+from constructs_lib.check.observability.expressions import Dashboards, Expression, prove_rules, rules_of
+from constructs_lib.check.observability.metrics import Exposed, Metrics, prove_coverage
+from constructs_lib.check.observability.scraping import prove_kept, prove_loaded, prove_scraped, prove_selected
 from constructs_lib.text import plural
 
 
@@ -22,7 +19,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from prove_rules(items, rules)
     yield from dashboards.findings
     if exposed.stacks:
-        yield from dashboards.prove_loaded(exposed.stacks[0])
+        yield from prove_loaded(dashboards.items, exposed.stacks[0])
 
     expressions = [rule.expression for rule in rules if isinstance(rule.expression, Expression)]
     recorded = [rule.content["record"] for rule in rules if isinstance(rule.content.get("record"), str)]

@@ -1,5 +1,6 @@
-"""Whether Prometheus picks up monitors and rules, scrapes every endpoint, and keeps what it has scraped."""
+"""Whether monitors, rules and dashboards are picked up, every endpoint is scraped, and what it gives is kept."""
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.monitors import OPERATOR_GROUP, Monitor
-from constructs_lib.check.observability.exposed import Exposed, Stack
+from constructs_lib.check.observability.metrics import Exposed, Stack
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence, texts
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.kubernetes.selectors import Selector
@@ -48,6 +49,24 @@ def _selected_instead(model: ClusterModel, item: Object, stack: Stack) -> str:
     if namespaces and not Selector(namespaces).matches(model.namespaces.get(item.namespace, {})):
         return f"{item.kind}s in namespaces with {Selector(namespaces)}"
     return ""
+
+
+def prove_loaded(dashboards: Sequence[Object], stack: Stack) -> Iterator[Finding]:
+    """Yield the ConfigMaps that Grafana's sidecar passes over."""
+    sidecar = mapping(inner(stack.values, "grafana", "sidecar", "dashboards"))
+    label, value = str(sidecar.get("label", "grafana_dashboard")), str(sidecar.get("labelValue", "1"))
+    searched = str(sidecar.get("searchNamespace") or stack.namespace)
+    namespaces = {part.strip() for part in searched.split(",")}
+    for item in dashboards:
+        labels = item.labels
+        if label not in labels or (value and labels[label] != value):
+            wanted, own = json.dumps(value), json.dumps(labels.get(label, ""))
+            problem = f"The sidecar looks for the label {label}: {wanted}, and this has {own}."
+            yield Finding.of("dashboard-not-loaded", item, problem, at=f"metadata.labels.{label}")
+        elif searched != "ALL" and item.namespace not in namespaces:
+            where = ", ".join(sorted(namespaces))
+            problem = f"The sidecar searches in {where}, and this is in {item.namespace}."
+            yield Finding.of("dashboard-not-loaded", item, problem, at="metadata.namespace")
 
 
 def prove_scraped(model: ClusterModel, exposed: Exposed) -> Iterator[Finding]:
