@@ -24,8 +24,8 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import PROOFS, all_checks
 from constructs_lib.check.report import checks_page as page
-from constructs_lib.check.report import github, sarif, terminal
-from constructs_lib.check.report import json_report as json_format
+from constructs_lib.check.report import terminal
+from constructs_lib.check.report.formats import SCHEMA, as_github, as_json, as_sarif
 from constructs_lib.check.report.report import Report, located, look, report
 from constructs_lib.check.waivers.waivers import Waiver
 from constructs_lib.repository.snapshot import Snapshot
@@ -110,7 +110,7 @@ def test_names_of_other_people_do_nothing_to_the_terminal(told: Report) -> None:
 
 
 def test_json_tells_all_of_every_finding(told: Report) -> None:
-    content = json.loads(json_format.render(told))
+    content = json.loads(as_json(told))
     assert (content["version"], content["errors"], content["warnings"], content["waived"]) == (1, 2, 1, 1)
     assert [entry["name"] for entry in content["environments"]] == ["local", "production"]
     told_of = [*(entry for each in content["environments"] for entry in each["findings"]), *content["waivers"]]
@@ -136,7 +136,7 @@ def test_json_tells_all_of_every_finding(told: Report) -> None:
 
 
 def test_json_points_to_the_line(told: Report, trees: Mapping[str, Synthesized]) -> None:
-    content = json.loads(json_format.render(told))
+    content = json.loads(as_json(told))
     lines = {entry["code"]: entry["line"] for each in content["environments"] for entry in each["findings"]}
     stateful_set = trees["production"].files["dist/production/rabbitmq/StatefulSet-rabbitmq.yaml"].decode().splitlines()
     assert stateful_set[lines["metrics-unscraped"] - 1] == "      containers:"
@@ -156,19 +156,19 @@ def schema() -> jsonschema_rs.Draft4Validator:
     with zipfile.ZipFile(wheels[0]) as wheel:
         (name,) = (name for name in wheel.namelist() if name.endswith("/sarif-schema-2.1.0.json"))
         content = json.loads(wheel.read(name))
-    assert content["id"] == sarif.SCHEMA
+    assert content["id"] == SCHEMA
     return jsonschema_rs.Draft4Validator(content, validate_formats=True)
 
 
 def test_sarif_is_valid(told: Report, schema: jsonschema_rs.Draft4Validator) -> None:
-    log = json.loads(sarif.render(told))
+    log = json.loads(as_sarif(told))
     assert [error.message for error in schema.iter_errors(log)] == []
     log["runs"][0]["results"][0]["levle"] = "error"
     assert not schema.is_valid(log)
 
 
 def test_sarif_tells_all_of_every_finding(told: Report) -> None:
-    (run,) = json.loads(sarif.render(told))["runs"]
+    (run,) = json.loads(as_sarif(told))["runs"]
     declared = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
     assert declared.keys() == all_checks().keys()
     assert all(rule["helpUri"] and rule["help"]["text"] for rule in declared.values())
@@ -191,7 +191,7 @@ def test_sarif_tells_all_of_every_finding(told: Report) -> None:
 
 def test_fingerprints_outlive_lines_and_words(told: Report) -> None:
     def fingerprints(told: Report) -> list[str]:
-        (run,) = json.loads(sarif.render(told))["runs"]
+        (run,) = json.loads(as_sarif(told))["runs"]
         return [result["partialFingerprints"]["finding/v1"] for result in run["results"]]
 
     before = fingerprints(told)
@@ -209,7 +209,7 @@ def test_fingerprints_outlive_lines_and_words(told: Report) -> None:
 
 
 def test_github_escapes_what_would_end_a_command(told: Report) -> None:
-    lines = github.render(told).splitlines()
+    lines = as_github(told).splitlines()
     assert len(lines) == len(every(told)) + 1
     assert lines[-1] == "2 errors, 1 warning, 1 waived."
     commands = [
@@ -234,10 +234,10 @@ def test_github_escapes_what_would_end_a_command(told: Report) -> None:
     assert shown["metrics-unscraped"][5].endswith("Waived until 2027-03-31: Nobody, yet: 50 %25 of it")
 
 
-@pytest.mark.parametrize("render", [json_format.render, sarif.render, github.render, text])
+@pytest.mark.parametrize("render", [as_json, as_sarif, as_github, text])
 def test_the_same_report_gives_the_same_text(told: Report, render: Any) -> None:
     assert render(told) == render(told)
-    render(told).encode("ascii" if render in (json_format.render, sarif.render) else "utf-8")
+    render(told).encode("ascii" if render in (as_json, as_sarif) else "utf-8")
 
 
 def test_the_page_is_what_the_checks_give(root: Path) -> None:

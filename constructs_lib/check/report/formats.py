@@ -1,12 +1,236 @@
-"""The formats in which a report is written, by the name that ``--format`` gives them."""
+"""The formats in which a report is written, by the name that --format gives them."""
 
+import hashlib
 import io
-from collections.abc import Callable, Mapping
+import json
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 
-from constructs_lib.check.report import github, json_report, sarif, terminal
-from constructs_lib.check.report.report import Report
+from constructs_lib.check.finding import Check, Finding
+from constructs_lib.check.proofs import PROOFS, all_checks
+from constructs_lib.check.report import terminal
+from constructs_lib.check.report.checks_page import PAGE, url
+from constructs_lib.check.report.lines import Lines
+from constructs_lib.check.report.report import Report, Result
+from constructs_lib.check.waivers.waivers import Waiver
+from constructs_lib.version import VERSION
+
+#: Increased when an entry is removed or changes its meaning, not when one is added.
+FORMAT_VERSION = 1
+
+
+def as_json(report: Report) -> str:
+    """Return a report as JSON; the same report always gives the same text."""
+    content = {
+        "version": FORMAT_VERSION,
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "waived": report.waived,
+        "environments": [_environment(result) for result in report.results],
+        "waivers": [_finding(finding, None, Lines({}).of(finding)) for finding in report.stale],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
+
+
+def _environment(result: Result) -> dict[str, Any]:
+    looked = result.looked
+    failing = {finding.check.proof for finding in result.findings}
+    return {
+        "name": looked.environment,
+        "cluster": {
+            "kind": looked.cluster.kind,
+            "kubernetes": looked.cluster.kubernetes,
+            "nodes": looked.cluster.nodes,
+            "size": looked.cluster.size,
+        },
+        "objects": looked.objects,
+        "proofs": [{"name": proof.name, "holds": proof.name not in failing} for proof in PROOFS],
+        "findings": [_finding(*each) for each in result.lines],
+        "remarks": list(looked.remarks),
+    }
+
+
+def _finding(finding: Finding, waiver: Waiver | None, line: int) -> dict[str, Any]:
+    group, kind, namespace, name = finding.identity or ("", "", "", "")
+    return {
+        "code": finding.check.code,
+        "severity": finding.check.severity.value,
+        "proof": finding.check.proof,
+        "subject": finding.subject,
+        "object": {"group": group, "kind": kind, "namespace": namespace, "name": name} if finding.identity else None,
+        "field": finding.field,
+        "file": finding.file,
+        "line": line,
+        "location": finding.location,
+        "problem": finding.problem,
+        "mend": finding.fix,
+        "page": url(finding.check),
+        "waiver": {"reason": waiver.reason, "expires": waiver.expires.isoformat()} if waiver else None,
+    }
+
+
+#: The schema of SARIF 2.1.0: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html.
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+#: Stands for the root of the repository; the reader of the log replaces it.
+_ROOT = "%SRCROOT%"
+
+
+def as_sarif(report: Report) -> str:
+    """Return a report as SARIF, which code scanning services read; the same report always gives the same text."""
+    return json.dumps(_log(report), indent=2, ensure_ascii=True) + "\n"
+
+
+def _log(report: Report) -> dict[str, Any]:
+    rules = list(all_checks().values())
+    numbers = {check.code: number for number, check in enumerate(rules)}
+    writer = _Writer(report.base, numbers)
+    return {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "constructs_lib check",
+                        "semanticVersion": VERSION,
+                        "rules": [_rule(check) for check in rules],
+                    }
+                },
+                "columnKind": "unicodeCodePoints",
+                "results": [*writer.results(report)],
+            }
+        ],
+    }
+
+
+def _rule(check: Check) -> dict[str, Any]:
+    help_text = f"{check.why}\n\n{check.fix}"
+    return {
+        "id": check.code,
+        "shortDescription": {"text": f"{check.title}."},
+        "fullDescription": {"text": check.why},
+        "help": {"text": help_text, "markdown": help_text},
+        "helpUri": url(check),
+        "defaultConfiguration": {"level": check.severity.value},
+        "properties": {"tags": [check.proof]},
+    }
+
+
+class _Writer:
+    def __init__(self, base: str, numbers: dict[str, int]) -> None:
+        self._base = base
+        self._numbers = numbers
+        self._fingerprints: Counter[str] = Counter()
+
+    def results(self, report: Report) -> list[dict[str, Any]]:
+        """Return all results, those that are waived with their suppression."""
+        found: list[dict[str, Any]] = []
+        for result in report.results:
+            found += (self._result(*each, result.looked.environment) for each in result.lines)
+        found += (self._result(finding, None, Lines({}).of(finding), "") for finding in report.stale)
+        return found
+
+    def _result(self, finding: Finding, waiver: Waiver | None, line: int, environment: str) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "ruleId": finding.check.code,
+            "ruleIndex": self._numbers[finding.check.code],
+            "level": finding.check.severity.value,
+            "message": {"text": f"{finding.problem} {finding.fix}"},
+            "locations": [self._location(finding, line)],
+            "partialFingerprints": {"finding/v1": self._fingerprint(finding, environment)},
+            "properties": {
+                "proof": finding.check.proof,
+                "environment": environment,
+                "subject": finding.subject,
+                "field": finding.field,
+                "problem": finding.problem,
+                "mend": finding.fix,
+                "declared": finding.location,
+            },
+        }
+        if finding.location:
+            file, _, number = finding.location.rpartition(":")
+            result["relatedLocations"] = [
+                {
+                    "id": 0,
+                    "message": {"text": "The line of the declaration that the object comes from."},
+                    "physicalLocation": _physical(file, int(number)),
+                }
+            ]
+        if waiver:
+            result["suppressions"] = [
+                {"kind": "external", "status": "accepted", "justification": f"{waiver.reason} ({waiver.expires})"}
+            ]
+        return result
+
+    def _location(self, finding: Finding, line: int) -> dict[str, Any]:
+        name = f"{finding.subject} {finding.field}".rstrip()
+        location: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": name, "kind": "object"}]}
+        if finding.file:
+            location["physicalLocation"] = _physical(posixpath.join(self._base, finding.file), line)
+        return location
+
+    def _fingerprint(self, finding: Finding, environment: str) -> str:
+        """Return a fingerprint of a finding that stays the same when lines move and messages change."""
+        key = "\0".join((environment, finding.check.code, *(finding.identity or ("", "", "", "")), finding.field))
+        self._fingerprints[key] += 1
+        text = f"{key}\0{self._fingerprints[key]}"
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _physical(path: str, line: int) -> dict[str, Any]:
+    uri = quote(path.encode(errors="surrogateescape"))
+    return {"artifactLocation": {"uri": uri, "uriBaseId": _ROOT}, "region": {"startLine": line}}
+
+
+def as_github(report: Report) -> str:
+    """Return a report as workflow commands, with the summary as a last line of plain text.
+
+    See https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
+    """
+    return "".join(f"{line}\n" for line in (*_commands(report), f"{report.summary}."))
+
+
+def _commands(report: Report) -> Iterator[str]:
+    for result in report.results:
+        for finding, waiver, line in result.lines:
+            if waiver is None:
+                yield _command(finding, line, report.base)
+            else:
+                text = f"{finding.problem} Waived until {waiver.expires}: {waiver.reason}"
+                yield f"::notice {_properties(finding, line, report.base)}::{_escaped(text)}"
+    for finding in report.stale:
+        yield _command(finding, Lines({}).of(finding), "")
+
+
+def _command(finding: Finding, line: int, base: str) -> str:
+    declared = f"\nDeclared in {finding.location}." if finding.location else ""
+    text = f"{finding.problem}\n{finding.fix}{declared}\n{PAGE}#{finding.check.code}"
+    return f"::{finding.check.severity.value} {_properties(finding, line, base)}::{_escaped(text)}"
+
+
+def _properties(finding: Finding, line: int, base: str) -> str:
+    field = f" {finding.field}" if finding.field else ""
+    title = f"{finding.check.proof}: {finding.check.code}: {finding.subject}{field}"
+    properties = {"title": title}
+    if finding.file:
+        properties = {"file": posixpath.join(base, finding.file), "line": str(line), **properties}
+    return ",".join(f"{name}={_escaped_property(value)}" for name, value in properties.items())
+
+
+def _escaped(text: str) -> str:
+    """Escape a message: the runner reverses these three replacements (``ActionCommand.cs``)."""
+    shown = text.encode(errors="backslashreplace").decode()
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escaped_property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _as_text(report: Report) -> str:
@@ -17,7 +241,7 @@ def _as_text(report: Report) -> str:
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
     "terminal": _as_text,
-    "json": json_report.render,
-    "sarif": sarif.render,
-    "github": github.render,
+    "json": as_json,
+    "sarif": as_sarif,
+    "github": as_github,
 }
