@@ -56,47 +56,10 @@ explained(Resources)
 # cdk8s asks a chart for its objects.
 Component.derivation = staticmethod(objects_of)
 
-__all__ = [
-    "AkkaCluster",
-    "Autoscale",
-    "Cassandra",
-    "Cluster",
-    "Component",
-    "DeclarationError",
-    "Diagnostic",
-    "DigitalOcean",
-    "Edge",
-    "Endpoint",
-    "Environment",
-    "ExternalSecrets",
-    "GitRepository",
-    "HelmChart",
-    "Http",
-    "InternetHost",
-    "Jvm",
-    "K3d",
-    "Kind",
-    "MetricsServer",
-    "Microservice",
-    "Monitoring",
-    "Nodejs",
-    "Objective",
-    "PodAccess",
-    "Postgres",
-    "RabbitMQ",
-    "Resources",
-    "Role",
-    "Rule",
-    "Slack",
-    "System",
-    "Tcp",
-    "Telemetry",
-    "Webhook",
-    "Workload",
-    "field",
-    "generated",
-    "main",
-    "plain",
-    "supplied",
-    "synthesize",
-]
+# A system and where it runs; its components; what one is made of; values of variables; errors.
+__all__ = ["Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
+__all__ += ["Component", "Edge", "Endpoint", "InternetHost", "Kind", "PodAccess", "Workload"]
+__all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "MetricsServer", "Microservice", "Monitoring", "Postgres"]
+__all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
+__all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
+__all__ += ["DeclarationError", "Diagnostic"]

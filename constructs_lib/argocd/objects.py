@@ -7,7 +7,6 @@ from functools import cached_property
 from constructs_lib.kubernetes import objects as kubernetes
 from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
-from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
 
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 WAVE = "argocd.argoproj.io/sync-wave"
@@ -118,6 +117,6 @@ def unreadable(path: str, content: bytes, cache: Cache | None = None) -> Unreada
 
 def own_namespace(manifest: Manifest) -> str:
     """Return the namespace that a manifest names; empty if it names none or its kind has none."""
-    if manifest["kind"] in CLUSTER_SCOPED:
+    if manifest["kind"] in kubernetes.CLUSTER_SCOPED:
         return ""
     return str(mapping(manifest.get("metadata")).get("namespace") or "")

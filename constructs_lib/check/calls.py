@@ -7,8 +7,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.addresses import Address, Name, addresses, resolve
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.variables import apart, command, mounted
-from constructs_lib.kubernetes.containers import Container, Variable
-from constructs_lib.kubernetes.services import is_headless, service_ports
+from constructs_lib.kubernetes.containers import Container, Variable, is_headless, service_ports
 
 #: Words in the names of variables with a host. The variable with its port has the word PORT in the same place.
 _HOST_WORDS = ("HOSTNAME", "HOST", "SERVER", "ADDRESS", "ADDR", "ENDPOINT", "URL", "URI", "SEEDS", "NODES", "BROKERS")

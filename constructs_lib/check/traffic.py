@@ -15,9 +15,9 @@ from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, po
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
 from constructs_lib.kubernetes.containers import Port as ContainerPort
+from constructs_lib.kubernetes.containers import ServicePort, is_headless, service_ports
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.kubernetes.services import ServicePort, is_headless, service_ports
 
 DNS = Pod(
     platform.DNS_NAMESPACE,

@@ -12,7 +12,7 @@ from constructs_lib.derive.namespace import namespace
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
 from constructs_lib.derive.secrets import external_secret
 from constructs_lib.kubernetes.manifest import Manifest, protected
-from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
+from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
 #: Kinds of objects that a data store can lose: it keeps running, with its data, and closed to strangers.
 _REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})

@@ -1,4 +1,4 @@
-"""Containers of pods: the ports, variables and commands that they have."""
+"""Containers of pods: their ports, variables and commands; and the ports of Services before them."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.names import is_variable
+from constructs_lib.kubernetes.objects import Object
 
 #: Returns the data of a ConfigMap by its name; nothing if there is none.
 ConfigMaps = Callable[[str], Mapping[str, str]]
@@ -22,6 +23,13 @@ class Port:
     name: str
     protocol: str
     number: int
+
+
+@dataclass(frozen=True)
+class ServicePort(Port):
+    """A port of a Service, and the one of the pods behind it: a number, or the name of a port of their containers."""
+
+    target: int | str
 
 
 @dataclass(frozen=True)
@@ -144,3 +152,22 @@ def expanded(text: str, known: Mapping[str, Variable]) -> str:
 def references(text: str) -> Iterator[str]:
     """Yield the names of the variables to which a text refers; a shell has other uses for ``$(…)``."""
     return (match[1] for match in _REFERENCE.finditer(text) if match[1] is not None and is_variable(match[1]))
+
+
+def service_ports(service: Object) -> list[ServicePort]:
+    """Return the ports of a Service."""
+    found = []
+    for entry in mappings(service.spec.get("ports")):
+        number, target = entry.get("port"), entry.get("targetPort")
+        if isinstance(number, int):
+            name, protocol = str(entry.get("name") or ""), str(entry.get("protocol") or "TCP")
+            found.append(ServicePort(name, protocol, number, target if isinstance(target, int | str) else number))
+    return found
+
+
+def is_headless(service: Object) -> bool:
+    """Tell whether the name of a Service is that of its pods, so that any port of theirs can be called by it.
+
+    https://kubernetes.io/docs/concepts/services-networking/service/#headless-services
+    """
+    return service.spec.get("clusterIP") == "None"

@@ -7,42 +7,34 @@ k8s.io/apimachinery/pkg/api/validation/path.
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _WORD = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
-_CONFIG_KEY = re.compile(r"(?!\.\.|\.\Z)[-._a-zA-Z0-9]{1,253}")
-_PORT = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
 _VARIABLE = re.compile(r"(?!\.\.|\.\Z)[-._a-zA-Z][-._a-zA-Z0-9]*")
 _PRINTABLE = re.compile(r"[ -<>-~]+")
 #: Since 1.32 the name of a variable has any printable character of ASCII but for "=" (KEP-4369).
 _RELAXED_VARIABLES = (1, 32)
 
 
-@cache
-def is_label(text: str) -> bool:
-    """Tell whether a text is a label of RFC 1123: the name of a Namespace, a Service, a container."""
-    return bool(_LABEL.fullmatch(text))
+def _like(pattern: str) -> Callable[[str], bool]:
+    """Return the function that tells whether a whole text is like a pattern."""
+    whole = re.compile(pattern).fullmatch
+    return cache(lambda text: whole(text) is not None)
 
 
-@cache
-def is_label_1035(text: str) -> bool:
-    """Tell whether a text is a label of RFC 1035, which begins with a letter."""
-    return bool(_LABEL_1035.fullmatch(text))
-
-
-@cache
-def is_subdomain(text: str) -> bool:
-    """Tell whether a text is a subdomain of RFC 1123: the name of most objects."""
-    return bool(_SUBDOMAIN.fullmatch(text))
-
-
-@cache
-def is_label_value(text: str) -> bool:
-    """Tell whether a text can be the value of a label."""
-    return not text or bool(_WORD.fullmatch(text))
+#: Tells whether a text is a label of RFC 1123: the name of a Namespace, a Service, a container.
+is_label = _like(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+#: Tells whether a text is a label of RFC 1035, which begins with a letter.
+is_label_1035 = _like(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+#: Tells whether a text is a subdomain of RFC 1123: the name of most objects.
+is_subdomain = _like(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+#: Tells whether a text can be the value of a label.
+is_label_value = _like(f"(?:{_WORD.pattern})?")
+#: Tells whether a text can be the name of a port (RFC 6335).
+is_port_name = _like(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
+#: Tells whether a text can be a key of a ConfigMap or a Secret, and so the name of a file from it.
+is_config_key = _like(r"(?!\.\.|\.\Z)[-._a-zA-Z0-9]{1,253}")
 
 
 @cache
@@ -53,25 +45,8 @@ def is_label_key(text: str) -> bool:
 
 
 @cache
-def is_port_name(text: str) -> bool:
-    """Tell whether a text can be the name of a port (RFC 6335)."""
-    return bool(_PORT.fullmatch(text))
-
-
-@cache
-def is_config_key(text: str) -> bool:
-    """Tell whether a text can be a key of a ConfigMap or a Secret, and so the name of a file from it."""
-    return bool(_CONFIG_KEY.fullmatch(text))
-
-
-@cache
 def is_variable(text: str, version: tuple[int, ...] = (1, 0)) -> bool:
-    """Tell whether a text can be the name of an environment variable.
-
-    Args:
-        text: The text.
-        version: The version of Kubernetes. Default: what all of them take.
-    """
+    """Tell whether a text can be the name of an environment variable, by default in all versions of Kubernetes."""
     return bool((_VARIABLE if version < _RELAXED_VARIABLES else _PRINTABLE).fullmatch(text))
 
 

@@ -10,6 +10,21 @@ from constructs_lib.kubernetes.manifest import Manifest, mapping, texts
 #: What the API server knows an object by: API group, kind, namespace and name.
 Identity = tuple[str, str, str, str]
 
+#: Kinds without a namespace: Kubernetes' own, and those of operators that many clusters run.
+CLUSTER_SCOPED = frozenset(
+    {
+        *("APIService", "CSIDriver", "CSINode", "CertificateSigningRequest", "ClusterExternalSecret"),
+        *("ClusterGenerator", "ClusterIssuer", "ClusterPolicy", "ClusterPushSecret", "ClusterRole"),
+        *("ClusterRoleBinding", "ClusterSecretStore", "ClusterTrustBundle", "ConstraintTemplate"),
+        *("CustomResourceDefinition", "DeviceClass", "FlowSchema", "GatewayClass", "IPAddress", "IngressClass"),
+        *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration", "Namespace"),
+        *("Node", "PersistentVolume", "PodSecurityPolicy", "PriorityClass", "PriorityLevelConfiguration"),
+        *("ResourceSlice", "RuntimeClass", "ServiceCIDR", "StorageClass", "StorageVersionMigration"),
+        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"),
+        *("VolumeAttachment", "VolumeAttributesClass", "VolumeSnapshotClass", "VolumeSnapshotContent"),
+    }
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Object:

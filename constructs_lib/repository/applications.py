@@ -14,7 +14,7 @@ from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import Object, options, parse
 from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
-from constructs_lib.kubernetes.scopes import CLUSTER_SCOPED
+from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot
 from constructs_lib.repository.sources import Content, Sources, normal
 from constructs_lib.text import listed, plural

@@ -10,9 +10,8 @@ from constructs_lib.check.calls import is_host, port_beside
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.containers import Variable, expanded
+from constructs_lib.kubernetes.containers import Variable, expanded, is_headless, service_ports
 from constructs_lib.kubernetes.manifest import inner
-from constructs_lib.kubernetes.services import is_headless, service_ports
 from constructs_lib.text import closest, hint, within
 
 #: The domain of Services that several clusters share.
