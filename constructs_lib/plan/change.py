@@ -1,5 +1,7 @@
 """The parts of a plan: the change of one object, and the changes that happen in one step."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -17,31 +19,22 @@ Action = Literal["create", "change", "delete"]
 class Effect(IntEnum):
     """What happens in the cluster; the greater, the worse."""
 
-    NONE = 0
-    CREATE = 1
-    UPDATE = 2
-    RESTART = 3
-    KEPT = 4
-    DELETE = 5
-    REPLACEMENT = 6
-    DATA_LOSS = 7
+    words: str
 
-    @property
-    def words(self) -> str:
-        """Its name."""
-        return _WORDS[self]
+    NONE = 0, "no effect in the cluster"
+    CREATE = 1, "create"
+    UPDATE = 2, "update in place"
+    RESTART = 3, "rolling restart"
+    KEPT = 4, "kept in the cluster"
+    DELETE = 5, "delete"
+    REPLACEMENT = 6, "replacement"
+    DATA_LOSS = 7, "data loss"
 
-
-_WORDS = {
-    Effect.NONE: "no effect in the cluster",
-    Effect.CREATE: "create",
-    Effect.UPDATE: "update in place",
-    Effect.RESTART: "rolling restart",
-    Effect.KEPT: "kept in the cluster",
-    Effect.DELETE: "delete",
-    Effect.REPLACEMENT: "replacement",
-    Effect.DATA_LOSS: "data loss",
-}
+    def __new__(cls, rank: int, words: str) -> Effect:
+        """Make an effect that reports call by these words."""
+        effect = int.__new__(cls, rank)
+        effect._value_, effect.words = rank, words
+        return effect
 
 
 @dataclass(frozen=True)

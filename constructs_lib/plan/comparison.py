@@ -8,11 +8,10 @@ from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Action, Change, Effect, Pin, named
-from constructs_lib.plan.departures import Departures, moved
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.pair import Pair, Placed, key_of
-from constructs_lib.plan.removals import lost_with_namespace
+from constructs_lib.plan.removals import Departures, lost_with_namespace, moved
 from constructs_lib.plan.renames import explain_creation, explain_removal, find_heirs
 from constructs_lib.plan.verdict import Verdict
 from constructs_lib.repository.applications import Application

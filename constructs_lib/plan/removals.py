@@ -1,20 +1,26 @@
-"""What happens to an object that was removed from the repository, and why."""
+"""What happens to objects that were removed from the repository, or that another Application deploys now, and why."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.plan.change import Effect
-from constructs_lib.plan.fields import field
+from constructs_lib.argocd.projects import Project
+from constructs_lib.kubernetes.manifest import mapping
+from constructs_lib.plan.change import Effect, Reason, named
+from constructs_lib.plan.effects import changed
+from constructs_lib.plan.fields import changed_fields, field
+from constructs_lib.plan.pair import Key, Pair, Placed, key_of
 from constructs_lib.plan.rules import is_dangerous, loss_with
 from constructs_lib.plan.verdict import Surroundings, Verdict, kept, option, pods_in, reason
-from constructs_lib.repository.applications import Application
+from constructs_lib.repository.applications import BY_HAND, Application
 
 _PROTECT = (
     "To keep it, push argocd.argoproj.io/sync-options: Prune=false,Delete=false on it first, and let that be synced."
 )
 
 
-def deleted(item: Object, around: Surroundings) -> Verdict:
+def _deleted(item: Object, around: Surroundings) -> Verdict:
     """Return what happens when nothing keeps an object from being deleted."""
     verdict = Verdict(Effect.DELETE, pods=pods_in(item, around))
     if loss := loss_with(item):
@@ -28,16 +34,10 @@ def deleted(item: Object, around: Surroundings) -> Verdict:
     return verdict
 
 
-def pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
-    """Return what happens to an object that an Application no longer finds in its folder.
-
-    Args:
-        item: The object.
-        around: What was deployed together with it.
-        now: The Application as it is from now on.
-    """
+def _pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
+    """Return what happens to an object that an Application, as it is from now on, no longer finds in its folder."""
     if now.item is None:
-        return deleted(item, around)
+        return _deleted(item, around)
     protection = option(now, "Prune", item)
     if item.is_hook:
         return kept("hook-never-pruned")
@@ -47,13 +47,13 @@ def pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
         return kept("pruned-by-hand")
     if not now.prunes:
         return kept("pruning-is-off")
-    verdict = deleted(item, around)
+    verdict = _deleted(item, around)
     if protection == "confirm":
         verdict.because("pruning-waits", application=now.name)
     return verdict
 
 
-def cascaded(item: Object, around: Surroundings) -> Verdict:
+def _cascaded(item: Object, around: Surroundings) -> Verdict:
     """Return what happens to an object whose Application is deleted."""
     owner = around.application
     protection = option(owner, "Delete", item)
@@ -65,7 +65,7 @@ def cascaded(item: Object, around: Surroundings) -> Verdict:
         return kept("not-deleted")
     if item.annotations.get("helm.sh/resource-policy") == "keep":
         return kept("kept-by-helm")
-    verdict = deleted(item, around)
+    verdict = _deleted(item, around)
     if protection == "confirm":
         verdict.because("deletion-waits", application=owner.name)
     return verdict
@@ -85,3 +85,110 @@ def lost_with_namespace(item: Object, verdict: Verdict, around: Surroundings) ->
     lost.pods = verdict.pods or pods_in(item, around)
     lost.dangerous = is_dangerous(item, effect)
     return lost
+
+
+class Departures:
+    """Judges removed objects: their fate depends on that of the Application which deployed them."""
+
+    def __init__(self, pairs: Mapping[Key, Pair]) -> None:
+        """Judge nothing yet."""
+        self._pairs = pairs
+        self._fates: dict[Pair, Reason | None] = {}
+
+    def owner(self, application: Application) -> Pair | None:
+        """Return what deploys an Application."""
+        return self._pairs.get(key_of(application.parent)) if application.parent else None
+
+    def removed(self, removal: Placed) -> Verdict:
+        """Return what happens to an object that its Application no longer deploys."""
+        pair, item = removal.pair, removal.item
+        if pair.new is not None:
+            if pair.new.name == BY_HAND:
+                return kept("applied-by-hand")
+            return _pruned(item, pair.around_before, pair.new)
+        if pair.now.item is None:
+            return kept("deployed-by-none")
+        if stays := self._fate(pair):
+            return Verdict(Effect.KEPT, [stays])
+        verdict = _cascaded(item, pair.around_before)
+        if verdict.effect != Effect.KEPT and (project := self._forbidding(pair.now.item, item)):
+            return kept("project-forbids", project=named(project))
+        return verdict
+
+    def _forbidding(self, application: Object, item: Object) -> Object | None:
+        """Return the AppProject that no longer permits an object when its Application is deleted, if there is one."""
+        project = self._projects.get(str(application.spec.get("project")))
+        # Only a project of an earlier wave has surely changed before the Application is deleted.
+        if project is None or project.item.wave >= self._first_removal:
+            return None
+        return None if project.permits(item, mapping(application.spec.get("destination"))) else project.item
+
+    @cached_property
+    def _first_removal(self) -> int:
+        """The first wave in which an Application is deleted."""
+        return min((pair.now.wave for pair in self._pairs.values() if pair.is_gone), default=0)
+
+    @cached_property
+    def _projects(self) -> Mapping[str, Project]:
+        """The AppProjects as they are afterwards, by name."""
+        return {
+            item.name: Project(item)
+            for pair in self._pairs.values()
+            if pair.new
+            for path, content in pair.new.files.items()
+            if b"AppProject" in content
+            for item in pair.new.read(path, content)
+            if item.full_kind == "argoproj.io/AppProject"
+        }
+
+    def _fate(self, pair: Pair) -> Reason | None:
+        """Return why a removed Application stays in the cluster; None if it is deleted."""
+        if pair not in self._fates:
+            # Ends the recursion for Applications that deploy each other.
+            self._fates[pair] = None
+            self._fates[pair] = self._reason_to_stay(pair.now)
+        return self._fates[pair]
+
+    def _reason_to_stay(self, old: Application) -> Reason | None:
+        parent = self.owner(old)
+        assert old.item is not None
+        if parent is None or parent.old is None or parent.old.item is None:
+            return reason("application-by-hand", application=old.name)
+        verdict = self.removed(Placed(parent, old.item))
+        if verdict.effect != Effect.KEPT:
+            return None
+        why = verdict.reasons[0]
+        return reason("application-stays", application=old.name, why=why.text, source=why.source)
+
+
+def moved(removal: Placed, addition: Placed, verdict: Verdict) -> Verdict:
+    """Return what happens to an object that another Application has now.
+
+    ``verdict`` is what would happen to it if it were only removed.
+    """
+    old, new = removal.pair.now, addition.pair.now
+    fields = changed_fields(removal.item, addition.item)
+    change = changed(removal.item, addition.item, fields, addition.pair.around) if fields else Verdict(Effect.UPDATE)
+    strict = new.sync_options.get("FailOnSharedResource") == "true"
+    gone = removal.pair.new is None
+    names = {"old": old.name, "new": new.name}
+    if old.item is None:
+        change.because("taken-over", new=new.name)
+    elif verdict.effect == Effect.KEPT:
+        why = verdict.reasons[0]
+        change.because("moves-and-stays", why=why.text, source=why.source, **names)
+        if strict:
+            change.because("marked-by-another", **names)
+    elif strict or gone:
+        source = reason("renamed" if gone else "moves-in-any-order", **names).source
+        effect = max(change.effect, Effect.DATA_LOSS if verdict.effect == Effect.DATA_LOSS else Effect.REPLACEMENT)
+        change.because("moves-and-is-deleted", effect, source=source, **names)
+        change.reasons += verdict.reasons
+        change.pods = verdict.pods
+        change.fix = verdict.fix or change.fix
+    else:
+        change.because("moves-in-any-order", **names)
+        if verdict.effect == Effect.DATA_LOSS:
+            change.dangerous = True
+            change.fix = verdict.fix
+    return change

@@ -29,13 +29,8 @@ from constructs_lib.plan.plan import Plan, allow_names
 VERSION = 1
 
 
-def render(plan: Plan) -> str:
-    """Return a plan as JSON, its keys sorted, with a line break at the end."""
-    return dump(document(plan))
-
-
 def dump(content: object) -> str:
-    """Return JSON as all commands write it."""
+    """Return JSON, its keys sorted, with a line break at the end."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     # Names of files may hold bytes that are not UTF-8.
     return text.encode(errors="backslashreplace").decode()
@@ -52,33 +47,16 @@ def document(plan: Plan) -> dict[str, Any]:
         "allow": allow_names(plan),
         "warnings": list(plan.warnings),
         "pins": [asdict(pin) for pin in plan.pins],
-        "steps": [
-            {
-                "component": step.component,
-                "wave": step.wave,
-                "parent": step.parent,
-                "changes": [_change(change) for change in step.changes],
-            }
-            for step in plan.steps
-        ],
+        "steps": [{**vars(step), "changes": [_change(change) for change in step.changes]} for step in plan.steps],
     }
 
 
 def _change(change: Change) -> dict[str, Any]:
-    group, kind, namespace, name = change.identity
     return {
-        "action": change.action,
+        **{name: getattr(change, name) for name in ("action", "replaced", "file", "dangerous")},
+        **dict(zip(("group", "kind", "namespace", "name"), change.identity, strict=True)),
         "effect": change.effect.words,
-        "replaced": change.replaced,
-        "group": group,
-        "kind": kind,
-        "namespace": namespace,
-        "name": name,
-        "file": change.file,
-        "dangerous": change.dangerous,
-        "fields": [
-            {"path": field.path, "old": field.old, "new": field.new, "secret": field.secret} for field in change.fields
-        ],
+        "fields": [{key: getattr(field, key) for key in ("path", "old", "new", "secret")} for field in change.fields],
         "reasons": [asdict(reason) for reason in change.reasons],
         "pods": [asdict(pods) for pods in change.pods],
         "mend": change.fix,

@@ -5,17 +5,7 @@ from collections.abc import Iterator
 
 from constructs_lib.plan.change import Change, Step
 from constructs_lib.plan.plan import Plan
-from constructs_lib.plan.report.words import (
-    allowing,
-    clean,
-    explained,
-    fields_of,
-    heading,
-    lines_of,
-    sign,
-    summary,
-    values,
-)
+from constructs_lib.plan.report import words
 from constructs_lib.text import plural
 
 #: A comment on GitHub may have 65,536 characters, one on GitLab a million.
@@ -25,16 +15,10 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@-])")
 
 
 def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
-    """Return a plan as Markdown.
-
-    Args:
-        plan: The plan.
-        title: Headline of the comment.
-        limit: The most characters; steps beyond are counted and not shown.
-    """
-    head = [f"### {_escaped(title)}", "", f"**{_escaped(summary(plan))}**", ""]
+    """Return a plan as Markdown of at most ``limit`` characters; steps beyond are counted and not shown."""
+    head = [f"### {_escaped(title)}", "", f"**{_escaped(words.summary(plan))}**", ""]
     if plan.dangerous:
-        head += [f"To publish it all the same: {_code(allowing(plan))}", ""]
+        head += [f"To publish it all the same: {_code(words.allowing(plan))}", ""]
     head += [f"- ⚠ {_escaped(warning)}" for warning in plan.warnings]
     head += [
         f"- {_escaped(pin.name)} reads {_code(pin.path or '/')} from {_code(pin.new)}, no longer from {_code(pin.old)}"
@@ -62,10 +46,10 @@ def _step(step: Step) -> str:
     # Dangerous steps are shown unfolded.
     is_open = " open" if any(change.dangerous for change in step.changes) else ""
     lines = [
-        f"<details{is_open}><summary>{sign(worst)} <b>{_html(step.component)}</b> · {_html(heading(step))} · "
-        f"{plural(len(step.changes), 'change')}, at most {_html(worst.effect.words)}</summary>",
+        f"<details{is_open}><summary>{words.sign(worst)} <b>{_html(step.component)}</b> · "
+        f"{_html(words.heading(step))} · {plural(len(step.changes), 'change')}, at most {worst.effect.words}</summary>",
         "",
-        *(line for change, together in explained(step) for line in _change(change, together)),
+        *(line for change, together in words.explained(step) for line in _change(change, together)),
         "",
         "</details>",
         "",
@@ -76,11 +60,11 @@ def _step(step: Step) -> str:
 def _change(change: Change, together: int) -> Iterator[str]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     danger = " ⚠" if change.dangerous else ""
-    yield f"- {_escaped(sign(change))} {_code(change.full_name)}: **{change.words}**{pods}{danger}"
-    fields, more = fields_of(change)
+    yield f"- {_escaped(words.sign(change))} {_code(change.full_name)}: **{change.words}**{pods}{danger}"
+    fields, more = words.fields_of(change)
     for field in fields:
-        lines = lines_of(field)
-        yield f"  - {_code(field.path)}" + ("" if lines else f": {_values(field.secret, values(field))}")
+        lines = words.lines_of(field)
+        yield f"  - {_code(field.path)}" + ("" if lines else f": {_values(field.secret, words.values(field))}")
         if lines:
             fence = "`" * max(3, 1 + max(len(run) for line in lines for run in re.findall(r"`*", line)))
             yield from (f"    {line}" for line in (f"{fence}diff", *lines, fence))
@@ -105,7 +89,7 @@ def _source(source: str) -> str:
 
 def _code(text: str) -> str:
     """Return a text in a code span, whatever backticks it has itself."""
-    text = clean(text)
+    text = words.clean(text)
     fence = "`" * (1 + max(len(run) for run in re.findall(r"`*", text)))
     space = " " if text.startswith("`") or text.endswith("`") or not text else ""
     return f"{fence}{space}{text}{space}{fence}"
@@ -117,4 +101,4 @@ def _escaped(text: str) -> str:
 
 
 def _html(text: str) -> str:
-    return clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return words.clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -7,28 +7,11 @@ from rich.text import Text
 
 from constructs_lib.plan.change import Change
 from constructs_lib.plan.plan import Plan
-from constructs_lib.plan.report.words import (
-    allowing,
-    clean,
-    colour,
-    explained,
-    fields_of,
-    heading,
-    lines_of,
-    sign,
-    summary,
-    values,
-)
+from constructs_lib.plan.report import words
 
 
 def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
-    """Print a plan.
-
-    Args:
-        plan: The plan.
-        console: Where to print; lines are not wrapped.
-        hint: Whether to name the options that allow dangerous changes.
-    """
+    """Print a plan without wrapping its lines; ``hint`` names the options that allow dangerous changes."""
     for line in _lines(plan, hint=hint):
         console.print(line, soft_wrap=True, highlight=False)
 
@@ -41,20 +24,21 @@ def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
     sources: set[str] = set()
     for step in plan.steps:
         yield _text()
-        yield _text((step.component, "bold"), f"  {heading(step)}".rstrip())
-        for change, together in explained(step):
+        yield _text((step.component, "bold"), f"  {words.heading(step)}".rstrip())
+        for change, together in words.explained(step):
             yield from _change(change, together, sources)
     if plan.steps:
         yield _text()
     dangerous = bool(plan.dangerous)
-    yield _text((summary(plan), "bold red" if dangerous else "bold"))
+    yield _text((words.summary(plan), "bold red" if dangerous else "bold"))
     if dangerous and hint:
-        yield _text(f"To publish it all the same: {allowing(plan)}")
+        yield _text(f"To publish it all the same: {words.allowing(plan)}")
 
 
 def _text(*parts: str | tuple[str, str]) -> Text:
     """Return a line of plain text: names of objects can hold no markup and no control characters."""
-    return Text.assemble(*(clean(part) if isinstance(part, str) else (clean(part[0]), part[1]) for part in parts))
+    styled = ((part, "") if isinstance(part, str) else part for part in parts)
+    return Text.assemble(*((words.clean(text), style) for text, style in styled))
 
 
 def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
@@ -62,14 +46,14 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     yield _text(
         "  ",
-        (f"{sign(change)} {change.full_name}: {change.words}", colour(change)),
+        (f"{words.sign(change)} {change.full_name}: {change.words}", words.colour(change)),
         pods,
         (" (dangerous)", "red") if change.dangerous else "",
     )
-    fields, more = fields_of(change)
+    fields, more = words.fields_of(change)
     for field in fields:
-        lines = lines_of(field)
-        yield _text("      ", (field.path, "dim"), ":" if lines else f": {values(field)}")
+        lines = words.lines_of(field)
+        yield _text("      ", (field.path, "dim"), ":" if lines else f": {words.values(field)}")
         for line in lines:
             yield _text("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
     if more:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from constructs_lib.plan.change import Change, Effect, Step
+from constructs_lib.plan.change import Change, Effect, Pods, Step
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.plan import Plan, allow_names
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND
@@ -18,12 +18,10 @@ from constructs_lib.text import plural
 _ONE_LINE = 80
 #: The first characters of a digest are enough to tell it from others.
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
-
 #: The most fields of a change that are shown.
 _FIELDS = 30
-
-#: The whole report if nothing changes.
-NOTHING = "No changes."
+#: The most lines of a field that are shown.
+_LINES = 12
 
 #: Sign and colour of an effect, and what one change and several changes with it are called.
 _LOOKS = {
@@ -84,7 +82,7 @@ def _explanation(change: Change) -> object:
 def summary(plan: Plan) -> str:
     """Return the plan in one line."""
     if not plan.changes:
-        return f"Plan: {_pins(plan)}; no object changes." if plan.pins else NOTHING
+        return f"Plan: {_pins(plan)}; no object changes." if plan.pins else "No changes."
     counts = [
         f"{number} {_LOOKS[effect][2 if number == 1 else 3]}{_pods(plan) if effect == Effect.RESTART else ''}"
         for effect, number in plan.summary.items()
@@ -100,19 +98,14 @@ def _pins(plan: Plan) -> str:
 
 def _pods(plan: Plan) -> str:
     pods = [pods for change in plan.changes if change.effect == Effect.RESTART for pods in change.pods]
-    least, most = sum(each.least for each in pods), 0
-    for each in pods:
-        if each.per_node or each.most is None:
-            return ""
-        most += each.most
-    return f" ({plural(least, 'pod')})" if least == most else f" ({least}–{most} pods)"
+    if any(each.most is None for each in pods):
+        return ""
+    return f" ({Pods('', sum(each.least for each in pods), sum(each.most or 0 for each in pods))})"
 
 
 def _verdict(plan: Plan) -> str:
-    dangerous = plan.dangerous
-    if not dangerous:
-        return "nothing is lost."
-    return f"{plural(len(dangerous), 'change')} {'is' if len(dangerous) == 1 else 'are'} dangerous."
+    count = len(plan.dangerous)
+    return f"{plural(count, 'change')} {'is' if count == 1 else 'are'} dangerous." if count else "nothing is lost."
 
 
 def allowing(plan: Plan) -> str:
@@ -127,28 +120,22 @@ def clean(text: str) -> str:
     return "".join(character if character.isprintable() else "␤" if character == "\n" else "�" for character in text)
 
 
-def shown(value: Any, limit: int = _ONE_LINE) -> str:
+def _shown(value: Any) -> str:
     """Return a value on one line, shortened if it is long."""
     if value is None:
         return "(absent)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = _DIGEST.sub(r"\1…", clean(text))
-    if not text:
-        return '""'
-    if len(text) <= limit:
-        return text
     # The end of an image tells more than the middle.
-    return f"{text[: limit - 21]}…{text[-20:]}"
+    return (text if len(text) <= _ONE_LINE else f"{text[: _ONE_LINE - 21]}…{text[-20:]}") or '""'
 
 
 def values(field: FieldChange) -> str:
     """Return how a field changes, on one line."""
-    if field.secret:
-        return "(secret; not shown)"
-    return f"{shown(field.old)} → {shown(field.new)}"
+    return "(secret; not shown)" if field.secret else f"{_shown(field.old)} → {_shown(field.new)}"
 
 
-def lines_of(field: FieldChange, limit: int = 12) -> Sequence[str]:
+def lines_of(field: FieldChange) -> Sequence[str]:
     """Return a change as lines of a diff if it is too large for one line."""
     if field.secret:
         return []
@@ -159,6 +146,5 @@ def lines_of(field: FieldChange, limit: int = 12) -> Sequence[str]:
         for line in yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1_000).splitlines()
     ]
     printable = [clean(line.replace("\t", "    ")) for line in lines]
-    if len(printable) > limit:
-        return [*printable[: limit - 1], f"… and {plural(len(printable) - limit + 1, 'more line')}"]
-    return printable
+    more = len(printable) - _LINES + 1
+    return printable if more <= 1 else [*printable[: _LINES - 1], f"… and {plural(more, 'more line')}"]
