@@ -10,8 +10,7 @@ from constructs_lib.declare.role import Role
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Dashboard, Panel
 from constructs_lib.prometheus import rules
-from constructs_lib.prometheus.matchers import one_of
-from constructs_lib.prometheus.rules import Group
+from constructs_lib.prometheus.rules import Group, one_of
 from constructs_lib.user_error import UserError
 
 _DASHBOARD = "dashboard.yaml"

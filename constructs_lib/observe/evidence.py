@@ -14,20 +14,8 @@ import yaml
 from constructs_lib.prometheus.promql import Selector, parse, without_variables
 
 #: Labels whose values belong to one system.
-_OWN = (
-    "container",
-    "cronjob",
-    "exchange",
-    "http_route",
-    "namespace",
-    "persistentvolumeclaim",
-    "pod",
-    "project",
-    "queue",
-    "service",
-    "statefulset",
-)
-_VALUE = re.compile(rf'\b({"|".join(_OWN)})(=~?|!~?=?)"(?:[^"\\]|\\.)*"')
+_OWN = "container|cronjob|exchange|http_route|namespace|persistentvolumeclaim|pod|project|queue|service|statefulset"
+_VALUE = re.compile(rf'\b({_OWN})(=~?|!~?=?)"(?:[^"\\]|\\.)*"')
 FILE = Path(__file__).parent / "evidence.yaml"
 
 
@@ -38,12 +26,7 @@ def selectors(expression: str) -> tuple[Selector, ...]:
 
 
 def metrics(expression: str, recorded: Mapping[str, str]) -> frozenset[str]:
-    """Return the metrics that an expression reads, directly or through recorded series.
-
-    Args:
-        expression: The expression.
-        recorded: Expressions of recorded series by their names.
-    """
+    """Return the metrics that an expression reads, directly or through series that are ``recorded``, by their names."""
     names = {selector.metric for selector in selectors(expression)}
     direct = frozenset(name for name in names if name not in recorded)
     return direct.union(*(metrics(recorded[name], recorded) for name in names if name in recorded))
@@ -57,17 +40,7 @@ def shape(expression: str) -> str:
 
 
 @cache
-def seen_expressions() -> frozenset[str]:
-    """Return the shapes of all expressions that gave data in a test."""
-    return frozenset(_content()["expressions"])
-
-
-@cache
-def seen_metrics() -> frozenset[str]:
-    """Return the names of all metrics that were scraped from a real program in a test."""
-    return frozenset(_content()["metrics"])
-
-
-@cache
-def _content() -> dict[str, list[str]]:
-    return dict(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+def seen() -> tuple[frozenset[str], frozenset[str]]:
+    """Return the shapes of all expressions that gave data in a test, and all metrics that a real program had there."""
+    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return frozenset(content["expressions"]), frozenset(content["metrics"])

@@ -14,7 +14,7 @@ from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.grafana.model import Dashboard, Query
 from constructs_lib.observe import catalogue
-from constructs_lib.observe.evidence import metrics, seen_expressions, seen_metrics, selectors, shape
+from constructs_lib.observe.evidence import metrics, seen, selectors, shape
 from constructs_lib.prometheus.rules import Alert, Group, Record
 from constructs_lib.prometheus.sources import Source, sources_of
 from constructs_lib.user_error import UserError
@@ -44,21 +44,9 @@ def runbook(group: Group, alert: Alert) -> str:
         body = file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise UserError(f"There is no {file}; say there what to do when {alert.name} fires.") from None
-    return "\n".join(
-        [
-            _GENERATED,
-            f"# {alert.name}",
-            "",
-            f"**{alert.severity}**, after {alert.wait}. All alerts: [{PAGE}](../{PAGE}#alerts).",
-            "",
-            "```promql",
-            promql_parser.parse(alert.expression).prettify(),
-            "```",
-            "",
-            body,
-            "",
-        ]
-    )
+    head = f"**{alert.severity}**, after {alert.wait}. All alerts: [{PAGE}](../{PAGE}#alerts)."
+    expression = promql_parser.parse(alert.expression).prettify()
+    return f"{_GENERATED}\n# {alert.name}\n\n{head}\n\n```promql\n{expression}\n```\n\n{body}\n"
 
 
 def _page(graph: Graph, groups: Sequence[Group]) -> str:
@@ -128,11 +116,11 @@ class _Knowledge:
         below = metrics(expression, self._recorded) - direct
         read = (direct - self._recorded.keys()) | (below - self._of_other_agents(expression))
         found = dict.fromkeys(source for metric in sorted(read) for source in self._sources(metric))
-        seen = read & seen_metrics()
-        if seen == read:
-            word = "yes" if shape(expression) in seen_expressions() else "metrics"
+        seen_expressions, seen_metrics = seen()
+        if read <= seen_metrics:
+            word = "yes" if shape(expression) in seen_expressions else "metrics"
         else:
-            word = "in part" if seen else "documented"
+            word = "in part" if read & seen_metrics else "documented"
         return f"`{expression}`", ", ".join(found) or "Prometheus", word
 
     def _sources(self, metric: str) -> list[str]:
@@ -151,7 +139,7 @@ class _Knowledge:
 
 
 def _linked(source: Source) -> str:
-    return f"[{source.name} {source.version}".rstrip() + f"]({source.documentation})"
+    return f"[{source.name} {source.version}".rstrip() + f"]({source.source})"
 
 
 def _row(*cells: str) -> str:

@@ -10,25 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-import promql_parser
-from promql_parser import (
-    AggModifierType,
-    AggregateExpr,
-    BinaryExpr,
-    Call,
-    Expr,
-    LabelModifierType,
-    MatchOp,
-    MatrixSelector,
-    NumberLiteral,
-    ParenExpr,
-    StringLiteral,
-    SubqueryExpr,
-    UnaryExpr,
-    ValueType,
-    VectorMatchCardinality,
-    VectorSelector,
-)
+import promql_parser as ql
 
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _SETS = {"and", "or", "unless"}
@@ -134,7 +116,7 @@ def parse(text: str) -> Query:
         ValueError: It is no PromQL; the message says what is wrong.
     """
     try:
-        root: Expr = promql_parser.parse(text)
+        root: ql.Expr = ql.parse(text)
         return Query(tuple(_selectors(root, "")), _labels(root), _has_condition(root))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
@@ -159,7 +141,7 @@ def seconds(text: object) -> float | None:
     if not isinstance(text, str) or text.isdecimal():
         return None
     try:
-        return promql_parser.parse_duration(text).total_seconds()
+        return ql.parse_duration(text).total_seconds()
     except (ValueError, OverflowError):
         return None
 
@@ -179,11 +161,11 @@ def _matches(operator: str, wanted: str, value: str) -> bool:
 _OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 
 
-def _selector(selector: VectorSelector, range_seconds: float | None, function: str) -> Selector:
+def _selector(selector: ql.VectorSelector, range_seconds: float | None, function: str) -> Selector:
     matchers = tuple(
         (
             matcher.name,
-            next(sign for name, sign in _OPERATORS.items() if matcher.op == getattr(MatchOp, name)),
+            next(sign for name, sign in _OPERATORS.items() if matcher.op == getattr(ql.MatchOp, name)),
             matcher.value,
         )
         for matcher in selector.matchers.matchers
@@ -192,53 +174,53 @@ def _selector(selector: VectorSelector, range_seconds: float | None, function: s
     return Selector(selector.name or named, matchers, range_seconds, function)
 
 
-def _children(part: Expr) -> list[Expr]:
-    if isinstance(part, AggregateExpr):
-        return [part.expr, *([part.param] if isinstance(part.param, Expr) else [])]
-    if isinstance(part, BinaryExpr):
+def _children(part: ql.Expr) -> list[ql.Expr]:
+    if isinstance(part, ql.AggregateExpr):
+        return [part.expr, *([part.param] if isinstance(part.param, ql.Expr) else [])]
+    if isinstance(part, ql.BinaryExpr):
         return [part.lhs, part.rhs]
-    if isinstance(part, Call):
+    if isinstance(part, ql.Call):
         return list(part.args)
-    if isinstance(part, ParenExpr | UnaryExpr | SubqueryExpr):
+    if isinstance(part, ql.ParenExpr | ql.UnaryExpr | ql.SubqueryExpr):
         return [part.expr]
     return []
 
 
-def _selectors(part: Expr, function: str) -> Iterator[Selector]:
-    if isinstance(part, VectorSelector):
+def _selectors(part: ql.Expr, function: str) -> Iterator[Selector]:
+    if isinstance(part, ql.VectorSelector):
         yield _selector(part, None, "")
-    elif isinstance(part, MatrixSelector):
+    elif isinstance(part, ql.MatrixSelector):
         yield _selector(part.vector_selector, part.range.total_seconds(), function)
     else:
-        inside = part.func.name if isinstance(part, Call) and part.func.name in _RATES else ""
+        inside = part.func.name if isinstance(part, ql.Call) and part.func.name in _RATES else ""
         for child in _children(part):
             yield from _selectors(child, inside)
 
 
-def _is_scalar(part: Expr) -> bool:
-    if isinstance(part, NumberLiteral | StringLiteral):
+def _is_scalar(part: ql.Expr) -> bool:
+    if isinstance(part, ql.NumberLiteral | ql.StringLiteral):
         return True
-    if isinstance(part, Call):
-        return bool(part.func.return_type == ValueType.Scalar)
-    if isinstance(part, ParenExpr | UnaryExpr):
+    if isinstance(part, ql.Call):
+        return bool(part.func.return_type == ql.ValueType.Scalar)
+    if isinstance(part, ql.ParenExpr | ql.UnaryExpr):
         return _is_scalar(part.expr)
-    return isinstance(part, BinaryExpr) and _is_scalar(part.lhs) and _is_scalar(part.rhs)
+    return isinstance(part, ql.BinaryExpr) and _is_scalar(part.lhs) and _is_scalar(part.rhs)
 
 
-def _labels(part: Expr) -> Labels:
-    if isinstance(part, VectorSelector | MatrixSelector):
+def _labels(part: ql.Expr) -> Labels:
+    if isinstance(part, ql.VectorSelector | ql.MatrixSelector):
         return Labels()
-    if isinstance(part, AggregateExpr):
+    if isinstance(part, ql.AggregateExpr):
         return _aggregated(part)
-    if isinstance(part, BinaryExpr):
+    if isinstance(part, ql.BinaryExpr):
         return _combined(part)
-    if isinstance(part, Call):
+    if isinstance(part, ql.Call):
         return _called(part)
     children = _children(part)
     return _labels(children[0]) if children else Labels(frozenset())
 
 
-def _aggregated(part: AggregateExpr) -> Labels:
+def _aggregated(part: ql.AggregateExpr) -> Labels:
     inside = _labels(part.expr)
     operator = str(part.op)
     if operator in _CHOOSING:
@@ -246,14 +228,14 @@ def _aggregated(part: AggregateExpr) -> Labels:
     named = frozenset(part.modifier.labels) if part.modifier else frozenset()
     if PLACEHOLDER in named:
         return Labels()
-    is_without = part.modifier is not None and part.modifier.type == AggModifierType.Without
+    is_without = part.modifier is not None and part.modifier.type == ql.AggModifierType.Without
     found = inside.dropping(named) if is_without else inside.by(named)
-    if operator == "count_values" and isinstance(part.param, StringLiteral):
+    if operator == "count_values" and isinstance(part.param, ql.StringLiteral):
         return found.adding(frozenset((part.param.val,)))
     return found
 
 
-def _combined(part: BinaryExpr) -> Labels:
+def _combined(part: ql.BinaryExpr) -> Labels:
     """See resultMetric in promql/engine.go of Prometheus."""
     if _is_scalar(part.lhs):
         return _labels(part.rhs)
@@ -268,17 +250,17 @@ def _combined(part: BinaryExpr) -> Labels:
     if modifier is None:
         return left
     more = frozenset(modifier.group_labels or ())
-    if modifier.card == VectorMatchCardinality.ManyToOne:
+    if modifier.card == ql.VectorMatchCardinality.ManyToOne:
         return left.adding(more)
-    if modifier.card == VectorMatchCardinality.OneToMany:
+    if modifier.card == ql.VectorMatchCardinality.OneToMany:
         return right.adding(more)
     if modifier.matching is None:
         return left
     named = frozenset(modifier.matching.labels)
-    return left.by(named) if modifier.matching.type == LabelModifierType.Include else left.dropping(named)
+    return left.by(named) if modifier.matching.type == ql.LabelModifierType.Include else left.dropping(named)
 
 
-def _called(part: Call) -> Labels:
+def _called(part: ql.Call) -> Labels:
     name = part.func.name
     if name in _WITHOUT_LABELS or not part.args:
         return Labels(frozenset())
@@ -293,18 +275,18 @@ def _called(part: Call) -> Labels:
     inside = next((_labels(child) for child in part.args if not _is_scalar(child)), Labels())
     if name in ("label_replace", "label_join"):
         target = part.args[1]
-        return inside.adding(frozenset((target.val,))) if isinstance(target, StringLiteral) else inside
+        return inside.adding(frozenset((target.val,))) if isinstance(target, ql.StringLiteral) else inside
     if name == "histogram_quantile":
         return inside.dropping(frozenset(("le",)))
     # info() adds the labels of other metrics, which are not known here.
     return Labels() if name == "info" else inside
 
 
-def _has_condition(part: Expr) -> bool:
-    if isinstance(part, BinaryExpr):
+def _has_condition(part: ql.Expr) -> bool:
+    if isinstance(part, ql.BinaryExpr):
         is_filter = str(part.op) in _COMPARISONS and not (part.modifier and part.modifier.return_bool)
         if is_filter or str(part.op) in ("and", "unless"):
             return True
-    if isinstance(part, Call) and part.func.name in ("absent", "absent_over_time", "vector"):
+    if isinstance(part, ql.Call) and part.func.name in ("absent", "absent_over_time", "vector"):
         return True
     return any(_has_condition(child) for child in _children(part))

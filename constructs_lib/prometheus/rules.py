@@ -1,5 +1,6 @@
-"""Alerts and recording rules, before they become objects of Kubernetes."""
+"""Alerts and recording rules, before they become objects of Kubernetes, and matchers of the labels in them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,17 +108,9 @@ def rules(file: Path, values: Values) -> Group:
             if "record" in rule:
                 records.append(Record(rule["record"], rule["expr"]))
             else:
-                texts = rule["annotations"]
-                alerts.append(
-                    Alert(
-                        rule["alert"],
-                        rule["labels"]["severity"],
-                        rule["expr"],
-                        str(rule["for"]),
-                        texts["summary"],
-                        texts["description"],
-                    )
-                )
+                name, severity, texts = rule["alert"], rule["labels"]["severity"], rule["annotations"]
+                wait, summary, description = str(rule["for"]), texts["summary"], texts["description"]
+                alerts.append(Alert(name, severity, rule["expr"], wait, summary, description))
         inhibitions = [
             Inhibition(rule["source"], rule["target"], tuple(rule["equal"]))
             for rule in template.content.get("inhibit_rules", ())
@@ -125,3 +118,25 @@ def rules(file: Path, values: Values) -> Group:
         return Group(group["name"], records, alerts, file.parent / "runbooks", inhibitions)
     except (KeyError, TypeError, ValueError) as problem:
         raise UserError(f"{file}: it needs one group with rules as Prometheus reads them; {problem!r}.") from None
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return a matcher's operator and value for one name or several: ``="a"`` or ``=~"a|b"``."""
+    if len(names) == 1:
+        return f"={_quoted(names[0])}"
+    return f"=~{_pattern(names)}"
+
+
+def none_of(names: Sequence[str]) -> str:
+    """Return a matcher's operator and value for anything but some names: ``!~"a|b"``."""
+    return f"!~{_pattern(names)}"
+
+
+def _pattern(names: Sequence[str]) -> str:
+    return _quoted("|".join(re.escape(name).replace(r"\-", "-") for name in names))
+
+
+def _quoted(text: str) -> str:
+    """Return a string of PromQL, where a backslash that is meant has to be doubled."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -21,31 +21,21 @@ _NEVER = re.compile(r"(?!)")
 class Source:
     """Something that is known to expose metrics: an entry of ``metrics.yaml``, which explains the fields.
 
-    Attributes:
-        name: Its name.
-        documentation: Where its metrics are documented.
-        version: The version that was read or run; empty if there is none.
-        images: The names of its images, without registry and tag; none for what the chart brings.
-        paths: The HTTP paths of its metrics.
-        value: The value of kube-prometheus-stack that turns it off; empty if there is none.
-        cluster: Whether it tells of the whole cluster, whatever the namespace.
-        interval: The time between two scrapes, such as ``30s``; empty for that of Prometheus.
-        prefixes: Prefixes of metrics that belong to it alone.
-        patterns: Patterns of names, with ``*``.
-        names: Names; none if it has every metric with its prefixes.
+    Images are without registry and tag. It may tell of the whole ``cluster``, whatever the namespace. The ``interval``
+    is the time between two scrapes, such as ``30s``; empty for that of Prometheus.
     """
 
     name: str
-    documentation: str
-    version: str
-    images: tuple[str, ...]
-    paths: tuple[str, ...]
-    value: str
-    cluster: bool
-    interval: str
-    prefixes: tuple[str, ...]
-    patterns: tuple[str, ...]
-    names: frozenset[str]
+    source: str
+    version: str = ""
+    images: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    value: str = ""
+    cluster: bool = False
+    interval: str = ""
+    prefixes: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
 
     def owns(self, metric: str) -> bool:
         """Tell whether the prefix of a metric belongs to this source alone."""
@@ -67,22 +57,9 @@ def sources() -> tuple[Source, ...]:
 
 
 def _source(name: str, entry: Mapping[str, Any]) -> Source:
-    def texts(key: str) -> tuple[str, ...]:
-        return tuple(entry.get(key, ()))
-
-    return Source(
-        name,
-        entry["source"],
-        entry.get("version", ""),
-        texts("images"),
-        texts("paths"),
-        entry.get("value", ""),
-        entry.get("cluster", False),
-        entry.get("interval", ""),
-        texts("prefixes"),
-        texts("patterns"),
-        frozenset(entry.get("names", "").split()),
-    )
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    fields["names"] = frozenset(entry.get("names", "").split())
+    return Source(name, **fields)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from constructs_lib.prometheus.matchers import one_of
+from constructs_lib.prometheus.rules import one_of
 
 
 def test_names_in_expressions_are_escaped() -> None:

@@ -10,8 +10,7 @@ from constructs_lib.declare.probe import Http
 from constructs_lib.kinds.microservice.objective import Objective
 from constructs_lib.kinds.microservice.program import Program
 from constructs_lib.kinds.parts.telemetry import Telemetry
-from constructs_lib.prometheus.matchers import one_of
-from constructs_lib.prometheus.rules import Group, Record, rules
+from constructs_lib.prometheus.rules import Group, Record, one_of, rules
 
 #: Windows over which failures are counted: in each alert a long one, which is significant, and a short one, which ends
 #: the alert soon after its cause (https://sre.google/workbook/alerting-on-slos/, multiwindow, multi-burn-rate alerts).

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from constructs_lib.declare.observed import in_namespaces
 from constructs_lib.kinds.parts.store import grouped
 from constructs_lib.kubernetes.cron import longest_pause
-from constructs_lib.prometheus.matchers import one_of
+from constructs_lib.prometheus.rules import one_of
 
 if TYPE_CHECKING:
     from constructs_lib.kinds.postgres.construct import Postgres

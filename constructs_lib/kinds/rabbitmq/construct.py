@@ -22,7 +22,7 @@ from constructs_lib.kinds.rabbitmq import queues
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.quantity import parse_quantity
-from constructs_lib.prometheus.matchers import one_of
+from constructs_lib.prometheus.rules import one_of
 from constructs_lib.text import shown
 
 _PLUGINS = "[rabbitmq_management,rabbitmq_peer_discovery_k8s,rabbitmq_prometheus].\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from constructs_lib.declare.observed import own
 from constructs_lib.kinds.parts.store import grouped
-from constructs_lib.prometheus.matchers import none_of, one_of
+from constructs_lib.prometheus.rules import none_of, one_of
 
 if TYPE_CHECKING:
     from constructs_lib.kinds.rabbitmq.construct import RabbitMQ

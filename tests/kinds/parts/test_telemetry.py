@@ -21,7 +21,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
 from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.telemetry import version
-from constructs_lib.prometheus.matchers import one_of
+from constructs_lib.prometheus.rules import one_of
 from constructs_lib.repository.snapshot import Snapshot
 
 #: What every agent is told, but for what is different in each: port, name and attributes.
