@@ -23,10 +23,8 @@ from constructs_lib.kinds.cassandra.construct import Cassandra
 from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
 from constructs_lib.kinds.helm_chart.construct import HelmChart
 from constructs_lib.kinds.metrics_server.construct import MetricsServer
-from constructs_lib.kinds.microservice.akka import AkkaCluster
 from constructs_lib.kinds.microservice.construct import Microservice
-from constructs_lib.kinds.microservice.objective import Objective
-from constructs_lib.kinds.microservice.rule import Rule
+from constructs_lib.kinds.microservice.program import AkkaCluster, Objective, Rule
 from constructs_lib.kinds.monitoring.construct import Monitoring
 from constructs_lib.kinds.monitoring.receiver import Slack, Webhook
 from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry

@@ -15,8 +15,7 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.parts.objects import autoscaler, disruption_budget, service_account
-from constructs_lib.kinds.parts.pods import container, pod_spec, variables
-from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
 from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Jvm
 from constructs_lib.kubernetes import pod

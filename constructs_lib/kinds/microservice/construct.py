@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
@@ -10,21 +10,19 @@ from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.probe import Http, Probe, Tcp
 from constructs_lib.declare.role import Role
-from constructs_lib.declare.secret import Field, Plain, Secret
+from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import InternetHost, Workload
 from constructs_lib.grafana.model import Dashboard, Panel
 from constructs_lib.kinds.microservice import dashboard, requests
-from constructs_lib.kinds.microservice.akka import AkkaCluster
-from constructs_lib.kinds.microservice.deployment import deployment
-from constructs_lib.kinds.microservice.objective import Objective
-from constructs_lib.kinds.microservice.program import Program
-from constructs_lib.kinds.microservice.rule import Rule, permissions
+from constructs_lib.kinds.microservice.program import AkkaCluster, Objective, Program, Rule, permissions
+from constructs_lib.kinds.parts.client import container_variables, wait_containers
 from constructs_lib.kinds.parts.objects import autoscaler, disruption_budget, service_account
-from constructs_lib.kinds.parts.ports import service_ports
-from constructs_lib.kinds.parts.telemetry import PORT_NAME, Telemetry, script_files
-from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.kubernetes.pod import Resources
+from constructs_lib.kinds.parts.pods import container, pod_spec
+from constructs_lib.kinds.parts.ports import container_ports, service_ports
+from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Telemetry, script_files
+from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.manifest import Manifest, digest
 from constructs_lib.prometheus.rules import Group
 from constructs_lib.text import shown
 
@@ -49,7 +47,7 @@ class Microservice(Program):
         env: Mapping[str, str | Secret | Field | Plain] | None = None,
         files: Mapping[str, Secret] | None = None,
         replicas: int | Autoscale = 1,
-        resources: Resources = Resources("100m", "256Mi", "512Mi"),
+        resources: pod.Resources = pod.Resources("100m", "256Mi", "512Mi"),
         readiness: Probe | None = None,
         liveness: Probe | None = None,
         start_seconds: int = 180,
@@ -113,7 +111,7 @@ class Microservice(Program):
         self.user = user
         self.wait_image = wait_image
         self.internet = list(internet)
-        self.files = {}
+        self.files: dict[str, SecretReference] = {}
         self.telemetry = telemetry
         #: Names of the variables for the agent. They are in the Deployment and not in the ConfigMap: one of them has
         #: the version of the program, and a new image is to change nothing but the Deployment.
@@ -309,7 +307,7 @@ class Microservice(Program):
         for permission in permissions(self, self.rbac):
             yield 0, permission
         yield 1, self._service()
-        yield 1, deployment(self, config)
+        yield 1, self._deployment(config)
         if isinstance(self.replicas, Autoscale):
             # One pod a minute, after 5 minutes of low load: each pod that goes has connections to drain.
             one_by_one = [{"type": "Pods", "value": 1, "periodSeconds": 60}]
@@ -322,3 +320,82 @@ class Microservice(Program):
         annotations = self.system.environment.cluster.load_balancer_annotations if self.exposed else {}
         spec = {"type": kind, "selector": self.selector, "ports": service_ports(self)}
         return self.manifest("v1", "Service", annotations=annotations, spec=spec)
+
+    def _deployment(self, config: Mapping[str, str]) -> Manifest:
+        """Return the Deployment; variables that are not in the ConfigMap ``config`` stand with the pods."""
+        template: dict[str, Any] = {
+            "metadata": {"labels": {**self.labels, **self.pod_labels}},
+            "spec": self._pods(config),
+        }
+        read: dict[str, object] = {**config}
+        if self.telemetry and self.telemetry.scripts:
+            read["telemetry"] = script_files(self.telemetry)
+        if read:
+            # Pods read ConfigMaps when they start: the checksum restarts them when one changes.
+            template["metadata"]["annotations"] = {"checksum/config": digest(read)}
+        return self.manifest(
+            "apps/v1",
+            "Deployment",
+            spec={
+                **({} if self.autoscaled else {"replicas": self.replicas}),
+                "revisionHistoryLimit": 3,
+                # What cannot progress must turn Degraded: only then does Argo CD take up the commit that fixes it.
+                "progressDeadlineSeconds": self.start_seconds + 180,
+                "minReadySeconds": 5,
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                "selector": {"matchLabels": self.selector},
+                "template": template,
+            },
+        )
+
+    def _pods(self, config: Mapping[str, str]) -> dict[str, Any]:
+        volumes = [pod.empty_volume("tmp")]
+        mounts = [pod.mount("tmp", "/tmp")]
+        for number, (folder, items) in enumerate(self._files_by_folder().items()):
+            volumes.append(pod.secret_volume(f"files-{number}", self.component.id, items))
+            mounts.append(pod.mount(f"files-{number}", folder, read_only=True))
+        if self.uses_kubernetes_api:
+            # Only for this container: the init containers call no API.
+            volumes.append(pod.token_volume("token"))
+            mounts.append(pod.mount("token", pod.TOKEN_FOLDER, read_only=True))
+        before: list[dict[str, Any]] = []
+        resources = self.resources
+        if self.telemetry:
+            before.append(self.telemetry.init_container())
+            resources = resources.plus(self.telemetry.memory)
+            volumes.append(pod.empty_volume("telemetry"))
+            mounts.append(pod.mount("telemetry", FOLDER, read_only=True))
+            if self.telemetry.scripts:
+                volumes.append(pod.config_volume("telemetry-metrics", f"{self.name}-telemetry"))
+                mounts.append(pod.mount("telemetry-metrics", SCRIPTS_FOLDER, read_only=True))
+        alive = self.liveness.manifest()
+        starts = -(-self.start_seconds // 5)
+        program = container(
+            self.name,
+            self.image,
+            ports=container_ports(self),
+            config_map=self.name if config else "",
+            env=container_variables(self, self.environment.keys() - config.keys()),
+            resources=resources,
+            startupProbe={**alive, "periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": starts},
+            readinessProbe={**self.readiness.manifest(), "periodSeconds": 5, "timeoutSeconds": 3},
+            livenessProbe={**alive, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+            lifecycle={"preStop": {"sleep": {"seconds": pod.DEREGISTRATION_SECONDS}}},
+            mounts=mounts,
+        )
+        return pod_spec(
+            self,
+            self.user,
+            containers=[program],
+            before=[*before, *wait_containers(self, self.wait_image or self.image)],
+            volumes=volumes,
+            grace_seconds=pod.DEREGISTRATION_SECONDS + self.drain_seconds,
+            spread=pod.spread(self.selector),
+        )
+
+    def _files_by_folder(self) -> dict[str, dict[str, str]]:
+        folders: dict[str, dict[str, str]] = {}
+        for path, reference in sorted(self.files.items()):
+            folder, name = posixpath.split(path)
+            folders.setdefault(folder, {})[self.component.secret_key(reference)] = name
+        return folders

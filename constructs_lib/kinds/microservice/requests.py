@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from constructs_lib.declare.probe import Http
-from constructs_lib.kinds.microservice.objective import Objective
-from constructs_lib.kinds.microservice.program import Program
+from constructs_lib.kinds.microservice.program import Objective, Program
 from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.prometheus.rules import Group, Record, one_of, rules
 

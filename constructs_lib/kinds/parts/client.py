@@ -1,16 +1,12 @@
 """What the pods of a client get from its edges: variables, and a wait until what it needs is there."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from constructs_lib.declare.secret import Field, Plain, SecretReference
-from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.declare.workload import Workload
+from constructs_lib.kinds.parts.pods import script
 from constructs_lib.kubernetes import pod
-
-if TYPE_CHECKING:
-    from constructs_lib.declare.workload import Workload
 
 
 def container_variables(workload: Workload, names: Collection[str] | None = None) -> list[dict[str, Any]]:

@@ -1,15 +1,11 @@
 """Objects beside the pods of a workload: its account, its disruption budget, its autoscaler."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.declare.workload import Workload
 from constructs_lib.kubernetes.manifest import Manifest
-
-if TYPE_CHECKING:
-    from constructs_lib.declare.workload import Workload
 
 
 def service_account(workload: Workload) -> Manifest:
@@ -31,14 +27,7 @@ def disruption_budget(workload: Workload) -> Manifest:
 
 
 def autoscaler(workload: Workload, kind: str, scale: Autoscale, *, scale_down: Mapping[str, Any]) -> Manifest:
-    """Return the HorizontalPodAutoscaler of a workload.
-
-    Args:
-        workload: Whose replicas it sets.
-        kind: Kind of the object that has them, ``Deployment`` or ``StatefulSet``.
-        scale: Between which numbers, and by which use of the processor.
-        scale_down: How it takes replicas away.
-    """
+    """Return the HorizontalPodAutoscaler of a workload, whose replicas an object of the ``kind`` has."""
     target = {"type": "Utilization", "averageUtilization": scale.cpu}
     return workload.manifest(
         "autoscaling/v2",

@@ -1,14 +1,12 @@
-"""The frames of containers and pods, with what the library's own have in common."""
-
-from __future__ import annotations
+"""The frames of containers and pods, with what the library's own have in common, and scripts that run in them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+from constructs_lib.declare.workload import Workload
 from constructs_lib.kubernetes import pod
-
-if TYPE_CHECKING:
-    from constructs_lib.declare.workload import Workload
 
 
 def container(
@@ -50,6 +48,12 @@ def container(
         "securityContext": pod.container_security(),
         **({"volumeMounts": mounts} if mounts else {}),
     }
+
+
+@cache
+def script(kind: str, name: str) -> str:
+    """Return the text of a script of a kind, by the name of its folder; ``parts`` for what several kinds run."""
+    return (Path(__file__).parent.parent / kind / "scripts" / name).read_text(encoding="utf-8")
 
 
 def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:

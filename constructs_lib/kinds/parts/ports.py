@@ -1,12 +1,9 @@
 """The ports of a workload, on its containers and on its Service."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from constructs_lib.declare.workload import Workload
+from constructs_lib.declare.workload import Workload
 
 
 def container_ports(workload: Workload, names: Collection[str] | None = None) -> list[dict[str, Any]]:

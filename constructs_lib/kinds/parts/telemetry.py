@@ -10,8 +10,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.grafana.model import Row
 from constructs_lib.grafana.panels import rows
 from constructs_lib.kinds.parts import images
-from constructs_lib.kinds.parts.pods import container
-from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.pods import container, script
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.quantity import quantity_problem
@@ -53,6 +52,10 @@ class Telemetry:
     option: ClassVar[str] = ""
     #: Arguments of ``cp`` in the image.
     copy: ClassVar[tuple[str, ...]] = ()
+    #: Further environment variables of the agent.
+    settings: ClassVar[Mapping[str, str]] = {}
+    #: Title of the library's row of panels about the runtime; empty if it has none.
+    row: ClassVar[str] = ""
     #: Scripts of the library that the option loads, by name.
     scripts: ClassVar[tuple[str, ...]] = ()
     #: Histogram of the HTTP requests that it serves, in seconds, as Prometheus names it.
@@ -85,23 +88,26 @@ class Telemetry:
             yield f"telemetry, memory: {problem}"
 
     def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
-        """Return the environment variables of the agent.
+        """Return the variables of the agent in a workload, system and environment with these names.
 
-        Args:
-            service: Name of the workload.
-            system: Name of the system.
-            environment: Name of the environment.
-            image: Image of the program, whose tag is its version.
+        The tag of the program's image is its version (OpenTelemetry's semantic conventions, for ``target_info``).
         """
         return {
-            **exporter_variables(self.port),
+            # The Java agent listens on localhost by default.
+            "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(self.port),
+            "OTEL_LOGS_EXPORTER": "none",
+            "OTEL_METRICS_EXPORTER": "prometheus",
+            "OTEL_TRACES_EXPORTER": "none",
             "OTEL_SERVICE_NAME": service,
-            "OTEL_RESOURCE_ATTRIBUTES": resource_attributes(system, environment, image),
+            "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={environment},service.namespace={system},"
+            f"service.version={version(image)}",
+            **self.settings,
         }
 
     def rows(self) -> tuple[Row, ...]:
-        """Return what dashboards show of the runtime. Default: nothing."""
-        return ()
+        """Return what dashboards show of the runtime: the row that is named, if one is."""
+        return (rows(_RUNTIMES, {})[self.row],) if self.row else ()
 
     @property
     def metrics(self) -> frozenset[str]:
@@ -135,18 +141,9 @@ class Jvm(Telemetry):
     grpc_status = "rpc_grpc_status_code"
     #: The numbers of the same statuses (https://grpc.io/docs/guides/status-codes/).
     grpc_failures = "2|4|12|13|14|15"
-
-    def rows(self) -> tuple[Row, ...]:
-        """Return the row about the runtime."""
-        return (rows(_RUNTIMES, {})["JVM"],)
-
-    def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
-        """Return the environment variables of the agent."""
-        return {
-            **super().variables(service, system, environment, image),
-            # They would show the program's command line to everybody who reads its metrics.
-            "OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line",
-        }
+    row = "JVM"
+    #: They would show the program's command line to everybody who reads its metrics.
+    settings: ClassVar = {"OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line"}
 
 
 @explained
@@ -174,42 +171,10 @@ class Nodejs(Telemetry):
     grpc_histogram = "rpc_server_call_duration"
     grpc_client_histogram = "rpc_client_call_duration"
     websockets = "nodejs_websocket_connections"
-
-    def rows(self) -> tuple[Row, ...]:
-        """Return the row about the runtime."""
-        return (rows(_RUNTIMES, {})["Node.js"],)
-
-    def variables(self, service: str, system: str, environment: str, image: str) -> dict[str, str]:
-        """Return the environment variables of the agent."""
-        return {
-            **super().variables(service, system, environment, image),
-            # Detectors of clouds would connect to addresses that no policy opens, and wait for a timeout.
-            "OTEL_NODE_RESOURCE_DETECTORS": "env",
-            # The stable names of metrics, which the Java agent uses as well.
-            "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
-        }
-
-
-def exporter_variables(port: int) -> dict[str, str]:
-    """Return the environment variables with which an agent serves metrics, and exports nothing else."""
-    return {
-        # The Java agent listens on localhost by default.
-        "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
-        "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
-        "OTEL_LOGS_EXPORTER": "none",
-        "OTEL_METRICS_EXPORTER": "prometheus",
-        "OTEL_TRACES_EXPORTER": "none",
-    }
-
-
-def resource_attributes(system: str, environment: str, image: str) -> str:
-    """Return what the series ``target_info`` says about a program (OpenTelemetry's semantic conventions)."""
-    attributes = {
-        "deployment.environment.name": environment,
-        "service.namespace": system,
-        "service.version": version(image),
-    }
-    return ",".join(f"{name}={value}" for name, value in attributes.items())
+    row = "Node.js"
+    #: Detectors of clouds would connect to addresses that no policy opens, and wait for a timeout. The stable names of
+    #: metrics are those that the Java agent uses as well.
+    settings: ClassVar = {"OTEL_NODE_RESOURCE_DETECTORS": "env", "OTEL_SEMCONV_STABILITY_OPT_IN": "http"}
 
 
 def version(reference: str) -> str:

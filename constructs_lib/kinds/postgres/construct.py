@@ -15,9 +15,8 @@ from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Panel
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
-from constructs_lib.kinds.parts.pods import container, pod_spec, variables
+from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
 from constructs_lib.kinds.parts.ports import container_ports
-from constructs_lib.kinds.parts.scripts import script
 from constructs_lib.kinds.parts.store import Store
 from constructs_lib.kinds.postgres import backups
 from constructs_lib.kubernetes import pod

@@ -19,7 +19,7 @@ from cassandra_ring import Ring, Role, serving
 from running import PATIENCE, read_until, rehomed, run, sleeps, start, tools, variables, wait_for
 from synthesized import Synthesized
 
-from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.pods import script
 
 PASSWORD = 'it\'s a "pass" word; -- with \\ $HOME `id` % ü'
 IPV4 = ["10.244.0.17", "10.244.1.5", "10.244.12.130"]

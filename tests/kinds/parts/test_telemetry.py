@@ -19,7 +19,7 @@ from constructs_lib import (
 )
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
-from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.pods import script
 from constructs_lib.kinds.parts.telemetry import version
 from constructs_lib.prometheus.rules import one_of
 from constructs_lib.repository.snapshot import Snapshot

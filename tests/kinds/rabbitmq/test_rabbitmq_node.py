@@ -14,7 +14,7 @@ from rabbitmq_node import LEFT_OUT, PASSWORD, Amqp, Node, RefusedError, prepare,
 from running import PATIENCE, listens
 from synthesized import Synthesized
 
-from constructs_lib.kinds.parts.scripts import script
+from constructs_lib.kinds.parts.pods import script
 
 
 @pytest.fixture(scope="module")
