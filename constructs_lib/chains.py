@@ -8,10 +8,7 @@ Node = TypeVar("Node")
 
 
 def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> dict[Node, int]:
-    """Return the length of the longest chain below every node: 0 for one that comes after none.
-
-    Args:
-        targets: Nodes that each node comes after.
+    """Return the length of the longest chain below every node, given those that it comes after; 0 without any.
 
     Raises:
         CycleError: Nodes come after each other.
@@ -25,9 +22,7 @@ def longest_chains(targets: Mapping[Node, Iterable[Node]]) -> dict[Node, int]:
 def cycles(targets: Mapping[Node, Iterable[Node]], most: int = 10) -> list[list[Node]]:
     """Return cycles, no two of which share a node: each node of one comes after the next, the last after the first.
 
-    Args:
-        targets: Nodes that each node comes after.
-        most: How many are looked for; who has more has one cause for them.
+    No more than ``most`` are looked for; who has more has one cause for them.
     """
     found: list[list[Node]] = []
     rest = {node: list(after) for node, after in targets.items()}

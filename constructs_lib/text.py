@@ -6,13 +6,7 @@ from collections.abc import Iterable
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """Return a number of things, such as ``1 pod`` and ``2 pods``.
-
-    Args:
-        number: How many.
-        one: What one of them is called.
-        many: What several are called. Default: the same with an s.
-    """
+    """Return a number of things, such as ``1 pod`` and ``2 pods``; by default, several are called one with an s."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
@@ -75,13 +69,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def hint(what: str, word: str, known: Iterable[str]) -> str:
-    """Return what a name should have been, as a sentence; nothing if there is no name to choose from.
-
-    Args:
-        what: What the name is of, such as ``Service``.
-        word: The name that there is not.
-        known: The names that there are.
-    """
+    """Return what the name of a thing should have been, as a sentence; nothing if there is no name to choose from."""
     names = sorted(known)
     return f"As the {what}, {nearest(word, names)}" if names else ""
 

@@ -19,17 +19,13 @@ _HELM_PHASES = {
     "post-upgrade": "PostSync",
     "crd-install": "Sync",
 }
-_PHASES = ("PreSync", "Sync", "PostSync", "SyncFail")
+#: The phases of a sync, in their order.
+PHASES = ("PreSync", "Sync", "PostSync", "SyncFail")
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that looks like manifests and cannot be read.
-
-    Attributes:
-        path: Where it is.
-        reason: What is wrong with it, in one line.
-    """
+    """A file that looks like manifests and cannot be read, and what is wrong with it, in one line."""
 
     path: str
     reason: str
@@ -55,14 +51,13 @@ class Object(kubernetes.Object):
     @cached_property
     def phases(self) -> tuple[str, ...]:
         """The phases of a sync in which it is applied, in their order; none if it is a hook for another event."""
+        if not self.is_hook:
+            return ("Sync",)
         declared = self.annotations.get(_HOOK)
-        if declared is not None:
-            hooks = {hook.strip() for hook in declared.split(",")}
-            return tuple(phase for phase in _PHASES if phase in hooks)
-        if _HELM_HOOK in self.annotations:
-            hooks = {_HELM_PHASES.get(hook.strip(), "") for hook in self.annotations[_HELM_HOOK].split(",")}
-            return tuple(phase for phase in _PHASES if phase in hooks)
-        return ("Sync",)
+        hooks = {hook.strip() for hook in self.annotations[_HELM_HOOK if declared is None else _HOOK].split(",")}
+        if declared is None:
+            hooks = {_HELM_PHASES.get(hook, "") for hook in hooks}
+        return tuple(phase for phase in PHASES if phase in hooks)
 
     @property
     def is_hook(self) -> bool:
@@ -76,9 +71,7 @@ class Object(kubernetes.Object):
         helm = self.annotations.get("helm.sh/hook-delete-policy")
         if declared is None and helm is not None:
             # before-hook-creation is BeforeHookCreation.
-            return frozenset(
-                "".join(word.capitalize() for word in policy.strip().split("-")) for policy in helm.split(",")
-            )
+            return frozenset(policy.strip().title().replace("-", "") for policy in helm.split(","))
         return frozenset(policy.strip() for policy in (declared or "BeforeHookCreation").split(","))
 
 
@@ -92,11 +85,6 @@ def parse(path: str, content: bytes, cache: Cache | None = None) -> list[Object]
     """Return the objects of a file, in its order, each with the namespace that it names itself.
 
     Lists are replaced by their items. What is no Kubernetes object, or cannot be read, is left out.
-
-    Args:
-        path: Where the file is.
-        content: YAML with any number of documents, or JSON.
-        cache: Remembers what was read.
     """
     manifests = (cache or Cache()).manifests(path, content)
     if isinstance(manifests, str):

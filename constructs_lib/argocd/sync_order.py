@@ -9,11 +9,10 @@ wave).
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from constructs_lib.argocd.objects import Object
+from constructs_lib.argocd.objects import PHASES, Object
 from constructs_lib.kubernetes.manifest import mapping
 from constructs_lib.kubernetes.objects import Identity
 
-_PHASES = {"PreSync": 0, "Sync": 1, "PostSync": 2, "SyncFail": 3}
 _KINDS = (
     *("Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodSecurityPolicy", "PodDisruptionBudget"),
     *("ServiceAccount", "Secret", "SecretList", "ConfigMap", "StorageClass", "PersistentVolume"),
@@ -29,12 +28,7 @@ Place = tuple[int, int, bool, int, str, Identity]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Something that a sync does to one object.
-
-    Attributes:
-        item: The object, as it is applied or as it was before it is pruned.
-        prunes: Whether it is pruned, or would be if nothing protected it.
-    """
+    """Something that a sync does to one object: it applies it, or prunes it, or would if nothing protected it."""
 
     item: Object
     prunes: bool = False
@@ -43,9 +37,7 @@ class Task:
 def sync_order(tasks: Iterable[Task], *, prune_last: bool = False) -> list[tuple[int, Task]]:
     """Return what one sync does, in its order, each with the wave in which it happens.
 
-    Args:
-        tasks: All that it does.
-        prune_last: Whether the Application has the sync option ``PruneLast``.
+    ``prune_last`` is the sync option ``PruneLast`` of the Application.
     """
     todo = list(tasks)
     waves = {id(task): task.item.wave for task in todo}
@@ -60,7 +52,7 @@ def sync_order(tasks: Iterable[Task], *, prune_last: bool = False) -> list[tuple
             waves[id(task)] = last
     places: dict[int, Place] = {
         id(task): (
-            _PHASES[_phase(task)],
+            PHASES.index(_phase(task)),
             waves[id(task)],
             not task.prunes,
             _KIND_ORDER.get(task.item.kind, len(_KINDS)),
@@ -71,7 +63,11 @@ def sync_order(tasks: Iterable[Task], *, prune_last: bool = False) -> list[tuple
     }
     todo.sort(key=lambda task: places[id(task)])
     applied = [task for task in todo if not task.prunes]
-    for given, needed in ((_namespace, _in_namespace), (_custom_kind, _kind)):
+    # What an object is for others, and what an object needs.
+    for given, needed in (
+        (_namespace, lambda item: item.namespace or None),
+        (_custom_kind, lambda item: (item.group, item.kind)),
+    ):
         first: dict[object, Place] = {}
         for task in applied:
             key = needed(task.item)
@@ -105,15 +101,7 @@ def _namespace(item: Object) -> object:
     return item.name if item.kind == "Namespace" and not item.group else None
 
 
-def _in_namespace(item: Object) -> object:
-    return item.namespace or None
-
-
 def _custom_kind(item: Object) -> object:
     if item.kind != "CustomResourceDefinition":
         return None
     return item.spec.get("group"), mapping(item.spec.get("names")).get("kind")
-
-
-def _kind(item: Object) -> object:
-    return item.group, item.kind

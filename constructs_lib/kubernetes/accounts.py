@@ -18,13 +18,7 @@ Item = TypeVar("Item", bound=Object)
 
 @dataclass(frozen=True, eq=False)
 class Grant(Generic[Item]):
-    """A role that a binding gives to a ServiceAccount.
-
-    Attributes:
-        kind: ``Role`` or ``ClusterRole``.
-        name: The name of the role.
-        role: The role; None if it is not known.
-    """
+    """A role that a binding gives to a ServiceAccount: its kind and name, and itself if it is known."""
 
     binding: Item
     kind: str

@@ -34,12 +34,7 @@ class ServicePort(Port):
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of a container whose value is known.
-
-    Attributes:
-        at: The field of the workload that it comes from.
-        config_map: The ConfigMap that holds the value; empty if it stands in the container.
-    """
+    """A variable of a container whose value is known, and the field and the ConfigMap, if any, that it comes from."""
 
     name: str
     value: str

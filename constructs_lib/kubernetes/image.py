@@ -17,7 +17,6 @@ _IMAGE = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][-.A-Za-z0-9_]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?"
 )
-_MOST_PATH = 255
 _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 #: What tells one version from the next: two numbers, a day, a commit.
 _EXACT = re.compile(r"\d+\.\d+|\d{8}|(?:^|[-._])(?=[0-9a-f]*\d)[0-9a-f]{7,40}(?:$|[-._])")
@@ -54,6 +53,6 @@ class Image:
 def image(text: str) -> Image | None:
     """Return what a reference says, or None if it is none."""
     match = _IMAGE.fullmatch(text)
-    if match is None or len(match["path"]) > _MOST_PATH or _IDENTIFIER.fullmatch(text):
+    if match is None or len(match["path"]) > 255 or _IDENTIFIER.fullmatch(text):
         return None
     return Image(match["registry"] or "", match["path"], match["tag"] or "", match["digest"] or "")

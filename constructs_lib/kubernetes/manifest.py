@@ -20,18 +20,9 @@ def manifest(
 ) -> Manifest:
     """Return an object with its keys in the order in which a person reads them.
 
-    Args:
-        api_version: For instance ``apps/v1``.
-        kind: For instance ``Deployment``.
-        name: Name of the object.
-        namespace: Its namespace; None for a cluster-scoped kind.
-        labels: Its labels.
-        annotations: Its annotations, if it has any.
-        body: ``spec``, ``data`` and the like.
+    A cluster-scoped kind has None for its namespace; ``body`` are ``spec``, ``data`` and the like.
     """
-    metadata: dict[str, Any] = {"name": name}
-    if namespace is not None:
-        metadata["namespace"] = namespace
+    metadata: dict[str, Any] = {"name": name, **({} if namespace is None else {"namespace": namespace})}
     metadata["labels"] = dict(labels)
     if annotations:
         metadata["annotations"] = dict(annotations)

@@ -32,20 +32,16 @@ class Resources:
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the resources."""
-        problems = [
-            ("cpu", quantity_problem(self.cpu, "500m")),
-            ("memory", quantity_problem(self.memory, "256Mi")),
-        ]
+        limit = self.memory if self.memory_limit is None else self.memory_limit
+        given = {"cpu": (self.cpu, "500m"), "memory": (self.memory, "256Mi")}
         if self.memory_limit is not None:
-            problems.append(("memory_limit", quantity_problem(self.memory_limit, "512Mi")))
-        for field, problem in problems:
-            if problem:
-                yield f"resources, {field}: {problem}"
-        if any(problem for _, problem in problems) or self.memory_limit is None:
-            return
-        if parse_quantity(self.memory) > parse_quantity(self.memory_limit):
+            given["memory_limit"] = limit, "512Mi"
+        problems = {field: quantity_problem(*quantity) for field, quantity in given.items()}
+        if any(problems.values()):
+            yield from (f"resources, {field}: {problem}" for field, problem in problems.items() if problem)
+        elif parse_quantity(self.memory) > parse_quantity(limit):
             yield (
-                f"resources: the memory request {self.memory} is above its limit {self.memory_limit}; "
+                f"resources: the memory request {self.memory} is above its limit {limit}; "
                 f"raise the limit or lower the request."
             )
 
@@ -72,11 +68,7 @@ SCRIPT_RESOURCES = Resources("50m", "64Mi", "256Mi")
 
 def container_security() -> dict[str, Any]:
     """Return the security context that Pod Security ``restricted`` asks of a container, and a read-only root."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    return {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 def pod_security(user: int, group: int | None = None) -> dict[str, Any]:
@@ -93,12 +85,7 @@ def pod_security(user: int, group: int | None = None) -> dict[str, Any]:
 
 
 def spread(selector: Mapping[str, str], *, strictly: bool = False) -> list[dict[str, Any]]:
-    """Return constraints that spread pods over the nodes.
-
-    Args:
-        selector: Labels of the pods.
-        strictly: Whether a pod rather waits than share a node while another one has none of them.
-    """
+    """Return constraints that spread pods over the nodes; strictly: one rather waits than share a node needlessly."""
     return [
         {
             "maxSkew": 1,

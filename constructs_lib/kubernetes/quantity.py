@@ -48,12 +48,7 @@ def parse_quantity(text: str) -> Decimal:
 
 
 def quantity_problem(text: object, example: str) -> str | None:
-    """Return what is wrong with a quantity that is to be above zero, or None.
-
-    Args:
-        text: The quantity.
-        example: A right one; if it ends in ``i``, the quantity is one of bytes.
-    """
+    """Return what is wrong with a quantity that is to be above zero, and of bytes if its example is; or None."""
     value = quantity(text) if isinstance(text, str) else None
     if value is None or value <= 0:
         return f'{shown(text)} is no quantity above zero; write it like "{example}".'

@@ -103,11 +103,8 @@ class Pods(Generic[Owner]):
     def _references(self) -> Iterator[Reference]:
         for container in self.containers:
             for variable in mappings(container.get("env")):
-                source, at = (
-                    mapping(variable.get("valueFrom")),
-                    f"{container.path}.env[{variable.get('name')}].valueFrom",
-                )
-                yield from _read(source, at, {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"})
+                source, at = variable.get("valueFrom"), f"{container.path}.env[{variable.get('name')}].valueFrom"
+                yield from _read(mapping(source), at, {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"})
             for number, source in enumerate(mappings(container.get("envFrom"))):
                 at = f"{container.path}.envFrom[{number}]"
                 yield from _read(source, at, {"configMapRef": "ConfigMap", "secretRef": "Secret"})
@@ -188,10 +185,7 @@ class Scales(Generic[Owner]):
         return self._scalers.get((workload.kind, workload.namespace, workload.name))
 
     def of(self, workload: Object) -> Scale[Owner]:
-        """Return the number of pods of a workload.
-
-        A Job counts with the pods that run at once, a CronJob and a Pod with one.
-        """
+        """Return the number of pods of a workload; of a Job, those that run at once; of a CronJob and a Pod, one."""
         if workload.kind == "DaemonSet":
             return Scale(0, 0, per_node=True)
         scaler = self.scaler(workload)
