@@ -59,10 +59,7 @@ def _fits(signature: inspect.Signature, positional: Sequence[object], keywords: 
 
 
 def bound(
-    name: str,
-    parameters: Sequence[inspect.Parameter],
-    positional: Sequence[object],
-    keywords: Mapping[str, object],
+    name: str, parameters: Sequence[inspect.Parameter], positional: Sequence[object], keywords: Mapping[str, object]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the arguments of a call by name, and what is wrong with the call."""
     names = [parameter.name for parameter in parameters]
@@ -72,38 +69,18 @@ def bound(
     misspelt = set()
     for keyword, value in keywords.items():
         if keyword in given:
-            problems.append(_repeated_argument(name, keyword))
+            problems.append(f'{name}() gets the argument "{keyword}" twice; keep one of the two.')
         elif keyword not in names:
-            problems.append(_unknown_argument(name, keyword, names))
+            problems.append(f'{name}() has no argument "{keyword}"; {nearest(keyword, names)}')
             misspelt.add(closest(keyword, names))
         else:
             given[keyword] = value
     if len(positional) > len(by_position):
-        problems.append(_too_many_arguments(name, by_position, names[len(by_position) :]))
+        first = f"only {joined(by_position, 'and')} without a name" if by_position else "no argument without its name"
+        others = names[len(by_position) :]
+        problems.append(f"{name}() takes {first}{f'; write {others[0]}=… and so on' if others else ''}.")
         return given, problems
     needed = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
-    if missing := [argument for argument in needed if argument not in given and argument not in misspelt]:
-        problems.append(_missing_arguments(name, missing))
+    if missing := [f'"{argument}"' for argument in needed if argument not in given and argument not in misspelt]:
+        problems.append(f"{name}() lacks the argument{'s' if len(missing) > 1 else ''} {joined(missing, 'and')}.")
     return given, problems
-
-
-def _unknown_argument(name: str, argument: str, known: Sequence[str]) -> str:
-    """Return the message for an argument that ``name()`` does not take."""
-    return f'{name}() has no argument "{argument}"; {nearest(argument, known)}'
-
-
-def _repeated_argument(name: str, argument: str) -> str:
-    """Return the message for an argument that ``name()`` gets twice, with and without its name."""
-    return f'{name}() gets the argument "{argument}" twice; keep one of the two.'
-
-
-def _missing_arguments(name: str, missing: Sequence[str]) -> str:
-    """Return the message for arguments that ``name()`` needs and does not get."""
-    quoted = [f'"{argument}"' for argument in missing]
-    return f"{name}() lacks the argument{'s' if len(missing) > 1 else ''} {joined(quoted, 'and')}."
-
-
-def _too_many_arguments(name: str, by_position: Sequence[str], others: Sequence[str]) -> str:
-    """Return the message for a call with more arguments without a name than ``name()`` takes."""
-    first = f"only {joined(by_position, 'and')} without a name" if by_position else "no argument without its name"
-    return f"{name}() takes {first}{f'; write {others[0]}=… and so on' if others else ''}."

@@ -59,12 +59,7 @@ class Component(on_demand.Chart):
 
     @checked
     def __init__(
-        self,
-        scope: System,
-        id: str,
-        *,
-        namespace: str | None = None,
-        pod_security: PodSecurity = "restricted",
+        self, scope: System, id: str, *, namespace: str | None = None, pod_security: PodSecurity = "restricted"
     ) -> None:
         """Declare a component.
 
@@ -77,10 +72,9 @@ class Component(on_demand.Chart):
         """
         self.location = here()
         problem = validation.dns_label(id)
-        safe_id = scope.placeholder_id() if problem else id
         self.system = scope
-        self.id = safe_id
-        self.namespace_name = namespace if namespace is not None else safe_id
+        self.id = scope.placeholder_id() if problem else id
+        self.namespace_name = namespace if namespace is not None else self.id
         self.pod_security: PodSecurity = pod_security
         self.predecessors: list[Predecessor] = []
         self.secrets: dict[str, SecretReference] = {}
@@ -88,11 +82,9 @@ class Component(on_demand.Chart):
         if problem:
             scope.diagnostics.report("component", problem)
         elif namespace is not None and (problem := validation.dns_label(namespace)):
-            scope.diagnostics.report(id, f"namespace: {problem}")
+            self.report(f"namespace: {problem}")
         elif self.namespace_name in (*platform.NAMESPACES, scope.environment.secret_store_namespace):
-            scope.diagnostics.report(
-                id, f'the namespace "{self.namespace_name}" has another owner already; choose one that is new.'
-            )
+            self.report(f'the namespace "{self.namespace_name}" has another owner already; choose one that is new.')
         scope.register(self)
 
     def make_in_cdk8s(self) -> None:
@@ -135,12 +127,7 @@ class Component(on_demand.Chart):
         self.system.diagnostics.report(self.id, problem, location)
 
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
-        """Roll out only once ``others`` are healthy, though nothing is called there.
-
-        Args:
-            others: Components, or workloads that stand for theirs.
-            reason: Why, for the explanation of the order.
-        """
+        """Roll out only once ``others``, or their components, are healthy; ``reason`` is for the command ``why``."""
         for problem in misfits("reason", reason, str):
             self.report(f"after(): {problem}")
         for other in others:
@@ -190,6 +177,5 @@ class Component(on_demand.Chart):
             return list(super().to_json())
         except RuntimeError as refusal:
             reason = str(refusal).splitlines()[0].removeprefix("Error: ")
-            problem = f"cdk8s refuses what was created inside of it: {reason}."
-            self.report(problem, self.location)
+            self.report(f"cdk8s refuses what was created inside of it: {reason}.", self.location)
             return []

@@ -25,12 +25,7 @@ Result = TypeVar("Result")
 
 
 def check(declaration: object, environments: object, location: Location) -> None:
-    """Check what ``main()`` was called with.
-
-    Args:
-        declaration: Its first argument.
-        environments: Its second argument.
-        location: The line of the call.
+    """Check the two arguments that ``main()`` was called with, at ``location``.
 
     Raises:
         DeclarationError: It is not a function of one argument, or they are not environments.
@@ -82,14 +77,13 @@ def run(declaration: Declaration, environment: Environment, finish: Callable[[Sy
     except DeclarationError as error:
         found = [*error.diagnostics]
     except Exception as failure:
-        diagnostic = diagnostic_from(failure)
-        found = [diagnostic] if diagnostic else []
+        found = [diagnostic] if (diagnostic := _diagnostic_from(failure)) else []
         # The error most likely caused this exception; if not, it comes again once the error is fixed.
         if not found and not any(diagnostics.found for diagnostics in opened):
             raise
     finally:
         open_diagnostics.reset(token)
-    found += [diagnostic for diagnostics in opened for diagnostic in diagnostics]
+    found += [diagnostic for diagnostics in opened for diagnostic in diagnostics.found]
     if found:
         raise DeclarationError(found)
     return result
@@ -127,7 +121,7 @@ def _declare(declaration: Declaration, environment: Environment) -> System:
     return system
 
 
-def diagnostic_from(failure: BaseException) -> Diagnostic | None:
+def _diagnostic_from(failure: BaseException) -> Diagnostic | None:
     """Return what an exception says about the user's own code; None if it is a fault of the library.
 
     Python and installed packages fail on behalf of who called them: the user, or the library.

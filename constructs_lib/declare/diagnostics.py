@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +22,7 @@ _INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "plats
 
 @dataclass(frozen=True, order=True)
 class Location:
-    """A line of the declaration.
-
-    Attributes:
-        file: Path of the Python file, as the interpreter knows it.
-        line: Line number, counted from 1.
-    """
+    """A line of the declaration, counted from 1, in a file as the interpreter knows its path."""
 
     file: str
     line: int
@@ -39,10 +34,8 @@ class Location:
     def relative_to(self, root: Path | None) -> str:
         """Return ``file:line``, the file relative to ``root`` where it lies below it."""
         if root is not None:
-            try:
+            with suppress(ValueError):
                 return f"{Path(self.file).resolve().relative_to(root.resolve()).as_posix()}:{self.line}"
-            except ValueError:
-                pass
         return f"{self.file}:{self.line}"
 
 
@@ -165,10 +158,6 @@ class Diagnostics:
         if self.found:
             raise DeclarationError(self.found)
 
-    def __iter__(self) -> Iterator[Diagnostic]:
-        """Iterate over the errors in the order in which they were reported."""
-        return iter(self.found)
-
 
 #: Diagnostics of the systems that are declared so far: if a declaration breaks off, its errors are told all the same.
 open_diagnostics: ContextVar[list[Diagnostics] | None] = ContextVar("open_diagnostics", default=None)
@@ -177,8 +166,7 @@ open_diagnostics: ContextVar[list[Diagnostics] | None] = ContextVar("open_diagno
 def new_diagnostics() -> Diagnostics:
     """Return new diagnostics, known to the command line if that is what runs the declaration."""
     diagnostics = Diagnostics()
-    opened = open_diagnostics.get()
-    if opened is not None:
+    if (opened := open_diagnostics.get()) is not None:
         opened.append(diagnostics)
     return diagnostics
 

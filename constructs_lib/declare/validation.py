@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
 from constructs_lib.credentials import is_well_known, logins, names_password, names_secret
@@ -13,15 +13,45 @@ from constructs_lib.kubernetes.cron import schedule_problem
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.text import shown
 
-_CHART_VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?")
-_CHART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
-_HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
-_SQL_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _LOGIN_IN_HTTPS = re.compile(r"https?://[^/\s@]+@", re.IGNORECASE)
 _GIT_URL = re.compile(r"https://[^\s/]+/\S+|ssh://\S+|git@[^\s:]+:\S+")
 #: What ``git check-ref-format`` refuses in a branch, and full references.
 _NO_BRANCH = re.compile(r"refs/.*|[-/.].*|.*([\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|//|/\.).*|.*(/|\.|\.lock)|@|")
+
+
+def _rule(rule: str | Callable[[str], object], problem: str) -> Callable[[object], str | None]:
+    """Return a rule for texts, a pattern or a function; ``problem`` says what one is not that does not fit."""
+    fits = re.compile(rule).fullmatch if isinstance(rule, str) else rule
+    return lambda value: None if isinstance(value, str) and fits(value) else f"{shown(value)} {problem}"
+
+
+environment_variable = _rule(
+    names.is_variable, "is no name of an environment variable; letters, digits and _ - ., not a digit first."
+)
+#: Of a Helm chart: exact, not a range.
+chart_version = _rule(
+    r"v?[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?",
+    'is no exact chart version; write it like "1.2.3", without a range.',
+)
+chart_name = _rule(r"[A-Za-z0-9][A-Za-z0-9._/-]*", "is no name of a chart; letters, digits and . _ - are allowed.")
+#: A name in a database that needs no quotes: a database, a role, a keyspace.
+sql_name = _rule(
+    r"[a-z][a-z0-9_]{0,47}", 'is no plain name in a database; a-z, 0-9 and "_", at most 48, a letter first.'
+)
+#: The full name of an internet host.
+host_name = _rule(
+    r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}",
+    'is no full host name; write it like "api.example.com", without scheme, port or path.',
+)
+#: A DNS domain, which may be a single label.
+domain = _rule(
+    lambda name: not any(map(dns_label, name.split("."))), 'is no DNS domain; write it like "cluster.local".'
+)
+#: The short name of a Git branch: https://git-scm.com/docs/git-check-ref-format.
+git_branch = _rule(
+    lambda name: not _NO_BRANCH.fullmatch(name), 'is no branch; write its short name, for instance "main".'
+)
 
 
 def dns_label(name: object) -> str | None:
@@ -47,8 +77,7 @@ def port_name(name: object) -> str | None:
 
     https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Container (ports.name)
     """
-    problem = dns_label(name)
-    if problem:
+    if problem := dns_label(name):
         return problem
     if not names.is_port_name(str(name)):
         return f'the port name "{name}" must have at most 15 characters, one of them a letter, and no "--".'
@@ -59,13 +88,6 @@ def port_number(number: object) -> str | None:
     """Check a TCP port."""
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 65535:
         return f"{shown(number)} is no port; a whole number from 1 to 65535 is needed."
-    return None
-
-
-def environment_variable(name: str) -> str | None:
-    """Check the name of an environment variable."""
-    if not names.is_variable(name):
-        return f"{shown(name)} is no name of an environment variable; letters, digits and _ - ., not a digit first."
     return None
 
 
@@ -84,20 +106,6 @@ def image(reference: object) -> str | None:
     )
 
 
-def chart_version(version: object) -> str | None:
-    """Check that a Helm chart's version is exact, not a range."""
-    if not isinstance(version, str) or not _CHART_VERSION.fullmatch(version):
-        return f'{shown(version)} is no exact chart version; write it like "1.2.3", without a range.'
-    return None
-
-
-def sql_name(name: object) -> str | None:
-    """Check a name in a database that needs no quotes: a database, a role, a keyspace."""
-    if not isinstance(name, str) or not _SQL_NAME.fullmatch(name):
-        return f'{shown(name)} is no plain name in a database; a-z, 0-9 and "_", at most 48, a letter first.'
-    return None
-
-
 def java_heap(heap: object, limit: str) -> str | None:
     """Check the size of a Java heap, which leaves at least a third of the container's memory to the rest of Java."""
     if not isinstance(heap, str) or not re.fullmatch(r"[1-9]\d*[MG]", heap):
@@ -108,20 +116,6 @@ def java_heap(heap: object, limit: str) -> str | None:
         return None
     if quantities.parse_quantity(f"{heap}i") > allowed:
         return f"{heap} is more than two thirds of the memory limit {limit}; at most {int(allowed / 1024**2)}M."
-    return None
-
-
-def host_name(name: object) -> str | None:
-    """Check the full name of an internet host."""
-    if not isinstance(name, str) or not _HOST_NAME.fullmatch(name):
-        return f'{shown(name)} is no full host name; write it like "api.example.com", without scheme, port or path.'
-    return None
-
-
-def domain(name: str) -> str | None:
-    """Check a DNS domain, which may be a single label."""
-    if any(dns_label(part) for part in name.split(".")):
-        return f'{shown(name)} is no DNS domain; write it like "cluster.local".'
     return None
 
 
@@ -174,29 +168,12 @@ def git_url(url: object) -> str | None:
     return None
 
 
-def git_branch(branch: object) -> str | None:
-    """Check the short name of a Git branch.
-
-    https://git-scm.com/docs/git-check-ref-format
-    """
-    if not isinstance(branch, str) or _NO_BRANCH.fullmatch(branch):
-        return f'{shown(branch)} is no branch; write its short name, for instance "main".'
-    return None
-
-
 def chart_repository(url: str) -> str | None:
     """Check the address of a repository of Helm charts."""
     if any(logins(url)) or _LOGIN_IN_HTTPS.match(url):
         return "the address holds a login; leave it out, Argo CD takes it from a Secret."
     if not _CHART_REPOSITORY.fullmatch(url):
         return f'{shown(url)} is no chart repository; write it like "https://charts.example.com".'
-    return None
-
-
-def chart_name(name: str) -> str | None:
-    """Check the name of a Helm chart."""
-    if not _CHART_NAME.fullmatch(name):
-        return f"{shown(name)} is no name of a chart; letters, digits and . _ - are allowed."
     return None
 
 

@@ -126,7 +126,7 @@ class TestIds:
         component = Component(system, "web")
         quota(component, "admin")
         admin = Workload(component, "admin")
-        [told] = [*system.diagnostics]
+        [told] = system.diagnostics.found
         assert told.problem == "There is already a Construct with name 'admin' in Chart [web]; choose another id."
         assert told.location.line == admin.location.line
         assert quota(admin, "pods").node.path == "web/admin-again/pods"
