@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+def console() -> Console:
+    """Return the console for messages, on the standard error; it prints texts without interpreting them."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def result_console() -> Console:
+    """Return the console for the result of a command; it prints texts without interpreting them."""
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
 class CommandError(UserError):
     """A command was called with wrong arguments."""
 

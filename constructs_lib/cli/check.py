@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError
-from constructs_lib.cli.report import result_console
+from constructs_lib.cli.app import App, CommandError, result_console
 from constructs_lib.text import nearest
 
 if TYPE_CHECKING:
@@ -18,59 +17,57 @@ if TYPE_CHECKING:
     from constructs_lib.check.report.report import Report
 
 
-def register(cli: typer.Typer, app: App) -> None:
-    """Add the command to the command line of an app."""
+def command(
+    context: typer.Context,
+    names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+    tree: Path | None = typer.Option(
+        None, "--tree", metavar="DIR", help="Check the manifests in a folder instead, whatever made them."
+    ),
+    kubernetes: str | None = typer.Option(
+        None, "--kubernetes", metavar="VERSION", help="Minor version of Kubernetes. Default: the cluster's."
+    ),
+    format: str = typer.Option("terminal", "--format", metavar="FORMAT", help="terminal, json, sarif or github."),
+    output: Path | None = typer.Option(
+        None, "--output", metavar="FILE", help="Write there. Default: to the standard output."
+    ),
+    can: tuple[str, str, str] | None = typer.Option(
+        None, "--can", metavar="FROM TO PORT", help="Only tell whether one workload may reach a port of another."
+    ),
+    waivers: Path | None = typer.Option(
+        None, "--waivers", metavar="FILE", help="Findings that do not count. Default: waivers.yaml, if it is there."
+    ),
+    strict: bool = typer.Option(False, "--strict", help="Fail on warnings, too."),
+    docs: Path | None = typer.Option(
+        None, "--docs", metavar="FILE", help="Write the page of all checks there, and do nothing else."
+    ),
+) -> None:
+    """Prove that the manifests will work, before they are pushed; exit 1 if something is wrong.
 
-    @cli.command("check")
-    def command(
-        names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
-        tree: Path | None = typer.Option(
-            None, "--tree", metavar="DIR", help="Check the manifests in a folder instead, whatever made them."
-        ),
-        kubernetes: str | None = typer.Option(
-            None, "--kubernetes", metavar="VERSION", help="Minor version of Kubernetes. Default: the cluster's."
-        ),
-        format: str = typer.Option("terminal", "--format", metavar="FORMAT", help="terminal, json, sarif or github."),
-        output: Path | None = typer.Option(
-            None, "--output", metavar="FILE", help="Write there. Default: to the standard output."
-        ),
-        can: tuple[str, str, str] | None = typer.Option(
-            None, "--can", metavar="FROM TO PORT", help="Only tell whether one workload may reach a port of another."
-        ),
-        waivers: Path | None = typer.Option(
-            None,
-            "--waivers",
-            metavar="FILE",
-            help="Findings that do not count. Default: waivers.yaml, if it is there.",
-        ),
-        strict: bool = typer.Option(False, "--strict", help="Fail on warnings, too."),
-        docs: Path | None = typer.Option(
-            None, "--docs", metavar="FILE", help="Write the page of all checks there, and do nothing else."
-        ),
-    ) -> None:
-        """Prove that the manifests will work, before they are pushed; exit 1 if something is wrong.
+    Example: python app.py check production
 
-        Example: python app.py check production
+    Example: python app.py check --tree . --format sarif --output check.sarif
 
-        Example: python app.py check --tree . --format sarif --output check.sarif
+    Example: python app.py check production --can gateway user-service grpc
+    """
+    from constructs_lib.check.report.formats import FORMATS
 
-        Example: python app.py check production --can gateway user-service grpc
-        """
-        from constructs_lib.check.report.formats import FORMATS
+    if docs:
+        from constructs_lib.check.report import checks_page
 
-        if docs:
-            _write_page(docs)
-            return
-        if format not in FORMATS:
-            raise CommandError(f'There is no format "{format}"; {nearest(format, FORMATS)}')
-        models = _models(app, names or [], tree, kubernetes)
-        if can:
-            _answer(models, *can)
-            return
-        report = app.check(models, waivers, tree, complete=not names)
-        _show(report, format, output)
-        if report.errors or (strict and report.warnings):
-            raise typer.Exit(1)
+        before = docs.read_text(encoding="utf-8") if docs.exists() else ""
+        docs.write_text(checks_page.render(checks_page.judges_of(before)), encoding="utf-8")
+        return
+    if format not in FORMATS:
+        raise CommandError(f'There is no format "{format}"; {nearest(format, FORMATS)}')
+    app: App = context.obj
+    models = _models(app, names or [], tree, kubernetes)
+    if can:
+        _answer(models, *can)
+        return
+    report = app.check(models, waivers, tree, complete=not names)
+    _show(report, format, output)
+    if report.errors or (strict and report.warnings):
+        raise typer.Exit(1)
 
 
 def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str | None) -> dict[str, ClusterModel]:
@@ -138,10 +135,3 @@ def _show(report: Report, format: str, output: Path | None) -> None:
         terminal.show(report, result_console())
     else:
         typer.echo(FORMATS[format](report), nl=False)
-
-
-def _write_page(file: Path) -> None:
-    from constructs_lib.check.report import checks_page
-
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    file.write_text(checks_page.render(checks_page.judges_of(before)), encoding="utf-8")

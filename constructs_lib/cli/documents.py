@@ -8,8 +8,7 @@ from pathlib import Path
 
 import typer
 
-from constructs_lib.cli.app import CommandError
-from constructs_lib.cli.report import console
+from constructs_lib.cli.app import CommandError, console
 from constructs_lib.text import listed
 
 #: The most files that a message names.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.app import App, CommandError, console
 from constructs_lib.cli.documents import demand_folder, document, write
-from constructs_lib.cli.report import console
+from constructs_lib.declare.system import System
 
 #: The ending of files that hold SVG, and those of files that hold Mermaid unless ``--format`` says otherwise.
 _SVG = ".svg"
@@ -30,46 +30,45 @@ class Format(StrEnum):
     SVG = "svg"
 
 
-def register(cli: typer.Typer, app: App) -> None:
-    """Add the command to the command line of an app."""
+def command(
+    context: typer.Context,
+    name: str = typer.Argument(None, metavar="[ENVIRONMENT]", help="Default: the last one declared."),
+    view: View = typer.Option(None, "--view", help="Default: architecture."),
+    format: Format = typer.Option(None, "--format", help="Default: mermaid; svg if FILE ends in .svg."),
+    output: Path = typer.Option(None, "--output", metavar="FILE", help="Default: the standard output."),
+    docs: Path = typer.Option(
+        None, "--docs", metavar="FOLDER", help="Write architecture.md with both views as SVG beside it."
+    ),
+    check: bool = typer.Option(
+        False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
+    ),
+) -> None:
+    """Draw the system: who runs where and calls whom, or in which order it is deployed.
 
-    @cli.command("graph")
-    def command(
-        name: str = typer.Argument(None, metavar="[ENVIRONMENT]", help="Default: the last one declared."),
-        view: View = typer.Option(None, "--view", help="Default: architecture."),
-        format: Format = typer.Option(None, "--format", help="Default: mermaid; svg if FILE ends in .svg."),
-        output: Path = typer.Option(None, "--output", metavar="FILE", help="Default: the standard output."),
-        docs: Path = typer.Option(
-            None, "--docs", metavar="FOLDER", help="Write architecture.md with both views as SVG beside it."
-        ),
-        check: bool = typer.Option(
-            False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
-        ),
-    ) -> None:
-        """Draw the system: who runs where and calls whom, or in which order it is deployed.
-
-        Example: python app.py graph production --view order --output order.svg
-        """
-        if docs and (view or format or output):
-            raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")
-        if check and not docs:
-            raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
-        if docs:
-            demand_folder(docs if docs.exists() else docs.parent)
-            document({docs / file: text for file, text in _pages(app, name).items()}, check=check)
-            return
-        as_svg = _is_svg(output, format)
-        if output:
-            demand_folder(output.parent)
-        picture = _picture(app, name, view, as_svg=as_svg)
-        if output:
-            write({output: picture})
-            console().print(f"Wrote {output}.")
-            return
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # The pictures are in UTF-8, whatever the locale.
-            sys.stdout.reconfigure(encoding="utf-8")
-        sys.stdout.write(picture)
+    Example: python app.py graph production --view order --output order.svg
+    """
+    app: App = context.obj
+    if docs and (view or format or output):
+        raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")
+    if check and not docs:
+        raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
+    if docs:
+        demand_folder(docs if docs.exists() else docs.parent)
+        files = app.declare_one(name, _pages)
+        document({docs / file: text for file, text in files.items()}, check=check)
+        return
+    as_svg = _is_svg(output, format)
+    if output:
+        demand_folder(output.parent)
+    picture = _picture(app, name, view, as_svg=as_svg)
+    if output:
+        write({output: picture})
+        console().print(f"Wrote {output}.")
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The pictures are in UTF-8, whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8")
+    sys.stdout.write(picture)
 
 
 def _is_svg(output: Path | None, format: Format | None) -> bool:
@@ -85,11 +84,11 @@ def _is_svg(output: Path | None, format: Format | None) -> bool:
     return format is Format.SVG or (format is None and ending == _SVG)
 
 
-def _pages(app: App, name: str | None) -> dict[str, str]:
+def _pages(system: System) -> dict[str, str]:
     from constructs_lib.derive.graph import Graph
     from constructs_lib.draw.architecture_page import pages
 
-    return app.declare_one(name, lambda system: pages(Graph(system)))
+    return pages(Graph(system))
 
 
 def _picture(app: App, name: str | None, view: View | None, *, as_svg: bool) -> str:

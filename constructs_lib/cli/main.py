@@ -15,26 +15,14 @@ import typer
 
 from constructs_lib.cli import check as check_command
 from constructs_lib.cli import graph, observe, plan, publish, synth, why
-from constructs_lib.cli.app import App
-from constructs_lib.cli.report import console, print_diagnostics
+from constructs_lib.cli.app import App, console
 from constructs_lib.declare.declaration import Declaration, check, root_of
-from constructs_lib.declare.diagnostics import DeclarationError, Location, here
+from constructs_lib.declare.diagnostics import DeclarationError, here
 from constructs_lib.declare.environment import Environment
 from constructs_lib.user_error import UserError
 
 #: Exit codes: mistakes of the user and refusals; faults of the library (EX_SOFTWARE of sysexits.h); Ctrl-C.
 USER_MISTAKE, INTERNAL_FAULT, INTERRUPTED = 1, 70, 130
-
-
-def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
-    """Run the command line of an app and exit.
-
-    Args:
-        declaration: Function that declares the system for one environment and returns it.
-        environments: All environments.
-    """
-    with _without_collecting():
-        _main(declaration, environments, here())
 
 
 @contextmanager
@@ -51,35 +39,31 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _main(declaration: Declaration, environments: Sequence[Environment], location: Location) -> None:
+@_without_collecting()
+def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
+    """Run the command line of an app, a function that declares the system for one of all environments, and exit."""
+    location = here()
     root = Path(location.file).resolve().parent
-    try:
-        check(declaration, environments, location)
-    except DeclarationError as error:
-        print_diagnostics(error, root)
-        sys.exit(USER_MISTAKE)
-    root = root_of(declaration)
     cli = typer.Typer(
-        add_completion=False,
-        rich_markup_mode="rich",
-        help="Synthesizes the repository that Argo CD deploys from.",
+        add_completion=False, rich_markup_mode="rich", help="Synthesizes the repository that Argo CD deploys from."
     )
-    app = App(declaration, environments, root)
 
     @cli.callback(invoke_without_command=True)
     def default(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
-            synth.synth(app, [], check=False)
+            synth.synth(context.obj, [], check=False)
 
-    for command in (synth, plan, check_command, publish, graph, observe, why):
-        command.register(cli, app)
+    for module in (synth, plan, check_command, publish, graph, observe, why):
+        cli.command(module.__name__.rpartition(".")[2])(module.command)
 
     try:
+        check(declaration, environments, location)
+        root = root_of(declaration)
         # Without its standalone mode, Typer returns the code of typer.Exit.
-        if code := cli(standalone_mode=False):
+        if code := cli(standalone_mode=False, obj=App(declaration, environments, root)):
             sys.exit(code)
     except DeclarationError as error:
-        print_diagnostics(error, root)
+        console().print(error.report(root))
         sys.exit(USER_MISTAKE)
     except UserError as error:
         console().print(str(error))

@@ -4,37 +4,34 @@ from pathlib import Path
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.app import App, CommandError, result_console
 from constructs_lib.cli.documents import demand_folder, document
-from constructs_lib.cli.report import result_console
 from constructs_lib.declare.system import System
 
 
-def register(cli: typer.Typer, app: App) -> None:
-    """Add the command to the command line of an app."""
+def command(
+    context: typer.Context,
+    name: str = typer.Argument(None, metavar="[ENVIRONMENT]", help="Default: the last one declared."),
+    docs: Path = typer.Option(
+        None, "--docs", metavar="FOLDER", help="Write observability.md and the alerts' runbooks there."
+    ),
+    check: bool = typer.Option(
+        False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
+    ),
+) -> None:
+    """List the dashboards and alerts of the system, or document them.
 
-    @cli.command("observe")
-    def command(
-        name: str = typer.Argument(None, metavar="[ENVIRONMENT]", help="Default: the last one declared."),
-        docs: Path = typer.Option(
-            None, "--docs", metavar="FOLDER", help="Write observability.md and the alerts' runbooks there."
-        ),
-        check: bool = typer.Option(
-            False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
-        ),
-    ) -> None:
-        """List the dashboards and alerts of the system, or document them.
-
-        Example: python app.py observe production
-        """
-        if check and not docs:
-            raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
-        if docs:
-            demand_folder(docs if docs.exists() else docs.parent)
-            files = app.declare_one(name, _pages)
-            document({docs / file: text for file, text in files.items()}, check=check)
-        else:
-            result_console().print("\n".join(app.declare_one(name, _list)))
+    Example: python app.py observe production
+    """
+    app: App = context.obj
+    if check and not docs:
+        raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
+    if docs:
+        demand_folder(docs if docs.exists() else docs.parent)
+        files = app.declare_one(name, _pages)
+        document({docs / file: text for file, text in files.items()}, check=check)
+    else:
+        result_console().print("\n".join(app.declare_one(name, _list)))
 
 
 def _pages(system: System) -> dict[str, str]:

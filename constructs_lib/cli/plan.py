@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError
-from constructs_lib.cli.report import console, result_console
+from constructs_lib.cli.app import App, CommandError, console, result_console
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.text import nearest, plural
@@ -28,36 +27,33 @@ class Format(Enum):
     JSON = "json"
 
 
-def register(cli: typer.Typer, app: App) -> None:
-    """Add the command to the command line of an app."""
+def command(
+    context: typer.Context,
+    names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+    old: str = typer.Option(
+        None, "--from", metavar="TREE", help="A folder or a Git revision. Default: what is published."
+    ),
+    new: str = typer.Option(
+        None, "--to", metavar="TREE", help="A folder or a Git revision. Default: what the declaration gives."
+    ),
+    form: Format = typer.Option(Format.TERMINAL, "--format", help="How to show it."),
+    strict: bool = typer.Option(False, "--strict", help="Exit with 1 if a change is dangerous and not allowed."),
+    allow: list[str] = typer.Option(
+        [], "--allow", metavar="KIND/NAME", help="Agree to a dangerous change. May be repeated."
+    ),
+) -> None:
+    """Tell what Argo CD will do, and how dangerous it is, before anything is pushed.
 
-    @cli.command("plan")
-    def command(
-        names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
-        old: str = typer.Option(
-            None, "--from", metavar="TREE", help="A folder or a Git revision. Default: what is published."
-        ),
-        new: str = typer.Option(
-            None, "--to", metavar="TREE", help="A folder or a Git revision. Default: what the declaration gives."
-        ),
-        form: Format = typer.Option(Format.TERMINAL, "--format", help="How to show it."),
-        strict: bool = typer.Option(False, "--strict", help="Exit with 1 if a change is dangerous and not allowed."),
-        allow: list[str] = typer.Option(
-            [], "--allow", metavar="KIND/NAME", help="Agree to a dangerous change. May be repeated."
-        ),
-    ) -> None:
-        """Tell what Argo CD will do, and how dangerous it is, before anything is pushed.
+    With both trees given, the declaration is not read: they may be of any repository.
 
-        With both trees given, the declaration is not read: they may be of any repository.
+    Example: python app.py plan production
+    """
+    from constructs_lib.plan.plan import allowed
 
-        Example: python app.py plan production
-        """
-        from constructs_lib.plan.plan import allowed
-
-        plans = _compare(app, names or [], old=old, new=new)
-        _print(plans, form)
-        if strict and any(not allowed(change, allow) for found in plans.values() for change in found.dangerous):
-            raise typer.Exit(1)
+    plans = _compare(context.obj, names or [], old=old, new=new)
+    _print(plans, form)
+    if strict and any(not allowed(change, allow) for found in plans.values() for change in found.dangerous):
+        raise typer.Exit(1)
 
 
 def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> dict[str, Plan]:

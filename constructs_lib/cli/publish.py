@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from constructs_lib.cli.app import App, CommandError
-from constructs_lib.cli.report import result_console
+from constructs_lib.cli.app import App, CommandError, result_console
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import pins_file
 from constructs_lib.repository.snapshot import Snapshot
@@ -24,34 +23,26 @@ if TYPE_CHECKING:
 _NAMED = 10
 
 
-def register(cli: typer.Typer, app: App) -> None:
-    """Add the command to the command line of an app."""
+def command(
+    context: typer.Context,
+    name: str = typer.Argument(metavar="ENVIRONMENT"),
+    only: list[str] = typer.Option(
+        [],
+        "--only",
+        metavar="COMPONENT",
+        help="Move the pin of this component alone, and of what must go with it. May be repeated.",
+    ),
+    allow: list[str] = typer.Option(
+        [], "--allow", metavar="KIND/NAME", help="Agree to what the plan calls dangerous. May be repeated."
+    ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
+) -> None:
+    """Commit the manifests of an environment, pin what changed to that commit, and push.
 
-    @cli.command("publish")
-    def command(
-        name: str = typer.Argument(metavar="ENVIRONMENT"),
-        only: list[str] = typer.Option(
-            [],
-            "--only",
-            metavar="COMPONENT",
-            help="Move the pin of this component alone, and of what must go with it. May be repeated.",
-        ),
-        allow: list[str] = typer.Option(
-            [], "--allow", metavar="KIND/NAME", help="Agree to what the plan calls dangerous. May be repeated."
-        ),
-        dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
-    ) -> None:
-        """Commit the manifests of an environment, pin what changed to that commit, and push.
+    Argo CD then rolls the components out in the order of their waves.
 
-        Argo CD then rolls the components out in the order of their waves.
-
-        Example: python app.py publish production --dry-run
-        """
-        _publish(app, name, only, allow, dry_run=dry_run)
-
-
-def _publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, dry_run: bool) -> None:
-    """Publish an environment."""
+    Example: python app.py publish production --dry-run
+    """
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import published_at
     from constructs_lib.plan.report.terminal import print_plan
@@ -61,6 +52,7 @@ def _publish(app: App, name: str, only: Sequence[str], allow: Sequence[str], *, 
     from constructs_lib.publish.publish import carry_out
     from constructs_lib.publish.scope import narrow, refuse_dangers
 
+    app: App = context.obj
     out = result_console()
     (environment,) = app.choose([name])
     git = Git(app.root)

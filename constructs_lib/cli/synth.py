@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App
-from constructs_lib.cli.report import result_console
+from constructs_lib.cli.app import App, result_console
 from constructs_lib.text import listed, plural
 
 if TYPE_CHECKING:
@@ -23,19 +22,16 @@ _NAMED = 20
 CDK8S_FOLDER = ".cdk8s"
 
 
-def register(cli: typer.Typer, app: App) -> None:
-    """Add the command to the command line of an app."""
+def command(
+    context: typer.Context,
+    names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+    check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
+) -> None:
+    """Write dist/ and argocd/ from the declaration.
 
-    @cli.command("synth")
-    def command(
-        names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
-        check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
-    ) -> None:
-        """Write dist/ and argocd/ from the declaration.
-
-        Example: python app.py synth local
-        """
-        synth(app, names or [], check=check)
+    Example: python app.py synth local
+    """
+    synth(context.obj, names or [], check=check)
 
 
 def synth(app: App, names: Sequence[str], *, check: bool) -> None:
@@ -72,13 +68,10 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
         out.print(
             f"{tree.environment}: {tree.objects} objects of {len(tree.applications)} components in {tree.waves} waves"
         )
-    changed = [
-        *(("+", path) for path in change.created),
-        *(("~", path) for path in change.updated),
-        *(("-", path) for path in change.removed),
-    ]
-    for sign, path in changed[:_NAMED]:
-        out.print(f"  {sign} {path}")
+    parts = (("+", change.created), ("~", change.updated), ("-", change.removed))
+    changed = [f"  {sign} {path}" for sign, paths in parts for path in paths]
+    for line in changed[:_NAMED]:
+        out.print(line)
     if len(changed) > _NAMED:
         out.print(f"  … and {len(changed) - _NAMED} more")
     counts = (
@@ -96,5 +89,5 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
         if unpublished := [f"{component} ({state})" for component, state in tree.unpublished.items()]:
             out.print(
                 f"Not published to {tree.environment} yet: {listed(unpublished, _NAMED)}; "
-                f"python app.py publish {tree.environment} rolls it out, in order.",
+                f"python app.py publish {tree.environment} rolls it out, in order."
             )

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError
-from constructs_lib.cli.report import result_console
+from constructs_lib.cli.app import App, CommandError, result_console
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
@@ -19,32 +18,26 @@ if TYPE_CHECKING:
     from constructs_lib.derive.graph import Dependency, Graph
 
 
-def register(cli: typer.Typer, app: App) -> None:
-    """Add the command to the command line of an app."""
+def command(
+    context: typer.Context,
+    name: str = typer.Argument(
+        metavar="COMPONENT|KIND/NAME", help="A component, or an object as Kind/name or Kind/namespace/name."
+    ),
+    environments: list[str] = typer.Option(
+        [], "--environment", "-e", metavar="ENVIRONMENT", help="Where. Default: in all of them. May be repeated."
+    ),
+) -> None:
+    """Explain the wave of a component, or which line of the declaration an object comes from.
 
-    @cli.command("why")
-    def command(
-        name: str = typer.Argument(
-            metavar="COMPONENT|KIND/NAME", help="A component, or an object as Kind/name or Kind/namespace/name."
-        ),
-        environments: list[str] = typer.Option(
-            [], "--environment", "-e", metavar="ENVIRONMENT", help="Where. Default: in all of them. May be repeated."
-        ),
-    ) -> None:
-        """Explain the wave of a component, or which line of the declaration an object comes from.
+    Example: python app.py why gateway
 
-        Example: python app.py why gateway
-
-        Example: python app.py why NetworkPolicy/rabbitmq --environment production
-        """
-        _why(app, name, environments)
-
-
-def _why(app: App, name: str, environments: list[str]) -> None:
-    """Print the explanation, once for all environments for which it is the same."""
+    Example: python app.py why NetworkPolicy/rabbitmq --environment production
+    """
     from constructs_lib.derive.graph import Graph
 
+    app: App = context.obj
     chosen = app.choose(environments)
+    # The environments by the explanation that is the same for them.
     answers: dict[str, list[str]] = {}
     known: set[str] = set()
 
