@@ -8,8 +8,8 @@ from operator import or_
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.role import Role
 from constructs_lib.derive.graph import Graph
+from constructs_lib.draw.architecture import role_of_component
 from constructs_lib.draw.diagram import MEANINGS, Diagram, Edge, Node, Style
-from constructs_lib.draw.facts import role_of_component
 
 #: Id of the cluster; a colon is in no name of Kubernetes.
 CLUSTER = ":cluster"

@@ -11,13 +11,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from constructs_lib.draw.arrangement import arrange, permute, place
 from constructs_lib.draw.boxes import INNER_TRACK, INSET, Box
 from constructs_lib.draw.columns import assign_columns
-from constructs_lib.draw.crossings import arrange
 from constructs_lib.draw.diagram import Diagram, Edge, Style
-from constructs_lib.draw.nets import Item, Link, Net, Terminal
-from constructs_lib.draw.placement import permute, place
-from constructs_lib.draw.tracks import BEFORE, BEHIND, TRACK, assign_tracks
+from constructs_lib.draw.nets import BEFORE, BEHIND, TRACK, Item, Link, Net, Terminal, assign_tracks
 
 #: Styles of which all edges with the same source share a line; of the others, those with the same target do.
 _SHARE_SOURCE = frozenset({Style.SCRAPES, Style.PRECEDES})

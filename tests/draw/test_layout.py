@@ -19,8 +19,8 @@ from constructs_lib.draw.architecture import architecture
 from constructs_lib.draw.deployment_order import order
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Style
 from constructs_lib.draw.layout import lay_out
+from constructs_lib.draw.nets import assign_tracks
 from constructs_lib.draw.svg import svg
-from constructs_lib.draw.tracks import assign_tracks
 
 VIEWS = [pytest.param(architecture, id="architecture"), pytest.param(order, id="order")]
 

@@ -17,16 +17,19 @@ from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
 from constructs_lib.kinds.parts.ports import container_ports
-from constructs_lib.kinds.parts.store import Store
-from constructs_lib.kinds.postgres import backups
+from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.cron import longest_pause
 from constructs_lib.kubernetes.manifest import Manifest, digest
 from constructs_lib.kubernetes.quantity import quantity_problem
+from constructs_lib.prometheus.rules import one_of
 
 _PASSWORD_FOLDER = "/run/secrets/postgres"
 _METRICS_FOLDER = "/run/secrets/metrics"
 #: The role as which the exporter logs in; it may read statistics and nothing else.
 _METRICS_ROLE = "metrics_exporter"
+#: Hours that a dump may take, its repetitions included, before it counts as missing.
+_DUMP_HOURS = 2
 
 
 class Postgres(Store):
@@ -115,9 +118,10 @@ class Postgres(Store):
 
     @classmethod
     def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
-        """Return what the placeholders of its files stand for: the dumps, and which are overdue."""
-        dumps = {"backups": backups.names(workloads), "backup_overdue": backups.overdue(workloads)}
-        return {**super().placeholders(workloads), **dumps}
+        """Return what the placeholders of its files stand for: the dumps, and which are older than their schedule."""
+        by_pause = grouped(workloads, lambda server: int(longest_pause(server.backup_schedule).total_seconds()) // 60)
+        overdue = " or ".join(_older(minutes / 60 + _DUMP_HOURS, alike) for minutes, alike in by_pause)
+        return {**super().placeholders(workloads), "backups": _dumps(workloads), "backup_overdue": overdue}
 
     def panels_for(self, client: Observed) -> Sequence[Panel]:
         """Return what its tables hold and how they change: the business of a client, as the database sees it."""
@@ -252,3 +256,18 @@ class Postgres(Store):
             mounts.append(pod.mount("schema", "/schema", read_only=True))
             volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
         return self.schema_job(self._client_pod("-schema", "schema.sh", settings, mounts, volumes), self.schema)
+
+
+def _dumps(servers: Sequence[Postgres]) -> str:
+    """Return the operator and the value of a matcher for the CronJobs that dump."""
+    return one_of(sorted({f"{server.name}-backup" for server in servers}))
+
+
+def _older(hours: float, servers: Sequence[Postgres]) -> str:
+    """Return what is true of servers whose last dump is older; before the first, the age of the CronJob counts."""
+    jobs = f"{in_namespaces(servers)}, cronjob{_dumps(servers)}"
+    age = (
+        f"time() - (max by (namespace, cronjob) (kube_cronjob_status_last_successful_time{{{jobs}}}) "
+        f"or max by (namespace, cronjob) (kube_cronjob_created{{{jobs}}}))"
+    )
+    return f'label_replace({age} > {hours:g} * 3600, "service", "$1", "cronjob", "(.+)-backup")'

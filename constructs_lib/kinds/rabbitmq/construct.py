@@ -1,13 +1,13 @@
 """RabbitMQ: a broker of one node, or a cluster of an odd number of them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.observed import Observed, in_namespaces
+from constructs_lib.declare.observed import Observed, in_namespaces, own
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
@@ -16,12 +16,11 @@ from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Panel
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
-from constructs_lib.kinds.parts.store import Store
-from constructs_lib.kinds.rabbitmq import queues
+from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.quantity import parse_quantity
-from constructs_lib.prometheus.rules import one_of
+from constructs_lib.prometheus.rules import none_of, one_of
 from constructs_lib.text import shown
 
 _PLUGINS = "[rabbitmq_management,rabbitmq_peer_discovery_k8s,rabbitmq_prometheus].\n"
@@ -92,7 +91,16 @@ class RabbitMQ(Store):
     @classmethod
     def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
         """Return what the placeholders of its files stand for: what is true of nodes and of consumed queues."""
-        return {**super().placeholders(workloads), **queues.placeholders(workloads)}
+        clusters = grouped([broker for broker in workloads if broker.nodes > 1], lambda broker: broker.nodes)
+        consumed = _consumed(workloads)
+        queues = sorted({queue for each in consumed.values() for queue in each})
+        return {
+            **super().placeholders(workloads),
+            "nodes_missing": " or ".join(_fewer(nodes, nodes, alike) for nodes, alike in clusters) or None,
+            "majority_lost": " or ".join(_fewer(nodes // 2 + 1, nodes, alike) for nodes, alike in clusters) or None,
+            "unconsumed": " or ".join(_not_consumed(broker, queues) for broker, queues in consumed.items()) or None,
+            "others": f"{own(workloads)}, queue{none_of(queues)}" if queues else own(workloads),
+        }
 
     def panels_for(self, client: Observed) -> Sequence[Panel]:
         """Return what a client publishes and consumes."""
@@ -201,3 +209,29 @@ class RabbitMQ(Store):
             # With fewer than three nodes none can be spared: the command would always wait until its timeout.
             return drain
         return f"rabbitmq-upgrade await_online_quorum_plus_one --timeout 60 || true; {drain}"
+
+
+def _consumed(brokers: Sequence[RabbitMQ]) -> Mapping[RabbitMQ, Sequence[str]]:
+    """Return the queues of each broker that must have a consumer, because somebody declares to be one."""
+    found: dict[RabbitMQ, set[str]] = {}
+    consumers = [workload for workload in brokers[0].system.workloads if workload.consumes]
+    for consumer in sorted(consumers, key=lambda workload: (workload.namespace_name, workload.name)):
+        for edge in consumer.edges:
+            for broker in brokers:
+                if edge.endpoint.workload is broker:
+                    found.setdefault(broker, set()).update(consumer.consumes)
+    return {broker: sorted(queues) for broker, queues in found.items()}
+
+
+def _not_consumed(broker: RabbitMQ, queues: Sequence[str]) -> str:
+    brokers = own([broker])
+    consumers = f"sum by (namespace, service, queue) (rabbitmq_queue_consumers{{{brokers}, queue{one_of(queues)}}})"
+    # A queue may be deleted with its last consumer. That it is absent counts only if all nodes report their queues.
+    complete = f"count(count by (rabbitmq_node) (rabbitmq_identity_info{{{brokers}}})) >= {broker.nodes}"
+    absent = " or ".join(f'absent(rabbitmq_queue_consumers{{{brokers}, queue="{queue}"}})' for queue in queues)
+    return f"({consumers} == 0 or 0 * ({absent}) and on () ({complete}))"
+
+
+def _fewer(least: int, declared: int, brokers: Sequence[RabbitMQ]) -> str:
+    nodes = f"count by (namespace, service, rabbitmq_node) (rabbitmq_identity_info{{{own(brokers)}}})"
+    return f'label_replace(count by (namespace, service) ({nodes}) < {least}, "declared", "{declared}", "", "")'

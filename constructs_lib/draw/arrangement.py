@@ -1,5 +1,10 @@
-"""Heights: items are moved towards what they are connected to, as far as their order lets them."""
+"""Where items stand in their columns.
 
+The order is one in which few lines cross: barycentres, sweep by sweep, then swaps. Then items are moved towards what
+they are connected to, as far as their order lets them.
+"""
+
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from statistics import fmean, median
@@ -7,7 +12,8 @@ from statistics import fmean, median
 from constructs_lib.draw.boxes import GRID
 from constructs_lib.draw.nets import Item, Terminal
 
-_SWEEPS = 12
+#: How often columns are ordered, neighbours swapped, and items moved.
+_ORDER_SWEEPS, _SWAPS, _MOVE_SWEEPS = 8, 4, 12
 #: A long line that is straight is worth more than a box at the height of its neighbours.
 _PASSING_WEIGHT = 4
 _UNCONNECTED_WEIGHT = 0.001
@@ -15,12 +21,83 @@ _UNCONNECTED_WEIGHT = 0.001
 _SHIFT = 4
 
 
+def arrange(columns: list[list[Item]]) -> None:
+    """Order the items of each column, in place."""
+    for column in columns:
+        _number(column)
+    best, fewest = [[*column] for column in columns], _crossings(columns)
+    for sweep in range(_ORDER_SWEEPS):
+        leftwards = sweep % 2 == 1
+        for beside, column in pairwise(columns[::-1] if leftwards else columns):
+            _sort(column, len(beside), leftmost=leftwards)
+        _swap(columns)
+        if (count := _crossings(columns)) < fewest:
+            best, fewest = [[*column] for column in columns], count
+    columns[:] = best
+
+
+def _number(column: Sequence[Item]) -> None:
+    for number, item in enumerate(column):
+        item.number = number
+
+
+def _neighbours(item: Item, *, leftmost: bool) -> list[float]:
+    """Return where what an item is connected to stands, in the column at one of its sides."""
+    return sorted(
+        other.place for terminal in item.terminals if terminal.leftmost is leftmost for other in terminal.across
+    )
+
+
+def _sort(column: list[Item], beside: int, *, leftmost: bool) -> None:
+    """Order a column by the mean of what its items are connected to in the next one, which has so many items."""
+    wanted: dict[Item, float] = {}
+    for item in column:
+        found = _neighbours(item, leftmost=leftmost)
+        wanted[item] = sum(found) / len(found) if found else item.number * beside / len(column)
+    column.sort(key=lambda item: wanted[item])
+    _number(column)
+
+
+def _swap(columns: list[list[Item]]) -> None:
+    """Swap neighbours as long as that takes crossings away."""
+    for _ in range(_SWAPS):
+        swapped = False
+        for column in columns:
+            around = {item: [_neighbours(item, leftmost=leftmost) for leftmost in (False, True)] for item in column}
+            for place in range(len(column) - 1):
+                upper, lower = column[place : place + 2]
+                pairs = zip(around[upper], around[lower], strict=True)
+                if sum(_inversions(a, b) - _inversions(b, a) for a, b in pairs) > 0:
+                    column[place : place + 2] = lower, upper
+                    swapped = True
+            _number(column)
+        if not swapped:
+            return
+
+
+def _inversions(upper: list[float], lower: list[float]) -> int:
+    return sum(len(upper) - bisect_right(upper, place) for place in lower)
+
+
+def _crossings(columns: Sequence[Sequence[Item]]) -> int:
+    total = 0
+    for column in columns:
+        seen: list[float] = []
+        starts = [terminal for item in column for terminal in item.terminals if terminal.leftmost]
+        for terminal in sorted(starts, key=lambda terminal: terminal.place):
+            ends = [other.place for other in terminal.across]
+            total += _inversions(seen, ends)
+            for end in ends:
+                insort(seen, end)
+    return total
+
+
 def place(columns: Sequence[Sequence[Item]]) -> None:
     """Set the heights of all items, which stand in their order, and the shifts of their terminals."""
     for column in columns:
         for item, least in zip(column, _least(column), strict=True):
             item.y = least
-    for sweep in range(_SWEEPS):
+    for sweep in range(_MOVE_SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
             _align(column)
     for before, column in pairwise([(), *columns]):
