@@ -36,7 +36,7 @@ class Store:
 
     Attributes:
         file: The file that lists them.
-        namespace: Where the Secrets with the values are.
+        namespace: Where the Secrets with them are.
         values: Name of the Secret and key of every value.
     """
 
@@ -49,31 +49,26 @@ class Bootstrap:
     """The files in ``bootstrap/`` of some environments."""
 
     def __init__(self, files: Files, applications: Iterable[Application]) -> None:
-        """Read nothing yet.
-
-        Args:
-            files: The files of the tree.
-            applications: Its Applications; an environment is called after the folder that they are in.
-        """
+        """Read nothing yet. An environment is called after the folder that its Applications are in."""
         self._files = files
         self.environments = sorted(
             {posixpath.basename(posixpath.dirname(known.item.path)) for known in applications if known.item}
         )
 
+    def inputs(self, module: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the inputs of a Terraform module by the files that hold them, one for an environment."""
+        files = (_inputs_file(module, environment) for environment in self.environments)
+        return {file: inputs for file in files if (inputs := _read(self._files, file)) is not None}
+
     @property
     def installs_argocd(self) -> bool:
         """Whether Argo CD comes from this bootstrap, so that its settings are known."""
-        return any(_argocd_file(environment) in self._files for environment in self.environments)
+        return any(_inputs_file("argocd", environment) in self._files for environment in self.environments)
 
     @cached_property
     def store(self) -> Store | None:
         """The values that it fills, or None if the tree has no list of them."""
-        for environment in self.environments:
-            file = _argocd_file(environment)
-            try:
-                inputs = mapping(json.loads(self._files[file]))
-            except (KeyError, ValueError):
-                continue
+        for file, inputs in self.inputs("argocd").items():
             secrets = mappings(inputs.get("secrets"))
             values = frozenset((str(secret.get("component")), str(secret.get("key"))) for secret in secrets)
             return Store(file, str(inputs.get("secret_store") or ""), values)
@@ -93,17 +88,12 @@ class Bootstrap:
 
 
 def cluster_of(files: Files, folders: Iterable[str], version: str | None) -> Cluster:
-    """Return what the bootstrap says of the cluster.
+    """Return what the bootstrap says of the cluster of some folders of Applications, such as ``argocd/local``.
 
-    Args:
-        files: The files of the tree.
-        folders: The folders of the Applications that are looked at, such as ``argocd/local``.
-        version: The minor version of Kubernetes where the bootstrap names none.
+    Where it names no version of Kubernetes, that is the given one.
     """
     for environment in {folder.rstrip("/").rpartition("/")[2] for folder in folders}:
-        content = files.get(f"bootstrap/cluster/{environment}.tfvars.json")
-        if content is not None:
-            inputs = mapping(json.loads(content))
+        if (inputs := _read(files, _inputs_file("cluster", environment))) is not None:
             pool = mapping(inputs.get("node_pool"))
             return Cluster("digitalocean", inputs.get("kubernetes"), pool.get("nodes"), str(pool.get("size", "")))
         if config := _k3d(files, environment):
@@ -116,8 +106,16 @@ def version_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
 
 
-def _argocd_file(environment: str) -> str:
-    return f"bootstrap/argocd/{environment}.tfvars.json"
+def _inputs_file(module: str, environment: str) -> str:
+    return f"bootstrap/{module}/{environment}.tfvars.json"
+
+
+def _read(files: Files, file: str) -> Mapping[str, Any] | None:
+    """Return the inputs in a file; None if there is no such file, or nobody can read it."""
+    try:
+        return mapping(json.loads(files[file]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _k3d(files: Files, environment: str) -> Mapping[str, Any]:

@@ -1,18 +1,179 @@
-"""What pods call: the addresses in their variables and commands, and in the files that are mounted into them."""
+"""What pods call: the addresses in their variables and commands, and in the files that are mounted into them.
 
-from collections.abc import Iterator, Mapping
+The names of Services in the DNS of a cluster: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+
+import yaml
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.addresses import Address, Name, addresses, resolve
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.variables import apart, command, mounted
-from constructs_lib.kubernetes.containers import Container, Variable, is_headless, service_ports
+from constructs_lib.kubernetes.containers import Container, Variable, expanded, is_headless, service_ports
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 
+#: The default ports of schemes.
+_SCHEMES: Mapping[str, int] = yaml.load(Path(__file__).with_name("schemes.yaml").read_bytes(), Loader=yaml.CSafeLoader)
+_LABEL = r"_?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_ADDRESS = re.compile(
+    # pg_isready -h host, redis-cli --host=host: the option says that the word is a host.
+    r"(?:(?<![\w-])(?P<option>-h|--host(?:name)?)[\s=]+|(?<![\w.$-]))"
+    r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@\"']*@)?)?"
+    rf"(?P<host>{_LABEL}(?:\.{_LABEL})*)\.?(?![\w-])"
+    # nc -z host 80, /dev/tcp/host/80, psql -h host -p 80: the number after the host is its port.
+    r"(?::(?P<port>\d{1,5})(?!\d)|(?:\s+(?:(?:-p|-P|--port)[\s=]*)?|/)(?P<loose>\d{2,5})(?![\w.]))?"
+)
+_UNKNOWN = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}")
+#: Replaces an unexpanded variable such as ``$(POD_NAME)``, so that the host still parses.
+_PLACEHOLDER = "unknown"
+#: What may come before and after an address that is alone: a login or another scheme (``jdbc:``), and a path.
+_BEFORE = re.compile(r"(?:[a-z][a-z0-9+.:-]*:|[^\s/@]*@)?")
+_BEHIND = re.compile(r"(?:[/?]\S*)?")
+#: How far to look around an address, so that the time does not grow with the square of the text.
+_FAR = 1000
+_WORD_BREAKS = frozenset(" \t\r\n\"'`=@,(")
+_SHELL_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 #: Words in the names of variables with a host. The variable with its port has the word PORT in the same place.
 _HOST_WORDS = ("HOSTNAME", "HOST", "SERVER", "ADDRESS", "ADDR", "ENDPOINT", "URL", "URI", "SEEDS", "NODES", "BROKERS")
 #: Top-level domains that no host in the internet has.
 _PRIVATE_DOMAINS = frozenset({"local", "svc", "internal", "localhost", "test", "invalid"})
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address in a text.
+
+    Attributes:
+        port: Its port, or the default port of its scheme; None if there is neither.
+        is_loose: Whether the port is a number after the host, which may also be something else.
+        is_host: Whether it is the value of an option for a host.
+        is_alone: Whether it makes up the whole text, or the whole part between two commas.
+        is_word: Whether it is a whole word, and not the end of a path.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    is_loose: bool
+    is_host: bool
+    is_alone: bool
+    is_word: bool
+
+    def __str__(self) -> str:
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+
+# Many pods have the same scripts.
+@lru_cache(maxsize=4096)
+def addresses(text: str) -> tuple[Address, ...]:
+    """Return everything in a text that may be an address."""
+    text = _UNKNOWN.sub(_PLACEHOLDER, text) if "$" in text else text
+    return tuple(_address(text, match) for match in _ADDRESS.finditer(text))
+
+
+def _address(text: str, match: re.Match[str]) -> Address:
+    scheme, number, loose = match["scheme"] or "", match["port"], match["loose"]
+    start, end = match.start(), match.end()
+    before = text[max(0, start - _FAR) : start].rpartition(",")[2].strip()
+    behind = text[end : end + _FAR].partition(",")[0].strip()
+    port = int(number or loose) if number or loose else _SCHEMES.get(scheme)
+    is_alone = not loose and bool(_BEFORE.fullmatch(before) and _BEHIND.fullmatch(behind))
+    is_word = start == 0 or text[start - 1] in _WORD_BREAKS
+    return Address(scheme, match["host"], port, loose is not None, match["option"] is not None, is_alone, is_word)
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a host names in a cluster.
+
+    Attributes:
+        namespace: The namespace of the Service; empty if the host lacks one.
+        pod: The pod of a StatefulSet behind the Service, if the host names one that is known.
+        domain: The domain after ``svc``; empty if there is none.
+        is_certain: Whether the host contains ``svc``, so that it names a Service and nothing else.
+        is_full: Whether the host contains the namespace.
+    """
+
+    service: str
+    namespace: str
+    pod: str = ""
+    domain: str = ""
+    is_certain: bool = False
+    is_full: bool = False
+
+    def of(self, model: ClusterModel) -> Object | None:
+        """Return the Service, if the tree has it."""
+        return model.get("Service", self.namespace, self.service)
+
+
+def resolve(model: ClusterModel, host: str, namespace: str) -> Name | None:
+    """Return what a host names for the pods of a namespace; None if it names no Service that is known.
+
+    A host with ``svc`` names a Service whether or not it exists. Any other host names one only if the tree has it.
+    """
+    if "." not in host:
+        # Most are words of a script.
+        return Name(host, namespace) if model.get("Service", namespace, host) else None
+    labels = host.split(".")
+    if "svc" in labels:
+        return _certain(labels)
+    candidates = []
+    if len(labels) in (2, 3):
+        candidates.append(Name(labels[-2], labels[-1], labels[0] if len(labels) == 3 else "", is_full=True))
+    if len(labels) == 2:
+        candidates.append(Name(labels[-1], namespace, labels[0]))
+    return next((name for name in candidates if name.of(model)), None)
+
+
+def _certain(labels: list[str]) -> Name | None:
+    place = labels.index("svc")
+    domain = ".".join(labels[place + 1 :])
+    # The name of an SRV record begins with _port._protocol.
+    names = [label for label in labels[:place] if not label.startswith("_")]
+    if len(names) >= 2 and not any(_PLACEHOLDER in name for name in names[-2:]):
+        pod = names[-3] if len(names) == 3 and _PLACEHOLDER not in names[-3] else ""
+        return Name(names[-2], names[-1], pod, domain, is_certain=True, is_full=True)
+    if len(names) == 1 and "." in domain and _PLACEHOLDER not in names[0]:
+        return Name(names[0], "", "", domain, is_certain=True)
+    return None
+
+
+def command(container: Container, known: Mapping[str, Variable]) -> list[str]:
+    """Return the words of a container's command and arguments, with variables replaced by their values."""
+    return [expanded(word, known) for _, word in container.words]
+
+
+def apart(words: Iterable[str], separator: str = "\n") -> Iterator[str]:
+    """Yield the words of a command as texts: each script alone, and all words between two scripts together.
+
+    Words belong together because an option and its value may be two words. A script is a word of its own, and the same
+    in many pods, so that what is read from it can be remembered.
+    """
+    for is_script, group in groupby(words, lambda word: "\n" in word):
+        texts = list(group)
+        yield from texts if is_script else [separator.join(texts)]
+
+
+def mounted(model: ClusterModel, pods: Pods) -> Iterator[tuple[str, str]]:
+    """Yield the texts of the ConfigMaps that are mounted into pods, each with the field of its volume."""
+    for at, volume in pods.volumes:
+        parts = [volume, *mappings(inner(volume, "projected", "sources"))]
+        for source in (mapping(part.get("configMap")) for part in parts):
+            items = [item.get("key") for item in mappings(source.get("items"))]
+            for key, text in model.config_map(pods.namespace, str(source.get("name"))).items():
+                if not items or key in items:
+                    yield at, text
+
+
+def expanded_by_shell(text: str, known: Mapping[str, Variable]) -> str:
+    """Return a script with the values of known variables in place of ``$NAME`` and ``${NAME}``."""
+    values = {name: variable.value for name, variable in known.items()}
+    return _SHELL_REFERENCE.sub(lambda match: values.get(match[1] or match[2], match[0]), text)
 
 
 @dataclass(frozen=True)
@@ -51,12 +212,7 @@ class OutsideCall:
 
 
 class Calls:
-    """The calls of all pods of a tree, one for every address. All proofs ask here.
-
-    Attributes:
-        inside: The calls of Services of the tree.
-        outside: The calls of https hosts outside of the cluster.
-    """
+    """The calls of all pods of a tree, of its Services and of hosts outside, one for every address."""
 
     def __init__(self, model: ClusterModel) -> None:
         """Read the tree."""
@@ -71,10 +227,9 @@ class Calls:
                         beside = port_beside(variable.name, known) if address.port is None else None
                         port = int(beside.value) if beside else address.port
                         self._add(pods, container, address, port, variable.at, variable.name)
-                at = container.words_at
                 for text in apart(command(container, known)):
                     for address in addresses(text):
-                        self._add(pods, container, address, address.port, at, None)
+                        self._add(pods, container, address, address.port, container.words_at, None)
             for at, text in mounted(model, pods):
                 for address in addresses(text):
                     if address.port is not None and not address.is_loose:
@@ -87,9 +242,9 @@ class Calls:
             return
         name = resolve(self._model, address.host, pods.namespace)
         service = name.of(self._model) if name else None
+        if name is None and address.scheme == "https" and _is_outside(address.host):
+            self.outside.append(OutsideCall(pods, address.host, port or 443, at))
         if name is None or service is None:
-            if name is None and address.scheme == "https" and _is_outside(address.host):
-                self.outside.append(OutsideCall(pods, address.host, port or 443, at))
             return
         numbers = {offered.number for offered in service_ports(service)}
         if address.is_loose and port not in numbers:
@@ -101,12 +256,9 @@ class Calls:
 
 
 def _is_call(address: Address, name: Name, variable: str | None) -> bool:
-    """Tell whether an address without a port is one. A single word is more often the name of something else.
+    """Tell whether an address without a port is one, in the value of a variable or, without one, in a command.
 
-    Args:
-        address: The address.
-        name: What it names.
-        variable: The variable with the address in its value; None for a command.
+    A single word is more often the name of something else.
     """
     if name.is_certain or address.scheme or address.is_host:
         return True

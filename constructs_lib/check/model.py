@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
 from constructs_lib.repository.applications import ALL_OBJECTS, Application, find_applications
 from constructs_lib.repository.snapshot import Snapshot
 
+Key = TypeVar("Key")
 Result = TypeVar("Result")
 Pods = workloads.Pods[Object]
 
@@ -27,6 +28,14 @@ Pods = workloads.Pods[Object]
 _QUIET_GROUPS = frozenset({"argoproj.io", "cert-manager.io", "external-secrets.io", "keda.sh", "monitoring.coreos.com"})
 #: Kinds of these groups that do make pods.
 _POD_MAKERS = frozenset({"Alertmanager", "Prometheus", "PrometheusAgent", "ThanosRuler", "Workflow"})
+
+
+def grouped(pairs: Iterable[tuple[Key, Result]]) -> Mapping[Key, list[Result]]:
+    """Return the values of some pairs by their keys, in their order."""
+    found: dict[Key, list[Result]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return found
 
 
 class ClusterModel:
@@ -84,18 +93,12 @@ class ClusterModel:
     @cached_property
     def by_identity(self) -> Mapping[Identity, Object]:
         """Objects by API group, kind, namespace and name; of several alike the first."""
-        found: dict[Identity, Object] = {}
-        for item in self.objects:
-            found.setdefault(item.identity, item)
-        return found
+        return {item.identity: item for item in reversed(self.objects)}
 
     @cached_property
     def by_kind(self) -> Mapping[str, list[Object]]:
         """Objects by kind, whatever their group."""
-        found: dict[str, list[Object]] = defaultdict(list)
-        for item in self.objects:
-            found[item.kind].append(item)
-        return found
+        return grouped((item.kind, item) for item in self.objects)
 
     def kind(self, *kinds: str) -> Iterator[Object]:
         """Yield the objects of some kinds."""
@@ -119,19 +122,12 @@ class ClusterModel:
     @cached_property
     def pods_by_namespace(self) -> Mapping[str, list[Pods]]:
         """The pods by their namespace."""
-        found: dict[str, list[Pods]] = defaultdict(list)
-        for pods in self.pods:
-            found[pods.namespace].append(pods)
-        return found
+        return grouped((pods.namespace, pods) for pods in self.pods)
 
     @cached_property
     def services(self) -> Mapping[str, list[Object]]:
         """The Services by their namespace."""
-        found: dict[str, list[Object]] = defaultdict(list)
-        for item in self.kind("Service"):
-            if not item.group:
-                found[item.namespace].append(item)
-        return found
+        return grouped((item.namespace, item) for item in self.kind("Service") if not item.group)
 
     def selected(self, namespace: str, selector: object) -> list[Pods]:
         """Return the pods in a namespace that a label selector selects."""
@@ -177,10 +173,8 @@ class ClusterModel:
 
     @cached_property
     def _names(self) -> Mapping[tuple[str, str], set[str]]:
-        found: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for item in self.objects:
-            found[item.kind, item.namespace].add(item.name)
-        return found
+        found = grouped(((item.kind, item.namespace), item.name) for item in self.objects)
+        return {place: set(names) for place, names in found.items()}
 
     @cached_property
     def bootstrap(self) -> Bootstrap:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from small_trees import Manifest, deployed, manifest
 
-from constructs_lib.check.addresses import addresses, resolve
-from constructs_lib.check.calls import Calls
+from constructs_lib.check.calls import Calls, addresses, resolve
 from constructs_lib.check.capacity import proof as capacity
 from constructs_lib.check.order import proof as order
 from constructs_lib.check.reachability import proof as reachability

@@ -17,10 +17,10 @@ from synthesized import Synthesized
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.bootstrap import Cluster
-from constructs_lib.check.capacity.nodes import ARGOCD, node_of
 from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack
 from constructs_lib.check.capacity.proof import prove
 from constructs_lib.check.capacity.requests import chart_items, requests, rolling_update
+from constructs_lib.check.capacity.room import ARGOCD, node_of
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import pods_of

@@ -10,11 +10,11 @@ from corpus import Manifest
 from planting import PRIVATE_KEY, RANDOM
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.calls import apart
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.policy.pod_security import violations
-from constructs_lib.check.variables import apart
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.kubernetes.platform import ENFORCE
 from constructs_lib.kubernetes.workloads import pods_of

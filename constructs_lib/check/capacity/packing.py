@@ -25,7 +25,6 @@ class Amount(NamedTuple):
         memory: Bytes of memory.
         disk: Bytes of the disk of the node (ephemeral storage).
         volumes: Attached volumes.
-        pods: Pods.
     """
 
     cpu: int = 0
@@ -73,8 +72,6 @@ class Item:
     Attributes:
         name: Its workload.
         amount: What it requests.
-        namespace: Its namespace.
-        labels: Its labels.
         spreads: How it must be spread over the nodes.
         repels: Selects pods of its namespace that must be on other nodes, whichever comes first.
         claims: Claims that it may share with pods on the same node, where each counts as one volume.
@@ -95,8 +92,7 @@ def pack(items: Sequence[Item], nodes: Sequence[Amount]) -> list[Item]:
     best: list[Item] = list(items)
     for measure, choose in _STRATEGIES:
         ordered = sorted(items, key=lambda item: (not (item.spreads or item.repels), -measure(item.amount, capacity)))
-        left = _place(ordered, nodes, choose)
-        best = min(best, left, key=len)
+        best = min(best, _place(ordered, nodes, choose), key=len)
         if not best:
             break
     return best
@@ -116,10 +112,6 @@ def _largest_share(amount: Amount, capacity: Amount) -> float:
 
 def _emptiest(places: list[_Node]) -> _Node:
     return max(places, key=lambda node: min(node.free.cpu / node.whole.cpu, node.free.memory / node.whole.memory))
-
-
-def _first(places: list[_Node]) -> _Node:
-    return places[0]
 
 
 class _Node:
@@ -167,19 +159,14 @@ def _place(items: Iterable[Item], nodes: Sequence[Amount], choose: Callable[[lis
     places = [_Node(whole) for whole in nodes]
     left = []
     for item in items:
-        possible = _spread(item, places, [node for node in _with_claims(item, places) if node.has_room(item)])
+        # A claim that is attached to some node leads to it.
+        attached = [node for node in places if node.claims.intersection(item.claims)] if item.claims else []
+        possible = _spread(item, places, [node for node in attached or places if node.has_room(item)])
         if possible:
             choose(possible).add(item)
         else:
             left.append(item)
     return left
-
-
-def _with_claims(item: Item, places: list[_Node]) -> list[_Node]:
-    """Return the nodes to which a claim of the pod is attached; all nodes if there is none."""
-    if not item.claims:
-        return places
-    return [node for node in places if node.claims.intersection(item.claims)] or places
 
 
 def _spread(item: Item, places: list[_Node], possible: list[_Node]) -> list[_Node]:
@@ -195,7 +182,7 @@ def _spread(item: Item, places: list[_Node], possible: list[_Node]) -> list[_Nod
 #: The strategies: by which measure the largest pod comes first, and which node it gets. The first is the scheduler's.
 _STRATEGIES: tuple[tuple[Callable[[Amount, Amount], float], Callable[[list[_Node]], _Node]], ...] = (
     (_largest_share, _emptiest),
-    (_largest_share, _first),
-    (lambda amount, capacity: amount.memory, _first),
-    (lambda amount, capacity: amount.cpu, _first),
+    (_largest_share, operator.itemgetter(0)),
+    (lambda amount, capacity: amount.memory, operator.itemgetter(0)),
+    (lambda amount, capacity: amount.cpu, operator.itemgetter(0)),
 )

@@ -1,12 +1,11 @@
 """Which pods must be on different nodes, whether there are enough nodes for that, and which pods share a volume."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from constructs_lib.check.capacity.packing import Spread
 from constructs_lib.check.capacity.requests import rolling_update
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.kubernetes.manifest import inner, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import BOUNDS
@@ -55,8 +54,7 @@ def prove_placement(model: ClusterModel) -> Iterator[Finding]:
     if not nodes:
         return
     for pods in model.pods:
-        most = most_on(pods, nodes)
-        if most is None:
+        if (most := most_on(pods, nodes)) is None:
             continue
         field, limit = most
         scale = model.scales.of(pods.owner)
@@ -75,12 +73,12 @@ def prove_shared_volumes(model: ClusterModel) -> Iterator[Finding]:
     if model.cluster.kind == "k3d":
         # A volume of local-path is a folder of one node, so all its pods run there.
         return
-    users: dict[tuple[str, str], list[tuple[Pods, str]]] = defaultdict(list)
-    for pods in model.pods:
-        if pods.owner.kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
-            for mounted in pods.claims:
-                field = mounted.at.removesuffix(".persistentVolumeClaim.claimName")
-                users[pods.namespace, mounted.name].append((pods, field))
+    users = grouped(
+        ((pods.namespace, mounted.name), (pods, mounted.at.removesuffix(".persistentVolumeClaim.claimName")))
+        for pods in model.pods
+        if pods.owner.kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")
+        for mounted in pods.claims
+    )
     for (namespace, name), found in users.items():
         claim = model.get("PersistentVolumeClaim", namespace, name)
         modes = {str(mode) for mode in sequence(claim.spec.get("accessModes"))} if claim else set()

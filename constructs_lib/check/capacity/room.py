@@ -1,6 +1,6 @@
 """Whether the nodes have room for all pods: at the minimum, at the maximum, during an update, and without one node."""
 
-import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -8,22 +8,44 @@ from itertools import islice
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.capacity.nodes import (
-    CLUSTER_PODS,
-    PODS_OF_A_NODE,
-    VOLUMES_OF_A_NODE,
-    argocd_pods,
-    node_of,
-)
 from constructs_lib.check.capacity.packing import Amount, Item, pack, sum_of
 from constructs_lib.check.capacity.placement import most_on, repelled, spreads
-from constructs_lib.check.capacity.requests import chart_items, requests, rolling_update, shown_bytes, volumes
+from constructs_lib.check.capacity.requests import GIB, chart_items, requests, rolling_update, shown_bytes, volumes
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.workloads import Scale
 from constructs_lib.text import plural
+
+#: GiB of a node by its size, and how many of them are free for pods, after the system and what DigitalOcean runs on
+#: every node: https://docs.digitalocean.com/products/kubernetes/details/limits/#allocatable-memory
+_SIZES = (2, 3, 4, 8, 16, 32, 48, 64, 96, 128, 160, 192)
+_FREE = (1.0, 1.66, 2.5, 6.0, 13.0, 28.0, 43.0, 58.0, 88.5, 119.5, 151.0, 182.0)
+#: Thousandths of a core that the kubelet reserves, and that cilium, cpc-bridge-proxy and do-node-agent request: read in
+#: the configuration of the kubelet, and in ``kubectl describe node`` for nodes with 1 and 4 cores.
+_RESERVED_CPU = 100 + 310 + 100 + 102
+#: ``maxVolumesPerNode`` in ``driver/node.go`` of digitalocean/csi-digitalocean.
+VOLUMES_OF_A_NODE = 7
+#: https://docs.digitalocean.com/products/kubernetes/details/limits/#resource-limits, without the six of every node.
+PODS_OF_A_NODE = 110 - 6
+#: The kubelet evicts pods when less than a tenth of the disk is free.
+_USABLE_DISK = 0.9
+#: The short name of a CPU-optimized size, such as ``c-4``, gives only the cores; it has twice as many GiB.
+_NAME = re.compile(r"(?:(?:[a-z0-9.]+-)?(\d+)vcpu-(\d+)gb(?:-(\d+)gb)?|c-(\d+))(?:-[a-z0-9]+)*")
+
+_SMALL = Amount(100, 150_000_000, pods=1)
+#: What DigitalOcean runs once in a cluster, read in ``kubectl describe node`` as well.
+CLUSTER_PODS = tuple(Item(f"kube-system/{name}", _SMALL) for name in ("coredns", "coredns", "cilium-operator"))
+
+#: The requests of Argo CD as ``bootstrap/argocd/main.tf`` installs it: name, thousandths of a core, MiB, and the number
+#: of its pods without and with high availability.
+ARGOCD = (
+    ("controller", 250, 512, 1, 1),
+    ("repoServer", 100, 256, 1, 2),
+    ("server", 50, 128, 1, 2),
+    ("redis", 50, 64, 1, 3),
+)
 
 
 def prove_room(model: ClusterModel) -> Iterator[Finding]:
@@ -161,11 +183,8 @@ class _Room:
     @cached_property
     def _platform(self) -> list[Item]:
         """The pods of the cloud, and those of Argo CD for every bootstrap in the tree."""
-        found = [inputs for inputs in self._inputs("argocd") if inputs]
-        return [
-            *CLUSTER_PODS,
-            *(item for inputs in found for item in argocd_pods(highly_available=inputs.get("ha") is True)),
-        ]
+        settings = (inputs for inputs in self._model.bootstrap.inputs("argocd").values() if inputs)
+        return [*CLUSTER_PODS, *(item for inputs in settings for item in _argocd_pods(inputs.get("ha") is True))]
 
     @property
     def _most_pods(self) -> int:
@@ -175,17 +194,9 @@ class _Room:
     @cached_property
     def _most_nodes(self) -> int:
         """The number of nodes that the node pool may grow to."""
-        limits = (inner(inputs, "node_pool", "nodes_max") for inputs in self._inputs("cluster"))
+        clusters = self._model.bootstrap.inputs("cluster").values()
+        limits = (inner(inputs, "node_pool", "nodes_max") for inputs in clusters)
         return max(self._nodes, next((most for most in limits if isinstance(most, int)), 0))
-
-    def _inputs(self, module: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the inputs of a Terraform module of the bootstrap, by environment."""
-        for environment in self._model.bootstrap.environments:
-            content = self._model.snapshot.files.get(f"bootstrap/{module}/{environment}.tfvars.json")
-            try:
-                yield mapping(json.loads(content or b"{}"))
-            except ValueError:
-                continue
 
 
 def _values(helm: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -198,3 +209,28 @@ def _shown(amount: Amount, *, disk: bool = False) -> str:
     cores = f"{amount.cpu / 1000:.3g} {'core' if amount.cpu == 1000 else 'cores'}"
     text = f"{cores} and {shown_bytes(amount.memory)} of memory"
     return f"{text} and {shown_bytes(amount.disk)} of disk" if disk else text
+
+
+def node_of(size: str) -> Amount | None:
+    """Return what a node of a size of DigitalOcean, such as ``s-4vcpu-8gb``, has for pods; None if nobody knows."""
+    match = _NAME.fullmatch(size)
+    if match is None:
+        return None
+    cores, disk = int(match[1] or match[4]), int(match[3] or 0)
+    memory = int(match[2] or 2 * cores)
+    # A size that is not in the table has as much in proportion as the next smaller one.
+    below, free = max((pair for pair in zip(_SIZES, _FREE, strict=True) if pair[0] <= memory), default=(1, 0.0))
+    # Without a disk in the name, its size is not known, so there is no limit.
+    usable = int(disk * GIB * _USABLE_DISK) if disk else 2**63
+    return Amount(
+        1000 * cores - _RESERVED_CPU, int(free / below * memory * GIB), usable, VOLUMES_OF_A_NODE, PODS_OF_A_NODE
+    )
+
+
+def _argocd_pods(is_available: bool) -> list[Item]:
+    """Return the pods of Argo CD, with or without high availability."""
+    return [
+        Item(f"argocd/{name}", Amount(cpu, mebibytes * 2**20, pods=1))
+        for name, cpu, mebibytes, alone, several in ARGOCD
+        for _ in range(several if is_available else alone)
+    ]

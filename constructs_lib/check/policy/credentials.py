@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.calls import apart
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
-from constructs_lib.check.variables import apart
 from constructs_lib.credentials import is_well_known, logins, names_password, names_secret
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts
 

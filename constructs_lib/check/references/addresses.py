@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.addresses import Address, Name, addresses, resolve
-from constructs_lib.check.calls import is_host, port_beside
+from constructs_lib.check.calls import Address, Name, addresses, is_host, port_beside, resolve
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes import platform
