@@ -1,18 +1,25 @@
-"""What can be wrong with the fields of an object."""
+"""What can be wrong with the fields of an object, and with its quantities."""
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from constructs_lib.kubernetes.manifest import inner, mapping
+from constructs_lib.kubernetes.quantity import quantity
+from constructs_lib.template import Template
 from constructs_lib.text import given, nearest, sentence
 
 Key = TypeVar("Key", bound=Hashable)
 #: Keys and numbers that lead to a part of a manifest.
 Steps = tuple[str | int, ...]
+
+_SCALED = ("cpu", "memory", "ephemeral-storage")
+_IN_BYTES = ("memory", "ephemeral-storage", "storage")
+#: Suffixes as people write them, and as Kubernetes does.
+_SUFFIXES = {"mb": "M", "gb": "G", "kb": "k", "mib": "Mi", "gib": "Gi", "kib": "Ki", "mi": "Mi", "gi": "Gi"}
 
 
 @dataclass(frozen=True)
@@ -41,11 +48,7 @@ def path_text(steps: Iterable[str | int]) -> str:
 
 
 def repeated(keys: Iterable[tuple[str, Key]]) -> Iterator[tuple[str, Key]]:
-    """Yield the entries whose key was there before.
-
-    Args:
-        keys: The path of every entry with its key.
-    """
+    """Yield the entries, each a path with a key, whose key was there before."""
     seen: set[Key] = set()
     for at, key in keys:
         if key in seen:
@@ -68,13 +71,7 @@ class _Rule:
 
 
 def field_faults(table: str, part: Mapping[str, Any], at: str = "") -> Faults:
-    """Yield the fields that have other values than a table in ``fields.yaml`` allows.
-
-    Args:
-        table: The name of the table; nothing is wrong if there is none.
-        part: The part of an object that the table is about.
-        at: Where the part stands; empty for the whole object.
-    """
+    """Yield the fields of a part of an object that have other values than a table of ``fields.yaml`` allows."""
     for rule in _rules().get(table, ()):
         for steps, value in _values(part, rule.steps):
             field = f"{at}.{path_text(steps)}".removeprefix(".")
@@ -89,9 +86,7 @@ def field_faults(table: str, part: Mapping[str, Any], at: str = "") -> Faults:
 @cache
 def field_tables() -> Mapping[str, Mapping[str, Any]]:
     """Return the tables of ``fields.yaml``."""
-    content = Path(__file__).with_name("fields.yaml").read_bytes()
-    tables: Mapping[str, Mapping[str, Any]] = yaml.load(content, Loader=yaml.CSafeLoader)
-    return tables
+    return Template(Path(__file__).with_name("fields.yaml"), {}).content
 
 
 @cache
@@ -119,3 +114,33 @@ def _values(part: object, wanted: tuple[str, ...], at: Steps = ()) -> Iterator[t
         part = part[step]
         at = (*at, step)
     yield at, part
+
+
+def quantity_faults(resource: str, value: object, at: str) -> Faults:
+    """Yield what is wrong with a quantity of a resource; storage and memory are counted in whole bytes."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return
+    amount, text = quantity(value), str(value)
+    if amount is None:
+        match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]+)\s*", text)
+        suffix = _SUFFIXES.get(match[2].lower()) if match else None
+        fix = f"Write {match[1]}{suffix}." if match and suffix else ""
+        yield Fault("bad-quantity", at, f"{given(value)} is no quantity.", fix)
+    elif amount < 0:
+        yield Fault("bad-quantity", at, f"{value} is less than nothing.")
+    elif amount != amount.to_integral_value() and resource in _IN_BYTES:
+        fix = f"An m is a thousandth: {text.rstrip('m')}Mi or {text.rstrip('m')}M is meant."
+        yield Fault("bad-quantity", at, f"{value} is {amount} bytes, and there is no part of a byte.", fix)
+
+
+def resource_faults(resources: object, at: str) -> Faults:
+    """Yield what is wrong with requests and limits (``ValidateResourceRequirements``)."""
+    for field in ("requests", "limits"):
+        for resource, value in mapping(inner(resources, field)).items():
+            yield from quantity_faults(resource, value, f"{at}.{field}.{resource}")
+    for resource in _SCALED:
+        written = inner(resources, "requests", resource), inner(resources, "limits", resource)
+        request, limit = map(quantity, written)
+        if request is not None and limit is not None and request > limit:
+            problem = f"{written[0]} of {resource} are requested, and the limit is {written[1]}."
+            yield Fault("request-above-limit", f"{at}.requests.{resource}", problem)

@@ -1,27 +1,23 @@
-"""What the API server checks in objects beyond their schema, kind by kind.
+"""What the API server and Argo CD check in objects beyond their schema, kind by kind.
 
-The rules are those of ``pkg/apis/<group>/validation/validation.go`` in https://github.com/kubernetes/kubernetes, and of
-``LabelSelectorAsSelector`` in apimachinery.
+The rules are those of ``pkg/apis/<group>/validation/validation.go`` in https://github.com/kubernetes/kubernetes, of
+``LabelSelectorAsSelector`` in apimachinery, and of ``ValidatePermissions`` in Argo CD's ``util/argo/argo.go``.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from constructs_lib.argocd.objects import Object
-from constructs_lib.check.schemas.argocd import application_faults
-from constructs_lib.check.schemas.faults import Fault, Faults, field_faults
-from constructs_lib.check.schemas.metadata import data_faults
+from constructs_lib.argocd.objects import SYNC_OPTIONS, WAVE, Object
+from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, field_tables, quantity_faults
+from constructs_lib.check.schemas.metadata import annotation_faults, data_faults, label_faults, selector_faults
 from constructs_lib.check.schemas.network import ingress_faults, policy_faults, service_faults
-from constructs_lib.check.schemas.workloads import (
-    autoscaler_faults,
-    budget_faults,
-    claim_faults,
-    cron_job_faults,
-    job_faults,
-    workload_faults,
-)
-from constructs_lib.kubernetes.manifest import entries, inner, sequence
-from constructs_lib.text import given
+from constructs_lib.kubernetes.cron import known_zones, schedule_problem, zone_problem
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence, texts
+from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.text import closest, given, nearest, sentence
 
+_PERCENT = re.compile(r"[0-9]+%")
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -31,6 +27,119 @@ def kind_faults(item: Object) -> Faults:
     yield from field_faults(kind, item.manifest)
     if rules := _RULES.get(kind):
         yield from rules(item)
+
+
+def _template_faults(spec: Mapping[str, Any], at: str) -> Faults:
+    metadata = inner(spec, "template", "metadata")
+    yield from label_faults(inner(metadata, "labels"), f"{at}.template.metadata.labels")
+    yield from annotation_faults(inner(metadata, "annotations"), f"{at}.template.metadata.annotations")
+    if not isinstance(spec.get("template"), dict):
+        yield Fault("missing-field", f"{at}.template", "It has no template of its pods.")
+
+
+def _workload(item: Object) -> Faults:
+    spec = item.spec
+    yield from _template_faults(spec, "spec")
+    selector, at = spec.get("selector"), "spec.selector"
+    if not mapping(selector):
+        fix = "Give it the labels of its pods that never change."
+        yield Fault("missing-field", at, "It selects no pods.", fix)
+    else:
+        faults = [*selector_faults(selector, at)]
+        yield from faults
+        labels = texts(inner(spec, "template", "metadata", "labels"))
+        if not faults and isinstance(spec.get("template"), dict) and not Selector(selector).matches(labels):
+            wanted = texts(inner(selector, "matchLabels"))
+            missed = [f"{key}={value}" for key, value in wanted.items() if labels.get(key) != value]
+            problem = f"Its pods do not have what it selects: {', '.join(missed) or 'its expressions'}."
+            yield Fault("selector-misses-template", "spec.template.metadata.labels", problem)
+    yield from _strategy_faults(item)
+    for at, claim in entries(spec.get("volumeClaimTemplates"), "spec.volumeClaimTemplates"):
+        yield from _claim_spec(mapping(claim.get("spec")), f"{at}.spec")
+
+
+def _strategy_faults(item: Object) -> Faults:
+    field = "strategy" if item.kind == "Deployment" else "updateStrategy"
+    strategy, at = mapping(item.spec.get(field)), f"spec.{field}.rollingUpdate"
+    bounds = mapping(strategy.get("rollingUpdate"))
+    if strategy.get("type") in ("Recreate", "OnDelete") and strategy.get("rollingUpdate"):
+        problem = f"The strategy {strategy['type']} has no rollingUpdate."
+        yield Fault("contradictory-fields", at, problem, "Take it away.")
+    for name in ("maxSurge", "maxUnavailable"):
+        value = bounds.get(name)
+        if isinstance(value, str) and not _PERCENT.fullmatch(value):
+            fix = "A whole number without quotes, or a percentage such as 25%, is needed."
+            yield Fault("bad-value", f"{at}.{name}", f"{given(value)} is no amount.", fix)
+    if item.kind == "Deployment" and all(bounds.get(name) in (0, "0%") for name in ("maxSurge", "maxUnavailable")):
+        problem = "No pod may be more than wanted and none less, so that none can be replaced."
+        yield Fault("contradictory-fields", at, problem, "Let maxSurge or maxUnavailable be 1.")
+    deadline, ready = item.spec.get("progressDeadlineSeconds"), item.spec.get("minReadySeconds")
+    if isinstance(deadline, int) and isinstance(ready, int) and deadline <= ready:
+        problem = f"The deadline of {deadline} seconds is over before a pod counts as ready after {ready}."
+        yield Fault("bad-range", "spec.progressDeadlineSeconds", problem, f"More than {ready} is needed.")
+
+
+def _job(item: Object) -> Faults:
+    return _job_spec(item.spec, "spec")
+
+
+def _job_spec(spec: Mapping[str, Any], at: str) -> Faults:
+    yield from field_faults("job", spec, at)
+    yield from _template_faults(spec, at)
+    if spec.get("selector") is not None and spec.get("manualSelector") is not True:
+        problem = "A Job selects its pods by a label that it makes up itself."
+        yield Fault("contradictory-fields", f"{at}.selector", problem, "Take it away.")
+    if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
+        yield Fault("missing-field", f"{at}.completions", "An Indexed Job needs the number of its completions.")
+
+
+def _cron_job(item: Object) -> Faults:
+    schedule, zone = item.spec.get("schedule"), item.spec.get("timeZone")
+    if isinstance(schedule, str) and (problem := schedule_problem(schedule)):
+        yield Fault("bad-schedule", "spec.schedule", f"{given(schedule)} is no schedule: {problem}.")
+    if isinstance(zone, str) and (problem := zone_problem(zone)):
+        close = closest(zone, known_zones())
+        fix = f'Did you mean "{close}"?' if close else "Give a name such as Europe/Rome."
+        yield Fault("bad-schedule", "spec.timeZone", f"{given(zone)} is no time zone: {problem}.", fix)
+    yield from _job_spec(mapping(inner(item.spec, "jobTemplate", "spec")), "spec.jobTemplate.spec")
+
+
+def _budget(item: Object) -> Faults:
+    spec = item.spec
+    yield from selector_faults(spec.get("selector"), "spec.selector")
+    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
+        yield Fault("contradictory-fields", "spec.maxUnavailable", "It has minAvailable and maxUnavailable.")
+    for field in ("minAvailable", "maxUnavailable"):
+        value = spec.get(field)
+        if isinstance(value, str) and not (_PERCENT.fullmatch(value) and int(value[:-1]) <= 100):
+            fix = "A whole number without quotes, or a percentage up to 100%, is needed."
+            yield Fault("bad-value", f"spec.{field}", f"{given(value)} is no amount.", fix)
+
+
+def _autoscaler(item: Object) -> Faults:
+    least, most = item.spec.get("minReplicas", 1), item.spec.get("maxReplicas")
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        problem = f"It wants at least {least} replicas and at most {most}."
+        yield Fault("bad-range", "spec.maxReplicas", problem, f"At least {least} are needed.")
+    for at, metric in entries(item.spec.get("metrics"), "spec.metrics"):
+        kind = str(metric.get("type") or "")
+        field = f"{kind[:1].lower()}{kind[1:]}"
+        if field in ("containerResource", "external", "object", "pods", "resource") and field not in metric:
+            yield Fault("missing-field", f"{at}.{field}", f"A metric of the type {kind} does not say which.")
+
+
+def _claim(item: Object) -> Faults:
+    return _claim_spec(item.spec, "spec")
+
+
+def _claim_spec(spec: Mapping[str, Any], at: str) -> Faults:
+    if not sequence(spec.get("accessModes")):
+        yield Fault("missing-field", f"{at}.accessModes", "A claim says how it is accessed.", "ReadWriteOnce.")
+    storage, at = inner(spec, "resources", "requests", "storage"), f"{at}.resources.requests.storage"
+    if storage is None:
+        yield Fault("missing-field", at, "A claim says how much it wants.")
+    else:
+        yield from quantity_faults("storage", storage, at)
 
 
 def _role(item: Object) -> Faults:
@@ -66,25 +175,80 @@ def _definition(item: Object) -> Faults:
         yield Fault("bad-name", "metadata.name", problem, f"Call it {wanted}.")
 
 
+def _application(item: Object) -> Faults:
+    spec = item.spec
+    several = sequence(spec.get("sources"))
+    if "source" in spec and several:
+        yield Fault("contradictory-fields", "spec.source", "It has source and sources; source is ignored.")
+    if not any(spec.get(field) for field in ("source", "sources", "sourceHydrator")):
+        yield Fault("missing-field", "spec.source", "It says nowhere what to deploy.")
+    if not several:
+        yield from _source_faults(spec.get("source"), "spec.source")
+    for at, source in entries(several, "spec.sources"):
+        yield from _source_faults(source, at)
+    destination = mapping(spec.get("destination"))
+    named = [field for field in ("server", "name") if destination.get(field)]
+    if len(named) == 2:
+        problem = "The cluster is named by its address and by its name."
+        yield Fault("contradictory-fields", "spec.destination.name", problem)
+    if not named and isinstance(spec.get("destination"), dict):
+        fix = "Give server: https://kubernetes.default.svc for the cluster of Argo CD itself."
+        yield Fault("missing-field", "spec.destination.server", "The destination names no cluster.", fix)
+    for index, option in enumerate(sequence(inner(spec, "syncPolicy", "syncOptions"))):
+        yield from _option_faults(option, f"spec.syncPolicy.syncOptions[{index}]")
+
+
+def _source_faults(source: object, at: str) -> Faults:
+    if not isinstance(source, dict) or not source.get("repoURL"):
+        return
+    is_whole = str(source["repoURL"]).startswith("oci:")
+    if not is_whole and not any(source.get(field) for field in ("path", "chart", "ref")):
+        fix = "Give path, chart or ref; path: . is the root of the repository."
+        yield Fault("missing-field", f"{at}.path", "A source says nothing of what to take.", fix)
+    if source.get("chart") and not source.get("targetRevision"):
+        yield Fault("missing-field", f"{at}.targetRevision", "A chart needs a version.")
+
+
+def _option_faults(option: object, at: str) -> Faults:
+    if not isinstance(option, str) or not option.strip():
+        return
+    name, _, value = option.strip().partition("=")
+    known = field_tables()["sync option"]
+    if name not in known:
+        fix = sentence(nearest(name, known))
+        yield Fault("unknown-sync-option", at, f'There is no sync option "{name}".', fix)
+    elif value not in known[name]:
+        problem, fix = f'"{option}" is no sync option.', f"{name} is one of {', '.join(known[name])}."
+        yield Fault("unknown-sync-option", at, problem, fix)
+
+
+def sync_faults(item: Object) -> Faults:
+    """Yield what Argo CD does not understand in the annotations of an object: the wave, and sync options.
+
+    A wave that is no whole number counts as 0, and Argo CD does not say so
+    (https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/).
+    """
+    wave = item.annotations.get(WAVE)
+    if wave is not None and not re.fullmatch(r"[+-]?[0-9]+", wave):
+        problem = f'The sync wave "{wave}" is no whole number, and counts as 0.'
+        yield Fault("bad-value", f"metadata.annotations.{WAVE}", problem, 'Write one, such as "1".')
+    for option in item.annotations.get(SYNC_OPTIONS, "").split(","):
+        yield from _option_faults(option, f"metadata.annotations.{SYNC_OPTIONS}")
+
+
 _RULES: Mapping[str, Callable[[Object], Faults]] = {
-    "Deployment.apps": workload_faults,
-    "ReplicaSet.apps": workload_faults,
-    "StatefulSet.apps": workload_faults,
-    "DaemonSet.apps": workload_faults,
-    "Job.batch": job_faults,
-    "CronJob.batch": cron_job_faults,
+    **dict.fromkeys(("Deployment.apps", "ReplicaSet.apps", "StatefulSet.apps", "DaemonSet.apps"), _workload),
+    "Job.batch": _job,
+    "CronJob.batch": _cron_job,
     "Service": service_faults,
-    "ConfigMap": data_faults,
-    "Secret": data_faults,
-    "PersistentVolumeClaim": claim_faults,
-    "PodDisruptionBudget.policy": budget_faults,
-    "HorizontalPodAutoscaler.autoscaling": autoscaler_faults,
+    **dict.fromkeys(("ConfigMap", "Secret"), data_faults),
+    "PersistentVolumeClaim": _claim,
+    "PodDisruptionBudget.policy": _budget,
+    "HorizontalPodAutoscaler.autoscaling": _autoscaler,
     "NetworkPolicy.networking.k8s.io": policy_faults,
     "Ingress.networking.k8s.io": ingress_faults,
-    f"Role.{_RBAC}": _role,
-    f"ClusterRole.{_RBAC}": _role,
-    f"RoleBinding.{_RBAC}": _binding,
-    f"ClusterRoleBinding.{_RBAC}": _binding,
+    **dict.fromkeys((f"Role.{_RBAC}", f"ClusterRole.{_RBAC}"), _role),
+    **dict.fromkeys((f"RoleBinding.{_RBAC}", f"ClusterRoleBinding.{_RBAC}"), _binding),
     "CustomResourceDefinition.apiextensions.k8s.io": _definition,
-    "Application.argoproj.io": application_faults,
+    "Application.argoproj.io": _application,
 }

@@ -11,16 +11,8 @@ from collections.abc import Callable
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.schemas.faults import Fault, Faults
+from constructs_lib.kubernetes import names
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
-from constructs_lib.kubernetes.names import (
-    is_config_key,
-    is_label,
-    is_label_1035,
-    is_label_key,
-    is_label_value,
-    is_path_segment,
-    is_subdomain,
-)
 from constructs_lib.text import given, nearest, sentence
 
 _MOST_ANNOTATIONS = 256 * 1024
@@ -44,20 +36,20 @@ _LABEL_KEY_FIX = (
 def _name_rule(item: Object, version: str) -> tuple[Callable[[str], bool], str]:
     match item.group, item.kind:
         case "", "Service" if version_number(version) < _RELAXED_SERVICES:
-            return is_label_1035, f"{_LABEL_RULE}, and a letter first"
+            return names.is_label_1035, f"{_LABEL_RULE}, and a letter first"
         case ("", "Namespace" | "Service") | ("apps", "StatefulSet"):
-            return is_label, _LABEL_RULE
+            return names.is_label, _LABEL_RULE
         case ("rbac.authorization.k8s.io", _) | ("policy", "PodDisruptionBudget"):
-            return is_path_segment, "anything without / and %"
+            return names.is_path_segment, "anything without / and %"
         case ("networking.k8s.io", "IPAddress"):
             return bool, "an IP address"
-    return is_subdomain, _SUBDOMAIN_RULE
+    return names.is_subdomain, _SUBDOMAIN_RULE
 
 
 def metadata_faults(item: Object, version: str) -> Faults:
     """Yield what is wrong with the name, the labels and the annotations of an object."""
     yield from _name_faults(item, version)
-    if item.namespace and not is_label(item.namespace):
+    if item.namespace and not names.is_label(item.namespace):
         problem = f'"{item.namespace}" is no name of a namespace.'
         yield Fault("bad-name", "metadata.namespace", problem, f"A namespace has {_LABEL_RULE}.")
     yield from label_faults(item.metadata.get("labels"), "metadata.labels")
@@ -82,9 +74,9 @@ def _name_faults(item: Object, version: str) -> Faults:
 def label_faults(labels: object, at: str) -> Faults:
     """Yield what is wrong with labels, or with what selects them."""
     for key, value in mapping(labels).items():
-        if not is_label_key(key):
+        if not names.is_label_key(key):
             yield Fault("bad-label", f"{at}.{key}", f'"{key}" cannot be the key of a label.', _LABEL_KEY_FIX)
-        if isinstance(value, str) and not is_label_value(value):
+        if isinstance(value, str) and not names.is_label_value(value):
             yield Fault("bad-label", f"{at}.{key}", f"{given(value)} cannot be the value of the label {key}.")
 
 
@@ -107,7 +99,7 @@ def annotation_faults(annotations: object, at: str) -> Faults:
     size = 0
     for key, value in mapping(annotations).items():
         size += _bytes(key) + (_bytes(value) if isinstance(value, str) else 0)
-        if not is_label_key(key.lower()):
+        if not names.is_label_key(key.lower()):
             yield Fault("bad-label", f"{at}.{key}", f'"{key}" cannot be the key of an annotation.', _LABEL_KEY_FIX)
     if size > _MOST_ANNOTATIONS:
         problem = f"The annotations have {size} bytes, and there is room for {_MOST_ANNOTATIONS}."
@@ -127,7 +119,7 @@ def data_faults(item: Object) -> Faults:
         is_encoded = field == "binaryData" or (field == "data" and item.kind == "Secret")
         for key, value in values.items():
             at = f"{field}.{key}"
-            if not is_config_key(key):
+            if not names.is_config_key(key):
                 yield Fault("bad-name", at, f'"{key}" cannot be a key of a {item.kind}.', f"A key has {_KEY_RULE}.")
             if isinstance(value, str) and is_encoded:
                 try:

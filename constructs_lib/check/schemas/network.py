@@ -15,12 +15,7 @@ _PORT_NAME_RULE = "at most 15 lower-case letters, digits and single hyphens, a l
 
 
 def port_faults(port: object, at: str) -> Faults:
-    """Yield what is wrong with the number or name of a port.
-
-    Args:
-        port: The number or name; anything else is for the schema to find.
-        at: Where it stands.
-    """
+    """Yield what is wrong with the number or name of a port; anything else is for the schema to find."""
     if isinstance(port, bool):
         return
     if isinstance(port, int) and not 1 <= port <= 65535:
@@ -28,6 +23,16 @@ def port_faults(port: object, at: str) -> Faults:
     elif isinstance(port, str) and not is_port_name(port):
         fix = f"Write the number {port} without quotes." if port.isdecimal() else f"It has {_PORT_NAME_RULE}."
         yield Fault("bad-port", at, f'"{port}" is no name of a port.', fix)
+
+
+def twin_faults(ports: list[tuple[str, Mapping[str, Any]]], number: str, code: str, below: str = "") -> Faults:
+    """Yield the names that two ports have, and the ports that are there twice, with a code and at a field of theirs."""
+    named = ((f"{at}.name", port["name"]) for at, port in ports if isinstance(port.get("name"), str) and port["name"])
+    for at, name in repeated(named):
+        yield Fault("duplicate-name", at, f'Two ports are called "{name}".')
+    numbered = ((f"{at}{below}", f"{port.get(number)} of {port.get('protocol') or 'TCP'}") for at, port in ports)
+    for at, twice in repeated(numbered):
+        yield Fault(code, at, f"The port {twice} is there twice.")
 
 
 def service_faults(item: Object) -> Faults:
@@ -72,12 +77,7 @@ def _service_ports(value: object) -> Faults:
         elif len(ports) > 1:
             fix = "Name all ports of a Service that has several."
             yield Fault("missing-field", f"{at}.name", "One port of several has no name.", fix)
-    named = ((at, port["name"]) for at, port in ports if isinstance(port.get("name"), str) and port["name"])
-    for at, name in repeated(named):
-        yield Fault("duplicate-name", f"{at}.name", f'Two ports are called "{name}".')
-    numbered = ((at, f"{port.get('port')} of {port.get('protocol') or 'TCP'}") for at, port in ports)
-    for at, number in repeated(numbered):
-        yield Fault("duplicate-name", f"{at}.port", f"The port {number} is there twice.")
+    yield from twin_faults(ports, "port", "duplicate-name", ".port")
 
 
 def _block_faults(block: object, at: str) -> Faults:

@@ -44,11 +44,7 @@ class Schema:
     """The schema of one kind of objects."""
 
     def __init__(self, schema: Manifest, documents: _Documents) -> None:
-        """Compile a schema.
-
-        Args:
-            schema: JSON Schema 2020-12.
-            documents: The documents that it refers to.
+        """Compile a JSON Schema 2020-12 that refers to documents.
 
         Raises:
             ValueError: It is no schema.
@@ -127,11 +123,7 @@ class Kubernetes:
     """The kinds of one version of Kubernetes, and the well-known custom resources."""
 
     def __init__(self, version: str) -> None:
-        """Read the data of a version.
-
-        Args:
-            version: One of :func:`versions`.
-        """
+        """Read the data of one of :func:`versions`."""
         folder = _data() / f"v{version}.0-local-strict"
         self.version = version
         definitions = json.loads((folder / "_definitions.json").read_text())
@@ -192,8 +184,7 @@ class Kubernetes:
 @cache
 def _data() -> Path:
     spec = find_spec("kubernetes_validate")
-    assert spec is not None
-    assert spec.origin is not None
+    assert spec and spec.origin
     return Path(spec.origin).parent / "kubernetes-json-schema"
 
 
@@ -206,11 +197,7 @@ def versions() -> tuple[str, ...]:
 
 @cache
 def kubernetes(version: str | None = None) -> Kubernetes:
-    """Return the kinds of a version of Kubernetes.
-
-    Args:
-        version: Such as ``1.36``. The nearest that is known is taken for one that is not, and the newest for None.
-    """
+    """Return the kinds of a version of Kubernetes: the nearest for one that is not known, and the newest for None."""
     known = versions()
     if version is None:
         return kubernetes(known[-1])
@@ -221,8 +208,7 @@ def kubernetes(version: str | None = None) -> Kubernetes:
 
 @cache
 def _own_schemas() -> Mapping[Gvk, Manifest]:
-    files = (file for file in _OWN.glob("*.json") if file.name != "common.json")
-    schemas: list[Manifest] = [json.loads(file.read_text()) for file in files]
+    schemas = [json.loads(file.read_text()) for file in _OWN.glob("*.json") if file.name != "common.json"]
     return {gvk: schema for schema in schemas for gvk in _kinds(schema)}
 
 

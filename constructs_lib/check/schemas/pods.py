@@ -9,10 +9,9 @@ from typing import Any
 
 from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.model import Pods
-from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, repeated
+from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, quantity_faults, repeated, resource_faults
 from constructs_lib.check.schemas.metadata import label_faults
-from constructs_lib.check.schemas.network import port_faults
-from constructs_lib.check.schemas.quantities import quantity_faults, resource_faults
+from constructs_lib.check.schemas.network import port_faults, twin_faults
 from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.names import is_label, is_variable
@@ -108,12 +107,7 @@ def _port_faults(ports: list[tuple[str, Mapping[str, Any]]]) -> Faults:
                 yield from port_faults(value, f"{at}.{field}")
         if isinstance(port.get("name"), str) and port["name"]:
             yield from port_faults(port["name"], f"{at}.name")
-    named = ((at, port["name"]) for at, port in ports if isinstance(port.get("name"), str) and port["name"])
-    for at, name in repeated(named):
-        yield Fault("duplicate-name", f"{at}.name", f'Two ports are called "{name}".')
-    numbered = ((at, f"{port.get('containerPort')} of {port.get('protocol') or 'TCP'}") for at, port in ports)
-    for at, number_ in repeated(numbered):
-        yield Fault("duplicate-entry", at, f"The port {number_} is there twice.")
+    yield from twin_faults(ports, "containerPort", "duplicate-entry")
 
 
 def _variable_faults(value: object, path: str, version: str) -> Faults:

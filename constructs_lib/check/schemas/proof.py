@@ -5,16 +5,18 @@ cluster does not know; custom resources to the CustomResourceDefinitions in the 
 ``crds/``. What schemas cannot express is in the modules beside this one.
 """
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import yaml
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.check.schemas.argocd import annotation_faults
-from constructs_lib.check.schemas.duplicates import duplicate_keys
 from constructs_lib.check.schemas.faults import Fault, Faults, Steps, path_text
-from constructs_lib.check.schemas.kinds import kind_faults
+from constructs_lib.check.schemas.kinds import kind_faults, sync_faults
 from constructs_lib.check.schemas.metadata import metadata_faults
 from constructs_lib.check.schemas.pods import pod_faults
 from constructs_lib.check.schemas.served import Kinds
@@ -47,7 +49,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
         content = application.files[item.path]
         if (item.path, content) not in read and model.may_repeat_keys(item.path, content):
             read.add((item.path, content))
-            for line, key, before in duplicate_keys(item.path, content):
+            for line, key, before in _duplicate_keys(item.path, content):
                 where = f", as in line {before}" if before != line else ""
                 problem = f'The key "{key}" is there twice in one mapping{where}.'
                 yield Finding.of("duplicate-key", item, problem, at=f"line {line}")
@@ -93,7 +95,7 @@ def _object_faults(item: Object, pods: Pods | None, kinds: Kinds) -> Faults:
     if deprecated := kinds.deprecated(item):
         yield deprecated
     yield from metadata_faults(item, kinds.version)
-    yield from annotation_faults(item)
+    yield from sync_faults(item)
     yield from kind_faults(item)
     if pods is not None:
         yield from pod_faults(pods, kinds.version)
@@ -123,3 +125,53 @@ def _without_nulls(manifest: Manifest) -> tuple[Manifest, list[Steps]]:
         return part
 
     return pruned(manifest, ()), dropped
+
+
+class _Composer(yaml.CSafeLoader):
+    """Reads YAML as nodes only, and does not resolve the types of scalars, which takes most of the time."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        return "tag:yaml.org,2002:str"
+
+
+def _duplicate_keys(path: str, content: bytes) -> Iterator[tuple[int, str, int]]:
+    """Yield keys that are there twice in one mapping: the line, the key, and the line of the first one.
+
+    The readers of YAML and JSON keep the last one and say nothing.
+    """
+    if path.endswith(".json"):
+        yield from _in_json(content)
+    else:
+        for document in yaml.compose_all(content, Loader=_Composer):
+            yield from _in_yaml(document, set())
+
+
+def _in_yaml(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[int, str, int]]:
+    # An alias is the same node again.
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            # A mapping may merge several others into itself.
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in first:
+                    yield line, key.value, first[key.value]
+                first.setdefault(key.value, line)
+            yield from _in_yaml(value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _in_yaml(value, seen)
+
+
+def _in_json(content: bytes) -> Iterator[tuple[int, str, int]]:
+    found: list[str] = []
+
+    def pairs(entries: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        found.extend(name for name, count in Counter(name for name, _ in entries).items() if count > 1)
+        return dict(entries)
+
+    json.loads(content, object_pairs_hook=pairs)
+    yield from ((1, name, 1) for name in found)

@@ -1,6 +1,6 @@
 """Which kinds a cluster serves, which ones older or newer clusters serve, and their schemas."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 
 from constructs_lib.argocd.objects import Object
@@ -65,18 +65,15 @@ class Kinds:
 
     def deprecated(self, item: Object) -> Fault | None:
         """Return the fault that the API version of an object is deprecated, if it is."""
-        group, version, kind = _gvk(item)
-        if (group, version, kind) == ("", "v1", "Endpoints") and version_number(self.version) >= (1, 33):
-            problem = "Endpoints are deprecated."
-            return Fault("deprecated-api-version", "apiVersion", problem, "Move to EndpointSlice.")
-        if ("alpha" in version or "beta" in version) and self._kubernetes.has((group, version, kind)):
-            stable = [known for known in self._kubernetes.by_kind[kind] if known[0] == group and known[1].isalnum()]
-            stable = [known for known in stable if not ("alpha" in known[1] or "beta" in known[1])]
-            if stable:
-                problem = f"{version} of {kind} is deprecated."
-                fix = f"Move to {_api_version(stable[0])}."
-                return Fault("deprecated-api-version", "apiVersion", problem, fix)
-        return None
+        gvk = group, version, kind = _gvk(item)
+        problem = fix = ""
+        if gvk == ("", "v1", "Endpoints") and version_number(self.version) >= (1, 33):
+            problem, fix = "Endpoints are deprecated.", "Move to EndpointSlice."
+        elif _is_early(version) and self._kubernetes.has(gvk):
+            known = self._kubernetes.by_kind[kind]
+            if stable := [other for other in known if other[0] == group and not _is_early(other[1])]:
+                problem, fix = f"{version} of {kind} is deprecated.", f"Move to {_api_version(stable[0])}."
+        return Fault("deprecated-api-version", "apiVersion", problem, fix) if problem else None
 
     def unknown(self) -> Iterator[Finding]:
         """Yield the custom kinds without a schema, each once."""
@@ -90,17 +87,17 @@ def _gvk(item: Object) -> Gvk:
     return item.group, str(item.manifest["apiVersion"]).rpartition("/")[2], item.kind
 
 
+def _is_early(version: str) -> bool:
+    return "alpha" in version or "beta" in version
+
+
 def _api_version(gvk: Gvk) -> str:
     return f"{gvk[0]}/{gvk[1]}" if gvk[0] else gvk[1]
 
 
 def _current(known: Kubernetes, gvk: Gvk) -> list[Gvk]:
     """Return the versions that serve a kind: those of its own group first, and stable ones before others."""
-    group, _, kind = gvk
-    found: Mapping[str, list[Gvk]] = known.by_kind
-    return sorted(
-        found.get(kind, ()), key=lambda other: (other[0] != group, "alpha" in other[1] or "beta" in other[1], other)
-    )
+    return sorted(known.by_kind.get(gvk[2], ()), key=lambda other: (other[0] != gvk[0], _is_early(other[1]), other))
 
 
 #: Versions that were removed before the oldest version of Kubernetes whose schemas are known.
@@ -108,12 +105,8 @@ def _current(known: Kubernetes, gvk: Gvk) -> list[Gvk]:
 _REMOVED_LONG_AGO = {
     "1.16": ("extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"),
     "1.22": (
-        "admissionregistration.k8s.io/v1beta1",
-        "apiextensions.k8s.io/v1beta1",
-        "apiregistration.k8s.io/v1beta1",
-        "networking.k8s.io/v1beta1",
-        "rbac.authorization.k8s.io/v1beta1",
-        "scheduling.k8s.io/v1beta1",
+        *("admissionregistration.k8s.io/v1beta1", "apiextensions.k8s.io/v1beta1", "apiregistration.k8s.io/v1beta1"),
+        *("networking.k8s.io/v1beta1", "rbac.authorization.k8s.io/v1beta1", "scheduling.k8s.io/v1beta1"),
         "storage.k8s.io/v1beta1",
     ),
     "1.25": ("batch/v1beta1", "policy/v1beta1", "discovery.k8s.io/v1beta1", "events.k8s.io/v1beta1"),
@@ -127,11 +120,9 @@ def _last_served(gvk: Gvk, version: str) -> str | None:
     having = [known for known in earlier if kubernetes(known).has(gvk)]
     if having:
         return next(known for known in versions() if version_number(known) > version_number(having[-1]))
-    name = _api_version(gvk)
-    ingress = gvk == ("extensions", "v1beta1", "Ingress")
-    return next((removed for removed, names in _REMOVED_LONG_AGO.items() if name in names and not ingress), None) or (
-        "1.22" if ingress else None
-    )
+    if gvk == ("extensions", "v1beta1", "Ingress"):
+        return "1.22"
+    return next((removed for removed, names in _REMOVED_LONG_AGO.items() if _api_version(gvk) in names), None)
 
 
 @cache
