@@ -39,16 +39,6 @@ class Kind:
     kind: str
 
 
-def named(group: str, *kinds: str) -> tuple[Kind, ...]:
-    """Return some kinds of one API group."""
-    return tuple(Kind(group, kind) for kind in kinds)
-
-
-#: What lets the pods of a chart call the Kubernetes API.
-RBAC = named("rbac.authorization.k8s.io", "Role", "RoleBinding")
-CLUSTER_RBAC = named("rbac.authorization.k8s.io", "ClusterRole", "ClusterRoleBinding")
-
-
 @explained
 @dataclass(frozen=True)
 class PodAccess:

@@ -1,6 +1,7 @@
 """Third-party software that comes as a Helm chart, as a component among the others."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.declare import validation
@@ -9,6 +10,7 @@ from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
 from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.system import System
+from constructs_lib.template import Template
 
 
 def merged(values: Mapping[str, Any], over: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -24,6 +26,19 @@ def merged(values: Mapping[str, Any], over: Mapping[str, Any] | None) -> dict[st
             value = merged(known, value)
         result[key] = value
     return result
+
+
+def described(folder: Path, **placeholders: Any) -> dict[str, Any]:
+    """Return the arguments of :class:`HelmChart` in the ``chart.yaml`` of a kind: what it contains, and its access."""
+    found = Template(folder / "chart.yaml", placeholders).whole()
+    for argument in ("kinds", "cluster_kinds"):
+        found[argument] = [Kind(group, kind) for group, kinds in found[argument].items() for kind in kinds]
+    found["access"] = [PodAccess(**{key: _frozen(value) for key, value in each.items()}) for each in found["access"]]
+    return found
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 class HelmChart(Component):

@@ -1,14 +1,15 @@
 """metrics-server, for clusters that come without a metrics API."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import CLUSTER_RBAC, PodAccess, named
 from constructs_lib.declare.system import System
-from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
+from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged
+from constructs_lib.template import Template
 
-_RESOURCES = {"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory": "400Mi"}}
+_HERE = Path(__file__).parent
 
 
 class MetricsServer(HelmChart):
@@ -28,28 +29,5 @@ class MetricsServer(HelmChart):
             version: Version of the chart; the values were checked against 3.13.1.
             values: Further values, over the library's own.
         """
-        super().__init__(
-            scope,
-            id,
-            repository="https://kubernetes-sigs.github.io/metrics-server",
-            chart="metrics-server",
-            version=version,
-            values=merged({"resources": _RESOURCES}, values),
-            kinds=(
-                *named("", "Service", "ServiceAccount"),
-                *named("apps", "Deployment"),
-                *named("rbac.authorization.k8s.io", "RoleBinding"),
-            ),
-            cluster_kinds=(*named("apiregistration.k8s.io", "APIService"), *CLUSTER_RBAC),
-            # The RoleBinding for extension-apiserver-authentication has to be in kube-system.
-            other_namespaces=("kube-system",),
-            access=(
-                PodAccess(
-                    "metrics-server",
-                    {"app.kubernetes.io/name": "metrics-server"},
-                    kubernetes_api=True,
-                    from_kubernetes_api=(10250,),
-                    to_nodes=(10250,),
-                ),
-            ),
-        )
+        own = merged(Template(_HERE / "values.yaml", {}).whole(), values)
+        super().__init__(scope, id, version=version, values=own, **described(_HERE))

@@ -7,22 +7,20 @@ from typing import Any
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import CLUSTER_RBAC, RBAC, PodAccess, named
 from constructs_lib.declare.environment import GitRepository
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
 from constructs_lib.grafana.model import FOLDER_ANNOTATION
-from constructs_lib.kinds.helm_chart.construct import HelmChart, merged
+from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
 from constructs_lib.template import Template
 from constructs_lib.text import nearest, shown
 
-_NAME = "app.kubernetes.io/name"
 #: Severities of alerts: a critical one wakes somebody up, a warning waits for the morning.
 SEVERITIES = ("critical", "warning")
-_VALUES = Path(__file__).parent / "values.yaml"
+_HERE = Path(__file__).parent
 
 
 def _runbooks(repository: GitRepository) -> str:
@@ -81,53 +79,8 @@ class Monitoring(HelmChart):
                 environment's repository, where ``python app.py observe --docs docs`` writes them.
             values: Further values, over the library's own.
         """
-        prometheus = {_NAME: "prometheus"}
-        alertmanager = {_NAME: "alertmanager"}
-        grafana = {_NAME: "grafana"}
-        kube_state_metrics = {_NAME: "kube-state-metrics"}
-        operator = {"app": "kube-prometheus-stack-operator"}
-        super().__init__(
-            scope,
-            id,
-            repository="https://prometheus-community.github.io/helm-charts",
-            chart="kube-prometheus-stack",
-            version=version,
-            # node-exporter reads the node's own file systems and network.
-            pod_security="privileged",
-            kinds=(
-                *named("", "ConfigMap", "Service", "ServiceAccount"),
-                *named("apps", "DaemonSet", "Deployment"),
-                *named("monitoring.coreos.com", "Alertmanager", "Prometheus", "PrometheusRule", "ServiceMonitor"),
-                *RBAC,
-            ),
-            cluster_kinds=(*named("apiextensions.k8s.io", "CustomResourceDefinition"), *CLUSTER_RBAC),
-            # The chart puts a headless Service in front of CoreDNS there.
-            other_namespaces=("kube-system",),
-            access=(
-                PodAccess(
-                    "prometheus",
-                    prometheus,
-                    kubernetes_api=True,
-                    to_nodes=(9100, 10250),
-                    to_pods=(
-                        (prometheus, (8080, 9090)),
-                        (alertmanager, (8080, 9093)),
-                        (grafana, (3000,)),
-                        (kube_state_metrics, (8080,)),
-                        (operator, (8080,)),
-                    ),
-                    to_dns_metrics=True,
-                    to_argocd=(8082,),
-                    scrapes=True,
-                ),
-                PodAccess("alertmanager", alertmanager, internet=(443,) if receivers else ()),
-                PodAccess(
-                    "grafana", grafana, kubernetes_api=True, to_pods=((prometheus, (9090,)), (alertmanager, (9093,)))
-                ),
-                PodAccess("kube-state-metrics", kube_state_metrics, kubernetes_api=True),
-                PodAccess("prometheus-operator", operator, kubernetes_api=True),
-            ),
-        )
+        ports = (443,) if receivers else ()
+        super().__init__(scope, id, version=version, **described(_HERE, receiver_ports=ports))
         if problem := quantity_problem(storage, "20Gi"):
             self.report(f"storage: {problem}")
         if retention_days < 1:
@@ -164,7 +117,7 @@ class Monitoring(HelmChart):
             "own_namespace": self.namespace_name,
             "folder_annotation": FOLDER_ANNOTATION,
         }
-        self.values = merged(Template(_VALUES, placeholders).whole(), values)
+        self.values = merged(Template(_HERE / "values.yaml", placeholders).whole(), values)
 
     def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the monitors, rules, routes and dashboards of the whole system."""
