@@ -31,18 +31,11 @@ _DEFAULTS = re.compile(
     re.IGNORECASE,
 )
 #: Keys of a Secret that names a repository or cluster of Argo CD and needs no login.
-_HARMLESS_KEYS = frozenset(
-    {"enableLfs", "enableOCI", "forceHttpBasicAuth", "insecure", "name", "project", "type", "url"}
-)
+_HARMLESS_KEYS = {"enableLfs", "enableOCI", "forceHttpBasicAuth", "insecure", "name", "project", "type", "url"}
 
 
 def credential_findings(item: Object, pods: Pods | None) -> Iterator[Finding]:
-    """Yield the secrets that an object shows.
-
-    Args:
-        item: The object.
-        pods: The pods that it makes; None if it makes none.
-    """
+    """Yield the secrets that an object shows, and those of the pods that it makes, if it makes some."""
     if item.kind == "Secret" and not item.group:
         yield from _secret(item)
     elif item.kind == "ConfigMap" and not item.group:

@@ -35,9 +35,7 @@ def role_findings(model: ClusterModel) -> Iterator[Finding]:
 def token_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator[Finding]:
     """Yield ServiceAccounts without a role whose token is mounted into pods.
 
-    Args:
-        model: The tree.
-        unfinished: The ids of manifests in which a tool may add what is missing.
+    A tool may add what is missing in the manifests with the ids ``unfinished``.
     """
     accounts = model.accounts
     using: dict[tuple[str, str], list[Pods]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The Pod Security Standards: what the API server refuses in a namespace that enforces a level.
+"""Proof that pods keep to the Pod Security Standard of their namespace, and that namespaces with pods enforce one.
 
 https://kubernetes.io/docs/concepts/security/pod-security-standards/, and the checks themselves in
 https://github.com/kubernetes/kubernetes/tree/master/staging/src/k8s.io/pod-security-admission/policy.
@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from constructs_lib.check.model import Pods
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence, texts
+from constructs_lib.kubernetes.platform import ENFORCE
+from constructs_lib.text import nearest, sentence
 
 #: The levels, the loosest first.
 LEVELS = ("privileged", "baseline", "restricted")
@@ -35,19 +38,15 @@ _VOLUMES = frozenset(
         *("image", "persistentVolumeClaim", "projected", "secret"),
     }
 )
+_MISSING = "pod-security-level-missing"
+#: The controls that keep a pod from taking over its node.
+_RIGHTS = ("hostProcess", "host namespaces", "privileged", "capabilities", "hostPath volumes")
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A field that a level does not allow.
-
-    Attributes:
-        control: The control, such as ``privileged``; a pod gets one finding for each, however often it violates it.
-        at: The field.
-        text: What is wrong.
-        fix: What would be right.
-    """
+    """A field that a level does not allow; a pod gets one finding for each control, however often it violates it."""
 
     control: str
     at: str
@@ -57,14 +56,11 @@ class Violation:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A field of the security contexts of a pod and its containers.
+    """A field of the security contexts of a pod and its containers, the values that it may not have, and the texts.
 
     Attributes:
-        control: The control that the field belongs to.
-        field: Its path in the security context.
         is_wrong: Tells whether a value, which is None for no value, is not allowed.
         text: What is wrong, with ``{}`` for the value.
-        fix: What would be right.
     """
 
     control: str
@@ -104,12 +100,7 @@ _RULES = (
 
 
 def violations(pods: Pods, level: str) -> Iterator[Violation]:
-    """Yield what a level does not allow in pods; nothing for ``privileged``.
-
-    Args:
-        pods: The pods.
-        level: One of :data:`LEVELS`.
-    """
+    """Yield what one of the :data:`LEVELS` does not allow in pods; nothing for ``privileged``."""
     if level in ("baseline", "restricted"):
         yield from _baseline(pods)
     if level == "restricted":
@@ -205,3 +196,54 @@ def _root(pods: Pods) -> Iterator[Violation]:
     for at, context in _contexts(pods):
         if context.get("runAsUser") == 0 and context["runAsUser"] is not False:
             yield Violation("user 0", f"{at}.runAsUser", "it runs as root", "Give another number.")
+
+
+def enforced_levels(model: ClusterModel) -> Mapping[str, str]:
+    """Return the levels that namespaces enforce; one that Argo CD creates gets its labels from the Application."""
+    path = ("syncPolicy", "managedNamespaceMetadata", "labels")
+    managed = {
+        application.namespace: texts(inner(application.item.spec, *path))
+        for application in model.applications
+        if application.item and application.creates_namespace
+    }
+    labels = {**managed, **{name: {**managed.get(name, {}), **own} for name, own in model.namespaces.items()}}
+    return {name: own[ENFORCE] for name, own in labels.items() if ENFORCE in own}
+
+
+def level_findings(model: ClusterModel, levels: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield namespaces that enforce no level, or one that does not exist."""
+    for item in model.kind("Namespace"):
+        level, at = item.labels.get(ENFORCE), f"metadata.labels.{ENFORCE}"
+        if level is None and item.name in model.pods_by_namespace:
+            yield Finding.of(_MISSING, item, "It has pods, and enforces no Pod Security level.", at=at)
+        elif level is not None and level not in LEVELS:
+            problem, fix = f'"{level}" is no level.', sentence(nearest(level, LEVELS))
+            yield Finding.of("pod-security-level-unknown", item, problem, at=at, fix=fix)
+    created = model.pods_by_namespace.keys() - model.names("Namespace") - levels.keys()
+    for application in model.applications:
+        if application.item and application.creates_namespace and application.namespace in created:
+            problem = f"The namespace {application.namespace} that it creates enforces no Pod Security level."
+            at = "spec.syncPolicy.managedNamespaceMetadata.labels"
+            yield Finding.of(_MISSING, application.item, problem, at=at)
+
+
+def violation_findings(pods: Pods, level: str) -> Iterator[Finding]:
+    """Yield what the level of their namespace does not allow in pods, one finding for each control."""
+    first: dict[str, Violation] = {}
+    for violation in violations(pods, level):
+        first.setdefault(violation.control, violation)
+    for violation in first.values():
+        problem = f"The namespace {pods.namespace} enforces {level}, and {violation.text}."
+        yield Finding.of("pod-security-violated", pods.owner, problem, at=violation.at, fix=violation.fix)
+
+
+def privilege_findings(pods: Pods) -> Iterator[Finding]:
+    """Yield a finding if pods have rights over their node, in a namespace that does not forbid it."""
+    rights = [violation for violation in violations(pods, "baseline") if violation.control in _RIGHTS]
+    rights.sort(key=lambda violation: _RIGHTS.index(violation.control))
+    rights += [violation for violation in violations(pods, "restricted") if violation.control == "user 0"]
+    if rights:
+        texts = [*dict.fromkeys(violation.text for violation in rights)]
+        more = f"; and so on, {len(texts)} in all" if len(texts) > 3 else ""
+        problem = f"Of a pod it is true that {'; '.join(texts[:3])}{more}."
+        yield Finding.of("privileged-pods", pods.owner, problem, at=rights[0].at)

@@ -5,25 +5,20 @@ from collections.abc import Iterator
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.policy.credentials import credential_findings
-from constructs_lib.check.policy.levels import (
+from constructs_lib.check.policy.permissions import project_findings, role_findings, token_findings
+from constructs_lib.check.policy.pod_security import (
     enforced_levels,
     level_findings,
     privilege_findings,
     violation_findings,
 )
-from constructs_lib.check.policy.permissions import project_findings, role_findings, token_findings
-from constructs_lib.check.policy.resilience import resilience_findings
-from constructs_lib.check.policy.resources import image_findings, resource_findings
+from constructs_lib.check.policy.pods import image_findings, resilience_findings, resource_findings
 from constructs_lib.check.tools import patched
 from constructs_lib.text import plural
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
-    """Yield what a careful platform team would send back.
-
-    Args:
-        model: The tree.
-    """
+    """Yield what a careful platform team would send back."""
     unfinished, levels = patched(model), enforced_levels(model)
     yield from level_findings(model, levels)
     for item in model.objects:
