@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from constructs_lib.declare.component import Component
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
 from constructs_lib.grafana import panels
-from constructs_lib.grafana.model import CHOSEN, Dashboard, Row, Variable
+from constructs_lib.grafana.model import CHOSEN, Dashboard, Panel, Query, Row, Variable
 from constructs_lib.kubernetes.manifest import digest
-from constructs_lib.observe import overview
 from constructs_lib.prometheus.rules import Group, rules
 
 _HERE = Path(__file__).parent
+_OVERVIEW = _HERE / "overview.yaml"
 #: Grafana's limit of a uid.
 _LONGEST_UID = 40
 #: The order of kinds on lists and pages: services, then what they need.
@@ -31,19 +32,14 @@ def groups(system: System) -> list[Group]:
 
 
 def dashboards(system: System, waves: Mapping[str, int]) -> list[Dashboard]:
-    """Return all dashboards of a system, linked with each other.
-
-    Args:
-        system: The system.
-        waves: The wave of each component, by its id.
-    """
+    """Return all dashboards of a system, linked with each other; ``waves`` are those of its components, by id."""
     shown = _by_dashboard(system)
     uids = {workload.name: uid for uid, (_, workloads) in shown.items() for workload in workloads}
     overview_uid = _uid(system, "overview")
     up = (("Overview", overview_uid),)
     cluster = panels.dashboard(_HERE / "cluster.yaml", {})
     found = [
-        overview.dashboard(system, waves, uid=overview_uid, uids=uids),
+        _overview(system, waves, uid=overview_uid, uids=uids),
         replace(cluster, template="cluster", uid=_uid(system, "cluster"), links=up),
     ]
     for uid, (kind, workloads) in shown.items():
@@ -112,3 +108,69 @@ def _uid(system: System, name: str) -> str:
     """Return an identifier that stays the same from run to run, because bookmarks hold it."""
     uid = f"{system.name}-{name}"
     return uid if len(uid) <= _LONGEST_UID else f"{uid[: _LONGEST_UID - 9]}-{digest(uid, 8)}"
+
+
+def _overview(system: System, waves: Mapping[str, int], *, uid: str, uids: Mapping[str, str]) -> Dashboard:
+    """Return the dashboard of a system: first what is wrong, then one row a wave, the last wave at the top.
+
+    Traffic flows downwards: who calls stands above what it calls, as in the picture of the architecture. The ``uids``
+    are those of the dashboards of workloads, by name.
+    """
+    by_wave: dict[int, list[Component]] = {}
+    for component in sorted(system.components, key=lambda component: component.id):
+        by_wave.setdefault(waves[component.id], []).append(component)
+    # The AppProject has the name of the system.
+    rows = [panels.rows(_OVERVIEW, {"own": f'project="{system.name}"', "name": None, "pods": None})["State"]]
+    for wave, components in sorted(by_wave.items(), reverse=True):
+        shown = [panel for component in components for panel in _component(component, uids)]
+        rows.append(Row(f"Wave {wave}: {', '.join(component.id for component in components)}", tuple(shown)))
+    return Dashboard(
+        "system",
+        f"{system.name}: overview",
+        "Traffic, errors, latency and saturation of all components, in the order in which they depend on each other.",
+        tuple(rows),
+        uid,
+    )
+
+
+def _component(component: Component, uids: Mapping[str, str]) -> Sequence[Panel]:
+    shown = [_on_overview(workload, uids.get(workload.name, "")) for workload in component.workloads]
+    return shown or [_unmeasured(component.id, component.namespace_name, ".*", "")]
+
+
+def _on_overview(workload: Workload, uid: str) -> Panel:
+    if signals := workload.signals():
+        return _merged(workload.name, type(workload).__name__.lower(), signals, uid)
+    return _unmeasured(workload.name, workload.namespace_name, f"{workload.name}-.*", uid)
+
+
+def _merged(name: str, kind: str, signals: Sequence[Panel], uid: str) -> Panel:
+    """Return one panel with all signals of a workload, each with its unit and thresholds."""
+    return Panel(
+        kind,
+        name,
+        "\n".join(f"{signal.title}: {signal.description}" for signal in signals),
+        "none",
+        tuple(
+            Query(
+                signal.queries[0].expression,
+                signal.title,
+                unit=signal.unit,
+                warning=signal.warning,
+                critical=signal.critical,
+                falling=signal.falling,
+            )
+            for signal in signals
+        ),
+        kind="stat",
+        width=6,
+        height=5,
+        link=uid,
+    )
+
+
+def _unmeasured(name: str, namespace: str, pods: str, uid: str) -> Panel:
+    """Return what is known of pods that give no metrics of their own."""
+    values = {"own": None, "name": name, "pods": f'namespace="{namespace}", pod=~"{pods}"'}
+    [panel] = panels.panels(_OVERVIEW, values, "pods")
+    return replace(panel, link=uid)

@@ -20,12 +20,9 @@ _INTERVAL = "30s"
 def observability(monitoring: Component, waves: Mapping[str, int], runbooks: str) -> Iterator[Manifest]:
     """Yield the monitors, rules and dashboards of a system.
 
-    They stand with Prometheus and not with the workloads, so that a component needs no monitoring to be deployed.
-
-    Args:
-        monitoring: The component in whose namespace they are.
-        waves: The wave of each component, by its id.
-        runbooks: Address of the folder with the runbooks, without a slash at its end.
+    They stand in the namespace of ``monitoring`` and not with the workloads, so that a component needs no monitoring to
+    be deployed. The ``waves`` are by the ids of components; ``runbooks`` is the address of a folder, without a slash at
+    its end.
     """
     system, namespace = monitoring.system, monitoring.namespace_name
     labels = {"app.kubernetes.io/part-of": system.name}
@@ -54,12 +51,7 @@ def observability(monitoring: Component, waves: Mapping[str, int], runbooks: str
 
 
 def rule_group(group: Group, runbooks: str) -> dict[str, Any]:
-    """Return a group as Prometheus reads it, records first.
-
-    Args:
-        group: The group.
-        runbooks: Address of the folder with the runbooks, without a slash at its end.
-    """
+    """Return a group as Prometheus reads it, records first; its alerts name their pages in the folder ``runbooks``."""
     records: list[dict[str, Any]] = [{"record": record.name, "expr": record.expression} for record in group.records]
     return {"name": group.name, "rules": records + [_alert(alert, runbooks) for alert in group.alerts]}
 

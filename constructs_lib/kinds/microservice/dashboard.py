@@ -15,12 +15,7 @@ _DATA = "Messages and data"
 
 
 def dashboard(service: Program, called: Sequence[Endpoint]) -> Dashboard:
-    """Return the dashboard of a service.
-
-    Args:
-        service: The service.
-        called: Endpoints of other services that it calls.
-    """
+    """Return the dashboard of a service, which has ``called`` endpoints of others."""
     runtime = service.telemetry
     rows = panels.rows(_FILE, _placeholders(service, runtime, called)) if runtime else {}
     own = rows.pop(_DATA).panels if _DATA in rows else ()

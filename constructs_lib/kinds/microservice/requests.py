@@ -80,14 +80,9 @@ def _summed(
     http: Sequence[str] = (),
     grpc: Callable[[Telemetry], str] | None = None,
 ) -> str:
-    """Return the rate of some services' requests, by the histograms of their agents.
+    """Return the rate of some services' requests over a window, by one series (its suffix) of the agents' histograms.
 
-    Args:
-        services: The services.
-        suffix: Which series of the histograms.
-        window: Over which time.
-        http: Matchers of the HTTP requests that are meant.
-        grpc: Returns the matcher of the gRPC calls that are meant, of an agent.
+    The matchers ``http`` choose HTTP requests, and the one that ``grpc`` returns for an agent chooses gRPC calls.
     """
     by_probes: dict[tuple[str, str], list[str]] = {}
     by_agent: dict[type[Telemetry], list[str]] = {}

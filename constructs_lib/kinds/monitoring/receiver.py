@@ -28,11 +28,7 @@ class Webhook:
         yield from ()
 
     def manifest(self, secret: dict[str, str]) -> dict[str, Any]:
-        """Return its part of an AlertmanagerConfig.
-
-        Args:
-            secret: Name and key of the Secret with the address.
-        """
+        """Return its part of an AlertmanagerConfig, with the name and key of the Secret that has the address."""
         return {"webhookConfigs": [{"urlSecret": secret, "sendResolved": True}]}
 
 
@@ -57,11 +53,7 @@ class Slack:
             yield f'{shown(self.channel)} is no channel; write it like "#on-call".'
 
     def manifest(self, secret: dict[str, str]) -> dict[str, Any]:
-        """Return its part of an AlertmanagerConfig.
-
-        Args:
-            secret: Name and key of the Secret with the address.
-        """
+        """Return its part of an AlertmanagerConfig, with the name and key of the Secret that has the address."""
         each = '{{ if eq .Status "resolved" }}Over: {{ end }}{{ .Annotations.summary }} {{ .Annotations.description }}'
         return {
             "slackConfigs": [

@@ -5,7 +5,7 @@ from typing import Any
 
 from constructs_lib.declare.secret import Field, Plain, SecretReference
 from constructs_lib.declare.workload import Workload
-from constructs_lib.kinds.parts.pods import script
+from constructs_lib.kinds.parts.pods import container, script
 from constructs_lib.kubernetes import pod
 
 
@@ -29,22 +29,10 @@ def _variable(workload: Workload, name: str, value: object) -> dict[str, Any]:
 def wait_containers(workload: Workload, image: str) -> list[dict[str, Any]]:
     """Return the init container that waits until all that a workload needs accepts connections; none if it needs none.
 
-    The order of deployment says the same. This is for when all pods start at once, such as after a loss of power.
-
-    Args:
-        workload: The client.
-        image: An image with a shell, such as that of the program.
+    The order of deployment says the same. This is for when all pods start at once, such as after a loss of power. The
+    image has a shell, such as that of the program.
     """
     targets = [str(edge.endpoint.attributes["address"]) for edge in workload.edges if edge.order]
     if not targets:
         return []
-    return [
-        {
-            "name": "wait",
-            "image": image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["/bin/sh", "-c", script("parts", "wait.sh"), "wait", *targets],
-            "resources": pod.SCRIPT_RESOURCES.manifest(),
-            "securityContext": pod.container_security(),
-        }
-    ]
+    return [container("wait", image, command=["/bin/sh", "-c", script("parts", "wait.sh"), "wait", *targets])]

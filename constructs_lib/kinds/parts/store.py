@@ -90,12 +90,7 @@ class Store(Workload):
         return self.manifest("v1", "Service", spec=clients), self.manifest("v1", "Service", "-nodes", spec=peers)
 
     def server(self, names: Sequence[str] = (), **more: Any) -> dict[str, Any]:
-        """Return the container of the store itself.
-
-        Args:
-            names: Names of its ports. Default: all.
-            more: What :func:`container` takes.
-        """
+        """Return the container of the store, with all its ports or those named, and what :func:`container` takes."""
         resources = more.pop("resources", self.resources)
         ports = container_ports(self, names or None)
         return container(self.container, self.image, ports=ports, resources=resources, **more)
@@ -103,14 +98,7 @@ class Store(Workload):
     def stateful_set(
         self, *, replicas: int, spec: Mapping[str, Any], parallel: bool = False, checksum: object = None
     ) -> Manifest:
-        """Return a StatefulSet whose volumes outlive it.
-
-        Args:
-            replicas: How many pods.
-            spec: Spec of the pods.
-            parallel: Whether pods start at once rather than one after the other.
-            checksum: Configuration whose change must restart the pods.
-        """
+        """Return a StatefulSet whose volumes outlive it; ``checksum`` is what restarts the pods when it changes."""
         template: dict[str, Any] = {"metadata": {"labels": self.labels}, "spec": dict(spec)}
         if checksum is not None:
             template["metadata"]["annotations"] = {"checksum/config": digest(checksum)}
