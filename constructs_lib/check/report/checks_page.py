@@ -20,12 +20,8 @@ def url(check: Check) -> str:
 
 
 def render(judges: str = "") -> str:
-    """Return the page.
-
-    Args:
-        judges: What stands between the two marks.
-    """
-    rows = [f"| [{it.name}](#{it.name}) | {_cell(it.title)} | {len(it.checks)} |\n" for it in PROOFS]
+    """Return the page, with what stands between the two marks."""
+    rows = [f"| [{it.name}](#{it.name}) | {it.title} | {len(it.checks)} |\n" for it in PROOFS]
     template = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
     return Template(template).substitute(
         proofs="".join(rows),
@@ -53,7 +49,3 @@ def _sections(checks: Iterable[Check]) -> str:
 def _source(text: str) -> str:
     words = (f"<{word}>" if word.startswith("https://") else word for word in text.split(" "))
     return f"- Source: {' '.join(words)}\n" if text else ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -1,11 +1,12 @@
 """The formats in which a report is written, by the name that --format gives them."""
 
+import dataclasses
 import hashlib
 import io
 import json
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -42,12 +43,7 @@ def _environment(result: Result) -> dict[str, Any]:
     failing = {finding.check.proof for finding in result.findings}
     return {
         "name": looked.environment,
-        "cluster": {
-            "kind": looked.cluster.kind,
-            "kubernetes": looked.cluster.kubernetes,
-            "nodes": looked.cluster.nodes,
-            "size": looked.cluster.size,
-        },
+        "cluster": dataclasses.asdict(looked.cluster),
         "objects": looked.objects,
         "proofs": [{"name": proof.name, "holds": proof.name not in failing} for proof in PROOFS],
         "findings": [_finding(*each) for each in result.lines],
@@ -82,30 +78,12 @@ _ROOT = "%SRCROOT%"
 
 def as_sarif(report: Report) -> str:
     """Return a report as SARIF, which code scanning services read; the same report always gives the same text."""
-    return json.dumps(_log(report), indent=2, ensure_ascii=True) + "\n"
-
-
-def _log(report: Report) -> dict[str, Any]:
-    rules = list(all_checks().values())
-    numbers = {check.code: number for number, check in enumerate(rules)}
-    writer = _Writer(report.base, numbers)
-    return {
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": "constructs_lib check",
-                        "semanticVersion": VERSION,
-                        "rules": [_rule(check) for check in rules],
-                    }
-                },
-                "columnKind": "unicodeCodePoints",
-                "results": [*writer.results(report)],
-            }
-        ],
-    }
+    rules = [_rule(check) for check in all_checks().values()]
+    driver = {"name": "constructs_lib check", "semanticVersion": VERSION, "rules": rules}
+    results = _Writer(report.base, {rule["id"]: number for number, rule in enumerate(rules)}).results(report)
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2, ensure_ascii=True) + "\n"
 
 
 def _rule(check: Check) -> dict[str, Any]:
@@ -129,11 +107,10 @@ class _Writer:
 
     def results(self, report: Report) -> list[dict[str, Any]]:
         """Return all results, those that are waived with their suppression."""
-        found: list[dict[str, Any]] = []
-        for result in report.results:
-            found += (self._result(*each, result.looked.environment) for each in result.lines)
-        found += (self._result(finding, None, Lines({}).of(finding), "") for finding in report.stale)
-        return found
+        return [
+            *(self._result(*each, result.looked.environment) for result in report.results for each in result.lines),
+            *(self._result(finding, None, Lines({}).of(finding), "") for finding in report.stale),
+        ]
 
     def _result(self, finding: Finding, waiver: Waiver | None, line: int, environment: str) -> dict[str, Any]:
         result: dict[str, Any] = {
@@ -155,17 +132,12 @@ class _Writer:
         }
         if finding.location:
             file, _, number = finding.location.rpartition(":")
-            result["relatedLocations"] = [
-                {
-                    "id": 0,
-                    "message": {"text": "The line of the declaration that the object comes from."},
-                    "physicalLocation": _physical(file, int(number)),
-                }
-            ]
+            message = {"text": "The line of the declaration that the object comes from."}
+            place = _physical(file, int(number))
+            result["relatedLocations"] = [{"id": 0, "message": message, "physicalLocation": place}]
         if waiver:
-            result["suppressions"] = [
-                {"kind": "external", "status": "accepted", "justification": f"{waiver.reason} ({waiver.expires})"}
-            ]
+            reason = f"{waiver.reason} ({waiver.expires})"
+            result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
         return result
 
     def _location(self, finding: Finding, line: int) -> dict[str, Any]:
@@ -193,44 +165,31 @@ def as_github(report: Report) -> str:
 
     See https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
     """
-    return "".join(f"{line}\n" for line in (*_commands(report), f"{report.summary}."))
+    commands = [_command(*each, report.base) for result in report.results for each in result.lines]
+    commands += [_command(finding, None, Lines({}).of(finding), "") for finding in report.stale]
+    return "".join(f"{line}\n" for line in (*commands, f"{report.summary}."))
 
 
-def _commands(report: Report) -> Iterator[str]:
-    for result in report.results:
-        for finding, waiver, line in result.lines:
-            if waiver is None:
-                yield _command(finding, line, report.base)
-            else:
-                text = f"{finding.problem} Waived until {waiver.expires}: {waiver.reason}"
-                yield f"::notice {_properties(finding, line, report.base)}::{_escaped(text)}"
-    for finding in report.stale:
-        yield _command(finding, Lines({}).of(finding), "")
-
-
-def _command(finding: Finding, line: int, base: str) -> str:
-    declared = f"\nDeclared in {finding.location}." if finding.location else ""
+def _command(finding: Finding, waiver: Waiver | None, line: int, base: str) -> str:
+    kind, declared = finding.check.severity.value, f"\nDeclared in {finding.location}." if finding.location else ""
     text = f"{finding.problem}\n{finding.fix}{declared}\n{PAGE}#{finding.check.code}"
-    return f"::{finding.check.severity.value} {_properties(finding, line, base)}::{_escaped(text)}"
+    if waiver:
+        kind, text = "notice", f"{finding.problem} Waived until {waiver.expires}: {waiver.reason}"
+    return f"::{kind} {_properties(finding, line, base)}::{_escaped(text)}"
 
 
 def _properties(finding: Finding, line: int, base: str) -> str:
     field = f" {finding.field}" if finding.field else ""
-    title = f"{finding.check.proof}: {finding.check.code}: {finding.subject}{field}"
-    properties = {"title": title}
-    if finding.file:
-        properties = {"file": posixpath.join(base, finding.file), "line": str(line), **properties}
-    return ",".join(f"{name}={_escaped_property(value)}" for name, value in properties.items())
+    properties = {"file": posixpath.join(base, finding.file), "line": str(line)} if finding.file else {}
+    properties["title"] = f"{finding.check.proof}: {finding.check.code}: {finding.subject}{field}"
+    escaped = {name: _escaped(value).replace(":", "%3A").replace(",", "%2C") for name, value in properties.items()}
+    return ",".join(f"{name}={value}" for name, value in escaped.items())
 
 
 def _escaped(text: str) -> str:
     """Escape a message: the runner reverses these three replacements (``ActionCommand.cs``)."""
     shown = text.encode(errors="backslashreplace").decode()
     return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _escaped_property(text: str) -> str:
-    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _as_text(report: Report) -> str:

@@ -33,7 +33,7 @@ class Lines:
             return 1
         # A key of annotations or data may contain dots itself, so the longest key that fits is taken.
         line: int = root.start_mark.line
-        steps = [*_steps(finding.field)]
+        steps = [in_brackets or plain for in_brackets, plain in _STEP.findall(finding.field)]
         node: yaml.Node | None = root
         while steps and node is not None:
             node, marked, used = _below(node, steps)
@@ -72,11 +72,6 @@ def _items(root: yaml.Node) -> Iterator[yaml.Node]:
         yield from items.value
     else:
         yield root
-
-
-def _steps(field: str) -> Iterator[str]:
-    for match in _STEP.finditer(field):
-        yield match[1] if match[1] is not None else match[2]
 
 
 def _below(node: yaml.Node, steps: list[str]) -> tuple[yaml.Node | None, int, int]:

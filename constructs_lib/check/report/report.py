@@ -56,12 +56,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """The findings in some environments, and what is wrong with the waivers.
+    """The findings in some environments, and what is wrong with the waivers themselves.
 
-    Attributes:
-        results: The environments.
-        stale: What is wrong with the waivers themselves.
-        base: The folder in which the files of the tree are, relative to the repository; empty if that is its root.
+    ``base`` is the folder in which the files of the tree are, relative to the repository; empty if that is its root.
     """
 
     results: Sequence[Result]
@@ -98,13 +95,7 @@ class Report:
 
 
 def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object] = str) -> Looked:
-    """Have all proofs look at an environment.
-
-    Args:
-        model: Its objects.
-        environment: Its name; empty for a tree without environments.
-        on_proof: Called with the name of every proof before it begins.
-    """
+    """Have all proofs look at an environment; ``on_proof`` is called with the name of every proof before it begins."""
     counts = {proof.name: proof.looks_at(model) for proof in PROOFS}
     files, remarks = model.snapshot.files, tuple(model.warnings.values())
     return Looked(environment, model.cluster, len(model.objects), counts, prove(model, on_proof), remarks, files)
@@ -128,16 +119,7 @@ def report(
     complete: bool = True,
     base: str = "",
 ) -> Report:
-    """Return the report on some environments.
-
-    Args:
-        looked: The environments.
-        waivers: The waivers.
-        today: The day on which waivers must still hold.
-        file: The file in which they stand.
-        complete: Whether these are all environments.
-        base: The folder in which the files are.
-    """
+    """Return the report on some environments; the arguments are those of :func:`stale_waivers` and :class:`Report`."""
     results = [Result(each, *apply_waivers(each.findings, waivers, today)) for each in looked]
     found = [finding for each in looked for finding in each.findings]
     return Report(results, stale_waivers(found, waivers, today, file, complete=complete), base)

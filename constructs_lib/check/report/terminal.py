@@ -1,6 +1,7 @@
 """The report for people."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -17,9 +18,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 def show(report: Report, console: Console) -> None:
     """Print a report: a line for every proof that holds, all findings of the others, and the summary.
 
-    Args:
-        report: The report.
-        console: Where to. It must wrap softly: hard line breaks would end up in what people copy.
+    The console must wrap softly: hard line breaks would end up in what people copy.
     """
     for result in report.results:
         _show_result(result, console)
@@ -41,27 +40,24 @@ def _show_result(result: Result, console: Console) -> None:
     ]
     name = Text(printable(looked.environment or "the tree"), "bold")
     console.print(name + Text(f": {', '.join(map(printable, known))}", "not bold"))
-    found = _by_proof(result.findings)
-    waived = _by_proof(finding for finding, _ in result.waived)
+    waived = Counter(finding.check.proof for finding, _ in result.waived)
     width = max((len(proof.name) for proof in PROOFS), default=0)
     for proof in PROOFS:
         line = Text(f"  {proof.name:{width}}  ")
-        findings = found.get(proof.name, [])
+        findings = [finding for finding in result.findings if finding.check.proof == proof.name]
         if findings:
-            line.append(_counted(findings), _STYLES[_worst(findings)])
+            counts = Counter(finding.check.severity for finding in findings)
+            words = [plural(counts[severity], severity.value) for severity in Severity if severity in counts]
+            line.append(", ".join(words), _STYLES[Severity.ERROR if Severity.ERROR in counts else Severity.WARNING])
         else:
             line.append("holds", "green").append(f"  {looked.counts.get(proof.name, '')}")
         if proof.name in waived:
-            line.append(f"  ({len(waived[proof.name])} waived)")
+            line.append(f"  ({waived[proof.name]} waived)")
         console.print(line)
         _show_findings(findings, console)
     for finding, waiver in result.waived:
-        console.print(
-            Text(
-                f"  waived until {waiver.expires}: {finding.check.code}  {printable(finding.subject)}  "
-                f"{printable(finding.field)}".rstrip()
-            )
-        )
+        where = f"{printable(finding.subject)}  {printable(finding.field)}".rstrip()
+        console.print(Text(f"  waived until {waiver.expires}: {finding.check.code}  {where}"))
         console.print(Text(f"    {printable(finding.problem)}"))
         console.print(Text(f"    because {printable(waiver.reason)}"))
     for remark in looked.remarks:
@@ -80,19 +76,3 @@ def _show_findings(findings: Sequence[Finding], console: Console) -> None:
             console.print(Text(f"      {', '.join(where)}", "dim"))
         console.print(Text(f"      {printable(finding.problem)}"))
         console.print(Text(f"      → {printable(finding.fix)}"))
-
-
-def _by_proof(findings: Iterable[Finding]) -> Mapping[str, list[Finding]]:
-    found: dict[str, list[Finding]] = {}
-    for finding in findings:
-        found.setdefault(finding.check.proof, []).append(finding)
-    return found
-
-
-def _worst(findings: Sequence[Finding]) -> Severity:
-    return Severity.ERROR if any(found.check.severity is Severity.ERROR for found in findings) else Severity.WARNING
-
-
-def _counted(findings: Sequence[Finding]) -> str:
-    counts = {severity: sum(found.check.severity is severity for found in findings) for severity in Severity}
-    return ", ".join(plural(count, severity.value) for severity, count in counts.items() if count)

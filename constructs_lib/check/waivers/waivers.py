@@ -22,14 +22,9 @@ _SHAPE = "a waiver has the entries code, object, reason and expires (a day such 
 
 @dataclass(frozen=True)
 class Waiver:
-    """A decision to ignore a finding until a day.
+    """A decision to ignore a finding until a day, the last on which it holds; ``line`` is its line in the file.
 
-    Attributes:
-        code: The code of the check.
-        object: The object, as findings name it; ``*`` stands for any part of a name.
-        reason: Why it is ignored.
-        expires: The last day on which it holds.
-        line: Its line in the file.
+    The object is called as findings name it; ``*`` stands for any part of a name.
     """
 
     code: str
@@ -62,12 +57,7 @@ def read_waivers(given: Path | None, root: Path) -> tuple[list[Waiver], str]:
 
 
 def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE) -> list[Waiver]:
-    """Return the waivers in a file.
-
-    Args:
-        content: YAML: a list of mappings with ``code``, ``object``, ``reason`` and ``expires``.
-        codes: The codes of all checks that can be waived.
-        file: What messages call it.
+    """Return the waivers in a file, which is a list of mappings; ``codes`` are those of all checks that can be waived.
 
     Raises:
         UserError: The file is not such a list; the message has a line for each error.
@@ -118,15 +108,10 @@ def apply_waivers(
     findings: Sequence[Finding], waivers: Sequence[Waiver], today: datetime.date
 ) -> tuple[list[Finding], list[tuple[Finding, Waiver]]]:
     """Return the findings that count, and those that are waived; a waiver that has expired waives nothing."""
-    counting: list[Finding] = []
-    waived: list[tuple[Finding, Waiver]] = []
-    for finding in findings:
-        valid = next((waiver for waiver in waivers if waiver.expires >= today and waiver.covers(finding)), None)
-        if valid:
-            waived.append((finding, valid))
-        else:
-            counting.append(finding)
-    return counting, waived
+    valid = [waiver for waiver in waivers if waiver.expires >= today]
+    pairs = [(finding, next((waiver for waiver in valid if waiver.covers(finding)), None)) for finding in findings]
+    counting = [finding for finding, waiver in pairs if waiver is None]
+    return counting, [(finding, waiver) for finding, waiver in pairs if waiver is not None]
 
 
 def stale_waivers(
@@ -143,8 +128,7 @@ def stale_waivers(
     """
     found: list[Finding] = []
     for waiver in waivers:
-        name = f"the waiver of {waiver.code} for {waiver.object}"
-        line = f"line {waiver.line}"
+        name, line = f"the waiver of {waiver.code} for {waiver.object}", f"line {waiver.line}"
         if waiver.expires < today:
             found.append(Finding.of("waiver-expired", None, f"{name} expired on {waiver.expires}.", at=line, file=file))
         elif complete and not any(waiver.covers(finding) for finding in findings):
