@@ -13,16 +13,19 @@ from constructs_lib.kubernetes.manifest import inner, mapping, mappings, texts
 from constructs_lib.prometheus.promql import Query, parse, seconds, without_variables
 from constructs_lib.text import closest
 
+_LONGEST_WAIT = 24 * 3600
+_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_VARIABLE = re.compile(r"\$(\w+)")
+_ASSIGNED = re.compile(r"\$(\w+)(?:\s*,\s*\$(\w+))?\s*:?=")
+_VARIABLES = {"labels", "externalLabels", "externalURL", "value"}
+_SHOWN_LABEL = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+\"([^\"]+)\"")
+_LEGEND_LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
+_LABEL_VALUES = re.compile(r"label_values\(\s*([a-zA-Z_:][\w:]*)\s*(?:\{[^}]*\})?\s*,")
+
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression of a rule or a panel.
-
-    Attributes:
-        item: The object that holds it.
-        at: Its field.
-        query: What it reads, and what its result is.
-    """
+    """An expression of a rule or a panel: the object that holds it, its field, and what it reads and gives."""
 
     item: Object
     at: str
@@ -47,24 +50,11 @@ def _dropped_labels(expression: Expression, at: str, shown: Iterable[str]) -> It
             yield Finding.of("label-dropped", expression.item, problem, at=at)
 
 
-_LONGEST_WAIT = 24 * 3600
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_VARIABLE = re.compile(r"\$(\w+)")
-_ASSIGNED = re.compile(r"\$(\w+)(?:\s*,\s*\$(\w+))?\s*:?=")
-_VARIABLES = {"labels", "externalLabels", "externalURL", "value"}
-_SHOWN_LABEL = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+\"([^\"]+)\"")
-
-
 @dataclass(frozen=True)
 class Rule:
-    """A rule of a PrometheusRule.
+    """A rule of a PrometheusRule: the object, the field in it, the group and the rule itself.
 
-    Attributes:
-        item: The PrometheusRule.
-        at: Its field.
-        group: Its group.
-        content: The rule itself.
-        expression: Its expression; a finding in its place if it is no PromQL, None if there is none.
+    In place of the expression is a finding if it is no PromQL, and None if there is none.
     """
 
     item: Object
@@ -82,36 +72,31 @@ class Rule:
 
 def rules_of(items: Iterable[Object]) -> list[Rule]:
     """Return the rules of some PrometheusRules."""
-    return [
-        _rule(item, at, group, number, rule)
-        for item in items
-        for at, group in _groups(item)
-        for number, rule in enumerate(mappings(group.get("rules")))
-    ]
+    found = []
+    for item, at, group in _groups(items):
+        for number, rule in enumerate(mappings(group.get("rules"))):
+            here, text = f"{at}.rules[{rule.get('alert') or rule.get('record') or number}]", rule.get("expr")
+            is_text = isinstance(text, str | int | float) and not isinstance(text, bool)
+            expression = _parsed(item, f"{here}.expr", str(text)) if is_text else None
+            found.append(Rule(item, here, group, rule, expression))
+    return found
 
 
-def _groups(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, group in enumerate(mappings(item.spec.get("groups"))):
-        yield f"spec.groups[{group.get('name', number)}]", group
-
-
-def _rule(item: Object, at: str, group: Mapping[str, Any], number: int, rule: Mapping[str, Any]) -> Rule:
-    at = f"{at}.rules[{rule.get('alert') or rule.get('record') or number}]"
-    text = rule.get("expr")
-    is_text = isinstance(text, str | int | float) and not isinstance(text, bool)
-    return Rule(item, at, group, rule, _parsed(item, f"{at}.expr", str(text)) if is_text else None)
+def _groups(items: Iterable[Object]) -> Iterator[tuple[Object, str, Mapping[str, Any]]]:
+    for item in items:
+        for number, group in enumerate(mappings(item.spec.get("groups"))):
+            yield item, f"spec.groups[{group.get('name', number)}]", group
 
 
 def prove_rules(items: Sequence[Object], rules: Sequence[Rule]) -> Iterator[Finding]:
     """Yield what is wrong with rules in themselves, whatever is scraped."""
-    for item in items:
-        names: set[str] = set()
-        for at, group in _groups(item):
-            name = str(group.get("name"))
-            if name in names:
-                problem = f"There is another group {name} in the same object."
-                yield Finding.of("rule-group-duplicate", item, problem, at=at)
-            names.add(name)
+    names: set[tuple[Object, str]] = set()
+    for item, at, group in _groups(items):
+        key = item, str(group.get("name"))
+        if key in names:
+            problem = f"There is another group {key[1]} in the same object."
+            yield Finding.of("rule-group-duplicate", item, problem, at=at)
+        names.add(key)
     for rule in rules:
         if isinstance(rule.expression, Finding):
             yield rule.expression
@@ -142,8 +127,7 @@ def _timing(rule: Rule, name: str) -> Iterator[Finding]:
     wait, interval = seconds(rule.content.get("for")), seconds(rule.group.get("interval"))
     waits = f"The alert {name} waits {rule.content.get('for')}"
     if wait is not None and wait > _LONGEST_WAIT:
-        problem = f"{waits} before it tells anybody."
-        yield Finding.of("alert-timing", rule.item, problem, at=f"{rule.at}.for")
+        yield Finding.of("alert-timing", rule.item, f"{waits} before it tells anybody.", at=f"{rule.at}.for")
     elif wait and interval and wait < interval:
         problem = f"{waits}, less than the {interval:g} s between evaluations."
         yield Finding.of("alert-timing", rule.item, problem, at=f"{rule.at}.for")
@@ -178,10 +162,6 @@ def _duplicates(rules: Iterable[Rule]) -> Iterator[Finding]:
             problem = f"The {kind} {key[1]} with the same labels is in {first[key]} as well."
             yield Finding.of("rule-duplicate", rule.item, problem, at=rule.at)
         first.setdefault(key, f"group {rule.group.get('name')} of PrometheusRule {rule.item.name}")
-
-
-_LEGEND_LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
-_LABEL_VALUES = re.compile(r"label_values\(\s*([a-zA-Z_:][\w:]*)\s*(?:\{[^}]*\})?\s*,")
 
 
 class Dashboards:
@@ -221,8 +201,7 @@ class Dashboards:
         uid = content.get("uid")
         if isinstance(uid, str) and uid:
             if uid in uids:
-                problem = f"{uids[uid]} has the uid {uid} as well."
-                yield Finding.of("dashboard-duplicate", item, problem, at=f"{at}.uid")
+                yield Finding.of("dashboard-duplicate", item, f"{uids[uid]} has the uid {uid} as well.", at=f"{at}.uid")
             uids.setdefault(uid, f"ConfigMap {item.name}")
         panels = list(_panels(at, content))
         if not panels:

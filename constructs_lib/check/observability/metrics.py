@@ -21,6 +21,10 @@ from constructs_lib.text import closest
 STACK = "kube-prometheus-stack"
 #: Seconds; the default of Prometheus' operator.
 _DEFAULT_INTERVAL = 30.0
+#: Kinds whose pods run until somebody removes them.
+_SERVING = ("Deployment", "StatefulSet", "DaemonSet")
+#: A ConfigMap or PrometheusRule, the field in it that reads a metric, and the metric.
+Read = tuple[Object, str, str]
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,9 @@ class Exposed:
         active = next((source for source in having if source.name in self._active), None)
         return active or next(iter(having), None) or owner_of(metric), active is not None
 
-    def is_declared(self, metric: str) -> bool:
-        """Tell whether the annotation of a monitor covers a metric."""
-        return self._declared.match(metric) is not None
-
     @cached_property
-    def _declared(self) -> re.Pattern[str]:
+    def declared(self) -> re.Pattern[str]:
+        """The metrics that the annotations of monitors cover."""
         return one_of(pattern for monitor in self.monitors for pattern in monitor.declared)
 
     @cached_property
@@ -138,35 +139,21 @@ def _is_known(monitor: Monitor) -> bool:
 
 def _brings_monitors(part: object) -> bool:
     """Tell whether the values of a chart turn on monitors, or other scrapes, that the tree does not show."""
-    if isinstance(part, dict):
-        for key, value in part.items():
-            if key.startswith("additional") and key.endswith(("Monitors", "ScrapeConfigs")) and value:
-                return True
-            if key in ("serviceMonitor", "podMonitor", "metrics") and mapping(value).get("enabled") is True:
-                return True
-            if _brings_monitors(value):
-                return True
-        return False
-    return isinstance(part, list) and any(_brings_monitors(value) for value in part)
-
-
-#: Kinds whose pods run until somebody removes them.
-_SERVING = ("Deployment", "StatefulSet", "DaemonSet")
-
-#: A ConfigMap or PrometheusRule, the field in it that reads a metric, and the metric.
-Read = tuple[Object, str, str]
+    if isinstance(part, list):
+        return any(map(_brings_monitors, part))
+    for key, value in mapping(part).items():
+        is_enabled = key in ("serviceMonitor", "podMonitor", "metrics") and mapping(value).get("enabled") is True
+        is_added = key.startswith("additional") and key.endswith(("Monitors", "ScrapeConfigs")) and value
+        if is_enabled or is_added or _brings_monitors(value):
+            return True
+    return False
 
 
 class Metrics:
     """The metrics of a tree, as its expressions read them."""
 
     def __init__(self, exposed: Exposed, recorded: Iterable[str]) -> None:
-        """Take the metrics in.
-
-        Args:
-            exposed: What is scraped.
-            recorded: The names of the series that rules record.
-        """
+        """Take in what is scraped, and the names of the series that rules record."""
         self._exposed = exposed
         self._recorded = frozenset(recorded)
         self._unscraped: dict[Source, list[Read]] = {}
@@ -183,7 +170,7 @@ class Metrics:
         yield from self._of_unscraped_sources()
 
     def _metric(self, item: Object, at: str, metric: str) -> Iterator[Finding]:
-        if metric in self._recorded or PLACEHOLDER in metric or self._exposed.is_declared(metric):
+        if metric in self._recorded or PLACEHOLDER in metric or self._exposed.declared.match(metric):
             return
         source, is_scraped = self._exposed.source_of(metric)
         if is_scraped or (source is None and self._exposed.is_open):
@@ -225,12 +212,7 @@ def prove_coverage(
 ) -> Iterator[Finding]:
     """Yield the Applications with pods in a namespace that no expression is about.
 
-    Args:
-        model: The tree.
-        exposed: What is scraped in it.
-        expressions: The expressions of all alerts, or of all panels.
-        code: The code of the check.
-        words: What is missing, as the end of a sentence.
+    The expressions are those of all alerts, or of all panels; the words say what is missing, as the end of a sentence.
     """
     covered: set[str] = set()
     others: list[Selector] = []
@@ -250,11 +232,8 @@ def prove_coverage(
             for item in application.read(path, application.files[path])
             if item.kind in _SERVING and (pods := pods_of(item)) is not None
         }
-        missed = [
-            name
-            for name in sorted(namespaces - covered)
-            if not any(selector.admits("namespace", name) for selector in others)
-        ]
+        bare = sorted(namespaces - covered)
+        missed = [name for name in bare if not any(selector.admits("namespace", name) for selector in others)]
         if missed and application.item:
             problem = f"The pods of {application.name} run in {', '.join(missed)}, and {words}."
             yield Finding.of(code, application.item, problem)

@@ -33,8 +33,7 @@ def prove_selected(model: ClusterModel, exposed: Exposed, rules: Sequence[Object
     for item in (*(monitor.item for monitor in exposed.monitors), *rules):
         reasons = [_selected_instead(model, item, stack) for stack in exposed.stacks]
         if all(reasons):
-            problem = f"Prometheus selects {reasons[0]}."
-            yield Finding.of("monitoring-not-selected", item, problem, at="metadata.labels")
+            yield Finding.of("monitoring-not-selected", item, f"Prometheus selects {reasons[0]}.", at="metadata.labels")
 
 
 def _selected_instead(model: ClusterModel, item: Object, stack: Stack) -> str:
@@ -136,10 +135,8 @@ def _kept(item: Object, at: str, spec: Mapping[str, Any], key: str) -> Iterator[
         problem = f"retentionSize is {spec['retentionSize']}, and the volume has {asked}."
         yield Finding.of("retention-size-exceeds-volume", item, problem, at=f"{at}.retentionSize")
     elif volume and not size and least > volume:
-        takes = f"{spec['retention']} take {least / 2**30:.0f}Gi at the very least"
-        yield Finding.of(
-            "retention-exceeds-volume", item, f"{takes}, and the volume has {asked}.", at=f"{at}.retention"
-        )
+        problem = f"{spec['retention']} take {least / 2**30:.0f}Gi at the very least, and the volume has {asked}."
+        yield Finding.of("retention-exceeds-volume", item, problem, at=f"{at}.retention")
 
 
 def _retention_size(text: object) -> float:

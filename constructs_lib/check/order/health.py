@@ -5,6 +5,7 @@ object in it. The annotation ignore-healthcheck does not change that: it only le
 Application (``sync_context.go``).
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +18,8 @@ from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.storage import class_of, known_classes
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 
-_CONTROLLERS = ("ingress", "traefik", "contour", "haproxy", "kong", "gateway", "istio", "envoy", "cilium")
+_CONTROLLERS = re.compile("ingress|traefik|contour|haproxy|kong|gateway|istio|envoy|cilium")
+_BALANCERS = re.compile("metallb|kube-vip")
 _METRICS_API = "v1beta1.metrics.k8s.io"
 
 
@@ -50,10 +52,9 @@ def _claims(model: ClusterModel) -> Iterator[Finding]:
             yield Finding.of("claim-waits-for-pod", claim, problem)
         elif all(timeline.compare(claim, item) < 0 for item in starting):
             first = starting[0]
-            problem += (
-                f"the {first.kind} {first.name} that mounts it comes in wave {first.wave}, after wave {claim.wave}"
-            )
-            yield Finding.of("claim-waits-for-pod", claim, f"{problem} of the claim.", at="metadata.annotations")
+            waves = f"comes in wave {first.wave}, after wave {claim.wave} of the claim"
+            problem += f"the {first.kind} {first.name} that mounts it {waves}."
+            yield Finding.of("claim-waits-for-pod", claim, problem, at="metadata.annotations")
 
 
 def _addresses(model: ClusterModel) -> Iterator[Finding]:
@@ -61,17 +62,14 @@ def _addresses(model: ClusterModel) -> Iterator[Finding]:
     kind = model.cluster.kind
     disabled = model.bootstrap.k3s_disabled if kind == "k3d" else frozenset()
     charts = [chart.name for application in model.all_applications for chart in application.charts]
-
-    def has_chart(*words: str) -> bool:
-        return any(word in chart for chart in charts for word in words)
-
-    if "servicelb" in disabled and not has_chart("metallb", "kube-vip", *_CONTROLLERS):
+    has_controller = any(map(_CONTROLLERS.search, charts))
+    if "servicelb" in disabled and not has_controller and not any(map(_BALANCERS.search, charts)):
         for service in model.kind("Service"):
             if service.spec.get("type") == "LoadBalancer":
                 problem = "The cluster runs k3s without servicelb, and gives no addresses."
                 yield Finding.of("address-never-given", service, problem, at="spec.type")
     without = kind == "digitalocean" or "traefik" in disabled
-    if without and not has_chart(*_CONTROLLERS) and not model.by_kind.get("IngressClass"):
+    if without and not has_controller and not model.by_kind.get("IngressClass"):
         for ingress in model.kind("Ingress"):
             problem = "Neither the cluster nor a chart brings an ingress controller."
             yield Finding.of("address-never-given", ingress, problem)

@@ -9,7 +9,7 @@ from constructs_lib.check.calls import Calls, ServiceCall
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.order.timeline import Timeline
-from constructs_lib.check.references.secret_sources import SecretSources
+from constructs_lib.check.references.secret_sources import SecretSources, store_of
 from constructs_lib.check.storage import claims
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import inner, mapping
@@ -22,6 +22,7 @@ _CHARTS = {
     "generators.external-secrets.io": ("external-secrets",),
     "monitoring.coreos.com": ("kube-prometheus-stack", "prometheus-operator-crds"),
 }
+_PROGRAMS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 def prove_needs(model: ClusterModel) -> Iterator[Finding]:
@@ -45,11 +46,8 @@ class _Needs:
     def of_pods(self, pods: Pods) -> Iterator[Finding]:
         """Yield what some pods cannot start without."""
         owner, field = pods.owner, f"{pods.path}.serviceAccountName"
-        named = [
-            *((read.kind, read.name, read.at) for read in pods.references if not read.optional),
-            ("ServiceAccount", pods.account, field),
-        ]
-        for kind, name, at in named:
+        named = [(read.kind, read.name, read.at) for read in pods.references if not read.optional]
+        for kind, name, at in (*named, ("ServiceAccount", pods.account, field)):
             yield from self._after(owner, self._makers(kind, pods.namespace, name), f"the {kind} {name}", at)
         for grant in self._model.accounts.grants(pods):
             of_account = f"the {grant.binding.kind} {grant.binding.name} of its ServiceAccount"
@@ -60,10 +58,7 @@ class _Needs:
     def of_external_secrets(self) -> Iterator[Finding]:
         """Yield the ExternalSecrets that come before their store."""
         for item in self._model.kind("ExternalSecret"):
-            reference = mapping(item.spec.get("secretStoreRef"))
-            kind, name = str(reference.get("kind") or "SecretStore"), str(reference.get("name"))
-            namespace = "" if kind == "ClusterSecretStore" else item.namespace
-            store = self._model.get(kind, namespace, name, "external-secrets.io")
+            kind, _, name, store = store_of(self._model, item, mapping(item.spec.get("secretStoreRef")))
             yield from self._after(item, [store] if store else [], f"the {kind} {name}", "spec.secretStoreRef")
 
     def _makers(self, kind: str, namespace: str, name: str) -> list[Object]:
@@ -80,10 +75,8 @@ class _Needs:
         made = "" if maker.kind in what else f", which the {maker.kind} {maker.name} makes,"
         if owner.is_hook and self._timeline.application(owner) is self._timeline.application(maker):
             phase = next(iter(maker.phases), "Sync")
-            problem = (
-                f"It is a hook of the phase {owner.phases[0]} and needs {what}{made} that comes in the phase {phase}, "
-                f"wave {maker.wave}."
-            )
+            when = f"that comes in the phase {phase}, wave {maker.wave}"
+            problem = f"It is a hook of the phase {owner.phases[0]} and needs {what}{made} {when}."
             yield Finding.of("hook-needs-later-object", owner, problem, at=at)
         else:
             problem = f"It needs {what}{made} that comes {self._timeline.where(maker, owner)}."
@@ -145,9 +138,6 @@ def _not_before(bringer: Application, application: Application) -> str:
     return f"the Application {bringer.name}, which does not come before this object of {application.name}{waves}"
 
 
-_PROGRAMS = ("Deployment", "StatefulSet", "DaemonSet")
-
-
 def prove_waits(model: ClusterModel) -> Iterator[Finding]:
     """Yield the waits that never end, and those that end later than they need to."""
     waits = _Waits(model)
@@ -199,9 +189,8 @@ class _Waits:
         for circle in cycles(waits):
             call = waits[circle[0]][circle[1 % len(circle)]]
             names = " → ".join(item.name for item in (*circle, circle[0]))
-            yield Finding.of(
-                "waits-in-circle", call.source.owner, f"It waits, in the end, for itself: {names}.", at=call.at
-            )
+            problem = f"It waits, in the end, for itself: {names}."
+            yield Finding.of("waits-in-circle", call.source.owner, problem, at=call.at)
 
     def prove_schemas(self) -> Iterator[Finding]:
         """Yield the programs that use a data store, and that do not come after the Job that prepares it."""
@@ -213,9 +202,8 @@ class _Waits:
             if not stores:
                 continue
             home = self._timeline.application(stores[0])
-            near = dict.fromkeys(
-                call.source.owner for call in calls if self._timeline.application(call.source.owner) is home
-            )
+            callers = dict.fromkeys(call.source.owner for call in calls)
+            near = [item for item in callers if self._timeline.application(item) is home]
             jobs = [item for item in near if item.kind == "Job" and "PostSync" not in item.phases]
             programs = [item for item in near if item.kind in _PROGRAMS and item not in stores]
             for job, program in ((job, program) for job in jobs for program in programs):

@@ -18,24 +18,21 @@ from constructs_lib.repository.applications import BY_HAND, Application
 #: ``controller.sync.timeout.seconds`` in bootstrap/argocd/main.tf.
 SYNC_TIMEOUT = 1800
 _VALUES = {"argocd-cm": "cm", "argocd-cmd-params-cm": "params"}
+_HEALTH = "resource.customizations.health.argoproj.io_Application"
+#: ``TotalAnnotationSizeLimitB`` in apimachinery/pkg/api/validation/objectmeta.go.
+_MOST_ANNOTATIONS = 262_144
+_DIGEST = re.compile(r"[-.](?:(?=[a-f]*[0-9])[0-9a-f]{5,}|v?[0-9]+(?:[.-][0-9]+)*)\Z")
+_COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 
 
 def _settings(model: ClusterModel, name: str) -> list[Mapping[str, Any]]:
-    """Return the settings in a ConfigMap of Argo CD: from the tree, and from the values of the chart argo-cd.
-
-    Args:
-        model: The tree.
-        name: Name of the ConfigMap: ``argocd-cm`` or ``argocd-cmd-params-cm``.
-    """
+    """Return the settings in a ConfigMap of Argo CD: from the tree, and from the values of the chart argo-cd."""
     charts = (chart for application in model.all_applications for chart in application.charts)
-    return [
-        *(mapping(item.manifest.get("data")) for item in model.kind("ConfigMap") if item.name == name),
-        *(
-            mapping(inner(chart.helm, "valuesObject", "configs", _VALUES[name]))
-            for chart in charts
-            if chart.name == "argo-cd"
-        ),
+    values = [
+        inner(chart.helm, "valuesObject", "configs", _VALUES[name]) for chart in charts if chart.name == "argo-cd"
     ]
+    maps = [item.manifest.get("data") for item in model.kind("ConfigMap") if item.name == name]
+    return [mapping(found) for found in (*maps, *values)]
 
 
 def sync_timeout(model: ClusterModel) -> int | None:
@@ -45,9 +42,6 @@ def sync_timeout(model: ClusterModel) -> int | None:
         if value.isdecimal():
             return int(value) or None
     return SYNC_TIMEOUT if model.bootstrap.installs_argocd else None
-
-
-_HEALTH = "resource.customizations.health.argoproj.io_Application"
 
 
 def prove_applications(model: ClusterModel) -> Iterator[Finding]:
@@ -104,13 +98,7 @@ def _has_several_steps(model: ClusterModel, application: Application) -> bool:
 
 
 def _policy(application: Application, item: Object, siblings: Sequence[Application]) -> Iterator[Finding]:
-    """Yield what is wrong with the sync policy of an Application.
-
-    Args:
-        application: The Application.
-        item: Its object.
-        siblings: The Applications of the same sync.
-    """
+    """Yield what is wrong with the sync policy of an Application; the siblings are those of the same sync."""
     policy = mapping(item.spec.get("syncPolicy"))
     if not application.automated:
         later = next((other.name for other in siblings if other.wave > application.wave), None)
@@ -127,12 +115,6 @@ def _policy(application: Application, item: Object, siblings: Sequence[Applicati
         if _ignores_replicas(entry):
             problem = "It ignores differences of replicas without RespectIgnoreDifferences=true."
             yield Finding.of("ignored-differences-applied", item, problem, at=f"spec.ignoreDifferences[{number}]")
-
-
-#: ``TotalAnnotationSizeLimitB`` in apimachinery/pkg/api/validation/objectmeta.go.
-_MOST_ANNOTATIONS = 262_144
-_DIGEST = re.compile(r"[-.](?:(?=[a-f]*[0-9])[0-9a-f]{5,}|v?[0-9]+(?:[.-][0-9]+)*)\Z")
-_COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 
 
 def prove_syncs(model: ClusterModel) -> Iterator[Finding]:

@@ -46,11 +46,7 @@ class Timeline:
         return self._steps.get((id(self.application(item)), item.identity))
 
     def compare(self, one: Object, other: Object) -> int:
-        """Compare when two objects are applied.
-
-        Returns:
-            -1 if the second waits for the first, 1 if the first waits for the second, 0 if neither waits for the other.
-        """
+        """Return -1 if the second object waits for the first, 1 if the first waits for the second, and 0 if neither."""
         places = [
             (*self._above(self.application(item)), self._place(self.application(item), item)) for item in (one, other)
         ]

@@ -19,6 +19,8 @@ _PRIORITY_CLASSES = frozenset({"system-cluster-critical", "system-node-critical"
 #: Labels and annotations by which no sidecar and no controller looks for ConfigMaps and Secrets.
 _COMMON_PREFIXES = ("app.kubernetes.io/", "argocd.argoproj.io/", "kubectl.kubernetes.io/", "helm.sh/")
 _COMMON_MARKS = ("app", "component", "name", "part-of", "tier", "version")
+#: Variables that the kubelet sets for the Services of a namespace, and always for the Service of the API server.
+_SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]+)?")
 
 
 def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
@@ -123,10 +125,6 @@ def _is_unused(model: ClusterModel, item: Object, name: str) -> bool:
     # Sidecars and controllers find objects by labels and annotations of their own, such as grafana_dashboard.
     marks = [*item.labels, *item.annotations]
     return all(mark.startswith(_COMMON_PREFIXES) or mark in _COMMON_MARKS for mark in marks)
-
-
-#: Variables that the kubelet sets for the Services of a namespace, and always for the Service of the API server.
-_SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]+)?")
 
 
 def _undefined_variables(model: ClusterModel, pods: Pods) -> Iterator[Finding]:

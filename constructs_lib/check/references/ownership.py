@@ -15,6 +15,14 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
 from constructs_lib.text import hint, nearest
 
+_RBAC = "rbac.authorization.k8s.io"
+#: Roles for people that the API server creates itself; its others have a colon in their names.
+_BUILT_IN = frozenset({"admin", "cluster-admin", "edit", "view"})
+#: Resources whose objects the model has, by their kind.
+_RESOURCES = {"configmaps": "ConfigMap", "secrets": "Secret", "services": "Service"}
+#: Verbs for objects that exist already.
+_EXISTING = frozenset({"get", "watch"})
+
 
 def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
     """Yield what Argo CD refuses to deploy, what two Applications deploy, and roles of or for what does not exist."""
@@ -24,8 +32,9 @@ def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
         objects.setdefault(id(application), []).append(item)
     repositories = _own_repositories(model)
     for application in model.applications:
-        yield from _folders(model, application, repositories)
-        yield from _project(application, projects, objects.get(id(application), []))
+        if application.item is not None:
+            yield from _folders(model, application, application.item, repositories)
+            yield from _project(application, application.item, projects, objects.get(id(application), []))
     yield from _owners(model)
     yield from _namespaces(model)
     for binding in model.kind("RoleBinding", "ClusterRoleBinding"):
@@ -42,10 +51,9 @@ def sources(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield from entries(item.spec.get("sources"), "spec.sources")
 
 
-def _folders(model: ClusterModel, application: Application, repositories: frozenset[str]) -> Iterator[Finding]:
-    item = application.item
-    if item is None:
-        return
+def _folders(
+    model: ClusterModel, application: Application, item: Object, repositories: frozenset[str]
+) -> Iterator[Finding]:
     deployed = {source.path for source in application.sources}
     for at, source in sources(item):
         path = source.get("path")
@@ -61,9 +69,8 @@ def _folders(model: ClusterModel, application: Application, repositories: frozen
 
 def _folders_beside(model: ClusterModel, folder: str) -> set[str]:
     top = folder.partition("/")[0]
-    return {
-        path.rpartition("/")[0] for path in model.snapshot.files if path.startswith(f"{top}/") and path.endswith("yaml")
-    }
+    files = (path for path in model.snapshot.files if path.startswith(f"{top}/") and path.endswith("yaml"))
+    return {path.rpartition("/")[0] for path in files}
 
 
 def _own_repositories(model: ClusterModel) -> frozenset[str]:
@@ -87,17 +94,14 @@ def _repository(source: Mapping[str, Any]) -> str:
     return repository_name(str(source.get("repoURL") or ""))
 
 
-def _project(application: Application, projects: Mapping[str, Project], items: list[Object]) -> Iterator[Finding]:
-    item = application.item
-    if item is None:
-        return
-    name = str(item.spec.get("project") or "default")
+def _project(
+    application: Application, item: Object, projects: Mapping[str, Project], items: list[Object]
+) -> Iterator[Finding]:
+    name, at = str(item.spec.get("project") or "default"), "spec.project"
     project = projects.get(name)
     if project is None:
         if name != "default" and projects:
-            yield Finding.missing(
-                "project-missing", item, "spec.project", "AppProject", name, projects, hinted="project"
-            )
+            yield Finding.missing("project-missing", item, at, "AppProject", name, projects, hinted="project")
         return
     for at, source in sources(item):
         repository = str(source.get("repoURL") or "")
@@ -164,15 +168,6 @@ def _namespaces(model: ClusterModel) -> Iterator[Finding]:
             problem = f"Nobody makes the namespace {namespace}."
             fix = f"{check_of('namespace-missing').fix} As the namespace, {nearest(namespace, made)}"
             yield Finding.of("namespace-missing", item, problem, at="metadata.namespace", fix=fix)
-
-
-_RBAC = "rbac.authorization.k8s.io"
-#: Roles for people that the API server creates itself; its others have a colon in their names.
-_BUILT_IN = frozenset({"admin", "cluster-admin", "edit", "view"})
-#: Resources whose objects the model has, by their kind.
-_RESOURCES = {"configmaps": "ConfigMap", "secrets": "Secret", "services": "Service"}
-#: Verbs for objects that exist already.
-_EXISTING = frozenset({"get", "watch"})
 
 
 def _role(model: ClusterModel, binding: Object) -> Iterator[Finding]:

@@ -109,7 +109,7 @@ def _stores(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 yield f"{at}.sourceRef.storeRef", own
 
 
-def _found(model: ClusterModel, item: Object, reference: Mapping[str, Any]) -> tuple[str, str, str, Object | None]:
+def store_of(model: ClusterModel, item: Object, reference: Mapping[str, Any]) -> tuple[str, str, str, Object | None]:
     """Return kind, namespace and name of the store that an ExternalSecret names, and the store if the tree has it."""
     kind, name = str(reference.get("kind") or "SecretStore"), str(reference.get("name"))
     namespace = "" if kind == "ClusterSecretStore" else item.namespace
@@ -117,7 +117,7 @@ def _found(model: ClusterModel, item: Object, reference: Mapping[str, Any]) -> t
 
 
 def _store(model: ClusterModel, item: Object, at: str, reference: Mapping[str, Any]) -> Iterator[Finding]:
-    kind, namespace, name, found = _found(model, item, reference)
+    kind, namespace, name, found = store_of(model, item, reference)
     if found is None:
         # A tree without any store of the kind relies on one that exists in the cluster.
         known = model.names(kind, namespace)
@@ -171,7 +171,7 @@ def _values(model: ClusterModel, store: Store) -> Iterator[Finding]:
 def _is_in(model: ClusterModel, store: Store, item: Object, entry: Mapping[str, Any]) -> bool:
     """Tell whether a value comes from the store that the bootstrap fills."""
     own = mapping(inner(entry, "sourceRef", "storeRef"))
-    _, _, name, found = _found(model, item, own or mapping(item.spec.get("secretStoreRef")))
+    _, _, name, found = store_of(model, item, own or mapping(item.spec.get("secretStoreRef")))
     if found is None:
         # The bootstrap gives the store that it fills the name of its namespace.
         return name == store.namespace

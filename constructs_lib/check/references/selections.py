@@ -17,6 +17,12 @@ from constructs_lib.kubernetes.workloads import scaled as scaled_by
 from constructs_lib.text import hint, nearest, within
 
 _SCALABLE = ("Deployment", "ReplicaSet", "StatefulSet")
+#: Labels that the controller of a kind adds to its pods.
+_ADDED_LABELS = {
+    *("controller-revision-hash", "controller-uid", "job-name", "pod-template-hash"),
+    *("apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name"),
+    *("batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-completion-index", "batch.kubernetes.io/job-name"),
+}
 
 
 def prove_selections(model: ClusterModel) -> Iterator[Finding]:
@@ -137,22 +143,6 @@ def _terms(affinity: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping[
         yield f"{here}.podAffinityTerm", mapping(weighted.get("podAffinityTerm"))
 
 
-#: Labels that the controller of a kind adds to its pods.
-_ADDED_LABELS = frozenset(
-    {
-        "apps.kubernetes.io/pod-index",
-        "batch.kubernetes.io/controller-uid",
-        "batch.kubernetes.io/job-completion-index",
-        "batch.kubernetes.io/job-name",
-        "controller-revision-hash",
-        "controller-uid",
-        "job-name",
-        "pod-template-hash",
-        "statefulset.kubernetes.io/pod-name",
-    }
-)
-
-
 def _service(model: ClusterModel, service: Object) -> Iterator[Finding]:
     selector = texts(service.spec.get("selector"))
     if not selector:
@@ -177,12 +167,10 @@ def _target(service: Object, port: Mapping[str, Any], pods: Pods, at: str) -> It
     if isinstance(target, str) and not target.isdecimal():
         if target not in names:
             problem = f'No container of the {owner} has a {protocol} port named "{target}".'
-            fix = hint("port's name", target, names)
-            yield Finding.of("target-port-unknown", service, problem, at=at, fix=fix)
+            yield Finding.of("target-port-unknown", service, problem, at=at, fix=hint("port's name", target, names))
     elif pods.ports and isinstance(target, int | str) and str(target) not in numbers:
         problem = f"No container of the {owner} declares the {protocol} port {target}."
-        fix = hint("port", str(target), numbers)
-        yield Finding.of("target-port-undeclared", service, problem, at=at, fix=fix)
+        yield Finding.of("target-port-undeclared", service, problem, at=at, fix=hint("port", str(target), numbers))
 
 
 def _named(model: ClusterModel, code: str, item: Object, name: str, at: str) -> Iterator[Finding]:
