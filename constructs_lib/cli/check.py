@@ -123,8 +123,7 @@ def _answer(models: dict[str, ClusterModel], source: str, target: str, port: str
 
 
 def _show(report: Report, format: str, output: Path | None) -> None:
-    from constructs_lib.check.report import terminal
-    from constructs_lib.check.report.formats import FORMATS
+    from constructs_lib.check.report.formats import FORMATS, show
 
     if output:
         try:
@@ -132,6 +131,6 @@ def _show(report: Report, format: str, output: Path | None) -> None:
         except OSError as error:
             raise CommandError(f"--output: {output} cannot be written: {error.strerror}.") from error
     elif format == "terminal":
-        terminal.show(report, result_console())
+        show(report, result_console())
     else:
         typer.echo(FORMATS[format](report), nl=False)

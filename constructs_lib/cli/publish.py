@@ -103,11 +103,11 @@ def command(
 def _refuse_errors(app: App, tree: Tree) -> None:
     """Refuse to publish if check finds an error; then its report is printed."""
     from constructs_lib.api import model_of
-    from constructs_lib.check.report import terminal
+    from constructs_lib.check.report.formats import show
 
     report = app.check({tree.environment: model_of(tree)})
     if report.errors:
-        terminal.show(report, result_console())
+        show(report, result_console())
         raise CommandError(f"Nothing was published: check finds {plural(report.errors, 'error')}.")
 
 

@@ -24,8 +24,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import PROOFS, all_checks
 from constructs_lib.check.report import checks_page as page
-from constructs_lib.check.report import terminal
-from constructs_lib.check.report.formats import SCHEMA, as_github, as_json, as_sarif
+from constructs_lib.check.report.formats import SCHEMA, as_github, as_json, as_sarif, show
 from constructs_lib.check.report.report import Report, located, look, report
 from constructs_lib.check.waivers.waivers import Waiver
 from constructs_lib.repository.snapshot import Snapshot
@@ -65,7 +64,7 @@ def every(told: Report) -> list[Finding]:
 def text(told: Report, **more: Any) -> str:
     """Return what a person sees."""
     stream = io.StringIO()
-    terminal.show(told, Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False, **more))
+    show(told, Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False, **more))
     return stream.getvalue()
 
 
