@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from constructs_lib.cli.app import App, CommandError, result_console
-from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
 
 if TYPE_CHECKING:
-    from constructs_lib.derive.explanation import Order, Origin
+    from constructs_lib.declare.component import Component
+    from constructs_lib.derive.explanation import Origin
     from constructs_lib.derive.graph import Dependency, Graph
 
 
@@ -60,39 +60,39 @@ def command(
 
 
 def _order(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
+    components = {component.id: component for component in system.components}
+    text = "\n".join(_order_lines(components[name], graph, root)) if name in components else ""
+    return text, [*components]
+
+
+def _order_lines(component: Component, graph: Graph, root: Path) -> Iterator[str]:
     from constructs_lib.derive.explanation import explain_order
 
-    components = {component.id: component for component in system.components}
-    if name not in components:
-        return "", [*components]
-    return "\n".join(_order_lines(explain_order(components[name], graph), graph, root)), [*components]
-
-
-def _order_lines(order: Order, graph: Graph, root: Path) -> Iterator[str]:
-    name = order.component.id
-    if not order.chain:
-        yield f"{name} is in wave 0: it comes after nothing ({_line(order.component.location, root)})."
+    chain, others, followers = explain_order(component, graph)
+    name = component.id
+    if not chain:
+        yield f"{name} is in wave 0: it comes after nothing ({component.location.relative_to(root)})."
     else:
-        yield f"{name} is in wave {order.wave}, because of the longest chain below it:"
-        width = max(len(name), *(len(dependency.target.id) for dependency in order.chain))
-        for dependency in order.chain:
+        yield f"{name} is in wave {graph.waves[name]}, because of the longest chain below it:"
+        width = max(len(name), *(len(dependency.target.id) for dependency in chain))
+        for dependency in chain:
             wave = graph.waves[dependency.source.id]
             yield f"  wave {wave}  {dependency.source.id:{width}}  {_reason(dependency, root)}"
-        last = order.chain[-1].target
-        yield f"  wave 0  {last.id:{width}}  declared ({_line(last.location, root)})"
-    for title, found, ends in (
-        ("It also comes after", order.others, [dependency.target for dependency in order.others]),
-        ("After it come", order.followers, [dependency.source for dependency in order.followers]),
+        last = chain[-1].target
+        yield f"  wave 0  {last.id:{width}}  declared ({last.location.relative_to(root)})"
+    for title, found in (
+        ("It also comes after", [(dependency.target.id, dependency) for dependency in others]),
+        ("After it come", [(dependency.source.id, dependency) for dependency in followers]),
     ):
         if found:
             yield f"{title}:"
-            width = max(len(end.id) for end in ends)
-            for dependency, end in sorted(zip(found, ends, strict=True), key=lambda pair: pair[1].id):
-                yield f"  wave {graph.waves[end.id]}  {end.id:{width}}  {_reason(dependency, root)}"
+            width = max(len(id) for id, _ in found)
+            for id, dependency in sorted(found, key=lambda pair: pair[0]):
+                yield f"  wave {graph.waves[id]}  {id:{width}}  {_reason(dependency, root)}"
 
 
 def _reason(dependency: Dependency, root: Path) -> str:
-    return f"{dependency.reason} ({_line(dependency.location, root)})"
+    return f"{dependency.reason} ({dependency.location.relative_to(root)})"
 
 
 def _objects(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
@@ -115,12 +115,8 @@ def _origin_lines(origin: Origin, root: Path) -> Iterator[str]:
     where = f" in {metadata['namespace']}" if "namespace" in metadata else ""
     yield (
         f"{origin.manifest['kind']} {metadata['name']}{where} comes from {origin.subject} "
-        f"({_line(origin.location, root)})"
+        f"({origin.location.relative_to(root)})"
     )
     width = max((len(words) for words, _ in origin.edges), default=0)
     for words, location in origin.edges:
-        yield f"  it opens  {words:{width}}  ({_line(location, root)})"
-
-
-def _line(location: Location, root: Path) -> str:
-    return location.relative_to(root)
+        yield f"  it opens  {words:{width}}  ({location.relative_to(root)})"

@@ -26,7 +26,7 @@ class ChartSource:
 
 
 @explained
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Kind:
     """A kind of Kubernetes objects, as an AppProject names it.
 

@@ -4,36 +4,34 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE
+from constructs_lib.declare.chart import Kind
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
-from constructs_lib.derive.manifests import is_cluster_scoped
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
 ARGOCD_NAMESPACE = "argocd"
+ROOT_FILE = "root.yaml"
 _API = "argoproj.io/v1alpha1"
 _SERVER = "https://kubernetes.default.svc"
+_PATHS = "argocd.argoproj.io/manifest-generate-paths"
+#: Deleting the Application deletes what it deployed, but for protected objects.
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
 #: A sync that fails is tried again for ever, and takes up the commit that fixes it (argo-cd issues 11494, 16489).
 _RETRY = {"limit": -1, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
 #: Kinds that the library writes into namespaces. A project permits all of them, used or not: if a kind left the project
 #: together with its last object, Argo CD would refuse to prune that object.
-_KINDS = (
-    ("", "ConfigMap"),
-    ("", "PersistentVolumeClaim"),
-    ("", "Service"),
-    ("", "ServiceAccount"),
-    ("apps", "Deployment"),
-    ("apps", "StatefulSet"),
-    ("autoscaling", "HorizontalPodAutoscaler"),
-    ("batch", "CronJob"),
-    ("batch", "Job"),
-    ("external-secrets.io", "ExternalSecret"),
-    ("networking.k8s.io", "NetworkPolicy"),
-    ("policy", "PodDisruptionBudget"),
-    ("rbac.authorization.k8s.io", "Role"),
-    ("rbac.authorization.k8s.io", "RoleBinding"),
-)
+_KINDS = {
+    "": ("ConfigMap", "PersistentVolumeClaim", "Service", "ServiceAccount"),
+    "apps": ("Deployment", "StatefulSet"),
+    "autoscaling": ("HorizontalPodAutoscaler",),
+    "batch": ("CronJob", "Job"),
+    "external-secrets.io": ("ExternalSecret",),
+    "networking.k8s.io": ("NetworkPolicy",),
+    "policy": ("PodDisruptionBudget",),
+    "rbac.authorization.k8s.io": ("Role", "RoleBinding"),
+}
 _SYNC_OPTIONS = ["FailOnSharedResource=true", "RespectIgnoreDifferences=true", "ServerSideApply=true"]
 
 
@@ -42,13 +40,9 @@ def folder(component: Component) -> str:
     return f"dist/{component.system.environment.name}/{component.id}"
 
 
-def _metadata(system: System, name: str, annotations: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "namespace": ARGOCD_NAMESPACE,
-        "labels": {"app.kubernetes.io/part-of": system.name},
-        "annotations": dict(annotations),
-    }
+def _object(system: System, kind: str, name: str, annotations: Mapping[str, str], spec: Mapping[str, Any]) -> Manifest:
+    labels = {"app.kubernetes.io/part-of": system.name}
+    return manifest(_API, kind, name, ARGOCD_NAMESPACE, labels, annotations=annotations, spec=spec)
 
 
 def application(component: Component, graph: Graph) -> Manifest:
@@ -58,11 +52,7 @@ def application(component: Component, graph: Graph) -> Manifest:
     """
     system = component.system
     repository = system.environment.repository
-    manifests = {
-        "repoURL": repository.url,
-        "targetRevision": repository.revision,
-        "path": folder(component),
-    }
+    manifests = {"repoURL": repository.url, "targetRevision": repository.revision, "path": folder(component)}
     if found := component.chart_source:
         chart = {
             "repoURL": found.repository,
@@ -78,30 +68,24 @@ def application(component: Component, graph: Graph) -> Manifest:
         for workload in component.workloads
         if workload.autoscaled and workload.holds_data
     ]
+    annotations = {_PATHS: ".", WAVE: str(graph.waves[component.id])}
+    namespace, more = component.namespace_name, {"ignoreDifferences": scaled} if scaled else {}
+    spec = _application_spec(system.name, source, namespace, _SYNC_OPTIONS, **more)
+    made = _object(system, "Application", component.id, annotations, spec)
+    made["metadata"]["finalizers"] = [_FINALIZER]
+    return made
+
+
+def _application_spec(
+    project: str, source: Mapping[str, Any], namespace: str, options: list[str], **more: object
+) -> Mapping[str, Any]:
     return {
-        "apiVersion": _API,
-        "kind": "Application",
-        "metadata": {
-            **_metadata(
-                system,
-                component.id,
-                {"argocd.argoproj.io/manifest-generate-paths": ".", WAVE: str(graph.waves[component.id])},
-            ),
-            # Deleting the Application deletes what it deployed, but for protected objects.
-            "finalizers": [_FINALIZER],
-        },
-        "spec": {
-            "project": system.name,
-            **source,
-            "destination": {"server": _SERVER, "namespace": component.namespace_name},
-            "syncPolicy": {
-                "automated": {"prune": True, "selfHeal": True},
-                "retry": _RETRY,
-                "syncOptions": _SYNC_OPTIONS,
-            },
-            **({"ignoreDifferences": scaled} if scaled else {}),
-            "revisionHistoryLimit": 5,
-        },
+        "project": project,
+        **source,
+        "destination": {"server": _SERVER, "namespace": namespace},
+        "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": _RETRY, "syncOptions": options},
+        **more,
+        "revisionHistoryLimit": 5,
     }
 
 
@@ -116,20 +100,19 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
     """
     charts = [component.chart_source for component in system.components]
     namespaces = {component.namespace_name for component in system.components}
-    cluster: set[tuple[str, str, str]] = set()
-    namespaced: set[tuple[str, str]] = {*_KINDS}
-    for manifest in manifests:
-        group = manifest["apiVersion"].rpartition("/")[0]
-        if is_cluster_scoped(manifest):
-            cluster.add((group, manifest["kind"], manifest["metadata"]["name"]))
+    cluster: set[tuple[Kind, str]] = set()
+    namespaced = {Kind(group, kind) for group, kinds in _KINDS.items() for kind in kinds}
+    for made in manifests:
+        kind = Kind(made["apiVersion"].rpartition("/")[0], made["kind"])
+        if kind.kind in CLUSTER_SCOPED:
+            cluster.add((kind, made["metadata"]["name"]))
         else:
-            namespaced.add((group, manifest["kind"]))
-            namespaces.add(manifest["metadata"]["namespace"])
+            namespaced.add(kind)
+            namespaces.add(made["metadata"]["namespace"])
     for component in system.components:
         namespaces.update(component.other_namespaces)
-        namespaced.update((kind.group, kind.kind) for kind in component.kinds)
-    chart_kinds = {(kind.group, kind.kind) for component in system.components for kind in component.cluster_kinds}
-    named = [entry for entry in sorted(cluster) if entry[:2] not in chart_kinds]
+        namespaced.update(component.kinds)
+    chart_kinds = {kind for component in system.components for kind in component.cluster_kinds}
     return _project(
         system,
         system.name,
@@ -138,8 +121,8 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
         namespaces,
         namespaced,
         [
-            *({"group": group, "kind": kind, "name": name} for group, kind, name in named),
-            *({"group": group, "kind": kind} for group, kind in sorted(chart_kinds)),
+            *({**vars(kind), "name": name} for kind, name in sorted(cluster) if kind not in chart_kinds),
+            *({**vars(kind)} for kind in sorted(chart_kinds)),
         ],
     )
 
@@ -176,17 +159,13 @@ def root_project(system: System) -> Manifest:
     """Return the AppProject of the root: Applications and AppProjects from this repository, and nothing else."""
     return _project(
         system,
-        _root_project_name(system),
+        f"{system.name}-root",
         f"The Applications of {system.name} on {system.environment.name}",
         {system.environment.repository.url},
         {ARGOCD_NAMESPACE},
-        {("argoproj.io", "Application"), ("argoproj.io", "AppProject")},
+        [Kind("argoproj.io", "Application"), Kind("argoproj.io", "AppProject")],
         [],
     )
-
-
-def _root_project_name(system: System) -> str:
-    return f"{system.name}-root"
 
 
 def _project(
@@ -195,21 +174,17 @@ def _project(
     description: str,
     repositories: Iterable[str],
     namespaces: Iterable[str],
-    kinds: Iterable[tuple[str, str]],
+    kinds: Iterable[Kind],
     cluster_kinds: list[dict[str, str]],
 ) -> Manifest:
-    return {
-        "apiVersion": _API,
-        "kind": "AppProject",
-        "metadata": _metadata(system, name, {WAVE: "-1"}),
-        "spec": {
-            "description": description,
-            "sourceRepos": sorted(repositories),
-            "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
-            "clusterResourceWhitelist": cluster_kinds,
-            "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(kinds)],
-        },
+    spec = {
+        "description": description,
+        "sourceRepos": sorted(repositories),
+        "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
+        "clusterResourceWhitelist": cluster_kinds,
+        "namespaceResourceWhitelist": [{**vars(kind)} for kind in sorted(kinds)],
     }
+    return _object(system, "AppProject", name, {WAVE: "-1"}, spec)
 
 
 def root_application(system: System) -> Manifest:
@@ -219,27 +194,12 @@ def root_application(system: System) -> Manifest:
     it leaves everything running.
     """
     environment = system.environment
-    return {
-        "apiVersion": _API,
-        "kind": "Application",
-        "metadata": _metadata(system, system.name, {"argocd.argoproj.io/manifest-generate-paths": "."}),
-        "spec": {
-            "project": _root_project_name(system),
-            "source": {
-                "repoURL": environment.repository.url,
-                "targetRevision": environment.repository.revision,
-                "path": f"argocd/{environment.name}",
-                "directory": {"exclude": ROOT_FILE},
-            },
-            "destination": {"server": _SERVER, "namespace": ARGOCD_NAMESPACE},
-            "syncPolicy": {
-                "automated": {"prune": True, "selfHeal": True},
-                "retry": _RETRY,
-                "syncOptions": ["FailOnSharedResource=true", "ServerSideApply=true"],
-            },
-            "revisionHistoryLimit": 5,
-        },
+    source = {
+        "repoURL": environment.repository.url,
+        "targetRevision": environment.repository.revision,
+        "path": f"argocd/{environment.name}",
+        "directory": {"exclude": ROOT_FILE},
     }
-
-
-ROOT_FILE = "root.yaml"
+    options = ["FailOnSharedResource=true", "ServerSideApply=true"]
+    spec = _application_spec(f"{system.name}-root", {"source": source}, ARGOCD_NAMESPACE, options)
+    return _object(system, "Application", system.name, {_PATHS: "."}, spec)

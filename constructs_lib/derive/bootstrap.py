@@ -4,7 +4,6 @@ from typing import Any
 
 from constructs_lib.declare.cluster import DigitalOcean, K3d
 from constructs_lib.declare.system import System
-from constructs_lib.derive.secrets import secret_values
 
 #: Port of every k3d node behind which Argo CD's server answers; the load balancer of k3d leads to it.
 ARGOCD_NODE_PORT = 30443
@@ -42,8 +41,27 @@ def argocd_inputs(system: System) -> dict[str, Any]:
         "node_port": ARGOCD_NODE_PORT if isinstance(environment.cluster, K3d) else None,
         "repository": {"url": environment.repository.url, "branch": environment.repository.branch},
         "secret_store": environment.secret_store_namespace,
-        "secrets": secret_values(system),
+        "secrets": _secret_values(system),
     }
+
+
+def _secret_values(system: System) -> list[dict[str, Any]]:
+    """Return every secret value of a system: which component and key of the store, who gives it, what it is for."""
+    own = (
+        reference
+        for component in system.components
+        for reference in component.secrets.values()
+        if reference.component == component.id
+    )
+    return [
+        {
+            "component": reference.component,
+            "key": reference.key,
+            "owner": reference.secret.owner,
+            "purpose": reference.secret.purpose,
+        }
+        for reference in sorted(own, key=lambda reference: (reference.component, reference.key))
+    ]
 
 
 def k3d_config(system: System, cluster: K3d) -> dict[str, Any]:

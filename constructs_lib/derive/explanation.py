@@ -10,27 +10,8 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.applications import app_project, application, root_application, root_project
 from constructs_lib.derive.graph import Dependency, Graph
 from constructs_lib.derive.manifests import component_objects
-from constructs_lib.derive.network import helper_openings, openings
+from constructs_lib.derive.network import called, openings
 from constructs_lib.kubernetes.manifest import Manifest
-
-
-@dataclass(frozen=True)
-class Order:
-    """Why a component is in its wave.
-
-    Attributes:
-        component: The component.
-        wave: Its wave.
-        chain: The longest chain of dependencies below it, one for each wave; of several, the one declared first.
-        others: What else it comes after.
-        followers: What comes after it.
-    """
-
-    component: Component
-    wave: int
-    chain: tuple[Dependency, ...]
-    others: tuple[Dependency, ...]
-    followers: tuple[Dependency, ...]
 
 
 @dataclass(frozen=True)
@@ -50,8 +31,12 @@ class Origin:
     edges: tuple[tuple[str, Location], ...] = ()
 
 
-def explain_order(component: Component, graph: Graph) -> Order:
-    """Return why a component is in its wave."""
+def explain_order(component: Component, graph: Graph) -> tuple[list[Dependency], list[Dependency], list[Dependency]]:
+    """Return why a component is in its wave.
+
+    That is the longest chain of dependencies below it, one for each wave (of several, the one declared first), what
+    else it comes after, and what comes after it.
+    """
     chain: list[Dependency] = []
     current = component
     while below := graph.dependencies[current.id]:
@@ -59,18 +44,9 @@ def explain_order(component: Component, graph: Graph) -> Order:
         dependency = next(found for found in below if graph.waves[found.target.id] == graph.waves[current.id] - 1)
         chain.append(dependency)
         current = dependency.target
-    return Order(
-        component,
-        graph.waves[component.id],
-        tuple(chain),
-        tuple(dependency for dependency in graph.dependencies[component.id] if dependency not in chain),
-        tuple(
-            dependency
-            for dependencies in graph.dependencies.values()
-            for dependency in dependencies
-            if dependency.target is component
-        ),
-    )
+    others = [dependency for dependency in graph.dependencies[component.id] if dependency not in chain]
+    every = (dependency for found in graph.dependencies.values() for dependency in found)
+    return chain, others, [dependency for dependency in every if dependency.target is component]
 
 
 def origins(system: System, graph: Graph) -> Iterator[Origin]:
@@ -96,5 +72,5 @@ def _subject(source: Component | Workload) -> str:
 
 def _opened(workload: Workload, graph: Graph, policy: str) -> dict[tuple[str, Location], None]:
     """Return what a policy opens to and from the pods that it is about, each once."""
-    found = helper_openings(workload, policy) if policy in workload.helpers else openings(workload, graph)
+    found = called(workload.helpers[policy]) if policy in workload.helpers else openings(workload, graph)
     return dict.fromkeys((opening.reason, opening.location) for opening in found)

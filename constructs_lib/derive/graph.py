@@ -1,7 +1,7 @@
 """The order of deployment, computed from the declared edges."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from constructs_lib.chains import cycles, longest_chains
@@ -58,15 +58,12 @@ class Graph:
             workload.complete()
         self.dependencies = {component.id: self._dependencies_of(component) for component in system.components}
         self.waves = self._waves()
-        self._stages: dict[Workload, int] = {}
+        #: The stages that lie before a workload's own: those of what it needs in the same component.
+        self.stages: dict[Workload, int] = {}
         for component in system.components:
-            self._stages.update(self._stages_of(component))
+            self.stages.update(self._stages_of(component))
         system.diagnostics.raise_if_any()
         self.callers = self._callers()
-
-    def first_stage(self, workload: Workload) -> int:
-        """Return the stages that lie before a workload's own: those of what it needs in the same component."""
-        return self._stages[workload]
 
     def _find_providers(self) -> dict[str, Component]:
         """Return the component that brings each capability, and report every further one."""
@@ -74,10 +71,8 @@ class Graph:
         for component in self.system.components:
             for capability in component.brings:
                 if (first := found.setdefault(capability, component)) is not component:
-                    component.report(
-                        f"{type(component).__name__} is already declared as {first.id}; one is enough.",
-                        component.location,
-                    )
+                    problem = f"{type(component).__name__} is already declared as {first.id}; one is enough."
+                    component.report(problem, component.location)
         return found
 
     def _check_providers(self) -> None:
@@ -109,11 +104,7 @@ class Graph:
             for edge in workload.edges:
                 target = edge.endpoint.workload.component
                 if edge.order and target.id != component.id:
-                    add(
-                        target,
-                        f"{workload.name} needs {edge.endpoint.workload.name} {edge.endpoint.name}",
-                        edge.location,
-                    )
+                    add(target, _reason(edge), edge.location)
             if workload.autoscaled:
                 add(self._providers.get("metrics-api"), f"{workload.name} is scaled by metrics", workload.location)
         for predecessor in component.predecessors:
@@ -123,60 +114,44 @@ class Graph:
         return list(found.values())
 
     def _waves(self) -> dict[str, int]:
-        targets = {id: [dependency.target.id for dependency in found] for id, found in self.dependencies.items()}
-        found = cycles(targets)
-        for cycle in found:
-            self._report_cycle(
-                [
-                    next(dependency for dependency in self.dependencies[source] if dependency.target.id == target)
-                    for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)
-                ]
-            )
-        return {} if found else longest_chains(targets)
-
-    def _report_cycle(self, path: Sequence[Dependency]) -> None:
-        chain = " → ".join([*(dependency.source.id for dependency in path), path[0].source.id])
-        edges = "; ".join(f"{dependency.reason} ({dependency.location})" for dependency in path)
-        self.system.diagnostics.report(
-            path[-1].source.id,
-            f"these components wait for each other: {chain}. {edges}. Take one of the edges away, or declare it with "
-            f"order=False.",
-            path[-1].location,
-        )
+        reasons = {
+            id: {dependency.target.id: (dependency.reason, dependency.location) for dependency in found}
+            for id, found in self.dependencies.items()
+        }
+        return {} if self._has_cycles("components", reasons) else longest_chains(reasons)
 
     def _stages_of(self, component: Component) -> dict[Workload, int]:
-        inner: dict[Workload, list[Edge]] = {
-            workload: [edge for edge in workload.edges if edge.order and edge.endpoint.workload.component is component]
-            for workload in component.workloads
-        }
-        targets = {workload: [edge.endpoint.workload for edge in edges] for workload, edges in inner.items()}
-        found = cycles(targets)
-        for cycle in found:
-            path = [
-                next(edge for edge in inner[source] if edge.endpoint.workload is target)
-                for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)
-            ]
-            names = " → ".join(workload.name for workload in [*cycle, cycle[0]])
-            edges = "; ".join(
-                f"{edge.source.name} needs {edge.endpoint.workload.name} {edge.endpoint.name} ({edge.location})"
-                for edge in path
-            )
-            self.system.diagnostics.report(
-                component.id,
-                f"these workloads wait for each other: {names}. {edges}. Take one of the edges away, or declare it "
-                f"with order=False.",
-                path[-1].location,
-            )
-        if found:
+        workloads = {workload.name: workload for workload in component.workloads}
+        reasons: dict[str, dict[str, tuple[str, Location]]] = {name: {} for name in workloads}
+        for workload in component.workloads:
+            for edge in workload.edges:
+                target = edge.endpoint.workload
+                if edge.order and target.component is component:
+                    reasons[workload.name].setdefault(target.name, (_reason(edge), edge.location))
+        if self._has_cycles("workloads", reasons, component.id):
             return dict.fromkeys(component.workloads, 0)
-        levels = longest_chains(targets)
-        first: dict[Workload, int] = {}
-        for workload in sorted(component.workloads, key=lambda workload: levels[workload]):
-            first[workload] = max(
-                (first[target] + target.stages for target in targets[workload]),
-                default=0,
+        levels = longest_chains(reasons)
+        first: dict[str, int] = {}
+        for name in sorted(workloads, key=lambda name: levels[name]):
+            first[name] = max((first[target] + workloads[target].stages for target in reasons[name]), default=0)
+        return {workload: first[name] for name, workload in workloads.items()}
+
+    def _has_cycles(
+        self, what: str, reasons: Mapping[str, Mapping[str, tuple[str, Location]]], subject: str = ""
+    ) -> bool:
+        """Report who waits for each other: ``reasons`` has, by who waits, for whom, and why, with the line."""
+        found = cycles(reasons)
+        for cycle in found:
+            path = [reasons[source][target] for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)]
+            chain = " → ".join([*cycle, cycle[0]])
+            edges = "; ".join(f"{reason} ({location})" for reason, location in path)
+            self.system.diagnostics.report(
+                subject or cycle[-1],
+                f"these {what} wait for each other: {chain}. {edges}. Take one of the edges away, or declare it with "
+                f"order=False.",
+                path[-1][1],
             )
-        return first
+        return bool(found)
 
     def _callers(self) -> Mapping[Workload, list[Caller]]:
         callers: dict[Workload, list[Caller]] = defaultdict(list)
@@ -187,3 +162,7 @@ class Graph:
                 for edge in edges:
                     callers[edge.endpoint.workload].append(Caller(tuple(labels.items()), edge))
         return callers
+
+
+def _reason(edge: Edge) -> str:
+    return f"{edge.source.name} needs {edge.endpoint.workload.name} {edge.endpoint.name}"

@@ -8,21 +8,16 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
-from constructs_lib.derive.namespace import namespace
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
-from constructs_lib.derive.secrets import external_secret
-from constructs_lib.kubernetes.manifest import Manifest, protected
+from constructs_lib.kubernetes import platform
+from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
+from constructs_lib.text import within
 
 #: Kinds of objects that a data store can lose: it keeps running, with its data, and closed to strangers.
 _REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})
 #: Kinds that pods may refer to, so they are set up before any pod.
 _SET_UP = frozenset({"ConfigMap", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"})
-
-
-def is_cluster_scoped(manifest: Manifest) -> bool:
-    """Tell whether an object of ours, or of a well-known kind, has no namespace."""
-    return manifest["kind"] in CLUSTER_SCOPED
 
 
 @dataclass(frozen=True)
@@ -48,48 +43,40 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     """
     staged: list[tuple[int, Manifest, Component | Workload]] = [*_set_up(component, graph)]
     for workload in component.workloads:
-        before = graph.first_stage(workload)
+        before = graph.stages[workload]
         made = [*workload.manifests()]
-        _check_variables(workload, [manifest for _, manifest in made])
-        for stage, manifest in made:
-            if workload.holds_data and manifest["kind"] not in _REPEATABLE:
-                _protect(manifest)
-            staged.append((before + stage if stage else 0, manifest, workload))
+        _check_variables(workload, [each for _, each in made])
+        for stage, each in made:
+            if workload.holds_data and each["kind"] not in _REPEATABLE:
+                _protect(each)
+            staged.append((before + stage if stage else 0, each, workload))
     last = max(stage for stage, _, _ in staged)
-    staged += [(stage, manifest, component) for stage, manifest in _constructs(component, last)]
+    staged += [(stage, each, component) for stage, each in _constructs(component, last)]
     # In a component with a chart, stage 1 is the chart.
     late, offset = (2, -1) if component.chart_source else (last + 1, 0)
-    staged += [(late, manifest, component) for manifest in component.late_manifests(graph.waves)]
+    staged += [(late, each, component) for each in component.late_manifests(graph.waves)]
     objects: dict[tuple[str, str, str, str], Derived] = {}
-    for stage, manifest, source in staged:
-        metadata = manifest["metadata"]
+    for stage, each, source in staged:
+        kind, metadata = each["kind"], each["metadata"]
         annotations = metadata.setdefault("annotations", {})
         annotations.setdefault(WAVE, str(stage + offset))
         metadata["annotations"] = dict(sorted(annotations.items()))
-        group = manifest["apiVersion"].rpartition("/")[0]
-        identity = (group, manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+        identity = (each["apiVersion"].rpartition("/")[0], kind, metadata.get("namespace", ""), metadata["name"])
         if identity in objects:
-            where = f" in the namespace {namespace}" if (namespace := metadata.get("namespace")) else ""
-            component.report(
-                f'there are two objects {manifest["kind"]} "{metadata["name"]}"{where}; rename one of them.',
-                component.location,
-            )
-        objects[identity] = Derived(manifest, source)
+            where = within(metadata.get("namespace", ""))
+            problem = f'there are two objects {kind} "{metadata["name"]}"{where}; rename one of them.'
+            component.report(problem, component.location)
+        objects[identity] = Derived(each, source)
     return sorted(objects.values(), key=_order)
 
 
 def _order(derived: Derived) -> tuple[int, str, str, str]:
-    metadata = derived.manifest["metadata"]
-    return (
-        int(metadata["annotations"][WAVE]),
-        derived.manifest["kind"],
-        metadata.get("namespace", ""),
-        metadata["name"],
-    )
+    kind, metadata = derived.manifest["kind"], derived.manifest["metadata"]
+    return int(metadata["annotations"][WAVE]), kind, metadata.get("namespace", ""), metadata["name"]
 
 
 def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest, Component | Workload]]:
-    yield 0, namespace(component), component
+    yield 0, _namespace(component), component
     stores = {workload.name for workload in component.workloads if workload.holds_data}
     owners = {name: workload for workload in component.workloads for name in (workload.name, *workload.helpers)}
     for policy in network_policies(component, graph):
@@ -97,9 +84,70 @@ def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest,
         if component.keeps_data and name in {DEFAULT_DENY, DNS, *stores}:
             _protect(policy)
         yield 0, policy, owners.get(name, component)
-    secret = external_secret(component)
-    if secret is not None:
-        yield 0, secret, component
+    if component.secrets:
+        yield 0, _external_secret(component), component
+
+
+def _namespace(component: Component) -> Manifest:
+    """Return the Namespace with its Pod Security level, protected if something in it holds data.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-admission/
+    """
+    level = component.pod_security
+    version = f"v{component.system.environment.cluster.kubernetes}"
+    return manifest(
+        "v1",
+        "Namespace",
+        component.namespace_name,
+        None,
+        {
+            "app.kubernetes.io/part-of": component.system.name,
+            platform.ENFORCE: level,
+            f"{platform.ENFORCE}-version": version,
+            "pod-security.kubernetes.io/warn": level,
+            "pod-security.kubernetes.io/warn-version": version,
+        },
+        annotations=protected() if component.keeps_data else None,
+    )
+
+
+def _external_secret(component: Component) -> Manifest:
+    """Return the ExternalSecret that makes a component's Secret.
+
+    Fields that the API server would fill in are written out, because Argo CD would show them as differences.
+    https://external-secrets.io/latest/api/externalsecret/
+    """
+    data = [
+        {
+            "secretKey": key,
+            "remoteRef": {
+                "key": reference.component,
+                "property": reference.key,
+                "conversionStrategy": "Default",
+                "decodingStrategy": "None",
+                "metadataPolicy": "None",
+            },
+        }
+        for key, reference in sorted(component.secrets.items())
+    ]
+    return manifest(
+        "external-secrets.io/v1",
+        "ExternalSecret",
+        component.id,
+        component.namespace_name,
+        {"app.kubernetes.io/name": component.id, "app.kubernetes.io/part-of": component.system.name},
+        # Deleting the ExternalSecret deletes its Secret, which a protected data store still needs.
+        annotations=protected() if component.keeps_data else None,
+        spec={
+            "refreshInterval": "1h0m0s",
+            "secretStoreRef": {
+                "kind": "ClusterSecretStore",
+                "name": component.system.environment.secret_store_namespace,
+            },
+            "target": {"name": component.id, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+            "data": data,
+        },
+    )
 
 
 def _check_variables(workload: Workload, manifests: Sequence[Manifest]) -> None:
@@ -125,22 +173,17 @@ def _protect(manifest: Manifest) -> None:
 
 def _constructs(component: Component, last: int) -> Iterator[tuple[int, Manifest]]:
     """Yield what cdk8s constructs inside of the component made, in its namespace."""
-    for manifest in component.construct_manifests():
-        wave = str(manifest["metadata"].get("annotations", {}).get(WAVE, "0"))
+    for made in component.construct_manifests():
+        kind, metadata = made["kind"], made["metadata"]
+        wave = str(metadata.get("annotations", {}).get(WAVE, "0"))
         if not wave.lstrip("-").isdecimal():
-            component.report(
-                f'the {manifest["kind"]} "{manifest["metadata"]["name"]}" has the sync wave {wave!r}; a whole number '
-                f"is needed.",
-                component.location,
-            )
+            problem = f'the {kind} "{metadata["name"]}" has the sync wave {wave!r}; a whole number is needed.'
+            component.report(problem, component.location)
             continue
-        if manifest["kind"] == "Secret" and (manifest.get("data") or manifest.get("stringData")):
-            component.report(
-                f'the Secret "{manifest["metadata"]["name"]}" would put its values into Git; use generated("…") or '
-                f'supplied("…").',
-                component.location,
-            )
-        metadata = manifest["metadata"]
-        if not is_cluster_scoped(manifest):
+        if kind == "Secret" and (made.get("data") or made.get("stringData")):
+            remedy = 'use generated("…") or supplied("…").'
+            problem = f'the Secret "{metadata["name"]}" would put its values into Git; {remedy}'
+            component.report(problem, component.location)
+        if kind not in CLUSTER_SCOPED:
             metadata = {"name": metadata["name"], "namespace": component.namespace_name, **metadata}
-        yield 0 if manifest["kind"] in _SET_UP else max(last, 1), {**manifest, "metadata": metadata}
+        yield 0 if kind in _SET_UP else max(last, 1), {**made, "metadata": metadata}

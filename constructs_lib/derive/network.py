@@ -20,8 +20,6 @@ from constructs_lib.kubernetes.manifest import Manifest, manifest
 DEFAULT_DENY, DNS = "default-deny", "dns"
 #: Pods that know how all Applications are; the bootstrap's chart opens their metrics to the whole cluster.
 ARGOCD_CONTROLLER = {"app.kubernetes.io/name": "argocd-application-controller"}
-
-
 #: The pods with some labels in a namespace.
 Pods = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -54,7 +52,7 @@ ANYWHERE = "anywhere"
 
 def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
     """Yield what is opened to and from the pods of a workload itself."""
-    yield from _called(workload.edges)
+    yield from called(workload.edges)
     for host in workload.internet:
         yield Opening(False, INTERNET, (host.port,), f"to {host.host}:{host.port}", workload.location)
     if workload.uses_kubernetes_api:
@@ -76,12 +74,8 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
         yield Opening(True, pods, (endpoint.port,), reason, caller.edge.location)
 
 
-def helper_openings(workload: Workload, name: str) -> Iterator[Opening]:
-    """Yield what is opened to further pods of a workload, such as those of a Job."""
-    return _called(workload.helpers[name])
-
-
-def _called(edges: Iterable[Edge]) -> Iterator[Opening]:
+def called(edges: Iterable[Edge]) -> Iterator[Opening]:
+    """Yield what is opened to pods that call something: a workload's own, or further ones such as those of a Job."""
     for edge in sorted(edges, key=lambda edge: (edge.endpoint.workload.component.id, edge.endpoint.workload.name)):
         target = edge.endpoint.workload
         pods = (target.namespace_name, tuple(target.selector.items()))
@@ -99,8 +93,8 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
         found = [*openings(workload, graph)]
         rules = (_rules(cluster, found, inward=True), _rules(cluster, found, inward=False))
         yield _policy(component, workload.name, workload.selector, *rules)
-        for name in workload.helpers:
-            out = _rules(cluster, helper_openings(workload, name), inward=False)
+        for name, edges in workload.helpers.items():
+            out = _rules(cluster, called(edges), inward=False)
             yield _policy(component, name, {"app.kubernetes.io/name": name}, [], out)
     for access in component.access:
         rules = (_chart_ingress(component, access), _chart_egress(component, access, graph))
