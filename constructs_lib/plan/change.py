@@ -39,13 +39,9 @@ class Effect(IntEnum):
 
 @dataclass(frozen=True)
 class Pods:
-    """Pods that restart or are deleted.
+    """Pods of a workload (``Kind/name``) that restart or are deleted.
 
-    Attributes:
-        workload: What makes them, as ``Kind/name``.
-        least: Their least number.
-        most: Their greatest number; None if there is one on every node.
-        per_node: Whether there is one on every node.
+    There are from ``least`` to ``most`` of them, or one on every node; then ``most`` is None.
     """
 
     workload: str
@@ -64,11 +60,9 @@ class Pods:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a change has its effect, or what else a person should know.
+    """A sentence that tells why a change has its effect, or what else a person should know.
 
-    Attributes:
-        text: A sentence.
-        source: Where the rule is from: a page, or a function of the API server.
+    Its source is where the rule is from: a page, or a function of the API server.
     """
 
     text: str

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import inner, mapping, sequence
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.plan.change import Effect, named
-from constructs_lib.plan.fields import FieldChange, field
+from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.rules import immutable, is_dangerous, loss_with
 from constructs_lib.plan.verdict import LASTING, ROLLING, Surroundings, Verdict, option, pods_in
 from constructs_lib.text import listed
@@ -21,14 +21,9 @@ _RUNNING_ONCE = frozenset({"Pod", "batch/Job"})
 
 @dataclass
 class _Case:
-    """A changed object, with what its effect depends on.
+    """A changed object before and afterwards, its fields that differ and are not ignored, and what is deployed with it.
 
-    Attributes:
-        old: Its state before.
-        new: Its state afterwards.
-        fields: What differs and is not ignored.
-        around: What is deployed together with it.
-        verdict: What happens to it, which the judges fill in.
+    The judges fill in the verdict.
     """
 
     old: Object
@@ -41,20 +36,9 @@ class _Case:
         """Tell whether a field, or something below it, is changed."""
         return any(change.below(*keys) for change in self.fields)
 
-    def option(self, name: str) -> bool:
-        """Tell whether a sync option is on, before or afterwards."""
-        return option(self.around.application, name, self.old, self.new) == "true"
-
 
 def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Surroundings) -> Verdict:
-    """Return what happens to an object that is changed in the repository.
-
-    Args:
-        old: Its state before.
-        new: Its state afterwards.
-        fields: What differs.
-        around: What is deployed together with it.
-    """
+    """Return what happens to an object that is changed in the repository, and deployed together with others."""
     verdict = Verdict(Effect.UPDATE, fields=fields)
     case = _Case(old, new, _without_ignored(old, fields, around, verdict), around, verdict)
     if case.fields:
@@ -98,9 +82,10 @@ def _keys(entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def _judge_replacement(case: _Case) -> None:
     """Judge whether the object is deleted and created again, or must be for the change to take effect."""
-    old, new, verdict, kind = case.old, case.new, case.verdict, case.new.full_kind
-    replaced = case.option("Replace")
+    old, new, verdict = case.old, case.new, case.verdict
+    replaced = option(case.around.application, "Replace", old, new) == "true"
     forced = "true" in (old.sync_options.get("Force"), new.sync_options.get("Force"))
+    may_be_deleted = forced and new.full_kind not in _UPDATED_ONLY
     if new.metadata.get("name") is None:
         verdict.because("generated-name")
         return
@@ -108,8 +93,8 @@ def _judge_replacement(case: _Case) -> None:
         if {"BeforeHookCreation", "HookSucceeded"} & old.hook_delete_policies:
             verdict.because("hook-runs-again", kind=new.kind)
             return
-    elif replaced and forced and kind not in _UPDATED_ONLY:
-        if kind in _RUNNING_ONCE:
+    elif replaced and may_be_deleted:
+        if new.full_kind in _RUNNING_ONCE:
             verdict.because("forced-runs-again", kind=new.kind)
             return
         verdict.because("forced-replacement")
@@ -124,7 +109,7 @@ def _judge_replacement(case: _Case) -> None:
         verdict.because("immutable", fields=listed(hit), kind=new.kind, source=rule.source)
         if rule.loss:
             verdict.because("immutable-loss", loss=rule.loss)
-        by_itself = forced and kind not in _UPDATED_ONLY and (replaced or not server_side)
+        by_itself = may_be_deleted and (replaced or not server_side)
         if by_itself and not replaced:
             verdict.because("deleted-when-refused")
         elif not by_itself:
@@ -142,7 +127,7 @@ def _judge_replacement(case: _Case) -> None:
 
 def _add_what_happens(case: _Case, hit: Sequence[str]) -> None:
     """Add what happens when a change is pushed that the API server refuses."""
-    headless = case.new.kind == "Service" and not field(case.new, "spec", "clusterIP")
+    headless = case.new.kind == "Service" and not inner(case.new.spec, "clusterIP")
     stays = headless and any("clusterIP" in path for path in hit)
     case.verdict.because("service-stays-headless" if stays else "sync-fails", name=named(case.old))
 
@@ -193,8 +178,8 @@ def _judge_scale(case: _Case) -> None:
         verdict.because("autoscaled", scaler=named(scaler))
     elif after == 0:
         verdict.because("scaled-to-zero")
-    if after < before and new.kind == "StatefulSet" and field(new, "spec", "volumeClaimTemplates"):
-        deletes = field(new, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete"
+    if after < before and new.kind == "StatefulSet" and inner(new.spec, "volumeClaimTemplates"):
+        deletes = inner(new.spec, "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete"
         verdict.because("scaled-down-with-volumes" if deletes else "scaled-down", number=before - after)
 
 
@@ -205,12 +190,12 @@ def _pod(case: _Case) -> None:
 
 
 def _service(case: _Case) -> None:
-    if field(case.old, "spec", "type") == "LoadBalancer" != field(case.new, "spec", "type"):
+    if inner(case.old.spec, "type") == "LoadBalancer" != inner(case.new.spec, "type"):
         case.verdict.because("load-balancer-changed")
 
 
 def _claim(case: _Case) -> None:
-    before, after = (quantity(field(item, "spec", "resources", "requests", "storage")) for item in (case.old, case.new))
+    before, after = (quantity(inner(item.spec, "resources", "requests", "storage")) for item in (case.old, case.new))
     if before is None or after is None or before == after:
         return
     if after > before:
@@ -227,7 +212,7 @@ def _configuration(case: _Case) -> None:
         return
     kind, name = new.kind, new.name
     if kind not in ("ConfigMap", "Secret"):
-        kind, name = "Secret", str(field(new, "spec", "target", "name") or new.name)
+        kind, name = "Secret", str(inner(new.spec, "target", "name") or new.name)
     for reader in case.around.readers(kind, new.namespace, name):
         case.verdict.because("read-at-start", reader=named(reader))
 

@@ -5,7 +5,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
@@ -73,7 +73,7 @@ def _hidden(change: FieldChange) -> FieldChange:
     annotations = change.below("metadata", "annotations")
     copied = annotations and any("last-applied" in str(part) for part in (change.path, change.old, change.new))
     if change.below("data") or copied:
-        return FieldChange(change.path, None, None, secret=True, keys=change.keys)
+        return replace(change, old=None, new=None, secret=True)
     return change
 
 
@@ -114,11 +114,7 @@ def _fill_in(manifest: Manifest, path: Sequence[str], default: object) -> None:
 def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> Iterator[FieldChange]:
     """Yield what differs below a field.
 
-    Args:
-        old: Its value before.
-        new: Its value afterwards.
-        keys: Where it is.
-        texts: Top-level fields that hold no quantities; None for a custom kind, of which this is not known.
+    ``texts`` are the top-level fields that hold no quantities; None for a custom kind, of which this is not known.
     """
     if old is new:
         return
@@ -134,11 +130,9 @@ def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) ->
 def _same(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> bool:
     if isinstance(old, bool) != isinstance(new, bool):
         return False
-    if old == new:
-        return True
-    if texts is None or keys[0] in texts or not any(key in table("rules")["quantities"] for key in keys[-2:]):
-        return False
-    number = quantity(old)
+    if old == new or texts is None or keys[0] in texts:
+        return bool(old == new)
+    number = quantity(old) if any(key in table("rules")["quantities"] for key in keys[-2:]) else None
     return number is not None and number == quantity(new)
 
 
@@ -207,13 +201,3 @@ def shown_path(keys: Keys) -> str:
         else:
             out += f" {key}" if key == "(order)" else f"[{key}]"
     return out.removeprefix(".")
-
-
-def field(item: Object, *keys: str) -> Any:
-    """Return a field of an object; None if it is absent."""
-    here: Any = item.manifest
-    for key in keys:
-        if not isinstance(here, Mapping):
-            return None
-        here = here.get(key)
-    return here

@@ -11,40 +11,27 @@ from constructs_lib.plan.pair import Key, Pair, key_of
 
 
 def ordered(pairs: Mapping[Key, Pair]) -> list[Step]:
-    """Return the steps of all components, in the order of Argo CD.
-
-    Args:
-        pairs: All Applications and groups, with their changes.
-    """
-    children: dict[Key | None, list[Pair]] = {}
-    for key, pair in pairs.items():
-        parent = pair.now.parent
-        owner = key_of(parent) if parent is not None and key_of(parent) in pairs else None
-        children.setdefault(None if owner == key else owner, []).append(pair)
-    return _Ordering(pairs, children).steps()
+    """Return the steps of all Applications and groups, in the order of Argo CD."""
+    ordering = _Ordering(pairs)
+    outermost = ordering.children.get(None, ())
+    return [step for pair in outermost for step in ordering.of(pair, "", pair.now.wave, ()) if step.changes]
 
 
 class _Ordering:
     """Puts the changes of all components in the order of Argo CD."""
 
-    def __init__(self, pairs: Mapping[Key, Pair], children: Mapping[Key | None, Sequence[Pair]]) -> None:
-        self._keys = {pair: key for key, pair in pairs.items()}
-        self._children = children
+    def __init__(self, pairs: Mapping[Key, Pair]) -> None:
         self._seen: set[Pair] = set()
+        self.children: dict[Key | None, list[Pair]] = {}
+        for key, pair in pairs.items():
+            parent = pair.now.parent
+            owner = key_of(parent) if parent is not None and key_of(parent) in pairs else None
+            self.children.setdefault(None if owner == key else owner, []).append(pair)
 
-    def steps(self) -> list[Step]:
-        """Return the steps."""
-        outermost = self._children.get(None, ())
-        return [step for pair in outermost for step in self._of(pair, "", pair.now.wave, ()) if step.changes]
-
-    def _of(self, pair: Pair, parent: str, wave: int, own: Sequence[Change]) -> Iterator[Step]:
+    def of(self, pair: Pair, parent: str, wave: int, own: Sequence[Change]) -> Iterator[Step]:
         """Yield the steps of a component: what happens to itself, to its objects, and then to what it deploys.
 
-        Args:
-            pair: The component.
-            parent: Name of what deploys it.
-            wave: Its wave among what its parent deploys.
-            own: What happens to the Application itself.
+        ``parent`` names what deploys it, ``wave`` is its wave in there, and ``own`` happens to the Application itself.
         """
         if pair in self._seen:
             return
@@ -56,7 +43,7 @@ class _Ordering:
         for item, change in pair.changes:
             changes.setdefault(item.identity, []).append(change)
             tasks[item.identity] = Task(item, prunes=change.action == "delete")
-        for child in self._children.get(self._keys[pair], ()):
+        for child in self.children.get(key_of(pair.now), ()):
             if child.now.item is not None:
                 children[child.now.item.identity] = child
                 tasks.setdefault(child.now.item.identity, Task(child.now.item, prunes=child.new is None))
@@ -77,7 +64,7 @@ class _Ordering:
             if not beside:
                 for _, deployed, found in group:
                     if deployed is not None:
-                        yield from self._of(deployed, name, at, found)
+                        yield from self.of(deployed, name, at, found)
             elif apart:
                 yield _step(name, at, name, [change for _, _, found in group for change in found])
 

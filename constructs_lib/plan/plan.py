@@ -82,12 +82,7 @@ def plan(old: Snapshot, new: Snapshot, *, folder: str | Sequence[str] | None = N
 
 
 def allowed(change: Change, names: Iterable[str]) -> bool:
-    """Tell whether a change is allowed, because its object is named.
-
-    Args:
-        change: The change.
-        names: ``Kind/name``, or ``Kind/namespace/name`` where there are several.
-    """
+    """Tell whether an object's name allows its change: ``Kind/name``, or ``Kind/namespace/name`` of several."""
     return any(name in (change.name, change.full_name) for name in names)
 
 

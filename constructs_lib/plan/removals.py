@@ -6,10 +6,10 @@ from functools import cached_property
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
-from constructs_lib.kubernetes.manifest import mapping
+from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.plan.change import Effect, Reason, named
 from constructs_lib.plan.effects import changed
-from constructs_lib.plan.fields import changed_fields, field
+from constructs_lib.plan.fields import changed_fields
 from constructs_lib.plan.pair import Key, Pair, Placed, key_of
 from constructs_lib.plan.rules import is_dangerous, loss_with
 from constructs_lib.plan.verdict import Surroundings, Verdict, kept, option, pods_in, reason
@@ -26,9 +26,9 @@ def _deleted(item: Object, around: Surroundings) -> Verdict:
     if loss := loss_with(item):
         verdict.add(loss, Effect.DATA_LOSS)
         verdict.fix = _PROTECT
-    elif item.full_kind == "apps/StatefulSet" and field(item, "spec", "volumeClaimTemplates"):
+    elif item.full_kind == "apps/StatefulSet" and inner(item.spec, "volumeClaimTemplates"):
         verdict.because("volumes-stay")
-    if item.kind == "Service" and field(item, "spec", "type") == "LoadBalancer":
+    if item.kind == "Service" and inner(item.spec, "type") == "LoadBalancer":
         verdict.because("load-balancer-deleted")
     verdict.dangerous = is_dangerous(item, verdict.effect)
     return verdict
@@ -74,7 +74,7 @@ def _cascaded(item: Object, around: Surroundings) -> Verdict:
 def lost_with_namespace(item: Object, verdict: Verdict, around: Surroundings) -> Verdict:
     """Return what happens to an object whose Namespace is deleted, whatever protects the object itself."""
     holds_data = item.kind == "PersistentVolumeClaim" or (
-        item.kind == "StatefulSet" and field(item, "spec", "volumeClaimTemplates")
+        item.kind == "StatefulSet" and inner(item.spec, "volumeClaimTemplates")
     )
     stays = verdict.effect == Effect.KEPT
     effect = max(Effect.DATA_LOSS if holds_data else Effect.DELETE, Effect.DELETE if stays else verdict.effect)

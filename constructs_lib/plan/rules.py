@@ -5,25 +5,15 @@ from dataclasses import dataclass
 from functools import cache
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import sequence
+from constructs_lib.kubernetes.manifest import inner, sequence
 from constructs_lib.plan.change import Effect, Reason
-from constructs_lib.plan.fields import FieldChange, field
+from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.tables import table
 
 
 @dataclass(frozen=True)
 class Immutable:
-    """Fields of a kind that the API server does not allow to change.
-
-    Attributes:
-        kind: Kind, with its API group.
-        fields: The fields, everything below them included.
-        source: Where the rule is from: a page, or a function of the API server.
-        but: Fields below these that may change nevertheless.
-        when: Name of the condition under which the rule holds; empty if it always does.
-        loss: What is lost if the object is deleted and created again; empty if nothing is.
-        fix: How to change them without a loss, with ``{name}`` and ``{namespace}``; empty for the usual way.
-    """
+    """Fields of a kind that the API server does not allow to change: a row of ``rules.yaml``, which explains it."""
 
     kind: str
     fields: Sequence[str]
@@ -59,32 +49,32 @@ def _below(change: FieldChange, name: str) -> bool:
 
 
 def _cannot_be_scaled(old: Object, new: Object) -> bool:
-    completions = field(new, "spec", "completions")
-    indexed = field(new, "spec", "completionMode") == "Indexed"
-    return not (indexed and completions is not None and completions == field(new, "spec", "parallelism"))
+    completions = inner(new.spec, "completions")
+    indexed = inner(new.spec, "completionMode") == "Indexed"
+    return not (indexed and completions is not None and completions == inner(new.spec, "parallelism"))
 
 
 def _has_address(old: Object, new: Object) -> bool:
     """Tell whether a Service has an address in the cluster before and afterwards."""
-    return "ExternalName" not in (field(old, "spec", "type"), field(new, "spec", "type"))
+    return "ExternalName" not in (inner(old.spec, "type"), inner(new.spec, "type"))
 
 
 def _address_changes(old: Object, new: Object) -> bool:
     """Tell whether the address of a Service changes; an address that is left out stays as it is."""
     before, after = (
-        str(field(item, "spec", "clusterIP") or next(iter(sequence(field(item, "spec", "clusterIPs"))), ""))
+        str(inner(item.spec, "clusterIP") or next(iter(sequence(inner(item.spec, "clusterIPs"))), ""))
         for item in (old, new)
     )
     return _has_address(old, new) and before != after and (bool(after) or before == "None")
 
 
 def _family_changes(old: Object, new: Object) -> bool:
-    before, after = (sequence(field(item, "spec", "ipFamilies"))[:1] for item in (old, new))
+    before, after = (sequence(inner(item.spec, "ipFamilies"))[:1] for item in (old, new))
     return _has_address(old, new) and bool(before) and bool(after) and before != after
 
 
 def _balances(old: Object, new: Object) -> bool:
-    return all(field(item, "spec", "type") == "LoadBalancer" for item in (old, new))
+    return all(inner(item.spec, "type") == "LoadBalancer" for item in (old, new))
 
 
 _CHANGES: Mapping[str, Callable[[Object, Object], bool]] = {
@@ -93,16 +83,16 @@ _CHANGES: Mapping[str, Callable[[Object, Object], bool]] = {
     "first address family changes": _family_changes,
     "stays a load balancer": _balances,
     "stays a load balancer with a port for health checks": lambda old, new: (
-        _balances(old, new) and bool(field(old, "spec", "healthCheckNodePort"))
+        _balances(old, new) and bool(inner(old.spec, "healthCheckNodePort"))
     ),
-    "had a node affinity": lambda old, new: bool(field(old, "spec", "nodeAffinity")),
-    "was immutable": lambda old, new: field(old, "immutable") is True,
+    "had a node affinity": lambda old, new: bool(inner(old.spec, "nodeAffinity")),
+    "was immutable": lambda old, new: old.manifest.get("immutable") is True,
 }
 _STATES: Mapping[str, Callable[[Object], bool]] = {
-    "is reclaimed": lambda item: field(item, "spec", "persistentVolumeReclaimPolicy") not in (None, "Retain"),
+    "is reclaimed": lambda item: inner(item.spec, "persistentVolumeReclaimPolicy") not in (None, "Retain"),
     "deletes its claims": lambda item: (
-        field(item, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete"
-        and bool(field(item, "spec", "volumeClaimTemplates"))
+        inner(item.spec, "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete"
+        and bool(inner(item.spec, "volumeClaimTemplates"))
     ),
 }
 

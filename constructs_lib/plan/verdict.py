@@ -21,17 +21,7 @@ LASTING = frozenset({"ReplicationController", "apps/ReplicaSet"})
 
 @dataclass
 class Verdict:
-    """What happens to an object.
-
-    Attributes:
-        effect: The effect in the cluster.
-        reasons: Why it has this effect.
-        pods: The pods that restart or are deleted.
-        fix: How to do it safely.
-        dangerous: Whether a person must allow it by name.
-        fields: What changes in it.
-        replaced: Whether a new object takes its place.
-    """
+    """What happens to an object, while it is found out; a ``Change`` has the same attributes."""
 
     effect: Effect
     reasons: list[Reason] = field(default_factory=list)
@@ -42,12 +32,9 @@ class Verdict:
     replaced: bool = False
 
     def because(self, name: str, effect: Effect | None = None, /, **values: object) -> None:
-        """Add a reason, with the effect, fix and danger that it has in ``reasons.yaml``.
+        """Add a reason from ``reasons.yaml`` with its fix, its danger and, unless one is given, its least effect.
 
-        Args:
-            name: Its name in ``reasons.yaml``.
-            effect: The least effect that it has. Default: the one in ``reasons.yaml``, if there is any.
-            values: Values for the ``{…}`` in its texts.
+        The values are for the ``{…}`` in its texts.
         """
         entry = table("reasons")[name]
         if effect is None and "effect" in entry:
@@ -118,12 +105,9 @@ def option(application: Application, name: str, *items: Object) -> str | None:
 
 
 def pods_in(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:
-    """Return the pods of a workload, if it is one and has any.
+    """Return the pods of an object, if it is a workload that has any.
 
-    Args:
-        item: The workload.
-        around: What else is deployed with it.
-        restarting: Leave out those that a StatefulSet's partition keeps from a restart.
+    With ``restarting``, those are left out that a StatefulSet's partition keeps from a restart.
     """
     if item.full_kind not in ROLLING | {"Pod"}:
         return []
