@@ -4,19 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from constructs_lib.argocd.objects import Object, unreadable
-from constructs_lib.kubernetes.manifest import mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Action, Change, Effect, Pin, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
-from constructs_lib.plan.pair import Pair, Placed, key_of
+from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_removal, find_heirs, key_of
 from constructs_lib.plan.removals import Departures, lost_with_namespace, moved
-from constructs_lib.plan.renames import explain_creation, explain_removal, find_heirs
 from constructs_lib.plan.verdict import Verdict
 from constructs_lib.repository.applications import Application
 from constructs_lib.repository.snapshot import Files
-from constructs_lib.repository.sources import OPAQUE
+from constructs_lib.repository.sources import OPAQUE, sources_of
 from constructs_lib.text import listed
 
 
@@ -66,23 +64,24 @@ class Comparison:
         if not (old and new and self._may_be_rendered(pair, old, new, removed)):
             self._removals += [Placed(pair, item) for item in removed]
         self._additions |= {item.identity: Placed(pair, item) for item in added}
-        changes = {
-            identity: changed_fields(item, after[identity]) for identity, item in before.items() if identity in after
-        }
+        changes = {key: changed_fields(item, after[key]) for key, item in before.items() if key in after}
         pair.around.starting = {
             *(identity for identity, fields in changes.items() if any(f.below("spec", "template") for f in fields)),
             *(item.identity for item in added),
         }
         for identity, fields in changes.items():
-            self._changed(pair, before[identity], after[identity], fields)
+            item = after[identity]
+            application = self._application(item)
+            if counted := _without_pins(application, item, fields) if application else fields:
+                verdict = changed(before[identity], item, counted, pair.around)
+                self._add(pair, item, "change", verdict, before[identity])
 
     def _drop_unreadable(self, old: dict[str, bytes], new: dict[str, bytes]) -> None:
         """Leave out files that cannot be read, so that their objects do not seem to be removed."""
         for path in sorted(new):
             if problem := unreadable(path, new[path], self._cache):
-                self.warnings.append(
-                    f"{path}: it cannot be read ({problem.reason}); neither plan nor Argo CD sees what is in it."
-                )
+                why = f"it cannot be read ({problem.reason})"
+                self.warnings.append(f"{path}: {why}; neither plan nor Argo CD sees what is in it.")
                 old.pop(path, None)
 
     def _compare_sources(self, pair: Pair, old: Application, new: Application) -> None:
@@ -138,23 +137,14 @@ class Comparison:
     def _application(self, item: Object) -> Pair | None:
         return self.pairs.get((item.namespace, item.name)) if item.kind == "Application" else None
 
-    def _changed(self, pair: Pair, old: Object, new: Object, fields: Sequence[FieldChange]) -> None:
-        if application := self._application(new):
-            fields = _without_pins(application, new, fields)
-        if fields:
-            self._add(pair, new, "change", changed(old, new, fields, pair.around), old)
-
     # What happens to what is gone or new.
 
     def _judge_removals(self) -> None:
         verdicts = [(removal, self._departures.removed(removal)) for removal in self._removals]
         for removal, verdict in verdicts:
             removal.pair.effects.add(verdict.effect)
-        doomed = {
-            removal.item.name
-            for removal, verdict in verdicts
-            if removal.item.full_kind == "Namespace" and verdict.effect == Effect.DATA_LOSS
-        }
+        lost = [removal.item for removal, verdict in verdicts if verdict.effect == Effect.DATA_LOSS]
+        doomed = {item.name for item in lost if item.full_kind == "Namespace"}
         for removal, verdict in verdicts:
             item = removal.item
             if item.namespace in doomed and _outlives(item, verdict):
@@ -174,32 +164,23 @@ class Comparison:
 
     def _judge_additions(self) -> None:
         removed = {removal.item.identity for removal in self._removals}
-        for addition in self._additions.values():
-            item = addition.item
-            if item.identity in removed:
-                continue
+        for addition in (each for each in self._additions.values() if each.item.identity not in removed):
             verdict = Verdict(Effect.CREATE)
-            if application := self._application(item):
+            if application := self._application(addition.item):
                 explain_creation(application, verdict)
-            self._add(addition.pair, item, "create", verdict)
+            self._add(addition.pair, addition.item, "create", verdict)
 
     def _add(self, pair: Pair, item: Object, action: Action, verdict: Verdict, old: Object | None = None) -> None:
-        change = Change(
-            component=_component(item, pair.now),
-            wave=0,
-            action=action,
-            effect=verdict.effect,
-            identity=item.identity,
-            file=item.path,
-            fields=tuple(verdict.fields),
-            reasons=tuple(dict.fromkeys(verdict.reasons)),
-            pods=tuple(verdict.pods),
-            fix=verdict.fix,
-            dangerous=verdict.dangerous,
-            replaced=verdict.replaced,
-            old=item.manifest if action == "delete" else old.manifest if old else None,
-            new=None if action == "delete" else item.manifest,
-        )
+        before, after = (item, None) if action == "delete" else (old, item)
+        judged = {
+            **vars(verdict),
+            "fields": tuple(verdict.fields),
+            "reasons": tuple(dict.fromkeys(verdict.reasons)),
+            "old": before and before.manifest,
+            "new": after and after.manifest,
+        }
+        component = _component(item, pair.now)
+        change = Change(component, wave=0, action=action, identity=item.identity, file=item.path, **judged)
         pair.changes.append((item, change))
 
 
@@ -213,11 +194,11 @@ def _without_pins(pair: Pair, item: Object, fields: Sequence[FieldChange]) -> Se
     """Return what changes of an Application without the revisions of folders of this repository, which are content."""
     if not pair.old or not pair.new:
         return fields
-    paths = {source.path for source in pair.new.sources} & {source.path for source in pair.old.sources}
+    before, after = ({source.path.strip("./") for source in state.sources} for state in (pair.old, pair.new))
     pinned = {
         str(source.get("targetRevision"))
-        for source in map(mapping, [item.spec.get("source"), *sequence(item.spec.get("sources"))])
-        if not source.get("chart") and str(source.get("path", "")).strip("./") in {path.strip("./") for path in paths}
+        for source in sources_of(item.spec)
+        if not source.get("chart") and str(source.get("path", "")).strip("./") in before & after
     }
     return [
         change

@@ -1,13 +1,16 @@
-"""An Application in the tree before and in the tree afterwards."""
+"""An Application in the tree before and in the tree afterwards, and whether it was only renamed."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Change, Effect
-from constructs_lib.plan.verdict import Surroundings
+from constructs_lib.plan.verdict import Surroundings, Verdict
 from constructs_lib.repository.applications import Application
 
 #: Namespace and name of an Application, or the name of a group.
@@ -48,19 +51,14 @@ class Pair:
         return found
 
     @property
-    def before(self) -> Application:
-        """The old state, or the new one if there is no old one."""
-        return self.old or self.now
-
-    @property
     def is_gone(self) -> bool:
         """Whether it is an Application that is gone."""
         return self.new is None and self.now.item is not None
 
     @cached_property
     def around_before(self) -> Surroundings:
-        """What else the old state deploys."""
-        return Surroundings(self.before)
+        """What else the old state deploys, or the new one if there is no old one."""
+        return Surroundings(self.old or self.now)
 
     @cached_property
     def around(self) -> Surroundings:
@@ -74,3 +72,55 @@ class Placed:
 
     pair: Pair
     item: Object
+
+
+def find_heirs(pairs: Sequence[Pair], removals: Sequence[Placed], additions: Mapping[Identity, Placed]) -> None:
+    """Set heirs and forebears of renamed Applications: Argo CD deletes the old one and creates the new one.
+
+    The heir of an Application is a new one that deploys the same folder, or at least half of the objects.
+    """
+    added = [pair for pair in pairs if pair.old is None and pair.now.item]
+    by_path = {source.path: pair for pair in added for source in pair.now.sources}
+    shared: dict[Pair, Counter[Pair]] = {}
+    owned = Counter(removal.pair for removal in removals)
+    for removal in removals:
+        addition = additions.get(removal.item.identity)
+        if addition and addition.pair.old is None and addition.pair.now.item:
+            # A Namespace belongs to one component only, so its new owner is the heir in any case.
+            weight = 1_000_000 if removal.item.kind == "Namespace" else 1
+            shared.setdefault(removal.pair, Counter())[addition.pair] += weight
+    for pair in pairs:
+        if not pair.is_gone:
+            continue
+        pair.heir = next((by_path[source.path] for source in pair.now.sources if source.path in by_path), None)
+        if pair.heir is None and pair in shared:
+            [(likely, count)] = shared[pair].most_common(1)
+            pair.heir = likely if 2 * count >= owned[pair] else None
+        if pair.heir:
+            pair.heir.forebears.append(pair)
+
+
+def explain_removal(pair: Pair, verdict: Verdict) -> None:
+    """Add to the verdict on a removed Application what becomes of the objects that it deployed."""
+    if not pair.is_gone or verdict.effect == Effect.KEPT:
+        return
+    heir, cascades = pair.heir, pair.now.cascades
+    if cascades and heir is None and pair.effects - {Effect.KEPT}:
+        verdict.because("deleted-with-application")
+    if cascades and pair.now.charts:
+        verdict.because("chart-deleted", charts=", ".join(chart.name for chart in pair.now.charts))
+    if heir and cascades:
+        effect = Effect.DATA_LOSS if Effect.DATA_LOSS in pair.effects else Effect.REPLACEMENT
+        verdict.because("renamed", effect, new=heir.now.name)
+    elif heir:
+        verdict.because("renamed-without-finalizer", new=heir.now.name)
+    elif not cascades:
+        verdict.because("kept-without-application")
+
+
+def explain_creation(pair: Pair, verdict: Verdict) -> None:
+    """Add to the verdict on a new Application which one it replaces."""
+    for forebear in pair.forebears:
+        verdict.because("takes-the-place", old=forebear.now.name)
+        if Effect.KEPT in forebear.effects:
+            verdict.because("begins-empty")

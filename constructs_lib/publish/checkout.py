@@ -108,11 +108,9 @@ def _fetched(git: Git, remote: str, branch: str) -> str | None:
 
 
 def _remote(git: Git, branch: str) -> str:
-    remotes = git.run("remote").splitlines()
-    configured = git.run("config", "--default", "origin", "--get", f"branch.{branch}.remote")
-    if configured in remotes:
-        return configured
-    if not remotes:
+    if remote := git.remote_of(branch):
+        return remote
+    if not git.run("remote"):
         raise PublishError("There is no remote to push to; git remote add origin … first.")
     missing = f"The branch {branch} follows no remote, and there is none called origin"
     raise PublishError(f"{missing}; git branch --set-upstream-to=… first.")

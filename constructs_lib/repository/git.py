@@ -83,6 +83,11 @@ class Git:
         except GitError:
             return None
 
+    def remote_of(self, branch: str) -> str | None:
+        """Return the remote that a branch follows, or else ``origin``; None if there is no such remote."""
+        name = self.run("config", "--default", "origin", "--get", f"branch.{branch}.remote")
+        return name if name in self.run("remote").splitlines() else None
+
     def files(self, revision: str, folders: Sequence[str] = (), suffixes: tuple[str, ...] = ("",)) -> dict[str, bytes]:
         """Return the files of a revision by their path, without links and submodules.
 

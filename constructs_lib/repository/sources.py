@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constructs_lib.argocd.globs import glob
-from constructs_lib.kubernetes.manifest import mapping, sequence, texts_in
+from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts_in
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
 
@@ -18,18 +18,9 @@ OPAQUE = ("Helm", "a plugin")
 
 @dataclass(frozen=True)
 class Chart:
-    """A Helm chart that is no part of the repository.
+    """A Helm chart that is no part of the repository, with the options and values with which it is rendered."""
 
-    Attributes:
-        repository: Where it is.
-        name: Its name.
-        version: Its version.
-        helm: The options and values with which it is rendered.
-    """
-
-    repository: str
     name: str
-    version: str
     helm: Mapping[str, Any] = field(hash=False)
 
 
@@ -97,12 +88,11 @@ class Sources:
     def content(self, spec: Mapping[str, Any]) -> Content:
         """Return what an Application with this spec deploys."""
         content = Content()
-        for source in map(mapping, sequence(spec.get("sources")) or [spec.get("source")]):
+        for source in sources_of(spec):
             helm = mapping(source.get("helm"))
             content.rendered |= self._value_files(helm, "")
             if source.get("chart"):
-                repository, version = (str(source.get(key, "")) for key in ("repoURL", "targetRevision"))
-                content.charts.append(Chart(repository, str(source["chart"]), version, helm))
+                content.charts.append(Chart(str(source["chart"]), helm))
             elif isinstance(source.get("path"), str):
                 self._add_folder(content, source, normal(source["path"]), helm)
         return content
@@ -171,6 +161,11 @@ class Sources:
                     else:
                         queue.append(target)
         return resources, others
+
+
+def sources_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the sources that the spec of an Application declares, of which there may be one or several."""
+    return mappings(spec.get("sources")) or [mapping(spec.get("source"))]
 
 
 def _tool(source: Mapping[str, Any], path: str, folders: Folders) -> str:

@@ -131,8 +131,8 @@ def test_sources_and_charts() -> None:
     ]
     result = found({"app.yaml": app("web", sources=sources), "web/a.yaml": CONFIG, "values/thing.yaml": b"a: 1"})
     web = the(result, "web")
-    assert [(chart.repository, chart.name, chart.version) for chart in web.charts] == [
-        ("https://charts", "thing", "1.2.3")
+    assert [(chart.name, chart.helm) for chart in web.charts] == [
+        ("thing", {"valueFiles": ["$values/values/thing.yaml"]})
     ]
     assert [(source.path, source.revision, source.tool) for source in web.sources] == [("web", "v1", "")]
     assert (sorted(web.files), sorted(web.rendered)) == (["web/a.yaml"], ["values/thing.yaml"])
