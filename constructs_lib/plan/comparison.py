@@ -218,8 +218,6 @@ def _component(item: Object, application: Application) -> str:
 
 def _drop_equal(old: dict[str, bytes], new: dict[str, bytes]) -> None:
     """Leave only files whose content is not in the other tree, whatever their name."""
-    for path in [path for path, content in old.items() if new.get(path) == content]:
-        del old[path], new[path]
     common = set(old.values()) & set(new.values())
     for files in (old, new):
         for path in [path for path, content in files.items() if content in common]:

@@ -324,6 +324,13 @@ def test_unreadable_file_does_not_delete_what_was_in_it() -> None:
     assert warning.startswith("parts/app/0.yaml: it cannot be read (")
 
 
+def test_object_that_is_twice_in_its_folder_stays_as_long_as_one_of_them_does() -> None:
+    one, other = "parts/web/0.yaml", "parts/web/1.yaml"
+    once = tree({"web": [config("a")]})
+    twice = {**once, other: once[one]}
+    assert (between(twice, once).changes, between(once, twice).changes) == ([], [])
+
+
 def test_what_a_tool_renders_is_named() -> None:
     files = tree({"app": [config("a")]}, **{"parts/app/kustomization.yaml": b"resources: [0.yaml]\n"})
     changed = {**files, "parts/app/kustomization.yaml": b"resources: [0.yaml]\nnamePrefix: x\n"}
