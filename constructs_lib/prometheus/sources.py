@@ -14,7 +14,6 @@ import yaml
 ANNOTATION = "constructs-lib/metrics"
 #: Suffixes of the series of a histogram or a summary. Documentation often gives the name without them.
 _SUFFIX = re.compile(r"_(?:bucket|sum|count)\Z")
-_NEVER = re.compile(r"(?!)")
 
 
 @dataclass(frozen=True)
@@ -83,4 +82,4 @@ def one_of(patterns: Iterable[str]) -> re.Pattern[str]:
 
 @cache
 def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(translate, patterns))) if patterns else _NEVER
+    return re.compile("|".join(map(translate, patterns)) or "(?!)")

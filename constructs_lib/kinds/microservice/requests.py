@@ -80,7 +80,7 @@ def _summed(
     http: Sequence[str] = (),
     grpc: Callable[[Telemetry], str] | None = None,
 ) -> str:
-    """Return the rate of some services' requests over a window, by one series (its suffix) of the agents' histograms.
+    """Return the rate of some services' requests over a window, by the series with a suffix of the agents' histograms.
 
     The matchers ``http`` choose HTTP requests, and the one that ``grpc`` returns for an agent chooses gRPC calls.
     """

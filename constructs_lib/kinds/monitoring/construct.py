@@ -1,7 +1,7 @@
 """Prometheus, Alertmanager and Grafana, by the chart kube-prometheus-stack."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from constructs_lib.grafana.model import FOLDER_ANNOTATION
 from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
+from constructs_lib.prometheus.rules import Group
 from constructs_lib.template import Template
 from constructs_lib.text import nearest, shown
 
-#: Severities of alerts: a critical one wakes somebody up, a warning waits for the morning.
-SEVERITIES = ("critical", "warning")
 _HERE = Path(__file__).parent
+#: By the severity of an alert, after how long somebody is told again of one that still fires: a critical one wakes
+#: somebody up, a warning waits for the morning.
+_REPEATED = {"critical": "1h", "warning": "1d"}
 
 
 def _runbooks(repository: GitRepository) -> str:
@@ -93,27 +96,23 @@ class Monitoring(HelmChart):
             for severity, receiver in self.receivers.items()
         }
         for severity, receiver in self.receivers.items():
-            if severity not in SEVERITIES:
-                self.report(f"receivers: no alert has the severity {shown(severity)}; {nearest(severity, SEVERITIES)}")
+            if severity not in _REPEATED:
+                self.report(f"receivers: no alert has the severity {shown(severity)}; {nearest(severity, _REPEATED)}")
             for problem in receiver.problems():
                 self.report(f"receivers, {severity}: {problem}")
         if runbooks is not None and not re.fullmatch(r"https?://[^\s/]\S*", runbooks):
             self.report(f'runbooks: {shown(runbooks)} is no address; write it like "https://…".')
         self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
-        user = self.secret_key(
-            SecretReference(self.id, "grafana-user", generated("user name of Grafana's administrator"))
-        )
-        password = self.secret_key(
-            SecretReference(self.id, "grafana-password", generated("password of Grafana's administrator"))
-        )
-        storage_class = scope.environment.cluster.storage_class
+        login = {"user": "user name of Grafana's administrator", "password": "password of Grafana's administrator"}
         placeholders = {
+            **{
+                name: self.secret_key(SecretReference(self.id, f"grafana-{name}", generated(purpose)))
+                for name, purpose in login.items()
+            },
             "retention_days": retention_days,
             "retention_size": _retention_size(storage),
-            "volume_claim": pod.volume_claim(storage, storage_class),
+            "volume_claim": pod.volume_claim(storage, scope.environment.cluster.storage_class),
             "secret": self.id,
-            "user": user,
-            "password": password,
             "own_namespace": self.namespace_name,
             "folder_annotation": FOLDER_ANNOTATION,
         }
@@ -122,8 +121,56 @@ class Monitoring(HelmChart):
     def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the monitors, rules, routes and dashboards of the whole system."""
         # Imported here, because it takes long with Grafana's builders, and most commands ask for other components.
-        from constructs_lib.kinds.monitoring.routing import alertmanager_config
+        from constructs_lib.observe import catalogue
         from constructs_lib.observe.objects import observability
 
         yield from observability(self, waves, self.runbooks)
-        yield alertmanager_config(self)
+        yield self._alertmanager_config(catalogue.groups(self.system))
+
+    def _alertmanager_config(self, groups: Iterable[Group]) -> Manifest:
+        """Return who is told about alerts, by their severity; those that belong together, by the rules, are told once.
+
+        In the tree of routes, a severity without a receiver is grouped and shown, and notifies nobody.
+        https://prometheus-operator.dev/docs/developer/alerting/#alertmanagerconfig-resource
+        """
+        receivers: list[dict[str, Any]] = [{"name": "nobody"}]
+        for severity in _REPEATED:
+            receiver: dict[str, Any] = {"name": severity}
+            if declared := self.receivers.get(severity):
+                key = self.receiver_keys[severity]
+                receiver |= declared.manifest({"name": self.id, "key": key})
+            receivers.append(receiver)
+        return manifest(
+            "monitoring.coreos.com/v1alpha1",
+            "AlertmanagerConfig",
+            "severity",
+            self.namespace_name,
+            {"app.kubernetes.io/part-of": self.system.name},
+            spec={
+                "route": {
+                    "receiver": "nobody",
+                    "groupBy": ["alertname", "namespace", "service"],
+                    "groupWait": "30s",
+                    "groupInterval": "5m",
+                    "repeatInterval": "12h",
+                    "routes": [
+                        {
+                            "receiver": severity,
+                            "matchers": [{"name": "severity", "value": severity, "matchType": "="}],
+                            "repeatInterval": repeated,
+                        }
+                        for severity, repeated in _REPEATED.items()
+                    ],
+                },
+                "receivers": receivers,
+                "inhibitRules": [
+                    {
+                        "sourceMatch": [{"name": "alertname", "value": rule.source, "matchType": "="}],
+                        "targetMatch": [{"name": "alertname", "value": rule.target, "matchType": "="}],
+                        "equal": list(rule.equal),
+                    }
+                    for group in groups
+                    for rule in group.inhibitions
+                ],
+            },
+        )

@@ -15,10 +15,10 @@ def container_ports(workload: Workload, names: Collection[str] | None = None) ->
     ]
 
 
-def service_ports(workload: Workload) -> list[dict[str, Any]]:
-    """Return the ports of a workload's Service: all but those that only its own pods use."""
+def service_ports(workload: Workload, *, internal: bool = False) -> list[dict[str, Any]]:
+    """Return the ports of a workload's Service: all, or all but those that only its own pods use."""
     return [
         {"name": endpoint.name, "port": endpoint.port, "targetPort": endpoint.name, "protocol": "TCP"}
         for endpoint in workload.endpoints.values()
-        if not endpoint.internal
+        if internal or not endpoint.internal
     ]

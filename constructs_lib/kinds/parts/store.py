@@ -80,10 +80,7 @@ class Store(Workload):
 
     def services(self) -> tuple[Manifest, Manifest]:
         """Return the Service for clients and the headless one that gives every pod a name of its own."""
-        ports = [
-            {"name": endpoint.name, "port": endpoint.port, "targetPort": endpoint.name, "protocol": "TCP"}
-            for endpoint in self.endpoints.values()
-        ]
+        ports = service_ports(self, internal=True)
         clients = {"type": "ClusterIP", "selector": self.selector, "ports": service_ports(self)}
         # Nodes look each other up before they are ready.
         peers = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": self.selector, "ports": ports}
