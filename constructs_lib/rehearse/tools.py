@@ -1,0 +1,366 @@
+"""Where the programs of a rehearsal come from: a folder, what ``set_up`` has built, or PATH.
+
+What is built is pinned by the Go modules in the folder beside this file, and by them alone: a ``tool`` directive for
+each program, and checksums in ``go.sum``. A module of its own keeps what one needs out of the way of the others.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
+
+from constructs_lib.text import plural
+from constructs_lib.user_error import UserError
+
+MODULES = Path(__file__).with_suffix("")
+
+#: Go's own caches when all programs are built: sources, compiled packages and, for Argo CD, a newer Go.
+GO_CACHES = "4 GB"
+BUILT = "`--setup` builds it, or `--tools` names a folder that holds it (an official release will do)"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that a rehearsal starts.
+
+    Attributes:
+        name: Of its file.
+        asked: The arguments with which it tells its version.
+        otherwise: What to do where it is missing.
+        folder: Of the Go module that builds it; empty if it comes from elsewhere.
+        pin: The module whose version is its own, in that ``go.mod``.
+        package: What is built; by default ``pin`` itself.
+        stamps: Variables that are set to its version in linking, as official builds do; without them it tells none.
+        minutes: Processor time for building it after those before it.
+        megabytes: Its size.
+    """
+
+    name: str
+    asked: tuple[str, ...] = ("--version",)
+    otherwise: str = BUILT
+    folder: str = ""
+    pin: str = ""
+    package: str = ""
+    stamps: tuple[str, ...] = ()
+    minutes: float = 0
+    megabytes: int = 0
+
+    @property
+    def version(self) -> str:
+        """The version that ``go.mod`` pins, without its ``v``."""
+        return _required(self.folder)[self.pin]
+
+    @property
+    def built(self) -> Path:
+        """Where ``set_up`` puts it: the pinned version is part of the path, so an update is built anew."""
+        return _cache() / f"{self.folder}-{self.version}" / self.name
+
+    def command(self, go: str, to: Path) -> list[str]:
+        """Return the command that builds it."""
+        major, minor, *_ = self.version.split(".")
+        stamps = (stamp.format(version=self.version, major=major, minor=minor) for stamp in self.stamps)
+        flags = " ".join(("-s -w", *(f"-X {stamp}" for stamp in stamps)))
+        # Whatever GOFLAGS says, no go.mod is changed and no repository around it is asked for a version.
+        return [go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", flags, "-o", str(to),
+                self.package or self.pin]  # fmt: skip
+
+
+KUBERNETES = (
+    "k8s.io/component-base/version.gitVersion=v{version}",
+    "k8s.io/component-base/version.gitMajor={major}",
+    "k8s.io/component-base/version.gitMinor={minor}",
+    "k8s.io/client-go/pkg/version.gitVersion=v{version}",
+)
+
+#: In the order of the fields of `Tools`.
+PROGRAMS = (
+    Program("etcd", folder="etcd", pin="go.etcd.io/etcd/server/v3", minutes=1, megabytes=27),
+    *(
+        Program(
+            name,
+            folder="kubernetes",
+            pin="k8s.io/kubernetes",
+            package=f"k8s.io/kubernetes/cmd/{name}",
+            stamps=KUBERNETES,
+            minutes=minutes,
+            megabytes=megabytes,
+        )
+        for name, minutes, megabytes in (
+            ("kube-apiserver", 5, 106),
+            ("kube-controller-manager", 1, 96),
+            ("kube-scheduler", 0.5, 73),
+        )
+    ),
+    Program(
+        "kwok",
+        folder="kwok",
+        pin="sigs.k8s.io/kwok",
+        package="sigs.k8s.io/kwok/cmd/kwok",
+        minutes=1.5,
+        megabytes=84,
+    ),
+    Program(
+        "argocd",
+        ("version", "--client", "--short"),
+        folder="argocd",
+        pin="github.com/argoproj/argo-cd/v3",
+        package="github.com/argoproj/argo-cd/v3/cmd",
+        stamps=("github.com/argoproj/argo-cd/v3/common.version={version}",),
+        minutes=9,
+        megabytes=213,
+    ),
+    Program(
+        "helm",
+        ("version", "--short"),
+        folder="helm",
+        pin="helm.sh/helm/v3",
+        package="helm.sh/helm/v3/cmd/helm",
+        stamps=("helm.sh/helm/v3/internal/version.version=v{version}",),
+        minutes=0.6,
+        megabytes=76,
+    ),
+    # Redis is no Go: what is built speaks its protocol from memory, and is what Argo CD's own tests run on.
+    Program(
+        "redis-server",
+        otherwise="`apt install redis-server`, or `--setup` builds what stands in for it",
+        folder="redis-server",
+        pin="github.com/alicebob/miniredis/v2",
+        package=".",
+        stamps=("main.version={version}",),
+        minutes=0.1,
+        megabytes=6,
+    ),
+    Program("git", otherwise="`apt install git`"),
+)
+
+
+@dataclass(frozen=True)
+class Tool(os.PathLike[str]):
+    """A program that was found, and can stand in a command as it is.
+
+    Attributes:
+        name: Of the program.
+        path: Its file, absolute.
+        found: Where: ``--tools``, ``--setup`` or ``PATH``.
+        version: What it told when it was asked.
+        made_for: The minor version that a rehearsal is made for, if this one is another.
+    """
+
+    name: str
+    path: Path
+    found: str
+    version: str
+    made_for: str | None = None
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        other = f", made for {self.made_for}" if self.made_for else ""
+        return f"{self.name} {self.version}{other} ({self.found}: {self.path})"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """All programs of a rehearsal."""
+
+    etcd: Tool
+    kube_apiserver: Tool
+    kube_controller_manager: Tool
+    kube_scheduler: Tool
+    kwok: Tool
+    argocd: Tool
+    helm: Tool
+    redis_server: Tool
+    git: Tool
+
+    def __str__(self) -> str:
+        return "\n".join(str(tool) for tool in vars(self).values())
+
+
+def find_tools(folder: Path | None = None) -> Tools:
+    """Find all programs: in a folder, in what ``set_up`` has built, or on PATH, in this order.
+
+    Args:
+        folder: Holds executable files of these names, official releases for instance; it need not hold all.
+
+    Raises:
+        UserError: Some are missing or cannot work; each has its line with what to do.
+    """
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"--tools: {folder} is no folder.")
+    with ThreadPoolExecutor() as pool:
+        looked = list(pool.map(lambda program: _find(program, folder and folder.absolute()), PROGRAMS))
+    wrong = [tool for tool in looked if isinstance(tool, str)]
+    tools = [tool for tool in looked if isinstance(tool, Tool)]
+    kubernetes = [tool for tool in tools if tool.name.startswith("kube-")]
+    if len({_minor(tool.version) for tool in kubernetes}) > 1:
+        wrong.append(f"{', '.join(map(str, kubernetes))}: these must be of one minor version")
+    if wrong:
+        raise UserError("\n  ".join(("A rehearsal cannot start:", *wrong)))
+    return Tools(*tools)
+
+
+def set_up(tell: Callable[[str], None], only: Collection[str] | None = None) -> None:
+    """Build with Go what is not built yet; programs that are not built this way are left to `find_tools`.
+
+    Args:
+        tell: Takes each line of progress.
+        only: The names of the programs to build; by default all, without a stand-in for a Redis that is on PATH.
+
+    Raises:
+        UserError: There is no Go or it is too old, a build failed, or the cache cannot be written.
+    """
+    root = _cache()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{root} cannot be written: {error.strerror}.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell("Waiting: another --setup builds, or what it started …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for rest in root.glob("*.part"):  # of one that was killed
+            shutil.rmtree(rest)
+        if only is None:
+            only = {program.name for program in PROGRAMS} - (
+                {"redis-server"} if shutil.which("redis-server") else set()
+            )
+        wanted = [program for program in PROGRAMS if program.folder and program.name in only]
+        missing = [program for program in wanted if not program.built.exists()]
+        if not missing:
+            tell(f"All is built already: {root}")
+            return
+        go = _go()
+        cores = os.cpu_count() or 1
+        minutes = max(1, round(sum(program.minutes for program in missing) / cores))
+        tell(
+            f"Building {plural(len(missing), 'program')}: about {minutes} min on {plural(cores, 'core')} that do "
+            "nothing else, and the time to download the sources; "
+            f"{sum(program.megabytes for program in missing)} MB in {root}, and up to {GO_CACHES} in Go's own caches, "
+            "which `go clean -cache -modcache` frees"
+        )
+        for program in missing:
+            began = time.monotonic()
+            _build(program, go, lock, tell)
+            size = program.built.stat().st_size / 1e6
+            tell(f"{program.name} {program.version}: {time.monotonic() - began:.0f} s, {size:.0f} MB")
+
+
+def _build(program: Program, go: str, lock: IO[str], tell: Callable[[str], None]) -> None:
+    """Build a program beside its place and put it there whole."""
+    tell(f"{program.name} {program.version} …")
+    # `auto` lets Go fetch the newer Go that a module asks for; a go.work of the user's is about other modules.
+    environment = {**os.environ, "GOTOOLCHAIN": "auto", "GOWORK": "off"}
+    with TemporaryDirectory(dir=_cache(), prefix=program.name, suffix=".part") as part, TemporaryFile("w+") as said:
+        to = Path(part) / program.name
+        # It inherits the lock: if only we are killed, the next --setup waits until it has ended as well.
+        process = subprocess.Popen(
+            program.command(go, to),
+            cwd=MODULES / program.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            pass_fds=[lock.fileno()],
+        )
+        began = time.monotonic()
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    tell(f"{program.name}: {time.monotonic() - began:.0f} s so far …")
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait()
+        if process.returncode != 0:
+            said.seek(0)
+            lines = [line.rstrip() for line in said if not line.startswith("go: downloading ")]
+            raise UserError("\n  ".join((f"{program.name} {program.version} was not built:", *lines[-8:])))
+        program.built.parent.mkdir(exist_ok=True)
+        to.rename(program.built)
+
+
+def _find(program: Program, folder: Path | None) -> Tool | str:
+    """Return a program, or in one line what is wrong and what to do."""
+    places = [("--tools", folder / program.name)] if folder else []
+    if program.folder:
+        places.append(("--setup", program.built))
+    if on_path := shutil.which(program.name):
+        places.append(("PATH", Path(on_path).absolute()))
+    found, path = next((place for place in places if place[1].is_file()), ("", Path()))
+    if not found:
+        return f"{program.name} is missing: {program.otherwise}"
+    if not os.access(path, os.X_OK):
+        return f"{path} may not be executed: `chmod +x {path}`"
+    # Argo CD's only binary is whatever this variable says.
+    environment = {name: value for name, value in os.environ.items() if name != "ARGOCD_BINARY_NAME"}
+    try:
+        asked = subprocess.run(
+            [path, *program.asked],
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = error.strerror if isinstance(error, OSError) else "no answer in a minute"
+        return f"{path} does not run here ({why}): {program.otherwise}"
+    version = re.search(r"(?<![\w.])v?(\d+\.\d+\.\d+)", asked.stdout + asked.stderr)
+    if version is None:
+        return f"{path} {' '.join(program.asked)} tells no version: {program.otherwise}"
+    # A Redis is not measured by what stands in for it, nor Git, which has no pin.
+    pinned = program.version if program.folder and program.package != "." else version[1]
+    if version[1].split(".")[0] != pinned.split(".")[0]:
+        return f"{path} is {version[1]}, and only {_minor(pinned)} is known to work: {program.otherwise}"
+    other = _minor(version[1]) != _minor(pinned)
+    return Tool(program.name, path, found, version[1], _minor(pinned) if other else None)
+
+
+def _go() -> str:
+    """Return the path of a Go that is new enough to fetch a newer one by itself."""
+    go = shutil.which("go")
+    if go is None:
+        raise UserError("--setup builds with Go 1.21 or later, and there is none on PATH: install it, or give --tools.")
+    told = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"go(\d+)\.(\d+)", told)
+    if version and (int(version[1]), int(version[2])) < (1, 21):
+        raise UserError(f"--setup builds with Go 1.21 or later, and {go} is older: update it, or give --tools.")
+    return go
+
+
+def _cache() -> Path:
+    """Return the folder of what `set_up` builds."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "constructs-lib" / "rehearse"
+
+
+@cache
+def _required(folder: str) -> dict[str, str]:
+    """Return the versions of the modules that a ``go.mod`` requires."""
+    text = (MODULES / folder / "go.mod").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(?:require |\t)(\S+) v(\S+)", text, re.MULTILINE))
+
+
+def _minor(version: str) -> str:
+    """Return the first two numbers of a version."""
+    return ".".join(version.split(".")[:2])
