@@ -42,13 +42,7 @@ class CommandError(UserError):
 
 @dataclass(frozen=True)
 class App:
-    """What ``main()`` was called with.
-
-    Attributes:
-        declaration: Function that declares the system for one environment.
-        environments: All environments.
-        root: Root of the repository: the folder of the file that holds the declaration.
-    """
+    """What ``main()`` was called with, and the repository's root: the folder of the file that holds the declaration."""
 
     declaration: Declaration
     environments: Sequence[Environment]
@@ -120,13 +114,10 @@ class App:
         *,
         complete: bool = False,
     ) -> Report:
-        """Return what the proofs find, with progress on the standard error.
+        """Return what the proofs find in the models of environments, with progress on the standard error.
 
-        Args:
-            models: The objects of each environment.
-            waivers: The file with waivers. Default: ``waivers.yaml`` in the tree, if it is there.
-            tree: The folder that was read instead of the declaration.
-            complete: Whether these are all environments.
+        Waivers are by default those of ``waivers.yaml`` in the tree, if it is there. ``tree`` is the folder that was
+        read instead of the declaration; ``complete`` tells that these are all environments.
 
         Raises:
             UserError: The waivers have errors, or there is no such file.

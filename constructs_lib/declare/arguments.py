@@ -120,13 +120,7 @@ def _hints(owner: Any) -> Mapping[str, Any]:
 
 
 def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
-    """Yield where a value, or a part of it, is not of the type that it is declared to have.
-
-    Args:
-        where: What messages call the value: the name of the argument.
-        value: The value.
-        annotation: The type.
-    """
+    """Yield where a value, or a part of it, is not of its declared type; ``where`` is the name of the argument."""
     if annotation is str and type(value) is str and value.isascii():
         # A shortcut for most arguments.
         return

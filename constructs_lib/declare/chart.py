@@ -10,14 +10,7 @@ from constructs_lib.declare.calls import explained
 
 @dataclass(frozen=True)
 class ChartSource:
-    """Where a chart comes from, and with which values it is rendered.
-
-    Attributes:
-        repository: Address of the chart repository.
-        name: Name of the chart.
-        version: Its exact version.
-        values: Its values.
-    """
+    """A chart: the address of its repository, its name and exact version, and the values to render it with."""
 
     repository: str
     name: str
@@ -28,12 +21,7 @@ class ChartSource:
 @explained
 @dataclass(frozen=True, order=True)
 class Kind:
-    """A kind of Kubernetes objects, as an AppProject names it.
-
-    Attributes:
-        group: API group; empty for the core group.
-        kind: Kind.
-    """
+    """A kind of Kubernetes objects, as an AppProject names it; the API group is empty for the core group."""
 
     group: str
     kind: str
@@ -76,13 +64,8 @@ class PodAccess:
             for name, value in pods.items():
                 if problem := validation.label(name, value):
                     yield problem
-        for ports in (
-            self.from_kubernetes_api,
-            self.to_nodes,
-            self.to_argocd,
-            self.internet,
-            *(ports for _, ports in self.to_pods),
-        ):
+        to_pods = (ports for _, ports in self.to_pods)
+        for ports in (self.from_kubernetes_api, self.to_nodes, self.to_argocd, self.internet, *to_pods):
             for port in ports:
                 if problem := validation.port_number(port):
                     yield problem

@@ -64,13 +64,7 @@ def here() -> Location:
 
 @dataclass(frozen=True, order=True)
 class Diagnostic:
-    """One thing that is wrong with a declaration.
-
-    Attributes:
-        location: The line at which it stands.
-        subject: The construct that it concerns, for instance ``user-service``.
-        problem: What is wrong, with the remedy, in one sentence or two.
-    """
+    """One error: its line, the construct that it concerns, and in a sentence or two what is wrong, with the remedy."""
 
     location: Location
     subject: str

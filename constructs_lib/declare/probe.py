@@ -9,12 +9,7 @@ from constructs_lib.declare.calls import explained
 @explained
 @dataclass(frozen=True)
 class Http:
-    """A GET request that must be answered with a status from 200 to 399.
-
-    Attributes:
-        path: Path of the request.
-        port: Name of the port.
-    """
+    """A GET request to a path at a port, by its name, that must be answered with a status from 200 to 399."""
 
     path: str
     port: str
@@ -27,11 +22,7 @@ class Http:
 @explained
 @dataclass(frozen=True)
 class Tcp:
-    """A connection that must be accepted.
-
-    Attributes:
-        port: Name of the port.
-    """
+    """A connection to a port, by its name, that must be accepted."""
 
     port: str
 

@@ -23,13 +23,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class SecretReference:
-    """A secret value with its place in the store.
-
-    Attributes:
-        component: Component that owns the value: one entry of the store.
-        key: Key within that entry.
-        secret: The value itself.
-    """
+    """A secret value with its place in the store: the component that owns it has one entry, with this key in it."""
 
     component: str
     key: str
@@ -38,10 +32,7 @@ class SecretReference:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of the pod, given to the program through the downward API.
-
-    https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
-    """
+    """A field of the pod, from the downward API: https://kubernetes.io/docs/concepts/workloads/pods/downward-api/."""
 
     path: str
 

@@ -83,8 +83,7 @@ class System:
 
     def register(self, component: Component) -> None:
         """Take in a component; called by its constructor."""
-        known = self._components.get(component.id)
-        if known is not None:
+        if (known := self._components.get(component.id)) is not None:
             self.diagnostics.report(
                 component.id,
                 f"the id is taken by the component declared at {known.location}; choose another, ids are unique.",
@@ -92,12 +91,10 @@ class System:
             )
             return
         if component.id == self.name:
-            self.diagnostics.report(
-                component.id,
-                "the system has this name, and so has its root Application; choose another for the component.",
+            component.report(
+                "the system has this name, and so has its root Application; choose another for the component."
             )
-        owner = self._owners.setdefault(component.namespace_name, component)
-        if owner is not component:
+        if (owner := self._owners.setdefault(component.namespace_name, component)) is not component:
             self.diagnostics.report(
                 component.id,
                 f'the namespace "{component.namespace_name}" already belongs to {owner.id}: a namespace has one '

@@ -47,14 +47,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Edge:
-    """One workload needs an endpoint.
-
-    Attributes:
-        source: Who needs it.
-        endpoint: What it needs.
-        order: Whether the endpoint's component must be healthy first.
-        location: Where the edge was declared.
-    """
+    """One workload needs an endpoint, and if ``order`` is set, the endpoint's component must be healthy first."""
 
     source: Workload
     endpoint: Endpoint
@@ -109,19 +102,15 @@ class Workload(Observed, on_demand.Construct):
         component: Component
         if isinstance(scope, System):
             component = Component(scope, id, namespace=namespace)
-            name = component.id
-            id = component.id
+            name = id = component.id
         else:
             component = scope if isinstance(scope, Component) else scope.component
             if problem := validation.dns_label(id):
-                component.system.diagnostics.report(component.id, problem)
+                component.report(problem)
                 id = "unnamed"
             elif (known := component.workload(id)) is not None:
-                component.system.diagnostics.report(
-                    component.id,
-                    f'the id "{id}" is taken by the workload declared at {known.location}; choose another, ids are '
-                    f"unique.",
-                )
+                other = f"the workload declared at {known.location}"
+                component.report(f'the id "{id}" is taken by {other}; choose another, ids are unique.')
             while component.workload(id) is not None:
                 id += "-again"
             if namespace is not None:
@@ -160,7 +149,7 @@ class Workload(Observed, on_demand.Construct):
             super().__init__(component, self.id)
         except RuntimeError as refusal:
             # cdk8s refuses an id that another construct inside of the component has.
-            component.system.diagnostics.report(component.id, f"{str(refusal).splitlines()[0]}; choose another id.")
+            component.report(f"{str(refusal).splitlines()[0]}; choose another id.")
             super().__init__(component, f"{self.id}-again")
 
     @property
@@ -203,33 +192,17 @@ class Workload(Observed, on_demand.Construct):
         internal: bool = False,
         **attributes: str | SecretReference,
     ) -> Endpoint:
-        """Add an endpoint.
-
-        Args:
-            name: Its name.
-            port: Its number.
-            metrics: Paths at which Prometheus metrics are served there.
-            exposes: Patterns of the metrics, such as ``redis_*``, for programs that the library does not know.
-            internal: Whether only the workload's own pods use it.
-            attributes: What clients may be told beside ``host``, ``port`` and ``address``.
-        """
-        problem = validation.port_name(name) or validation.port_number(port)
-        if problem:
+        """Add an endpoint as :class:`Endpoint` tells; ``attributes`` are beside ``host``, ``port`` and ``address``."""
+        if problem := validation.port_name(name) or validation.port_number(port):
             self.report(f"port {name}: {problem}")
             self._refused.add(name)
             return self._placeholder(name)
         for other in self.endpoints.values():
             if other.port == port:
                 self.report(f"the ports {other.name} and {name} are both {port}; give each one a number of its own.")
-        told: dict[str, str | SecretReference] = {
-            "host": self.host,
-            "port": str(port),
-            "address": f"{self.host}:{port}",
-            **attributes,
-        }
-        endpoint = Endpoint(self, name, port, told, metrics=metrics, exposes=exposes, internal=internal)
-        self.endpoints[name] = endpoint
-        return endpoint
+        told = {"host": self.host, "port": str(port), "address": f"{self.host}:{port}", **attributes}
+        self.endpoints[name] = Endpoint(self, name, port, told, metrics, exposes, internal)
+        return self.endpoints[name]
 
     @explained
     def endpoint(self, name: str) -> Endpoint:
@@ -273,10 +246,8 @@ class Workload(Observed, on_demand.Construct):
             return
         for edge in self.edges:
             if edge.endpoint == endpoint:
-                self.report(
-                    f"it already needs {endpoint.workload.subject} {endpoint.name} since {edge.location}; declare an "
-                    f"edge once."
-                )
+                target = f"{endpoint.workload.subject} {endpoint.name}"
+                self.report(f"it already needs {target} since {edge.location}; declare an edge once.")
                 return
         if endpoint.internal and endpoint.workload is not self:
             self.report(
@@ -346,13 +317,9 @@ class Workload(Observed, on_demand.Construct):
         yield from ()
 
     def manifest(self, api_version: str, kind: str, suffix: str = "", **more: Any) -> Manifest:
-        """Return an object in its namespace, with its name and its labels.
+        """Return an object in its namespace, with its name, to which ``suffix`` is appended, and its labels.
 
-        Args:
-            api_version: For instance ``apps/v1``.
-            kind: For instance ``Deployment``.
-            suffix: What is appended to the name.
-            more: ``spec``, ``data`` and the like; ``annotations``; ``labels``, if they are others.
+        ``more`` is ``spec``, ``data`` and the like; ``annotations``; and ``labels``, if they are others.
         """
         labels = more.pop("labels", self.labels)
         return manifest(api_version, kind, f"{self.name}{suffix}", self.namespace_name, labels, **more)

@@ -92,11 +92,8 @@ def _application_spec(
 def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
     """Return the AppProject of the components: this repository and its charts, these namespaces, these kinds.
 
-    Applications are not among them, so that no chart and no component can add one of its own.
-
-    Args:
-        system: The system.
-        manifests: Objects of its components, at least one of every kind in every namespace.
+    Applications are not among them, so that no chart and no component can add one of its own. ``manifests`` are objects
+    of the components, at least one of every kind in every namespace.
     """
     charts = [component.chart_source for component in system.components]
     namespaces = {component.namespace_name for component in system.components}

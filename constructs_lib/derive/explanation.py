@@ -16,13 +16,9 @@ from constructs_lib.kubernetes.manifest import Manifest
 
 @dataclass(frozen=True)
 class Origin:
-    """What an object follows from.
+    """What an object follows from: a construct, as ``Microservice gateway``, and the line that declares it.
 
-    Attributes:
-        manifest: The object.
-        subject: The construct, with its kind: ``Microservice gateway``.
-        location: The line that declares it.
-        edges: For a NetworkPolicy: what it opens, in words, each with the line that wants it.
+    The edges of a NetworkPolicy are what it opens, in words, each with the line that wants it.
     """
 
     manifest: Manifest

@@ -13,14 +13,7 @@ from constructs_lib.declare.workload import Edge, Workload
 
 @dataclass(frozen=True)
 class Dependency:
-    """One component comes after another.
-
-    Attributes:
-        source: The one that waits.
-        target: The one that must be healthy first.
-        reason: Why, in words.
-        location: Line of the declaration from which it follows.
-    """
+    """One component waits until another is healthy: why, in words, and the line of the declaration that has it so."""
 
     source: Component
     target: Component
@@ -30,12 +23,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Caller:
-    """Pods that call a workload.
-
-    Attributes:
-        labels: Labels that select them.
-        edge: What they call; they are in the namespace of its source.
-    """
+    """Pods that call a workload, in the namespace of the edge's source, with the labels that select them."""
 
     labels: tuple[tuple[str, str], ...]
     edge: Edge
