@@ -78,18 +78,15 @@ class Finding:
     def of(
         cls, code: str, item: Object | None, problem: str, *, at: str = "", fix: str = "", file: str = ""
     ) -> Finding:
-        """Return a finding of a check.
+        """Return a finding about an object, or about the whole tree.
 
         Args:
-            code: The code of the check.
-            item: The object that it is about; None if it is about the whole tree.
+            code: The code of the check; a KeyError is raised if no ``checks.yaml`` has it.
+            item: The object; None for the whole tree.
             problem: What is wrong, in one sentence that names the object, field or value.
             at: The field, such as ``spec.ports[0].targetPort``.
             fix: What would be right. Default: what the check says in general.
             file: Where it is, if that is not the object's file.
-
-        Raises:
-            KeyError: No ``checks.yaml`` has the code.
         """
         check = check_of(code)
         identity, path = (item.identity, item.path) if item else (None, "")
@@ -169,16 +166,12 @@ def _check(proof: str, code: str, fields: Mapping[str, Any]) -> Check:
         raise ValueError(f"check/{proof}/checks.yaml: {code}: {error}") from error
 
 
+@cache
 def check_of(code: str) -> Check:
     """Return the check with a code.
 
     Raises:
         KeyError: No ``checks.yaml`` has it.
     """
-    return _by_code()[code]
-
-
-@cache
-def _by_code() -> Mapping[str, Check]:
-    files = sorted(_FOLDER.glob("*/checks.yaml"))
-    return {check.code: check for file in files for check in checks_of(file.parent.name)}
+    proofs = (file.parent.name for file in _FOLDER.glob("*/checks.yaml"))
+    return {check.code: check for proof in proofs for check in checks_of(proof)}[code]

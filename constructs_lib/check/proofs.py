@@ -13,14 +13,8 @@ from constructs_lib.check.references import proof as references
 from constructs_lib.check.schemas import proof as schemas
 
 #: A proof's file exports ``PROOF``; it is added here.
-PROOFS: tuple[Proof, ...] = (
-    schemas.PROOF,
-    references.PROOF,
-    reachability.PROOF,
-    order.PROOF,
-    policy.PROOF,
-    capacity.PROOF,
-    observability.PROOF,
+PROOFS: tuple[Proof, ...] = tuple(
+    each.PROOF for each in (schemas, references, reachability, order, policy, capacity, observability)
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 
 
 @dataclass(frozen=True)
@@ -26,34 +26,23 @@ _BLOCK = StorageClass(waits=False, shared=False)
 #: The classes of new clusters, the default first: the manifests of csi-digitalocean (deploy/kubernetes/releases), where
 #: ``volumeBindingMode`` is missing and so ``Immediate``, and ``local-storage.yaml`` of k3s.
 _BUILT_IN: Mapping[str, Mapping[str, StorageClass]] = {
-    "digitalocean": {
-        "do-block-storage": _BLOCK,
-        "do-block-storage-retain": _BLOCK,
-        "do-block-storage-xfs": _BLOCK,
-        "do-block-storage-xfs-retain": _BLOCK,
-    },
+    "digitalocean": {f"do-block-storage{end}": _BLOCK for end in ("", "-retain", "-xfs", "-xfs-retain")},
     "k3d": {"local-path": StorageClass(waits=True, shared=False)},
 }
 
 
 def storage_classes(model: ClusterModel) -> Mapping[str, StorageClass] | None:
     """Return the storage classes of a cluster, or None if it may have others."""
-    built_in = _BUILT_IN.get(model.cluster.kind)
-    if built_in is None:
-        return None
-    return {**built_in, **_declared(model)}
+    return known_classes(model) if model.cluster.kind in _BUILT_IN else None
 
 
 def known_classes(model: ClusterModel) -> Mapping[str, StorageClass]:
     """Return the storage classes of a cluster that are known. There may be others."""
-    return {**_BUILT_IN.get(model.cluster.kind, {}), **_declared(model)}
-
-
-def _declared(model: ClusterModel) -> dict[str, StorageClass]:
-    return {
+    declared = {
         item.name: StorageClass(item.manifest.get("volumeBindingMode") == "WaitForFirstConsumer", None)
         for item in model.kind("StorageClass")
     }
+    return {**_BUILT_IN.get(model.cluster.kind, {}), **declared}
 
 
 def class_of(model: ClusterModel, claim_spec: Mapping[str, Any]) -> str | None:
@@ -72,8 +61,8 @@ def claims(item: Object) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     if item.kind == "PersistentVolumeClaim":
         yield "spec", item.name, item.spec
     elif item.kind == "StatefulSet":
-        for number, template in enumerate(map(mapping, sequence(item.spec.get("volumeClaimTemplates")))):
-            name = str(mapping(template.get("metadata")).get("name"))
+        for number, template in enumerate(mappings(item.spec.get("volumeClaimTemplates"))):
+            name = str(inner(template, "metadata", "name"))
             yield f"spec.volumeClaimTemplates[{number}].spec", name, mapping(template.get("spec"))
 
 

@@ -8,32 +8,141 @@ the pod, and traffic from there is always allowed.
 
 from collections.abc import Iterator
 
+from constructs_lib.check.areas import ANYWHERE, INTERNET
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.network import DIRECTIONS
-from constructs_lib.check.reachability.blocked import (
-    prove_calls,
-    prove_dns,
-    prove_outside,
-    prove_peers,
-    prove_public,
-    prove_scrapes,
-)
+from constructs_lib.check.network import DIRECTIONS, Outside, Pod, Port, Side, port_text
+from constructs_lib.check.reachability.explanation import fix, is_certain, port_list, reasons
 from constructs_lib.check.reachability.opened import prove_rules
-from constructs_lib.check.traffic import Traffic, workload
+from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
 from constructs_lib.text import listed, plural
-
-_BLOCKED = (prove_calls, prove_peers, prove_dns, prove_public, prove_scrapes, prove_outside)
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield what is blocked that should not be, and what is open that need not be."""
     traffic = model.once(Traffic)
     if traffic.network.policies:
-        for prove_blocked in _BLOCKED:
+        for prove_blocked in (_calls, _peers, _dns, _public, _scrapes, _outside):
             yield from prove_blocked(traffic)
         yield from prove_rules(traffic)
     yield from _unisolated(traffic)
+
+
+def _calls(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the calls of one workload to another that do not get through."""
+    peers = frozenset(traffic.peers)
+    seen: set[tuple[Pod, Pod, tuple[Port, ...]]] = set()
+    for call in traffic.calls:
+        key = call.source, call.target, call.ports
+        is_itself = call.source is call.target and (
+            call.source in peers or traffic.model.scales.of(workload(call.source).owner).maximum < 2
+        )
+        if key in seen or is_itself:
+            continue
+        seen.add(key)
+        connections = [traffic.network.connection(call.source, call.target, port) for port in call.ports]
+        closed, port = connections[0].closed, call.ports[0]
+        if not any(connection.allowed for connection in connections) and is_certain(traffic, closed):
+            called = f"{call.address}, port {port_text(port)} of {call.target}"
+            yield Finding.of(
+                "call-blocked",
+                workload(call.source).owner,
+                f"{call.source} calls {called}; {reasons(closed)}.",
+                at=call.at,
+                fix=fix(traffic, connections[0], port),
+            )
+
+
+def _peers(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the workloads whose pods find each other and cannot call each other."""
+    own_calls = {call.source: call.ports for call in traffic.calls if call.source is call.target}
+    for pod in traffic.peers:
+        ports = sorted(traffic.peer_ports(pod) or own_calls.get(pod, ()))
+        if not ports or traffic.model.scales.of(workload(pod).owner).maximum < 2:
+            continue
+        connections = [traffic.network.connection(pod, pod, port) for port in ports]
+        closed = connections[0].closed
+        if not any(connection.allowed for connection in connections) and is_certain(traffic, closed):
+            yield Finding.of(
+                "peers-blocked",
+                workload(pod).owner,
+                f"the pods of {pod} find each other and can call each other at none of the ports that they have for "
+                f"that ({port_list(ports)}); {reasons(closed)}.",
+                at=f"{workload(pod).path}.containers",
+                fix=fix(traffic, connections[0], ports[0]),
+            )
+
+
+def _dns(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the pods that call names and cannot ask DNS for them."""
+    for pod, at in traffic.callers_by_name.items():
+        sides = [traffic.network.side("Egress", pod, DNS, port) for port in DNS_PORTS]
+        closed = [side for side in sides if not side.allows]
+        if not closed or not is_certain(traffic, closed) or _has_other_dns(closed[0]):
+            continue
+        code, protocol = ("dns-blocked", "at all") if sides[0] in closed else ("dns-over-tcp-blocked", "over TCP")
+        problem = f"{pod} calls names and cannot ask DNS {protocol}; {reasons(closed[:1])}."
+        yield Finding.of(code, workload(pod).owner, problem, at=at)
+
+
+def _has_other_dns(side: Side) -> bool:
+    """Tell whether a rule leads to another DNS server, or may do so by labels that are not known here."""
+    return any(
+        peer.namespace != DNS.namespace
+        for policy in side.policies
+        for rule in policy.rules["Egress"]
+        if rule.opens(("UDP", 53), DNS) or rule.opens(("UDP", 5353), DNS)
+        for peer in rule.peers or ()
+    )
+
+
+def _public(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the ports that Services open to the world and policies close."""
+    world = Outside("the world", ANYWHERE)
+    for offer in traffic.public:
+        side = traffic.network.side("Ingress", offer.target, world, offer.port)
+        if not side.allows and is_certain(traffic, [side]):
+            opened = f"it opens port {port_text(offer.port)} of {offer.target} to the world"
+            yield Finding.of("public-port-closed", offer.item, f"{opened}; {reasons([side])}.", at=offer.at)
+
+
+def _scrapes(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the ports that Prometheus is to scrape and cannot call."""
+    for offer in traffic.scrapes:
+        who, closed = _closed_to_prometheus(traffic, offer)
+        if closed and is_certain(traffic, closed):
+            problem = f"{who} is to scrape port {port_text(offer.port)} of {offer.target}; {reasons(closed)}."
+            yield Finding.of("metrics-blocked", offer.item, problem, at=offer.at)
+
+
+def _closed_to_prometheus(traffic: Traffic, offer: Offer) -> tuple[str, list[Side]]:
+    """Return what is called Prometheus here, and the sides that are closed to it; none if it gets through."""
+    network = traffic.network
+    connections = [network.connection(pod, offer.target, offer.port) for pod in traffic.prometheus]
+    if connections:
+        is_open = any(connection.allowed for connection in connections)
+        return str(connections[0].egress.end), [] if is_open else connections[0].closed
+    # Prometheus is unknown here, so any ingress rule for the port may be meant for it.
+    policies = network.isolating(offer.target, "Ingress")
+    rules = [rule for policy in policies for rule in policy.rules["Ingress"]]
+    is_open = not policies or any(rule.opens(offer.port, offer.target) for rule in rules)
+    return "Prometheus", [] if is_open else [Side("Ingress", offer.target, policies, ())]
+
+
+def _outside(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the pods that cannot call the Kubernetes API, or a host outside of the cluster that they are given."""
+    network = traffic.network
+    for pod in traffic.api_users:
+        sides = [network.side("Egress", pod, API, port) for port in API_PORTS]
+        if not any(side.allows for side in sides) and is_certain(traffic, sides):
+            has = f"{pod} has the token of a ServiceAccount with a role and cannot call the Kubernetes API"
+            at = f"{workload(pod).path}.serviceAccountName"
+            yield Finding.of("api-blocked", workload(pod).owner, f"{has}; {reasons(sides[:1])}.", at=at)
+    for pod, call in traffic.outside_calls:
+        side = network.side("Egress", pod, Outside(call.host, INTERNET), ("TCP", call.port))
+        if not side.allows and is_certain(traffic, [side]):
+            given = f"{pod} is given the host {call.host}, port {call.port}"
+            yield Finding.of("internet-blocked", workload(pod).owner, f"{given}; {reasons([side])}.", at=call.at)
 
 
 def _unisolated(traffic: Traffic) -> Iterator[Finding]:
