@@ -8,7 +8,6 @@ by their namespace and labels, so that the work does not grow with the pairs of 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +15,9 @@ from typing import Any, Literal
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER, Area, Block, block_of
-from constructs_lib.check.model import Pods
+from constructs_lib.check.model import Pods, grouped
 from constructs_lib.kubernetes.containers import Port as ContainerPort
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.platform import NAME_LABEL
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 
@@ -39,9 +38,7 @@ class Pod:
     """The pods of one workload, which are alike. A call from such a pod to itself means another pod of the workload.
 
     Attributes:
-        namespace: Their namespace.
         name: The name of the workload.
-        labels: Their labels.
         ports: The ports that their containers declare.
         host_network: Whether they use the network of their node. Then no policy and no selector applies to them: most
             network plug-ins take their traffic for that of the node.
@@ -124,9 +121,7 @@ class Peer:
         namespaces, pods = (
             Selector(entry[key]) if entry.get(key) is not None else None for key in ("namespaceSelector", "podSelector")
         )
-        if namespaces is None and pods is None:
-            return None
-        return cls(path, own_namespace, namespaces, pods, None, ())
+        return cls(path, own_namespace, namespaces, pods, None, ()) if namespaces or pods else None
 
     @property
     def namespace(self) -> str | None:
@@ -151,9 +146,8 @@ class PortRange:
     """One entry of ``ports``.
 
     Attributes:
-        protocol: Its protocol.
         first: Its first port, or its name; None for all ports of the protocol.
-        last: Its last port.
+        last: Its last port; None if there is only one.
     """
 
     protocol: str
@@ -205,33 +199,26 @@ class Rule:
 class _Index:
     """The rules of one policy in one direction, by the labels and namespaces of their peers."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self.everybody: list[Rule] = []
-        self.blocks: list[tuple[Rule, Peer]] = []
-        self._others: list[tuple[Rule, Peer]] = []
-        self._by_place: dict[tuple[str | None, tuple[str, str] | None], list[tuple[Rule, Peer]]] = defaultdict(list)
-        for rule in rules:
-            if rule.peers is None:
-                self.everybody.append(rule)
-            for peer in rule.peers or ():
-                pair = peer.pods.pair if peer.pods else None
-                if peer.block is not None:
-                    self.blocks.append((rule, peer))
-                elif peer.namespace is None and pair is None:
-                    self._others.append((rule, peer))
-                else:
-                    self._by_place[peer.namespace, pair].append((rule, peer))
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        everybody = [(rule, None) for rule in rules if rule.peers is None]
+        named = [(rule, peer) for rule in rules for peer in rule.peers or ()]
+        self._anywhere: list[tuple[Rule, Peer | None]] = [
+            *everybody,
+            *(entry for entry in named if entry[1].block is not None),
+        ]
+        self._by_place = grouped(
+            ((peer.namespace, peer.pods.pair if peer.pods else None), (rule, peer))
+            for rule, peer in named
+            if peer.block is None
+        )
 
-    def candidates(self, end: End) -> Iterator[tuple[Rule, Peer]]:
-        """Yield the rules that may permit something, each with the peer that may match it."""
-        yield from self.blocks
-        if isinstance(end, Pod):
-            yield from self._others
-            if self._by_place:
-                yield from self._by_place.get((end.namespace, None), ())
-                for pair in end.labels.items():
-                    yield from self._by_place.get((end.namespace, pair), ())
-                    yield from self._by_place.get((None, pair), ())
+    def candidates(self, end: End) -> Iterator[tuple[Rule, Peer | None]]:
+        """Yield the rules that may permit something, each with the peer that may match it; None for everybody."""
+        yield from self._anywhere
+        if isinstance(end, Pod) and self._by_place:
+            for pair in (None, *end.labels.items()):
+                for namespace in (None, end.namespace):
+                    yield from self._by_place.get((namespace, pair), ())
 
 
 class Policy:
@@ -240,19 +227,14 @@ class Policy:
     def __init__(self, item: Object) -> None:
         """Read it."""
         self.item = item
-        self.namespace = item.namespace
+        self.name, self.namespace = item.name, item.namespace
         self.selector = Selector(item.spec.get("podSelector") or {})
         written = [str(entry) for entry in sequence(item.spec.get("policyTypes"))]
         self.directions: Sequence[str] = written or ["Ingress", *(["Egress"] if item.spec.get("egress") else [])]
         self.rules: Mapping[str, tuple[Rule, ...]] = {
-            "Ingress": tuple(_rules(item, "ingress", "from")) if "Ingress" in self.directions else (),
-            "Egress": tuple(_rules(item, "egress", "to")) if "Egress" in self.directions else (),
+            direction: tuple(_rules(item, direction.lower(), peers)) if direction in self.directions else ()
+            for direction, peers in zip(DIRECTIONS, ("from", "to"), strict=True)
         }
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.item.name
 
     @property
     def peers(self) -> Iterator[Peer]:
@@ -268,24 +250,17 @@ class Policy:
         self, direction: Direction, peer: End, namespaces: Mapping[str, Mapping[str, str]]
     ) -> Iterator[tuple[Rule, Peer | None]]:
         """Yield the rules that permit a peer, each with the entry that matches it; None if the rule has no entries."""
-        index = self.index[direction]
-        for rule in index.everybody:
-            yield rule, None
-        for rule, candidate in index.candidates(peer):
-            if candidate.matches(peer, namespaces):
+        for rule, candidate in self.index[direction].candidates(peer):
+            if candidate is None or candidate.matches(peer, namespaces):
                 yield rule, candidate
 
 
 def _rules(item: Object, key: str, peers: str) -> Iterator[Rule]:
-    for number, written in enumerate(sequence(item.spec.get(key))):
-        rule, path = mapping(written), f"{key}[{number}]"
-        entries = sequence(rule.get(peers))
-        found = (
-            Peer.read(f"{path}.{peers}[{position}]", item.namespace, mapping(entry))
-            for position, entry in enumerate(entries)
-        )
-        ports = tuple(PortRange.read(mapping(entry)) for entry in sequence(rule.get("ports")))
-        yield Rule(path, tuple(peer for peer in found if peer) if entries else None, ports or None)
+    for number, rule in enumerate(mappings(item.spec.get(key))):
+        path, entries = f"{key}[{number}]", mappings(rule.get(peers))
+        read = (Peer.read(f"{path}.{peers}[{place}]", item.namespace, entry) for place, entry in enumerate(entries))
+        ports = tuple(map(PortRange.read, mappings(rule.get("ports"))))
+        yield Rule(path, tuple(peer for peer in read if peer) if entries else None, ports or None)
 
 
 @dataclass(frozen=True)
@@ -294,7 +269,6 @@ class Side:
 
     Attributes:
         direction: ``Egress`` for the end that calls, ``Ingress`` for the one that is called.
-        end: The end.
         policies: The policies that isolate it in this direction. Without any, it is open.
         rules: The rules that let the connection through, with their policies and the entries that match.
     """
@@ -312,12 +286,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Connection:
-    """A call of one end to a port of another.
-
-    Attributes:
-        egress: What the policies of the caller say.
-        ingress: What the policies of the other end say.
-    """
+    """A call of one end to a port of another: what the policies of the caller say, and those of the other end."""
 
     egress: Side
     ingress: Side
@@ -339,19 +308,11 @@ class Network:
     def __init__(
         self, policies: Iterable[Policy], namespaces: Mapping[str, Mapping[str, str]], pods: Iterable[Pod]
     ) -> None:
-        """Index policies and pods.
-
-        Args:
-            policies: All policies.
-            namespaces: The labels of the namespaces, including the one with their name.
-            pods: The pods of every workload, once.
-        """
+        """Index policies, and the pods of every workload. Among the labels of namespaces is the one with their name."""
         self.policies = list(policies)
         self.namespaces = namespaces
         self.pods = list(pods)
-        self._policies_by_pair: dict[tuple[str, tuple[str, str] | None], list[Policy]] = defaultdict(list)
-        for policy in self.policies:
-            self._policies_by_pair[policy.namespace, policy.selector.pair].append(policy)
+        self._policies_by_pair = grouped(((policy.namespace, policy.selector.pair), policy) for policy in self.policies)
         self._pods_by_label = LabelIndex(self.pods)
         self._isolating: dict[tuple[Pod, Direction], tuple[Policy, ...]] = {}
 
@@ -381,27 +342,16 @@ class Network:
             return ()
         key = pod, direction
         if key not in self._isolating:
-            candidates = (
+            self._isolating[key] = tuple(
                 policy
                 for pair in (None, *pod.labels.items())
                 for policy in self._policies_by_pair.get((pod.namespace, pair), ())
-            )
-            self._isolating[key] = tuple(
-                policy
-                for policy in candidates
                 if direction in policy.directions and policy.selector.matches(pod.labels)
             )
         return self._isolating[key]
 
     def side(self, direction: Direction, end: End, peer: End, port: Port) -> Side:
-        """Return what the policies of one end say to a connection with another.
-
-        Args:
-            direction: ``Egress`` if the end calls, ``Ingress`` if it is called.
-            end: The end.
-            peer: The other end.
-            port: The port that is called.
-        """
+        """Return what the policies of one end say to a connection with another, which it calls if it is ``Egress``."""
         if isinstance(end, Outside):
             return Side(direction, end, (), ())
         target = peer if direction == "Egress" else end
