@@ -68,12 +68,8 @@ class Monitor:
     @cached_property
     def images(self) -> Sequence[frozenset[str]]:
         """The images in each of the pods that it selects, without registry and tag: a mirror has others."""
-        return [
-            frozenset(
-                found.name for container in pods.containers if (found := image(str(container.get("image")))) is not None
-            )
-            for pods in self.pods
-        ]
+        read = ((image(str(container.get("image"))) for container in pods.containers) for pods in self.pods)
+        return [frozenset(found.name for found in images if found is not None) for images in read]
 
     def scrapes(self, source: Source) -> bool:
         """Tell whether it scrapes a source: one of its paths, in pods with one of its images."""
@@ -89,17 +85,11 @@ def monitors(model: ClusterModel) -> list[Monitor]:
         every = inner(item.spec, "namespaceSelector", "any") is True
         named = [str(name) for name in sequence(inner(item.spec, "namespaceSelector", "matchNames"))]
         namespaces = [*model.namespaces] if every else named or [item.namespace]
-        services: list[Object] = []
         if item.kind == "ServiceMonitor":
-            wanted = Selector(selector)
-            services = [
-                service
-                for namespace in namespaces
-                for service in model.services.get(namespace, ())
-                if wanted.matches(service.labels)
-            ]
+            wanted, near = Selector(selector), (model.services.get(namespace, ()) for namespace in namespaces)
+            services = [service for each in near for service in each if wanted.matches(service.labels)]
             pods = [pods for service in services for pods in model.behind(service)]
         else:
-            pods = [pods for namespace in namespaces for pods in model.selected(namespace, selector)]
+            services, pods = [], [pods for namespace in namespaces for pods in model.selected(namespace, selector)]
         found.append(Monitor(item, namespaces, services, pods))
     return found

@@ -351,7 +351,7 @@ class Network:
         return self._isolating[key]
 
     def side(self, direction: Direction, end: End, peer: End, port: Port) -> Side:
-        """Return what the policies of one end say to a connection with another, which it calls if it is ``Egress``."""
+        """Return what the policies of an end say to a connection in which it calls (``Egress``) or is called."""
         if isinstance(end, Outside):
             return Side(direction, end, (), ())
         target = peer if direction == "Egress" else end

@@ -1,6 +1,5 @@
 """What is called in a tree: by addresses that pods are given, by monitors, at public ports, and through the API."""
 
-from collections import defaultdict
 from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +8,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER
 from constructs_lib.check.calls import Calls, OutsideCall
-from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
 from constructs_lib.kubernetes import platform
@@ -19,12 +18,8 @@ from constructs_lib.kubernetes.containers import ServicePort, is_headless, servi
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
 
-DNS = Pod(
-    platform.DNS_NAMESPACE,
-    "kube-dns",
-    platform.DNS_LABELS,
-    tuple(ContainerPort(name, protocol, platform.DNS_PORT) for protocol, name in platform.DNS_PROTOCOLS.items()),
-)
+_DNS = tuple(ContainerPort(name, protocol, platform.DNS_PORT) for protocol, name in platform.DNS_PROTOCOLS.items())
+DNS = Pod(platform.DNS_NAMESPACE, "kube-dns", platform.DNS_LABELS, _DNS)
 DNS_PORTS: tuple[Port, ...] = tuple((protocol, platform.DNS_PORT) for protocol in platform.DNS_PROTOCOLS)
 API = Outside("the Kubernetes API", CLUSTER)
 API_PORTS: tuple[Port, ...] = tuple(("TCP", number) for number in platform.API_PORTS)
@@ -39,8 +34,6 @@ class Call:
     """A call of one workload to another, because of an address that it is given.
 
     Attributes:
-        source: The caller.
-        target: The pods that are called.
         ports: The port of the target; several if it is one of these, and not known which.
         address: The address as it is written.
         at: The field of the caller's workload that holds it.
@@ -67,10 +60,8 @@ class Traffic:
     """Everything that is called in a tree, and the network that it is called in.
 
     Attributes:
-        model: The tree.
-        pods: Its pods.
-        foreign: Pods that are not in the tree, but that its policies select or permit: those of charts and of
-            other trees.
+        pods: The pods of the tree.
+        foreign: Pods that are not in it, but that its policies select or permit: those of charts and of other trees.
         network: All pods and policies.
     """
 
@@ -106,9 +97,7 @@ class Traffic:
     @cached_property
     def called(self) -> Mapping[tuple[Pod, Pod], frozenset[Port]]:
         """The ports that each caller calls of each target."""
-        found: dict[tuple[Pod, Pod], set[Port]] = defaultdict(set)
-        for call in self.calls:
-            found[call.source, call.target].update(call.ports)
+        found = grouped(((call.source, call.target), port) for call in self.calls for port in call.ports)
         return {pair: frozenset(ports) for pair, ports in found.items()}
 
     @cached_property
@@ -143,10 +132,9 @@ class Traffic:
     def called_at(self, service: Object, named: int | str | None) -> Iterator[tuple[Pod, Port]]:
         """Yield the pods and their ports behind a port of a Service, by its number or name; None for all its ports."""
         for port in service_ports(service):
-            if named in (None, port.name, port.number):
-                for pod in self.behind(service):
-                    if found := self._pod_port(service, port, pod):
-                        yield pod, found
+            for pod in self.behind(service) if named in (None, port.name, port.number) else ():
+                if found := self._pod_port(service, port, pod):
+                    yield pod, found
 
     @cached_property
     def public(self) -> Sequence[Offer]:
@@ -162,13 +150,10 @@ class Traffic:
     @cached_property
     def called_from_anywhere(self) -> frozenset[tuple[Pod, Port]]:
         """Ports whose callers are in no tree: the world, ingress controllers, the API server."""
-        return frozenset({(offer.target, offer.port) for offer in self.public} | set(self._called_by_controllers()))
-
-    def _called_by_controllers(self) -> Iterator[tuple[Pod, Port]]:
-        for namespace, name, port in self._backends():
-            service = self.model.get("Service", namespace, name)
-            if service is not None:
-                yield from self.called_at(service, port)
+        public = {(offer.target, offer.port) for offer in self.public}
+        backends = ((self.model.get("Service", place, name), port) for place, name, port in self._backends())
+        called = (self.called_at(service, port) for service, port in backends if service is not None)
+        return frozenset(public.union(*called))
 
     def _backends(self) -> Iterator[tuple[str, str, int | str | None]]:
         """Yield namespace, name and port of the Services that Ingresses, routes, webhooks and APIServices name."""
@@ -262,12 +247,9 @@ class Traffic:
     @cached_property
     def callers_by_name(self) -> Mapping[Pod, str]:
         """The pods that have to ask DNS, each with the field of a name that it calls."""
-        found: dict[Pod, str] = {}
-        for call in self.calls:
-            found.setdefault(call.source, call.at)
-        for pod, outside in self.outside_calls:
-            found.setdefault(pod, outside.at)
-        return found
+        inside = [(call.source, call.at) for call in self.calls]
+        outside = [(pod, call.at) for pod, call in self.outside_calls]
+        return {pod: fields[0] for pod, fields in grouped([*inside, *outside]).items()}
 
 
 def _finds_pods(grant: Grant[Object]) -> bool:
@@ -285,11 +267,8 @@ def _foreign_pods(model: ClusterModel, network: Network) -> Iterator[Pod]:
     That is done for namespaces that the tree does not have, or not alone.
     """
     open_namespaces = model.open_namespaces
-    found = [
-        (policy.namespace, policy.selector, policy.name)
-        for policy in network.policies
-        if policy.namespace in open_namespaces
-    ]
+    policies = (policy for policy in network.policies if policy.namespace in open_namespaces)
+    found = [(policy.namespace, policy.selector, policy.name) for policy in policies]
     for peer in (peer for policy in network.policies for peer in policy.peers):
         namespace, selector = peer.namespace, peer.pods
         if namespace and selector and (namespace in open_namespaces or namespace not in model.namespaces):

@@ -52,11 +52,9 @@ def _asked(resources: Mapping[str, Any], resource: str, scale: int) -> int:
 
 
 def amount_of(value: object, scale: int = 1) -> int:
-    """Return a quantity as a whole number, rounded up as the scheduler does; 0 for what is no quantity.
+    """Return a quantity in parts of a whole, such as 1000 for thousandths of a core; 0 for what is no quantity.
 
-    Args:
-        value: The quantity, such as ``250m``.
-        scale: The number of parts of a whole, such as 1000 for thousandths of a core.
+    It is rounded up, as the scheduler does.
     """
     known = quantity(value)
     return math.ceil(known * scale) if known is not None else 0
@@ -95,10 +93,6 @@ def chart_items(name: str, values: Mapping[str, Any]) -> Iterator[Item]:
 
     Each ``resources`` counts as one pod, as many times as the ``replicas`` beside it say, and each
     ``volumeClaimTemplate`` as a volume. Values do not say what runs on every node, nor what the chart does by default.
-
-    Args:
-        name: What the items are called.
-        values: The values, or a part of them.
     """
     if values.get("enabled") is False:
         return

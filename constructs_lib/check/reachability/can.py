@@ -1,15 +1,14 @@
 """Whether the policies of a tree let one pod call another."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import INTERNET, Area, block_of
-from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.network import Connection, End, Outside, Pod, Side
+from constructs_lib.check.model import ClusterModel, grouped
+from constructs_lib.check.network import Connection, End, Outside, Pod, Port, Side
 from constructs_lib.check.traffic import DNS, Traffic
 from constructs_lib.text import closest, nearest
 from constructs_lib.user_error import UserError
@@ -27,17 +26,11 @@ class Answer:
     """Whether one end can call another, and why.
 
     Attributes:
-        source: The name of the caller.
-        target: The name of the other end.
-        protocol: The protocol of the port.
-        port: The number of the port of the target's pods.
+        port: The protocol and the number of the port of the target's pods.
         connection: The policies and rules that decide on each side.
     """
 
-    source: str
-    target: str
-    protocol: str
-    port: int
+    port: Port
     connection: Connection
 
     @property
@@ -45,15 +38,13 @@ class Answer:
         """Whether both sides let the call through."""
         return self.connection.allowed
 
-    def lines(self) -> Iterator[str]:
-        """Yield the answer as lines of text, with a line for each side."""
-        verb = "can" if self.allowed else "cannot"
-        yield f"{self.source} {verb} reach {self.target} at port {self.port}/{self.protocol}."
-        for side in (self.connection.egress, self.connection.ingress):
-            yield f"  {side.direction.lower()} of {side.end}: {_verdict(side)}"
-
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        """Return the answer as text, with a line for each side."""
+        protocol, number = self.port
+        sides = self.connection.egress, self.connection.ingress
+        source, target = (side.end for side in sides)
+        first = f"{source} {'can' if self.allowed else 'cannot'} reach {target} at port {number}/{protocol}."
+        return "\n".join([first, *(f"  {side.direction.lower()} of {side.end}: {_verdict(side)}" for side in sides)])
 
 
 def _verdict(side: Side) -> str:
@@ -86,9 +77,8 @@ def can(model: ClusterModel, source: str, target: str, port: str | int) -> Answe
     names = _Names(traffic)
     caller, _ = names.find(source)
     called, service = names.find(target)
-    number, protocol = _port(traffic, target, called, service, str(port))
-    connection = traffic.network.connection(caller, called, (protocol, number))
-    return Answer(str(caller), str(called), protocol, number, connection)
+    found = _port(traffic, target, called, service, str(port))
+    return Answer(found, traffic.network.connection(caller, called, found))
 
 
 class _Names:
@@ -96,12 +86,8 @@ class _Names:
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
-        self._pods: dict[str, list[Pod]] = defaultdict(list)
-        for pod in (*traffic.pods, *traffic.foreign, DNS):
-            self._pods[pod.name].append(pod)
-        self._services: dict[str, list[Object]] = defaultdict(list)
-        for service in traffic.model.kind("Service"):
-            self._services[service.name].append(service)
+        self._pods = grouped((pod.name, pod) for pod in (*traffic.pods, *traffic.foreign, DNS))
+        self._services = grouped((service.name, service) for service in traffic.model.kind("Service"))
 
     def find(self, name: str) -> tuple[End, Object | None]:
         """Return the end with a name, and the Service if the name is that of a Service."""
@@ -113,10 +99,9 @@ class _Names:
         if (pod := self._in(self._pods, namespace, short)) is not None:
             return pod, None
         if (service := self._in(self._services, namespace, short)) is not None:
-            behind = self._traffic.behind(service)
-            if not behind:
-                raise UserError(f'the Service "{name}" selects no pods of the tree.')
-            return behind[0], service
+            if behind := self._traffic.behind(service):
+                return behind[0], service
+            raise UserError(f'the Service "{name}" selects no pods of the tree.')
         if (pod := self._pod_of(namespace, short)) is not None:
             return pod, None
         raise UserError(self._unknown(name))
@@ -142,8 +127,8 @@ class _Names:
         return f'no workload and no Service is called "{name}"; {near}'
 
 
-def _port(traffic: Traffic, target: str, called: End, service: Object | None, written: str) -> tuple[int, str]:
-    """Return number and protocol of a port of the pods that are called."""
+def _port(traffic: Traffic, target: str, called: End, service: Object | None, written: str) -> Port:
+    """Return a port of the pods that are called."""
     text, _, protocol = written.partition("/")
     protocol = (protocol or "TCP").upper()
     if protocol not in ("TCP", "UDP", "SCTP"):
@@ -155,7 +140,7 @@ def _port(traffic: Traffic, target: str, called: End, service: Object | None, wr
         found = [port for _, port in traffic.called_at(service, number or text) if port[0] == protocol]
         if not found:
             raise UserError(f'the Service "{target}" has no port "{written}".')
-        return found[0][1], protocol
+        return found[0]
     if number is None:
         ports = called.ports if isinstance(called, Pod) else ()
         known = {port.name: port.number for port in ports if port.protocol == protocol}
@@ -163,4 +148,4 @@ def _port(traffic: Traffic, target: str, called: End, service: Object | None, wr
             hint = nearest(text, known) if known else "give its number."
             raise UserError(f'{called} has no port "{text}" for {protocol}; {hint}')
         number = known[text]
-    return number, protocol
+    return protocol, number

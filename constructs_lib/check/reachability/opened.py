@@ -39,15 +39,7 @@ def prove_rules(traffic: Traffic) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class _Opened:
-    """What one rule opens.
-
-    Attributes:
-        traffic: What is called in the tree.
-        policy: The policy with the rule.
-        pods: The pods of the tree that the policy selects.
-        direction: The direction of the rule.
-        rule: The rule.
-    """
+    """What one rule of a policy opens for the pods of the tree that the policy selects."""
 
     traffic: Traffic
     policy: Policy
@@ -101,8 +93,7 @@ class _Opened:
         return [unit for entry in self.rule.ports if (unit := frozenset(_ports_of(entry, target)))]
 
     def _named(self, peer: Peer) -> Iterator[Finding]:
-        others = (pod for pod in self.traffic.network.matching(peer) if pod.workload)
-        few = list(islice(others, _MOST_TRIED + 1))
+        few = list(islice(self._others(peer), _MOST_TRIED + 1))
         if self.direction == "Egress":
             yield from self._undeclared_ports(peer.path, few)
         one_sided = self._one_sided(peer, few) if len(few) * len(self.pods) <= _MOST_TRIED else None
@@ -110,6 +101,10 @@ class _Opened:
             yield one_sided
         else:
             yield from self._without_reason(peer)
+
+    def _others(self, peer: Peer) -> Iterator[Pod]:
+        """Yield the pods of the tree that a peer matches."""
+        return (pod for pod in self.traffic.network.matching(peer) if pod.workload)
 
     def _undeclared_ports(self, path: str, targets: Sequence[Pod]) -> Iterator[Finding]:
         if not targets or any(not pod.ports or pod.host_network for pod in targets):
@@ -146,19 +141,19 @@ class _Opened:
         return self._finding("one-sided-rule", peer.path, problem, fix(traffic, connection, ports[0]))
 
     def _without_reason(self, peer: Peer) -> Iterator[Finding]:
-        found: dict[Pod, set[Port]] = {}
-        example: tuple[Pod, Pod] | None = None
-        for source, target, port in islice(self._uncalled(peer), _MOST_TRIED):
-            connection = self.traffic.network.connection(source, target, port)
-            if connection.allowed and not self._is_found_by_ingress(connection):
-                other = source if self.direction == "Ingress" else target
-                found.setdefault(other, set()).add(port)
-                example = example or (source, target)
-        if example is None:
+        found = [
+            (source, target, port)
+            for source, target, port in islice(self._uncalled(peer), _MOST_TRIED)
+            if (connection := self.traffic.network.connection(source, target, port)).allowed
+            and not self._is_found_by_ingress(connection)
+        ]
+        if not found:
             return
-        names = listed(map(str, found))
-        ports = listed("any" if port == _ANY_PORT else port_text(port) for port in sorted(set().union(*found.values())))
-        whom = f"{names} can call {example[1]}" if self.direction == "Ingress" else f"{example[0]} can call {names}"
+        source, target, _ = found[0]
+        names = listed(dict.fromkeys(str(one if self.direction == "Ingress" else other) for one, other, _ in found))
+        every = sorted({port for _, _, port in found})
+        ports = listed("any" if port == _ANY_PORT else port_text(port) for port in every)
+        whom = f"{names} can call {target}" if self.direction == "Ingress" else f"{source} can call {names}"
         problem = f"{whom} at port {ports}, and nothing in the tree tells them to"
         yield self._finding("traffic-without-reason", peer.path, problem)
 
@@ -166,9 +161,7 @@ class _Opened:
         """Yield the connections that the rule opens for a peer and that there is no reason for, one by one."""
         reasons_to_call, anywhere = self.traffic.reasons, self.traffic.called_from_anywhere
         for pod in self.pods:
-            for other in self.traffic.network.matching(peer):
-                if not other.workload:
-                    continue
+            for other in self._others(peer):
                 source, target = self._pair(pod, other)
                 known = reasons_to_call.get((source, target), frozenset())
                 for unit in self._units(target):
@@ -180,9 +173,8 @@ class _Opened:
 
     def _is_found_by_ingress(self, connection: Connection) -> bool:
         """Tell whether there is a finding about an ingress rule that opens the same connection for named pods."""
-        return self.direction == "Egress" and any(
-            by is not None and by.block is None for _, _, by in connection.ingress.rules
-        )
+        named = (by is not None and by.block is None for _, _, by in connection.ingress.rules)
+        return self.direction == "Egress" and any(named)
 
 
 def _ports_of(entry: PortRange, target: Pod) -> Iterator[Port]:
