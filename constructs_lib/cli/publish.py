@@ -48,8 +48,7 @@ def command(
     from constructs_lib.plan.report.terminal import print_plan
     from constructs_lib.plan.report.words import summary
     from constructs_lib.publish.checkout import open_checkout
-    from constructs_lib.publish.publication import prepare
-    from constructs_lib.publish.publish import carry_out
+    from constructs_lib.publish.publication import carry_out, prepare
     from constructs_lib.publish.scope import narrow, refuse_dangers
 
     app: App = context.obj

@@ -34,7 +34,7 @@ class Comparison:
         self.pins: list[Pin] = []
         olds = {key_of(application): application for application in before}
         news = {key_of(application): application for application in after}
-        self.pairs = {key: Pair(olds.get(key), news.get(key)) for key in (*news, *(k for k in olds if k not in news))}
+        self.pairs = {key: Pair(olds.get(key), news.get(key)) for key in {**news, **olds}}
         self._removals: list[Placed] = []
         self._additions: dict[Identity, Placed] = {}
         #: Applications with a change that the trees do not show.

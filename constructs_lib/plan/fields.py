@@ -119,7 +119,7 @@ def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) ->
     if old is new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in (*old, *(key for key in new if key not in old)):
+        for key in {**old, **new}:
             yield from _differences(old.get(key), new.get(key), (*keys, key), texts)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _list_differences(old, new, keys, texts)
@@ -141,7 +141,7 @@ def _list_differences(old: list[Any], new: list[Any], keys: Keys, texts: Sequenc
     if name is not None:
         before = {str(_named(item, name)): item for item in old}
         after = {str(_named(item, name)): item for item in new}
-        for key in (*before, *(key for key in after if key not in before)):
+        for key in {**before, **after}:
             yield from _differences(before.get(key), after.get(key), (*keys, f"[{key}]"), texts)
         common = [key for key in before if key in after]
         moved = [key for key in after if key in before]

@@ -57,28 +57,16 @@ class Plan:
         return len({(step.parent, step.wave) for step in self.steps})
 
 
-def plan(old: Snapshot, new: Snapshot, *, folder: str | Sequence[str] | None = None) -> Plan:
-    """Return what Argo CD does when the manifests change from one state to another.
+def plan(old: Snapshot, new: Snapshot, *, folder: str | None = None) -> Plan:
+    """Return what Argo CD does when the manifests of all Applications, or of those in a folder, change.
 
     Nothing is raised because of what the manifests hold: what cannot be read is in :attr:`Plan.warnings`.
-
-    Args:
-        old: The state before.
-        new: The state afterwards.
-        folder: Only Applications in this folder or these folders, such as ``argocd/production``. Default: all.
     """
-    folders = [folder] if isinstance(folder, str) else list(folder or ())
-    cache = Cache()
+    folders, cache = [folder] if folder else [], Cache()
     before, after = (find_applications(snapshot, folders, cache) for snapshot in (old, new))
     comparison = Comparison(before.all, after.all, cache)
-    warnings = {**before.warnings, **after.warnings}
-    return Plan(
-        old.name,
-        new.name,
-        ordered(comparison.pairs),
-        comparison.pins,
-        [*warnings.values(), *dict.fromkeys(comparison.warnings)],
-    )
+    warnings = [*{**before.warnings, **after.warnings}.values(), *dict.fromkeys(comparison.warnings)]
+    return Plan(old.name, new.name, ordered(comparison.pairs), comparison.pins, warnings)
 
 
 def allowed(change: Change, names: Iterable[str]) -> bool:

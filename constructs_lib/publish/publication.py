@@ -1,17 +1,20 @@
-"""What publishing an environment would do, found out without changing anything.
+"""Publishes an environment with two commits: one of the manifests, and one of the pins of what changed.
 
-No state is kept outside of Git. If a run was killed or refused, the next one finds what is committed already, and
-continues from there.
+What that would do is found out first, without changing anything. No state is kept outside of Git: if a run was killed
+or refused, the next one finds what is committed already, and continues from there.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from constructs_lib.publish.checkout import Checkout, PublishError
-from constructs_lib.repository.git import Git
-from constructs_lib.repository.pins import Pin, Pins, parse_pins, pins_file
+from constructs_lib.repository.git import Git, GitError
+from constructs_lib.repository.pins import Pin, Pins, dump_pins, parse_pins, pins_file
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
+from constructs_lib.synth.writer import write
+from constructs_lib.text import listed
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
     dirty = checkout.dirty([*owned_paths(), pins_file("*")])
     old = _committed_pins(git, head, environment)
     tree.pin(old)
-    manifests = tuple(differing(git, head, tree.files, owned_paths([environment])))
-    kept = valid(git, head, environment, old.components if old else {})
+    manifests = tuple(_differing(git, head, tree.files, owned_paths([environment])))
+    kept = _valid(git, head, environment, old.components if old else {})
     pins: dict[str, Pin] = {}
     for component, content in sorted(tree.contents.items()):
         new = Pin("" if manifests else head, content, tree.namespaces[component])
@@ -133,14 +136,14 @@ def _committed_pins(git: Git, revision: str, environment: str) -> Pins | None:
     return None if content is None else parse_pins(content, file)
 
 
-def differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:
+def _differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:
     """Return the files that a commit does not have as wanted."""
     folders = sorted({part.rpartition("/")[0] for part in owned})
     committed = {path: content for path, content in git.files(revision, folders).items() if is_owned(path, owned)}
     return sorted(path for path in wanted.keys() | committed.keys() if wanted.get(path) != committed.get(path))
 
 
-def valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dict[str, Pin]:
+def _valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dict[str, Pin]:
     """Return the pins to commits that are in the history and have the pinned content; others were rebased away."""
     history = set(git.run("rev-list", head).split())
     known = {component: pin for component, pin in pins.items() if pin.revision in history}
@@ -148,3 +151,80 @@ def valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dic
     folders = git.run("cat-file", "--batch-check", input=names.encode()).splitlines()
     pairs = zip(known.items(), folders, strict=True)
     return {component: pin for (component, pin), folder in pairs if folder.split()[0] == pin.content}
+
+
+def carry_out(publication: Publication, root: Path) -> list[str]:
+    """Make the commits and push them; return their ids.
+
+    Raises:
+        PublishError: Git refused a commit or would store other bytes, or the remote refused the push. The commits were
+            taken back, and the synthesized files are in the working tree.
+        GitError: It is not known whether the push arrived. The commits are kept, and the next run pushes them.
+        WriteError: The files cannot be written.
+    """
+    tree, checkout, git = publication.tree, publication.checkout, publication.checkout.git
+    messages = [message for message, _ in publication.commits]
+    own = [*owned_paths([tree.environment]), pins_file(tree.environment)]
+    made = []
+    write(root, _with_pins(tree), own)
+    if publication.manifests:
+        made.append(_commit(git, publication.manifests, messages.pop(0)))
+    at = git.run("rev-parse", "HEAD")
+    pins = {name: pin if pin.revision else replace(pin, revision=at) for name, pin in publication.pins.items()}
+    if messages:
+        moved = {component: pins[component] for component in publication.moved}
+        held = _valid(git, at, tree.environment, moved)
+        if different := [f"dist/{tree.environment}/{component}" for component in moved if component not in held]:
+            raise PublishError(
+                f"Git does not hold {listed(different, 10)} as synthesized. Do .gitignore, .gitattributes, a filter or "
+                f"a hook concern these files? They must be committed byte by byte."
+            )
+        retired = {pin.namespace for pin in publication.before.values()} - {pin.namespace for pin in pins.values()}
+        tree.pin(Pins(pins, tuple(sorted(retired))))
+        files = _with_pins(tree)
+        write(root, files, own)
+        paths = _differing(git, at, files, own)
+        made.append(_commit(git, paths, messages[0].replace("the commit before", at[:12])))
+    try:
+        _push(checkout)
+    except PublishError:
+        if made:
+            git.run("reset", "--quiet", checkout.head)
+            tree.pin(publication.old)
+            write(root, _with_pins(tree), own)
+        raise
+    return made
+
+
+def _with_pins(tree: Tree) -> dict[str, bytes]:
+    """Return the files of a tree with the file of its pins."""
+    return tree.files if tree.pins is None else {**tree.files, pins_file(tree.environment): dump_pins(tree.pins)}
+
+
+def _commit(git: Git, paths: Sequence[str], message: str) -> str:
+    """Commit only these files."""
+    # Whatever is staged is generated, else prepare() would have refused it; unstaging keeps it in the working tree.
+    git.run("reset", "--quiet")
+    names = "".join(f"{path}\0" for path in paths).encode()
+    add = ("add", "--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+    try:
+        git.run("--literal-pathspecs", *add, input=names)
+        git.run("commit", "--quiet", f"--message={message}")
+    except GitError as error:
+        git.run("reset", "--quiet")
+        back = "Git refuses the commit, so nothing was published; what is synthesized is in the working tree."
+        raise PublishError(str(error), back) from error
+    return git.run("rev-parse", "HEAD")
+
+
+def _push(checkout: Checkout) -> None:
+    try:
+        checkout.git.run("push", "--porcelain", checkout.remote, f"HEAD:refs/heads/{checkout.branch}")
+    except GitError as error:
+        # Git prints "!" if the remote refused the push. After any other error, the push may have arrived.
+        if not any(line.startswith("!") for line in error.output.splitlines()):
+            raise GitError(
+                f"{error}\nThe push did not get through; the commits are kept, and publish pushes them when run again."
+            ) from error
+        back = f"The remote's {checkout.upstream} refused the push; the commits were taken back."
+        raise PublishError(str(error), back) from error

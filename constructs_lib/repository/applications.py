@@ -12,7 +12,7 @@ from typing import Any
 
 from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import Object, options, parse
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot
@@ -60,10 +60,8 @@ class Reader:
         ]
 
     def _is_cluster_scoped(self, item: Object) -> bool:
-        if item.kind in CLUSTER_SCOPED:
-            return True
         custom = "." in item.group and not item.group.endswith(".k8s.io")
-        return custom and (item.group, item.kind) in self._cluster_kinds
+        return item.kind in CLUSTER_SCOPED or (custom and (item.group, item.kind) in self._cluster_kinds)
 
     @cached_property
     def _cluster_kinds(self) -> frozenset[tuple[str, str]]:
@@ -80,8 +78,7 @@ class Reader:
 class Application(Content):
     """Objects that are deployed together: by an Application, or as a group that no Application deploys.
 
-    There are two groups, :data:`BY_HAND` and :data:`ALL_OBJECTS`. They have the same type as Applications, so that most
-    code need not tell the two apart.
+    There are two groups, :data:`BY_HAND` and :data:`ALL_OBJECTS`, which most code need not tell from Applications.
 
     Attributes:
         name: Name of the Application, or of the group.
@@ -139,7 +136,7 @@ class Application(Content):
     @property
     def ignored_differences(self) -> list[Mapping[str, Any]]:
         """The entries of its ``ignoreDifferences``."""
-        return [mapping(entry) for entry in sequence(self.item.spec.get("ignoreDifferences"))] if self.item else []
+        return mappings(self.item.spec.get("ignoreDifferences")) if self.item else []
 
     def differences_ignored_of(self, item: Object) -> list[Mapping[str, Any]]:
         """Return the entries of ``ignoreDifferences`` that apply to an object.
@@ -175,13 +172,7 @@ class Applications:
 
 
 def find_applications(snapshot: Snapshot, folders: Sequence[str] = (), cache: Cache | None = None) -> Applications:
-    """Return what Argo CD deploys from a repository.
-
-    Args:
-        snapshot: The repository.
-        folders: Only Applications in these folders, and what they deploy. Default: all of them.
-        cache: Remembers what was read.
-    """
+    """Return what Argo CD deploys from a repository by all Applications, or by those in some folders and below."""
     return _Search(snapshot, folders, cache or Cache()).run()
 
 
@@ -200,10 +191,8 @@ class _Search:
     def run(self) -> Applications:
         everything = self._reader.argocd_objects(self._paths, self._snapshot.files)
         applications = [item for item in everything if item.kind == "Application"]
-        if applications:
-            found = self._from_outermost(applications, everything)
-        else:
-            found = [self._group(ALL_OBJECTS, self._paths)]
+        found = self._from_outermost(applications, everything) if applications else []
+        found = found or [self._group(ALL_OBJECTS, self._paths)]
         sets = sorted({item.name for item in everything if item.kind == "ApplicationSet"})
         return Applications(found, dict(self._warnings(found, sets)))
 

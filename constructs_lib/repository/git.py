@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from constructs_lib.user_error import UserError
@@ -91,10 +92,7 @@ class Git:
     def files(self, revision: str, folders: Sequence[str] = (), suffixes: tuple[str, ...] = ("",)) -> dict[str, bytes]:
         """Return the files of a revision by their path, without links and submodules.
 
-        Args:
-            revision: A commit.
-            folders: Only what lies in these. Default: everything below :attr:`root`.
-            suffixes: Only files whose name ends in one of these. Default: all.
+        Only those in some folders, and with some endings, if any are given; all of them are below :attr:`root`.
 
         Raises:
             GitError: There is no such revision, or a file of it is not in this copy of the repository.
@@ -110,15 +108,12 @@ class Git:
 
     def _contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
         names = list(blobs)
-        output = self.run_bytes("cat-file", "--batch", input="".join(f"{name}\n" for name in names).encode())
+        output = BytesIO(self.run_bytes("cat-file", "--batch", input="".join(f"{name}\n" for name in names).encode()))
         contents: dict[str, bytes] = {}
-        position = 0
         for name in names:
-            end_of_head = output.index(b"\n", position)
-            head = output[position:end_of_head]
-            if head.endswith(b" missing"):
+            head = output.readline().split()
+            if head[-1] == b"missing":
                 raise GitError(f"the object {name} is not in this copy of the repository")
-            size = int(head.rsplit(b" ", 1)[1])
-            contents[name] = output[end_of_head + 1 : end_of_head + 1 + size]
-            position = end_of_head + 1 + size + 1
+            contents[name] = output.read(int(head[-1]))
+            output.readline()
         return contents

@@ -116,12 +116,9 @@ def dump_pins(pins: Pins) -> bytes:
 
 
 def folder_id(files: Mapping[str, bytes]) -> str:
-    """Return the id that Git gives to a folder.
+    """Return the id that Git gives to a folder of these files, which has no folders inside.
 
     https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
-
-    Args:
-        files: Content by name; there are no folders inside.
     """
     entries = (
         b"100644 " + name + b"\0" + _object_id(b"blob", content)

@@ -44,13 +44,8 @@ class Snapshot:
     @property
     def environments(self) -> list[str]:
         """The environments in it, sorted: the folders in ``argocd/`` that hold Applications."""
-        return sorted(
-            {
-                path.split("/")[1]
-                for path, content in self.files.items()
-                if path.startswith("argocd/") and path.count("/") > 1 and _APPLICATION.search(content)
-            }
-        )
+        below = {path: content for path, content in self.files.items() if re.match("argocd/[^/]+/", path)}
+        return sorted({path.split("/")[1] for path, content in below.items() if _APPLICATION.search(content)})
 
     @classmethod
     def of_files(cls, name: str, files: Files) -> Snapshot:
@@ -72,13 +67,7 @@ class Snapshot:
 
     @classmethod
     def of_revision(cls, git: Git, revision: str, name: str | None = None, folders: Sequence[str] = ()) -> Snapshot:
-        """Return a snapshot of a revision.
-
-        Args:
-            git: The repository.
-            revision: A commit, or what names one.
-            name: What to call it. Default: the revision.
-            folders: Only what lies in these. Default: everything.
+        """Return a snapshot of a revision, or of some folders of it.
 
         Raises:
             GitError: There is no such revision.

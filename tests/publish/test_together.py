@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from constructs_lib.publish.together import Pair, together
+from constructs_lib.publish.scope import Pair, together
 
 NAMESPACES = {"front": "web", "basket": "basket", "stock": "warehouse", "store": "store"}
 
