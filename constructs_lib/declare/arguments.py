@@ -121,7 +121,9 @@ def _hints(owner: Any) -> Mapping[str, Any]:
 
 def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
     """Yield where a value, or a part of it, is not of its declared type; ``where`` is the name of the argument."""
-    if annotation is str and type(value) is str and value.isascii():
+    if type(value) is annotation and (
+        str(value).isascii() if annotation is str else not dataclasses.is_dataclass(value)
+    ):
         # A shortcut for most arguments.
         return
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)

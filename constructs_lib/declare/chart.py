@@ -19,7 +19,7 @@ class ChartSource:
 
 
 @explained
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Kind:
     """A kind of Kubernetes objects, as an AppProject names it; the API group is empty for the core group."""
 

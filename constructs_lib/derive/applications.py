@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE
-from constructs_lib.declare.chart import Kind
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
@@ -97,19 +96,20 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
     """
     charts = [component.chart_source for component in system.components]
     namespaces = {component.namespace_name for component in system.components}
-    cluster: set[tuple[Kind, str]] = set()
-    namespaced = {Kind(group, kind) for group, kinds in _KINDS.items() for kind in kinds}
+    cluster: set[tuple[str, str, str]] = set()
+    namespaced = {(group, kind) for group, kinds in _KINDS.items() for kind in kinds}
     for made in manifests:
-        kind = Kind(made["apiVersion"].rpartition("/")[0], made["kind"])
-        if kind.kind in CLUSTER_SCOPED:
-            cluster.add((kind, made["metadata"]["name"]))
+        group, kind = made["apiVersion"].rpartition("/")[0], made["kind"]
+        if kind in CLUSTER_SCOPED:
+            cluster.add((group, kind, made["metadata"]["name"]))
         else:
-            namespaced.add(kind)
+            namespaced.add((group, kind))
             namespaces.add(made["metadata"]["namespace"])
     for component in system.components:
         namespaces.update(component.other_namespaces)
-        namespaced.update(component.kinds)
-    chart_kinds = {kind for component in system.components for kind in component.cluster_kinds}
+        namespaced.update((kind.group, kind.kind) for kind in component.kinds)
+    chart_kinds = {(kind.group, kind.kind) for component in system.components for kind in component.cluster_kinds}
+    named = [entry for entry in sorted(cluster) if entry[:2] not in chart_kinds]
     return _project(
         system,
         system.name,
@@ -118,8 +118,8 @@ def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
         namespaces,
         namespaced,
         [
-            *({**vars(kind), "name": name} for kind, name in sorted(cluster) if kind not in chart_kinds),
-            *({**vars(kind)} for kind in sorted(chart_kinds)),
+            *({"group": group, "kind": kind, "name": name} for group, kind, name in named),
+            *({"group": group, "kind": kind} for group, kind in sorted(chart_kinds)),
         ],
     )
 
@@ -160,7 +160,7 @@ def root_project(system: System) -> Manifest:
         f"The Applications of {system.name} on {system.environment.name}",
         {system.environment.repository.url},
         {ARGOCD_NAMESPACE},
-        [Kind("argoproj.io", "Application"), Kind("argoproj.io", "AppProject")],
+        {("argoproj.io", "Application"), ("argoproj.io", "AppProject")},
         [],
     )
 
@@ -171,7 +171,7 @@ def _project(
     description: str,
     repositories: Iterable[str],
     namespaces: Iterable[str],
-    kinds: Iterable[Kind],
+    kinds: Iterable[tuple[str, str]],
     cluster_kinds: list[dict[str, str]],
 ) -> Manifest:
     spec = {
@@ -179,7 +179,7 @@ def _project(
         "sourceRepos": sorted(repositories),
         "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
         "clusterResourceWhitelist": cluster_kinds,
-        "namespaceResourceWhitelist": [{**vars(kind)} for kind in sorted(kinds)],
+        "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(kinds)],
     }
     return _object(system, "AppProject", name, {WAVE: "-1"}, spec)
 
