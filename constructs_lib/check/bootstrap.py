@@ -57,13 +57,13 @@ class Bootstrap:
 
     def inputs(self, module: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the inputs of a Terraform module by the files that hold them, one for an environment."""
-        files = (_inputs_file(module, environment) for environment in self.environments)
+        files = (f"bootstrap/{module}/{environment}.tfvars.json" for environment in self.environments)
         return {file: inputs for file in files if (inputs := _read(self._files, file)) is not None}
 
     @property
     def installs_argocd(self) -> bool:
         """Whether Argo CD comes from this bootstrap, so that its settings are known."""
-        return any(_inputs_file("argocd", environment) in self._files for environment in self.environments)
+        return bool(self.inputs("argocd"))
 
     @cached_property
     def store(self) -> Store | None:
@@ -93,7 +93,7 @@ def cluster_of(files: Files, folders: Iterable[str], version: str | None) -> Clu
     Where it names no version of Kubernetes, that is the given one.
     """
     for environment in {folder.rstrip("/").rpartition("/")[2] for folder in folders}:
-        if (inputs := _read(files, _inputs_file("cluster", environment))) is not None:
+        if (inputs := _read(files, f"bootstrap/cluster/{environment}.tfvars.json")) is not None:
             pool = mapping(inputs.get("node_pool"))
             return Cluster("digitalocean", inputs.get("kubernetes"), pool.get("nodes"), str(pool.get("size", "")))
         if config := _k3d(files, environment):
@@ -104,10 +104,6 @@ def cluster_of(files: Files, folders: Iterable[str], version: str | None) -> Clu
 def version_number(version: str) -> tuple[int, ...]:
     """Return a version as numbers that can be compared; what is no number counts as 0."""
     return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
-
-
-def _inputs_file(module: str, environment: str) -> str:
-    return f"bootstrap/{module}/{environment}.tfvars.json"
 
 
 def _read(files: Files, file: str) -> Mapping[str, Any] | None:

@@ -60,8 +60,8 @@ class Finding:
         check: What was looked for.
         identity: API group, kind, namespace and name of the object; None if it is about the whole tree.
         file: The file, relative to the tree.
-        field: The field in the object; empty if it is about all of it.
-        problem: What is wrong.
+        field: The field in the object, such as ``spec.ports[0].targetPort``; empty if it is about all of it.
+        problem: What is wrong, in one sentence that names the object, field or value.
         fix: What would be right.
         location: The line of the declaration that the object comes from, as ``file:line``, where it is known.
     """
@@ -78,15 +78,12 @@ class Finding:
     def of(
         cls, code: str, item: Object | None, problem: str, *, at: str = "", fix: str = "", file: str = ""
     ) -> Finding:
-        """Return a finding about an object, or about the whole tree.
+        """Return a finding about an object, or about the whole tree if there is none.
 
-        Args:
-            code: The code of the check; a KeyError is raised if no ``checks.yaml`` has it.
-            item: The object; None for the whole tree.
-            problem: What is wrong, in one sentence that names the object, field or value.
-            at: The field, such as ``spec.ports[0].targetPort``.
-            fix: What would be right. Default: what the check says in general.
-            file: Where it is, if that is not the object's file.
+        The fix is by default what the check says in general, and the file that of the object.
+
+        Raises:
+            KeyError: No ``checks.yaml`` has the code.
         """
         check = check_of(code)
         identity, path = (item.identity, item.path) if item else (None, "")
@@ -104,17 +101,10 @@ class Finding:
         where: str = "",
         hinted: str = "",
     ) -> Finding:
-        """Return the finding that an object refers to one that there is not, and which one may have been meant.
+        """Return the finding that a field of an object has a name that no object of a kind has.
 
-        Args:
-            code: The code of the check.
-            item: The object that refers to it.
-            at: The field with the name.
-            kind: The kind of what is missing.
-            name: Its name.
-            known: The names that there are.
-            where: The namespace in which it is missing; empty if it has none.
-            hinted: What the hint calls it, such as ``class``. Default: its kind.
+        Where the kind has namespaces, ``where`` is the one that was looked into. The fix tells which of the known names
+        may have been meant, and calls them by their kind, or by ``hinted``, such as ``class``.
         """
         problem = f"There is no {kind} {name}{within(where)}."
         return cls.of(code, item, problem, at=at, fix=hint(hinted or kind, name, known))

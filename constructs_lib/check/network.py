@@ -170,6 +170,12 @@ class PortRange:
             return isinstance(target, Pod) and target.port(self.first, protocol) == number
         return self.first is None or self.first <= number <= (self.last or self.first)
 
+    def of(self, target: Pod) -> frozenset[Port]:
+        """Return the ports of a target that it includes; its own port if the target declares none."""
+        if not target.ports and isinstance(self.first, int) and self.last in (None, self.first):
+            return frozenset({(self.protocol, self.first)})
+        return frozenset(port for port in target.numbers if self.includes(port, target))
+
     def __str__(self) -> str:
         if self.first is None:
             return f"all ports of {self.protocol}"

@@ -8,6 +8,7 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-p
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -100,10 +101,7 @@ def pack(items: Sequence[Item], nodes: Sequence[Amount]) -> list[Item]:
 
 def sum_of(amounts: Iterable[Amount]) -> Amount:
     """Return the sum of some amounts."""
-    total = Amount()
-    for amount in amounts:
-        total = total.plus(amount)
-    return total
+    return functools.reduce(Amount.plus, amounts, Amount())
 
 
 def _largest_share(amount: Amount, capacity: Amount) -> float:

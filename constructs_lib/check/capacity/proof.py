@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.calls import command, expanded_by_shell, mounted
-from constructs_lib.check.capacity.placement import prove_placement, prove_shared_volumes
 from constructs_lib.check.capacity.requests import amount_of, memory_limit, shown_bytes
-from constructs_lib.check.capacity.room import prove_room
+from constructs_lib.check.capacity.room import prove_placement, prove_room, prove_shared_volumes
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.traffic import Traffic, workload

@@ -1,21 +1,24 @@
-"""Whether the nodes have room for all pods: at the minimum, at the maximum, during an update, and without one node."""
+"""Whether the nodes have room for all pods: at the minimum, at the maximum, during an update, and without one node.
+
+And whether there are enough nodes for pods that must be on different ones, and for pods that share a volume.
+"""
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.capacity.packing import Amount, Item, pack, sum_of
-from constructs_lib.check.capacity.placement import most_on, repelled, spreads
+from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack, sum_of
 from constructs_lib.check.capacity.requests import GIB, chart_items, requests, rolling_update, shown_bytes, volumes
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.kubernetes.manifest import inner, mapping
+from constructs_lib.check.model import ClusterModel, Pods, grouped
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
-from constructs_lib.kubernetes.workloads import Scale
+from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.workloads import BOUNDS, Scale
 from constructs_lib.text import plural
 
 #: GiB of a node by its size, and how many of them are free for pods, after the system and what DigitalOcean runs on
@@ -46,6 +49,8 @@ ARGOCD = (
     ("server", 50, 128, 1, 2),
     ("redis", 50, 64, 1, 3),
 )
+_HOSTNAME = "kubernetes.io/hostname"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def prove_room(model: ClusterModel) -> Iterator[Finding]:
@@ -138,27 +143,20 @@ class _Room:
 
     def _items(self, number: Callable[[Scale[Object]], int]) -> list[Item]:
         """Return the pods of charts, and those of the tree as often as a function of their workload's scale says."""
-        own = [
-            item for pods in self._model.pods for item in self._pods_of(pods, number(self._model.scales.of(pods.owner)))
-        ]
-        return [*own, *self._charts]
+        scales = self._model.scales
+        own = (self._pods_of(pods, number(scales.of(pods.owner))) for pods in self._model.pods)
+        return [*chain.from_iterable(own), *self._charts]
 
     def _pods_of(self, pods: Pods, number: int) -> list[Item]:
         if pods.owner.kind == "CronJob" and pods.owner.spec.get("suspend") is True:
             return []
-        if limit := most_on(pods, self._nodes):
+        if limit := _most_on(pods, self._nodes):
             # There is another finding about the pods above the limit.
             number = min(number, limit[1])
         shared, own = volumes(self._model, pods)
-        item = Item(
-            f"{pods.namespace}/{pods.owner.name}",
-            requests(pods).plus(Amount(volumes=own)),
-            pods.namespace,
-            pods.labels,
-            tuple(spreads(pods)),
-            tuple(repelled(pods)),
-            tuple(shared),
-        )
+        name, amount = f"{pods.namespace}/{pods.owner.name}", requests(pods).plus(Amount(volumes=own))
+        needs = tuple(_spreads(pods)), tuple(_repelled(pods)), tuple(shared)
+        item = Item(name, amount, pods.namespace, pods.labels, *needs)
         return [item] * min(number, self._most_pods)
 
     @cached_property
@@ -234,3 +232,85 @@ def _argocd_pods(is_available: bool) -> list[Item]:
         for name, cpu, mebibytes, alone, several in ARGOCD
         for _ in range(several if is_available else alone)
     ]
+
+
+def _spreads(pods: Pods) -> Iterator[Spread]:
+    """Yield the topology spread constraints over nodes that must hold."""
+    for entry in mappings(pods.spec.get("topologySpreadConstraints")):
+        if entry.get("topologyKey") == _HOSTNAME and entry.get("whenUnsatisfiable") == "DoNotSchedule":
+            skew, least = entry.get("maxSkew"), entry.get("minDomains")
+            yield Spread(
+                Selector(entry.get("labelSelector")),
+                skew if isinstance(skew, int) else 1,
+                least if isinstance(least, int) else 0,
+            )
+
+
+def _repelled(pods: Pods) -> Iterator[Selector]:
+    """Yield the pods of the same namespace that must be on other nodes."""
+    for term in mappings(inner(pods.spec, "affinity", "podAntiAffinity", _REQUIRED)):
+        if term.get("topologyKey") == _HOSTNAME and not term.get("namespaces") and not term.get("namespaceSelector"):
+            yield Selector(term.get("labelSelector"))
+
+
+def _most_on(pods: Pods, nodes: int) -> tuple[str, int] | None:
+    """Return how many pods of a workload can be on some nodes, after the field that limits it; None for no limit.
+
+    A spread constraint limits the number only where there are fewer nodes than ``minDomains``. Otherwise any number of
+    pods is even enough.
+    """
+    if any(selector.matches(pods.labels) for selector in _repelled(pods)):
+        return "affinity.podAntiAffinity", nodes
+    for spread in _spreads(pods):
+        if spread.least_nodes > nodes and spread.selector.matches(pods.labels):
+            return "topologySpreadConstraints", nodes * spread.most_skew
+    return None
+
+
+def prove_placement(model: ClusterModel) -> Iterator[Finding]:
+    """Yield the workloads whose pods need more nodes than there are, whatever the size of the nodes."""
+    nodes = model.cluster.nodes
+    if not nodes:
+        return
+    for pods in model.pods:
+        if (most := _most_on(pods, nodes)) is None:
+            continue
+        field, limit = most
+        scale = model.scales.of(pods.owner)
+        fit = f"of which {limit} fit on {plural(nodes, 'node')}"
+        if scale.minimum > limit:
+            problem = f"there are {scale.minimum} pods, {fit}."
+            yield Finding.of("more-replicas-than-nodes", pods.owner, problem, at=f"{pods.path}.{field}")
+        elif scale.maximum > limit and scale.autoscaler:
+            problem = f"it may ask for {scale.maximum} pods of {pods.owner.name}, {fit}."
+            _, (most_field, _) = BOUNDS[scale.autoscaler.kind]
+            yield Finding.of("autoscaler-above-nodes", scale.autoscaler, problem, at=f"spec.{most_field}")
+
+
+def prove_shared_volumes(model: ClusterModel) -> Iterator[Finding]:
+    """Yield the claims of which only one node can use the volume, and that pods on several nodes mount."""
+    if model.cluster.kind == "k3d":
+        # A volume of local-path is a folder of one node, so all its pods run there.
+        return
+    users = grouped(
+        ((pods.namespace, mounted.name), (pods, mounted.at.removesuffix(".persistentVolumeClaim.claimName")))
+        for pods in model.pods
+        if pods.owner.kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")
+        for mounted in pods.claims
+    )
+    for (namespace, name), found in users.items():
+        claim = model.get("PersistentVolumeClaim", namespace, name)
+        modes = {str(mode) for mode in sequence(claim.spec.get("accessModes"))} if claim else set()
+        if not modes or modes - {"ReadWriteOnce", "ReadWriteOncePod"}:
+            continue
+        pods, field = found[0]
+        used = f"the claim {name}, which is {' and '.join(sorted(modes))}."
+        count = sum(2 if user.owner.kind == "DaemonSet" else model.scales.of(user.owner).maximum for user, _ in found)
+        surge, unavailable = rolling_update(pods.owner, 1)
+        if count > 1:
+            problem = f"several pods of {', '.join(user.owner.name for user, _ in found)} use {used}"
+            yield Finding.of("read-write-once-shared", pods.owner, problem, at=field)
+        elif count and pods.owner.kind == "Deployment" and surge and not unavailable:
+            problem = f"an update starts a new pod before it ends the old one, and both use {used}"
+            fix = "Let the strategy be Recreate."
+            yield Finding.of("read-write-once-shared", pods.owner, problem, at=field, fix=fix)

@@ -6,18 +6,7 @@ from itertools import islice
 
 from constructs_lib.check.areas import PRIVATE
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.network import (
-    DIRECTIONS,
-    Connection,
-    Direction,
-    Peer,
-    Pod,
-    Policy,
-    Port,
-    PortRange,
-    Rule,
-    port_text,
-)
+from constructs_lib.check.network import DIRECTIONS, Connection, Direction, Peer, Pod, Policy, Port, Rule, port_text
 from constructs_lib.check.reachability.explanation import fix, is_certain, port_list, reasons
 from constructs_lib.check.traffic import API_PORTS, DNS_PORTS, Traffic
 from constructs_lib.text import listed
@@ -90,7 +79,7 @@ class _Opened:
         """Return the ports that the rule opens, by its entries: one port that is called justifies an entry."""
         if self.rule.ports is None:
             return [frozenset({port}) for port in sorted(target.numbers)] or [frozenset({_ANY_PORT})]
-        return [unit for entry in self.rule.ports if (unit := frozenset(_ports_of(entry, target)))]
+        return [unit for entry in self.rule.ports if (unit := entry.of(target))]
 
     def _named(self, peer: Peer) -> Iterator[Finding]:
         few = list(islice(self._others(peer), _MOST_TRIED + 1))
@@ -175,15 +164,6 @@ class _Opened:
         """Tell whether there is a finding about an ingress rule that opens the same connection for named pods."""
         named = (by is not None and by.block is None for _, _, by in connection.ingress.rules)
         return self.direction == "Egress" and any(named)
-
-
-def _ports_of(entry: PortRange, target: Pod) -> Iterator[Port]:
-    """Yield the ports of a target that an entry includes; the entry itself if the target declares no ports."""
-    for port in target.numbers:
-        if entry.includes(port, target):
-            yield port
-    if not target.ports and isinstance(entry.first, int) and entry.last in (None, entry.first):
-        yield entry.protocol, entry.first
 
 
 def _is_empty(peer: Peer) -> bool:
