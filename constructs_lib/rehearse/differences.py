@@ -1,0 +1,213 @@
+"""What happened to each object, beside what the plan had announced."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.plan.change import Change, Effect
+from constructs_lib.plan.fields import changed_fields
+from constructs_lib.plan.plan import Plan
+from constructs_lib.rehearse.components import Component, placed
+from constructs_lib.rehearse.live import Live, application_of, as_object, identity_of, is_ending, revision, uid
+from constructs_lib.rehearse.recording import Recording
+
+
+class Happened(StrEnum):
+    """What happened to an object; the texts are those of reports."""
+
+    NOTHING = "nothing"
+    CREATED = "created"
+    ADOPTED = "adopted, because it was there already"
+    IN_PLACE = "updated in place"
+    RESTARTED = "rolling restart"
+    SOME_PODS = "some of its pods replaced"
+    REPLACED = "replaced by a new object"
+    KEPT = "kept in the cluster"
+    DELETED = "deleted"
+    ABSENT = "not there, neither before nor afterwards"
+
+
+#: What an announced effect of a changed object looks like when it happens.
+_EXPECTED: Mapping[Effect, Collection[Happened]] = {
+    Effect.NONE: {Happened.NOTHING, Happened.IN_PLACE},
+    Effect.UPDATE: {Happened.IN_PLACE},
+    Effect.RESTART: {Happened.RESTARTED},
+    Effect.REPLACEMENT: {Happened.REPLACED},
+    Effect.DATA_LOSS: {Happened.REPLACED},
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An object to which something else happened than the plan had announced.
+
+    Attributes:
+        component: Name of the component.
+        object: The object as ``Kind/namespace/name``.
+        announced: What the plan had said; empty if it had said nothing.
+        happened: What happened.
+    """
+
+    component: str
+    object: str
+    announced: str
+    happened: str
+
+    def __str__(self) -> str:
+        said = f"the plan announced “{self.announced}”" if self.announced else "the plan announced nothing"
+        return f"{self.object} of {self.component}: {said}; what happened: {self.happened}."
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What happened to the objects of both trees, as ``Kind/namespace/name``.
+
+    Attributes:
+        pruned: What is no longer in the tree, and was deleted.
+        left: What is no longer in the tree, and is still there.
+        adopted: What is new in the tree, and was there already.
+        differences: Where the plan was wrong.
+    """
+
+    pruned: tuple[str, ...]
+    left: tuple[str, ...]
+    adopted: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
+def compare(
+    recording: Recording,
+    components: Sequence[Component],
+    plan: Plan,
+    skipped: Collection[str],
+    unfinished: Collection[str],
+) -> Effects:
+    """Compare what happened with the plan.
+
+    Args:
+        recording: What happened.
+        components: All components.
+        plan: What was announced.
+        skipped: Names of components that are not compared with the plan, because it does not begin where they did.
+        unfinished: Names of components that are not complete at the end: what was announced may still come.
+    """
+    cases = list(_Comparison(recording, components).cases())
+    changes = {placed(change.identity, recording.identities): change for change in plan.changes}
+    pins = {pin.name for pin in plan.pins}
+
+    def those(happened: Happened) -> tuple[str, ...]:
+        return tuple(sorted(_name(case.identity) for case in cases if case.happened == happened and case.is_moved))
+
+    differences = [
+        Difference(case.component.name, _name(case.identity), change.words if change else "", case.happened)
+        for case in cases
+        if case.component.name not in skipped
+        for change in [changes.get(case.identity)]
+        if not (change and case.component.name in unfinished)
+        if not _is_announced(case, change, case.identity[1] == "Application" and case.identity[3] in pins)
+    ]
+    return Effects(those(Happened.DELETED), those(Happened.KEPT), those(Happened.ADOPTED), tuple(differences))
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """One object, with what happened to it.
+
+    Attributes:
+        before: Its live state at the beginning.
+        after: Its live state at the end.
+    """
+
+    component: Component
+    identity: Identity
+    before: Manifest | None
+    after: Manifest | None
+    happened: Happened
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether only one of the two trees has it."""
+        return (self.identity in self.component.old) != (self.identity in self.component.new)
+
+
+class _Comparison:
+    """The beginning and the end of a recording."""
+
+    def __init__(self, recording: Recording, components: Sequence[Component]) -> None:
+        self._components = components
+        self.start, self.end = Live(recording.before), Live(recording.before)
+        self._created: set[Identity] = set()
+        for _, self.end, moments in recording.replay():
+            self._created |= {identity_of(each.object) for each in moments if each.verb == "ADDED"}
+        self._deployed = {identity for component in components for identity in component.new}
+
+    def cases(self) -> Iterator[_Case]:
+        """Yield every object of the trees; one that moves from one component to another belongs to the new one."""
+        for component in self._components:
+            for identity in {**component.old, **component.new}:
+                if identity in component.new or identity not in self._deployed:
+                    before, after = self.start.get(identity), self.end.get(identity)
+                    yield _Case(component, identity, before, after, self._happened(component, identity, before, after))
+
+    def _happened(
+        self, component: Component, identity: Identity, before: Manifest | None, after: Manifest | None
+    ) -> Happened:
+        wanted = component.new.get(identity)
+        if before is None:
+            return Happened.CREATED if after or identity in self._created else Happened.ABSENT
+        if after is None:
+            return Happened.DELETED
+        if uid(before) != uid(after):
+            return Happened.REPLACED
+        if wanted is None:
+            return Happened.KEPT
+        if replaced := self._replaced(before, after):
+            return replaced
+        if identity not in component.old and not any(identity in each.old for each in self._components):
+            return Happened.ADOPTED
+        closer = len(component.drift(wanted, before)) > len(component.drift(wanted, after))
+        moves = application_of(before) != application_of(after)
+        return Happened.IN_PLACE if closer or moves else Happened.NOTHING
+
+    def _replaced(self, before: Manifest, after: Manifest) -> Happened | None:
+        """Return what became of the pods of a workload; None if none took the place of another, as by scaling."""
+        old, new = (
+            {uid(pod): revision(pod) for pod in live.pods(item) if not is_ending(pod)}
+            for live, item in ((self.start, before), (self.end, after))
+        )
+        if not old.keys() - new.keys() or not new.keys() - old.keys():
+            return None
+        return Happened.SOME_PODS if set(old.values()) & set(new.values()) else Happened.RESTARTED
+
+
+def _is_announced(case: _Case, change: Change | None, is_pinned: bool) -> bool:
+    """Tell whether the plan had announced what happened."""
+    happened = case.happened
+    if change is None:
+        return happened in (Happened.NOTHING, Happened.ABSENT) or (is_pinned and happened == Happened.IN_PLACE)
+    if change.action == "create":
+        return happened == Happened.CREATED
+    if change.action == "delete":
+        kept = change.effect == Effect.KEPT
+        return happened == Happened.KEPT if kept else happened in (Happened.DELETED, Happened.ABSENT)
+    if happened == Happened.NOTHING and _is_touched(case, change):
+        happened = Happened.IN_PLACE
+    may_have_none = change.pods and all(pods.least == 0 for pods in change.pods)
+    if change.effect == Effect.RESTART and may_have_none and happened == Happened.IN_PLACE:
+        return True
+    return happened in _EXPECTED.get(change.effect, ())
+
+
+def _is_touched(case: _Case, change: Change) -> bool:
+    """Tell whether the API server has changed any field that the plan named: one that is dropped is no drift."""
+    if case.before is None or case.after is None:
+        return False
+    fields = changed_fields(as_object(case.before), as_object(case.after))
+    pairs = ((live.keys, named.keys) for live in fields for named in change.fields)
+    return any(one[: len(other)] == other or other[: len(one)] == one for one, other in pairs)
+
+
+def _name(identity: Identity) -> str:
+    return "/".join(part for part in identity[1:] if part)

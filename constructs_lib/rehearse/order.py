@@ -1,0 +1,219 @@
+"""When each component began and was complete, and which of them began before a component below was complete."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from constructs_lib.kubernetes.manifest import Manifest, inner
+from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.rehearse.completeness import is_healthy, is_synced, missing, verdict
+from constructs_lib.rehearse.components import Component
+from constructs_lib.rehearse.live import Live, application_of, identity_of, owner_of, uid
+from constructs_lib.rehearse.recording import Moment, Recording
+from constructs_lib.text import listed
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a component came in a phase; all times are in seconds since the phase began.
+
+    Attributes:
+        component: Name of the component.
+        wave: Its wave.
+        is_removed: Whether it goes in this phase.
+        is_held: Whether it is not expected to become complete: it is broken on purpose, or comes after what is.
+        began: When the first of its objects changed, or its Application did; None if none did.
+        complete: When it was complete for the first time after that; None if it never was.
+        missing: What it lacks at the end.
+        synced: When Argo CD called it synced with its newest spec.
+        healthy: When Argo CD called it healthy as well.
+        says: What Argo CD says at the end if it is not healthy.
+    """
+
+    component: str
+    wave: int
+    is_removed: bool = False
+    is_held: bool = False
+    began: float | None = None
+    complete: float | None = None
+    missing: tuple[str, ...] = ()
+    synced: float | None = None
+    healthy: float | None = None
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Early:
+    """A component that began before one below it was complete.
+
+    Attributes:
+        component: The component that began.
+        at: When it began.
+        below: The component that had to be complete by then.
+        seconds: How much later it was complete; None if it never was.
+        missing: What it lacked when the other one began.
+    """
+
+    component: str
+    at: float
+    below: str
+    seconds: float | None
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        early = "which it never was" if self.seconds is None else f"{self.seconds:.1f} s too early"
+        began = f"{self.component} began at {self.at:.1f} s, before {self.below} was complete"
+        return f"{began}, {early}: {listed(self.missing)}."
+
+
+@dataclass(eq=False)
+class _Row:
+    """What is known of a component so far.
+
+    Attributes:
+        drifts: In how many fields each of its objects was not as the new tree has it.
+        ids: The ids of its objects at the beginning.
+        early: What each component below lacked when this one began.
+    """
+
+    component: Component
+    drifts: Mapping[Identity, int]
+    ids: Mapping[Identity, str]
+    began: float | None = None
+    complete: float | None = None
+    synced: float | None = None
+    healthy: float | None = None
+    early: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def progress(
+    recording: Recording, components: Sequence[Component], planned: Collection[str], broken: Collection[str]
+) -> tuple[list[Progress], list[Early]]:
+    """Return how far each component came that changed or was to change, and those that began too early.
+
+    Args:
+        recording: What happened.
+        components: All components.
+        planned: Names of those that the plan says something of.
+        broken: Names of those that are broken on purpose: none that comes later may begin.
+    """
+    timeline = _Timeline(recording, components)
+    rows = [row for row in timeline.rows if row.began is not None or row.component.name in planned]
+    names = {row.component.name: row for row in rows}
+    early = [
+        Early(row.component.name, row.began or 0.0, below, _later(names[below].complete, row.began), lacks)
+        for row in rows
+        for below, lacks in row.early.items()
+        if below in names
+    ]
+    stops = [row.component for row in timeline.rows if row.component.name in broken]
+    found = [
+        timeline.progress(row, any(stop is row.component or stop.precedes(row.component) for stop in stops))
+        for row in rows
+    ]
+    return sorted(found, key=lambda each: (each.wave, each.began is None, each.began)), early
+
+
+def _later(complete: float | None, began: float | None) -> float | None:
+    return None if complete is None or began is None else complete - began
+
+
+class _Timeline:
+    """Replays a recording, and notes when each component begins and is complete."""
+
+    def __init__(self, recording: Recording, components: Sequence[Component]) -> None:
+        start = Live(recording.before)
+        self.live = start
+        self.rows = [_Row(each, *_state(each, start)) for each in components if each.is_row]
+        self._by_name = {row.component.name: row for row in self.rows}
+        self._by_identity: dict[Identity, list[_Row]] = defaultdict(list)
+        for row in self.rows:
+            for identity in {**row.component.old, **row.component.new}:
+                self._by_identity[identity].append(row)
+        self._owners: dict[str, tuple[str, list[_Row]]] = {}
+        for item in recording.before:
+            self._rows_of(item)
+        for at, self.live, moments in recording.replay():
+            touched: dict[_Row, None] = {}
+            for moment in moments:
+                for row in self._rows_of(moment.object):
+                    touched[row] = None
+                    if row.began is None and _begins(row, moment):
+                        row.began = at
+                        self._note_below(row)
+            for row in touched:
+                self._note(row, at)
+
+    def _rows_of(self, item: Manifest) -> Sequence[_Row]:
+        """Return the rows to which an object belongs: its own, or those of what made it."""
+        identity, owner = identity_of(item), owner_of(item)
+        rows = self._by_identity.get(identity, [])
+        if not rows and (marked := self._by_name.get(application_of(item))):
+            rows = [marked]
+        while not rows and owner in self._owners:
+            owner, rows = self._owners[owner]
+        self._owners[uid(item)] = owner_of(item), rows
+        return rows
+
+    def _note_below(self, row: _Row) -> None:
+        """Note which components below are not complete at the moment at which a component begins."""
+        for other in self.rows:
+            waits = other.complete is None and other.component.precedes(row.component)
+            if waits and (lacks := tuple(missing(other.component, self.live))):
+                row.early[other.component.name] = lacks
+
+    def _note(self, row: _Row, at: float) -> None:
+        if row.began is None:
+            return
+        if row.complete is None and next(missing(row.component, self.live), None) is None:
+            row.complete = at
+        application = self._application(row)
+        if application and row.synced is None and is_synced(application):
+            row.synced = at
+        if application and row.healthy is None and is_healthy(application):
+            row.healthy = at
+
+    def _application(self, row: _Row) -> Manifest | None:
+        item = row.component.application.item
+        return self.live.get(item.identity) if item else None
+
+    def progress(self, row: _Row, is_held: bool) -> Progress:
+        """Return how far a component has come at the end."""
+        application = self._application(row)
+        return Progress(
+            row.component.name,
+            row.component.wave,
+            row.component.is_removed,
+            is_held,
+            row.began,
+            row.complete,
+            tuple(missing(row.component, self.live)),
+            row.synced,
+            row.healthy,
+            verdict(application) if application and not is_healthy(application) else "",
+        )
+
+
+def _state(component: Component, live: Live) -> tuple[dict[Identity, int], dict[Identity, str]]:
+    """Return the drift and the ids of the objects of a component."""
+    items = {**component.old, **component.new}
+    found = {identity: item for identity in items if (item := live.get(identity))}
+    drifts = {
+        identity: len(component.drift(component.new[identity], item))
+        for identity, item in found.items()
+        if identity in component.new
+    }
+    return drifts, {identity: uid(item) for identity, item in found.items()}
+
+
+def _begins(row: _Row, moment: Moment) -> bool:
+    """Tell whether a component begins with a change: something is created, goes, or comes closer to the new tree."""
+    component, identity = row.component, identity_of(moment.object)
+    if identity not in component.old and identity not in component.new:
+        return False
+    if moment.verb == "DELETED" or inner(moment.object, "metadata", "deletionTimestamp"):
+        return True
+    if row.ids.get(identity) != uid(moment.object):
+        return True
+    wanted = component.new.get(identity)
+    return wanted is not None and len(component.drift(wanted, moment.object)) < row.drifts[identity]

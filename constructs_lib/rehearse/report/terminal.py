@@ -1,0 +1,70 @@
+"""A phase of a rehearsal for a person at a terminal."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from constructs_lib.plan.report.words import clean
+from constructs_lib.rehearse.judgement import Outcome
+from constructs_lib.rehearse.order import Progress
+from constructs_lib.rehearse.report.words import objects, state, times, verdict
+from constructs_lib.text import listed
+
+#: The fewest and the most characters of a bar.
+_NARROW, _WIDE = 10, 60
+
+
+def print_outcome(outcome: Outcome, console: Console) -> None:
+    """Print a phase: a line for each component by wave, and then what a person should know, in sentences.
+
+    Args:
+        outcome: What became of the phase.
+        console: Where to print; the bars fill its width.
+    """
+    for line in _lines(outcome, console.width):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _lines(outcome: Outcome, width: int) -> Iterator[Text]:
+    yield _text((verdict(outcome), "bold green" if outcome.kept else "bold red"))
+    rows = outcome.progress
+    name = max([9, *(len(row.component) for row in rows)])
+    room = min(max(width - name - 57, _NARROW), _WIDE)
+    if rows:
+        columns = f"{'wave':>4}  {'component':{name}}  {'':{room}}  {'begins':>6}  {'complete':>8}  {'Argo CD':>7}"
+        yield _text((columns, "dim"))
+    for row in rows:
+        begins, complete, healthy = times(row)
+        yield _text(
+            f"{row.wave:4}  {clean(row.component):{name}}  ",
+            *_bar(row, outcome.seconds, room),
+            f"  {begins:>6}  {complete:>8}  {healthy:>7}  ",
+            (state(row), _colour(row)),
+        )
+    for title, names in objects(outcome):
+        yield _text(f"{title}: {listed(names, 12)}.")
+    for finding in outcome.findings:
+        mark, colour = ("✗", "red") if finding.breaks else ("·", "yellow")
+        yield _text((f"{mark} {finding.subject}: ", colour), finding.text)
+
+
+def _bar(row: Progress, seconds: float, room: int) -> Iterator[tuple[str, str]]:
+    """Yield a line with the time from the beginning of a component to its end, and what comes before and after it."""
+    scale = room / seconds if seconds else 0.0
+    start = room if row.began is None else min(int(row.began * scale), room - 1)
+    end = room if row.complete is None else max(min(round(row.complete * scale), room), start + 1)
+    yield "·" * start, "dim"
+    yield "█" * (end - start), _colour(row)
+    yield "─" * (room - end), "dim"
+
+
+def _colour(row: Progress) -> str:
+    if row.is_held:
+        return "yellow"
+    return "cyan" if row.complete is not None and not row.missing else "red"
+
+
+def _text(*parts: str | tuple[str, str]) -> Text:
+    """Return a line of plain text: names and messages can hold no markup and no control characters."""
+    return Text.assemble(*(clean(part) if isinstance(part, str) else (clean(part[0]), part[1]) for part in parts))
