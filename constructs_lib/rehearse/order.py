@@ -142,7 +142,7 @@ class _Timeline:
                         row.began = at
                         self._note_below(row)
             for row in touched:
-                self._note(row, at)
+                self._note(row, at, [moment.object for moment in moments])
 
     def _rows_of(self, item: Manifest) -> Sequence[_Row]:
         """Return the rows to which an object belongs: its own, or those of what made it."""
@@ -162,16 +162,16 @@ class _Timeline:
             if waits and (lacks := tuple(missing(other.component, self.live))):
                 row.early[other.component.name] = lacks
 
-    def _note(self, row: _Row, at: float) -> None:
+    def _note(self, row: _Row, at: float, changed: Sequence[Manifest]) -> None:
         if row.began is None:
             return
         if row.complete is None and next(missing(row.component, self.live), None) is None:
             row.complete = at
         application = self._application(row)
-        if application and row.synced is None and is_synced(application):
-            row.synced = at
-        if application and row.healthy is None and is_healthy(application):
-            row.healthy = at
+        # What Argo CD said before the component began is no word on it.
+        if application is not None and any(application is each for each in changed):
+            row.synced = at if row.synced is None and is_synced(application) else row.synced
+            row.healthy = at if row.healthy is None and is_healthy(application) else row.healthy
 
     def _application(self, row: _Row) -> Manifest | None:
         item = row.component.application.item

@@ -8,7 +8,6 @@ methods of :class:`Lab`.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +17,6 @@ import yaml
 from constructs_lib.kubernetes.manifest import digest
 from constructs_lib.plan.plan import Plan, plan
 from constructs_lib.rehearse.judgement import Outcome, judge
-from constructs_lib.rehearse.live import identity_of
 from constructs_lib.rehearse.recording import Moment, Recording, Verb
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -54,10 +52,11 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
         name: Its name.
         about: ``image``, ``replicas``, ``minimum`` (of an autoscaler in place of replicas), ``kind`` (StatefulSet or
             DaemonSet or Job), ``calls`` (components), ``callers`` (components that its policy lets in), ``port``,
-            ``settings`` (data of a ConfigMap), ``kept`` (whether its Service stays).
+            ``settings`` (data of a ConfigMap), ``kept`` (whether its Service stays), ``labels`` and ``offers`` (labels and
+            port of its Service), ``grace`` (seconds for which its pods may end).
     """
     labels, port, kind = {"app": name}, about.get("port", 80), about.get("kind", "Deployment")
-    addresses = [{"name": f"{each}_URL".upper(), "value": f"http://{each}"} for each in about.get("calls", ())]
+    addresses = [{"name": f"URL_{each[:2]}".upper(), "value": f"http://{each}"} for each in about.get("calls", ())]
     container = {
         "name": name,
         "image": f"{name}:{about.get('image', 1)}",
@@ -65,11 +64,15 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
         "ports": [{"containerPort": port}],
     }
     spec: Manifest = {"template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}
+    if "grace" in about:
+        spec["template"]["spec"]["terminationGracePeriodSeconds"] = about["grace"]
     if kind != "Job":
         spec["selector"] = {"matchLabels": labels}
     if kind in ("Deployment", "StatefulSet") and "minimum" not in about:
         spec["replicas"] = about.get("replicas", 1)
-    service = thing("Service", name, spec={"selector": labels, "ports": [{"port": 80, "targetPort": port}]})
+    offered = [{"port": about.get("offers", 80), "targetPort": port}]
+    service = thing("Service", name, spec={"selector": labels, "ports": offered})
+    service["metadata"]["labels"] = about.get("labels", {})
     if about.get("kept"):
         service["metadata"]["annotations"] = {_SYNC: "Prune=false,Delete=false"}
     found = [thing(kind, name, "batch/v1" if kind == "Job" else "apps/v1", spec=spec), service]
@@ -140,16 +143,24 @@ class Lab:
                         self.ready_(folder)
                     if each["kind"] == "Job":
                         self.status("Job", folder, {"conditions": [{"type": "Complete", "status": "True"}]})
-        self.before = [moment.object for moment in self.moments]
-        self.before = [*{json.dumps(identity_of(each)): each for each in self.before}.values()]
+        self.begin([])
+
+    def begin(self, steps: list[str]) -> None:
+        """Do something before the phase begins."""
+        self.do(steps)
+        self.before = [*self.objects.values()]
         self.moments = []
+
+    def do(self, steps: list[str]) -> None:
+        """Do what some words say."""
+        for step in steps:
+            word, *arguments = step.split(" ", 3)
+            getattr(self, f"{word}_")(*arguments)
 
     def play(self, script: Mapping[Any, list[str]]) -> Recording:
         """Do what a script says, and return the recording."""
         for self._at, steps in script.items():
-            for step in steps:
-                word, *arguments = step.split(" ", 3)
-                getattr(self, f"{word}_")(*arguments)
+            self.do(steps)
         return Recording(tuple(self.before), tuple(self.moments), BEGAN)
 
     def apply(self, verb: Verb, manifest: Manifest, **metadata: Any) -> Manifest:
@@ -261,6 +272,13 @@ class Lab:
         """Let the newest pods be ready."""
         for pod in self._pods[name][-int(count) :]:
             self.status("Pod", pod, {"conditions": [{"type": "Ready", "status": "True"}]})
+
+    def restart_(self, name: str, count: str) -> None:
+        """Let somebody restart the pods of a Deployment, as ``kubectl rollout restart`` does."""
+        self._workload(name)["spec"]["template"]["metadata"]["annotations"] = {"restarted": "now"}
+        self.pods_(name, count)
+        self.ready_(name)
+        self.gone_(name, count)
 
     def unready_(self, name: str) -> None:
         """Let no pod be ready."""
