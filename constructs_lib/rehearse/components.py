@@ -92,11 +92,12 @@ class Component:
 
 
 def _counts(change: FieldChange) -> bool:
-    if change.keys[-1] == "(order)" or change.keys == ("apiVersion",):
-        return False
     last = change.keys[-1]
+    if last == "(order)" or change.keys == ("apiVersion",) or (change.old is None and not change.new):
+        # The API server drops many fields that are empty, zero or false.
+        return change.secret
     in_list = isinstance(last, int) or last.startswith("[")
-    return change.new is not None or change.secret or change.below("data") or (in_list and not change.below("metadata"))
+    return change.new is not None or change.below("data") or (in_list and not change.below("metadata"))
 
 
 def components(

@@ -5,9 +5,8 @@ reads them from a tree. It counts as a caller once it was ready, and until it is
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from constructs_lib.check.areas import INTERNET
 from constructs_lib.check.calls import Calls
@@ -19,7 +18,7 @@ from constructs_lib.kubernetes.containers import is_headless, service_ports
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
@@ -33,11 +32,8 @@ from constructs_lib.rehearse.live import (
     revision,
     uid,
 )
-from constructs_lib.rehearse.recording import Recording
+from constructs_lib.rehearse.recording import Moment, Recording
 from constructs_lib.repository.snapshot import Snapshot
-
-#: Kinds whose changes can close a call or open it.
-_RELEVANT = frozenset({"Pod", "NetworkPolicy", "Service", "Namespace"})
 
 
 @dataclass(frozen=True)
@@ -98,8 +94,18 @@ class _Revision:
     ready: set[str] = field(default_factory=set)
     calling: set[str] = field(default_factory=set)
 
+    @property
+    def namespace(self) -> str:
+        """Their namespace."""
+        return self.pod.namespace
 
-#: A call that is closed: who calls, what, and why.
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Their labels."""
+        return self.pod.labels
+
+
+#: A call that is closed: who calls, what, why, and whether that was announced.
 _Closed = tuple[_Revision, _Declared, str, bool]
 
 
@@ -111,20 +117,21 @@ def closed_calls(recording: Recording, plan: Plan) -> list[ClosedCall]:
     watch = _Watch(recording, plan)
     since: dict[_Closed, float] = {}
     found: list[ClosedCall] = []
-    for at, live, moments in recording.replay():
-        if not watch.take(live, [(moment.verb, moment.object) for moment in moments], is_start=not moments):
-            continue
-        closed = dict.fromkeys(watch.closed())
-        found += [_interval(key, since.pop(key), at) for key in list(since) if key not in closed]
+
+    def end(closed: Iterable[_Closed], at: float | None) -> None:
         for key in closed:
-            since.setdefault(key, at)
-    found += [_interval(key, start, None) for key, start in since.items()]
+            caller, call, reason, announced = key
+            start = since.pop(key)
+            found.append(ClosedCall(str(caller.pod), caller.is_old, call.address, start, at, reason, announced))
+
+    for at, live, moments in recording.replay():
+        start = [Moment(at, "ADDED", item) for item in live.objects.values()]
+        if watch.take(live, moments or start, is_start=not moments):
+            closed = dict.fromkeys(watch.closed())
+            end([key for key in since if key not in closed], at)
+            since = {**dict.fromkeys(closed, at), **since}
+    end([*since], None)
     return sorted(found, key=lambda call: (call.start, call.caller))
-
-
-def _interval(closed: _Closed, start: float, end: float | None) -> ClosedCall:
-    caller, call, reason, is_announced = closed
-    return ClosedCall(str(caller.pod), caller.is_old, call.address, start, end, reason, is_announced)
 
 
 class _Watch:
@@ -135,72 +142,59 @@ class _Watch:
         self._services = _all_services(recording)
         self._restarting = {change.identity for change in plan.changes if _interrupts(change)}
         self._revisions: dict[tuple[str, str], _Revision] = {}
-        self._policies: dict[str, Policy] = {}
+        #: What was behind each Service when it last had a pod, and which calls to the outside were open once.
         self._been_up: dict[Identity, set[Identity]] = {}
+        self._been_open: set[tuple[_Revision, _Declared]] = set()
         self._live = Live()
         self._network = Network((), {}, ())
         self._answers: dict[tuple[_Revision, _Declared, frozenset[_Revision]], str] = {}
         self._last: object = None
 
-    def take(self, live: Live, moments: Sequence[tuple[str, Manifest]], *, is_start: bool) -> bool:
+    def take(self, live: Live, moments: Sequence[Moment], *, is_start: bool) -> bool:
         """Take in what changed, and tell whether a call may have been closed or opened by it."""
         self._live = live
-        changes = [("ADDED", item) for item in live.objects.values()] if is_start else moments
-        kinds = {item["kind"] for _, item in changes} & _RELEVANT
-        for verb, item in changes:
-            if item["kind"] == "Pod":
-                self._take_pod(item, gone=verb == "DELETED", is_old=is_start)
-        if is_start or kinds - {"Pod"}:
-            # Policies are few, and change seldom.
-            self._answers.clear()
-            self._last = None
-        if is_start or kinds & {"NetworkPolicy", "Namespace"}:
-            policies = [self._policy(item) for item in live.of_kind("NetworkPolicy")]
-            namespaces = {as_object(item).name: as_object(item).labels for item in live.of_kind("Namespace")}
+        for moment in moments:
+            if moment.object["kind"] == "Pod":
+                self._take_pod(moment.object, gone=moment.verb == "DELETED", is_old=is_start)
+        if is_start or any(moment.object["kind"] in ("NetworkPolicy", "Service", "Namespace") for moment in moments):
+            policies = [Policy(as_object(item)) for item in live.of_kind("NetworkPolicy")]
+            namespaces = {item.name: item.labels for item in map(as_object, live.of_kind("Namespace"))}
             named = {name: {**labels, platform.NAME_LABEL: name} for name, labels in namespaces.items()}
             self._network = Network(policies, named, ())
+            self._answers.clear()
+            self._last = None
         state = [(key, bool(each.ready), bool(each.calling)) for key, each in self._revisions.items()]
         changed, self._last = state != self._last, state
         return changed
-
-    def _policy(self, item: Manifest) -> Policy:
-        key = f"{uid(item)} {inner(item, 'metadata', 'resourceVersion')}"
-        if key not in self._policies:
-            self._policies[key] = Policy(as_object(item))
-        return self._policies[key]
 
     def _take_pod(self, item: Manifest, *, gone: bool, is_old: bool) -> None:
         key = owner_of(item) or uid(item), revision(item)
         if key not in self._revisions:
             self._revisions[key] = self._revision(item, is_old)
         found, id = self._revisions[key], uid(item)
+        runs = not gone and inner(item, "status", "phase") not in ("Succeeded", "Failed")
         for ids, belongs in (
-            (found.ready, not gone and is_serving(item)),
-            (found.calling, not gone and _runs(item) and (id in found.calling or is_true(item, "Ready"))),
+            (found.ready, runs and is_serving(item)),
+            (found.calling, runs and (id in found.calling or is_true(item, "Ready"))),
         ):
             ids.add(id) if belongs else ids.discard(id)
 
     def _revision(self, item: Manifest, is_old: bool) -> _Revision:
-        workload = self._workload(item)
-        placed = pod_of(pods) if (pods := pods_of(as_object(item))) else None
-        assert placed is not None
-        pod = Pod(placed.namespace, workload[3], placed.labels, placed.ports, placed.host_network)
-        return _Revision(workload, pod, list(dict.fromkeys(self._declared(item))), is_old)
-
-    def _workload(self, item: Manifest) -> Identity:
-        """Return what made a pod in the end: a Deployment rather than its ReplicaSet."""
-        owners = {uid(each): each for each in self._live.objects.values()}
-        while owner := owners.get(owner_of(item)):
-            item = owner
-        return identity_of(item)
+        owners, made = {uid(each): each for each in self._live.objects.values()}, item
+        while owner := owners.get(owner_of(made)):
+            made = owner
+        pods = pods_of(as_object(item))
+        assert pods is not None
+        calls = list(dict.fromkeys(self._declared(item)))
+        return _Revision(identity_of(made), replace(pod_of(pods), name=as_object(made).name), calls, is_old)
 
     def _declared(self, item: Manifest) -> Iterator[_Declared]:
-        namespace = str(inner(item, "metadata", "namespace"))
-        maps = [each for each in self._live.of_kind("ConfigMap") if inner(each, "metadata", "namespace") == namespace]
-        pod = {key: value for key, value in item.items() if key != "status"}
-        files = {f"{number}.json": json.dumps(each).encode() for number, each in enumerate([pod, *maps])}
-        model = ClusterModel(Snapshot.of_files("a pod", {**files, **self._services}), cache=self._cache)
-        calls = model.once(Calls)
+        """Yield what a pod calls while it runs, from its template and the ConfigMaps of now."""
+        namespace = as_object(item).namespace
+        maps = [each for each in self._live.of_kind("ConfigMap") if as_object(each).namespace == namespace]
+        objects = [{**item, "status": {}}, *maps, *self._services]
+        files = {f"{number}.json": json.dumps(each).encode() for number, each in enumerate(objects)}
+        calls = ClusterModel(Snapshot.of_files("a pod", files), cache=self._cache).once(Calls)
         for call in calls.inside:
             if call.container is None or call.container.runs:
                 yield _Declared(call.service.identity, call.port, call.address)
@@ -209,53 +203,50 @@ class _Watch:
 
     def closed(self) -> Iterator[_Closed]:
         """Yield the calls of running pods that are closed now."""
-        ready = [each for each in self._revisions.values() if each.ready]
-        behind: dict[Identity, list[_Revision]] = {}
-        for service in self._live.of_kind("Service"):
-            selector = Selector.of_labels(inner(service, "spec", "selector"))
-            identity = identity_of(service)
-            behind[identity] = [
-                each for each in ready if each.pod.namespace == identity[2] and selector.matches(each.pod.labels)
-            ]
-            if behind[identity]:
-                self._been_up[identity] = {each.workload for each in behind[identity]}
+        ready = LabelIndex(each for each in self._revisions.values() if each.ready)
+        behind: dict[Identity | None, list[_Revision]] = {}
+        for service in map(as_object, self._live.of_kind("Service")):
+            found = ready.select(service.namespace, Selector.of_labels(service.spec.get("selector")))
+            behind[service.identity] = found
+            if found:
+                self._been_up[service.identity] = {each.workload for each in found}
         for caller in self._revisions.values():
             for call in caller.calls if caller.calling else ():
-                if reason := self._reason(caller, call, behind.get(call.service, []) if call.service else []):
-                    up = self._been_up.get(call.service, set()) if call.service else set()
-                    gone = reason.startswith("no pod")
-                    yield caller, call, reason, gone and up <= self._restarting
+                up = self._been_up.get(call.service) if call.service else None
+                # What was never up is waited for, and peers know that they come one by one.
+                if call.service and (up is None or caller.workload in up):
+                    continue
+                key = caller, call, frozenset(behind.get(call.service, ()))
+                if key not in self._answers:
+                    self._answers[key] = self._closing(*key) if call.service else self._closing_outside(caller, call)
+                if reason := self._answers[key]:
+                    is_down = behind.get(call.service) == [] and up is not None
+                    yield caller, call, reason, is_down and up <= self._restarting
 
-    def _reason(self, caller: _Revision, call: _Declared, behind: Sequence[_Revision]) -> str:
-        """Return why a call is closed; empty if it is open."""
-        if call.service is not None and (
-            call.service not in self._been_up or caller.workload in self._been_up[call.service]
-        ):
-            # What was never up is waited for, and peers know that they come one by one.
-            return ""
-        key = caller, call, frozenset(behind)
-        if key not in self._answers:
-            self._answers[key] = self._closing(caller, call, behind)
-        return self._answers[key]
+    def _closing_outside(self, caller: _Revision, call: _Declared) -> str:
+        """Return what closes a call to the outside that was open once; empty if nothing does."""
+        outside = Outside(call.address, INTERNET)
+        side = self._network.side("Egress", caller.pod, outside, ("TCP", call.port or 443))
+        if side.allows:
+            self._been_open.add((caller, call))
+        return reasons([side]) if (caller, call) in self._been_open and not side.allows else ""
 
-    def _closing(self, caller: _Revision, call: _Declared, behind: Sequence[_Revision]) -> str:
-        if call.service is None:
-            outside = Outside(call.address, INTERNET)
-            side = self._network.side("Egress", caller.pod, outside, ("TCP", call.port or 443))
-            return "" if side.allows else reasons([side])
-        service = self._live.get(call.service)
+    def _closing(self, caller: _Revision, call: _Declared, behind: frozenset[_Revision]) -> str:
+        """Return what closes a call of a Service; empty if nothing does."""
+        assert call.service is not None
+        name, service = call.service[3], self._live.get(call.service)
         if service is None:
-            return f"the Service {call.service[3]} is gone"
+            return f"the Service {name} is gone"
         if not behind:
-            return f"no pod behind the Service {call.service[3]} is ready"
-        found = as_object(service)
-        offered = [port for port in service_ports(found) if call.port in (None, port.number)]
-        if not offered and not is_headless(found):
-            return f"the Service {call.service[3]} no longer has the port {call.port}"
+            return f"no pod behind the Service {name} is ready"
+        headless = is_headless(as_object(service))
+        offered = [port for port in service_ports(as_object(service)) if call.port in (None, port.number)]
+        if not offered and not headless:
+            return f"the Service {name} no longer has the port {call.port}"
         for target in behind:
             ports: list[Port] = [("TCP", call.port)] if call.port and not offered else []
             for port in offered:
-                number = port.number if is_headless(found) else port.target
+                number = port.number if headless else port.target
                 named = target.pod.port(number, port.protocol) if isinstance(number, str) else number
                 ports += [(port.protocol, named)] if named else []
             connections = [self._network.connection(caller.pod, target.pod, port) for port in ports]
@@ -273,20 +264,15 @@ def _interrupts(change: Change) -> bool:
     return recreates or is_single or change.replaced
 
 
-def _runs(pod: Manifest) -> bool:
-    return inner(pod, "status", "phase") not in ("Succeeded", "Failed")
-
-
-def _all_services(recording: Recording) -> Mapping[str, bytes]:
-    """Return every Service that was ever there, with all ports that it ever had, as files.
+def _all_services(recording: Recording) -> Sequence[Manifest]:
+    """Return every Service that was ever there, with all ports that it ever had.
 
     A pod may be given the address of a Service before it is there, and keep it when it is gone.
     """
-    found: dict[Identity, dict[str, Any]] = {}
+    found: dict[Identity, Manifest] = {}
     for item in (*recording.before, *(moment.object for moment in recording.moments)):
         if item["kind"] == "Service" and item["apiVersion"] == "v1":
-            known, spec = found.get(identity_of(item), {}), mapping(item.get("spec"))
-            every = [*mappings(inner(known, "spec", "ports")), *mappings(spec.get("ports"))]
-            ports = list({port.get("port"): port for port in every}.values())
-            found[identity_of(item)] = {**item, "spec": {**spec, "ports": ports}, "status": {}}
-    return {f"services/{number}.json": json.dumps(item).encode() for number, item in enumerate(found.values())}
+            spec, known = mapping(item.get("spec")), inner(found.get(identity_of(item)), "spec", "ports")
+            ports = {port.get("port"): port for port in (*mappings(known), *mappings(spec.get("ports")))}
+            found[identity_of(item)] = {**item, "spec": {**spec, "ports": [*ports.values()]}, "status": {}}
+    return [*found.values()]

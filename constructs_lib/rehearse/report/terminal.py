@@ -1,6 +1,6 @@
 """A phase of a rehearsal for a person at a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.text import Text
@@ -8,11 +8,12 @@ from rich.text import Text
 from constructs_lib.plan.report.words import clean
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.order import Progress
-from constructs_lib.rehearse.report.words import objects, state, times, verdict
+from constructs_lib.rehearse.report.words import Tone, objects, state, times, verdict
 from constructs_lib.text import listed
 
 #: The fewest and the most characters of a bar.
 _NARROW, _WIDE = 10, 60
+_COLOURS: Mapping[Tone, str] = {"good": "cyan", "removed": "magenta", "held": "yellow", "bad": "red"}
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
@@ -36,11 +37,12 @@ def _lines(outcome: Outcome, width: int) -> Iterator[Text]:
         yield _text((columns, "dim"))
     for row in rows:
         begins, complete, healthy = times(row)
+        words, tone = state(outcome, row)
         yield _text(
             f"{row.wave:4}  {clean(row.component):{name}}  ",
-            *_bar(row, outcome.seconds, room),
+            *_bar(row, outcome.seconds, room, _COLOURS[tone]),
             f"  {begins:>6}  {complete:>8}  {healthy:>7}  ",
-            (state(row), _colour(row)),
+            (words, _COLOURS[tone]),
         )
     for title, names in objects(outcome):
         yield _text(f"{title}: {listed(names, 12)}.")
@@ -49,20 +51,14 @@ def _lines(outcome: Outcome, width: int) -> Iterator[Text]:
         yield _text((f"{mark} {finding.subject}: ", colour), finding.text)
 
 
-def _bar(row: Progress, seconds: float, room: int) -> Iterator[tuple[str, str]]:
+def _bar(row: Progress, seconds: float, room: int, colour: str) -> Iterator[tuple[str, str]]:
     """Yield a line with the time from the beginning of a component to its end, and what comes before and after it."""
     scale = room / seconds if seconds else 0.0
     start = room if row.began is None else min(int(row.began * scale), room - 1)
     end = room if row.complete is None else max(min(round(row.complete * scale), room), start + 1)
     yield "·" * start, "dim"
-    yield "█" * (end - start), _colour(row)
+    yield "█" * (end - start), colour
     yield "─" * (room - end), "dim"
-
-
-def _colour(row: Progress) -> str:
-    if row.is_held:
-        return "yellow"
-    return "cyan" if row.complete is not None and not row.missing else "red"
 
 
 def _text(*parts: str | tuple[str, str]) -> Text:

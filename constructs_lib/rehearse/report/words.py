@@ -1,10 +1,14 @@
 """Texts that the reports of all formats share."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.order import Progress
 from constructs_lib.text import plural
+
+#: How good it is what a component did; the reports have a colour for each.
+Tone = Literal["good", "removed", "held", "bad"]
 
 
 def verdict(outcome: Outcome) -> str:
@@ -14,13 +18,17 @@ def verdict(outcome: Outcome) -> str:
     return f"{outcome.phase}: {kept}, {outcome.seconds:.0f} s"
 
 
-def state(row: Progress) -> str:
-    """Return how far a component came, in a few words."""
-    if row.began is None:
-        return "waited, as it should" if row.is_held else "never began"
-    if row.complete is None:
-        return "broken on purpose" if row.is_held else "never complete"
-    return "removed" if row.is_removed else "complete"
+def state(outcome: Outcome, row: Progress) -> tuple[str, Tone]:
+    """Return how far a component came in a few words, and how good that is."""
+    if row.component in {early.component for early in outcome.early}:
+        return "began too early", "bad"
+    if row.is_held:
+        return "waited, as it should" if row.began is None else "broken on purpose", "held"
+    if row.began is None or row.complete is None:
+        return "never began" if row.began is None else "never complete", "bad"
+    if row.missing:
+        return "no longer complete", "bad"
+    return ("removed", "removed") if row.is_removed else ("complete", "good")
 
 
 def times(row: Progress) -> Sequence[str]:

@@ -1,0 +1,25 @@
+"""A rehearsal as JSON.
+
+The schema, version 1; what is added later is added to it, and what changes its meaning raises the version::
+
+    version        1
+    kept           whether the promise was kept in every phase
+    phases         the attributes of each Outcome (constructs_lib.rehearse.judgement), in its order, with
+    kept           whether the promise was kept in the phase
+    findings       [{subject, text, breaks}]: all that a person should know, what breaks the promise first
+
+All times are in seconds since the phase began, but for ``began``, which is a time of day.
+"""
+
+from collections.abc import Sequence
+
+from constructs_lib.plan.report.json_report import dump
+from constructs_lib.rehearse.judgement import Outcome
+
+VERSION = 1
+
+
+def render(outcomes: Sequence[Outcome]) -> str:
+    """Return the phases of a rehearsal as JSON, its keys sorted, with a line break at the end."""
+    kept = all(outcome.kept for outcome in outcomes)
+    return dump({"version": VERSION, "kept": kept, "phases": [outcome.document() for outcome in outcomes]})
