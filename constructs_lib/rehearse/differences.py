@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.manifest import Manifest, inner
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.fields import changed_fields
@@ -194,9 +194,10 @@ def _is_announced(case: _Case, change: Change | None, is_pinned: bool) -> bool:
         return happened == Happened.KEPT if kept else happened in (Happened.DELETED, Happened.ABSENT)
     if happened == Happened.NOTHING and _is_touched(case, change):
         happened = Happened.IN_PLACE
-    may_have_none = change.pods and all(pods.least == 0 for pods in change.pods)
-    if change.effect == Effect.RESTART and may_have_none and happened == Happened.IN_PLACE:
-        return True
+    if change.effect == Effect.RESTART and happened == Happened.IN_PLACE:
+        return all(pods.least == 0 for pods in change.pods)
+    if change.effect == Effect.RESTART and happened == Happened.SOME_PODS:
+        return bool(inner(change.new, "spec", "updateStrategy", "rollingUpdate", "partition"))
     return happened in _EXPECTED.get(change.effect, ())
 
 

@@ -130,13 +130,13 @@ class Outcome:
 
 def _incomplete(found: Progress) -> str:
     """Return why a component that should be complete is not; empty if all is well."""
-    if found.is_held or (found.complete is not None and not found.missing):
+    if found.is_held or not found.missing:
         return ""
     since = "never began" if found.began is None else "was never complete"
     if found.complete is not None:
         since = f"was complete at {found.complete:.1f} s, and at the end no more"
-    lacks = f": {listed(found.missing)}" if found.missing else ""
-    return f"{found.component} {since}{lacks}." + (f" Argo CD says: {found.says}." if found.says else "")
+    says = f" Argo CD says: {found.says}." if found.says else ""
+    return f"{found.component} {since}: {listed(found.missing)}.{says}"
 
 
 def _not_broken(found: Progress) -> str:

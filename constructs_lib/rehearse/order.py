@@ -71,19 +71,36 @@ class _Row:
     """What is known of a component so far.
 
     Attributes:
-        drifts: In how many fields each of its objects was not as the new tree has it.
-        ids: The ids of its objects at the beginning.
+        start: The objects that it had at the beginning: their ids, and in how many fields they were not as in the new
+            tree.
+        times: What of a :class:`Progress` happened when.
         early: What each component below lacked when this one began.
     """
 
     component: Component
-    drifts: Mapping[Identity, int]
-    ids: Mapping[Identity, str]
-    began: float | None = None
-    complete: float | None = None
-    synced: float | None = None
-    healthy: float | None = None
+    start: Mapping[Identity, tuple[str, int]]
+    times: dict[str, float] = field(default_factory=dict)
     early: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, component: Component, live: Live) -> "_Row":
+        """Return what is known at the beginning."""
+        new, start = component.new, {}
+        for identity in {**component.old, **new}:
+            if item := live.get(identity):
+                start[identity] = uid(item), len(component.drift(new[identity], item)) if identity in new else 0
+        return cls(component, start)
+
+    def begins(self, moment: Moment) -> bool:
+        """Tell whether the component begins with a change: something is created, goes, or comes closer to the tree."""
+        component, item, identity = self.component, moment.object, identity_of(moment.object)
+        if identity not in component.old and identity not in component.new:
+            return False
+        id, drift = self.start.get(identity, ("", 0))
+        if moment.verb == "DELETED" or inner(item, "metadata", "deletionTimestamp") or id != uid(item):
+            return True
+        wanted = component.new.get(identity)
+        return wanted is not None and len(component.drift(wanted, item)) < drift
 
 
 def progress(
@@ -98,24 +115,23 @@ def progress(
         broken: Names of those that are broken on purpose: none that comes later may begin.
     """
     timeline = _Timeline(recording, components)
-    rows = [row for row in timeline.rows if row.began is not None or row.component.name in planned]
-    names = {row.component.name: row for row in rows}
+    rows = {row.component.name: row for row in timeline.rows if row.times or row.component.name in planned}
     early = [
-        Early(row.component.name, row.began or 0.0, below, _later(names[below].complete, row.began), lacks)
-        for row in rows
+        Early(name, row.times["began"], below, _later(rows[below].times, row.times), lacks)
+        for name, row in rows.items()
         for below, lacks in row.early.items()
-        if below in names
+        if below in rows
     ]
     stops = [row.component for row in timeline.rows if row.component.name in broken]
     found = [
         timeline.progress(row, any(stop is row.component or stop.precedes(row.component) for stop in stops))
-        for row in rows
+        for row in rows.values()
     ]
     return sorted(found, key=lambda each: (each.wave, each.began is None, each.began)), early
 
 
-def _later(complete: float | None, began: float | None) -> float | None:
-    return None if complete is None or began is None else complete - began
+def _later(below: Mapping[str, float], row: Mapping[str, float]) -> float | None:
+    return below["complete"] - row["began"] if "complete" in below else None
 
 
 class _Timeline:
@@ -124,7 +140,7 @@ class _Timeline:
     def __init__(self, recording: Recording, components: Sequence[Component]) -> None:
         start = Live(recording.before)
         self.live = start
-        self.rows = [_Row(each, *_state(each, start)) for each in components if each.is_row]
+        self.rows = [_Row.of(each, start) for each in components if each.is_row]
         self._by_name = {row.component.name: row for row in self.rows}
         self._by_identity: dict[Identity, list[_Row]] = defaultdict(list)
         for row in self.rows:
@@ -138,8 +154,8 @@ class _Timeline:
             for moment in moments:
                 for row in self._rows_of(moment.object):
                     touched[row] = None
-                    if row.began is None and _begins(row, moment):
-                        row.began = at
+                    if not row.times and row.begins(moment):
+                        row.times["began"] = at
                         self._note_below(row)
             for row in touched:
                 self._note(row, at, [moment.object for moment in moments])
@@ -158,20 +174,21 @@ class _Timeline:
     def _note_below(self, row: _Row) -> None:
         """Note which components below are not complete at the moment at which a component begins."""
         for other in self.rows:
-            waits = other.complete is None and other.component.precedes(row.component)
+            waits = "complete" not in other.times and other.component.precedes(row.component)
             if waits and (lacks := tuple(missing(other.component, self.live))):
                 row.early[other.component.name] = lacks
 
     def _note(self, row: _Row, at: float, changed: Sequence[Manifest]) -> None:
-        if row.began is None:
+        if not row.times:
             return
-        if row.complete is None and next(missing(row.component, self.live), None) is None:
-            row.complete = at
+        if "complete" not in row.times and not any(missing(row.component, self.live)):
+            row.times["complete"] = at
         application = self._application(row)
         # What Argo CD said before the component began is no word on it.
         if application is not None and any(application is each for each in changed):
-            row.synced = at if row.synced is None and is_synced(application) else row.synced
-            row.healthy = at if row.healthy is None and is_healthy(application) else row.healthy
+            for name, holds in (("synced", is_synced), ("healthy", is_healthy)):
+                if holds(application):
+                    row.times.setdefault(name, at)
 
     def _application(self, row: _Row) -> Manifest | None:
         item = row.component.application.item
@@ -179,41 +196,13 @@ class _Timeline:
 
     def progress(self, row: _Row, is_held: bool) -> Progress:
         """Return how far a component has come at the end."""
-        application = self._application(row)
+        component, application = row.component, self._application(row)
         return Progress(
-            row.component.name,
-            row.component.wave,
-            row.component.is_removed,
+            component.name,
+            component.wave,
+            component.is_removed,
             is_held,
-            row.began,
-            row.complete,
-            tuple(missing(row.component, self.live)),
-            row.synced,
-            row.healthy,
-            verdict(application) if application and not is_healthy(application) else "",
+            missing=tuple(missing(component, self.live)),
+            says=verdict(application) if application and not is_healthy(application) else "",
+            **row.times,
         )
-
-
-def _state(component: Component, live: Live) -> tuple[dict[Identity, int], dict[Identity, str]]:
-    """Return the drift and the ids of the objects of a component."""
-    items = {**component.old, **component.new}
-    found = {identity: item for identity in items if (item := live.get(identity))}
-    drifts = {
-        identity: len(component.drift(component.new[identity], item))
-        for identity, item in found.items()
-        if identity in component.new
-    }
-    return drifts, {identity: uid(item) for identity, item in found.items()}
-
-
-def _begins(row: _Row, moment: Moment) -> bool:
-    """Tell whether a component begins with a change: something is created, goes, or comes closer to the new tree."""
-    component, identity = row.component, identity_of(moment.object)
-    if identity not in component.old and identity not in component.new:
-        return False
-    if moment.verb == "DELETED" or inner(moment.object, "metadata", "deletionTimestamp"):
-        return True
-    if row.ids.get(identity) != uid(moment.object):
-        return True
-    wanted = component.new.get(identity)
-    return wanted is not None and len(component.drift(wanted, moment.object)) < row.drifts[identity]

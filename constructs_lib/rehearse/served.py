@@ -220,8 +220,8 @@ class _Watch:
                 if key not in self._answers:
                     self._answers[key] = self._closing(*key) if call.service else self._closing_outside(caller, call)
                 if reason := self._answers[key]:
-                    is_down = behind.get(call.service) == [] and up is not None
-                    yield caller, call, reason, is_down and up <= self._restarting
+                    is_down = behind.get(call.service) == []
+                    yield caller, call, reason, is_down and up is not None and up <= self._restarting
 
     def _closing_outside(self, caller: _Revision, call: _Declared) -> str:
         """Return what closes a call to the outside that was open once; empty if nothing does."""

@@ -52,8 +52,11 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
         name: Its name.
         about: ``image``, ``replicas``, ``minimum`` (of an autoscaler in place of replicas), ``kind`` (StatefulSet or
             DaemonSet or Job), ``calls`` (components), ``callers`` (components that its policy lets in), ``port``,
-            ``settings`` (data of a ConfigMap), ``kept`` (whether its Service stays), ``labels`` and ``offers`` (labels and
-            port of its Service), ``grace`` (seconds for which its pods may end).
+            ``settings`` (data of a ConfigMap), ``kept`` (whether its Service stays), ``labels`` and ``offers`` (labels
+            and port of its Service), ``grace`` (seconds for which its pods may end), ``partition``,
+            ``chart`` (whether its Application has one as well), ``custom`` (a kind without a namespace), ``ignored`` (a
+            field of its Deployment), ``empty`` (whether that has fields that mean nothing), ``leaves`` (whether its
+            policy lets it call anybody).
     """
     labels, port, kind = {"app": name}, about.get("port", 80), about.get("kind", "Deployment")
     addresses = [{"name": f"URL_{each[:2]}".upper(), "value": f"http://{each}"} for each in about.get("calls", ())]
@@ -68,6 +71,12 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
         spec["template"]["spec"]["terminationGracePeriodSeconds"] = about["grace"]
     if kind != "Job":
         spec["selector"] = {"matchLabels": labels}
+    if "settings" in about:
+        container["envFrom"] = [{"configMapRef": {"name": name}}]
+    if "partition" in about:
+        spec["updateStrategy"] = {"rollingUpdate": {"partition": about["partition"]}}
+    if about.get("empty"):
+        spec |= {"paused": False, "minReadySeconds": 0}
     if kind in ("Deployment", "StatefulSet") and "minimum" not in about:
         spec["replicas"] = about.get("replicas", 1)
     offered = [{"port": about.get("offers", 80), "targetPort": port}]
@@ -78,7 +87,8 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
     found = [thing(kind, name, "batch/v1" if kind == "Job" else "apps/v1", spec=spec), service]
     if "callers" in about:
         peers = [{"podSelector": {"matchLabels": {"app": each}}} for each in about["callers"]]
-        rules: Manifest = {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"]}
+        types = ["Ingress"] if about.get("leaves", True) else ["Ingress", "Egress"]
+        rules: Manifest = {"podSelector": {"matchLabels": labels}, "policyTypes": types}
         found.append(
             thing(
                 "NetworkPolicy",
@@ -91,6 +101,9 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
         target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
         scaler = {"scaleTargetRef": target, "minReplicas": about["minimum"], "maxReplicas": 9}
         found.append(thing("HorizontalPodAutoscaler", name, "autoscaling/v2", spec=scaler))
+    if "custom" in about:
+        found.append(thing(about["custom"], name, "example.com/v1"))
+        del found[-1]["metadata"]["namespace"]
     if "settings" in about:
         found.append(thing("ConfigMap", name, data=about["settings"]))
     return found
@@ -98,10 +111,17 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
 
 def tree(components: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Manifest]]:
     """Return the folders of a tree: ``apps`` with the Applications, and one for each component."""
-    applications = [
-        application(name, about.get("wave", number), about.get("pin", "main"))
-        for number, (name, about) in enumerate(components.items())
-    ]
+    applications = []
+    for number, (name, about) in enumerate(components.items()):
+        found = application(name, about.get("wave", number), about.get("pin", "main"))
+        if about.get("chart"):
+            chart = {"repoURL": "https://charts.example.com", "chart": name, "targetRevision": "1.0.0"}
+            found["spec"]["sources"] = [found["spec"].pop("source"), chart]
+        if "ignored" in about:
+            found["spec"]["ignoreDifferences"] = [
+                {"group": "apps", "kind": "Deployment", "jsonPointers": [about["ignored"]]}
+            ]
+        applications.append(found)
     return {"apps": applications, **{name: manifests(name, about) for name, about in components.items()}}
 
 
@@ -231,7 +251,7 @@ class Lab:
     def healthy_(self, name: str, health: str = "Healthy") -> None:
         """Let Argo CD call an Application, as its spec is now, synced and healthy (or what is named instead)."""
         spec = self.objects["Application", name]["spec"]
-        compared = {"source": spec["source"], "destination": spec["destination"]}
+        compared = {key: spec[key] for key in ("source", "sources", "destination") if key in spec}
         operation = {"phase": "Succeeded", "message": "successfully synced"}
         found = {"sync": {"status": "Synced", "comparedTo": compared}, "health": {"status": health}}
         self.status("Application", name, {**found, "operationState": operation})
@@ -270,7 +290,7 @@ class Lab:
 
     def ready_(self, name: str, count: str = "99") -> None:
         """Let the newest pods be ready."""
-        for pod in self._pods[name][-int(count) :]:
+        for pod in self._pods.get(name, [])[-int(count) :]:
             self.status("Pod", pod, {"conditions": [{"type": "Ready", "status": "True"}]})
 
     def restart_(self, name: str, count: str) -> None:
@@ -279,6 +299,21 @@ class Lab:
         self.pods_(name, count)
         self.ready_(name)
         self.gone_(name, count)
+
+    def scale_(self, name: str, replicas: str) -> None:
+        """Scale a Deployment by hand, and let the API server drop what is empty in it."""
+        known = self.objects["Deployment", name]
+        spec = {key: value for key, value in known["spec"].items() if value not in (False, 0)}
+        found = self.apply("MODIFIED", {**known, "spec": {**spec, "replicas": int(replicas)}})
+        self.status("Deployment", name, {"observedGeneration": found["metadata"]["generation"]})
+
+    def chart_(self, application: str, name: str, replicas: str) -> None:
+        """Let the chart of an Application make a Deployment, with pods that are not ready."""
+        found = manifests(name, {"replicas": int(replicas)})[0]
+        mark = {"argocd.argoproj.io/tracking-id": f"{application}:apps/Deployment:shop/{name}"}
+        self.apply("ADDED", found, annotations=mark)
+        self.status("Deployment", name, {"observedGeneration": 1})
+        self.pods_(name, replicas)
 
     def unready_(self, name: str) -> None:
         """Let no pod be ready."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from constructs_lib.plan.report.markdown import LIMIT, _code, _escaped
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.report.words import objects, state, times, verdict
+from constructs_lib.text import plural
 
 #: The most findings, and the most names in a list, that are shown of a phase.
 _MOST = 40
@@ -27,7 +28,7 @@ def render(outcomes: Sequence[Outcome], title: str = "Rehearsal", limit: int = L
         block = "\n".join(_phase(outcome)) + "\n\n"
         # Leaves room for the line that says so.
         if len(shown) + len(block) > limit - 100:
-            return f"{shown}… and {len(outcomes) - number} more phases, for which there is no room here.\n"
+            return f"{shown}… and {plural(len(outcomes) - number, 'more phase')}, for which there is no room here.\n"
         shown += block
     return shown
 

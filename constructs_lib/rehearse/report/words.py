@@ -24,10 +24,11 @@ def state(outcome: Outcome, row: Progress) -> tuple[str, Tone]:
         return "began too early", "bad"
     if row.is_held:
         return "waited, as it should" if row.began is None else "broken on purpose", "held"
-    if row.began is None or row.complete is None:
-        return "never began" if row.began is None else "never complete", "bad"
     if row.missing:
-        return "no longer complete", "bad"
+        never = "never began" if row.began is None else "never complete"
+        return never if row.complete is None else "no longer complete", "bad"
+    if row.began is None:
+        return "nothing to do", "good"
     return ("removed", "removed") if row.is_removed else ("complete", "good")
 
 
