@@ -18,8 +18,8 @@ locals {
       params = {
         "controller.diff.server.side" = "true"
         # While a component stays Progressing, the root's operation waits and takes up no new commit. This ends the
-        # wait, later than the slowest healthy start: a Cassandra ring with its schema.
-        "controller.sync.timeout.seconds" = "1800"
+        # wait, later than the slowest healthy start.
+        "controller.sync.timeout.seconds" = tostring(var.sync_timeout_seconds)
       }
     }
 

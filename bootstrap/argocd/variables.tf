@@ -53,6 +53,11 @@ variable "repository" {
   })
 }
 
+variable "sync_timeout_seconds" {
+  description = "Seconds after which Argo CD ends a sync that still runs: more than the slowest declared start takes."
+  type        = number
+}
+
 variable "secret_store" {
   description = "Namespace from which External Secrets reads."
   type        = string

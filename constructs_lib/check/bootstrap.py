@@ -60,11 +60,6 @@ class Bootstrap:
         files = (f"bootstrap/{module}/{environment}.tfvars.json" for environment in self.environments)
         return {file: inputs for file in files if (inputs := _read(self._files, file)) is not None}
 
-    @property
-    def installs_argocd(self) -> bool:
-        """Whether Argo CD comes from this bootstrap, so that its settings are known."""
-        return bool(self.inputs("argocd"))
-
     @cached_property
     def store(self) -> Store | None:
         """The values that it fills, or None if the tree has no list of them."""

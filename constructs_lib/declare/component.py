@@ -20,6 +20,9 @@ from constructs_lib.text import shown
 if TYPE_CHECKING:
     from constructs_lib.declare.workload import Workload
 
+#: Seconds that the pods of a chart may take.
+_UNTOLD_SECONDS = 300
+
 PodSecurity = Literal["restricted", "baseline", "privileged"]
 
 
@@ -115,6 +118,13 @@ class Component(on_demand.Chart):
             waves: The wave of each component of the system, by its id.
         """
         yield from ()
+
+    def rollout_seconds(self, *, first: bool) -> int:
+        """Return how many seconds a sync waits for all of its workloads at most, as these tell.
+
+        What else is in it, such as a chart, does not tell; there is room for it where there are no workloads.
+        """
+        return sum(workload.rollout_seconds(first=first) for workload in self.workloads) or _UNTOLD_SECONDS
 
     @property
     def keeps_data(self) -> bool:

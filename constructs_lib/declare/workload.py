@@ -17,6 +17,9 @@ from constructs_lib.declare.system import System
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.text import nearest, shown
 
+#: Seconds that a pod may wait for a node, images and init containers. What these wait for is there in a rollout.
+PLACING_SECONDS = 90
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -85,6 +88,8 @@ class Workload(Observed, on_demand.Construct):
     stages = 1
     #: Longest name: a StatefulSet's pods carry it with a revision hash of up to 11 characters in a label.
     longest_name = 52
+    #: Seconds that one of its pods may take to start when it is rolled out.
+    start_seconds = 300
     #: Arguments that were wrong and have placeholders in their place.
     replaced: frozenset[str] = frozenset()
 
@@ -297,6 +302,19 @@ class Workload(Observed, on_demand.Construct):
     def autoscaled(self) -> bool:
         """Whether a HorizontalPodAutoscaler owns the number of its replicas."""
         return False
+
+    @property
+    def pod_seconds(self) -> int:
+        """Seconds until one of its pods is there: placed, its image pulled, and started."""
+        return PLACING_SECONDS + self.start_seconds
+
+    def rollout_seconds(self, *, first: bool) -> int:
+        """Return how many seconds a sync waits for it at most: for all that it yields, one after the other.
+
+        Args:
+            first: Whether nothing of it runs yet. An update replaces its pods one by one.
+        """
+        return self.pod_seconds
 
     def _has_nodes(self, pods: int) -> bool:
         """Tell whether the cluster has a node for each of so many pods."""

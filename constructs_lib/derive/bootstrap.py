@@ -1,5 +1,6 @@
 """What the bootstrap reads: the inputs of its two Terraform modules and the configuration of k3d."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from constructs_lib.declare.cluster import DigitalOcean, K3d
@@ -29,7 +30,27 @@ def cluster_inputs(cluster: DigitalOcean) -> dict[str, Any]:
     }
 
 
-def argocd_inputs(system: System) -> dict[str, Any]:
+def sync_timeout(system: System, waves: Mapping[str, int]) -> int:
+    """Return after how many seconds Argo CD may end a sync that still runs: later than the slowest that is healthy.
+
+    While it runs, its Application takes up no other commit. But a sync that is ended is not begun anew before the next
+    commit (``alreadyAttemptedSync`` of Argo CD's controller), so that a healthy one must never be. The slowest are the
+    first one of the root, which goes through all ``waves``, and that of a component of which all pods are replaced.
+
+    Args:
+        system: The system.
+        waves: The wave of each component, by its id.
+    """
+    first: dict[int, int] = {}
+    for component in system.components:
+        wave = waves[component.id]
+        first[wave] = max(first.get(wave, 0), component.rollout_seconds(first=True))
+    updates = (component.rollout_seconds(first=False) for component in system.components)
+    # A tenth more, for Argo CD itself; in whole minutes.
+    return -(-max([sum(first.values()), *updates]) * 11 // 600) * 60
+
+
+def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
     """Return the variables of ``bootstrap/argocd``, without the environment.
 
     The root Application and its AppProject are not among them: the module reads them from ``argocd/<environment>/``.
@@ -40,6 +61,7 @@ def argocd_inputs(system: System) -> dict[str, Any]:
         "ha": environment.argocd_ha,
         "node_port": ARGOCD_NODE_PORT if isinstance(environment.cluster, K3d) else None,
         "repository": {"url": environment.repository.url, "branch": environment.repository.branch},
+        "sync_timeout_seconds": sync_timeout(system, waves),
         "secret_store": environment.secret_store_namespace,
         "secrets": _secret_values(system),
     }

@@ -112,7 +112,7 @@ def synthesize(
     for project in (tree.project, root_project(system)):
         tree.add(project_file(environment, project), project)
     tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
-    tree.files |= _bootstrap_files(system)
+    tree.files |= _bootstrap_files(system, graph)
     if pins is not None:
         tree.pin(pins)
     return tree
@@ -125,10 +125,10 @@ def _permission(manifest: Manifest) -> tuple[str, ...]:
     return manifest["apiVersion"], manifest["kind"], namespace or metadata["name"]
 
 
-def _bootstrap_files(system: System) -> dict[str, bytes]:
+def _bootstrap_files(system: System, graph: Graph) -> dict[str, bytes]:
     """Return what the bootstrap reads of an environment, by path."""
     environment, cluster = system.environment.name, system.environment.cluster
-    inputs = {"argocd": argocd_inputs(system)}
+    inputs = {"argocd": argocd_inputs(system, graph.waves)}
     if isinstance(cluster, DigitalOcean):
         inputs["cluster"] = cluster_inputs(cluster)
     files = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from small_trees import application, manifest, model_of_files
 from work import calls_of
 
@@ -15,8 +15,8 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order import proof as order
-from constructs_lib.check.order import syncs
 from constructs_lib.check.order.timeline import Timeline
+from constructs_lib.repository.snapshot import Snapshot
 
 
 def model(**files: Any) -> ClusterModel:
@@ -126,9 +126,14 @@ def test_a_root_may_deploy_itself_if_nothing_waits_for_it(wave: int, expected: s
     assert {finding.check.code for finding in proven(found)} == expected
 
 
-def test_the_limit_of_a_sync_is_that_of_the_bootstrap(root: Path) -> None:
-    found = re.search(r'"controller.sync.timeout.seconds" = "(\d+)"', (root / "bootstrap/argocd/main.tf").read_text())
-    assert found and int(found[1]) == syncs.SYNC_TIMEOUT
+@pytest.mark.parametrize(("limit", "expected"), [(600, {"deadline-exceeds-sync"}), (601, set()), (None, set())])
+def test_the_limit_of_a_sync_is_that_of_the_bootstrap(limit: int | None, expected: set[str]) -> None:
+    inputs = {} if limit is None else {"sync_timeout_seconds": limit}
+    files = {"apps/root.yaml": application("root", "shop"), "shop/a.yaml": deployment("a", 0)}
+    content = {path: yaml.safe_dump(each).encode() for path, each in files.items()}
+    content["bootstrap/argocd/apps.tfvars.json"] = json.dumps(inputs).encode()
+    found = proven(ClusterModel(Snapshot.of_files("test", content)))
+    assert {finding.check.code for finding in found} == expected
 
 
 def test_the_limit_of_a_sync_of_ones_own() -> None:

@@ -56,7 +56,7 @@ run "argocd" {
     error_message = "The API server computes differences."
   }
   assert {
-    condition     = tonumber(yamldecode(helm_release.argocd.values[0]).configs.params["controller.sync.timeout.seconds"]) >= 1800
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.params["controller.sync.timeout.seconds"] == tostring(var.sync_timeout_seconds)
     error_message = "A sync may take as long as the slowest healthy start."
   }
   assert {

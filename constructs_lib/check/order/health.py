@@ -28,9 +28,12 @@ def prove_health(model: ClusterModel) -> Iterator[Finding]:
     yield from _claims(model)
     yield from _addresses(model)
     yield from _autoscalers(model)
-    timeout = sync_timeout(model)
     for deployment in model.kind("Deployment"):
-        yield from _deployment(deployment, timeout)
+        yield from _deployment(deployment)
+    timeout = sync_timeout(model)
+    if timeout is not None:
+        for item in model.kind("Deployment", "Job"):
+            yield from _deadline(item, timeout)
 
 
 def _claims(model: ClusterModel) -> Iterator[Finding]:
@@ -100,8 +103,8 @@ def _autoscalers(model: ClusterModel) -> Iterator[Finding]:
         yield Finding.of("autoscaler-without-metrics", autoscaler, problem, at="spec.metrics")
 
 
-def _deployment(deployment: Object, timeout: int | None) -> Iterator[Finding]:
-    spec, field = deployment.spec, "spec.progressDeadlineSeconds"
+def _deployment(deployment: Object) -> Iterator[Finding]:
+    spec = deployment.spec
     if spec.get("paused") is True:
         yield Finding.of("deployment-paused", deployment, "Its rollout is paused.", at="spec.paused")
     deadline = _number(spec.get("progressDeadlineSeconds"), 600)
@@ -109,10 +112,15 @@ def _deployment(deployment: Object, timeout: int | None) -> Iterator[Finding]:
     start = max(map(_start_seconds, containers), default=0) + _number(spec.get("minReadySeconds"), 0)
     if start > deadline:
         problem = f"Its pods may take {start} seconds to start, and progressDeadlineSeconds is {deadline}."
-        yield Finding.of("start-exceeds-deadline", deployment, problem, at=field)
-    if timeout is not None and deadline >= timeout:
-        problem = f"progressDeadlineSeconds is {deadline}, and a sync is ended after {timeout} seconds."
-        yield Finding.of("deadline-exceeds-sync", deployment, problem, at=field)
+        yield Finding.of("start-exceeds-deadline", deployment, problem, at="spec.progressDeadlineSeconds")
+
+
+def _deadline(item: Object, timeout: int) -> Iterator[Finding]:
+    field, default = ("activeDeadlineSeconds", 0) if item.kind == "Job" else ("progressDeadlineSeconds", 600)
+    deadline = _number(item.spec.get(field), default)
+    if deadline >= timeout:
+        problem = f"{field} is {deadline}, and a sync is ended after {timeout} seconds."
+        yield Finding.of("deadline-exceeds-sync", item, problem, at=f"spec.{field}")
 
 
 def _start_seconds(container: Mapping[str, Any]) -> int:

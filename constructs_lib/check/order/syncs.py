@@ -15,8 +15,6 @@ from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequenc
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import BY_HAND, Application
 
-#: ``controller.sync.timeout.seconds`` in bootstrap/argocd/main.tf.
-SYNC_TIMEOUT = 1800
 _VALUES = {"argocd-cm": "cm", "argocd-cmd-params-cm": "params"}
 _HEALTH = "resource.customizations.health.argoproj.io_Application"
 #: ``TotalAnnotationSizeLimitB`` in apimachinery/pkg/api/validation/objectmeta.go.
@@ -41,7 +39,8 @@ def sync_timeout(model: ClusterModel) -> int | None:
         value = str(found.get("controller.sync.timeout.seconds", ""))
         if value.isdecimal():
             return int(value) or None
-    return SYNC_TIMEOUT if model.bootstrap.installs_argocd else None
+    limits = (inputs.get("sync_timeout_seconds") for inputs in model.bootstrap.inputs("argocd").values())
+    return next((limit for limit in limits if isinstance(limit, int)), None)
 
 
 def prove_applications(model: ClusterModel) -> Iterator[Finding]:

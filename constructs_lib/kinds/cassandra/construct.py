@@ -38,6 +38,7 @@ class Cassandra(Store):
     folder = Path(__file__).parent
     container = "cassandra"
     stages = 2
+    schema_seconds = 600
     #: The Job that applies the schema is called ``…-schema-12345678``, which is a label of its pods: 63 characters.
     longest_name = 47
 
@@ -152,6 +153,10 @@ class Cassandra(Store):
         """Nodes of the declared ring."""
         return self.nodes.minimum if isinstance(self.nodes, Autoscale) else self.nodes
 
+    def nodes_in_a_row(self, *, first: bool) -> int:
+        """Return how many nodes there are: each joins once the one before has."""
+        return self.nodes.maximum if isinstance(self.nodes, Autoscale) and not first else self.size
+
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:
         """The pods of the schema Job, which call the ring."""
@@ -232,7 +237,7 @@ class Cassandra(Store):
                 before=[prepare, *([agent.init_container()] if agent else [])],
                 volumes=[*volumes, *([pod.empty_volume("telemetry")] if agent else [])],
                 # Java drains the node on the signal: memory is flushed, and the ring told.
-                grace_seconds=180,
+                grace_seconds=self.grace_seconds,
                 spread=pod.spread(self.selector, strictly=self._has_nodes(self.size)),
             ),
         )

@@ -31,6 +31,9 @@ _FULL_FOLDERS = frozenset(
     ("/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/tmp", "/usr", "/var")
 )
 
+#: Seconds that a pod has to stay ready before the next one is replaced.
+_STAYS_READY = 5
+
 
 class Microservice(Program):
     """A program of one's own. What follows from a declaration of three lines is listed in ``docs/constructs.md``."""
@@ -267,6 +270,16 @@ class Microservice(Program):
                     )
 
     @property
+    def pod_seconds(self) -> int:
+        """Seconds until one of its pods counts as available."""
+        return super().pod_seconds + _STAYS_READY
+
+    def rollout_seconds(self, *, first: bool) -> int:
+        """Return how many seconds its pods may take: at first all at once, and then one by one."""
+        most = self.replicas.maximum if isinstance(self.replicas, Autoscale) else self.replicas
+        return self.pod_seconds * (1 if first else most)
+
+    @property
     def dashboard_name(self) -> str:
         """Its own name: each service has a dashboard of its own."""
         return self.name
@@ -340,8 +353,8 @@ class Microservice(Program):
                 **({} if self.autoscaled else {"replicas": self.replicas}),
                 "revisionHistoryLimit": 3,
                 # What cannot progress must turn Degraded: only then does Argo CD take up the commit that fixes it.
-                "progressDeadlineSeconds": self.start_seconds + 180,
-                "minReadySeconds": 5,
+                "progressDeadlineSeconds": self.pod_seconds,
+                "minReadySeconds": _STAYS_READY,
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
                 "selector": {"matchLabels": self.selector},
                 "template": template,

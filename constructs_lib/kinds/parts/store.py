@@ -28,6 +28,12 @@ class Store(Workload):
     """A data store on an official image: the base of :class:`Postgres`, :class:`Cassandra` and :class:`RabbitMQ`."""
 
     holds_data = True
+    #: In a rollout. After a crash, or while data is moved, its startup probe leaves a node more time than that.
+    start_seconds = 300
+    #: Seconds that a node gets to end.
+    grace_seconds = 180
+    #: Seconds that the Job with its schema may take; 0 if there is none.
+    schema_seconds = 0
     #: User and group of the official images.
     user_id = 999
 
@@ -52,6 +58,15 @@ class Store(Workload):
             self.report(f"storage: {problem}")
         for problem in resources.problems():
             self.report(problem)
+
+    def nodes_in_a_row(self, *, first: bool) -> int:
+        """Return how many nodes start one after the other, at first or when they are replaced."""
+        return 1
+
+    def rollout_seconds(self, *, first: bool) -> int:
+        """Return how many seconds its nodes, which end before they start anew, and its schema may take."""
+        node = self.pod_seconds + (0 if first else self.grace_seconds)
+        return node * self.nodes_in_a_row(first=first) + self.schema_seconds
 
     def check_names(self, **names: str) -> None:
         """Report names that a database takes only in quotes."""
@@ -168,7 +183,7 @@ class Store(Workload):
             f"-schema-{digest([template, inputs], 8)}",
             labels=self._labels("-schema"),
             # In the end it must fail: only then does Argo CD take up the commit that fixes it.
-            spec={"backoffLimit": 10, "activeDeadlineSeconds": 1800, "template": dict(template)},
+            spec={"backoffLimit": 10, "activeDeadlineSeconds": self.schema_seconds, "template": dict(template)},
         )
 
     def cron_job(self, suffix: str, schedule: str, template: Mapping[str, Any]) -> Manifest:

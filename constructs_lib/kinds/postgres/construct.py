@@ -42,6 +42,9 @@ class Postgres(Store):
     folder = Path(__file__).parent
     container = "postgres"
     stages = 2
+    grace_seconds = 120
+    #: It dumps the database first.
+    schema_seconds = 900
     #: The CronJob that dumps is called ``…-backup``, and a CronJob's name has at most 52 characters.
     longest_name = 45
 
@@ -181,7 +184,11 @@ class Postgres(Store):
             # With OrderedReady, a broken pod would not be replaced when its template is fixed. There is only one pod.
             parallel=True,
             spec=pod_spec(
-                self, self.user_id, containers=[server, *self._exporters()], volumes=volumes, grace_seconds=120
+                self,
+                self.user_id,
+                containers=[server, *self._exporters()],
+                volumes=volumes,
+                grace_seconds=self.grace_seconds,
             ),
         )
 

@@ -114,6 +114,10 @@ class RabbitMQ(Store):
             found += (panel.wide(8) for panel in panels.panels(file, chosen, "queued", "consumed", "consumers"))
         return found
 
+    def nodes_in_a_row(self, *, first: bool) -> int:
+        """Return how many nodes start one after the other: at first all of them do at once."""
+        return 1 if first else self.nodes
+
     def _configuration(self) -> str:
         limit = parse_quantity(self.resources.memory_limit or self.resources.memory)
         lines = [
@@ -154,9 +158,15 @@ class RabbitMQ(Store):
         connects = {"tcpSocket": {"port": "amqp"}}
         answers = {"exec": {"command": ["rabbitmq-diagnostics", "--quiet", "ping"]}}
         home, definitions = pod.mount("home", "/var/lib/rabbitmq"), "/definitions"
+        starts = self.start_seconds // 5
         broker = self.server(
             env=[pod.field_variable("POD_NAME", "metadata.name"), *variables(settings)],
-            startupProbe={**connects, "periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": 60},
+            startupProbe={
+                **connects,
+                "periodSeconds": 5,
+                "timeoutSeconds": 3,
+                "failureThreshold": starts,
+            },
             readinessProbe={**connects, "periodSeconds": 10, "timeoutSeconds": 5},
             livenessProbe={**answers, "periodSeconds": 60, "timeoutSeconds": 20, "failureThreshold": 5},
             lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", self._drain()]}}},
@@ -195,7 +205,7 @@ class RabbitMQ(Store):
                 containers=[broker],
                 before=[prepare],
                 volumes=volumes,
-                grace_seconds=180,
+                grace_seconds=self.grace_seconds,
                 spread=pod.spread(self.selector, strictly=self._has_nodes(self.nodes)),
             ),
         )
