@@ -33,6 +33,8 @@ _FULL_FOLDERS = frozenset(
 
 #: Seconds that a pod has to stay ready before the next one is replaced.
 _STAYS_READY = 5
+#: Seconds until an autoscaler has asked for its minimum: it looks every 15 (``enqueueHPA`` of its controller).
+_ASKED_FOR = 30
 
 
 class Microservice(Program):
@@ -276,8 +278,9 @@ class Microservice(Program):
 
     def rollout_seconds(self, *, first: bool) -> int:
         """Return how many seconds its pods may take: at first all at once, and then one by one."""
-        most = self.replicas.maximum if isinstance(self.replicas, Autoscale) else self.replicas
-        return self.pod_seconds * (1 if first else most)
+        if first:
+            return self.pod_seconds + (_ASKED_FOR if self.autoscaled else 0)
+        return self.pod_seconds * (self.replicas.maximum if isinstance(self.replicas, Autoscale) else self.replicas)
 
     @property
     def dashboard_name(self) -> str:
