@@ -15,8 +15,9 @@ ROOT_FILE = "root.yaml"
 _API = "argoproj.io/v1alpha1"
 _SERVER = "https://kubernetes.default.svc"
 _PATHS = "argocd.argoproj.io/manifest-generate-paths"
-#: Deleting the Application deletes what it deployed, but for protected objects.
-_FINALIZER = "resources-finalizer.argocd.argoproj.io"
+#: Deleting the Application deletes what it deployed, but for protected objects. The same as without a policy behind the
+#: slash (``finalizeApplicationDeletion`` of Argo CD), of which the API server warns.
+_FINALIZER = "resources-finalizer.argocd.argoproj.io/foreground"
 #: A sync that fails is tried again for ever, and takes up the commit that fixes it (argo-cd issues 11494, 16489).
 _RETRY = {"limit": -1, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
 #: Kinds that the library writes into namespaces. A project permits all of them, used or not: if a kind left the project
@@ -31,7 +32,10 @@ _KINDS = {
     "policy": ("PodDisruptionBudget",),
     "rbac.authorization.k8s.io": ("Role", "RoleBinding"),
 }
-_SYNC_OPTIONS = ["FailOnSharedResource=true", "RespectIgnoreDifferences=true", "ServerSideApply=true"]
+#: What goes is deleted once all else is healthy (PruneLast), so that nobody still uses it: objects of a component, and
+#: components themselves.
+_ROOT_OPTIONS = ["FailOnSharedResource=true", "PruneLast=true", "ServerSideApply=true"]
+_SYNC_OPTIONS = sorted([*_ROOT_OPTIONS, "RespectIgnoreDifferences=true"])
 
 
 def folder(component: Component) -> str:
@@ -128,8 +132,8 @@ def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
     """Return an AppProject that permits further namespaces, with the Namespace objects themselves.
 
     Argo CD deletes nothing that the project does not permit, and the root updates the project before it removes an
-    Application. So the namespace of a component that is taken away stays permitted for a while; else all of it would
-    live on, managed by nobody (``getPermittedAppLiveObjects`` of Argo CD's controller).
+    Application. So the namespace of a component that is taken away stays permitted; else all of it would live on,
+    managed by nobody (``getPermittedAppLiveObjects`` of Argo CD's controller).
     """
     spec = project["spec"]
     known = {entry["namespace"] for entry in spec["destinations"]}
@@ -197,6 +201,5 @@ def root_application(system: System) -> Manifest:
         "path": f"argocd/{environment.name}",
         "directory": {"exclude": ROOT_FILE},
     }
-    options = ["FailOnSharedResource=true", "ServerSideApply=true"]
-    spec = _application_spec(f"{system.name}-root", {"source": source}, ARGOCD_NAMESPACE, options)
+    spec = _application_spec(f"{system.name}-root", {"source": source}, ARGOCD_NAMESPACE, _ROOT_OPTIONS)
     return _object(system, "Application", system.name, {_PATHS: "."}, spec)

@@ -23,12 +23,13 @@ class Effect(IntEnum):
 
     NONE = 0, "no effect in the cluster"
     CREATE = 1, "create"
-    UPDATE = 2, "update in place"
-    RESTART = 3, "rolling restart"
-    KEPT = 4, "kept in the cluster"
-    DELETE = 5, "delete"
-    REPLACEMENT = 6, "replacement"
-    DATA_LOSS = 7, "data loss"
+    ADOPT = 2, "create or adopt"
+    UPDATE = 3, "update in place"
+    RESTART = 4, "rolling restart"
+    KEPT = 5, "kept in the cluster"
+    DELETE = 6, "delete"
+    REPLACEMENT = 7, "replacement"
+    DATA_LOSS = 8, "data loss"
 
     def __new__(cls, rank: int, words: str) -> Effect:
         """Make an effect that reports call by these words."""

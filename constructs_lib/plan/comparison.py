@@ -10,7 +10,7 @@ from constructs_lib.plan.change import Action, Change, Effect, Pin, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_removal, find_heirs, key_of
-from constructs_lib.plan.removals import Departures, lost_with_namespace, moved
+from constructs_lib.plan.removals import Departures, created, lost_with_namespace, moved
 from constructs_lib.plan.verdict import Verdict
 from constructs_lib.repository.applications import Application
 from constructs_lib.repository.snapshot import Files
@@ -40,6 +40,7 @@ class Comparison:
         #: Applications with a change that the trees do not show.
         self._unseen: list[tuple[Pair, Verdict]] = []
         self._departures = Departures(self.pairs)
+        self._began = any(application.files for application in before)
         for pair in self.pairs.values():
             self._compare(pair)
         find_heirs([*self.pairs.values()], self._removals, self._additions)
@@ -150,10 +151,11 @@ class Comparison:
             if item.namespace in doomed and _outlives(item, verdict):
                 verdict = lost_with_namespace(item, verdict, removal.pair.around_before)
             if addition := self._additions.get(item.identity):
-                self._add(addition.pair, addition.item, "change", moved(removal, addition, verdict))
+                last = removal.pair.is_gone and self._departures.goes_last(removal.pair.now)
+                self._add(addition.pair, addition.item, "change", moved(removal, addition, verdict, last=last))
                 continue
             if application := self._application(item):
-                explain_removal(application, verdict)
+                explain_removal(application, verdict, last=self._departures.goes_last(application.now))
             self._add(removal.pair, item, "delete", verdict)
         for namespace in sorted(doomed):
             additions = [each for each in self._additions.values() if each.item.namespace == namespace]
@@ -165,7 +167,8 @@ class Comparison:
     def _judge_additions(self) -> None:
         removed = {removal.item.identity for removal in self._removals}
         for addition in (each for each in self._additions.values() if each.item.identity not in removed):
-            verdict = Verdict(Effect.CREATE)
+            # Where nothing was ever deployed, nothing can be left.
+            verdict = created(addition) if self._began else Verdict(Effect.CREATE)
             if application := self._application(addition.item):
                 explain_creation(application, verdict)
             self._add(addition.pair, addition.item, "create", verdict)

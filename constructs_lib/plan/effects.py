@@ -11,6 +11,7 @@ from constructs_lib.plan.change import Effect, named
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.rules import immutable, is_dangerous, loss_with
 from constructs_lib.plan.verdict import LASTING, ROLLING, Surroundings, Verdict, option, pods_in
+from constructs_lib.repository.applications import cascades
 from constructs_lib.repository.sources import sources_of
 from constructs_lib.text import listed
 
@@ -252,8 +253,8 @@ def _application(case: _Case) -> None:
         verdict.because("heals-no-more")
     if case.touches("metadata", "annotations", WAVE):
         verdict.because("other-wave", new=new.wave, old=old.wave)
-    if case.touches("metadata", "finalizers"):
-        verdict.because("finalizer-added" if sequence(new.metadata.get("finalizers")) else "finalizer-removed")
+    if cascades(old) != cascades(new):
+        verdict.because("finalizer-added" if cascades(new) else "finalizer-removed")
     has_chart = any(source.get("chart") for source in sources_of(new.spec))
     if has_chart and (case.touches("spec", "source") or case.touches("spec", "sources")):
         verdict.because("chart-changed")

@@ -100,16 +100,23 @@ def find_heirs(pairs: Sequence[Pair], removals: Sequence[Placed], additions: Map
             pair.heir.forebears.append(pair)
 
 
-def explain_removal(pair: Pair, verdict: Verdict) -> None:
-    """Add to the verdict on a removed Application what becomes of the objects that it deployed."""
+def explain_removal(pair: Pair, verdict: Verdict, *, last: bool) -> None:
+    """Add to the verdict on a removed Application what becomes of the objects that it deployed.
+
+    ``last`` tells whether it is deleted once all else is healthy.
+    """
     if not pair.is_gone or verdict.effect == Effect.KEPT:
         return
     heir, cascades = pair.heir, pair.now.cascades
+    if last:
+        verdict.because("deleted-last")
     if cascades and heir is None and pair.effects - {Effect.KEPT}:
         verdict.because("deleted-with-application")
     if cascades and pair.now.charts:
         verdict.because("chart-deleted", charts=", ".join(chart.name for chart in pair.now.charts))
-    if heir and cascades:
+    if heir and cascades and last and not heir.now.shares_nothing:
+        verdict.because("renamed-and-taken-over", new=heir.now.name)
+    elif heir and cascades:
         effect = Effect.DATA_LOSS if Effect.DATA_LOSS in pair.effects else Effect.REPLACEMENT
         verdict.because("renamed", effect, new=heir.now.name)
     elif heir:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from math import inf
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
@@ -87,6 +88,19 @@ def lost_with_namespace(item: Object, verdict: Verdict, around: Surroundings) ->
     return lost
 
 
+def created(addition: Placed) -> Verdict:
+    """Return what happens to a new object: if its removal would leave it in the cluster, an earlier one may have."""
+    pair, item = addition.pair, addition.item
+    verdict = Verdict(Effect.CREATE)
+    if pair.now.item is None or item.is_hook:
+        return verdict
+    removal = _pruned(item, pair.around, pair.now) if pair.old else _cascaded(item, pair.around)
+    if removal.effect == Effect.KEPT:
+        why = removal.reasons[0]
+        verdict.because("may-live-on", why=why.text, source=why.source)
+    return verdict
+
+
 class Departures:
     """Judges removed objects: their fate depends on that of the Application which deployed them."""
 
@@ -98,6 +112,13 @@ class Departures:
     def owner(self, application: Application) -> Pair | None:
         """Return what deploys an Application."""
         return self._pairs.get(key_of(application.parent)) if application.parent else None
+
+    def goes_last(self, application: Application) -> bool:
+        """Tell whether a removed Application is deleted only once all else that its owner deploys is healthy."""
+        owner = self.owner(application)
+        if owner is None or owner.new is None or application.item is None:
+            return False
+        return "true" in (each.get("PruneLast") for each in (owner.new.sync_options, application.item.sync_options))
 
     def removed(self, removal: Placed) -> Verdict:
         """Return what happens to an object that its Application no longer deploys."""
@@ -118,15 +139,17 @@ class Departures:
     def _forbidding(self, application: Object, item: Object) -> Object | None:
         """Return the AppProject that no longer permits an object when its Application is deleted, if there is one."""
         project = self._projects.get(str(application.spec.get("project")))
-        # Only a project of an earlier wave has surely changed before the Application is deleted.
+        # Only a project of an earlier wave has surely changed before the Application is deleted, or one of any wave
+        # if Applications are deleted last.
         if project is None or project.item.wave >= self._first_removal:
             return None
         return None if project.permits(item, mapping(application.spec.get("destination"))) else project.item
 
     @cached_property
-    def _first_removal(self) -> int:
+    def _first_removal(self) -> float:
         """The first wave in which an Application is deleted."""
-        return min((pair.now.wave for pair in self._pairs.values() if pair.is_gone), default=0)
+        gone = [pair for pair in self._pairs.values() if pair.is_gone]
+        return min((inf if self.goes_last(pair.now) else pair.now.wave for pair in gone), default=inf)
 
     @cached_property
     def _projects(self) -> Mapping[str, Project]:
@@ -161,18 +184,19 @@ class Departures:
         return reason("application-stays", application=old.name, why=why.text, source=why.source)
 
 
-def moved(removal: Placed, addition: Placed, verdict: Verdict) -> Verdict:
+def moved(removal: Placed, addition: Placed, verdict: Verdict, *, last: bool) -> Verdict:
     """Return what happens to an object that another Application has now.
 
-    ``verdict`` is what would happen to it if it were only removed.
+    ``verdict`` is what would happen to it if it were only removed, and ``last`` tells whether the Application that had
+    it is deleted once the other is healthy.
     """
     old, new = removal.pair.now, addition.pair.now
     fields = changed_fields(removal.item, addition.item)
     change = changed(removal.item, addition.item, fields, addition.pair.around) if fields else Verdict(Effect.UPDATE)
-    strict = new.sync_options.get("FailOnSharedResource") == "true"
+    strict = new.shares_nothing
     gone = removal.pair.new is None
     names = {"old": old.name, "new": new.name}
-    if old.item is None:
+    if old.item is None or (last and not strict):
         change.because("taken-over", new=new.name)
     elif verdict.effect == Effect.KEPT:
         why = verdict.reasons[0]
@@ -191,4 +215,6 @@ def moved(removal: Placed, addition: Placed, verdict: Verdict) -> Verdict:
         if verdict.effect == Effect.DATA_LOSS:
             change.dangerous = True
             change.fix = verdict.fix
+    if last and strict:
+        change.because("wait-for-each-other", **names)
     return change

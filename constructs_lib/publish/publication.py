@@ -179,7 +179,8 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
                 f"Git does not hold {listed(different, 10)} as synthesized. Do .gitignore, .gitattributes, a filter or "
                 f"a hook concern these files? They must be committed byte by byte."
             )
-        retired = {pin.namespace for pin in publication.before.values()} - {pin.namespace for pin in pins.values()}
+        known = publication.old.namespaces if publication.old else set()
+        retired = known - {pin.namespace for pin in pins.values()}
         tree.pin(Pins(pins, tuple(sorted(retired))))
         files = _with_pins(tree)
         write(root, files, own)

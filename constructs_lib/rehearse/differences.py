@@ -29,9 +29,11 @@ class Happened(StrEnum):
     ABSENT = "not there, neither before nor afterwards"
 
 
-#: What an announced effect of a changed object looks like when it happens.
+#: What an announced effect of a new or changed object looks like when it happens.
 _EXPECTED: Mapping[Effect, Collection[Happened]] = {
     Effect.NONE: {Happened.NOTHING, Happened.IN_PLACE},
+    Effect.CREATE: {Happened.CREATED},
+    Effect.ADOPT: {Happened.CREATED, Happened.ADOPTED},
     Effect.UPDATE: {Happened.IN_PLACE},
     Effect.RESTART: {Happened.RESTARTED},
     Effect.REPLACEMENT: {Happened.REPLACED},
@@ -187,8 +189,6 @@ def _is_announced(case: _Case, change: Change | None, is_pinned: bool) -> bool:
     happened = case.happened
     if change is None:
         return happened in (Happened.NOTHING, Happened.ABSENT) or (is_pinned and happened == Happened.IN_PLACE)
-    if change.action == "create":
-        return happened == Happened.CREATED
     if change.action == "delete":
         kept = change.effect == Effect.KEPT
         return happened == Happened.KEPT if kept else happened in (Happened.DELETED, Happened.ABSENT)

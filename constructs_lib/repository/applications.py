@@ -24,6 +24,7 @@ BY_HAND = "applied by hand"
 #: The name of the group of all objects in a repository without Applications.
 ALL_OBJECTS = "all objects"
 
+#: All forms that Argo CD knows (``isPropagationPolicyFinalizer``).
 _FINALIZER = re.compile(r"resources-finalizer\.argocd\.argoproj\.io(?:/background|/foreground)?\Z")
 #: What is not known of the objects that a tool renders.
 _UNSEEN = {
@@ -74,6 +75,11 @@ class Reader:
         )
 
 
+def cascades(application: Object) -> bool:
+    """Tell whether deleting an Application deletes what it owns."""
+    return any(_FINALIZER.match(str(finalizer)) for finalizer in sequence(application.metadata.get("finalizers")))
+
+
 @dataclass(eq=False, kw_only=True)
 class Application(Content):
     """Objects that are deployed together: by an Application, or as a group that no Application deploys.
@@ -114,13 +120,17 @@ class Application(Content):
     @property
     def cascades(self) -> bool:
         """Whether deleting the Application deletes what it owns."""
-        finalizers = sequence(self.item.metadata.get("finalizers")) if self.item else []
-        return any(_FINALIZER.match(str(finalizer)) for finalizer in finalizers)
+        return self.item is not None and cascades(self.item)
 
     @cached_property
     def sync_options(self) -> Mapping[str, str]:
         """The sync options of all its objects."""
         return options(self._sync_policy.get("syncOptions"))
+
+    @property
+    def shares_nothing(self) -> bool:
+        """Whether its sync fails as long as another Application has one of its objects."""
+        return self.sync_options.get("FailOnSharedResource") == "true"
 
     @property
     def creates_namespace(self) -> bool:

@@ -45,8 +45,8 @@ class Pins:
 
     Attributes:
         components: The pin of every component.
-        retired: Namespaces that no component has used since the last publication. They stay permitted until the next
-            one, so that Argo CD can delete what is in them.
+        retired: Namespaces that no component uses any more. They stay permitted, because Argo CD deletes what is in
+            them last, and a later publication may come first.
     """
 
     components: Mapping[str, Pin]
@@ -54,7 +54,7 @@ class Pins:
 
     @property
     def namespaces(self) -> set[str]:
-        """All namespaces that are in use in the cluster, or just were."""
+        """All namespaces that are in use in the cluster, or were."""
         return {*self.retired, *(pin.namespace for pin in self.components.values())}
 
 

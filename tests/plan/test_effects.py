@@ -45,7 +45,7 @@ def planned(pair: dict[str, Any]) -> Plan:
     new_app = with_fields(application("new", "parts/new"), pair.get("application", {}))
     first = with_fields(objects[0], pair.get("set", {}))
     old = _files({"app": app}, {"app": objects}, top)
-    if pair.get("gone"):
+    if pair.get("gone") or pair.get("comes"):
         del old["parts/app/stays.yaml"]
         new = _files({}, {}, top)
     elif pair.get("renamed"):
@@ -58,6 +58,10 @@ def planned(pair: dict[str, Any]) -> Plan:
     else:
         kept = [] if pair.get("removed") else [first, *objects[1:]]
         new = _files({"app": with_fields(app, pair.get("then", {}))}, {"app": kept}, top)
+        if pair.get("added"):
+            old, new = _files({"app": app}, {}, top), old
+    if pair.get("comes"):
+        old, new = new, old
     return plan(snapshot(old), snapshot(new))
 
 

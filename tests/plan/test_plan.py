@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trees import Manifest, application, root, snapshot, tree, with_fields, written
+from trees import Manifest, application, between, config, root, snapshot, tree, with_fields, written
 
 from constructs_lib.plan.change import Effect
-from constructs_lib.plan.plan import Plan, allow_names, allowed, plan, unknown_names
+from constructs_lib.plan.plan import allow_names, allowed, plan, unknown_names
 from constructs_lib.repository.snapshot import Snapshot
 
 KINDS = {
@@ -26,14 +26,6 @@ KINDS = {
     "Job": "batch/v1",
     "Gadget": "example.com/v1",
 }
-
-
-def config(name: str, **data: str) -> Manifest:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "ns"}, "data": data}
-
-
-def between(old: Mapping[str, bytes], new: Mapping[str, bytes], **more: Any) -> Plan:
-    return plan(snapshot(old, "old"), snapshot(new, "new"), **more)
 
 
 # Symmetry, order, and what makes no difference.
@@ -253,45 +245,6 @@ def test_odd_manifests_are_no_crash(items: list[tuple[str, dict[str, Any], bool]
             between(files({"app": before}), files({"app": after}))
 
 
-# Order, step by step.
-
-
-def test_steps_are_those_of_argo_cd() -> None:
-    old = tree({"first": [config("a", x="1")], "second": [config("b", x="1")], "third": [config("c", x="1")]})
-    new = tree({"first": [config("a", x="2")], "second": [config("b", x="2")], "new": [config("d")]})
-    found = between(old, new)
-    assert [
-        (step.component, step.wave, step.parent, [change.full_name for change in step.changes]) for step in found.steps
-    ] == [
-        ("first", 0, "root", ["ConfigMap/ns/a"]),
-        ("second", 1, "root", ["ConfigMap/ns/b"]),
-        ("third", 2, "root", ["Application/argocd/third", "ConfigMap/ns/c"]),
-        ("new", 2, "root", ["Application/argocd/new", "ConfigMap/ns/d"]),
-    ]
-    assert found.components == ["first", "second", "third", "new"]
-    assert found.waves == 3
-    assert found.summary == {Effect.CREATE: 2, Effect.UPDATE: 2, Effect.DELETE: 2}
-
-
-def test_nested_applications() -> None:
-    team = application("team", "teams/one", 1)
-    nested = {
-        "apps/root.yaml": written(root()),
-        "apps/team.yaml": written(team),
-        "teams/one/web.yaml": written(application("web", "web")),
-        "web/a.yaml": written(config("a", x="1")),
-    }
-    changed = {**nested, "web/a.yaml": written(config("a", x="2"))}
-    assert [(step.component, step.parent) for step in between(nested, changed).steps] == [("web", "team")]
-    gone = {path: content for path, content in nested.items() if not path.startswith(("apps/team", "teams", "web"))}
-    found = between(nested, gone)
-    assert [(change.full_name, change.effect) for change in found.changes] == [
-        ("Application/argocd/team", Effect.DELETE),
-        ("Application/argocd/web", Effect.DELETE),
-        ("ConfigMap/ns/a", Effect.DELETE),
-    ]
-
-
 # What stands beside objects.
 
 
@@ -398,8 +351,15 @@ def project(namespace: str, wave: int) -> bytes:
 
 def test_what_the_project_permits_no_more_stays() -> None:
     before = tree({"app": [config("a")]}, **{"apps/project.yaml": project("ns", -1)})
-    for namespace, wave, effect in (("other", -1, Effect.KEPT), ("other", 0, Effect.DELETE), ("ns", -1, Effect.DELETE)):
-        after = tree({}, **{"apps/project.yaml": project(namespace, wave)})
+    last = with_fields(root(), {"spec.syncPolicy.syncOptions": ["PruneLast=true"]})
+    for namespace, wave, top, effect in (
+        ("other", -1, root(), Effect.KEPT),
+        ("other", 0, root(), Effect.DELETE),
+        ("other", 0, last, Effect.KEPT),
+        ("ns", -1, root(), Effect.DELETE),
+        ("ns", 0, last, Effect.DELETE),
+    ):
+        after = tree({}, **{"apps/project.yaml": project(namespace, wave), "apps/root.yaml": written(top)})
         effects = {change.full_name: change.effect for change in between(before, after).changes}
         assert effects["ConfigMap/ns/a"] == effect
         assert effects["Application/argocd/app"] == Effect.DELETE

@@ -74,7 +74,7 @@ def test_larger_volumes_of_cassandra_are_dangerous(planned: Planned) -> None:
 def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:
     (sample,) = re.findall(r"```python\n(    billing = .*?)```", (root / "README.md").read_text(), flags=re.DOTALL)
     found = planned(replaced("    return system\n", f"{sample}    return system\n"))
-    assert {change.effect for change in found.changes} == {Effect.CREATE, Effect.UPDATE}
+    assert {change.effect for change in found.changes} == {Effect.CREATE, Effect.ADOPT, Effect.UPDATE}
     # What watches it takes it up: rules and dashboards.
     assert found.components == ["positionpal", "external-secrets", "monitoring", "rabbitmq", "billing-service"]
     assert not found.dangerous
@@ -98,5 +98,5 @@ def test_renamed_component(planned: Planned) -> None:
     effects = {change.name: change.effect for change in found.changes}
     assert effects["Application/user-service"] == Effect.REPLACEMENT
     assert effects["StatefulSet/user-service-database"] == Effect.KEPT
-    assert effects["StatefulSet/users-database"] == Effect.CREATE
+    assert effects["StatefulSet/users-database"] == Effect.ADOPT
     assert "Application/user-service" in {change.name for change in found.dangerous}

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from constructs_lib.plan.plan import Plan, plan
 from constructs_lib.repository.snapshot import Snapshot
 
 Manifest = dict[str, Any]
@@ -55,6 +56,16 @@ def root() -> Manifest:
     manifest["spec"]["source"]["directory"] = {"exclude": "root.yaml"}
     manifest["spec"]["destination"]["namespace"] = "argocd"
     return manifest
+
+
+def config(name: str, **data: str) -> Manifest:
+    """Return a ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "ns"}, "data": data}
+
+
+def between(old: Mapping[str, bytes], new: Mapping[str, bytes], **more: Any) -> Plan:
+    """Return the plan from one tree to another."""
+    return plan(snapshot(old, "old"), snapshot(new, "new"), **more)
 
 
 def snapshot(files: Mapping[str, bytes], name: str = "tree") -> Snapshot:

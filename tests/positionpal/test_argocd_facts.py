@@ -119,9 +119,9 @@ def test_a_failing_sync_takes_up_the_mending_commit(tree: Synthesized) -> None:
 
 
 def test_sync_options_of_applications(tree: Synthesized) -> None:
-    """Big objects need server-side apply (8128), and no object has two Applications (16995, 22607)."""
+    """Big objects need server-side apply (8128), no object has two Applications (16995, 22607), what goes goes last."""
     for application in every_application(tree):
-        assert {"ServerSideApply=true", "FailOnSharedResource=true"} <= set(
+        assert {"ServerSideApply=true", "FailOnSharedResource=true", "PruneLast=true"} <= set(
             application["spec"]["syncPolicy"]["syncOptions"]
         )
 
@@ -172,9 +172,9 @@ def test_sources_are_pinned_and_cheap(tree: Synthesized) -> None:
 
 
 def test_removed_components_take_their_objects_with_them(tree: Synthesized) -> None:
-    """Without the finalizer, whatever a removed Application owned would live on, unowned."""
+    """Without the finalizer, whatever a removed Application owned would live on; without a path, the server warns."""
     for application in tree.applications.values():
-        assert application["metadata"]["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
+        assert application["metadata"]["finalizers"] == ["resources-finalizer.argocd.argoproj.io/foreground"]
 
 
 def test_root_deploys_all_but_itself(tree: Synthesized) -> None:

@@ -4,8 +4,8 @@ The schema, version 1; what is added later is added to it, and what changes its 
 
     version        1
     old, new       names of the two trees
-    summary        how often each effect comes: create, update in place, rolling restart, kept in the cluster, delete,
-                   replacement, data loss, no effect in the cluster
+    summary        how often each effect comes: create, create or adopt (what was kept when it was removed), update in
+                   place, rolling restart, kept in the cluster, delete, replacement, data loss, no effect in the cluster
     dangerous      full names of the objects whose changes a person has to agree to
     allow          names that allow them
     warnings       what the plan does not know

@@ -27,6 +27,7 @@ _LINES = 12
 _LOOKS = {
     Effect.NONE: ("·", "dim", "without effect", "without effect"),
     Effect.CREATE: ("+", "green", "created", "created"),
+    Effect.ADOPT: ("+", "green", "created or adopted", "created or adopted"),
     Effect.UPDATE: ("~", "cyan", "updated in place", "updated in place"),
     Effect.RESTART: ("↻", "yellow", "rolling restart", "rolling restarts"),
     Effect.KEPT: ("○", "blue", "kept in the cluster", "kept in the cluster"),
