@@ -33,7 +33,7 @@ class Happened(StrEnum):
 _EXPECTED: Mapping[Effect, Collection[Happened]] = {
     Effect.NONE: {Happened.NOTHING, Happened.IN_PLACE},
     Effect.CREATE: {Happened.CREATED},
-    Effect.ADOPT: {Happened.CREATED, Happened.ADOPTED},
+    Effect.ADOPT: {Happened.CREATED, Happened.ADOPTED, Happened.RESTARTED},
     Effect.UPDATE: {Happened.IN_PLACE},
     Effect.RESTART: {Happened.RESTARTED},
     Effect.REPLACEMENT: {Happened.REPLACED},

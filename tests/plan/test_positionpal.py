@@ -75,6 +75,7 @@ def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:
     (sample,) = re.findall(r"```python\n(    billing = .*?)```", (root / "README.md").read_text(), flags=re.DOTALL)
     found = planned(replaced("    return system\n", f"{sample}    return system\n"))
     assert {change.effect for change in found.changes} == {Effect.CREATE, Effect.ADOPT, Effect.UPDATE}
+    assert re.search(r": \d+ created, \d+ created or adopted, \d+ updated in place; nothing is lost", summary(found))
     # What watches it takes it up: rules and dashboards.
     assert found.components == ["positionpal", "external-secrets", "monitoring", "rabbitmq", "billing-service"]
     assert not found.dangerous
