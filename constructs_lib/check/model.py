@@ -15,6 +15,7 @@ from constructs_lib.kubernetes.containers import Container, Variable
 from constructs_lib.kubernetes.manifest import texts
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.kubernetes.openings import declared, kept_in
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
 from constructs_lib.repository.applications import ALL_OBJECTS, Application, find_applications
@@ -69,9 +70,13 @@ class ClusterModel:
             for path, content in application.files.items()
             if (problem := unreadable(path, content, cache))
         ]
-        #: Every object with the Application or group that deploys it; an object in two of them is there twice.
+        #: Every object with the Application or group that deploys it; an object in two of them is there twice. What it
+        #: keeps open for pods that are replaced is no part of it: the proofs are about what is declared.
         self.deployed: list[tuple[Application, Object]] = [
-            (application, item)
+            (
+                application,
+                Object(declared(item.manifest), item.path, item.namespace) if kept_in(item.manifest) else item,
+            )
             for application in found.all
             for path in sorted(application.files)
             for item in application.read(path, application.files[path])

@@ -76,18 +76,18 @@ def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None
         parts = names or (known if len(known) > 1 else [""])
         return {name: plan(before, after, folder=f"argocd/{name}" if name else None) for name in parts}
     plans: dict[str, Plan] = {}
-    afters = (
-        [after] * len(chosen)
-        if after
-        else [Snapshot.of_files("the declaration", tree.files) for tree in app.synthesize(chosen)]
-    )
-    for environment, then in zip(chosen, afters, strict=True):
+    trees = [None] * len(chosen) if after else app.synthesize(chosen)
+    for environment, tree in zip(chosen, trees, strict=True):
         branch = environment.repository.branch
         now = before or published(git, environment.name, branch)
         if not before and not now.files:
             console().print(f"{environment.name}: {_nothing(now.name)} Everything is taken for new.")
         elif not before and (count := commits_behind(git, branch)):
             console().print(f"What is checked out lacks {plural(count, 'commit')} of {now.name}.")
+        if tree and not before:
+            tree.keep_open(now)
+        then = Snapshot.of_files("the declaration", tree.files) if tree else after
+        assert then is not None
         found = plan(now, then, folder=f"argocd/{environment.name}")
         # Publishing would set the pins anew, so those in the working tree do not matter.
         plans[environment.name] = found if after else replace(found, pins=())

@@ -43,8 +43,8 @@ def command(
 
     Example: python app.py publish production --dry-run
     """
+    from constructs_lib.kubernetes.openings import kept_in
     from constructs_lib.plan.plan import plan
-    from constructs_lib.plan.published import published_at
     from constructs_lib.plan.report.terminal import print_plan
     from constructs_lib.plan.report.words import summary
     from constructs_lib.publish.checkout import open_checkout
@@ -58,9 +58,8 @@ def command(
     checkout = open_checkout(git, environment.repository.branch)
     (tree,) = app.synthesize([environment], keep_manifests=True)
     publication = prepare(checkout, tree)
-    old = published_at(git, name, checkout.upstream, checkout.remote_head)
     # The Applications still have the published pins, but the files that they read are the new ones.
-    found = plan(old, Snapshot.of_files("the declaration", tree.files), folder=f"argocd/{name}")
+    found = plan(publication.published, Snapshot.of_files("the declaration", tree.files), folder=f"argocd/{name}")
     publication, found, joined = narrow(publication, replace(found, pins=()), only)
     if not publication.is_empty:
         _refuse_errors(app, tree)
@@ -68,6 +67,12 @@ def command(
         print_plan(found, out, hint=False)
         if publication.old is None:
             out.print(f"{name} was never published: its components are pinned now, and follow the branch no more.")
+    kept, closed = (
+        sum(len(kept_in(manifest)) for manifest in manifests if manifest)
+        for manifests in ([change.new for change in found.changes], [change.old for change in found.changes])
+    )
+    if closed:
+        out.print(f"Closes {plural(closed, 'connection')} that the last publication kept open.")
     for component, reason in joined.items():
         out.print(f"With it: {component}: {reason}.")
     for component in publication.unpublished:
@@ -94,6 +99,11 @@ def command(
     out.print(f"Pushed to {checkout.upstream}.")
     if publication.moved or publication.removed:
         out.print(f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}")
+    if kept:
+        out.print(
+            f"Kept open for the old pods: {plural(kept, 'connection')}. The next publication closes that, or python "
+            f"app.py publish {name} once this one is rolled out."
+        )
     if any(change.kind == "Application" for change in found.changes):
         what = "What is new, removed, or a chart's version or values"
         out.print(f"{what} goes back with the declaration: revert its change, and publish.")

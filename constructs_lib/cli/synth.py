@@ -91,3 +91,5 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
                 f"Not published to {tree.environment} yet: {listed(unpublished, _NAMED)}; "
                 f"python app.py publish {tree.environment} rolls it out, in order."
             )
+        if kept := sum(len(entries) for entries in tree.pins.kept.values()) if tree.pins else 0:
+            out.print(f"Kept open in {tree.environment} until the next publication: {plural(kept, 'connection')}.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
+from constructs_lib.kubernetes.openings import kept_in
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.plan.change import Effect, named
 from constructs_lib.plan.fields import FieldChange
@@ -47,8 +48,16 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
         if judge := _JUDGES.get(new.full_kind):
             judge(case)
         _judge_replacement(case)
+        _tell_what_is_kept_open(case)
         verdict.dangerous = verdict.dangerous or is_dangerous(new, verdict.effect)
     return verdict
+
+
+def _tell_what_is_kept_open(case: _Case) -> None:
+    if kept := kept_in(case.new.manifest):
+        case.verdict.because("kept-open", fields=listed(kept))
+    if kept_in(case.old.manifest):
+        case.verdict.because("kept-open-no-more")
 
 
 def _without_ignored(

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from constructs_lib.plan.published import published_at
 from constructs_lib.publish.checkout import Checkout, PublishError
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, parse_pins, pins_file
+from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import write
@@ -22,6 +24,7 @@ class Publication:
     """What publishing an environment would do.
 
     Attributes:
+        published: What is published.
         manifests: Files that have to be committed; none if all manifests are committed already.
         old: The pins in the last commit; None if the environment was never published.
         pins: The pins as they will be. Those to the commit that is not made yet have an empty revision.
@@ -32,6 +35,7 @@ class Publication:
 
     checkout: Checkout
     tree: Tree
+    published: Snapshot = field(repr=False)
     manifests: tuple[str, ...]
     old: Pins | None
     pins: Mapping[str, Pin]
@@ -93,14 +97,17 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
     dirty = checkout.dirty([*owned_paths(), pins_file("*")])
     old = _committed_pins(git, head, environment)
     tree.pin(old)
-    manifests = tuple(_differing(git, head, tree.files, owned_paths([environment])))
+    published = published_at(git, environment, checkout.upstream, checkout.remote_head)
+    tree.keep_open(published)
+    # What is kept belongs to the manifests: it stays when the pins are reverted.
+    manifests = tuple(_differing(git, head, _with_pins(tree), [*owned_paths([environment]), pins_file(environment)]))
     kept = _valid(git, head, environment, old.components if old else {})
     pins: dict[str, Pin] = {}
     for component, content in sorted(tree.contents.items()):
         new = Pin("" if manifests else head, content, tree.namespaces[component])
         old_pin = kept.get(component, new)
         pins[component] = old_pin if old_pin.content == content else new
-    publication = Publication(checkout, tree, manifests, old, pins)
+    publication = Publication(checkout, tree, published, manifests, old, pins)
     if pins_file(environment) in dirty and not publication.commits:
         raise PublishError(f"{pins_file(environment)} is not as publish wrote it; git checkout HEAD -- pins first.")
     return replace(publication, rolled_back=_rolled_back(publication))
@@ -181,7 +188,7 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
             )
         known = publication.old.namespaces if publication.old else set()
         retired = known - {pin.namespace for pin in pins.values()}
-        tree.pin(Pins(pins, tuple(sorted(retired))))
+        tree.pin(Pins(pins, tuple(sorted(retired)), tree.pins.kept if tree.pins else {}))
         files = _with_pins(tree)
         write(root, files, own)
         paths = _differing(git, at, files, own)

@@ -10,8 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from constructs_lib.user_error import UserError
 
@@ -47,10 +48,13 @@ class Pins:
         components: The pin of every component.
         retired: Namespaces that no component uses any more. They stay permitted, because Argo CD deletes what is in
             them last, and a later publication may come first.
+        kept: What objects keep open until the next publication though it is declared no more, by the path of the
+            file and the place of the entry in it. It holds for the manifests, pinned or not.
     """
 
     components: Mapping[str, Pin]
     retired: tuple[str, ...] = ()
+    kept: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def namespaces(self) -> set[str]:
@@ -89,9 +93,12 @@ def parse_pins(content: bytes, name: str) -> Pins:
         file = json.loads(content)
     except ValueError as error:
         raise PinsError(f"{name} is no JSON ({error}); {advice}") from error
-    entries, retired = (file.get(key) if isinstance(file, dict) else None for key in ("components", "retired"))
+    found = file if isinstance(file, dict) else {}
+    entries, retired, kept = found.get("components"), found.get("retired"), found.get("kept", {})
     if not isinstance(entries, dict) or not isinstance(retired, list) or not all(map(_is_name, retired)):
         raise PinsError(f"{name} does not hold an object with components and a list of retired namespaces; {advice}")
+    if not isinstance(kept, dict) or not all(isinstance(places, dict) for places in kept.values()):
+        raise PinsError(f"{name}: what is kept open is no object of places by file; {advice}")
     pins: dict[str, Pin] = {}
     for component, entry in entries.items():
         fields = entry if isinstance(entry, dict) else {}
@@ -101,7 +108,7 @@ def parse_pins(content: bytes, name: str) -> Pins:
         if not _is_name(fields.get("namespace")):
             raise PinsError(f"{name}: {component}: the namespace is missing; {advice}")
         pins[component] = Pin(fields["revision"], fields["content"], fields["namespace"])
-    return Pins(pins, tuple(retired))
+    return Pins(pins, tuple(retired), kept)
 
 
 def _is_name(value: object) -> bool:
@@ -111,7 +118,8 @@ def _is_name(value: object) -> bool:
 def dump_pins(pins: Pins) -> bytes:
     """Return the content of a file with these pins."""
     entries = {component: asdict(pin) for component, pin in sorted(pins.components.items())}
-    content = {"components": entries, "retired": sorted(pins.retired)}
+    kept = {"kept": dict(sorted(pins.kept.items()))} if pins.kept else {}
+    content = {"components": entries, "retired": sorted(pins.retired), **kept}
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 

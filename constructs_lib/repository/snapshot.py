@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from constructs_lib.repository.git import Git, GitError
@@ -73,6 +74,7 @@ class Snapshot:
             GitError: There is no such revision.
         """
 
+        @cache
         def pinned(commit: str, folder: str) -> Files:
             if git.commit(commit) is None:
                 raise LookupError(commit)

@@ -1,12 +1,18 @@
 """The files of one environment, and the commits that its Applications read."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
+from constructs_lib.argocd.objects import parse
 from constructs_lib.derive.applications import permitting
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
+from constructs_lib.kubernetes.openings import closing, keeping, opens
+from constructs_lib.repository.applications import find_applications
 from constructs_lib.repository.pins import Pins, folder_id
+from constructs_lib.repository.snapshot import Snapshot, is_commit
 from constructs_lib.synth.paths import application_file, project_file
 
 
@@ -34,6 +40,8 @@ class Tree:
     objects: int = 0
     waves: int = 0
     pins: Pins | None = None
+    #: The files of objects that keep something open, as they are declared.
+    _declared: dict[str, Manifest] = field(default_factory=dict)
 
     def add(self, path: str, manifest: Manifest) -> None:
         """Add an object as a file.
@@ -52,8 +60,12 @@ class Tree:
             self.manifests[path] = manifest
 
     def pin(self, pins: Pins | None) -> None:
-        """Make the Applications read these commits; an Application without a pin follows the branch."""
+        """Make the Applications read these commits, and the manifests keep open what the pins say.
+
+        An Application without a pin follows the branch.
+        """
         self.pins = pins
+        self._keep(pins.kept if pins else {})
         project = permitting(self.project, pins.namespaces if pins else ())
         self._put(project_file(self.environment, project), project)
         for component, manifest in self.applications.items():
@@ -63,6 +75,36 @@ class Tree:
                 if "path" in source:
                     source["targetRevision"] = pin.revision if pin else self.revision
             self._put(application_file(self.environment, component), manifest)
+
+    def keep_open(self, published: Snapshot) -> None:
+        """Keep open what was published and is declared no more, but for what was only kept open there.
+
+        It would close in the waves of the objects, while pods of later waves still run as they were. Where nothing is
+        pinned, there are no waves.
+        """
+        if self.pins is None:
+            return
+        self.pin(replace(self.pins, kept={}))
+        kept: dict[str, Mapping[str, Any]] = {}
+        for application in find_applications(published, [f"argocd/{self.environment}"]).all:
+            pinned = any(is_commit(source.revision) for source in application.sources)
+            for path, content in application.files.items() if pinned else ():
+                if opens(path) and self.files.get(path, content) != content:
+                    for old in parse(path, content):
+                        if entries := closing(old.manifest, self._object(path)):
+                            kept[path] = entries
+        self.pin(replace(self.pins, kept=kept))
+
+    def _keep(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
+        for path, manifest in self._declared.items():
+            self._put(path, manifest)
+        self._declared = {path: self._object(path) for path in kept if path in self.files}
+        for path, manifest in self._declared.items():
+            self._put(path, keeping(manifest, kept[path]))
+        self.__dict__.pop("contents", None)
+
+    def _object(self, path: str) -> Manifest:
+        return self.manifests[path] if self.manifests is not None else parse(path, self.files[path])[0].manifest
 
     @cached_property
     def contents(self) -> dict[str, str]:

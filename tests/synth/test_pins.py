@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ PINS = Pins({"web": Pin(REVISION, CONTENT, "shop"), "api": Pin(CONTENT, REVISION
 
 def test_what_is_written_is_read_back() -> None:
     assert parse_pins(dump_pins(PINS), "pins/x.json") == PINS
+    kept = {"dist/x/web/Service-web.yaml": {"spec.ports[1]": {"name": "http-80", "port": 80}}}
+    more = {"dist/x/api/Role-api.yaml": {"rules[0]": {"verbs": ["get"]}}}
+    both = replace(PINS, kept={**kept, **more})
+    assert parse_pins(dump_pins(both), "pins/x.json") == both
+    assert dump_pins(both) == dump_pins(replace(PINS, kept={**more, **kept})) != dump_pins(PINS)
     assert dump_pins(PINS) == dump_pins(Pins(dict(reversed([*PINS.components.items()])), PINS.retired))
 
 
@@ -33,6 +39,8 @@ def test_an_environment_that_was_never_published_has_none(tmp_path: Path) -> Non
         ("[]", "does not hold an object with components"),
         ('{"components": {}}', "does not hold an object with components"),
         ('{"components": {}, "retired": [7]}', "does not hold an object with components"),
+        ('{"components": {}, "retired": [], "kept": []}', "what is kept open is no object"),
+        ('{"components": {}, "retired": [], "kept": {"a": 1}}', "what is kept open is no object"),
         ('{"components": {"web": {}}, "retired": []}', "web: the revision is no id of Git's"),
         ('{"components": {"web": "main"}, "retired": []}', "web: the revision is no id of Git's"),
         (
