@@ -9,6 +9,7 @@ from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
+_COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 WAVE = "argocd.argoproj.io/sync-wave"
 _HOOK = "argocd.argoproj.io/hook"
 _HELM_HOOK = "helm.sh/hook"
@@ -47,6 +48,11 @@ class Object(kubernetes.Object):
     def sync_options(self) -> Mapping[str, str]:
         """Its own sync options, such as ``Prune`` with the value ``false``."""
         return options(self.annotations.get(SYNC_OPTIONS, "").split(","))
+
+    @cached_property
+    def compare_options(self) -> Mapping[str, str]:
+        """Its own options of the comparison, such as ``IgnoreExtraneous``."""
+        return options(self.annotations.get(_COMPARE_OPTIONS, "").split(","))
 
     @cached_property
     def phases(self) -> tuple[str, ...]:

@@ -91,6 +91,7 @@ class Change:
         fix: How to do it safely; empty if there is nothing to add.
         dangerous: Whether a person must allow it by name.
         replaced: Whether a new object takes its place.
+        moves: Whether a component moves with it, by its Application, to another namespace.
         old: The object as it was; None if it is new.
         new: The object as it will be; None if it is removed.
     """
@@ -107,6 +108,7 @@ class Change:
     fix: str = ""
     dangerous: bool = False
     replaced: bool = False
+    moves: bool = False
     old: Manifest | None = field(default=None, repr=False, compare=False)
     new: Manifest | None = field(default=None, repr=False, compare=False)
 

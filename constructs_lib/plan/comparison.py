@@ -9,6 +9,8 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Action, Change, Effect, Pin, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
+from constructs_lib.plan.likeness import find_matches
+from constructs_lib.plan.moves import explain_moves
 from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_removal, find_heirs, key_of
 from constructs_lib.plan.removals import Departures, created, lost_with_namespace, moved
 from constructs_lib.plan.verdict import Verdict
@@ -46,6 +48,8 @@ class Comparison:
         find_heirs([*self.pairs.values()], self._removals, self._additions)
         self._judge_removals()
         self._judge_additions()
+        matches = find_matches(self._removals, self._additions)
+        explain_moves(self.pairs, self._removals, matches, self._departures)
         for pair, verdict in self._unseen:
             self._add_unseen(pair, verdict)
 

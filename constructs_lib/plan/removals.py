@@ -43,7 +43,12 @@ def _pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
     if item.is_hook:
         return kept("hook-never-pruned")
     if protection == "false":
-        return kept("not-pruned")
+        verdict = kept("not-pruned")
+        if "IgnoreExtraneous" not in item.compare_options:
+            where = f" --namespace {item.namespace}" if item.namespace else ""
+            kind = item.kind.lower()
+            verdict.because("kept-is-a-difference", application=now.name, kind=kind, name=item.name, where=where)
+        return verdict
     if not now.automated:
         return kept("pruned-by-hand")
     if not now.prunes:
@@ -126,28 +131,29 @@ class Departures:
         if pair.new is not None:
             if pair.new.name == BY_HAND:
                 return kept("applied-by-hand")
-            return _pruned(item, pair.around_before, pair.new)
+            return self._permitted(pair, item, _pruned(item, pair.around_before, pair.new), pair.now.wave)
         if pair.now.item is None:
             return kept("deployed-by-none")
         if stays := self._fate(pair):
             return Verdict(Effect.KEPT, [stays])
-        verdict = _cascaded(item, pair.around_before)
-        if verdict.effect != Effect.KEPT and (project := self._forbidding(pair.now.item, item)):
-            return kept("project-forbids", project=named(project))
-        return verdict
+        return self._permitted(pair, item, _cascaded(item, pair.around_before), self._first_removal)
 
-    def _forbidding(self, application: Object, item: Object) -> Object | None:
-        """Return the AppProject that no longer permits an object when its Application is deleted, if there is one."""
-        project = self._projects.get(str(application.spec.get("project")))
-        # Only a project of an earlier wave has surely changed before the Application is deleted, or one of any wave
-        # if Applications are deleted last.
-        if project is None or project.item.wave >= self._first_removal:
-            return None
-        return None if project.permits(item, mapping(application.spec.get("destination"))) else project.item
+    def _permitted(self, pair: Pair, item: Object, verdict: Verdict, wave: float) -> Verdict:
+        """Return the verdict on an object that is deleted in a wave, if its AppProject permits it by then."""
+        application, owner = pair.now.item, self.owner(pair.now)
+        project = self._projects.get(str(application.spec.get("project"))) if application else None
+        if application is None or owner is None or owner.new is None or project is None:
+            return verdict
+        # Only a project of an earlier wave has surely changed before.
+        changes_before = project.item.path in owner.new.files and project.item.wave < wave
+        if not changes_before or verdict.effect == Effect.KEPT:
+            return verdict
+        permitted = project.permits(item, mapping(application.spec.get("destination")))
+        return verdict if permitted else kept("project-forbids", project=named(project.item))
 
     @cached_property
     def _first_removal(self) -> float:
-        """The first wave in which an Application is deleted."""
+        """The first wave in which an Application is deleted; later than all if Applications are deleted last."""
         gone = [pair for pair in self._pairs.values() if pair.is_gone]
         return min((inf if self.goes_last(pair.now) else pair.now.wave for pair in gone), default=inf)
 

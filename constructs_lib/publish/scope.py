@@ -64,10 +64,17 @@ def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mappi
 
 
 def _without(found: Plan, held_back: Collection[str]) -> Plan:
-    """Return a plan without the changes of some components; pins do not hold back the Applications themselves."""
+    """Return a plan without the changes of some components; pins do not hold back the Applications themselves.
+
+    A component does not move to another namespace as long as its pin does not move.
+    """
     steps = []
     for step in found.steps:
-        changes = [each for each in step.changes if each.component not in held_back or each.kind == "Application"]
+        changes = [
+            replace(each, dangerous=False, reasons=(), fix="") if each.moves and each.component in held_back else each
+            for each in step.changes
+            if each.component not in held_back or each.kind == "Application"
+        ]
         steps += [replace(step, changes=changes)] if changes else []
     return replace(found, steps=steps)
 

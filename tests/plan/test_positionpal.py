@@ -100,4 +100,26 @@ def test_renamed_component(planned: Planned) -> None:
     assert effects["Application/user-service"] == Effect.REPLACEMENT
     assert effects["StatefulSet/user-service-database"] == Effect.KEPT
     assert effects["StatefulSet/users-database"] == Effect.ADOPT
-    assert "Application/user-service" in {change.name for change in found.dangerous}
+    (change,) = found.dangerous
+    assert change.name == "Application/user-service"
+    text = "\n".join(map(str, change.reasons))
+    assert "PersistentVolumeClaim/data-user-service-database-0 in pp-us" in text
+    assert "Both have Namespace/pp-us, NetworkPolicy/default-deny, NetworkPolicy/dns." in text
+    assert "user-service.pp-us becomes users.pp-us. gateway calls it by the old one." in text
+
+
+def test_another_namespace_of_a_component(planned: Planned) -> None:
+    found = planned(replaced('"pp-cs"', '"chat"'))
+    (change,) = found.dangerous
+    assert (change.name, change.effect) == ("Application/chat-service", Effect.UPDATE)
+    text = "\n".join(map(str, change.reasons))
+    assert "PersistentVolumeClaim/data-chat-service-database-0 to 3 in pp-cs" in text
+    # Without pins, the project no longer permits the old namespace.
+    assert "both run, until a person removes it" in text
+
+
+def test_what_is_kept_leaves_its_application_synced(planned: Planned) -> None:
+    found = planned(replaced('"pp-cs"', '"chat"'))
+    kept = [str(change.reasons) for change in found.changes if "protected from pruning" in str(change.reasons)]
+    assert len(kept) > 10
+    assert not [reasons for reasons in kept if "OutOfSync" in reasons]

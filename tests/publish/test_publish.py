@@ -186,9 +186,9 @@ def test_renamed_component_is_refused_and_then_published(published: Shop) -> Non
     head = published.git("rev-parse", "HEAD")
     run = published.run("publish", "laptop")
     assert run.code == 1
-    assert "Application/billing" in run.said
+    assert "To agree to all of that, add --allow Application/billing\n" in run.said
     assert published.git("rev-parse", "HEAD") == head
-    published.publish("--allow", "Application/billing", "--allow", "Namespace/billing", *ALLOW_BILLING)
+    published.publish("--allow", "Application/billing")
     published.check()
     assert {"billing", "invoices"} & set(published.pins()) == {"invoices"}
 
@@ -338,6 +338,18 @@ def test_applications_are_not_held_back(published: Shop) -> None:
     assert "Held back: stock" not in said or published.pins()["stock"] == before["stock"]
     assert published.pins()["basket"] == before["basket"]
     assert published.pins()["front"] != before["front"]
+
+
+def test_a_component_that_is_held_back_does_not_move_to_another_namespace(published: Shop) -> None:
+    published.change(*BILLING)
+    published.publish()
+    published.change('"billing", image', '"billing", namespace="money", image')
+    published.change(*BASKET)
+    run = published.run("publish", "laptop")
+    assert (run.code, "To agree to all of that, add --allow Application/billing\n" in run.said) == (1, True)
+    said = published.publish("--only", "basket")
+    assert "Held back: billing" in said
+    assert "nothing is lost" in said
 
 
 def test_only_needs_an_environment_that_was_published(shop: Shop) -> None:

@@ -1,0 +1,279 @@
+"""What a person should know of a component or a workload that moves to another namespace or gets another name.
+
+To Argo CD it is one that goes and another that comes, and what happens to their objects says little. So it is one
+danger, at one object, which tells what becomes of the data, who answers meanwhile, and how to do it safely.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import inner, mappings
+from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.kubernetes.workloads import pods_of
+from constructs_lib.plan.change import Change, Effect, Reason, named
+from constructs_lib.plan.likeness import Match, owns_data
+from constructs_lib.plan.pair import Key, Pair, Placed
+from constructs_lib.plan.removals import Departures
+from constructs_lib.plan.verdict import Surroundings, Verdict, reason
+from constructs_lib.text import listed
+
+_HOST = re.compile(rb"[a-z0-9-]+\.[a-z0-9-]+")
+
+
+def explain_moves(
+    pairs: Mapping[Key, Pair], removals: Sequence[Placed], matches: Sequence[Match], departures: Departures
+) -> None:
+    """Make one danger of each component or workload that moves, in place of those of its parts."""
+    moves: dict[tuple[Object, Pair, Pair], list[Match]] = {}
+    for pair in pairs.values():
+        if pair.heir and pair.now.item:
+            moves[pair.now.item, pair, pair.heir] = []
+    for match in matches:
+        moves.setdefault((_bearer(match), match.old.pair, match.new.pair), []).append(match)
+    callers = _callers(pairs) if moves else {}
+    places = {
+        change.identity: (pair.changes, number)
+        for pair in pairs.values()
+        for number, (_, change) in enumerate(pair.changes)
+        if change.action != "create"
+    }
+    left: dict[Pair, set[Identity]] = {}
+    for each in removals:
+        left.setdefault(each.pair, set()).add(each.item.identity)
+    for (bearer, old, new), found in moves.items():
+        move = _Move(pairs, bearer, old, new, found, left.get(old, set()), callers, departures)
+        if bearer.identity in places:
+            changes, number = places[bearer.identity]
+            item, change = changes[number]
+            changes[number] = item, move.explained(change)
+
+
+def _bearer(match: Match) -> Object:
+    """Return the object whose change is the danger: the Application if all of it moves, or else the workload."""
+    old, new = match.old, match.new
+    application = old.pair.now.item
+    if application and old.pair.is_gone:
+        return application
+    elsewhere = old.pair.around_before.application.namespace != new.pair.now.namespace
+    moves = old.pair is new.pair and elsewhere and old.item.namespace != new.item.namespace
+    return application if application and moves else old.item
+
+
+def _callers(pairs: Mapping[Key, Pair]) -> Mapping[str, set[str]]:
+    """Return the components that call each Service which is removed, by its address."""
+    removed = (item for pair in pairs.values() for item, change in pair.changes if change.action == "delete")
+    found: dict[str, set[str]] = {
+        f"{item.name}.{item.namespace}": set() for item in removed if item.full_kind == "Service"
+    }
+    for application in [pair.old for pair in pairs.values() if pair.old and found]:
+        for path, content in application.files.items():
+            for host in found.keys() & {match.decode() for match in _HOST.findall(content)}:
+                applications = {item.name for item in application.read(path, content) if item.kind == "Application"}
+                found[host] |= applications or {application.name}
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Move:
+    """A component or a workload that moves.
+
+    Attributes:
+        bearer: The object whose change is the danger.
+        left: What the old Application deploys no more.
+        callers: The components that call each Service which is removed, by its address.
+    """
+
+    pairs: Mapping[Key, Pair]
+    bearer: Object
+    old: Pair
+    new: Pair
+    matches: Sequence[Match]
+    left: set[Identity]
+    callers: Mapping[str, set[str]]
+    departures: Departures
+
+    def explained(self, change: Change) -> Change:
+        """Return the bearer's change with all that is to be told; no danger of the parts is left."""
+        verdict = Verdict(change.effect, [*change.reasons], fix=change.fix, dangerous=change.dangerous)
+        self._tell(verdict)
+        if all(part.effect != Effect.DATA_LOSS for _, _, part in self._changes(self.old, self.new)):
+            verdict.effect = min(verdict.effect, Effect.REPLACEMENT)
+        return replace(
+            change,
+            effect=verdict.effect,
+            reasons=tuple(dict.fromkeys(verdict.reasons)),
+            fix=verdict.fix,
+            dangerous=verdict.dangerous or bool(self.matches),
+            moves=self._whole and self.old is self.new,
+        )
+
+    def _tell(self, verdict: Verdict) -> None:
+        parts = list(self._fold())
+        shared = [part.name for part in parts if self._waiting in part.reasons]
+        place = "under a name and in a namespace of its own" if self._whole else "under a name of its own"
+        names = {"new": self._new_name, "place": place}
+        if any(reason("load-balancer-deleted") in part.reasons for part in parts):
+            verdict.because("load-balancer-deleted")
+        if self._whole and self.old is self.new:
+            verdict.because("moves-to-namespace", old=self.old.around_before.application.namespace, **names)
+        elif self.old.heir is not self.new:
+            verdict.because("becomes", **names)
+        kept, lost = self._data
+        for name, claims in ("starts-empty", kept), ("starts-empty-and-lost", lost):
+            if claims:
+                verdict.because(name, claims=listed(claims, 6), **names)
+        if self.matches and not kept and not lost:
+            verdict.because("holds-no-volumes", **names)
+        addresses, callers = self._addresses
+        if shared:
+            verdict.because("shared-with-the-old", objects=listed(shared), old=self.old.now.name, **names)
+        elif not self.matches:
+            pass
+        elif all(self._fates[match.old.item.identity] == Effect.KEPT for match in self.matches):
+            verdict.because("both-stay")
+        elif not self._last:
+            verdict.because("nobody-answers")
+        elif self.old.is_gone:
+            verdict.because("somebody-answers")
+        elif callers:
+            verdict.because("callers-wait", callers=listed(callers))
+        else:
+            verdict.because("removed-at-the-end")
+        if addresses:
+            call = "calls" if len(callers) < 2 else "call"
+            who = f"{listed(callers, 6) or 'Nobody in the tree'} {call}"
+            verdict.because("address-changes", addresses=listed(addresses), who=who)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether a whole component moves."""
+        return self.bearer.kind == "Application"
+
+    @property
+    def _new_name(self) -> str:
+        """What it will be, in words."""
+        if not self._whole:
+            new = next(match.new.item for match in self.matches if match.old.item is self.bearer)
+            return named(new) if new.namespace == self.bearer.namespace else f"{named(new)} in {new.namespace}"
+        return f"the namespace {self.new.now.namespace}" if self.old is self.new else self.new.now.name
+
+    @property
+    def _last(self) -> bool:
+        """Whether the old one is removed once the new one is ready."""
+        if self.old.is_gone:
+            return self.departures.goes_last(self.old.now)
+        return self.old.now.sync_options.get("PruneLast") == "true"
+
+    @property
+    def _waiting(self) -> Reason:
+        return reason("wait-for-each-other", old=self.old.now.name, new=self.new.now.name)
+
+    @cached_property
+    def _data(self) -> tuple[list[str], list[str]]:
+        """What holds the old data and stays, and what goes; nothing if the new one uses it on."""
+        kept: dict[str, None] = {}
+        lost: dict[str, None] = {}
+        for match in self.matches:
+            old, new = match.old.item, match.new.item
+            before, after = (dict(_volumes(each.item, each.pair.around_before)) for each in (match.old, match.new))
+            if not after or before.keys() & after.keys():
+                continue
+            for (namespace, claim), words in before.items():
+                its = self._fates.get(("", "PersistentVolumeClaim", namespace, claim), self._fates[old.identity])
+                goes = its == Effect.DATA_LOSS or (owns_data(new) and its != Effect.KEPT)
+                (lost if goes else kept)[f"{words} in {namespace}"] = None
+        for identity, effect in self._fates.items() if self._whole else ():
+            if identity[:2] == ("", "PersistentVolumeClaim") and effect in (Effect.KEPT, Effect.DATA_LOSS):
+                words = f"PersistentVolumeClaim/{identity[3]} in {identity[2]}"
+                (kept if effect == Effect.KEPT else lost)[words] = None
+        return [*kept], [*lost]
+
+    @cached_property
+    def _fates(self) -> Mapping[Identity, Effect]:
+        """What happens to what the old Application deploys no more."""
+        return {each.identity: each.effect for _, _, each in self._changes(self.old) if each.action == "delete"}
+
+    @cached_property
+    def _addresses(self) -> tuple[list[str], list[str]]:
+        """How the addresses change that others call, and the components which do."""
+        addresses, callers = [], set()
+        for _, _, change in self._changes(self.old):
+            item = change.identity
+            new = self._counterpart(item)
+            if item[:2] == ("", "Service") and change.action == "delete" and new:
+                old = f"{item[3]}.{item[2]}"
+                known = self.callers.get(old, set()) - {self.old.now.name, self.new.now.name}
+                if known or change.effect == Effect.DELETE:
+                    addresses.append(f"{old} becomes {new[3]}.{new[2]}")
+                    callers |= known
+        return addresses, sorted(callers)
+
+    # Its parts.
+
+    def _fold(self) -> Iterator[Change]:
+        """Take the danger from its parts, and yield them."""
+        for changes, number, change in [*self._changes(self.old, self.new)]:
+            if change.dangerous and change.identity != self.bearer.identity and self._is_part(change):
+                # A Namespace without data is no loss.
+                effect = min(change.effect, Effect.DELETE if change.action == "delete" else Effect.REPLACEMENT)
+                changes[number] = (changes[number][0], replace(change, dangerous=False, effect=effect))
+                yield change
+
+    def _is_part(self, change: Change) -> bool:
+        if change.effect == Effect.DATA_LOSS:
+            return self._whole and change.kind == "Namespace" and self._is_empty(change.identity[3])
+        if change.identity in {match.old.item.identity for match in self.matches}:
+            return True
+        if change.action == "change":
+            return self.old.heir is self.new and change.identity in self.left
+        return change.identity in self.left and self._counterpart(change.identity) is not None
+
+    def _is_empty(self, namespace: str) -> bool:
+        """Tell whether no data and no other component is in a Namespace."""
+        both = self.old, self.new
+        lost = [each.kind for _, _, each in self._changes(*both) if each.effect == Effect.DATA_LOSS]
+        others = any(pair not in both and pair.now.namespace == namespace for pair in self.pairs.values())
+        return lost == ["Namespace"] and not others
+
+    def _counterpart(self, identity: Identity) -> Identity | None:
+        """Return the new object that takes the place of a removed one, by its name."""
+        group, kind, namespace, name = identity
+        renamed = {match.old.item.name: match.new.item.name for match in self.matches}
+        if self._whole:
+            renamed.setdefault(self.old.now.name, self.new.now.name)
+        for old in sorted(renamed, key=len, reverse=True):
+            if name == old or name.startswith(f"{old}-"):
+                name = renamed[old] + name[len(old) :]
+                break
+        places = {match.old.item.namespace: match.new.item.namespace for match in self.matches}
+        new = group, kind, places.get(namespace, namespace), name
+        return new if new != identity and new in self._created else None
+
+    @cached_property
+    def _created(self) -> set[Identity]:
+        return {change.identity for _, _, change in self._changes(self.new) if change.action == "create"}
+
+    @staticmethod
+    def _changes(*pairs: Pair) -> Iterator[tuple[list[tuple[Object, Change]], int, Change]]:
+        """Yield the changes of Applications, each with the list that holds it and its number there."""
+        for pair in dict.fromkeys(pairs):
+            for number, (_, change) in enumerate(pair.changes):
+                yield pair.changes, number, change
+
+
+def _volumes(item: Object, around: Surroundings) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield what holds the data of a workload or a custom resource: namespace and name, and what it is in words."""
+    if item.full_kind == "apps/StatefulSet":
+        last = max(around.scales.of(item).maximum, 1) - 1
+        for template in mappings(item.spec.get("volumeClaimTemplates")):
+            first = f"{inner(template, 'metadata', 'name')}-{item.name}-"
+            words = f"PersistentVolumeClaim/{first}0" + (f" to {last}" if last else "")
+            yield (item.namespace, f"{first}0"), words
+    if owns_data(item):
+        yield (item.namespace, item.name), named(item)
+    elif pods := pods_of(item):
+        for claim in pods.claims:
+            yield (item.namespace, claim.name), f"PersistentVolumeClaim/{claim.name}"
