@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,9 +17,12 @@ from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import pins_file
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.text import plural
+from constructs_lib.user_error import UserError
 
 if TYPE_CHECKING:
+    from constructs_lib.kubernetes.manifest import Manifest
     from constructs_lib.publish.publication import Publication
+    from constructs_lib.publish.takeover import Takeover
     from constructs_lib.synth.tree import Tree
 
 #: The most commits and files that are named.
@@ -35,11 +41,19 @@ def command(
     allow: list[str] = typer.Option(
         [], "--allow", metavar="KIND/NAME", help="Agree to what the plan calls dangerous. May be repeated."
     ),
+    cluster: str = typer.Option(
+        "",
+        "--context",
+        metavar="NAME",
+        help="Context of the cluster in the kubeconfig: tell whether the last publication hangs there, and take over.",
+    ),
+    kubeconfig: Path = typer.Option(None, "--kubeconfig", metavar="FILE", help="The kubeconfig. Default: kubectl's."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
 ) -> None:
     """Commit the manifests of an environment, pin what changed to that commit, and push.
 
-    Argo CD then rolls the components out in the order of their waves.
+    Argo CD then rolls the components out in the order of their waves. While it still rolls out the last publication,
+    it waits with this one; with --context it does not if that one hangs.
 
     Example: python app.py publish production --dry-run
     """
@@ -61,6 +75,7 @@ def command(
     # The Applications still have the published pins, but the files that they read are the new ones.
     found = plan(publication.published, Snapshot.of_files("the declaration", tree.files), folder=f"argocd/{name}")
     publication, found, joined = narrow(publication, replace(found, pins=()), only)
+    takeover = _takeover(tree, cluster, kubeconfig, out)
     if not publication.is_empty:
         _refuse_errors(app, tree)
         publication = replace(publication, summary=summary(found) if found.changes else "")
@@ -84,6 +99,8 @@ def command(
         out.print(f"Held back: {component}{why if commit else ''}.")
     if publication.is_empty:
         out.print(f"Nothing to publish: {checkout.upstream} has everything that {name} is declared to be.")
+        if not dry_run:
+            _take_over(takeover, tree, git)
         return
     refuse_dangers(found, allow)
     _tell_what_else_is_pushed(app, publication, out)
@@ -107,6 +124,53 @@ def command(
     if any(change.kind == "Application" for change in found.changes):
         what = "What is new, removed, or a chart's version or values"
         out.print(f"{what} goes back with the declaration: revert its change, and publish.")
+    _take_over(takeover, tree, git)
+    if not takeover:
+        _tell_how_to_take_over(publication, out)
+
+
+def _root(tree: Tree) -> Manifest:
+    """Return the root Application."""
+    from constructs_lib.derive.applications import ROOT_FILE
+
+    return (tree.manifests or {})[f"argocd/{tree.environment}/{ROOT_FILE}"]
+
+
+def _takeover(tree: Tree, context: str, kubeconfig: Path | None, out: Console) -> Takeover | None:
+    """Tell what the cluster of a context rolls out, and return what takes over; None if there is no context."""
+    from constructs_lib.publish.takeover import Takeover, kubectl
+
+    if not context:
+        if kubeconfig:
+            raise CommandError("--kubeconfig needs --context, which names the cluster.")
+        return None
+    takeover = Takeover(kubectl(context, kubeconfig), _root(tree), out.print)
+    takeover.describe(takeover.look())
+    return takeover
+
+
+def _take_over(takeover: Takeover | None, tree: Tree, git: Git) -> None:
+    if takeover and tree.pins:
+        pins = {component: pin.revision for component, pin in tree.pins.components.items()}
+        try:
+            takeover.take_over(pins, git.run("rev-parse", "HEAD"))
+        except UserError as error:
+            raise CommandError(f"{error}\nThis is about the cluster alone: everything is pushed.") from error
+
+
+def _tell_how_to_take_over(publication: Publication, out: Console) -> None:
+    """Tell how to see whether the last publication hangs, if a sync of it may still run."""
+    from constructs_lib.publish.takeover import by_hand
+    from constructs_lib.synth.paths import INPUTS
+
+    checkout, tree = publication.checkout, publication.tree
+    pushed = [checkout.remote_head or "HEAD", "--", pins_file(tree.environment)]
+    last = checkout.git.run("log", "-1", "--format=%ct", *pushed) if publication.old else ""
+    inputs = json.loads(tree.files[INPUTS.format(module="argocd", environment=tree.environment)])
+    if last and time.time() - int(last) < inputs["sync_timeout_seconds"]:
+        see, end = by_hand(_root(tree))
+        out.print(f"If the publication before hangs, this one waits for it. To see that: {see}")
+        out.print(f"To end it: publish with --context, or {end}")
 
 
 def _refuse_errors(app: App, tree: Tree) -> None:

@@ -166,3 +166,17 @@ def is_headless(service: Object) -> bool:
     https://kubernetes.io/docs/concepts/services-networking/service/#headless-services
     """
     return service.spec.get("clusterIP") == "None"
+
+
+def start_seconds(container: Mapping[str, Any]) -> int:
+    """Return how long a container may take to start: until its startup probe gives up."""
+    probe = mapping(container.get("startupProbe"))
+    if not probe:
+        return number(inner(container, "readinessProbe", "initialDelaySeconds"), 0)
+    tries = number(probe.get("failureThreshold"), 3) * number(probe.get("periodSeconds"), 10)
+    return number(probe.get("initialDelaySeconds"), 0) + tries
+
+
+def number(value: object, default: int) -> int:
+    """Return a value that should be a whole number, or the default in its place."""
+    return value if isinstance(value, int) else default

@@ -28,7 +28,10 @@ def groups(system: System) -> list[Group]:
         measured = [workload for workload in workloads if workload.is_measured]
         if measured and (group := kind.rules(measured)):
             found.append(group)
-    return [*found, rules(_HERE / "workload_alerts.yaml", {}), rules(_HERE / "argocd_alerts.yaml", {})]
+    # What the slowest component may take when nothing of it runs yet.
+    minutes = -(-max((each.rollout_seconds(first=True) for each in system.components), default=0) // 60)
+    waiting = {"root": system.name, "minutes": minutes, "samples": minutes - 2}
+    return [*found, rules(_HERE / "workload_alerts.yaml", {}), rules(_HERE / "argocd_alerts.yaml", waiting)]
 
 
 def dashboards(system: System, waves: Mapping[str, int]) -> list[Dashboard]:

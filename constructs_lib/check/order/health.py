@@ -7,8 +7,7 @@ Application (``sync_context.go``).
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
@@ -16,7 +15,8 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.syncs import sync_timeout
 from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.storage import class_of, known_classes
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.containers import number, start_seconds
+from constructs_lib.kubernetes.manifest import inner, mappings
 
 _CONTROLLERS = re.compile("ingress|traefik|contour|haproxy|kong|gateway|istio|envoy|cilium")
 _BALANCERS = re.compile("metallb|kube-vip")
@@ -107,9 +107,9 @@ def _deployment(deployment: Object) -> Iterator[Finding]:
     spec = deployment.spec
     if spec.get("paused") is True:
         yield Finding.of("deployment-paused", deployment, "Its rollout is paused.", at="spec.paused")
-    deadline = _number(spec.get("progressDeadlineSeconds"), 600)
+    deadline = number(spec.get("progressDeadlineSeconds"), 600)
     containers = mappings(inner(spec, "template", "spec", "containers"))
-    start = max(map(_start_seconds, containers), default=0) + _number(spec.get("minReadySeconds"), 0)
+    start = max(map(start_seconds, containers), default=0) + number(spec.get("minReadySeconds"), 0)
     if start > deadline:
         problem = f"Its pods may take {start} seconds to start, and progressDeadlineSeconds is {deadline}."
         yield Finding.of("start-exceeds-deadline", deployment, problem, at="spec.progressDeadlineSeconds")
@@ -117,20 +117,7 @@ def _deployment(deployment: Object) -> Iterator[Finding]:
 
 def _deadline(item: Object, timeout: int) -> Iterator[Finding]:
     field, default = ("activeDeadlineSeconds", 0) if item.kind == "Job" else ("progressDeadlineSeconds", 600)
-    deadline = _number(item.spec.get(field), default)
+    deadline = number(item.spec.get(field), default)
     if deadline >= timeout:
         problem = f"{field} is {deadline}, and a sync is ended after {timeout} seconds."
         yield Finding.of("deadline-exceeds-sync", item, problem, at=f"spec.{field}")
-
-
-def _start_seconds(container: Mapping[str, Any]) -> int:
-    """Return how long a container may take to start: until its startup probe gives up."""
-    probe = mapping(container.get("startupProbe"))
-    if not probe:
-        return _number(inner(container, "readinessProbe", "initialDelaySeconds"), 0)
-    tries = _number(probe.get("failureThreshold"), 3) * _number(probe.get("periodSeconds"), 10)
-    return _number(probe.get("initialDelaySeconds"), 0) + tries
-
-
-def _number(value: object, default: int) -> int:
-    return value if isinstance(value, int) else default
