@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
-from constructs_lib.rehearse.live import condition, is_ending, owner_of, uid
+from constructs_lib.rehearse.live import condition, identity_of, owner_of, uid
 from constructs_lib.rehearse.recording import Moment, Recording
 from constructs_lib.text import plural
 
@@ -111,7 +111,7 @@ def unscheduled(recording: Recording) -> Iterator[Unscheduled]:
     for moment in (*before, *recording.moments):
         pod, scheduled = moment.object, condition(moment.object, "PodScheduled")
         waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
-        if pod["kind"] == "Pod" and waits and moment.verb != "DELETED" and not is_ending(pod):
+        if pod["kind"] == "Pod" and waits and moment.verb != "DELETED":
             first.setdefault(uid(pod), (moment.at, pod))
         elif uid(pod) in first:
             until.setdefault(uid(pod), moment.at)
@@ -119,16 +119,11 @@ def unscheduled(recording: Recording) -> Iterator[Unscheduled]:
     for key, (_, pod) in first.items():
         groups[owner_of(pod) or key].append(key)
     for keys in groups.values():
-        names = tuple("/".join(_place(first[key][1])) for key in keys)
+        names = tuple("/".join(identity_of(first[key][1])[2:]) for key in keys)
         ends = [until.get(key) for key in keys]
         last = None if None in ends else max(end for end in ends if end is not None)
         message = str(condition(first[keys[-1]][1], "PodScheduled").get("message"))
         yield Unscheduled(names, message, min(first[key][0] for key in keys), last)
-
-
-def _place(item: Manifest) -> tuple[str, str]:
-    metadata = mapping(item.get("metadata"))
-    return str(metadata.get("namespace") or ""), str(metadata.get("name"))
 
 
 def events(recording: Recording) -> list[str]:

@@ -5,10 +5,10 @@ there when Argo CD says that the Application is synced.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
+from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import SCALERS, Scales
 from constructs_lib.plan.change import named
 from constructs_lib.rehearse.components import Component
@@ -26,7 +26,7 @@ from constructs_lib.rehearse.live import (
 from constructs_lib.text import listed, plural
 
 
-def missing(component: Component, live: Live, wanted: Mapping[Any, Object] | None = None) -> Iterator[str]:
+def missing(component: Component, live: Live, wanted: Mapping[Identity, Object] | None = None) -> Iterator[str]:
     """Yield what a component lacks; nothing if it is complete.
 
     Args:
@@ -142,7 +142,8 @@ def verdict(application: Manifest) -> str:
 def _filled(value: object) -> object:
     """Return a value without fields that are empty: the controller writes some of them out."""
     if isinstance(value, dict):
-        return {key: inner for key, entry in value.items() if (inner := _filled(entry)) not in (None, "", {}, [])}
+        filled = {key: _filled(entry) for key, entry in value.items()}
+        return {key: entry for key, entry in filled.items() if entry not in (None, "", {}, [])}
     if isinstance(value, list):
         return [_filled(entry) for entry in value]
     return value

@@ -93,9 +93,10 @@ class Component:
 
 def _counts(change: FieldChange) -> bool:
     last = change.keys[-1]
-    if last == "(order)" or change.keys == ("apiVersion",) or (change.old is None and not change.new):
-        # The API server drops many fields that are empty, zero or false.
-        return change.secret
+    # The API server drops many fields that are empty, zero or false, and has an order of its own for some lists.
+    is_empty = change.old is None and not change.new and not change.secret
+    if is_empty or change.path.endswith("(order)") or change.keys == ("apiVersion",):
+        return False
     in_list = isinstance(last, int) or last.startswith("[")
     return change.new is not None or change.below("data") or (in_list and not change.below("metadata"))
 

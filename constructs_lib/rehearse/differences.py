@@ -10,7 +10,7 @@ from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.fields import changed_fields
 from constructs_lib.plan.plan import Plan
 from constructs_lib.rehearse.components import Component, placed
-from constructs_lib.rehearse.live import Live, application_of, as_object, identity_of, is_ending, revision, uid
+from constructs_lib.rehearse.live import Live, application_of, as_object, is_ending, revision, uid
 from constructs_lib.rehearse.recording import Recording
 
 
@@ -139,10 +139,9 @@ class _Comparison:
 
     def __init__(self, recording: Recording, components: Sequence[Component]) -> None:
         self._components = components
-        self.start, self.end = Live(recording.before), Live(recording.before)
-        self._created: set[Identity] = set()
-        for _, self.end, moments in recording.replay():
-            self._created |= {identity_of(each.object) for each in moments if each.verb == "ADDED"}
+        self.start = self.end = Live(recording.before)
+        for _, self.end, _ in recording.replay():
+            pass
         self._deployed = {identity for component in components for identity in component.new}
 
     def cases(self) -> Iterator[_Case]:
@@ -158,7 +157,7 @@ class _Comparison:
     ) -> Happened:
         wanted = component.new.get(identity)
         if before is None:
-            return Happened.CREATED if after or identity in self._created else Happened.ABSENT
+            return Happened.CREATED if after else Happened.ABSENT
         if after is None:
             return Happened.DELETED
         if uid(before) != uid(after):

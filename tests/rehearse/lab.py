@@ -8,7 +8,7 @@ methods of :class:`Lab`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,28 +45,42 @@ def application(name: str, wave: int = 0, pin: str = "main") -> Manifest:
     return found
 
 
+def root(options: list[str]) -> Manifest:
+    """Return the Application that deploys the others, with some sync options."""
+    found = application("apps")
+    found["spec"]["syncPolicy"]["syncOptions"] = options
+    return found
+
+
 def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
     """Return the objects of a component.
 
     Args:
         name: Its name.
-        about: ``image``, ``replicas``, ``minimum`` (of an autoscaler in place of replicas), ``kind`` (StatefulSet or
-            DaemonSet or Job), ``calls`` (components), ``callers`` (components that its policy lets in), ``port``,
-            ``settings`` (data of a ConfigMap), ``kept`` (whether its Service stays), ``labels`` and ``offers`` (labels
-            and port of its Service), ``grace`` (seconds for which its pods may end), ``partition``,
-            ``chart`` (whether its Application has one as well), ``custom`` (a kind without a namespace), ``ignored`` (a
-            field of its Deployment), ``empty`` (whether that has fields that mean nothing), ``leaves`` (whether its
-            policy lets it call anybody).
+        about: Of its workload ``kind`` (Deployment, StatefulSet, DaemonSet, Job), ``image``, ``replicas`` or in their
+            place ``minimum`` (of an autoscaler), ``strategy``, ``partition``, ``suspend``, ``grace`` (seconds to end),
+            ``forced`` (replaced by force), ``empty`` (with fields that mean nothing), ``ignored`` (a field that Argo CD
+            ignores), and of its pods ``calls`` (addresses), ``awaits`` (the same of an init container), ``settings``
+            (data of a ConfigMap), ``port``. Of its Service ``offers`` (its port), ``labels``, ``kept`` (not pruned),
+            ``headless``. Of its policy ``callers`` (components that it lets in; without, there is none), ``opens``
+            (a port of its pods), ``leaves`` (lets it call). ``custom`` (a kind without a namespace), ``hook``, and of its Application ``wave``,
+            ``pin``, ``chart``.
     """
     labels, port, kind = {"app": name}, about.get("port", 80), about.get("kind", "Deployment")
-    addresses = [{"name": f"URL_{each[:2]}".upper(), "value": f"http://{each}"} for each in about.get("calls", ())]
+    addresses: list[Manifest] = [
+        {"name": f"URL_{each[:2]}".upper(), "value": f"http://{each}"} for each in about.get("calls", ())
+    ]
     container = {
         "name": name,
         "image": f"{name}:{about.get('image', 1)}",
         "env": addresses,
         "ports": [{"containerPort": port}],
     }
-    spec: Manifest = {"template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}
+    pod: Manifest = {"containers": [container]}
+    if "awaits" in about:
+        waits = [{"name": "URL", "value": f"http://{each}"} for each in about["awaits"]]
+        pod["initContainers"] = [{"name": "wait", "image": "wait", "env": waits}]
+    spec: Manifest = {"template": {"metadata": {"labels": labels}, "spec": pod}}
     if "grace" in about:
         spec["template"]["spec"]["terminationGracePeriodSeconds"] = about["grace"]
     if kind != "Job":
@@ -82,11 +96,14 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
     offered = [{"port": about.get("offers", 80), "targetPort": port}]
     service = thing("Service", name, spec={"selector": labels, "ports": offered})
     service["metadata"]["labels"] = about.get("labels", {})
+    if about.get("headless"):
+        service["spec"]["clusterIP"] = "None"
     if about.get("kept"):
         service["metadata"]["annotations"] = {_SYNC: "Prune=false,Delete=false"}
     found = [thing(kind, name, "batch/v1" if kind == "Job" else "apps/v1", spec=spec), service]
     if "callers" in about:
         peers = [{"podSelector": {"matchLabels": {"app": each}}} for each in about["callers"]]
+        opened = {"ports": [{"port": about["opens"]}]} if "opens" in about else {}
         types = ["Ingress"] if about.get("leaves", True) else ["Ingress", "Egress"]
         rules: Manifest = {"podSelector": {"matchLabels": labels}, "policyTypes": types}
         found.append(
@@ -94,15 +111,21 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
                 "NetworkPolicy",
                 name,
                 "networking.k8s.io/v1",
-                spec={**rules, "ingress": [{"from": [peer]} for peer in peers]},
+                spec={**rules, "ingress": [{"from": [peer], **opened} for peer in peers]},
             )
         )
     if "minimum" in about:
         target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
         scaler = {"scaleTargetRef": target, "minReplicas": about["minimum"], "maxReplicas": 9}
         found.append(thing("HorizontalPodAutoscaler", name, "autoscaling/v2", spec=scaler))
+    spec |= {key: about[key] for key in ("strategy", "suspend") if key in about}
+    if about.get("forced"):
+        found[0]["metadata"]["annotations"] = {_SYNC: "Replace=true,Force=true"}
+    if about.get("hook"):
+        found.append(thing("Job", f"{name}-hook", "batch/v1", spec={"template": {"spec": pod}}))
+        found[-1]["metadata"]["annotations"] = {"argocd.argoproj.io/hook": "Sync"}
     if "custom" in about:
-        found.append(thing(about["custom"], name, "example.com/v1"))
+        found.append(thing(about["custom"], "store", "example.com/v1"))
         del found[-1]["metadata"]["namespace"]
     if "settings" in about:
         found.append(thing("ConfigMap", name, data=about["settings"]))
@@ -125,9 +148,9 @@ def tree(components: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Manifest
     return {"apps": applications, **{name: manifests(name, about) for name, about in components.items()}}
 
 
-def snapshot(folders: Mapping[str, list[Manifest]]) -> Snapshot:
-    """Return a tree as a snapshot, with the root, which is applied by hand."""
-    files = {"root.yaml": yaml.safe_dump(application("apps")).encode()} if len(folders) > 1 else {}
+def snapshot(folders: Mapping[str, list[Manifest]], options: list[str]) -> Snapshot:
+    """Return a tree as a snapshot, with the root, which is applied by hand and has some sync options."""
+    files = {"root.yaml": yaml.safe_dump(root(options)).encode()} if len(folders) > 1 else {}
     for folder, found in folders.items():
         files |= {
             f"{folder}/{each['kind']}-{each['metadata']['name']}.yaml": yaml.safe_dump(each).encode() for each in found
@@ -141,7 +164,10 @@ class Lab:
     Every method with a name that ends in an underscore is a word; what it does is its docstring.
     """
 
-    def __init__(self, old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self, old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]], options: Iterable[str] = ()
+    ) -> None:
+        self.options = list(options)
         self.old, self.new = tree(old), tree(new)
         self.objects: dict[tuple[str, str], Manifest] = {}
         self.moments: list[Moment] = []
@@ -162,7 +188,9 @@ class Lab:
                         self.pods_(folder, str(each["spec"].get("replicas", scaler["spec"]["minReplicas"])))
                         self.ready_(folder)
                     if each["kind"] == "Job":
-                        self.status("Job", folder, {"conditions": [{"type": "Complete", "status": "True"}]})
+                        self.status(
+                            "Job", each["metadata"]["name"], {"conditions": [{"type": "Complete", "status": "True"}]}
+                        )
         self.begin([])
 
     def begin(self, steps: list[str]) -> None:
@@ -217,7 +245,7 @@ class Lab:
 
     def root_(self) -> None:
         """Apply the root."""
-        self.apply("ADDED", application("apps"))
+        self.apply("ADDED", root(self.options))
 
     def app_(self, name: str) -> None:
         """Apply the Application as the new tree has it; Argo CD has not seen that yet."""
@@ -300,6 +328,17 @@ class Lab:
         self.ready_(name)
         self.gone_(name, count)
 
+    def running_(self, name: str, phase: str) -> None:
+        """Let Argo CD call an Application healthy while it still syncs, or when it is about to."""
+        self.healthy_(name)
+        self.moments.pop()
+        operation = {"operation": {"sync": {}}} if phase == "Pending" else {}
+        self.apply("MODIFIED", {**self.objects["Application", name], **operation})
+        self.moments.pop()
+        self.status(
+            "Application", name, {"operationState": {"phase": "Running" if phase == "Running" else "Succeeded"}}
+        )
+
     def scale_(self, name: str, replicas: str) -> None:
         """Scale a Deployment by hand, and let the API server drop what is empty in it."""
         known = self.objects["Deployment", name]
@@ -339,6 +378,17 @@ class Lab:
         """Change the status of an object: of that name, or of the newest pod of a workload; the status is YAML."""
         self.status(kind, self._pods[name][-1] if kind == "Pod" else name, yaml.safe_load(status))
 
+    def finalize_(self, full: str) -> None:
+        """Delete an object that a finalizer still keeps; ``Kind/name``."""
+        kind, name = full.split("/")
+        self.apply("MODIFIED", self.objects[kind, name], deletionTimestamp="2026-11-28T12:00:00Z")
+
+    def track_(self, full: str, application: str) -> None:
+        """Let an Application deploy an object from now on; ``Kind/name``."""
+        kind, name = full.split("/")
+        mark = {"argocd.argoproj.io/tracking-id": f"{application}:/{kind}:shop/{name}"}
+        self.apply("MODIFIED", self.objects[kind, name], annotations=mark)
+
     def event_(self, kind: str, name: str, text: str) -> None:
         """Let a controller write an Event about an object: ``Reason: message`` of the type Warning."""
         reason, message = text.split(": ", 1)
@@ -355,7 +405,7 @@ class Lab:
     @property
     def snapshots(self) -> tuple[Snapshot, Snapshot]:
         """The trees before and afterwards."""
-        return snapshot(self.old), snapshot(self.new)
+        return snapshot(self.old, self.options), snapshot(self.new, self.options)
 
     @property
     def plan(self) -> Plan:

@@ -16,7 +16,7 @@ CASES = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
 def test_finds_what_happened_and_nothing_else(case: dict[str, Any]) -> None:
     given = {**CASES["usual"], **case}
     arguments = {"broken": frozenset(given.get("broken", ())), "warnings": given.get("warnings", ())}
-    lab = Lab(given["old"], given["new"])
+    lab = Lab(given["old"], given["new"], given.get("options", ()))
     lab.begin(given.get("begin", []))
     outcome = lab.judged(given["script"], **arguments)
     found = [f"{finding.subject}: {finding.text}" for finding in outcome.findings]
