@@ -10,6 +10,7 @@ from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.fields import changed_fields
 from constructs_lib.plan.plan import Plan
 from constructs_lib.rehearse.components import Component, placed
+from constructs_lib.rehearse.findings import Finding, Subject
 from constructs_lib.rehearse.live import Live, application_of, as_object, is_ending, revision, uid
 from constructs_lib.rehearse.recording import Recording
 
@@ -42,41 +43,18 @@ _EXPECTED: Mapping[Effect, Collection[Happened]] = {
 
 
 @dataclass(frozen=True)
-class Difference:
-    """An object to which something else happened than the plan had announced.
-
-    Attributes:
-        component: Name of the component.
-        object: The object as ``Kind/namespace/name``.
-        announced: What the plan had said; empty if it had said nothing.
-        happened: What happened.
-    """
-
-    component: str
-    object: str
-    announced: str
-    happened: str
-
-    def __str__(self) -> str:
-        said = f"the plan announced “{self.announced}”" if self.announced else "the plan announced nothing"
-        return f"{self.object} of {self.component}: {said}; what happened: {self.happened}."
-
-
-@dataclass(frozen=True)
 class Effects:
-    """What happened to the objects of both trees, as ``Kind/namespace/name``.
+    """What happened to the objects that only one of the trees has, as ``Kind/namespace/name``.
 
     Attributes:
         pruned: What is no longer in the tree, and was deleted.
         left: What is no longer in the tree, and is still there.
         adopted: What is new in the tree, and was there already.
-        differences: Where the plan was wrong.
     """
 
     pruned: tuple[str, ...]
     left: tuple[str, ...]
     adopted: tuple[str, ...]
-    differences: tuple[Difference, ...]
 
 
 def compare(
@@ -85,8 +63,8 @@ def compare(
     plan: Plan,
     skipped: Collection[str],
     unfinished: Collection[str],
-) -> Effects:
-    """Compare what happened with the plan.
+) -> tuple[Effects, list[Finding]]:
+    """Return what happened to the objects, and where the plan had announced something else.
 
     Args:
         recording: What happened.
@@ -102,15 +80,15 @@ def compare(
     def those(happened: Happened) -> tuple[str, ...]:
         return tuple(sorted(_name(case.identity) for case in cases if case.happened == happened and case.is_moved))
 
-    differences = [
-        Difference(case.component.name, _name(case.identity), change.words if change else "", case.happened)
+    findings = [
+        _difference(case, change)
         for case in cases
         if case.component.name not in skipped
         for change in [changes.get(case.identity)]
         if not (change and case.component.name in unfinished)
         if not _is_announced(case, change, case.identity[1] == "Application" and case.identity[3] in pins)
     ]
-    return Effects(those(Happened.DELETED), those(Happened.KEPT), those(Happened.ADOPTED), tuple(differences))
+    return Effects(those(Happened.DELETED), those(Happened.KEPT), those(Happened.ADOPTED)), findings
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +176,14 @@ def _is_announced(case: _Case, change: Change | None, is_pinned: bool) -> bool:
     if change.effect == Effect.RESTART and happened == Happened.SOME_PODS:
         return bool(inner(change.new, "spec", "updateStrategy", "rollingUpdate", "partition"))
     return happened in _EXPECTED.get(change.effect, ())
+
+
+def _difference(case: _Case, change: Change | None) -> Finding:
+    """Return that something else happened than what was announced."""
+    name = _name(case.identity)
+    said = f"the plan announced “{change.words}”" if change else "the plan announced nothing"
+    text = f"{name} of {case.component.name}: {said}; what happened: {case.happened}."
+    return Finding(Subject.PLAN, name, text)
 
 
 def _is_touched(case: _Case, change: Change) -> bool:

@@ -1,13 +1,14 @@
 """When each component began and was complete, and which of them began before a component below was complete."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from constructs_lib.kubernetes.manifest import Manifest, inner
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.rehearse.completeness import is_healthy, is_synced, missing, verdict
 from constructs_lib.rehearse.components import Component
+from constructs_lib.rehearse.findings import Finding, Subject
 from constructs_lib.rehearse.live import Live, application_of, identity_of, owner_of, uid
 from constructs_lib.rehearse.recording import Moment, Recording
 from constructs_lib.text import listed
@@ -40,30 +41,6 @@ class Progress:
     synced: float | None = None
     healthy: float | None = None
     says: str = ""
-
-
-@dataclass(frozen=True)
-class Early:
-    """A component that began before one below it was complete.
-
-    Attributes:
-        component: The component that began.
-        at: When it began.
-        below: The component that had to be complete by then.
-        seconds: How much later it was complete; None if it never was.
-        missing: What it lacked when the other one began.
-    """
-
-    component: str
-    at: float
-    below: str
-    seconds: float | None
-    missing: tuple[str, ...]
-
-    def __str__(self) -> str:
-        early = "which it never was" if self.seconds is None else f"{self.seconds:.1f} s too early"
-        began = f"{self.component} began at {self.at:.1f} s, before {self.below} was complete"
-        return f"{began}, {early}: {listed(self.missing)}."
 
 
 @dataclass(eq=False)
@@ -105,8 +82,8 @@ class _Row:
 
 def progress(
     recording: Recording, components: Sequence[Component], planned: Collection[str], broken: Collection[str]
-) -> tuple[list[Progress], list[Early]]:
-    """Return how far each component came that changed or was to change, and those that began too early.
+) -> tuple[list[Progress], list[Finding]]:
+    """Return how far each component came that changed or was to change, and what is wrong with that.
 
     Args:
         recording: What happened.
@@ -116,22 +93,49 @@ def progress(
     """
     timeline = _Timeline(recording, components)
     rows = {row.component.name: row for row in timeline.rows if row.times or row.component.name in planned}
-    early = [
-        Early(name, row.times["began"], below, _later(rows[below].times, row.times), lacks)
+    stops = [row.component for row in timeline.rows if row.component.name in broken]
+    found = {
+        name: timeline.progress(row, any(stop is row.component or stop.precedes(row.component) for stop in stops))
+        for name, row in rows.items()
+    }
+    findings = [
+        _early(found[name], found[below], lacks)
         for name, row in rows.items()
         for below, lacks in row.early.items()
-        if below in rows
+        if below in found
     ]
-    stops = [row.component for row in timeline.rows if row.component.name in broken]
-    found = [
-        timeline.progress(row, any(stop is row.component or stop.precedes(row.component) for stop in stops))
-        for row in rows.values()
-    ]
-    return sorted(found, key=lambda each: (each.wave, each.began is None, each.began)), early
+    by_wave = sorted(found.values(), key=lambda each: (each.wave, each.began is None, each.began))
+    findings += [finding for each in by_wave for finding in _findings(each, each.component in broken)]
+    return by_wave, findings
 
 
-def _later(below: Mapping[str, float], row: Mapping[str, float]) -> float | None:
-    return below["complete"] - row["began"] if "complete" in below else None
+def _early(row: Progress, below: Progress, lacks: Sequence[str]) -> Finding:
+    """Return that a component began before one below it was complete."""
+    assert row.began is not None
+    late = "which it never was" if below.complete is None else f"{below.complete - row.began:.1f} s too early"
+    began = f"{row.component} began at {row.began:.1f} s, before {below.component} was complete"
+    text = f"{began}, {late}: {listed(lacks)}."
+    return Finding(Subject.ORDER, row.component, text, row.began, below.complete)
+
+
+def _findings(row: Progress, is_broken: bool) -> Iterator[Finding]:
+    """Yield what is wrong with one component."""
+    name, complete, healthy = row.component, row.complete, row.healthy
+    if is_broken and complete is not None:
+        text = f"{name} was to be broken, and became complete at {complete:.1f} s."
+        yield Finding(Subject.NOT_BROKEN, name, text, complete)
+    if row.is_held:
+        return
+    if row.missing:
+        since = "never began" if row.began is None else "was never complete"
+        if complete is not None:
+            since = f"was complete at {complete:.1f} s, and at the end no more"
+        says = f" Argo CD says: {row.says}." if row.says else ""
+        yield Finding(Subject.INCOMPLETE, name, f"{name} {since}: {listed(row.missing)}.{says}", row.began)
+    if healthy is not None and (complete is None or complete > healthy):
+        early = "and it never was" if complete is None else f"{complete - healthy:.1f} s too early"
+        text = f"Argo CD called {name} healthy at {healthy:.1f} s, before it was complete, {early}."
+        yield Finding(Subject.GATE, name, text, healthy, complete)
 
 
 class _Timeline:

@@ -5,7 +5,7 @@ reads them from a tree. It counts as a caller once it was ready, and until it is
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from constructs_lib.check.areas import INTERNET
@@ -22,6 +22,7 @@ from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
+from constructs_lib.rehearse.findings import Finding, Subject, until
 from constructs_lib.rehearse.live import (
     Live,
     as_object,
@@ -34,35 +35,6 @@ from constructs_lib.rehearse.live import (
 )
 from constructs_lib.rehearse.recording import Moment, Recording
 from constructs_lib.repository.snapshot import Snapshot
-
-
-@dataclass(frozen=True)
-class ClosedCall:
-    """A call that running pods could not make for a time.
-
-    Attributes:
-        caller: The workload that calls, with its namespace.
-        old: Whether its pods are some that ran when the phase began.
-        callee: The address as the caller is given it.
-        start: From when on, in seconds since the phase began.
-        end: Until when; None if it was so at the end, or until the callers were gone.
-        reason: Why: policies closed it, or there was no server.
-        is_announced: Whether it follows from what the plan announced: the restart of a server with one pod.
-    """
-
-    caller: str
-    old: bool
-    callee: str
-    start: float
-    end: float | None
-    reason: str
-    is_announced: bool = False
-
-    def __str__(self) -> str:
-        end = "until the end" if self.end is None else f"until {self.end:.1f} s"
-        pods = f"{'old' if self.old else 'new'} pods of {self.caller}"
-        text = f"{pods} could not call {self.callee} from {self.start:.1f} s {end}: {self.reason}"
-        return f"{text}, as the announced restart of its only pod means." if self.is_announced else f"{text}."
 
 
 @dataclass(frozen=True)
@@ -109,29 +81,31 @@ class _Revision:
 _Closed = tuple[_Revision, _Declared, str, bool]
 
 
-def closed_calls(recording: Recording, plan: Plan) -> list[ClosedCall]:
+def closed_calls(recording: Recording, plan: Plan) -> list[Finding]:
     """Return the calls that running pods could not make, in the order of time.
 
-    A server that was never up since the phase began is waited for, and is not gone.
+    A server that was never up since the phase began is waited for, and is not gone. That the only pod of a server
+    restarts, as the plan announced, is an interruption that was accepted.
     """
     watch = _Watch(recording, plan)
     since: dict[_Closed, float] = {}
-    found: list[ClosedCall] = []
-
-    def end(closed: Iterable[_Closed], at: float | None) -> None:
-        for key in closed:
-            caller, call, reason, announced = key
-            start = since.pop(key)
-            found.append(ClosedCall(str(caller.pod), caller.is_old, call.address, start, at, reason, announced))
-
+    found: list[Finding] = []
     for at, live, moments in recording.replay():
         start = [Moment(at, "ADDED", item) for item in live.objects.values()]
         if watch.take(live, moments or start, is_start=not moments):
             closed = dict.fromkeys(watch.closed())
-            end([key for key in since if key not in closed], at)
-            since = {**dict.fromkeys(closed, at), **since}
-    end([*since], None)
-    return sorted(found, key=lambda call: (call.start, call.caller))
+            found += [_finding(key, start, at) for key, start in since.items() if key not in closed]
+            since = {key: since.get(key, at) for key in closed}
+    found += [_finding(key, start, None) for key, start in since.items()]
+    return sorted(found, key=lambda finding: (finding.start, finding.of))
+
+
+def _finding(closed: _Closed, start: float, end: float | None) -> Finding:
+    caller, call, reason, is_announced = closed
+    pods = f"{'old' if caller.is_old else 'new'} pods of {caller.pod}"
+    text = f"{pods} could not call {call.address} from {start:.1f} s {until(end)}: {reason}."
+    subject = Subject.INTERRUPTED if is_announced else Subject.CLOSED
+    return Finding(subject, f"{caller.pod} → {call.address}", text, start, end)
 
 
 class _Watch:

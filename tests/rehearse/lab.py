@@ -62,9 +62,9 @@ def manifests(name: str, about: Mapping[str, Any]) -> list[Manifest]:
             ``forced`` (replaced by force), ``empty`` (with fields that mean nothing), ``ignored`` (a field that Argo CD
             ignores), and of its pods ``calls`` (addresses), ``awaits`` (the same of an init container), ``settings``
             (data of a ConfigMap), ``port``. Of its Service ``offers`` (its port), ``labels``, ``kept`` (not pruned),
-            ``headless``. Of its policy ``callers`` (components that it lets in; without, there is none), ``opens``
-            (a port of its pods), ``leaves`` (lets it call). ``custom`` (a kind without a namespace), ``hook``, and of its Application ``wave``,
-            ``pin``, ``chart``.
+            ``headless``. Of its policy ``callers`` (components that it lets in; without, there is none), ``opens`` (a
+            port of its pods), ``leaves`` (lets it call). ``custom`` (a kind without a namespace), ``hook``, and of its
+            Application ``wave``, ``pin``, ``chart``.
     """
     labels, port, kind = {"app": name}, about.get("port", 80), about.get("kind", "Deployment")
     addresses: list[Manifest] = [
@@ -332,7 +332,7 @@ class Lab:
         """Let Argo CD call an Application healthy while it still syncs, or when it is about to."""
         self.healthy_(name)
         self.moments.pop()
-        operation = {"operation": {"sync": {}}} if phase == "Pending" else {}
+        operation: Manifest = {"operation": {"sync": {}}} if phase == "Pending" else {}
         self.apply("MODIFIED", {**self.objects["Application", name], **operation})
         self.moments.pop()
         self.status(

@@ -81,9 +81,8 @@ def test_json_tells_everything() -> None:
         "says": "",
     }
     second = found["phases"][1]
-    assert [(early["component"], early["below"], early["seconds"]) for early in second["early"]] == [
-        ("api", "db", None)
-    ]
+    first = second["findings"][0]
+    assert (first["of"], first["start"], first["end"], first["breaks"]) == ("api", 20, None, True)
     assert [finding["subject"] for finding in second["findings"]] == ["order", "not complete"]
 
 
@@ -111,7 +110,7 @@ def test_markdown_is_cut_where_it_gets_too_long() -> None:
     assert len(text) <= 2000
     shown = text.count("####")
     assert text.endswith(f"\n… and {50 - shown} more phases, for which there is no room here.\n")
-    many = replace(found[0], warnings=tuple(f"warning {number}" for number in range(100)))
+    many = outcome(IN_ORDER, warnings=[f"warning {number}" for number in range(100)])
     assert "- … and 60 more" in markdown.render([many])
 
 
@@ -136,7 +135,7 @@ def test_picture_shows_closed_calls_and_what_broke_the_promise() -> None:
 
 def test_nothing_happened() -> None:
     found = Lab(SHOP, SHOP).judged({})
-    assert found.kept and found.findings == []
+    assert found.kept and found.findings == ()
     assert ElementTree.fromstring(svg([found])).tag == f"{{{SVG}}}svg"
     assert (
         markdown.render([found])

@@ -6,7 +6,7 @@ The schema, version 1; what is added later is added to it, and what changes its 
     kept           whether the promise was kept in every phase
     phases         the attributes of each Outcome (constructs_lib.rehearse.judgement), in its order, with
     kept           whether the promise was kept in the phase
-    findings       [{subject, text, breaks}]: all that a person should know, what breaks the promise first
+    findings       [{subject, of, text, start, end, breaks}]: what a person should know, the worst first
 
 All times are in seconds since the phase began, but for ``began``, which is a time of day.
 """

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 from constructs_lib.draw.boxes import text_width
 from constructs_lib.draw.svg import CSS, _numbers, _rectangle, _text
 from constructs_lib.plan.report.words import clean
+from constructs_lib.rehearse.findings import Subject
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.order import Progress
 from constructs_lib.rehearse.report.words import Tone, state, verdict
@@ -110,12 +111,9 @@ def _bar(x: float, width: float, y: float, tone: Tone, meaning: str) -> str:
 
 
 def _calls(outcome: Outcome) -> list[tuple[str, float, float]]:
-    """Return the calls that were closed and should not have been, each with its beginning and its end."""
-    found = [call for call in outcome.closed if not call.is_announced]
-    return [
-        (f"{call.caller} → {call.callee}", call.start, outcome.seconds if call.end is None else call.end)
-        for call in found[:_CALLS]
-    ]
+    """Return the calls that were closed, each with its beginning and its end."""
+    found = [finding for finding in outcome.findings if finding.subject == Subject.CLOSED]
+    return [(each.of, each.start or 0.0, outcome.seconds if each.end is None else each.end) for each in found[:_CALLS]]
 
 
 def _legend(lines: Sequence[str], y: float) -> Iterator[str]:

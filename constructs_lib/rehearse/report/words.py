@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from constructs_lib.rehearse.findings import Subject
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.order import Progress
 from constructs_lib.text import plural
@@ -20,7 +21,7 @@ def verdict(outcome: Outcome) -> str:
 
 def state(outcome: Outcome, row: Progress) -> tuple[str, Tone]:
     """Return how far a component came in a few words, and how good that is."""
-    if row.component in {early.component for early in outcome.early}:
+    if any(finding.subject == Subject.ORDER and finding.of == row.component for finding in outcome.findings):
         return "began too early", "bad"
     if row.is_held:
         return "waited, as it should" if row.began is None else "broken on purpose", "held"
