@@ -333,7 +333,8 @@ class Lab:
         self.healthy_(name)
         self.moments.pop()
         operation: Manifest = {"operation": {"sync": {}}} if phase == "Pending" else {}
-        self.apply("MODIFIED", {**self.objects["Application", name], **operation})
+        known = {key: value for key, value in self.objects["Application", name].items() if key != "operation"}
+        self.apply("MODIFIED", {**known, **operation})
         self.moments.pop()
         self.status(
             "Application", name, {"operationState": {"phase": "Running" if phase == "Running" else "Succeeded"}}
