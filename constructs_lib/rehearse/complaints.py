@@ -9,6 +9,8 @@ from constructs_lib.rehearse.recording import Moment, Recording
 
 #: Conditions of an Application that are no refusal: they are about objects that nobody deploys.
 _HARMLESS = frozenset({"OrphanedResourceWarning", "ExcludedResourceWarning"})
+#: For how many seconds a pod may wait for a node: the scheduler waits for volumes that are being bound.
+_BINDING = 3
 #: Reasons of events that say nothing of a change: the scheduler's are told with the pods, an autoscaler has no metrics
 #: in its first minute, and a controller that was overtaken by another tries again.
 _NOISE = frozenset(
@@ -61,7 +63,7 @@ def _refused(application: Manifest) -> Iterator[tuple[object, str, str, str]]:
 
 
 def unscheduled(recording: Recording) -> Iterator[Finding]:
-    """Yield the pods that found no node."""
+    """Yield the pods that found no node for longer than it takes to bind a volume."""
     since: dict[str, tuple[float, Manifest]] = {}
     before = [Moment(0.0, "ADDED", item) for item in recording.before]
     for moment in (*before, *recording.moments):
@@ -70,7 +72,9 @@ def unscheduled(recording: Recording) -> Iterator[Finding]:
         if pod["kind"] == "Pod" and waits and moment.verb != "DELETED":
             since.setdefault(uid(pod), (moment.at, pod))
         elif uid(pod) in since:
-            yield _without_node(*since.pop(uid(pod)), moment.at)
+            start, pod = since.pop(uid(pod))
+            if moment.at - start > _BINDING:
+                yield _without_node(start, pod, moment.at)
     for start, pod in since.values():
         yield _without_node(start, pod, None)
 

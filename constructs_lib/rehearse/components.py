@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, sequence
@@ -85,20 +86,32 @@ class Component:
             found = [
                 change
                 for change in changed_fields(as_object(live), item)
-                if _counts(change) and not any(change.below(*keys) for keys in ignored)
+                if _counts(change, item) and not any(change.below(*keys) for keys in ignored)
             ]
             self._drifts[item.identity] = item, live, found
         return found
 
 
-def _counts(change: FieldChange) -> bool:
+def _counts(change: FieldChange, item: Object) -> bool:
+    """Tell whether a difference is one of the tree, and not of what the API server makes of it."""
     last = change.keys[-1]
     # The API server drops many fields that are empty, zero or false, and has an order of its own for some lists.
     is_empty = change.old is None and not change.new and not change.secret
     if is_empty or change.path.endswith("(order)") or change.keys == ("apiVersion",):
         return False
     in_list = isinstance(last, int) or last.startswith("[")
-    return change.new is not None or change.below("data") or (in_list and not change.below("metadata"))
+    dropped = change.new is None and in_list and not change.below("metadata")
+    return dropped or change.below("data") or (change.new is not None and _is_written(change, item))
+
+
+def _is_written(change: FieldChange, item: Object) -> bool:
+    """Tell whether the tree has a field itself: what is filled in as its default may be another's, as of a scaler."""
+    here: Any = item.manifest
+    for key in change.keys:
+        if not isinstance(here, dict):
+            return True
+        here = here.get(key)
+    return here is not None
 
 
 def components(

@@ -11,7 +11,7 @@ from constructs_lib.rehearse.components import Component
 from constructs_lib.rehearse.findings import Finding, Subject
 from constructs_lib.rehearse.live import Live, application_of, identity_of, owner_of, uid
 from constructs_lib.rehearse.recording import Moment, Recording
-from constructs_lib.text import listed
+from constructs_lib.text import listed, plural
 
 
 @dataclass(frozen=True)
@@ -98,24 +98,23 @@ def progress(
         name: timeline.progress(row, any(stop is row.component or stop.precedes(row.component) for stop in stops))
         for name, row in rows.items()
     }
-    findings = [
-        _early(found[name], found[below], lacks)
-        for name, row in rows.items()
-        for below, lacks in row.early.items()
-        if below in found
-    ]
+    findings = []
+    for name, row in rows.items():
+        if below := [(found[other], lacks) for other, lacks in row.early.items() if other in found]:
+            findings.append(_early(found[name], below))
     by_wave = sorted(found.values(), key=lambda each: (each.wave, each.began is None, each.began))
     findings += [finding for each in by_wave for finding in _findings(each, each.component in broken)]
     return by_wave, findings
 
 
-def _early(row: Progress, below: Progress, lacks: Sequence[str]) -> Finding:
-    """Return that a component began before one below it was complete."""
+def _early(row: Progress, below: Sequence[tuple[Progress, Sequence[str]]]) -> Finding:
+    """Return that a component began before those below it were complete, in the words of the last of these."""
     assert row.began is not None
-    late = "which it never was" if below.complete is None else f"{below.complete - row.began:.1f} s too early"
-    began = f"{row.component} began at {row.began:.1f} s, before {below.component} was complete"
-    text = f"{began}, {late}: {listed(lacks)}."
-    return Finding(Subject.ORDER, row.component, text, row.began, below.complete)
+    last, lacks = max(below, key=lambda each: (each[0].complete is None, each[0].complete))
+    late = "which it never was" if last.complete is None else f"{last.complete - row.began:.1f} s too early"
+    others = f"; the same of {plural(len(below) - 1, 'other')} below it" if len(below) > 1 else ""
+    began = f"{row.component} began at {row.began:.1f} s, before {last.component} was complete"
+    return Finding(Subject.ORDER, row.component, f"{began}, {late}: {listed(lacks)}{others}.", row.began, last.complete)
 
 
 def _findings(row: Progress, is_broken: bool) -> Iterator[Finding]:

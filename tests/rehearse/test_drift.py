@@ -26,6 +26,13 @@ from constructs_lib.rehearse.live import identity_of
         ("Service", "{finalizers: [a]}", "{finalizers: [a, b]}", []),
         ("Service", "{finalizers: [a]}", "{finalizers: [b]}", ["metadata.finalizers[0]"]),
         ("Service", "{apiVersion: v2}", "{apiVersion: v1}", []),
+        ("Deployment", "{apiVersion: apps/v1, spec: {}}", "{apiVersion: apps/v1, spec: {replicas: 2}}", []),
+        (
+            "Deployment",
+            "{apiVersion: apps/v1, spec: {replicas: 1}}",
+            "{apiVersion: apps/v1, spec: {replicas: 2}}",
+            ["spec.replicas"],
+        ),
         ("ConfigMap", "{data: {a: x}}", "{data: {a: x, b: y}}", ["data.b"]),
         ("Secret", "{data: {a: eA==}}", "{data: {a: eQ==}}", ["data.a"]),
         ("Secret", "{stringData: {a: x}}", "{data: {a: eA==}}", []),
@@ -34,7 +41,9 @@ from constructs_lib.rehearse.live import identity_of
 def test_drift(kind: str, tree_has: str, cluster_has: str, drift: list[str]) -> None:
     def made(content: str) -> dict[str, Any]:
         read = yaml.safe_load(content)
-        found = thing(kind, "it", **{key: value for key, value in read.items() if key != "finalizers"})
+        found = thing(
+            kind, "it", **{key: value for key, value in read.items() if key not in ("finalizers", "apiVersion")}
+        )
         found["metadata"]["finalizers"] = read.get("finalizers", [])
         return {**found, "apiVersion": read.get("apiVersion", "v1")}
 
