@@ -57,13 +57,12 @@ def command(
 
     Example: python app.py publish production --dry-run
     """
-    from constructs_lib.kubernetes.openings import kept_in
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.report.terminal import print_plan
     from constructs_lib.plan.report.words import summary
     from constructs_lib.publish.checkout import open_checkout
     from constructs_lib.publish.publication import carry_out, prepare
-    from constructs_lib.publish.scope import narrow, refuse_dangers
+    from constructs_lib.publish.scope import closed_by, narrow, refuse_dangers
 
     app: App = context.obj
     out = result_console()
@@ -82,10 +81,7 @@ def command(
         print_plan(found, out, hint=False)
         if publication.old is None:
             out.print(f"{name} was never published: its components are pinned now, and follow the branch no more.")
-    kept, closed = (
-        sum(len(kept_in(manifest)) for manifest in manifests if manifest)
-        for manifests in ([change.new for change in found.changes], [change.old for change in found.changes])
-    )
+    kept, closed = publication.kept, closed_by(found)
     if closed:
         out.print(f"Closes {plural(closed, 'connection')} that the last publication kept open.")
     for component, reason in joined.items():
@@ -118,7 +114,7 @@ def command(
         out.print(f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}")
     if kept:
         out.print(
-            f"Kept open for the old pods: {plural(kept, 'connection')}. The next publication closes that, or python "
+            f"Kept open for the old pods: {plural(kept, 'connection')}. A later publication closes that, or python "
             f"app.py publish {name} once this one is rolled out."
         )
     if any(change.kind == "Application" for change in found.changes):

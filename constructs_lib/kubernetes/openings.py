@@ -40,33 +40,37 @@ def opens(path: str) -> bool:
     return path.rpartition("/")[2].partition("-")[0] in {kind.rpartition("/")[2] for kind in _LISTS}
 
 
-def kept_in(manifest: Manifest) -> list[str]:
-    """Return the places of the entries that an object keeps open, though they are declared no more."""
-    return str(inner(manifest, "metadata", "annotations", KEPT) or "").split()
+def kept_in(manifest: Manifest) -> dict[str, Any]:
+    """Return the entries that an object keeps open, though they are declared no more, by their places."""
+    named = str(inner(manifest, "metadata", "annotations", KEPT) or "").split()
+    lists = {path: sequence(inner(manifest, *path.split("."))) for path in _LISTS.get(_kind(manifest), ()) if named}
+    places = {f"{path}[{number}]": entry for path, entries in lists.items() for number, entry in enumerate(entries)}
+    return {place: places[place] for place in named if place in places}
 
 
 def declared(manifest: Manifest) -> Manifest:
     """Return an object without what it keeps open."""
-    places = kept_in(manifest)
-    if not places:
+    kept = kept_in(manifest)
+    if not kept:
         return manifest
     annotations = {name: text for name, text in manifest["metadata"]["annotations"].items() if name != KEPT}
     found = {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
-    for path in _LISTS.get(_kind(manifest), ()):
-        entries = sequence(inner(manifest, *path.split(".")))
-        left = [entry for number, entry in enumerate(entries) if f"{path}[{number}]" not in places]
-        found = found if left == entries else _with(found, path, left)
+    for path in {_split(place)[0] for place in kept}:
+        entries = enumerate(sequence(inner(manifest, *path.split("."))))
+        left = [entry for number, entry in entries if f"{path}[{number}]" not in kept]
+        # The library leaves out empty lists of rules in policies, and nowhere else.
+        found = _with(found, path, left or None if _kind(found).endswith("/NetworkPolicy") else left)
     return found
 
 
 def closing(old: Manifest, new: Manifest) -> dict[str, Any]:
     """Return what an object opens as it was and no longer as it is declared, by the places where to keep it.
 
-    What it already keeps open as it was is not kept again. A rule that only became wider closes nothing.
+    A rule that only became wider closes nothing.
     """
     if _kind(old) != _kind(new) or any(_at(old, path) != _at(new, path) for path in ("metadata", "spec.podSelector")):
         return {}
-    old, kept = declared(old), {}
+    kept: dict[str, Any] = {}
     for path in _LISTS.get(_kind(new), ()):
         entries = list(sequence(inner(new, *path.split("."))))
         for number, entry in enumerate(sequence(inner(old, *path.split(".")))):
@@ -108,9 +112,10 @@ def _at(manifest: Manifest, path: str) -> Any:
 
 
 def _with(manifest: Manifest, path: str, value: Any) -> Manifest:
-    """Return an object with another value at a path."""
+    """Return an object with another value at a path; None removes it."""
     first, _, rest = path.partition(".")
-    return {**manifest, first: _with(dict(mapping(manifest.get(first))), rest, value) if rest else value}
+    value = _with(dict(mapping(manifest.get(first))), rest, value) if rest else value
+    return {key: entry for key, entry in {**manifest, first: value}.items() if key != first or entry is not None}
 
 
 def _split(place: str) -> tuple[str, int]:

@@ -54,9 +54,10 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
 
 
 def _tell_what_is_kept_open(case: _Case) -> None:
-    if kept := kept_in(case.new.manifest):
-        case.verdict.because("kept-open", fields=listed(kept))
-    if kept_in(case.old.manifest):
+    before, after = kept_in(case.old.manifest), kept_in(case.new.manifest)
+    if after:
+        case.verdict.because("kept-open", fields=listed([*after]))
+    if any(entry not in after.values() for entry in before.values()):
         case.verdict.because("kept-open-no-more")
 
 
@@ -178,6 +179,8 @@ def _judge_restart(case: _Case) -> None:
         verdict.effect = Effect.RESTART
         if strategy.get("type") == "Recreate":
             verdict.because("recreate")
+        if any(change.keys[-1] == "containerPort" and None not in (change.old, change.new) for change in case.fields):
+            verdict.because("listens-elsewhere")
 
 
 def _judge_scale(case: _Case) -> None:

@@ -60,6 +60,12 @@ class Publication:
         return sorted(self.before.keys() - self.pins.keys())
 
     @property
+    def kept(self) -> int:
+        """Number of connections that are kept open for pods that still run, where they are not held back."""
+        kept = self.tree.pins.kept if self.tree.pins else {}
+        return sum(len(places) for path, places in kept.items() if path.split("/")[2] not in self.unpublished)
+
+    @property
     def commits(self) -> list[tuple[str, Sequence[str]]]:
         """The message of each commit, as far as revisions are known, with the files that it changes."""
         environment, moved, removed = self.tree.environment, self.moved, self.removed

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from constructs_lib.kubernetes.manifest import Manifest, texts_in
+from constructs_lib.kubernetes.openings import kept_in
 from constructs_lib.plan.plan import Plan, allow_names, allowed, unknown_names
 from constructs_lib.publish.checkout import PublishError
 from constructs_lib.publish.publication import Publication
@@ -77,6 +78,12 @@ def _without(found: Plan, held_back: Collection[str]) -> Plan:
         ]
         steps += [replace(step, changes=changes)] if changes else []
     return replace(found, steps=steps)
+
+
+def closed_by(found: Plan) -> int:
+    """Return the number of connections that the last publication kept open, and that this one closes."""
+    pairs = [(kept_in(change.old), kept_in(change.new) if change.new else {}) for change in found.changes if change.old]
+    return sum(entry not in after.values() for before, after in pairs for entry in before.values())
 
 
 def refuse_dangers(found: Plan, allow: Sequence[str]) -> None:

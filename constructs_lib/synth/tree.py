@@ -9,8 +9,8 @@ from constructs_lib.argocd.objects import parse
 from constructs_lib.derive.applications import permitting
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
-from constructs_lib.kubernetes.openings import closing, keeping, opens
-from constructs_lib.repository.applications import find_applications
+from constructs_lib.kubernetes.openings import KEPT, closing, declared, keeping, kept_in, opens
+from constructs_lib.repository.applications import Application, find_applications
 from constructs_lib.repository.pins import Pins, folder_id
 from constructs_lib.repository.snapshot import Snapshot, is_commit
 from constructs_lib.synth.paths import application_file, project_file
@@ -77,23 +77,38 @@ class Tree:
             self._put(application_file(self.environment, component), manifest)
 
     def keep_open(self, published: Snapshot) -> None:
-        """Keep open what was published and is declared no more, but for what was only kept open there.
+        """Keep open what was published and is declared no more, until the publication after this one.
 
-        It would close in the waves of the objects, while pods of later waves still run as they were. Where nothing is
-        pinned, there are no waves.
+        It would close in the waves of the objects, while pods of later waves still run as they were. What the last
+        publication only kept closes, unless this one changes again what that one changed: that may be to mend it, while
+        its old pods still run. Where nothing is pinned, there are no waves.
         """
         if self.pins is None:
             return
         self.pin(replace(self.pins, kept={}))
         kept: dict[str, Mapping[str, Any]] = {}
-        for application in find_applications(published, [f"argocd/{self.environment}"]).all:
-            pinned = any(is_commit(source.revision) for source in application.sources)
-            for path, content in application.files.items() if pinned else ():
+        found = find_applications(published, [f"argocd/{self.environment}"]).all
+        pinned = [each for each in found if any(is_commit(source.revision) for source in each.sources)]
+        last = {source.revision for each in pinned if _keeps(each) for source in each.sources}
+        mends = any(self._changes(each) for each in pinned if any(source.revision in last for source in each.sources))
+        for application in pinned:
+            for path, content in application.files.items():
                 if opens(path) and self.files.get(path, content) != content:
                     for old in parse(path, content):
-                        if entries := closing(old.manifest, self._object(path)):
+                        before = old.manifest if mends else declared(old.manifest)
+                        if entries := closing(before, self._object(path)):
                             kept[path] = entries
         self.pin(replace(self.pins, kept=kept))
+
+    def _changes(self, application: Application) -> bool:
+        """Tell whether a published component differs from the declared one in more than what it keeps open."""
+        folder = f"dist/{self.environment}/{application.name}/"
+        old = {
+            path: dump(declared(each.manifest)) if opens(path) and kept_in(each.manifest) else content
+            for path, content in application.files.items()
+            for each in parse(path, content)
+        }
+        return old != {path: content for path, content in self.files.items() if path.startswith(folder)}
 
     def _keep(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
         for path, manifest in self._declared.items():
@@ -133,3 +148,9 @@ class Tree:
             for component in sorted(old.keys() | self.contents.keys())
             if old.get(component) != self.contents.get(component)
         }
+
+
+def _keeps(application: Application) -> bool:
+    """Tell whether what a component has published keeps something open."""
+    files = application.files.items()
+    return any(opens(path) and KEPT.encode() in content for path, content in files)

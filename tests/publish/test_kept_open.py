@@ -54,7 +54,7 @@ def test_a_dropped_edge_stays_open_on_both_sides_and_closes_when_published_again
     # The plan is that of the very tree that is published.
     assert planned.partition("\n\n")[2] in said
     assert (
-        "Kept open for the old pods: 2 connections. The next publication closes that, or python app.py publish" in said
+        "Kept open for the old pods: 2 connections. A later publication closes that, or python app.py publish" in said
     )
     assert kept(published).keys() == BOTH_SIDES
     assert callers(published, "stock") == ["basket"]
@@ -83,6 +83,30 @@ def test_the_next_publication_closes_what_the_last_one_kept(published: Shop) -> 
     assert "Closes 2 connections that the last publication kept open." in said
     assert "Kept open" not in said
     assert (kept(published), callers(published, "stock")) == ({}, [])
+    up_to_date(published)
+
+
+def test_what_may_mend_the_last_publication_closes_nothing(published: Shop) -> None:
+    """The old pods of a publication that hangs still run while the next one is rolled out."""
+    published.change(*DROPPED)
+    published.change(*BASKET)
+    published.publish()
+    content = published.pins()["stock"]["content"]
+    for old, new in (("1.1.0", "1.1.1"), ("1.1.1", "1.1.2")):
+        published.change(f"example/basket:{old}", f"example/basket:{new}")
+        said = published.publish()
+        assert "Kept open for the old pods: 2 connections." in said
+        assert "Closes" not in said
+        assert CLOSES not in said
+        assert callers(published, "stock") == ["basket"]
+        assert published.pins()["stock"]["content"] == content
+        up_to_date(published)
+    # Another component has nothing to do with it.
+    published.change("example/front:1.0.0", "example/front:1.1.0")
+    said = published.publish()
+    assert "Closes 2 connections that the last publication kept open." in said
+    assert "Kept open" not in said
+    assert callers(published, "stock") == []
     up_to_date(published)
 
 
