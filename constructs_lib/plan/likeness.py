@@ -28,6 +28,11 @@ class Match:
     old: Placed
     new: Placed
 
+    @property
+    def changes_namespace(self) -> bool:
+        """Whether it only goes from one namespace of its Application to another."""
+        return self.old.pair is self.new.pair and self.old.item.namespace != self.new.item.namespace
+
 
 def owns_data(item: Object) -> bool:
     """Tell whether an object is a custom resource whose operator makes volumes for it."""
@@ -107,7 +112,7 @@ class _Settings:
         before, after = self._of(old), self._of(new)
         shared = before.keys() & after.keys()
         differing = sum(before[key] != after[key] for key in shared)
-        return 2 * len(shared) >= max(len(before), len(after)) and 3 * differing <= len(shared)
+        return 2 * len(shared) > max(len(before), len(after)) and 3 * differing <= len(shared)
 
     def _read(self, placed: Placed) -> Mapping[str, str]:
         item = placed.item

@@ -31,10 +31,14 @@ def explain_moves(
     for pair in pairs.values():
         if pair.heir and pair.now.item:
             moves[pair.now.item, pair, pair.heir] = []
+    first: dict[object, Object] = {}
     for match in matches:
-        moves.setdefault((_bearer(match), match.old.pair, match.new.pair), []).append(match)
+        # What goes to another namespace goes together.
+        places = match.old.pair, match.old.item.namespace, match.new.item.namespace
+        bearer = first.setdefault(places if match.changes_namespace else match, _bearer(match))
+        moves.setdefault((bearer, match.old.pair, match.new.pair), []).append(match)
     callers = _callers(pairs) if moves else {}
-    places = {
+    at = {
         change.identity: (pair.changes, number)
         for pair in pairs.values()
         for number, (_, change) in enumerate(pair.changes)
@@ -45,21 +49,17 @@ def explain_moves(
         left.setdefault(each.pair, set()).add(each.item.identity)
     for (bearer, old, new), found in moves.items():
         move = _Move(pairs, bearer, old, new, found, left.get(old, set()), callers, departures)
-        if bearer.identity in places:
-            changes, number = places[bearer.identity]
+        if bearer.identity in at:
+            changes, number = at[bearer.identity]
             item, change = changes[number]
             changes[number] = item, move.explained(change)
 
 
 def _bearer(match: Match) -> Object:
-    """Return the object whose change is the danger: the Application if all of it moves, or else the workload."""
-    old, new = match.old, match.new
-    application = old.pair.now.item
-    if application and old.pair.is_gone:
-        return application
-    elsewhere = old.pair.around_before.application.namespace != new.pair.now.namespace
-    moves = old.pair is new.pair and elsewhere and old.item.namespace != new.item.namespace
-    return application if application and moves else old.item
+    """Return the object whose change is the danger: the Application if that moves, or else the workload."""
+    pair, application = match.old.pair, match.old.pair.now.item
+    moves = match.changes_namespace and pair.around_before.application.namespace != pair.now.namespace
+    return application if application and (moves or pair.is_gone) else match.old.item
 
 
 def _callers(pairs: Mapping[Key, Pair]) -> Mapping[str, set[str]]:
@@ -107,7 +107,7 @@ class _Move:
             reasons=tuple(dict.fromkeys(verdict.reasons)),
             fix=verdict.fix,
             dangerous=verdict.dangerous or bool(self.matches),
-            moves=self._whole and self.old is self.new,
+            moves=self.bearer.kind == "Application" and self.old is self.new,
         )
 
     def _tell(self, verdict: Verdict) -> None:
@@ -118,7 +118,7 @@ class _Move:
         if any(reason("load-balancer-deleted") in part.reasons for part in parts):
             verdict.because("load-balancer-deleted")
         if self._whole and self.old is self.new:
-            verdict.because("moves-to-namespace", old=self.old.around_before.application.namespace, **names)
+            verdict.because("moves-to-namespace", old=self.matches[0].old.item.namespace, **names)
         elif self.old.heir is not self.new:
             verdict.because("becomes", **names)
         kept, lost = self._data
@@ -149,8 +149,8 @@ class _Move:
 
     @property
     def _whole(self) -> bool:
-        """Whether a whole component moves."""
-        return self.bearer.kind == "Application"
+        """Whether a whole component moves, or all that it has in a namespace."""
+        return self.bearer.kind == "Application" or self.matches[0].changes_namespace
 
     @property
     def _new_name(self) -> str:
@@ -158,7 +158,7 @@ class _Move:
         if not self._whole:
             new = next(match.new.item for match in self.matches if match.old.item is self.bearer)
             return named(new) if new.namespace == self.bearer.namespace else f"{named(new)} in {new.namespace}"
-        return f"the namespace {self.new.now.namespace}" if self.old is self.new else self.new.now.name
+        return f"the namespace {self.matches[0].new.item.namespace}" if self.old is self.new else self.new.now.name
 
     @property
     def _last(self) -> bool:
@@ -179,7 +179,7 @@ class _Move:
         for match in self.matches:
             old, new = match.old.item, match.new.item
             before, after = (dict(_volumes(each.item, each.pair.around_before)) for each in (match.old, match.new))
-            if not after or before.keys() & after.keys():
+            if before.keys() & after.keys():
                 continue
             for (namespace, claim), words in before.items():
                 its = self._fates.get(("", "PersistentVolumeClaim", namespace, claim), self._fates[old.identity])

@@ -120,6 +120,16 @@ def test_another_namespace_with_data() -> None:
     assert "dump the data and restore it" in text
 
 
+def test_another_namespace_that_only_the_objects_name() -> None:
+    namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in ("ns", "other")]
+    old = deployed({"app": [namespaces[0], *server(), *server("admin", image="shop/admin:1")]}, {"app": ""})
+    moved = [*server(namespace="other"), *server("admin", "other", "shop/admin:1")]
+    found = between(old, deployed({"app": [namespaces[1], *moved]}, {"app": ""}))
+    text = told(only_danger(found, "Deployment/web"))
+    assert "It moves to the namespace other: new objects there take the place of those in ns." in text
+    assert Effect.DATA_LOSS not in found.summary
+
+
 def test_another_namespace_without_data() -> None:
     found = between(deployed({"app": server()}), deployed({"app": server(namespace="other")}, {"app": "other"}))
     text = told(only_danger(found, "Application/app"))
@@ -181,7 +191,9 @@ def test_a_component_that_shares_a_namespace_with_its_new_name_stands_still() ->
     old, new = ({name: [namespace, *server(name)]} for name in ("app", "shop"))
     for chosen, stands in ((options, True), (LAST, False)):
         found = between(deployed(old, options=chosen), deployed(new, options=chosen))
-        text = told(only_danger(found, "Application/app"))
+        change = only_danger(found, "Application/app")
+        assert change.effect == (Effect.REPLACEMENT if stands else Effect.DELETE)
+        text = told(change)
         assert ("Both have Namespace/ns. The sync of shop fails" in text) == stands
         assert ("somebody answers all the time" in text.rpartition("Declare")[0]) != stands
 
@@ -192,6 +204,31 @@ def test_data_that_goes_with_the_old_one_is_a_danger_of_its_own() -> None:
     found = between(old, new)
     assert allow_names(found) == ["Application/app", "PersistentVolumeClaim/app-files"]
     assert "the old data goes with the old one: PersistentVolumeClaim/app-files in ns." in told(found.dangerous[0])
+
+
+def test_a_namespace_with_data_or_with_others_is_a_danger_of_its_own() -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}}
+    moved = deployed({"app": claimed("app", "other", "files"), "front": [CALLER]}, {"app": "other", "front": "front"})
+    old = deployed({"app": [namespace, *claimed("app", "ns", "files")], "front": [CALLER]}, {"front": "front"})
+    assert "Namespace/ns" in allow_names(between(old, moved))
+    old = deployed({"app": [namespace, *server()], "front": [CALLER]}, {"front": "front"})
+    for place, dangers in (("ns", ["Application/app", "Namespace/ns"]), ("front", ["Application/app"])):
+        new = deployed({"app": server(namespace="other"), "front": [CALLER]}, {"app": "other", "front": place})
+        assert sorted(allow_names(between(old, new))) == dangers
+
+
+def test_callers_are_found_in_the_values_of_charts() -> None:
+    chart = {"repoURL": "https://charts", "chart": "thing", "helm": {"values": "url: http://web.ns:80"}}
+    front = written(with_fields(application("front", ""), {"spec.source": chart}))
+    old = {**deployed({"app": server()}), "apps/front.yaml": front}
+    new = {**deployed({"app": server(namespace="other")}, {"app": "other"}), "apps/front.yaml": front}
+    assert "front calls it by the old one." in told(only_danger(between(old, new), "Application/app"))
+
+
+def test_another_namespace_and_other_pods() -> None:
+    variables = [{"name": "SELF", "value": "site"}]
+    new = deployed({"app": server(namespace="other", image="mirror/site:2", env=variables)}, {"app": "other"})
+    only_danger(between(deployed({"app": server()}), new), "Application/app")
 
 
 def test_a_public_address_that_goes_is_told() -> None:
@@ -267,6 +304,7 @@ def test_one_component_goes_and_an_unrelated_one_comes() -> None:
     other = database("mails-db", env=[{**names, "value": "mails"}])
     for parts in (
         [*server("mails", image="shop/mails:1"), other],
+        [*server("mails", image="shop/mails:1"), database("mails-db", env=[names])],
         # Of the same image, it is told something else.
         [*server("mails", image="shop/orders:1", args=["--mails"]), other],
         [config("mails")],
@@ -288,6 +326,22 @@ def test_a_worker_of_the_same_image_that_does_something_else() -> None:
     new = deployed({"app": server("cleaner", image="shop/worker:1", args=["clean"])[:1]})
     (change,) = between(old, new).dangerous
     assert (change.name, "takes its place" in told(change)) == ("Deployment/mailer", False)
+
+
+def test_pods_of_the_same_image_that_are_told_something_else() -> None:
+    def site(name: str, text: str, **more: Any) -> list[Manifest]:
+        volume = {"name": "pages", "configMap": {"name": name}}
+        deployment = server(name, image="nginx:1", env=[], **more)[0]
+        return [with_fields(deployment, {"spec.template.spec.volumes": [volume]}), config(name, page=text)]
+
+    variables = [{"name": name, "value": "1"} for name in ("A", "B")]
+    for old, new, alike in (
+        (site("docs", "Read the docs."), site("blog", "Read the blog."), True),
+        (site("docs", "Read this."), site("blog", "Buy that."), False),
+        (server("one", env=variables[:1])[:1], server("two", env=variables[1:])[:1], False),
+    ):
+        found = between(deployed({"app": old}), deployed({"app": new}))
+        assert ["takes its place" in told(change) for change in found.dangerous] == [alike]
 
 
 def test_what_stays_where_it_is_does_not_move() -> None:

@@ -103,7 +103,12 @@ def test_renamed_component(planned: Planned) -> None:
     (change,) = found.dangerous
     assert change.name == "Application/user-service"
     text = "\n".join(map(str, change.reasons))
-    assert "PersistentVolumeClaim/data-user-service-database-0 in pp-us" in text
+    assert (
+        "PersistentVolumeClaim/data-user-service-database-0 in pp-us, "
+        "PersistentVolumeClaim/user-service-database-backups in pp-us"
+    ) in text
+    # It is kept, and nobody else calls it.
+    assert "user-service-database.pp-us" not in text
     assert "Both have Namespace/pp-us, NetworkPolicy/default-deny, NetworkPolicy/dns." in text
     assert "user-service.pp-us becomes users.pp-us. gateway calls it by the old one." in text
 

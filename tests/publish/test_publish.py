@@ -350,6 +350,8 @@ def test_a_component_that_is_held_back_does_not_move_to_another_namespace(publis
     said = published.publish("--only", "basket")
     assert "Held back: billing" in said
     assert "nothing is lost" in said
+    run = published.run("publish", "laptop")
+    assert (run.code, "To agree to all of that, add --allow Deployment/billing\n" in run.said) == (1, True)
 
 
 def test_only_needs_an_environment_that_was_published(shop: Shop) -> None:
