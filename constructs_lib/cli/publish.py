@@ -70,11 +70,11 @@ def command(
     git = Git(app.root)
     checkout = open_checkout(git, environment.repository.branch)
     (tree,) = app.synthesize([environment], keep_manifests=True)
-    publication = prepare(checkout, tree)
+    takeover, rolling = _takeover(tree, cluster, kubeconfig, out)
+    publication = prepare(checkout, tree, rolling=rolling)
     # The Applications still have the published pins, but the files that they read are the new ones.
     found = plan(publication.published, Snapshot.of_files("the declaration", tree.files), folder=f"argocd/{name}")
     publication, found, joined = narrow(publication, replace(found, pins=()), only)
-    takeover = _takeover(tree, cluster, kubeconfig, out)
     if not publication.is_empty:
         _refuse_errors(app, tree)
         publication = replace(publication, summary=summary(found) if found.changes else "")
@@ -132,17 +132,18 @@ def _root(tree: Tree) -> Manifest:
     return (tree.manifests or {})[f"argocd/{tree.environment}/{ROOT_FILE}"]
 
 
-def _takeover(tree: Tree, context: str, kubeconfig: Path | None, out: Console) -> Takeover | None:
-    """Tell what the cluster of a context rolls out, and return what takes over; None if there is no context."""
+def _takeover(tree: Tree, context: str, kubeconfig: Path | None, out: Console) -> tuple[Takeover | None, bool | None]:
+    """Tell what a cluster rolls out; return what takes over and whether it does, or None if there is no context."""
     from constructs_lib.publish.takeover import Takeover, kubectl
 
     if not context:
         if kubeconfig:
             raise CommandError("--kubeconfig needs --context, which names the cluster.")
-        return None
+        return None, None
     takeover = Takeover(kubectl(context, kubeconfig), _root(tree), out.print)
-    takeover.describe(takeover.look())
-    return takeover
+    rollout = takeover.look()
+    takeover.describe(rollout)
+    return takeover, rollout.running or bool(rollout.hangs or rollout.unsettled)
 
 
 def _take_over(takeover: Takeover | None, tree: Tree, git: Git) -> None:

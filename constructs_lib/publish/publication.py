@@ -90,10 +90,11 @@ class Publication:
         return not self.commits and self.checkout.head == self.checkout.remote_head
 
 
-def prepare(checkout: Checkout, tree: Tree) -> Publication:
+def prepare(checkout: Checkout, tree: Tree, *, rolling: bool | None = None) -> Publication:
     """Return what publishing an environment would do, without changing anything in the repository.
 
     The tree is given the pins of the last commit, because those in the working tree may be from a run that was killed.
+    ``rolling`` tells whether the cluster still rolls out what is published, None that it was not asked.
 
     Raises:
         PublishError: The working tree has changes that are not generated.
@@ -104,7 +105,7 @@ def prepare(checkout: Checkout, tree: Tree) -> Publication:
     old = _committed_pins(git, head, environment)
     tree.pin(old)
     published = published_at(git, environment, checkout.upstream, checkout.remote_head)
-    tree.keep_open(published)
+    tree.keep_open(published, rolling=rolling)
     # What is kept belongs to the manifests: it stays when the pins are reverted.
     manifests = tuple(_differing(git, head, _with_pins(tree), [*owned_paths([environment]), pins_file(environment)]))
     kept = _valid(git, head, environment, old.components if old else {})

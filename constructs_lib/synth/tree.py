@@ -76,12 +76,13 @@ class Tree:
                     source["targetRevision"] = pin.revision if pin else self.revision
             self._put(application_file(self.environment, component), manifest)
 
-    def keep_open(self, published: Snapshot) -> None:
+    def keep_open(self, published: Snapshot, *, rolling: bool | None = None) -> None:
         """Keep open what was published and is declared no more, until the publication after this one.
 
         It would close in the waves of the objects, while pods of later waves still run as they were. What the last
-        publication only kept closes, unless this one changes again what that one changed: that may be to mend it, while
-        its old pods still run. Where nothing is pinned, there are no waves.
+        publication only kept closes, unless that one is still ``rolling``, so that its old pods may run. Where this is
+        not known, it is taken to be if this one changes again what that one changed: that may be to mend it. Where
+        nothing is pinned, there are no waves.
         """
         if self.pins is None:
             return
@@ -90,12 +91,14 @@ class Tree:
         found = find_applications(published, [f"argocd/{self.environment}"]).all
         pinned = [each for each in found if any(is_commit(source.revision) for source in each.sources)]
         last = {source.revision for each in pinned if _keeps(each) for source in each.sources}
-        mends = any(self._changes(each) for each in pinned if any(source.revision in last for source in each.sources))
+        if rolling is None:
+            changed = [each for each in pinned if any(source.revision in last for source in each.sources)]
+            rolling = any(self._changes(each) for each in changed)
         for application in pinned:
             for path, content in application.files.items():
                 if opens(path) and self.files.get(path, content) != content:
                     for old in parse(path, content):
-                        before = old.manifest if mends else declared(old.manifest)
+                        before = old.manifest if rolling else declared(old.manifest)
                         if entries := closing(before, self._object(path)):
                             kept[path] = entries
         self.pin(replace(self.pins, kept=kept))

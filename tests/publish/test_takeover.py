@@ -293,6 +293,20 @@ def test_publishes_and_takes_over(published: Shop, tmp_path: Path) -> None:
     published.check()
 
 
+def test_closes_nothing_while_the_last_publication_is_rolled_out(published: Shop, tmp_path: Path) -> None:
+    """The old pods that hang still call what only the last publication keeps open."""
+    published.change('basket.needs(stock.endpoint("http"), {"STOCK": "address"})', "pass")
+    published.publish()
+    head = published.git("rev-parse", "HEAD")
+    variables = answering(published, tmp_path)
+    run = published.run("publish", "laptop", "--context", "laptop", **variables)
+    assert "Nothing to publish" in run.said and published.git("rev-parse", "HEAD") == head
+    # Its operation is ended, and the stock is still not there.
+    run = published.run("publish", "laptop", "--context", "laptop", **variables)
+    assert "Nothing to publish" in run.said and published.git("rev-parse", "HEAD") == head
+    assert "Closes 2 connections that the last publication kept open." in published.publish()
+
+
 def test_takes_over_with_nothing_to_publish(published: Shop, tmp_path: Path) -> None:
     run = published.run("publish", "laptop", "--context", "laptop", **answering(published, tmp_path))
     assert run.code == 0, run.said

@@ -113,6 +113,26 @@ def test_what_closes_is_kept(options: dict[str, Any], kept: dict[str, list[str]]
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "rolling", "stays"),
+    [({}, None, False), ({}, True, True), ({"secret": False}, None, True), ({"secret": False}, False, False)],
+)
+def test_what_was_kept_stays_while_its_publication_is_rolled_out(
+    options: dict[str, Any], rolling: bool | None, stays: bool
+) -> None:
+    """The cluster knows; else it is taken to be where a component changes that the last publication changed."""
+    old, last, pins = changed(edge=False)
+    last.keep_open(published(old))
+    assert last.pins is not None
+    revision = "b" * 40
+    moved = {name: Pin(revision, last.contents[name], pin.namespace) for name, pin in pins.components.items()}
+    last.pin(Pins(moved, kept=last.pins.kept))
+    new = tree(edge=False, **options)
+    new.pin(last.pins)
+    new.keep_open(published(last), rolling=rolling)
+    assert ("NetworkPolicy-front" in kept_by(new), "NetworkPolicy-stock" in kept_by(new)) == (stays, stays)
+
+
 def test_the_objects_of_a_tree_follow_its_files() -> None:
     system = empty()
     ExternalSecrets(system, version="2.9.0")
