@@ -94,9 +94,10 @@ def kept_by(new: Tree) -> dict[str, list[str]]:
 )
 def test_what_closes_is_kept(options: dict[str, Any], kept: dict[str, list[str]]) -> None:
     old, new, _ = changed(**options)
-    plain = dict(new.files)
+    plain, contents = dict(new.files), new.contents
     new.keep_open(published(old))
     assert kept_by(new) == kept
+    assert (new.contents != contents) == bool(kept)
     assert {path for path in plain if plain[path] != new.files[path]} == new.pins.kept.keys() if new.pins else set()
     # Synthesis gives the same from the pins, whether or not it keeps the objects.
     again = tree(**options)
