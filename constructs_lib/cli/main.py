@@ -14,7 +14,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli import check as check_command
-from constructs_lib.cli import graph, observe, plan, publish, synth, why
+from constructs_lib.cli import graph, observe, plan, publish, rehearse, synth, why
 from constructs_lib.cli.app import App, console
 from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import DeclarationError, here
@@ -53,7 +53,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         if context.invoked_subcommand is None:
             synth.synth(context.obj, [], check=False)
 
-    for module in (synth, plan, check_command, publish, graph, observe, why):
+    for module in (synth, plan, check_command, publish, rehearse, graph, observe, why):
         cli.command(module.__name__.rpartition(".")[2])(module.command)
 
     try:

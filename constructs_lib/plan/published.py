@@ -11,7 +11,7 @@ def published(git: Git, environment: str, branch: str) -> Snapshot:
     checked out. An Application that is pinned to a commit is read from that commit. The snapshot is empty without a
     repository, without a commit, and if the commit has nothing of the environment.
     """
-    return published_at(git, environment, *_revision(git, branch))
+    return published_at(git, environment, *published_revision(git, branch))
 
 
 def published_at(git: Git, environment: str, name: str, commit: str | None) -> Snapshot:
@@ -24,11 +24,11 @@ def published_at(git: Git, environment: str, name: str, commit: str | None) -> S
 
 def commits_behind(git: Git, branch: str) -> int:
     """Return the number of fetched commits of the published branch that the checkout lacks."""
-    _, commit = _revision(git, branch)
+    _, commit = published_revision(git, branch)
     return int(git.run("rev-list", "--count", f"HEAD..{commit}")) if commit and git.commit("HEAD") else 0
 
 
-def _revision(git: Git, branch: str) -> tuple[str, str | None]:
+def published_revision(git: Git, branch: str) -> tuple[str, str | None]:
     """Return the revision that is published, in a person's words, and its commit if there is one."""
     try:
         remotes = git.run("remote").splitlines()

@@ -46,14 +46,16 @@ class KubectlError(UserError):
     """Kubectl is missing, cannot reach the cluster, or was refused something."""
 
 
-def kubectl(context: str, kubeconfig: Path | None = None) -> Kubectl:
+def kubectl(context: str, kubeconfig: Path | None = None, program: str = "kubectl") -> Kubectl:
     """Return what runs kubectl in a context of a kubeconfig, by default that of the user.
+
+    The program is looked for on the PATH, unless it is given as a path.
 
     Raises:
         KubectlError: There is no kubectl.
     """
-    program = shutil.which("kubectl")
-    if program is None:
+    found = shutil.which(program)
+    if found is None:
         raise KubectlError(
             "There is no kubectl on the PATH, with which --context asks the cluster: install it "
             "(https://kubernetes.io/docs/tasks/tools/), or publish without --context."
@@ -61,7 +63,7 @@ def kubectl(context: str, kubeconfig: Path | None = None) -> Kubectl:
     where = [f"--context={context}", *([f"--kubeconfig={kubeconfig}"] if kubeconfig else [])]
 
     def run(*arguments: str) -> str:
-        command = [program, *where, "--request-timeout=30s", *arguments]
+        command = [found, *where, "--request-timeout=30s", *arguments]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             said = result.stderr.strip().splitlines() or ["it says nothing."]

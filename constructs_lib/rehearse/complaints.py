@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
 from constructs_lib.rehearse.findings import Finding, Subject, until
-from constructs_lib.rehearse.live import condition, identity_of, uid
+from constructs_lib.rehearse.live import condition, identity_of, is_ending, uid
 from constructs_lib.rehearse.recording import Moment, Recording
 
 #: Conditions of an Application that are no refusal: they are about objects that nobody deploys.
@@ -51,7 +51,8 @@ def _refused(application: Manifest) -> Iterator[tuple[object, str, str, str]]:
     if application["kind"] != "Application":
         return
     name, status = str(inner(application, "metadata", "name")), mapping(application.get("status"))
-    for found in mappings(status.get("conditions")):
+    # What is in the way of its own deletion for a moment is no refusal; that it stays is told as such.
+    for found in () if is_ending(application) else mappings(status.get("conditions")):
         kind = str(found.get("type"))
         if kind not in _HARMLESS:
             yield (name, kind, found.get("lastTransitionTime")), name, kind, str(found.get("message"))

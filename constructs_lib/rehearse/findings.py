@@ -14,6 +14,7 @@ class Subject(StrEnum):
     PLAN = "not as planned"
     CLOSED = "closed call"
     INTERRUPTED = "interrupted, as announced"
+    ENDING = "closed to ending pods"
     GATE = "gate opened early"
     NODE = "no node"
     WARNING = "warning"

@@ -1,7 +1,8 @@
 """Whether running pods could make their calls at every moment: policies let them through, and somebody answers.
 
 What a pod calls is read from its own template and from the ConfigMaps that were there when it started, as ``check``
-reads them from a tree. It counts as a caller once it was ready, and until it is gone: while it ends, it still works.
+reads them from a tree. It counts as a caller once it was ready, and until it is gone: while it ends, it gets no new
+work, but still has some under way.
 """
 
 import json
@@ -27,6 +28,7 @@ from constructs_lib.rehearse.live import (
     Live,
     as_object,
     identity_of,
+    is_ending,
     is_serving,
     is_true,
     owner_of,
@@ -57,6 +59,7 @@ class _Revision:
         is_old: Whether some of them were there when the phase began.
         ready: Ids of those that a Service sends requests to.
         calling: Ids of those that were ready once and are not gone.
+        ending: Ids of those that are being deleted.
     """
 
     workload: Identity
@@ -65,6 +68,7 @@ class _Revision:
     is_old: bool
     ready: set[str] = field(default_factory=set)
     calling: set[str] = field(default_factory=set)
+    ending: set[str] = field(default_factory=set)
 
     @property
     def namespace(self) -> str:
@@ -77,8 +81,8 @@ class _Revision:
         return self.pod.labels
 
 
-#: A call that is closed: who calls, what, why, and whether that was announced.
-_Closed = tuple[_Revision, _Declared, str, bool]
+#: A call that is closed: who calls, what, why, and what kind of finding that is.
+_Closed = tuple[_Revision, _Declared, str, Subject]
 
 
 def closed_calls(recording: Recording, plan: Plan) -> list[Finding]:
@@ -101,10 +105,10 @@ def closed_calls(recording: Recording, plan: Plan) -> list[Finding]:
 
 
 def _finding(closed: _Closed, start: float, end: float | None) -> Finding:
-    caller, call, reason, is_announced = closed
-    pods = f"{'old' if caller.is_old else 'new'} pods of {caller.pod}"
+    caller, call, reason, subject = closed
+    state = "ending" if subject is Subject.ENDING else "old" if caller.is_old else "new"
+    pods = f"{state} pods of {caller.pod}"
     text = f"{pods} could not call {call.address} from {start:.1f} s {until(end)}: {reason}."
-    subject = Subject.INTERRUPTED if is_announced else Subject.CLOSED
     return Finding(subject, f"{caller.pod} → {call.address}", text, start, end)
 
 
@@ -137,7 +141,10 @@ class _Watch:
             self._network = Network(policies, named, ())
             self._answers.clear()
             self._last = None
-        state = [(key, bool(each.ready), bool(each.calling)) for key, each in self._revisions.items()]
+        state = [
+            (key, bool(each.ready), bool(each.calling), each.calling <= each.ending)
+            for key, each in self._revisions.items()
+        ]
         changed, self._last = state != self._last, state
         return changed
 
@@ -150,6 +157,7 @@ class _Watch:
         for ids, belongs in (
             (found.ready, runs and is_serving(item)),
             (found.calling, runs and (id in found.calling or is_true(item, "Ready"))),
+            (found.ending, runs and is_ending(item)),
         ):
             ids.add(id) if belongs else ids.discard(id)
 
@@ -195,7 +203,10 @@ class _Watch:
                     self._answers[key] = self._closing(*key) if call.service else self._closing_outside(caller, call)
                 if reason := self._answers[key]:
                     is_down = behind.get(call.service) == []
-                    yield caller, call, reason, is_down and up is not None and up <= self._restarting
+                    is_announced = is_down and up is not None and up <= self._restarting
+                    is_over = caller.calling <= caller.ending
+                    subject = Subject.ENDING if is_over else Subject.INTERRUPTED if is_announced else Subject.CLOSED
+                    yield caller, call, reason, subject
 
     def _closing_outside(self, caller: _Revision, call: _Declared) -> str:
         """Return what closes a call to the outside that was open once; empty if nothing does."""

@@ -46,6 +46,7 @@ class Program:
         stamps: Variables that are set to its version in linking, as official builds do; without them it tells none.
         minutes: Processor time for building it after those before it.
         megabytes: Its size.
+        definitions: The folder of the module with the kinds that it brings, which is kept beside the program.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Program:
     stamps: tuple[str, ...] = ()
     minutes: float = 0
     megabytes: int = 0
+    definitions: str = ""
 
     @property
     def version(self) -> str:
@@ -66,7 +68,7 @@ class Program:
     @property
     def built(self) -> Path:
         """Where ``set_up`` puts it: the pinned version is part of the path, so an update is built anew."""
-        return _cache() / f"{self.folder}-{self.version}" / self.name
+        return cache_folder() / f"{self.folder}-{self.version}" / self.name
 
     def command(self, go: str, to: Path) -> list[str]:
         """Return the command that builds it."""
@@ -91,6 +93,7 @@ PROGRAMS = (
     *(
         Program(
             name,
+            asked,
             folder="kubernetes",
             pin="k8s.io/kubernetes",
             package=f"k8s.io/kubernetes/cmd/{name}",
@@ -98,10 +101,11 @@ PROGRAMS = (
             minutes=minutes,
             megabytes=megabytes,
         )
-        for name, minutes, megabytes in (
-            ("kube-apiserver", 5, 106),
-            ("kube-controller-manager", 1, 96),
-            ("kube-scheduler", 0.5, 73),
+        for name, asked, minutes, megabytes in (
+            ("kube-apiserver", ("--version",), 5, 106),
+            ("kube-controller-manager", ("--version",), 1, 96),
+            ("kube-scheduler", ("--version",), 0.5, 73),
+            ("kubectl", ("version", "--client"), 0.5, 60),
         )
     ),
     Program(
@@ -121,6 +125,7 @@ PROGRAMS = (
         stamps=("github.com/argoproj/argo-cd/v3/common.version={version}",),
         minutes=7,
         megabytes=213,
+        definitions="manifests/crds",
     ),
     Program(
         "helm",
@@ -181,11 +186,17 @@ class Tools:
     kube_apiserver: Tool
     kube_controller_manager: Tool
     kube_scheduler: Tool
+    kubectl: Tool
     kwok: Tool
     argocd: Tool
     helm: Tool
     redis_server: Tool
     git: Tool
+
+    @property
+    def definitions(self) -> Path:
+        """The folder with the CustomResourceDefinitions of Argo CD, beside its program; it need not be there."""
+        return self.argocd.path.parent / "crds"
 
     def __str__(self) -> str:
         return "\n".join(str(tool) for tool in vars(self).values())
@@ -224,7 +235,7 @@ def set_up(tell: Callable[[str], None], only: Collection[str] | None = None) -> 
     Raises:
         UserError: There is no Go or it is too old, a build failed, or the cache cannot be written.
     """
-    root = _cache()
+    root = cache_folder()
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock = (root / ".lock").open("w")
@@ -268,7 +279,10 @@ def _build(program: Program, go: str, lock: IO[str], tell: Callable[[str], None]
     tell(f"{program.name} {program.version} …")
     # `auto` lets Go fetch the newer Go that a module asks for; a go.work of the user's is about other modules.
     environment = {**os.environ, "GOTOOLCHAIN": "auto", "GOWORK": "off"}
-    with TemporaryDirectory(dir=_cache(), prefix=program.name, suffix=".part") as part, TemporaryFile("w+") as said:
+    with (
+        TemporaryDirectory(dir=cache_folder(), prefix=program.name, suffix=".part") as part,
+        TemporaryFile("w+") as said,
+    ):
         to = Path(part) / program.name
         # It inherits the lock: if only we are killed, the next --setup waits until it has ended as well.
         process = subprocess.Popen(
@@ -296,6 +310,14 @@ def _build(program: Program, go: str, lock: IO[str], tell: Callable[[str], None]
             lines = [line.rstrip() for line in said if not line.startswith("go: downloading ")]
             raise UserError("\n  ".join((f"{program.name} {program.version} was not built:", *lines[-8:])))
         program.built.parent.mkdir(exist_ok=True)
+        if program.definitions:
+            listed = [go, "list", "-m", "-f", "{{.Dir}}", program.pin]
+            module = subprocess.run(
+                listed, cwd=MODULES / program.folder, env=environment, capture_output=True, text=True, check=True
+            )
+            shutil.copytree(
+                Path(module.stdout.strip()) / program.definitions, program.built.parent / "crds", dirs_exist_ok=True
+            )
         to.rename(program.built)
 
 
@@ -349,8 +371,11 @@ def _go() -> str:
     return go
 
 
-def _cache() -> Path:
-    """Return the folder of what `set_up` builds."""
+def cache_folder() -> Path:
+    """Return the folder of what `set_up` builds, and of rehearsals at work, in the user's cache.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/
+    """
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "constructs-lib" / "rehearse"
 

@@ -12,6 +12,8 @@ from repositories import change, newer, positionpal, run
 
 import versions
 
+#: What a rehearsal shows is in tests/rehearse.
+REHEARSE = "rehearse"
 COMMANDS = ["check", "graph", "observe", "plan", "publish", "synth", "why"]
 
 
@@ -35,7 +37,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_is_listed() -> None:
-    assert sorted(commands()) == COMMANDS
+    assert sorted(commands()) == sorted([*COMMANDS, REHEARSE])
 
 
 @pytest.mark.parametrize("command", COMMANDS)

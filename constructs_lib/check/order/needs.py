@@ -16,7 +16,7 @@ from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.repository.applications import Application
 
 #: API groups, and the charts that are known to install their CustomResourceDefinitions.
-_CHARTS = {
+CHARTS_OF_KINDS = {
     "cert-manager.io": ("cert-manager",),
     "external-secrets.io": ("external-secrets",),
     "generators.external-secrets.io": ("external-secrets",),
@@ -92,7 +92,7 @@ def _custom_resources(model: ClusterModel) -> Iterator[Finding]:
     }
     charts: dict[str, list[Application]] = defaultdict(list)
     for application in model.all_applications:
-        for group, names in _CHARTS.items():
+        for group, names in CHARTS_OF_KINDS.items():
             if any(chart.name in names for chart in application.charts):
                 charts[group].append(application)
     reported: set[tuple[int, str]] = set()

@@ -1,0 +1,103 @@
+"""A repository to rehearse in: a remote with the history of the real one, and a checkout of it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from constructs_lib.plan.published import published_at
+from constructs_lib.publish.checkout import open_checkout
+from constructs_lib.publish.publication import carry_out, prepare
+from constructs_lib.repository.git import Git
+from constructs_lib.repository.pins import Pin, parse_pins, pins_file
+from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.synth.tree import Tree
+
+
+class ScratchRepository:
+    """A remote and a checkout; the user's own repository is only read.
+
+    Attributes:
+        remote: The folder of the bare repository that Argo CD reads.
+    """
+
+    def __init__(self, folder: Path, source: Path, branch: str) -> None:
+        """Make the repository.
+
+        Args:
+            folder: Where.
+            source: The user's repository, whose commits are used and not copied.
+            branch: The branch that is deployed.
+
+        Raises:
+            GitError: The source is no repository.
+        """
+        self.remote, self._work, self._branch = folder / "remote.git", folder / "work", branch
+        here = Git(folder)
+        here.run("init", "--quiet", "--bare", f"--initial-branch={branch}", str(self.remote))
+        here.run("init", "--quiet", f"--initial-branch={branch}", str(self._work))
+        objects = (source / Git(source).run("rev-parse", "--git-path", "objects")).resolve()
+        for repository in (self.remote, self._work / ".git"):
+            (repository / "objects/info/alternates").write_text(f"{objects}\n")
+        self._git = Git(self._work)
+        self._git.run("remote", "add", "origin", str(self.remote))
+        for key, value in _CONFIGURATION.items():
+            self._git.run("config", key, value)
+
+    @property
+    def head(self) -> str | None:
+        """The newest commit of the remote."""
+        return Git(self.remote).commit(f"refs/heads/{self._branch}")
+
+    def set(self, commit: str) -> None:
+        """Make the remote's branch end in a commit."""
+        Git(self.remote).run("update-ref", f"refs/heads/{self._branch}", commit)
+        self._git.run("fetch", "--quiet", "origin")
+        self._git.run("reset", "--quiet", "--hard", f"origin/{self._branch}")
+
+    def commit_tree(self, tree: Tree) -> None:
+        """Commit and push the files of an environment as they are, as somebody does who has never published."""
+        for path in [f"argocd/{tree.environment}", f"dist/{tree.environment}"]:
+            self._git.run("rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", path)
+        for path, content in tree.files.items():
+            file = self._work / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        self._git.run("add", "--all", "--force")
+        self._git.run("commit", "--quiet", "--allow-empty", "--message=Synthesize")
+        self._git.run("push", "--quiet", "--set-upstream", "origin", f"HEAD:refs/heads/{self._branch}")
+
+    def publish(self, tree: Tree) -> list[str]:
+        """Publish a tree; return the commits.
+
+        Raises:
+            PublishError: It is refused.
+        """
+        checkout = open_checkout(self._git, self._branch)
+        publication = prepare(checkout, tree)
+        return [] if publication.is_empty else carry_out(publication, self._work)
+
+    def revert(self) -> None:
+        """Roll the last publication back."""
+        self._git.run("revert", "--no-edit", "HEAD")
+        self._git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{self._branch}")
+
+    def pins(self, environment: str) -> Mapping[str, Pin]:
+        """Return the published pins of an environment, by component; none if it was never published."""
+        file = pins_file(environment)
+        content = self._git.files("HEAD", [file]).get(file)
+        return parse_pins(content, file).components if content else {}
+
+    def snapshot(self, environment: str, name: str) -> Snapshot:
+        """Return what is published now of an environment."""
+        return published_at(self._git, environment, name, self.head)
+
+
+#: The user's own settings could ask for a password, or run programs.
+_CONFIGURATION = {
+    "user.name": "rehearsal",
+    "user.email": "rehearsal@localhost",
+    "commit.gpgsign": "false",
+    "core.hooksPath": os.devnull,
+    "core.autocrlf": "false",
+    "push.gpgSign": "false",
+}

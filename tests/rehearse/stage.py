@@ -1,0 +1,75 @@
+"""A rehearsal of systems that tests declare, step by step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from repositories import git
+
+from constructs_lib import System, synthesize
+from constructs_lib.rehearse.judgement import Outcome
+from constructs_lib.rehearse.rehearsal import Rehearsal
+from constructs_lib.rehearse.settings import settings_of
+from constructs_lib.rehearse.tools import Tools, find_tools
+from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.synth.tree import Tree
+from constructs_lib.user_error import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tools() -> Tools:
+    """Return the programs, or skip the test with what is missing."""
+    try:
+        return find_tools()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+class Stage:
+    """A rehearsal, and the trees that are published in it."""
+
+    def __init__(self, rehearsal: Rehearsal, trees: Sequence[Tree]) -> None:
+        self.rehearsal = rehearsal
+        self.trees = trees
+
+    def install(self, tree: Tree) -> Outcome:
+        """Publish a tree and let Argo CD install it."""
+
+        def push() -> None:
+            self.rehearsal.scratch.commit_tree(tree)
+            self.rehearsal.scratch.publish(tree)
+
+        return self.rehearsal.run("install", push)
+
+    def publish(
+        self, tree: Tree, *, broken: Sequence[str] = (), kill: bool = False, take_over: bool = False
+    ) -> Outcome:
+        """Publish a tree."""
+        push: Callable[[], object] = lambda: self.rehearsal.scratch.publish(tree)  # noqa: E731
+        return self.rehearsal.run("publish", push, broken=broken, kill=kill, take_over=take_over)
+
+    def revert(self) -> Outcome:
+        """Roll the last publication back."""
+        return self.rehearsal.run("revert", self.rehearsal.scratch.revert)
+
+
+@contextmanager
+def stage(folder: Path, systems: Sequence[System], patience: float = 240) -> Iterator[Stage]:
+    """Start a rehearsal in which some systems of one environment can be published."""
+    environment = systems[0].environment
+    source = folder / "source"
+    (source / "bootstrap").mkdir(parents=True)
+    shutil.copytree(ROOT / "bootstrap/argocd", source / "bootstrap/argocd")
+    git(source, "init", "--quiet", "--initial-branch=main")
+    trees = [synthesize(system) for system in systems]
+    snapshots = [Snapshot.of_files("declared", tree.files) for tree in trees]
+    tell = print if os.environ.get("TELL") else lambda text: None
+    settings = settings_of(environment, source, None, patience)
+    with Rehearsal(tools(), settings, snapshots, tell) as rehearsal:
+        yield Stage(rehearsal, trees)
