@@ -1,19 +1,23 @@
 """The files of one environment, and the commits that its Applications read."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from constructs_lib.argocd.objects import parse
 from constructs_lib.derive.applications import permitting
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.kubernetes.openings import KEPT, closing, declared, keeping, kept_in, opens
-from constructs_lib.repository.applications import Application, find_applications
 from constructs_lib.repository.pins import Pins, folder_id
-from constructs_lib.repository.snapshot import Snapshot, is_commit
 from constructs_lib.synth.paths import application_file, project_file
+
+if TYPE_CHECKING:
+    from constructs_lib.repository.applications import Application
+    from constructs_lib.repository.snapshot import Snapshot
 
 
 @dataclass
@@ -84,6 +88,10 @@ class Tree:
         not known, it is taken to be if this one changes again what that one changed: that may be to mend it. Where
         nothing is pinned, there are no waves.
         """
+        # Who only synthesizes does without Git.
+        from constructs_lib.repository.applications import find_applications
+        from constructs_lib.repository.snapshot import is_commit
+
         if self.pins is None:
             return
         self.pin(replace(self.pins, kept={}))
