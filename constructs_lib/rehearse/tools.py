@@ -13,13 +13,15 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
+
+import yaml
 
 from constructs_lib.text import plural
 from constructs_lib.user_error import UserError
@@ -50,12 +52,12 @@ class Program:
     """
 
     name: str
-    asked: tuple[str, ...] = ("--version",)
+    asked: Sequence[str] = ("--version",)
     otherwise: str = BUILT
     folder: str = ""
     pin: str = ""
     package: str = ""
-    stamps: tuple[str, ...] = ()
+    stamps: Sequence[str] = ()
     minutes: float = 0
     megabytes: int = 0
     definitions: str = ""
@@ -80,76 +82,8 @@ class Program:
                 self.package or self.pin]  # fmt: skip
 
 
-KUBERNETES = (
-    "k8s.io/component-base/version.gitVersion=v{version}",
-    "k8s.io/component-base/version.gitMajor={major}",
-    "k8s.io/component-base/version.gitMinor={minor}",
-    "k8s.io/client-go/pkg/version.gitVersion=v{version}",
-)
-
 #: In the order of the fields of `Tools`.
-PROGRAMS = (
-    Program("etcd", folder="etcd", pin="go.etcd.io/etcd/server/v3", minutes=1, megabytes=27),
-    *(
-        Program(
-            name,
-            asked,
-            folder="kubernetes",
-            pin="k8s.io/kubernetes",
-            package=f"k8s.io/kubernetes/cmd/{name}",
-            stamps=KUBERNETES,
-            minutes=minutes,
-            megabytes=megabytes,
-        )
-        for name, asked, minutes, megabytes in (
-            ("kube-apiserver", ("--version",), 5, 106),
-            ("kube-controller-manager", ("--version",), 1, 96),
-            ("kube-scheduler", ("--version",), 0.5, 73),
-            ("kubectl", ("version", "--client"), 0.5, 60),
-        )
-    ),
-    Program(
-        "kwok",
-        folder="kwok",
-        pin="sigs.k8s.io/kwok",
-        package="sigs.k8s.io/kwok/cmd/kwok",
-        minutes=1.5,
-        megabytes=84,
-    ),
-    Program(
-        "argocd",
-        ("version", "--client", "--short"),
-        folder="argocd",
-        pin="github.com/argoproj/argo-cd/v3",
-        package="github.com/argoproj/argo-cd/v3/cmd",
-        stamps=("github.com/argoproj/argo-cd/v3/common.version={version}",),
-        minutes=7,
-        megabytes=213,
-        definitions="manifests/crds",
-    ),
-    Program(
-        "helm",
-        ("version", "--short"),
-        folder="helm",
-        pin="helm.sh/helm/v3",
-        package="helm.sh/helm/v3/cmd/helm",
-        stamps=("helm.sh/helm/v3/internal/version.version=v{version}",),
-        minutes=1,
-        megabytes=79,
-    ),
-    # Redis is no Go: what is built speaks its protocol from memory, and is what Argo CD's own tests run on.
-    Program(
-        "redis-server",
-        otherwise="`apt install redis-server`, or `--setup` builds what stands in for it",
-        folder="redis-server",
-        pin="github.com/alicebob/miniredis/v2",
-        package=".",
-        stamps=("main.version={version}",),
-        minutes=0.1,
-        megabytes=6,
-    ),
-    Program("git", otherwise="`apt install git`"),
-)
+PROGRAMS = tuple(Program(**row) for row in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_bytes()))
 
 
 @dataclass(frozen=True)
@@ -250,9 +184,7 @@ def set_up(tell: Callable[[str], None], only: Collection[str] | None = None) -> 
         for rest in root.glob("*.part"):  # of one that was killed
             shutil.rmtree(rest)
         if only is None:
-            only = {program.name for program in PROGRAMS} - (
-                {"redis-server"} if shutil.which("redis-server") else set()
-            )
+            only = {each.name for each in PROGRAMS if each.name != "redis-server" or not shutil.which(each.name)}
         wanted = [program for program in PROGRAMS if program.folder and program.name in only]
         missing = [program for program in wanted if not program.built.exists()]
         if not missing:
@@ -279,15 +211,13 @@ def _build(program: Program, go: str, lock: IO[str], tell: Callable[[str], None]
     tell(f"{program.name} {program.version} …")
     # `auto` lets Go fetch the newer Go that a module asks for; a go.work of the user's is about other modules.
     environment = {**os.environ, "GOTOOLCHAIN": "auto", "GOWORK": "off"}
-    with (
-        TemporaryDirectory(dir=cache_folder(), prefix=program.name, suffix=".part") as part,
-        TemporaryFile("w+") as said,
-    ):
-        to = Path(part) / program.name
+    folder, part = MODULES / program.folder, TemporaryDirectory(dir=cache_folder(), prefix=program.name, suffix=".part")
+    with part, TemporaryFile("w+") as said:
+        to = Path(part.name) / program.name
         # It inherits the lock: if only we are killed, the next --setup waits until it has ended as well.
         process = subprocess.Popen(
             program.command(go, to),
-            cwd=MODULES / program.folder,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=said,
@@ -312,12 +242,9 @@ def _build(program: Program, go: str, lock: IO[str], tell: Callable[[str], None]
         program.built.parent.mkdir(exist_ok=True)
         if program.definitions:
             listed = [go, "list", "-m", "-f", "{{.Dir}}", program.pin]
-            module = subprocess.run(
-                listed, cwd=MODULES / program.folder, env=environment, capture_output=True, text=True, check=True
-            )
-            shutil.copytree(
-                Path(module.stdout.strip()) / program.definitions, program.built.parent / "crds", dirs_exist_ok=True
-            )
+            module = subprocess.check_output(listed, cwd=folder, env=environment, stderr=subprocess.DEVNULL, text=True)
+            definitions = Path(module.strip()) / program.definitions
+            shutil.copytree(definitions, program.built.parent / "crds", dirs_exist_ok=True)
         to.rename(program.built)
 
 
@@ -336,15 +263,8 @@ def _find(program: Program, folder: Path | None) -> Tool | str:
     # Argo CD's only binary is whatever this variable says.
     environment = {name: value for name, value in os.environ.items() if name != "ARGOCD_BINARY_NAME"}
     try:
-        asked = subprocess.run(
-            [path, *program.asked],
-            env=environment,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60,
-            check=False,
-        )
+        command = [str(path), *program.asked]
+        asked = subprocess.run(command, env=environment, capture_output=True, errors="replace", timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         why = error.strerror if isinstance(error, OSError) else "no answer in a minute"
         return f"{path} does not run here ({why}): {program.otherwise}"

@@ -25,6 +25,7 @@ ANSWERS = {
     "kube-apiserver": "Kubernetes v1.36.0",
     "kube-controller-manager": "Kubernetes v1.36.0",
     "kube-scheduler": "Kubernetes v1.36.0",
+    "kubectl": "Client Version: v1.36.0\\nKustomize Version: v5.8.1",
     "kwok": "kwok version v0.8.0 go1.26.8 (linux/amd64)",
     "argocd": "argocd: v3.6.0+5a0e4e4",
     "helm": "v3.22.4+g7b1d5a9",
@@ -65,6 +66,7 @@ def test_all_are_found_in_a_folder_with_what_they_say(nothing: Path) -> None:
         "kube-apiserver 1.36.0 (--tools: /bin/kube-apiserver)\n"
         "kube-controller-manager 1.36.0 (--tools: /bin/kube-controller-manager)\n"
         "kube-scheduler 1.36.0 (--tools: /bin/kube-scheduler)\n"
+        "kubectl 1.36.0 (--tools: /bin/kubectl)\n"
         "kwok 0.8.0 (--tools: /bin/kwok)\n"
         "argocd 3.6.0 (--tools: /bin/argocd)\n"
         "helm 3.22.4 (--tools: /bin/helm)\n"
