@@ -154,9 +154,7 @@ def stuck_pod(component: str, workload: Manifest, pod: Manifest) -> StuckPod | N
 
 def is_superseded(pod: StuckPod, stateful_set: Manifest) -> bool:
     """Tell whether a StatefulSet has a newer revision than a pod of it."""
-    status = mapping(stateful_set.get("status"))
-    is_current = status.get("observedGeneration") == inner(stateful_set, "metadata", "generation")
-    return is_current and status.get("updateRevision") not in (None, pod.revision)
+    return inner(stateful_set, "status", "updateRevision") not in (None, pod.revision)
 
 
 def is_ready(pod: Manifest) -> bool:

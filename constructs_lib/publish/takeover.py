@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,12 +87,14 @@ class Rollout:
 
     Attributes:
         running: Whether an operation of the root runs; then it takes up no other commit.
+        commits: What it deploys.
         hangs: Why it hangs, by component, the root among them; empty if it does not.
         unsettled: Components that are not there yet, or not healthy.
         stuck: Pods that keep StatefulSets from their newest revision.
     """
 
     running: bool
+    commits: Set[str]
     hangs: Mapping[str, Sequence[str]]
     unsettled: Sequence[str]
     stuck: Sequence[StuckPod]
@@ -151,7 +153,7 @@ class Takeover:
                 hangs[name] = reasons
         if not hangs and (reasons := [*complaints(root)]):
             hangs[self._name] = reasons
-        return Rollout(is_running(root), hangs, sorted(unsettled), stuck)
+        return Rollout(is_running(root), deployed(root), hangs, sorted(unsettled), stuck)
 
     def describe(self, rollout: Rollout) -> None:
         """Tell whether the last publication hangs, and why."""
@@ -178,15 +180,13 @@ class Takeover:
             KubectlError: The cluster does not answer, or refuses something.
             PublishError: Argo CD does not end its operations.
         """
-        rollout = self.look()
+        rollout = self._wait(head)
         root, children = self._applications()
         every = {**children, self._name: root}
         moving = {name for name, child in children.items() if name in pins and pins[name] not in deployed(child)}
         if rollout.hangs:
             old = [self._name] if head not in deployed(root) else []
             self._end({name: every[name] for name in (*old, *sorted(moving)) if is_running(every[name])})
-        elif rollout.running and head not in deployed(root):
-            self._tell("Nothing in it hangs: Argo CD takes up what was pushed when it is done.")
         self._patch(self._name, _REFRESH)
         for name, application in every.items():
             if was_given_up(application) and {**pins, self._name: head}.get(name) in deployed(application):
@@ -194,6 +194,18 @@ class Takeover:
         for name in sorted(rollout.hangs.keys() - moving - {self._name}):
             self._tell(f"{name} hangs still: what was pushed does not change it, and later waves wait for it.")
         self._free([pod for pod in rollout.stuck if pod.component in moving or self._is_superseded(pod)])
+
+    def _wait(self, head: str) -> Rollout:
+        """Return what the cluster rolls out, once it is what was pushed, or nothing, or something that hangs."""
+        for number in range(_LONG_TRIES):
+            rollout = self.look()
+            if rollout.hangs or not rollout.running or head in rollout.commits:
+                break
+            if number == 0:
+                what = ", ".join(rollout.unsettled) or self._name
+                self._tell(f"Argo CD takes up what was pushed after {what}. Ctrl-C ends the wait for it, and no more.")
+            self._pause(2)
+        return rollout
 
     def _applications(self) -> tuple[Manifest, dict[str, Manifest]]:
         """Return the root and the Applications that it deploys."""

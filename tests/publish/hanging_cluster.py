@@ -53,6 +53,7 @@ class Cluster:
         if version not in (None, named[0]["metadata"]["resourceVersion"]):
             raise KubectlError("Error from server (Conflict): the object has been modified; please apply your changes")
         merge(named[0], patch)
+        named[0]["metadata"]["resourceVersion"] += "0"
         return ""
 
     def argo_cd(self) -> None:
@@ -81,13 +82,11 @@ class Cluster:
 
 
 def merge(into: Item, patch: Item) -> None:
-    into.setdefault("metadata", {})
     for key, value in patch.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             merge(into[key], value)
         else:
             into[key] = value
-    into["metadata"]["resourceVersion"] = str(int(into["metadata"].get("resourceVersion", "0")) + 1)
 
 
 def application(
@@ -120,9 +119,9 @@ def workload(kind: str, name: str, *conditions: Item, **spec: Any) -> Item:
     labels = {"app": name}
     return {
         "kind": kind,
-        "metadata": {"name": name, "namespace": name, "generation": 2},
+        "metadata": {"name": name, "namespace": name},
         "spec": {"selector": {"matchLabels": labels}, **spec},
-        "status": {"conditions": [*conditions], "observedGeneration": 2, "updateRevision": f"{name}-{BAD}"},
+        "status": {"conditions": [*conditions], "updateRevision": f"{name}-{BAD}"},
     }
 
 

@@ -43,7 +43,7 @@ def test_ends_the_root_and_looks_for_the_new_commit() -> None:
     found.take_over({"stock": GOOD, "front": BAD}, NEW)
     assert cluster.ended == ["shop"]
     assert cluster["shop"]["metadata"]["annotations"] == {"argocd.argoproj.io/refresh": "normal"}
-    # First the end, then the look: else the look would be at an Application that takes up nothing.
+    # First the end, then the look: before, it takes up nothing.
     assert [name for name, _ in cluster.patches()] == ["shop", "shop"] and "status" in cluster.patches()[0][1]
     assert said == ["Ended the operation of shop."] and not cluster.begun
 
@@ -76,21 +76,43 @@ def test_a_root_that_has_the_commit_already_is_not_ended() -> None:
     assert cluster.ended == ["stock"]
 
 
+def progressing() -> Cluster:
+    return Cluster(root(OLD, "stock", running=True), child("stock", BAD, "Deployment"), workload("Deployment", "stock"))
+
+
 def test_what_makes_progress_is_not_ended() -> None:
-    cluster = Cluster(
-        root(OLD, "stock", running=True), child("stock", BAD, "Deployment"), workload("Deployment", "stock")
-    )
+    cluster = progressing()
+    cluster.controller = lambda: cluster["shop"].update(operation=None)
     found, said = takeover(cluster)
     found.take_over({"stock": GOOD}, NEW)
     assert not cluster.ended and "annotations" in cluster["shop"]["metadata"]
-    assert said == ["Nothing in it hangs: Argo CD takes up what was pushed when it is done."]
+    assert said == ["Argo CD takes up what was pushed after stock. Ctrl-C ends the wait for it, and no more."]
+
+
+def test_what_makes_progress_is_ended_once_it_hangs() -> None:
+    cluster = progressing()
+
+    def controller() -> None:
+        broken = pod("stock", waits="ImagePullBackOff")
+        cluster.items["Pod", "stock-0"] = broken
+        cluster.argo_cd()
+
+    cluster.controller = controller
+    takeover(cluster)[0].take_over({"stock": GOOD}, NEW)
+    assert cluster.ended == ["shop"]
+
+
+def test_what_was_pushed_is_not_waited_for() -> None:
+    cluster = progressing()
+    takeover(cluster)[0].take_over({"stock": GOOD}, OLD)
+    assert not cluster.ended
 
 
 def test_nothing_is_to_be_ended() -> None:
     cluster = Cluster(root(OLD, "stock", settled=True), child("stock", BAD, settled=True))
     found, said = takeover(cluster)
     found.take_over({"stock": GOOD}, NEW)
-    assert [name for name, _ in cluster.patches()] == ["shop"] and said == []
+    assert {name for name, _ in cluster.patches()} == {"shop"} and said == []
 
 
 def test_an_operation_that_changes_meanwhile_is_not_marked_as_ended() -> None:
@@ -100,7 +122,8 @@ def test_an_operation_that_changes_meanwhile_is_not_marked_as_ended() -> None:
 
     def interfering(*arguments: str) -> str:
         if arguments[0] == "patch" and cluster["shop"]["metadata"]["resourceVersion"] == "1":
-            merge(cluster["shop"], {"status": {"operationState": {"phase": "Succeeded"}}, "operation": None})
+            done = {"status": {"operationState": {"phase": "Succeeded"}}, "operation": None}
+            merge(cluster["shop"], {**done, "metadata": {"resourceVersion": "2"}})
         return ask(*arguments)
 
     found = Takeover(interfering, ROOT, print, pause=lambda seconds: None, now=lambda: NOW)
@@ -170,17 +193,9 @@ def test_deletes_the_pod_once_its_stateful_set_has_another_revision() -> None:
     assert cluster.deleted == ["stock-0"] and seen == [[], [], []]
 
 
-def test_a_revision_that_is_not_of_the_newest_spec_is_none() -> None:
+def test_tells_what_to_do_if_there_is_no_other_revision() -> None:
     cluster = stuck()
-    status = cluster.items["StatefulSet", "stock"]["status"]
-    status.update(updateRevision="stock-older", observedGeneration=1)
-
-    def controller() -> None:
-        cluster.argo_cd()
-        status.update(observedGeneration=2, updateRevision=f"stock-{BAD}")
-
-    cluster.controller = controller
-    with pytest.raises(PublishError, match=r"When there is: kubectl --namespace stock delete pod"):
+    with pytest.raises(PublishError, match=r"When there is: kubectl --namespace stock delete pod stock-0"):
         takeover(cluster)[0].take_over({"stock": GOOD}, NEW)
     assert cluster.deleted == []
 
