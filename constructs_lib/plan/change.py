@@ -80,7 +80,6 @@ class Change:
 
     Attributes:
         component: Name of the Application or group that deploys the object; for an Application, its own name.
-        wave: The wave of that Application.
         action: What changes in the repository.
         effect: What happens in the cluster.
         identity: The object's API group, kind, namespace and name.
@@ -97,7 +96,6 @@ class Change:
     """
 
     component: str
-    wave: int
     action: Action
     effect: Effect
     identity: Identity

@@ -187,7 +187,7 @@ class Comparison:
             "new": after and after.manifest,
         }
         component = _component(item, pair.now)
-        change = Change(component, wave=0, action=action, identity=item.identity, file=item.path, **judged)
+        change = Change(component, action, identity=item.identity, file=item.path, **judged)
         pair.changes.append((item, change))
 
 

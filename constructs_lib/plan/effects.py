@@ -10,7 +10,7 @@ from constructs_lib.kubernetes.openings import kept_in
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.plan.change import Effect, named
 from constructs_lib.plan.fields import FieldChange
-from constructs_lib.plan.rules import immutable, is_dangerous, loss_with
+from constructs_lib.plan.rules import IMMUTABLE, is_dangerous, loss_with
 from constructs_lib.plan.verdict import LASTING, ROLLING, Surroundings, Verdict, option, pods_in
 from constructs_lib.repository.applications import cascades
 from constructs_lib.repository.sources import sources_of
@@ -114,7 +114,7 @@ def _judge_replacement(case: _Case) -> None:
             verdict.add(loss, Effect.DATA_LOSS)
         verdict.pods = pods_in(old, case.around)
     server_side = option(case.around.application, "ServerSideApply", new) == "true"
-    for rule in immutable():
+    for rule in IMMUTABLE:
         hit = rule.broken_by(old, new, case.fields)
         if not hit:
             continue

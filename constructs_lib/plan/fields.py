@@ -6,14 +6,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, mapping
 from constructs_lib.kubernetes.quantity import quantity
-from constructs_lib.plan.tables import table
 
 Keys = tuple[str | int, ...]
+
+#: What the API server refuses to change, what is lost with an object, and what it fills in.
+RULES = yaml.load(Path(__file__).with_name("rules.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 
 #: Fields that may identify the items of a list, in the order in which they are tried.
 _NAMES = ("name", "metadata.name", "mountPath", "containerPort", "port", "key", "ip", "topologyKey", "kind")
@@ -94,7 +99,7 @@ def _normal(item: Object) -> Manifest:
             for key, value in manifest.pop("stringData").items()
         }
         manifest["data"] = {**mapping(manifest.get("data")), **written}
-    for path, default in table("rules")["defaults"].get(item.full_kind, {}).items():
+    for path, default in RULES["defaults"].get(item.full_kind, {}).items():
         _fill_in(manifest, path.split("."), default)
     return manifest
 
@@ -132,7 +137,7 @@ def _same(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> bool:
         return False
     if old == new or texts is None or keys[0] in texts:
         return bool(old == new)
-    number = quantity(old) if any(key in table("rules")["quantities"] for key in keys[-2:]) else None
+    number = quantity(old) if any(key in RULES["quantities"] for key in keys[-2:]) else None
     return number is not None and number == quantity(new)
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import inner, sequence
 from constructs_lib.plan.change import Effect, Reason
-from constructs_lib.plan.fields import FieldChange
-from constructs_lib.plan.tables import table
+from constructs_lib.plan.fields import RULES, FieldChange
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,7 @@ class Immutable:
         ]
 
 
-@cache
-def immutable() -> Sequence[Immutable]:
-    """Return the rules about fields that cannot change."""
-    return [Immutable(**rule) for rule in table("rules")["immutable"]]
+IMMUTABLE = [Immutable(**rule) for rule in RULES["immutable"]]
 
 
 def _below(change: FieldChange, name: str) -> bool:
@@ -99,7 +94,7 @@ _STATES: Mapping[str, Callable[[Object], bool]] = {
 
 def loss_with(item: Object) -> Reason | None:
     """Return what is lost with an object that is deleted, if anything is."""
-    for loss in table("rules")["losses"]:
+    for loss in RULES["losses"]:
         if loss["kind"] == item.full_kind and ("when" not in loss or _STATES[loss["when"]](item)):
             return Reason(loss["text"], loss["source"])
     return None
@@ -107,4 +102,4 @@ def loss_with(item: Object) -> Reason | None:
 
 def is_dangerous(item: Object, effect: Effect) -> bool:
     """Tell whether a person must allow an effect on an object by name."""
-    return effect >= Effect.REPLACEMENT or (effect == Effect.DELETE and item.full_kind in table("rules")["outages"])
+    return effect >= Effect.REPLACEMENT or (effect == Effect.DELETE and item.full_kind in RULES["outages"])

@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+
+import yaml
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import inner
@@ -10,13 +13,14 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
 from constructs_lib.plan.change import Effect, Pods, Reason, named
 from constructs_lib.plan.fields import FieldChange
-from constructs_lib.plan.tables import table
 from constructs_lib.repository.applications import Application
 
 #: Kinds whose pods are replaced one after the other when their template changes.
 ROLLING = frozenset({"apps/DaemonSet", "apps/Deployment", "apps/StatefulSet", "argoproj.io/Rollout"})
 #: Kinds that leave their pods alone when their template changes.
 LASTING = frozenset({"ReplicationController", "apps/ReplicaSet"})
+#: Why something happens, how to do it safely, and whether a person must agree, by names.
+REASONS = yaml.load(Path(__file__).with_name("reasons.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Verdict:
 
         The values are for the ``{…}`` in its texts.
         """
-        entry = table("reasons")[name]
+        entry = REASONS[name]
         if effect is None and "effect" in entry:
             effect = Effect[entry["effect"]]
         self.add(reason(name, **values), effect)
@@ -59,7 +63,7 @@ def kept(name: str, /, **values: object) -> Verdict:
 
 def reason(name: str, /, **values: object) -> Reason:
     """Return a reason by its name in ``reasons.yaml``, with values for the ``{…}`` in its texts."""
-    entry = table("reasons")[name]
+    entry = REASONS[name]
     return Reason(entry["text"].format(**values), entry.get("source", "").format(**values))
 
 
