@@ -1,16 +1,20 @@
 """Writes files of documentation: only those that changed, and either all of them or none."""
 
+from __future__ import annotations
+
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import typer
 
-from constructs_lib.cli.app import CommandError, console
+from constructs_lib.cli.app import App, CommandError, console
+from constructs_lib.declare.system import System
 from constructs_lib.text import listed
 
+CHECK = typer.Option(False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date.")
 #: The most files that a message names.
 _NAMED = 4
 
@@ -27,8 +31,14 @@ def demand_folder(folder: Path) -> None:
         raise CommandError(f"{folder} is a file; name a folder.")
 
 
-def document(files: Mapping[Path, str], *, check: bool) -> None:
-    """Write the files that are not up to date and name them; with ``check``, only name them, and exit with 1."""
+#: Makes the texts of a folder's files, by their names, from a system.
+Pages = Callable[[System], Mapping[str, str]]
+
+
+def document(app: App, name: str | None, folder: Path, pages: Pages, *, check: bool) -> None:
+    """Write what is not up to date in a folder and name it; with ``check``, only name it, and exit with 1."""
+    demand_folder(folder if folder.exists() else folder.parent)
+    files = {folder / file: text for file, text in app.declare_one(name, pages).items()}
     differing = {path: text for path, text in files.items() if _content(path) != text.encode()}
     names = listed(map(str, differing or files), _NAMED)
     if not differing:

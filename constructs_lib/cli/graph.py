@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli.app import App, CommandError, console
-from constructs_lib.cli.documents import demand_folder, document, write
+from constructs_lib.cli.documents import CHECK, demand_folder, document, write
 from constructs_lib.declare.system import System
 
 #: The ending of files that hold SVG, and those of files that hold Mermaid unless ``--format`` says otherwise.
@@ -39,9 +39,7 @@ def command(
     docs: Path = typer.Option(
         None, "--docs", metavar="FOLDER", help="Write architecture.md with both views as SVG beside it."
     ),
-    check: bool = typer.Option(
-        False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
-    ),
+    check: bool = CHECK,
 ) -> None:
     """Draw the system: who runs where and calls whom, or in which order it is deployed.
 
@@ -53,9 +51,7 @@ def command(
     if check and not docs:
         raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
     if docs:
-        demand_folder(docs if docs.exists() else docs.parent)
-        files = app.declare_one(name, _pages)
-        document({docs / file: text for file, text in files.items()}, check=check)
+        document(app, name, docs, _pages, check=check)
         return
     as_svg = _is_svg(output, format)
     if output:

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli.app import App, CommandError, result_console
-from constructs_lib.cli.documents import demand_folder, document
+from constructs_lib.cli.documents import CHECK, document
 from constructs_lib.declare.system import System
 
 
@@ -15,9 +15,7 @@ def command(
     docs: Path = typer.Option(
         None, "--docs", metavar="FOLDER", help="Write observability.md and the alerts' runbooks there."
     ),
-    check: bool = typer.Option(
-        False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date."
-    ),
+    check: bool = CHECK,
 ) -> None:
     """List the dashboards and alerts of the system, or document them.
 
@@ -27,9 +25,7 @@ def command(
     if check and not docs:
         raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
     if docs:
-        demand_folder(docs if docs.exists() else docs.parent)
-        files = app.declare_one(name, _pages)
-        document({docs / file: text for file, text in files.items()}, check=check)
+        document(app, name, docs, _pages, check=check)
     else:
         result_console().print("\n".join(app.declare_one(name, _list)))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Format(Enum):
-    """How a plan is shown."""
+    """How a plan, or a rehearsal of one, is shown."""
 
     TERMINAL = "terminal"
     MARKDOWN = "markdown"

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from constructs_lib.cli.app import App, CommandError, console, result_console
+from constructs_lib.cli.plan import Format
 from constructs_lib.text import nearest
 
 if TYPE_CHECKING:
     from constructs_lib.rehearse.judgement import Outcome
     from constructs_lib.rehearse.tools import Tools
     from constructs_lib.repository.git import Git
-
-
-class Format(Enum):
-    """How the outcome is shown."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    JSON = "json"
 
 
 def command(
