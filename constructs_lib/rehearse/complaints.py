@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterator
 
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
 from constructs_lib.rehearse.findings import Finding, Subject, until
-from constructs_lib.rehearse.live import condition, identity_of, is_ending, uid
-from constructs_lib.rehearse.recording import Moment, Recording
+from constructs_lib.rehearse.recording import Moment, Recording, condition, identity_of, is_ending, uid
 
 #: Conditions of an Application that are no refusal: they are about objects that nobody deploys.
 _HARMLESS = frozenset({"OrphanedResourceWarning", "ExcludedResourceWarning"})
@@ -13,25 +12,17 @@ _HARMLESS = frozenset({"OrphanedResourceWarning", "ExcludedResourceWarning"})
 _BINDING = 3
 #: Reasons of events that say nothing of a change: the scheduler's are told with the pods, an autoscaler has no metrics
 #: in its first minute, and a controller that was overtaken by another tries again.
-_NOISE = frozenset(
-    {
-        "FailedComputeMetricsReplicas",
-        "FailedGetResourceMetric",
-        "FailedScheduling",
-        "FailedToCreateEndpoint",
-        "FailedToUpdateEndpoint",
-        "FailedToUpdateEndpointSlices",
-    }
-)
+_NOISE = {
+    *("FailedComputeMetricsReplicas", "FailedGetResourceMetric", "FailedScheduling"),
+    *("FailedToCreateEndpoint", "FailedToUpdateEndpoint", "FailedToUpdateEndpointSlices"),
+}
 
 
 def refusals(recording: Recording, broken: frozenset[str], above: Collection[str]) -> Iterator[Finding]:
     """Yield what was refused in a phase, each once; what was so before the phase began is not told.
 
-    Args:
-        recording: What happened.
-        broken: Names of components that are broken on purpose: that Argo CD says so is no refusal.
-        above: Names of the Applications that deploy these, whose sync cannot succeed.
+    That Argo CD says that a component is ``broken``, which it is on purpose, is no refusal, nor that the sync does not
+    succeed of an Application ``above`` it.
     """
     known = {key for item in recording.before for key, *_ in _refused(item)}
     texts: set[str] = set()

@@ -12,7 +12,7 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import SCALERS, Scales
 from constructs_lib.plan.change import named
 from constructs_lib.rehearse.components import Component
-from constructs_lib.rehearse.live import (
+from constructs_lib.rehearse.recording import (
     WORKLOADS,
     Live,
     application_of,
@@ -27,13 +27,7 @@ from constructs_lib.text import listed, plural
 
 
 def missing(component: Component, live: Live, wanted: Mapping[Identity, Object] | None = None) -> Iterator[str]:
-    """Yield what a component lacks; nothing if it is complete.
-
-    Args:
-        component: The component.
-        live: All objects at this moment.
-        wanted: What it should consist of. Default: its objects in the new tree.
-    """
+    """Yield what a component lacks, which should consist of what is wanted. Default: its objects in the new tree."""
     items = component.new if wanted is None else wanted
     for item in items.values():
         found = live.get(item.identity)

@@ -13,12 +13,12 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.plan import Plan
-from constructs_lib.rehearse.live import as_object
+from constructs_lib.rehearse.recording import as_object
 from constructs_lib.repository.applications import Application, find_applications
 from constructs_lib.repository.snapshot import Snapshot
 
 #: Effects after which an object is no longer there.
-GONE = frozenset({Effect.DELETE, Effect.DATA_LOSS, Effect.REPLACEMENT})
+_GONE = frozenset({Effect.DELETE, Effect.DATA_LOSS, Effect.REPLACEMENT})
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,21 +119,16 @@ def components(
 ) -> list[Component]:
     """Return the components of both trees: those of the new one first, parents before what they deploy.
 
-    Args:
-        old: The tree before.
-        new: The tree afterwards.
-        plan: What is said of the change. It knows in which wave something is removed.
-        known: All objects that were ever seen in the cluster.
-        folders: Only Applications in these folders. Default: all.
+    The plan knows in which wave something is removed. ``known`` are all objects that were ever seen in the cluster.
+    Only Applications in ``folders`` count. Default: all.
     """
     cache = Cache()
     before, after = (find_applications(snapshot, folders, cache).all for snapshot in (old, new))
     states = {application.name: application for application in (*before, *after)}
     olds, news = _objects(before, known), _objects(after, known)
     deployed = {identity for items in news.values() for identity in items}
-    gone = {
-        placed(change.identity, known) for change in plan.changes if change.action == "delete" and change.effect in GONE
-    }
+    deleted = [each for each in plan.changes if each.action == "delete" and each.effect in _GONE]
+    gone = {placed(change.identity, known) for change in deleted}
     waves = {(step.component, step.parent): step.wave for step in plan.steps}
     parents = {application.parent.name for application in states.values() if application.parent}
     names = dict.fromkeys([application.name for application in (*after, *before)])
@@ -160,19 +155,13 @@ def placed(identity: Identity, known: Collection[Identity]) -> Identity:
 def _objects(applications: Iterable[Application], known: Collection[Identity]) -> dict[str, dict[Identity, Object]]:
     found: dict[str, dict[Identity, Object]] = {}
     for application in applications:
-        for item in _read(application):
-            name = item.name if item.full_kind == "argoproj.io/Application" else application.name
-            identity = placed(item.identity, known)
-            found.setdefault(name, {})[identity] = replace(item, namespace=identity[2])
-    return found
-
-
-def _read(application: Application) -> Iterator[Object]:
-    for path, content in application.files.items():
-        for item in application.read(path, content):
+        for item in (each for file in application.files.items() for each in application.read(*file)):
             # A hook comes and goes, and an object without a name is another one each time.
             if not item.is_hook and "name" in item.metadata:
-                yield item
+                name = item.name if item.full_kind == "argoproj.io/Application" else application.name
+                identity = placed(item.identity, known)
+                found.setdefault(name, {})[identity] = replace(item, namespace=identity[2])
+    return found
 
 
 def _path(application: Application, waves: Mapping[tuple[str, str], int]) -> Iterator[tuple[str, int]]:

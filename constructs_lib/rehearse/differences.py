@@ -11,8 +11,7 @@ from constructs_lib.plan.fields import changed_fields
 from constructs_lib.plan.plan import Plan
 from constructs_lib.rehearse.components import Component, placed
 from constructs_lib.rehearse.findings import Finding, Subject
-from constructs_lib.rehearse.live import Live, application_of, as_object, is_ending, revision, uid
-from constructs_lib.rehearse.recording import Recording
+from constructs_lib.rehearse.recording import Live, Recording, application_of, as_object, is_ending, revision, uid
 
 
 class Happened(StrEnum):
@@ -66,12 +65,8 @@ def compare(
 ) -> tuple[Effects, list[Finding]]:
     """Return what happened to the objects, and where the plan had announced something else.
 
-    Args:
-        recording: What happened.
-        components: All components.
-        plan: What was announced.
-        skipped: Names of components that are not compared with the plan, because it does not begin where they did.
-        unfinished: Names of components that are not complete at the end: what was announced may still come.
+    ``skipped`` names components that are not compared with the plan, because it does not begin where they did, and
+    ``unfinished`` those that are not complete at the end: what was announced may still come.
     """
     cases = list(_Comparison(recording, components).cases())
     changes = {placed(change.identity, recording.identities): change for change in plan.changes}

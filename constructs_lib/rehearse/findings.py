@@ -22,9 +22,7 @@ class Subject(StrEnum):
     NOT_COMPARED = "not compared"
 
 
-_BREAKING = frozenset(
-    {Subject.ORDER, Subject.INCOMPLETE, Subject.NOT_BROKEN, Subject.REFUSED, Subject.PLAN, Subject.CLOSED}
-)
+_BREAKING = {Subject.ORDER, Subject.INCOMPLETE, Subject.NOT_BROKEN, Subject.REFUSED, Subject.PLAN, Subject.CLOSED}
 
 
 @dataclass(frozen=True)

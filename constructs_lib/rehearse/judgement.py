@@ -13,9 +13,8 @@ from constructs_lib.rehearse.completeness import missing
 from constructs_lib.rehearse.components import components
 from constructs_lib.rehearse.differences import Effects, compare
 from constructs_lib.rehearse.findings import Finding, Subject
-from constructs_lib.rehearse.live import Live
 from constructs_lib.rehearse.order import Progress, progress
-from constructs_lib.rehearse.recording import Recording
+from constructs_lib.rehearse.recording import Live, Recording
 from constructs_lib.rehearse.served import closed_calls
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -62,18 +61,10 @@ def judge(
     broken: Collection[str] = (),
     warnings: Iterable[str] = (),
 ) -> Outcome:
-    """Judge a phase.
+    """Judge a phase by what happened in it, and what the plan says of the change from the old tree to the new one.
 
-    Args:
-        recording: What happened.
-        old: The tree before.
-        new: The tree afterwards.
-        plan: What the plan says of the change from one to the other.
-        phase: What to call it.
-        folders: Only Applications in these folders of the trees. Default: all.
-        broken: Names of components that are broken on purpose: they must not become complete, and what comes later
-            must not begin.
-        warnings: What the API server warned of while the phase ran.
+    Of the trees, only Applications in ``folders`` count. Default: all. Components that are ``broken`` on purpose must
+    not become complete, and what comes later must not begin. The API server gave its ``warnings`` while the phase ran.
     """
     found = components(old, new, plan, recording.identities, folders)
     start = Live(recording.before)

@@ -9,8 +9,7 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.rehearse.completeness import is_healthy, is_synced, missing, verdict
 from constructs_lib.rehearse.components import Component
 from constructs_lib.rehearse.findings import Finding, Subject
-from constructs_lib.rehearse.live import Live, application_of, identity_of, owner_of, uid
-from constructs_lib.rehearse.recording import Moment, Recording
+from constructs_lib.rehearse.recording import Live, Moment, Recording, application_of, identity_of, owner_of, uid
 from constructs_lib.text import listed, plural
 
 
@@ -85,11 +84,8 @@ def progress(
 ) -> tuple[list[Progress], list[Finding]]:
     """Return how far each component came that changed or was to change, and what is wrong with that.
 
-    Args:
-        recording: What happened.
-        components: All components.
-        planned: Names of those that the plan says something of.
-        broken: Names of those that are broken on purpose: none that comes later may begin.
+    ``planned`` names those that the plan says something of, and ``broken`` those that are broken on purpose: none that
+    comes later may begin.
     """
     timeline = _Timeline(recording, components)
     rows = {row.component.name: row for row in timeline.rows if row.times or row.component.name in planned}

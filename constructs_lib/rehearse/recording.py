@@ -1,20 +1,31 @@
-"""What happened in a phase of a rehearsal: the objects at its beginning, and each change of one as it was watched."""
+"""What happened in a phase of a rehearsal: the objects at its beginning, and each change of one as it was watched.
+
+And what Kubernetes and Argo CD say of these objects at one moment.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.rehearse.live import Live, identity_of
 from constructs_lib.user_error import UserError
 
+#: How Argo CD marks what an Application deploys, with ``application.resourceTrackingMethod: annotation``.
+_TRACKING = "argocd.argoproj.io/tracking-id"
+#: The labels with the revision of a pod, and of what makes it.
+_HASHES = ("pod-template-hash", "controller-revision-hash")
+_REVISION = "deployment.kubernetes.io/revision"
+#: Kinds that make pods.
+WORKLOADS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("batch", "Job")})
 Verb = Literal["ADDED", "MODIFIED", "DELETED"]
 
 
@@ -88,3 +99,114 @@ class Recording:
             return cls(tuple(read["before"]), moments, datetime.fromisoformat(read["began"]))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"this is no recording of a rehearsal ({error}).") from error
+
+
+class Live:
+    """The objects of a cluster, which change while a recording is replayed."""
+
+    def __init__(self, objects: Iterable[Manifest] = ()) -> None:
+        """Begin with some objects."""
+        self.objects: dict[Identity, Manifest] = {}
+        self._owned: dict[str, dict[Identity, None]] = defaultdict(dict)
+        for item in objects:
+            self.take(item)
+
+    def take(self, item: Manifest, *, deleted: bool = False) -> None:
+        """Take in the new state of an object, or that it is gone."""
+        identity = identity_of(item)
+        # An object of the same name may have another owner.
+        if known := self.objects.pop(identity, None):
+            self._owned[owner_of(known)].pop(identity, None)
+        if not deleted:
+            self.objects[identity] = item
+            self._owned[owner_of(item)][identity] = None
+
+    def get(self, identity: Identity) -> Manifest | None:
+        """Return an object; None if it is not there."""
+        return self.objects.get(identity)
+
+    def of_kind(self, kind: str) -> Iterator[Manifest]:
+        """Yield the objects of a kind, whatever their group."""
+        return (item for identity, item in self.objects.items() if identity[1] == kind)
+
+    def owned(self, item: Manifest) -> list[Manifest]:
+        """Return the objects that an object controls."""
+        return [self.objects[identity] for identity in self._owned.get(uid(item), ())]
+
+    def pods(self, workload: Manifest) -> Iterator[Manifest]:
+        """Yield the pods of a workload, those of its ReplicaSets or Jobs among them."""
+        for item in self.owned(workload):
+            if item["kind"] == "Pod":
+                yield item
+            else:
+                yield from self.pods(item)
+
+    def newest_revision(self, workload: Manifest) -> str:
+        """Return the revision that the newest pods of a workload have; empty if it has none yet."""
+        if workload["kind"] == "StatefulSet":
+            return str(inner(workload, "status", "updateRevision") or "")
+        sets = [item for item in self.owned(workload) if item["kind"] in ("ReplicaSet", "ControllerRevision")]
+        return revision(max(sets, key=_number, default={}))
+
+
+def _number(item: Manifest) -> int:
+    """Return the number of the revision that a ReplicaSet or a ControllerRevision stands for."""
+    return int(item.get("revision") or texts(inner(item, "metadata", "annotations")).get(_REVISION, "0"))
+
+
+def identity_of(item: Manifest) -> Identity:
+    """Return what the API server knows an object by."""
+    metadata = mapping(item.get("metadata"))
+    group = str(item["apiVersion"]).rpartition("/")[0]
+    return group, str(item["kind"]), str(metadata.get("namespace") or ""), str(metadata.get("name"))
+
+
+def as_object(item: Manifest) -> Object:
+    """Return a live object as other rooms take objects."""
+    return Object(item, "", identity_of(item)[2])
+
+
+def uid(item: Manifest) -> str:
+    """Return the id of an object, which another one of the same name does not have."""
+    return str(inner(item, "metadata", "uid"))
+
+
+def owner_of(item: Manifest) -> str:
+    """Return the id of what controls an object; empty if nothing does."""
+    references = mappings(inner(item, "metadata", "ownerReferences"))
+    return next((str(each.get("uid")) for each in references if each.get("controller")), "")
+
+
+def application_of(item: Manifest) -> str:
+    """Return the name of the Application that deploys an object, as Argo CD marked it; empty if none does."""
+    return str(inner(item, "metadata", "annotations", _TRACKING) or "").partition(":")[0].rpartition("_")[2]
+
+
+def revision(item: Manifest) -> str:
+    """Return the revision that a pod or a ReplicaSet is of; empty if it is of none."""
+    labels = mapping(inner(item, "metadata", "labels"))
+    return next((str(labels[label]) for label in _HASHES if label in labels), "")
+
+
+def condition(item: Manifest, name: str) -> Mapping[str, Any]:
+    """Return a condition of an object; empty if it does not have it."""
+    found = mappings(inner(item, "status", "conditions"))
+    return next((each for each in found if each.get("type") == name), {})
+
+
+def is_true(item: Manifest, name: str) -> bool:
+    """Tell whether a condition of an object is true."""
+    return condition(item, name).get("status") == "True"
+
+
+def is_ending(item: Manifest) -> bool:
+    """Tell whether an object is being deleted, or is a pod that has ended."""
+    return bool(inner(item, "metadata", "deletionTimestamp")) or inner(item, "status", "phase") in (
+        "Succeeded",
+        "Failed",
+    )
+
+
+def is_serving(pod: Manifest) -> bool:
+    """Tell whether a Service sends requests to a pod."""
+    return is_true(pod, "Ready") and not is_ending(pod)

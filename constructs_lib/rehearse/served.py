@@ -24,8 +24,10 @@ from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
 from constructs_lib.rehearse.findings import Finding, Subject, until
-from constructs_lib.rehearse.live import (
+from constructs_lib.rehearse.recording import (
     Live,
+    Moment,
+    Recording,
     as_object,
     identity_of,
     is_ending,
@@ -35,7 +37,6 @@ from constructs_lib.rehearse.live import (
     revision,
     uid,
 )
-from constructs_lib.rehearse.recording import Moment, Recording
 from constructs_lib.repository.snapshot import Snapshot
 
 

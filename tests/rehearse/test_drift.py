@@ -10,7 +10,7 @@ from lab import snapshot, thing, tree
 
 from constructs_lib.plan.plan import plan
 from constructs_lib.rehearse.components import components
-from constructs_lib.rehearse.live import identity_of
+from constructs_lib.rehearse.recording import identity_of
 
 
 @pytest.mark.parametrize(

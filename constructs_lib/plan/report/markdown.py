@@ -16,12 +16,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@-])")
 
 def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
     """Return a plan as Markdown of at most ``limit`` characters; steps beyond are counted and not shown."""
-    head = [f"### {_escaped(title)}", "", f"**{_escaped(words.summary(plan))}**", ""]
+    head = [f"### {escaped(title)}", "", f"**{escaped(words.summary(plan))}**", ""]
     if plan.dangerous:
-        head += [f"To publish it all the same: {_code(words.allowing(plan))}", ""]
-    head += [f"- ⚠ {_escaped(warning)}" for warning in plan.warnings]
+        head += [f"To publish it all the same: {code(words.allowing(plan))}", ""]
+    head += [f"- ⚠ {escaped(warning)}" for warning in plan.warnings]
     head += [
-        f"- {_escaped(pin.name)} reads {_code(pin.path or '/')} from {_code(pin.new)}, no longer from {_code(pin.old)}"
+        f"- {escaped(pin.name)} reads {code(pin.path or '/')} from {code(pin.new)}, no longer from {code(pin.old)}"
         for pin in plan.pins
     ]
     if plan.warnings or plan.pins:
@@ -60,11 +60,11 @@ def _step(step: Step) -> str:
 def _change(change: Change, together: int) -> Iterator[str]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     danger = " ⚠" if change.dangerous else ""
-    yield f"- {_escaped(words.sign(change))} {_code(change.full_name)}: **{change.words}**{pods}{danger}"
+    yield f"- {escaped(words.sign(change))} {code(change.full_name)}: **{change.words}**{pods}{danger}"
     fields, more = words.fields_of(change)
     for field in fields:
         lines = words.lines_of(field)
-        yield f"  - {_code(field.path)}" + ("" if lines else f": {_values(field.secret, words.values(field))}")
+        yield f"  - {code(field.path)}" + ("" if lines else f": {_values(field.secret, words.values(field))}")
         if lines:
             fence = "`" * max(3, 1 + max(len(run) for line in lines for run in re.findall(r"`*", line)))
             yield from (f"    {line}" for line in (f"{fence}diff", *lines, fence))
@@ -74,20 +74,20 @@ def _change(change: Change, together: int) -> Iterator[str]:
         return
     for number, reason in enumerate(change.reasons):
         all_of_them = f"All {together}: " if together > 1 and number == 0 else ""
-        yield f"  - {all_of_them}{_escaped(reason.text)}" + (f" ({_source(reason.source)})" if reason.source else "")
+        yield f"  - {all_of_them}{escaped(reason.text)}" + (f" ({_source(reason.source)})" if reason.source else "")
     if change.fix:
-        yield f"  - Instead: {_escaped(change.fix)}"
+        yield f"  - Instead: {escaped(change.fix)}"
 
 
 def _values(secret: bool, text: str) -> str:
-    return _escaped(text) if secret else " → ".join(_code(part) for part in text.split(" → ", 1))
+    return escaped(text) if secret else " → ".join(code(part) for part in text.split(" → ", 1))
 
 
 def _source(source: str) -> str:
-    return f"[source]({source})" if source.startswith("https://") else _code(source)
+    return f"[source]({source})" if source.startswith("https://") else code(source)
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Return a text in a code span, whatever backticks it has itself."""
     text = words.clean(text)
     fence = "`" * (1 + max(len(run) for run in re.findall(r"`*", text)))
@@ -95,7 +95,7 @@ def _code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text that Markdown shows as it is."""
     return _SPECIAL.sub(r"\\\1", _html(text))
 

@@ -18,24 +18,24 @@ def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
 
 def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
     for warning in plan.warnings:
-        yield _text(("Warning: ", "yellow"), warning)
+        yield plain(("Warning: ", "yellow"), warning)
     for pin in plan.pins:
-        yield _text(f"{pin.name} reads {pin.path or 'the repository'} from {pin.new}, no longer from {pin.old}.")
+        yield plain(f"{pin.name} reads {pin.path or 'the repository'} from {pin.new}, no longer from {pin.old}.")
     sources: set[str] = set()
     for step in plan.steps:
-        yield _text()
-        yield _text((step.component, "bold"), f"  {words.heading(step)}".rstrip())
+        yield plain()
+        yield plain((step.component, "bold"), f"  {words.heading(step)}".rstrip())
         for change, together in words.explained(step):
             yield from _change(change, together, sources)
     if plan.steps:
-        yield _text()
+        yield plain()
     dangerous = bool(plan.dangerous)
-    yield _text((words.summary(plan), "bold red" if dangerous else "bold"))
+    yield plain((words.summary(plan), "bold red" if dangerous else "bold"))
     if dangerous and hint:
-        yield _text(f"To publish it all the same: {words.allowing(plan)}")
+        yield plain(f"To publish it all the same: {words.allowing(plan)}")
 
 
-def _text(*parts: str | tuple[str, str]) -> Text:
+def plain(*parts: str | tuple[str, str]) -> Text:
     """Return a line of plain text: names of objects can hold no markup and no control characters."""
     styled = ((part, "") if isinstance(part, str) else part for part in parts)
     return Text.assemble(*((words.clean(text), style) for text, style in styled))
@@ -44,7 +44,7 @@ def _text(*parts: str | tuple[str, str]) -> Text:
 def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     """Yield the lines of a change. A source is shown once, and reasons once for all changes that they explain."""
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
-    yield _text(
+    yield plain(
         "  ",
         (f"{words.sign(change)} {change.full_name}: {change.words}", words.colour(change)),
         pods,
@@ -53,16 +53,16 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     fields, more = words.fields_of(change)
     for field in fields:
         lines = words.lines_of(field)
-        yield _text("      ", (field.path, "dim"), ":" if lines else f": {words.values(field)}")
+        yield plain("      ", (field.path, "dim"), ":" if lines else f": {words.values(field)}")
         for line in lines:
-            yield _text("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
+            yield plain("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
     if more:
-        yield _text(f"      … and {more} more fields")
+        yield plain(f"      … and {more} more fields")
     if not together:
         return
     for number, reason in enumerate(change.reasons):
         is_new = reason.source and reason.source not in sources
-        yield _text(
+        yield plain(
             "      ",
             f"All {together}: " if together > 1 and number == 0 else "",
             reason.text,
@@ -70,4 +70,4 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
         )
         sources.add(reason.source)
     if change.fix:
-        yield _text("      ", ("Instead: ", "green"), change.fix)
+        yield plain("      ", ("Instead: ", "green"), change.fix)

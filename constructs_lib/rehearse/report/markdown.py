@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from constructs_lib.plan.report.markdown import LIMIT, _code, _escaped
+from constructs_lib.plan.report.markdown import LIMIT, code, escaped
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.report.words import objects, state, times, verdict
 from constructs_lib.text import plural
@@ -14,16 +14,10 @@ _LONG = 600
 
 
 def render(outcomes: Sequence[Outcome], title: str = "Rehearsal", limit: int = LIMIT) -> str:
-    """Return the phases of a rehearsal as Markdown.
-
-    Args:
-        outcomes: What became of them.
-        title: Headline of the comment.
-        limit: The most characters; what is beyond is cut, and that is said.
-    """
+    """Return the phases of a rehearsal as Markdown of at most ``limit`` characters; it says where it is cut."""
     kept = all(outcome.kept for outcome in outcomes)
     promise = "✅ The promise was kept." if kept else "❌ The promise was not kept."
-    shown = f"### {_escaped(title)}\n\n**{promise}**\n\n"
+    shown = f"### {escaped(title)}\n\n**{promise}**\n\n"
     for number, outcome in enumerate(outcomes):
         block = "\n".join(_phase(outcome)) + "\n\n"
         # Leaves room for the line that says so.
@@ -35,13 +29,13 @@ def render(outcomes: Sequence[Outcome], title: str = "Rehearsal", limit: int = L
 
 def _phase(outcome: Outcome) -> Iterator[str]:
     mark, fold = ("✅", "") if outcome.kept else ("❌", " open")
-    yield f"#### {mark} {_escaped(verdict(outcome))}"
+    yield f"#### {mark} {escaped(verdict(outcome))}"
     yield ""
     if outcome.progress:
         yield "| wave | component | began, s | complete, s | healthy to Argo CD, s | |"
         yield "|--:|---|--:|--:|--:|---|"
         for row in outcome.progress:
-            yield f"| {row.wave} | {_escaped(row.component)} | {' | '.join(times(row))} | {state(outcome, row)[0]} |"
+            yield f"| {row.wave} | {escaped(row.component)} | {' | '.join(times(row))} | {state(outcome, row)[0]} |"
         yield ""
     findings, lists = outcome.findings, objects(outcome)
     if findings:
@@ -49,13 +43,13 @@ def _phase(outcome: Outcome) -> Iterator[str]:
         yield ""
         for finding in findings[:_MOST]:
             text = finding.text if len(finding.text) <= _LONG else f"{finding.text[:_LONG]}…"
-            yield f"- {'❌' if finding.breaks else '⚠'} **{finding.subject}**: {_escaped(text)}"
+            yield f"- {'❌' if finding.breaks else '⚠'} **{finding.subject}**: {escaped(text)}"
         yield from _more(len(findings))
         yield from ("", "</details>")
     for title, names in lists:
         yield f"<details><summary>{title} ({len(names)})</summary>"
         yield ""
-        yield from (f"- {_code(name)}" for name in names[:_MOST])
+        yield from (f"- {code(name)}" for name in names[:_MOST])
         yield from _more(len(names))
         yield from ("", "</details>")
 

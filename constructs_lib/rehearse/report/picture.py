@@ -29,12 +29,7 @@ _MEANINGS: Mapping[Tone, str] = {
 
 
 def svg(outcomes: Sequence[Outcome], title: str = "Rehearsal") -> str:
-    """Return the phases of a rehearsal as the text of an SVG file, one below the other.
-
-    Args:
-        outcomes: What became of them.
-        title: What the picture is called for those who cannot see it.
-    """
+    """Return the phases of a rehearsal as an SVG file, one below the other; those who cannot see it hear its title."""
     names = [row.component for outcome in outcomes for row in outcome.progress]
     names += [call for outcome in outcomes for call, _, _ in _calls(outcome)]
     left = _MARGIN + 70 + max((text_width(name) for name in names), default=0) + 12

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.text import Text
 
+from constructs_lib.plan.report.terminal import plain
 from constructs_lib.plan.report.words import clean
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.order import Progress
@@ -17,38 +18,33 @@ _COLOURS: Mapping[Tone, str] = {"good": "cyan", "removed": "magenta", "held": "y
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """Print a phase: a line for each component by wave, and then what a person should know, in sentences.
-
-    Args:
-        outcome: What became of the phase.
-        console: Where to print; the bars fill its width.
-    """
+    """Print a phase: a line for each component by wave, as wide as the console, and then what a person should know."""
     for line in _lines(outcome, console.width):
         console.print(line, soft_wrap=True, highlight=False)
 
 
 def _lines(outcome: Outcome, width: int) -> Iterator[Text]:
-    yield _text((verdict(outcome), "bold green" if outcome.kept else "bold red"))
+    yield plain((verdict(outcome), "bold green" if outcome.kept else "bold red"))
     rows = outcome.progress
     name = max([9, *(len(row.component) for row in rows)])
     room = min(max(width - name - 57, _NARROW), _WIDE)
     if rows:
         columns = f"{'wave':>4}  {'component':{name}}  {'':{room}}  {'begins':>6}  {'complete':>8}  {'Argo CD':>7}"
-        yield _text((columns, "dim"))
+        yield plain((columns, "dim"))
     for row in rows:
         begins, complete, healthy = times(row)
         words, tone = state(outcome, row)
-        yield _text(
+        yield plain(
             f"{row.wave:4}  {clean(row.component):{name}}  ",
             *_bar(row, outcome.seconds, room, _COLOURS[tone]),
             f"  {begins:>6}  {complete:>8}  {healthy:>7}  ",
             (words, _COLOURS[tone]),
         )
     for title, names in objects(outcome):
-        yield _text(f"{title}: {listed(names, 12)}.")
+        yield plain(f"{title}: {listed(names, 12)}.")
     for finding in outcome.findings:
         mark, colour = ("✗", "red") if finding.breaks else ("·", "yellow")
-        yield _text((f"{mark} {finding.subject}: ", colour), finding.text)
+        yield plain((f"{mark} {finding.subject}: ", colour), finding.text)
 
 
 def _bar(row: Progress, seconds: float, room: int, colour: str) -> Iterator[tuple[str, str]]:
@@ -59,8 +55,3 @@ def _bar(row: Progress, seconds: float, room: int, colour: str) -> Iterator[tupl
     yield "·" * start, "dim"
     yield "█" * (end - start), colour
     yield "─" * (room - end), "dim"
-
-
-def _text(*parts: str | tuple[str, str]) -> Text:
-    """Return a line of plain text: names and messages can hold no markup and no control characters."""
-    return Text.assemble(*(clean(part) if isinstance(part, str) else (clean(part[0]), part[1]) for part in parts))
