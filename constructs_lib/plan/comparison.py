@@ -48,8 +48,7 @@ class Comparison:
         find_heirs([*self.pairs.values()], self._removals, self._additions)
         self._judge_removals()
         self._judge_additions()
-        matches = find_matches(self._removals, self._additions)
-        explain_moves(self.pairs, self._removals, matches, self._departures)
+        explain_moves(self._removals, find_matches(self._removals, self._additions), self._departures)
         for pair, verdict in self._unseen:
             self._add_unseen(pair, verdict)
 
@@ -192,9 +191,8 @@ class Comparison:
 
 
 def _read(application: Application | None, files: Files) -> dict[Identity, Object]:
-    if application is None:
-        return {}
-    return {item.identity: item for path in sorted(files) for item in application.read(path, files[path])}
+    items = (item for path in sorted(files) for item in application.read(path, files[path])) if application else ()
+    return {item.identity: item for item in items}
 
 
 def _without_pins(pair: Pair, item: Object, fields: Sequence[FieldChange]) -> Sequence[FieldChange]:

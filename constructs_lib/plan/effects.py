@@ -20,6 +20,7 @@ from constructs_lib.text import listed
 _UPDATED_ONLY = frozenset({"Namespace", "apiextensions.k8s.io/CustomResourceDefinition"})
 #: Kinds that run to their end.
 _RUNNING_ONCE = frozenset({"Pod", "batch/Job"})
+_MAKING_SECRETS = ("external-secrets.io/ExternalSecret", "bitnami.com/SealedSecret")
 
 
 @dataclass
@@ -152,15 +153,12 @@ def _cron_job(case: _Case) -> None:
         case.verdict.because("cron-job-changed")
 
 
-def _lasting(case: _Case) -> None:
+def _workload(case: _Case) -> None:
     if case.touches("spec", "template"):
-        case.verdict.because("pods-stay")
-    _judge_scale(case)
-
-
-def _rolling(case: _Case) -> None:
-    if case.touches("spec", "template"):
-        _judge_restart(case)
+        if case.new.full_kind in LASTING:
+            case.verdict.because("pods-stay")
+        else:
+            _judge_restart(case)
     _judge_scale(case)
 
 
@@ -225,7 +223,7 @@ def _configuration(case: _Case) -> None:
     if all(change.below("metadata") for change in case.fields):
         return
     kind, name = new.kind, new.name
-    if kind not in ("ConfigMap", "Secret"):
+    if new.full_kind in _MAKING_SECRETS:
         kind, name = "Secret", str(inner(new.spec, "target", "name") or new.name)
     for reader in case.around.readers(kind, new.namespace, name):
         case.verdict.because("read-at-start", reader=named(reader))
@@ -273,16 +271,12 @@ def _application(case: _Case) -> None:
 
 
 _JUDGES: dict[str, Callable[[_Case], None]] = {
-    **dict.fromkeys(ROLLING, _rolling),
-    **dict.fromkeys(LASTING, _lasting),
+    **dict.fromkeys(ROLLING | LASTING, _workload),
+    **dict.fromkeys(("ConfigMap", "Secret", *_MAKING_SECRETS), _configuration),
     "batch/CronJob": _cron_job,
     "Pod": _pod,
     "Service": _service,
     "PersistentVolumeClaim": _claim,
-    "ConfigMap": _configuration,
-    "Secret": _configuration,
-    "external-secrets.io/ExternalSecret": _configuration,
-    "bitnami.com/SealedSecret": _configuration,
     "apiextensions.k8s.io/CustomResourceDefinition": _definition,
     "argoproj.io/Application": _application,
 }

@@ -22,6 +22,8 @@ RULES = yaml.load(Path(__file__).with_name("rules.yaml").read_bytes(), Loader=ya
 
 #: Fields that may identify the items of a list, in the order in which they are tried.
 _NAMES = ("name", "metadata.name", "mountPath", "containerPort", "port", "key", "ip", "topologyKey", "kind")
+#: Metadata that the API server sets, or that say where the object is rather than what is in it.
+_OF_SERVER = {"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "namespace"}
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,10 @@ def _hidden(change: FieldChange) -> FieldChange:
 def _normal(item: Object) -> Manifest:
     """Return an object without status and server-side metadata, with encoded secrets and with defaults filled in."""
     manifest = {key: value for key, value in item.manifest.items() if key != "status"}
-    metadata = {
+    manifest["metadata"] = {
         key: value
         for key, value in item.metadata.items()
-        if key not in ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "namespace")
-    }
-    manifest["metadata"] = {
-        key: value for key, value in metadata.items() if value or key not in ("labels", "annotations", "finalizers")
+        if key not in _OF_SERVER and (value or key not in ("labels", "annotations", "finalizers"))
     }
     if item.kind == "Secret" and not item.group and isinstance(manifest.get("stringData"), dict):
         written = {
@@ -174,12 +173,8 @@ def _list_differences(old: list[Any], new: list[Any], keys: Keys, texts: Sequenc
 
 def _names(items: list[Any], name: str) -> bool:
     """Tell whether a field identifies every item of a list."""
-    values = [_named(item, name) for item in items if isinstance(item, dict)]
-    return (
-        len(values) == len(items)
-        and all(isinstance(value, str | int) for value in values)
-        and len({str(value) for value in values}) == len(items)
-    )
+    values = (_named(item, name) for item in items if isinstance(item, dict))
+    return len({str(value) for value in values if isinstance(value, str | int)}) == len(items)
 
 
 def _named(item: Mapping[str, Any], name: str) -> object:

@@ -5,7 +5,8 @@ danger, at one object, which tells what becomes of the data, who answers meanwhi
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.plan.change import Change, Effect, Reason, named
 from constructs_lib.plan.likeness import Match, owns_data
-from constructs_lib.plan.pair import Key, Pair, Placed
+from constructs_lib.plan.pair import Pair, Placed
 from constructs_lib.plan.removals import Departures
 from constructs_lib.plan.verdict import Surroundings, Verdict, reason
 from constructs_lib.text import listed
@@ -23,14 +24,12 @@ from constructs_lib.text import listed
 _HOST = re.compile(rb"[a-z0-9-]+\.[a-z0-9-]+")
 
 
-def explain_moves(
-    pairs: Mapping[Key, Pair], removals: Sequence[Placed], matches: Sequence[Match], departures: Departures
-) -> None:
+def explain_moves(removals: Sequence[Placed], matches: Sequence[Match], departures: Departures) -> None:
     """Make one danger of each component or workload that moves, in place of those of its parts."""
-    moves: dict[tuple[Object, Pair, Pair], list[Match]] = {}
-    for pair in pairs.values():
-        if pair.heir and pair.now.item:
-            moves[pair.now.item, pair, pair.heir] = []
+    pairs = departures.pairs.values()
+    moves: dict[tuple[Object, Pair, Pair], list[Match]] = {
+        (pair.now.item, pair, pair.heir): [] for pair in pairs if pair.heir and pair.now.item
+    }
     first: dict[object, Object] = {}
     for match in matches:
         # What goes to another namespace goes together.
@@ -40,18 +39,18 @@ def explain_moves(
     callers = _callers(pairs) if moves else {}
     at = {
         change.identity: (pair.changes, number)
-        for pair in pairs.values()
+        for pair in pairs
         for number, (_, change) in enumerate(pair.changes)
         if change.action != "create"
     }
-    left: dict[Pair, set[Identity]] = {}
+    left: dict[Pair, set[Identity]] = defaultdict(set)
     for each in removals:
-        left.setdefault(each.pair, set()).add(each.item.identity)
+        left[each.pair].add(each.item.identity)
     for (bearer, old, new), found in moves.items():
-        move = _Move(pairs, bearer, old, new, found, left.get(old, set()), callers, departures)
         if bearer.identity in at:
             changes, number = at[bearer.identity]
             item, change = changes[number]
+            move = _Move(bearer, old, new, found, left[old], callers, departures)
             changes[number] = item, move.explained(change)
 
 
@@ -62,13 +61,12 @@ def _bearer(match: Match) -> Object:
     return application if application and (moves or pair.is_gone) else match.old.item
 
 
-def _callers(pairs: Mapping[Key, Pair]) -> Mapping[str, set[str]]:
+def _callers(pairs: Collection[Pair]) -> Mapping[str, set[str]]:
     """Return the components that call each Service which is removed, by its address."""
-    removed = (item for pair in pairs.values() for item, change in pair.changes if change.action == "delete")
-    found: dict[str, set[str]] = {
-        f"{item.name}.{item.namespace}": set() for item in removed if item.full_kind == "Service"
-    }
-    for application in [pair.old for pair in pairs.values() if pair.old and found]:
+    removed = [item for pair in pairs for item, change in pair.changes if change.action == "delete"]
+    services = [item for item in removed if item.full_kind == "Service"]
+    found: dict[str, set[str]] = {f"{item.name}.{item.namespace}": set() for item in services}
+    for application in [pair.old for pair in pairs if pair.old and found]:
         for path, content in application.files.items():
             for host in found.keys() & {match.decode() for match in _HOST.findall(content)}:
                 applications = {item.name for item in application.read(path, content) if item.kind == "Application"}
@@ -86,7 +84,6 @@ class _Move:
         callers: The components that call each Service which is removed, by its address.
     """
 
-    pairs: Mapping[Key, Pair]
     bearer: Object
     old: Pair
     new: Pair
@@ -99,7 +96,7 @@ class _Move:
         """Return the bearer's change with all that is to be told; no danger of the parts is left."""
         verdict = Verdict(change.effect, [*change.reasons], fix=change.fix, dangerous=change.dangerous)
         self._tell(verdict)
-        if all(part.effect != Effect.DATA_LOSS for _, _, part in self._changes(self.old, self.new)):
+        if all(part.effect != Effect.DATA_LOSS for part in self._changes(self.old, self.new)):
             verdict.effect = min(verdict.effect, Effect.REPLACEMENT)
         return replace(
             change,
@@ -194,15 +191,14 @@ class _Move:
     @cached_property
     def _fates(self) -> Mapping[Identity, Effect]:
         """What happens to what the old Application deploys no more."""
-        return {each.identity: each.effect for _, _, each in self._changes(self.old) if each.action == "delete"}
+        return {each.identity: each.effect for each in self._changes(self.old) if each.action == "delete"}
 
     @cached_property
     def _addresses(self) -> tuple[list[str], list[str]]:
         """How the addresses change that others call, and the components which do."""
         addresses, callers = [], set()
-        for _, _, change in self._changes(self.old):
-            item = change.identity
-            new = self._counterpart(item)
+        for change in self._changes(self.old):
+            item, new = change.identity, self._counterpart(change.identity)
             if item[:2] == ("", "Service") and change.action == "delete" and new:
                 old = f"{item[3]}.{item[2]}"
                 known = self.callers.get(old, set()) - {self.old.now.name, self.new.now.name}
@@ -215,12 +211,13 @@ class _Move:
 
     def _fold(self) -> Iterator[Change]:
         """Take the danger from its parts, and yield them."""
-        for changes, number, change in [*self._changes(self.old, self.new)]:
-            if change.dangerous and change.identity != self.bearer.identity and self._is_part(change):
-                # A Namespace without data is no loss.
-                effect = min(change.effect, Effect.DELETE if change.action == "delete" else Effect.REPLACEMENT)
-                changes[number] = (changes[number][0], replace(change, dangerous=False, effect=effect))
-                yield change
+        for pair in dict.fromkeys((self.old, self.new)):
+            for number, (item, change) in enumerate(pair.changes):
+                if change.dangerous and change.identity != self.bearer.identity and self._is_part(change):
+                    # A Namespace without data is no loss.
+                    effect = min(change.effect, Effect.DELETE if change.action == "delete" else Effect.REPLACEMENT)
+                    pair.changes[number] = item, replace(change, dangerous=False, effect=effect)
+                    yield change
 
     def _is_part(self, change: Change) -> bool:
         if change.effect == Effect.DATA_LOSS:
@@ -234,8 +231,9 @@ class _Move:
     def _is_empty(self, namespace: str) -> bool:
         """Tell whether no data and no other component is in a Namespace."""
         both = self.old, self.new
-        lost = [each.kind for _, _, each in self._changes(*both) if each.effect == Effect.DATA_LOSS]
-        others = any(pair not in both and pair.now.namespace == namespace for pair in self.pairs.values())
+        lost = [each.kind for each in self._changes(*both) if each.effect == Effect.DATA_LOSS]
+        pairs = self.departures.pairs.values()
+        others = any(pair not in both and pair.now.namespace == namespace for pair in pairs)
         return lost == ["Namespace"] and not others
 
     def _counterpart(self, identity: Identity) -> Identity | None:
@@ -244,24 +242,20 @@ class _Move:
         renamed = {match.old.item.name: match.new.item.name for match in self.matches}
         if self._whole:
             renamed.setdefault(self.old.now.name, self.new.now.name)
-        for old in sorted(renamed, key=len, reverse=True):
-            if name == old or name.startswith(f"{old}-"):
-                name = renamed[old] + name[len(old) :]
-                break
+        known = [old for old in renamed if name == old or name.startswith(f"{old}-")]
+        if old := max(known, key=len, default=""):
+            name = renamed[old] + name[len(old) :]
         places = {match.old.item.namespace: match.new.item.namespace for match in self.matches}
         new = group, kind, places.get(namespace, namespace), name
         return new if new != identity and new in self._created else None
 
     @cached_property
     def _created(self) -> set[Identity]:
-        return {change.identity for _, _, change in self._changes(self.new) if change.action == "create"}
+        return {change.identity for change in self._changes(self.new) if change.action == "create"}
 
     @staticmethod
-    def _changes(*pairs: Pair) -> Iterator[tuple[list[tuple[Object, Change]], int, Change]]:
-        """Yield the changes of Applications, each with the list that holds it and its number there."""
-        for pair in dict.fromkeys(pairs):
-            for number, (_, change) in enumerate(pair.changes):
-                yield pair.changes, number, change
+    def _changes(*pairs: Pair) -> list[Change]:
+        return [change for pair in dict.fromkeys(pairs) for _, change in pair.changes]
 
 
 def _volumes(item: Object, around: Surroundings) -> Iterator[tuple[tuple[str, str], str]]:

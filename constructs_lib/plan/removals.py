@@ -111,12 +111,12 @@ class Departures:
 
     def __init__(self, pairs: Mapping[Key, Pair]) -> None:
         """Judge nothing yet."""
-        self._pairs = pairs
+        self.pairs = pairs
         self._fates: dict[Pair, Reason | None] = {}
 
     def owner(self, application: Application) -> Pair | None:
         """Return what deploys an Application."""
-        return self._pairs.get(key_of(application.parent)) if application.parent else None
+        return self.pairs.get(key_of(application.parent)) if application.parent else None
 
     def goes_last(self, application: Application) -> bool:
         """Tell whether a removed Application is deleted only once all else that its owner deploys is healthy."""
@@ -154,7 +154,7 @@ class Departures:
     @cached_property
     def _first_removal(self) -> float:
         """The first wave in which an Application is deleted; later than all if Applications are deleted last."""
-        gone = [pair for pair in self._pairs.values() if pair.is_gone]
+        gone = [pair for pair in self.pairs.values() if pair.is_gone]
         return min((inf if self.goes_last(pair.now) else pair.now.wave for pair in gone), default=inf)
 
     @cached_property
@@ -162,7 +162,7 @@ class Departures:
         """The AppProjects as they are afterwards, by name."""
         return {
             item.name: Project(item)
-            for pair in self._pairs.values()
+            for pair in self.pairs.values()
             if pair.new
             for path, content in pair.new.files.items()
             if b"AppProject" in content
