@@ -9,7 +9,6 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Action, Change, Effect, Pin, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
-from constructs_lib.plan.likeness import find_matches
 from constructs_lib.plan.moves import explain_moves
 from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_removal, find_heirs, key_of
 from constructs_lib.plan.removals import Departures, created, lost_with_namespace, moved
@@ -48,7 +47,7 @@ class Comparison:
         find_heirs([*self.pairs.values()], self._removals, self._additions)
         self._judge_removals()
         self._judge_additions()
-        explain_moves(self._removals, find_matches(self._removals, self._additions), self._departures)
+        explain_moves(self._removals, self._additions, self._departures)
         for pair, verdict in self._unseen:
             self._add_unseen(pair, verdict)
 
