@@ -1,8 +1,10 @@
 """One Kubernetes object in a file."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.kubernetes.manifest import Manifest, mapping, texts
@@ -11,19 +13,7 @@ from constructs_lib.kubernetes.manifest import Manifest, mapping, texts
 Identity = tuple[str, str, str, str]
 
 #: Kinds without a namespace: Kubernetes' own, and those of operators that many clusters run.
-CLUSTER_SCOPED = frozenset(
-    {
-        *("APIService", "CSIDriver", "CSINode", "CertificateSigningRequest", "ClusterExternalSecret"),
-        *("ClusterGenerator", "ClusterIssuer", "ClusterPolicy", "ClusterPushSecret", "ClusterRole"),
-        *("ClusterRoleBinding", "ClusterSecretStore", "ClusterTrustBundle", "ConstraintTemplate"),
-        *("CustomResourceDefinition", "DeviceClass", "FlowSchema", "GatewayClass", "IPAddress", "IngressClass"),
-        *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration", "Namespace"),
-        *("Node", "PersistentVolume", "PodSecurityPolicy", "PriorityClass", "PriorityLevelConfiguration"),
-        *("ResourceSlice", "RuntimeClass", "ServiceCIDR", "StorageClass", "StorageVersionMigration"),
-        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"),
-        *("VolumeAttachment", "VolumeAttributesClass", "VolumeSnapshotClass", "VolumeSnapshotContent"),
-    }
-)
+CLUSTER_SCOPED = frozenset(json.loads(Path(__file__).with_name("cluster_scoped.json").read_bytes()))
 
 
 @dataclass(frozen=True, eq=False)

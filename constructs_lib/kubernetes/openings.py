@@ -6,8 +6,10 @@ run as they were. So it is kept for a time: under its place in an annotation, so
 tell what it keeps from what is declared.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence
@@ -16,20 +18,8 @@ from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mapping
 KEPT = "constructs-lib/kept-open"
 #: Entries of an object by their places.
 Entries = Mapping[str, Any]
-
-_RBAC = "rbac.authorization.k8s.io"
-_RULES = {"rules": ("resourceNames", "apiGroups", "resources", "verbs")}
-_SUBJECTS: Mapping[str, Sequence[str]] = {"subjects": ()}
 #: The lists of a kind in which each entry opens something, and the fields of an entry that list what it opens.
-_LISTS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "networking.k8s.io/NetworkPolicy": {"spec.ingress": ("from", "ports"), "spec.egress": ("to", "ports")},
-    "external-secrets.io/ClusterSecretStore": {"spec.conditions": ("namespaces",)},
-    f"{_RBAC}/Role": _RULES,
-    f"{_RBAC}/ClusterRole": _RULES,
-    f"{_RBAC}/RoleBinding": _SUBJECTS,
-    f"{_RBAC}/ClusterRoleBinding": _SUBJECTS,
-    "Service": {"spec.ports": ()},
-}
+_LISTS: Mapping[str, Mapping[str, Sequence[str]]] = json.loads(Path(__file__).with_suffix(".json").read_bytes())
 #: Fields that open everything if they are absent or empty.
 _ALL_IF_ABSENT = frozenset({"from", "to", "ports", "resourceNames"})
 _PLACE = re.compile(r"(.+)\[(\d+)\]")

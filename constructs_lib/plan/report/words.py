@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,28 +24,17 @@ _FIELDS = 30
 #: The most lines of a field that are shown.
 _LINES = 12
 
-#: Sign and colour of an effect, and what one change and several changes with it are called.
-_LOOKS = {
-    Effect.NONE: ("·", "dim", "without effect", "without effect"),
-    Effect.CREATE: ("+", "green", "created", "created"),
-    Effect.ADOPT: ("+", "green", "created or adopted", "created or adopted"),
-    Effect.UPDATE: ("~", "cyan", "updated in place", "updated in place"),
-    Effect.RESTART: ("↻", "yellow", "rolling restart", "rolling restarts"),
-    Effect.KEPT: ("○", "blue", "kept in the cluster", "kept in the cluster"),
-    Effect.DELETE: ("-", "red", "deleted", "deleted"),
-    Effect.REPLACEMENT: ("!", "bold red", "replacement", "replacements"),
-    Effect.DATA_LOSS: ("‼", "bold white on red", "data loss", "data losses"),
-}
+_LOOKS = yaml.load(Path(__file__).with_name("looks.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 
 
 def sign(change: Change) -> str:
     """Return the sign of a change's effect."""
-    return _LOOKS[change.effect][0]
+    return str(_LOOKS[change.effect.name][0])
 
 
 def colour(change: Change) -> str:
     """Return the colour of a change's effect, as rich calls it."""
-    return _LOOKS[change.effect][1]
+    return str(_LOOKS[change.effect.name][1])
 
 
 def heading(step: Step) -> str:
@@ -85,7 +75,7 @@ def summary(plan: Plan) -> str:
     if not plan.changes:
         return f"Plan: {_pins(plan)}; no object changes." if plan.pins else "No changes."
     counts = [
-        f"{number} {_LOOKS[effect][2 if number == 1 else 3]}{_pods(plan) if effect == Effect.RESTART else ''}"
+        f"{number} {_LOOKS[effect.name][2 if number == 1 else 3]}{_pods(plan) if effect == Effect.RESTART else ''}"
         for effect, number in plan.summary.items()
     ]
     where = f"{plural(len(plan.components), 'component')} in {plural(plan.waves, 'wave')}"
