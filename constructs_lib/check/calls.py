@@ -14,8 +14,8 @@ import yaml
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.kubernetes.containers import Container, Variable, expanded, is_headless, service_ports
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.workloads import Container, Variable, expanded, is_headless, service_ports
 
 #: The default ports of schemes.
 _SCHEMES: Mapping[str, int] = yaml.load(Path(__file__).with_name("schemes.yaml").read_bytes(), Loader=yaml.CSafeLoader)

@@ -11,13 +11,12 @@ from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
 from constructs_lib.kubernetes import platform, workloads
 from constructs_lib.kubernetes.accounts import Accounts
-from constructs_lib.kubernetes.containers import Container, Variable
 from constructs_lib.kubernetes.manifest import texts
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.openings import declared, kept_in
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
-from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
+from constructs_lib.kubernetes.workloads import SCALERS, Container, Scales, Variable, pods_of
 from constructs_lib.repository.applications import ALL_OBJECTS, Application, find_applications
 from constructs_lib.repository.snapshot import Snapshot
 

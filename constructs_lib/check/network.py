@@ -16,10 +16,10 @@ from typing import Any, Literal
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER, Area, Block, block_of
 from constructs_lib.check.model import Pods, grouped
-from constructs_lib.kubernetes.containers import Port as ContainerPort
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.platform import NAME_LABEL
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
+from constructs_lib.kubernetes.workloads import Port as ContainerPort
 
 Direction = Literal["Ingress", "Egress"]
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")

@@ -13,10 +13,10 @@ from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
-from constructs_lib.kubernetes.containers import Port as ContainerPort
-from constructs_lib.kubernetes.containers import ServicePort, is_headless, service_ports
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.workloads import Port as ContainerPort
+from constructs_lib.kubernetes.workloads import ServicePort, is_headless, service_ports
 
 _DNS = tuple(ContainerPort(name, protocol, platform.DNS_PORT) for protocol, name in platform.DNS_PROTOCOLS.items())
 DNS = Pod(platform.DNS_NAMESPACE, "kube-dns", platform.DNS_LABELS, _DNS)

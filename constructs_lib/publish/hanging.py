@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from constructs_lib.declare.workload import PLACING_SECONDS
-from constructs_lib.kubernetes.containers import start_seconds
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.workloads import start_seconds
 
 #: Kinds of workloads that a rollout waits for, as kubectl names them.
 WORKLOADS = {"Deployment": "deployments.apps", "StatefulSet": "statefulsets.apps", "Job": "jobs.batch"}

@@ -15,12 +15,11 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
 from constructs_lib.check.reachability.explanation import reasons
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.containers import is_headless, service_ports
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
-from constructs_lib.kubernetes.workloads import pods_of
+from constructs_lib.kubernetes.workloads import is_headless, pods_of, service_ports
 from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
 from constructs_lib.rehearse.findings import Finding, Subject, until

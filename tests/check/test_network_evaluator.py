@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import ANYWHERE, CLUSTER, INTERNET, Area, block_of
 from constructs_lib.check.network import End, Network, Outside, Pod, Policy
-from constructs_lib.kubernetes.containers import Port as ContainerPort
 from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.kubernetes.workloads import Port as ContainerPort
 
 NAMESPACES = {"one": {"team": "a"}, "two": {"team": "b", "zone": "a"}, "three": {}}
 KEYS = ("app", "tier", "team")

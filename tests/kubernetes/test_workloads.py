@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from constructs_lib.kubernetes.accounts import Accounts
-from constructs_lib.kubernetes.containers import Variable, expanded, references
 from constructs_lib.kubernetes.objects import Object
-from constructs_lib.kubernetes.workloads import Pods, Reference, Scale, Scales, pods_of
+from constructs_lib.kubernetes.workloads import Pods, Reference, Scale, Scales, Variable, expanded, pods_of, references
 
 
 def new(kind: str, name: str = "web", api_version: str = "apps/v1", **content: Any) -> Object:

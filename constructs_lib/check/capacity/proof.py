@@ -16,9 +16,8 @@ from constructs_lib.check.capacity.room import prove_placement, prove_room, prov
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.traffic import Traffic, workload
-from constructs_lib.kubernetes.containers import Container, Variable
 from constructs_lib.kubernetes.manifest import mapping, mappings
-from constructs_lib.kubernetes.workloads import BOUNDS
+from constructs_lib.kubernetes.workloads import BOUNDS, Container, Variable
 from constructs_lib.text import plural
 
 _CQL = ("TCP", 9042)

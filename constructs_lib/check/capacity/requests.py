@@ -9,9 +9,9 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Amount, Item
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.storage import claims
-from constructs_lib.kubernetes.containers import Container
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.kubernetes.quantity import quantity, share
+from constructs_lib.kubernetes.workloads import Container
 
 GIB = 2**30
 _RESOURCES = (("cpu", 1000), ("memory", 1), ("ephemeral-storage", 1))

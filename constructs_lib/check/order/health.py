@@ -15,8 +15,8 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.syncs import sync_timeout
 from constructs_lib.check.order.timeline import Timeline
 from constructs_lib.check.storage import class_of, known_classes
-from constructs_lib.kubernetes.containers import number, start_seconds
 from constructs_lib.kubernetes.manifest import inner, mappings
+from constructs_lib.kubernetes.workloads import number, start_seconds
 
 _CONTROLLERS = re.compile("ingress|traefik|contour|haproxy|kong|gateway|istio|envoy|cilium")
 _BALANCERS = re.compile("metallb|kube-vip")

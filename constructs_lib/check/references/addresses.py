@@ -9,8 +9,8 @@ from constructs_lib.check.calls import Address, Name, addresses, is_host, port_b
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.containers import Variable, expanded, is_headless, service_ports
 from constructs_lib.kubernetes.manifest import inner
+from constructs_lib.kubernetes.workloads import Variable, expanded, is_headless, service_ports
 from constructs_lib.text import closest, hint, within
 
 #: The domain of Services that several clusters share.

@@ -8,9 +8,8 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
-from constructs_lib.kubernetes.containers import Container, references
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings
-from constructs_lib.kubernetes.workloads import Reference
+from constructs_lib.kubernetes.workloads import Container, Reference, references
 from constructs_lib.text import hint, within
 
 #: ConfigMaps that controllers create in every namespace.

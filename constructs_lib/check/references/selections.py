@@ -8,11 +8,10 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.containers import service_ports
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.kubernetes.workloads import SCALERS
+from constructs_lib.kubernetes.workloads import SCALERS, service_ports
 from constructs_lib.kubernetes.workloads import scaled as scaled_by
 from constructs_lib.text import hint, nearest, within
 
