@@ -10,8 +10,8 @@ from constructs_lib.rehearse.recording import Moment, Recording, condition, iden
 _HARMLESS = frozenset({"OrphanedResourceWarning", "ExcludedResourceWarning"})
 #: For how many seconds a pod may wait for a node: the scheduler waits for volumes that are being bound.
 _BINDING = 3
-#: Reasons of events that say nothing of a change: the scheduler's are told with the pods, an autoscaler has no metrics
-#: in its first minute, and a controller that was overtaken by another tries again.
+#: Reasons of events that say nothing of a change: the scheduler's are told with the pods, an autoscaler asks for the
+#: metrics of pods that do not run yet, and a controller that was overtaken by another tries again.
 _NOISE = {
     *("FailedComputeMetricsReplicas", "FailedGetResourceMetric", "FailedScheduling"),
     *("FailedToCreateEndpoint", "FailedToUpdateEndpoint", "FailedToUpdateEndpointSlices"),

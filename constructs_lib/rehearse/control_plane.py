@@ -11,6 +11,7 @@ import trustme
 import yaml
 
 from constructs_lib.rehearse.api_client import ApiClient
+from constructs_lib.rehearse.metrics import Metrics
 from constructs_lib.rehearse.processes import Workspace, free_port
 from constructs_lib.rehearse.tools import Tools
 
@@ -75,10 +76,12 @@ class ControlPlane:
     Attributes:
         client: A client with all rights.
         kubeconfig: A kubeconfig with all rights.
+        metrics: Who tells autoscalers what pods use, once it is registered.
     """
 
     client: ApiClient
     kubeconfig: Path
+    metrics: Metrics
 
 
 def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority) -> ControlPlane:
@@ -98,6 +101,10 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
         "kube-apiserver", "127.0.0.1", "localhost", "kubernetes.default.svc", "10.96.0.1"
     )
     front_proxy, front_proxy_key = authority.issue("front-proxy", "front-proxy.local")
+    client = ApiClient(server, authority.file, token)
+    metrics = Metrics(client, folder, *authority.issue("metrics", "metrics.rehearsal"))
+    egress = folder / "egress-selector.yaml"
+    egress.write_text(yaml.safe_dump(metrics.egress))
     workspace.start(
         "etcd",
         [
@@ -134,6 +141,7 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
             "--requestheader-username-headers=X-Remote-User",
             f"--proxy-client-cert-file={front_proxy}",
             f"--proxy-client-key-file={front_proxy_key}",
+            f"--egress-selector-config-file={egress}",
             "--max-requests-inflight=0",
             "--max-mutating-requests-inflight=0",
             "--enable-priority-and-fairness=false",
@@ -143,7 +151,6 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server, authority, token)))
-    client = ApiClient(server, authority.file, token)
     workspace.wait_for("kube-apiserver", client.is_ready)
     workspace.start(
         "kube-controller-manager",
@@ -171,7 +178,7 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
             "--leader-elect=false",
         ],
     )
-    return ControlPlane(client, kubeconfig)
+    return ControlPlane(client, kubeconfig, metrics)
 
 
 def start_nodes(workspace: Workspace, tools: Tools, plane: ControlPlane, nodes: Nodes) -> None:

@@ -20,6 +20,7 @@ from constructs_lib.rehearse.argocd import API, ArgoCD, definitions
 from constructs_lib.rehearse.changes import BROKEN
 from constructs_lib.rehearse.control_plane import Authority, start_control_plane, start_nodes
 from constructs_lib.rehearse.judgement import Outcome, judge
+from constructs_lib.rehearse.metrics import APISERVICE
 from constructs_lib.rehearse.operators import Operators, definition
 from constructs_lib.rehearse.processes import RehearsalError, Workspace
 from constructs_lib.rehearse.recording import Moment, Recording
@@ -97,10 +98,12 @@ class Rehearsal:
         workspace = self.workspace = self._stack.enter_context(Workspace())
         authority = Authority(workspace.folder)
         plane = start_control_plane(workspace, self._tools, authority)
+        self._stack.callback(plane.metrics.close)
         self.kubeconfig, self.client = plane.kubeconfig, plane.client
         start_nodes(workspace, self._tools, plane, self._settings.nodes)
         self.scratch = ScratchRepository(workspace.folder, self._settings.source, self._settings.branch)
-        remotes = Remotes(authority, {self._settings.repository: self.scratch.remote}, self._charts())
+        charts = self._charts()
+        remotes = Remotes(authority, {self._settings.repository: self.scratch.remote}, charts)
         self._stack.callback(remotes.close)
         self._tell("starting Argo CD")
         for manifest in definitions(self._tools.definitions):
@@ -109,6 +112,9 @@ class Rehearsal:
         workspace.wait_for("kube-apiserver", lambda: all(self.client.resource(API, kind) for kind in own))
         for manifest in (*self._given, *self._namespaces(), *self._storage_classes()):
             self.client.apply(manifest)
+        rendered = {chart.name for chart in charts if chart not in self.replaced}
+        if "metrics-server" not in rendered and APISERVICE not in {item.name for item in self._objects()}:
+            plane.metrics.register()
         self.argocd = ArgoCD(workspace, self._tools, plane, authority, remotes)
         health = {f"resource.customizations.health.{kind}": lua for kind, lua in self._settings.health.items()}
         self.argocd.start({"application.resourceTrackingMethod": "annotation", **health}, self._settings.sync_timeout)
@@ -117,6 +123,8 @@ class Rehearsal:
         operators = Operators(self.client, custom)
         self._stack.callback(operators.close)
         self.simulated = operators.simulated
+        if any(item.kind == "HorizontalPodAutoscaler" for item in self._objects()):
+            self.simulated["metrics"] = None
         self.watcher = Watcher(self.client, kinds)
         self._stack.callback(self.watcher.close)
 
