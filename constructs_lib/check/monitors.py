@@ -10,8 +10,8 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import entries, inner, sequence
+from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.prometheus.promql import seconds
 from constructs_lib.prometheus.sources import ANNOTATION, Source

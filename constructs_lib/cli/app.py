@@ -36,6 +36,14 @@ def result_console() -> Console:
     return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
+def print_some(lines: Sequence[str], out: Console, most: int) -> None:
+    """Print the first of some lines, and how many more there are."""
+    for line in lines[:most]:
+        out.print(f"  {line}")
+    if len(lines) > most:
+        out.print(f"  … and {len(lines) - most} more")
+
+
 class CommandError(UserError):
     """A command was called with wrong arguments."""
 
@@ -60,14 +68,6 @@ class App:
                 raise CommandError(f'There is no environment "{name}"; {nearest(name, known)}')
         return [known[name] for name in dict.fromkeys(names)] if names else list(self.environments)
 
-    def declare(self, environments: Sequence[Environment], finish: Callable[[System], Result]) -> list[Result]:
-        """Return what ``finish`` makes of the system in each of some environments.
-
-        Raises:
-            DeclarationError: The declaration has errors, in any of them.
-        """
-        return run_all(self.declaration, environments, finish)
-
     def declare_one(self, name: str | None, finish: Callable[[System], Result]) -> Result:
         """Return what ``finish`` makes of the system in one environment. Default: the last one declared.
 
@@ -75,7 +75,8 @@ class App:
             CommandError: There is no such environment.
             DeclarationError: The declaration has errors.
         """
-        [found] = self.declare(self.choose([name] if name is not None else [])[-1:], finish)
+        chosen = self.choose([name] if name is not None else [])[-1:]
+        [found] = run_all(self.declaration, chosen, finish)
         return found
 
     def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
@@ -135,7 +136,7 @@ class App:
             found = [look(model, name, tell_of(name)) for name, model in models.items()]
         if not tree and any(looked.findings for looked in found):
             # The declaration runs once more, to find the line from which each object comes.
-            lines = self.declare(self.choose([*models]), lambda system: lines_of(system, self.root))
+            lines = run_all(self.declaration, self.choose([*models]), lambda system: lines_of(system, self.root))
             found = [located(looked, places) for looked, places in zip(found, lines, strict=True)]
         base = _seen_from_here(tree) if tree else ""
         return report(found, known, datetime.date.today(), file, complete=complete, base=base)

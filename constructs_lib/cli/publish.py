@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from constructs_lib.cli.app import App, CommandError, result_console
+from constructs_lib.cli.app import App, CommandError, print_some, result_console
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import pins_file
 from constructs_lib.repository.snapshot import Snapshot
@@ -103,7 +102,7 @@ def command(
     if dry_run:
         for message, files in publication.commits:
             out.print(f"\n{message}")
-            _print_some(files, out)
+            print_some(files, out, _NAMED)
         out.print("\nNothing was changed.")
         return
     made = carry_out(publication, app.root)
@@ -186,7 +185,7 @@ def _tell_what_else_is_pushed(app: App, publication: Publication, out: Console) 
     checkout = publication.checkout
     if commits := checkout.unpushed():
         out.print("Pushed with it:")
-        _print_some(commits, out)
+        print_some(commits, out, _NAMED)
     for environment in app.environments:
         folders = [f"argocd/{environment.name}", f"dist/{environment.name}"]
         pinned = checkout.git.files(checkout.head, [pins_file(environment.name)])
@@ -195,10 +194,3 @@ def _tell_what_else_is_pushed(app: App, publication: Publication, out: Console) 
                 f"These commits change {environment.name} too, which was never published and follows "
                 f"{checkout.branch}: see python app.py plan {environment.name} --to HEAD"
             )
-
-
-def _print_some(lines: Sequence[str], out: Console) -> None:
-    for line in lines[:_NAMED]:
-        out.print(f"  {line}")
-    if len(lines) > _NAMED:
-        out.print(f"  … and {len(lines) - _NAMED} more")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, result_console
+from constructs_lib.cli.app import App, print_some, result_console
 from constructs_lib.text import listed, plural
 
 if TYPE_CHECKING:
@@ -69,11 +69,8 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
             f"{tree.environment}: {tree.objects} objects of {len(tree.applications)} components in {tree.waves} waves"
         )
     parts = (("+", change.created), ("~", change.updated), ("-", change.removed))
-    changed = [f"  {sign} {path}" for sign, paths in parts for path in paths]
-    for line in changed[:_NAMED]:
-        out.print(line)
-    if len(changed) > _NAMED:
-        out.print(f"  … and {len(changed) - _NAMED} more")
+    changed = [f"{sign} {path}" for sign, paths in parts for path in paths]
+    print_some(changed, out, _NAMED)
     counts = (
         f"{len(change.created)} created, {len(change.updated)} updated, {len(change.removed)} removed, "
         f"{change.unchanged} unchanged"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from constructs_lib.cli.app import App, CommandError, result_console
+from constructs_lib.declare.declaration import run_all
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
 
@@ -48,7 +49,7 @@ def command(
         if found:
             answers.setdefault(found, []).append(system.environment.name)
 
-    app.declare(chosen, answer)
+    run_all(app.declaration, chosen, answer)
     if not answers:
         kind, slash, _ = name.partition("/")
         alike = {other for other in known if other.startswith(f"{kind}{slash}")} if slash else known

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import Location, here
-from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.names import image
 from constructs_lib.text import nearest, shown
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
 from constructs_lib.credentials import is_well_known, logins, names_password, names_secret
-from constructs_lib.kubernetes import image as images
 from constructs_lib.kubernetes import names
 from constructs_lib.kubernetes import quantity as quantities
 from constructs_lib.kubernetes.cron import schedule_problem
@@ -93,7 +92,7 @@ def port_number(number: object) -> str | None:
 
 def image(reference: object) -> str | None:
     """Check an image reference: it has a digest, or else an exact version as its tag."""
-    found = images.image(reference) if isinstance(reference, str) else None
+    found = names.image(reference) if isinstance(reference, str) else None
     if found is None:
         return f'{shown(reference)} is no image reference; write "name:1.2.3" or "name:1.2.3@sha256:<64 hex digits>".'
     if found.is_exact:

@@ -1,13 +1,17 @@
-"""What names, labels and keys may be made of.
+"""What names, labels, keys and references of images may be made of.
 
 The functions of the API server are those of k8s.io/apimachinery/pkg/util/validation: ``IsDNS1123Label``,
 ``IsDNS1035Label``, ``IsDNS1123Subdomain``, ``IsQualifiedName``, ``IsValidLabelValue``, ``IsValidPortName``,
 ``IsConfigMapKey``, ``IsEnvVarName`` and ``IsRelaxedEnvVarName``; and ``IsValidPathSegmentName`` of
 k8s.io/apimachinery/pkg/api/validation/path.
+
+How the kubelet reads references of images: ``ParseNormalizedNamed`` of https://github.com/distribution/reference. A
+first part with a dot, a colon or a capital, or ``localhost``, is a registry; without one, it is Docker Hub.
 """
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 _WORD = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
@@ -53,3 +57,53 @@ def is_variable(text: str, version: tuple[int, ...] = (1, 0)) -> bool:
 def is_path_segment(text: str) -> bool:
     """Tell whether a text can be a part of a path, which is all that some names have to be."""
     return text not in ("", ".", "..") and "/" not in text and "%" not in text
+
+
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?"
+_IMAGE = re.compile(
+    # Before the first slash, what can be a registry is one.
+    rf"(?:(?P<registry>(?=localhost/|[^/]*[.:A-Z])(?:{_HOST}(?:\.{_HOST})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?)/)?"
+    rf"(?P<path>{_PART}(?:/{_PART})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][-.A-Za-z0-9_]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?"
+)
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
+#: What tells one version from the next: two numbers, a day, a commit.
+_EXACT = re.compile(r"\d+\.\d+|\d{8}|(?:^|[-._])(?=[0-9a-f]*\d)[0-9a-f]{7,40}(?:$|[-._])")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A reference of an image.
+
+    Attributes:
+        registry: Host, and port if it has one; empty for Docker Hub.
+        path: Its name in the registry, such as ``library/postgres``.
+        tag: Its tag; empty if it has none, which means ``latest`` unless it has a digest.
+        digest: Its digest with the algorithm; empty if it has none.
+    """
+
+    registry: str
+    path: str
+    tag: str
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The last part of its path: what the image is called wherever it is mirrored."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it will be the same image tomorrow: by its digest, or by a tag that tells a version."""
+        return bool(self.digest) or _EXACT.search(self.tag) is not None
+
+
+@cache
+def image(text: str) -> Image | None:
+    """Return what a reference says, or None if it is none."""
+    match = _IMAGE.fullmatch(text)
+    if match is None or len(match["path"]) > 255 or _IDENTIFIER.fullmatch(text):
+        return None
+    return Image(match["registry"] or "", match["path"], match["tag"] or "", match["digest"] or "")

@@ -93,9 +93,7 @@ class Comparison:
             known = before.get(source.path)
             if known and known.revision != source.revision:
                 self.pins.append(Pin(new.name, source.path, known.revision, source.revision))
-        differing = [
-            path for path in sorted({*old.rendered, *new.rendered}) if old.rendered.get(path) != new.rendered.get(path)
-        ]
+        differing = sorted({path for path, _ in old.rendered.items() ^ new.rendered.items()})
         if differing:
             tool = next((source.tool for source in new.sources if source.tool), "its chart")
             fields = [FieldChange(path, _size(old.rendered, path), _size(new.rendered, path)) for path in differing]
@@ -107,9 +105,7 @@ class Comparison:
         """Tell whether objects that are gone may be rendered from now on by a tool of which nobody sees the result."""
         known = {(source.path, source.tool) for source in old.sources}
         charts = {chart.name for chart in old.charts}
-        tools = [
-            source.tool for source in new.sources if source.tool in OPAQUE and (source.path, source.tool) not in known
-        ]
+        tools = [each.tool for each in new.sources if each.tool in OPAQUE and (each.path, each.tool) not in known]
         tools += [f"the chart {chart.name}" for chart in new.charts if chart.name not in charts]
         if not tools or not removed:
             return False

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.plan.change import Change, Effect, Reason, named

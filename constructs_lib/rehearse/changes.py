@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import yaml
 
-from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
+from constructs_lib.kubernetes.names import image
 from constructs_lib.synth.tree import Tree
 
 #: Tag of an image that no simulated node can pull; ``kubelet.yaml`` knows it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from constructs_lib.kubernetes.image import Image, image
+from constructs_lib.kubernetes.names import Image, image
 
 DIGEST = f"sha256:{'0a' * 32}"
 

@@ -7,8 +7,8 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
-from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
+from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.quantity import share
 from constructs_lib.kubernetes.workloads import Container, service_ports
 from constructs_lib.text import plural

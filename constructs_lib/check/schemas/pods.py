@@ -12,9 +12,8 @@ from constructs_lib.check.model import Pods
 from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, quantity_faults, repeated, resource_faults
 from constructs_lib.check.schemas.metadata import label_faults
 from constructs_lib.check.schemas.network import port_faults, twin_faults
-from constructs_lib.kubernetes.image import image
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
-from constructs_lib.kubernetes.names import is_label, is_variable
+from constructs_lib.kubernetes.names import image, is_label, is_variable
 from constructs_lib.text import given, sentence
 
 _HANDLERS = ("exec", "grpc", "httpGet", "sleep", "tcpSocket")

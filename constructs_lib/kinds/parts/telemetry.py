@@ -12,7 +12,7 @@ from constructs_lib.grafana.panels import rows
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.pods import container, script
 from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.image import image
+from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.quantity import quantity_problem
 
 #: Where the agent is mounted, and scripts of the library that are loaded with it.

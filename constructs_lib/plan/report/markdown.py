@@ -46,7 +46,7 @@ def _step(step: Step) -> str:
     # Dangerous steps are shown unfolded.
     is_open = " open" if any(change.dangerous for change in step.changes) else ""
     lines = [
-        f"<details{is_open}><summary>{words.sign(worst)} <b>{_html(step.component)}</b> · "
+        f"<details{is_open}><summary>{words.look(worst)[0]} <b>{_html(step.component)}</b> · "
         f"{_html(words.heading(step))} · {plural(len(step.changes), 'change')}, at most {worst.effect.words}</summary>",
         "",
         *(line for change, together in words.explained(step) for line in _change(change, together)),
@@ -60,7 +60,7 @@ def _step(step: Step) -> str:
 def _change(change: Change, together: int) -> Iterator[str]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
     danger = " ⚠" if change.dangerous else ""
-    yield f"- {escaped(words.sign(change))} {code(change.full_name)}: **{change.words}**{pods}{danger}"
+    yield f"- {escaped(words.look(change)[0])} {code(change.full_name)}: **{change.words}**{pods}{danger}"
     fields, more = words.fields_of(change)
     for field in fields:
         lines = words.lines_of(field)

@@ -44,9 +44,10 @@ def plain(*parts: str | tuple[str, str]) -> Text:
 def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
     """Yield the lines of a change. A source is shown once, and reasons once for all changes that they explain."""
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
+    sign, colour = words.look(change)
     yield plain(
         "  ",
-        (f"{words.sign(change)} {change.full_name}: {change.words}", words.colour(change)),
+        (f"{sign} {change.full_name}: {change.words}", colour),
         pods,
         (" (dangerous)", "red") if change.dangerous else "",
     )

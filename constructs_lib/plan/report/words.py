@@ -27,14 +27,10 @@ _LINES = 12
 _LOOKS = yaml.load(Path(__file__).with_name("looks.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 
 
-def sign(change: Change) -> str:
-    """Return the sign of a change's effect."""
-    return str(_LOOKS[change.effect.name][0])
-
-
-def colour(change: Change) -> str:
-    """Return the colour of a change's effect, as rich calls it."""
-    return str(_LOOKS[change.effect.name][1])
+def look(change: Change) -> tuple[str, str]:
+    """Return the sign of a change's effect, and its colour, as rich calls it."""
+    sign, colour, *_ = _LOOKS[change.effect.name]
+    return sign, colour
 
 
 def heading(step: Step) -> str:
@@ -80,7 +76,9 @@ def summary(plan: Plan) -> str:
     ]
     where = f"{plural(len(plan.components), 'component')} in {plural(plan.waves, 'wave')}"
     pins = f"{_pins(plan)}; " if plan.pins else ""
-    return f"Plan: {where}: {pins}{', '.join(counts)}; {_verdict(plan)}"
+    number = len(plan.dangerous)
+    dangers = f"{plural(number, 'change')} {'is' if number == 1 else 'are'} dangerous" if number else "nothing is lost"
+    return f"Plan: {where}: {pins}{', '.join(counts)}; {dangers}."
 
 
 def _pins(plan: Plan) -> str:
@@ -92,11 +90,6 @@ def _pods(plan: Plan) -> str:
     if any(each.most is None for each in pods):
         return ""
     return f" ({Pods('', sum(each.least for each in pods), sum(each.most or 0 for each in pods))})"
-
-
-def _verdict(plan: Plan) -> str:
-    count = len(plan.dangerous)
-    return f"{plural(count, 'change')} {'is' if count == 1 else 'are'} dangerous." if count else "nothing is lost."
 
 
 def allowing(plan: Plan) -> str:
