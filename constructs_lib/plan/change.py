@@ -1,19 +1,31 @@
-"""The parts of a plan: the change of one object, and the changes that happen in one step."""
+"""What happens to one object: the verdict, while it is found out, and the change, as a step of a plan has it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.manifest import Manifest, inner
 from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
 from constructs_lib.plan.fields import FieldChange
+from constructs_lib.repository.applications import Application
 from constructs_lib.text import plural
 
 Action = Literal["create", "change", "delete"]
+#: Kinds whose pods are replaced one after the other when their template changes.
+ROLLING = frozenset({"apps/DaemonSet", "apps/Deployment", "apps/StatefulSet", "argoproj.io/Rollout"})
+#: Kinds that leave their pods alone when their template changes.
+LASTING = frozenset({"ReplicationController", "apps/ReplicaSet"})
+#: Why something happens, how to do it safely, and whether a person must agree, by names.
+REASONS = yaml.load(Path(__file__).with_name("reasons.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 
 
 class Effect(IntEnum):
@@ -163,3 +175,105 @@ class Step:
     wave: int
     parent: str
     changes: Sequence[Change]
+
+
+@dataclass
+class Verdict:
+    """What happens to an object, while it is found out; a ``Change`` has the same attributes."""
+
+    effect: Effect
+    reasons: list[Reason] = field(default_factory=list)
+    pods: list[Pods] = field(default_factory=list)
+    fix: str = ""
+    dangerous: bool = False
+    fields: Sequence[FieldChange] = ()
+    replaced: bool = False
+
+    def because(self, name: str, effect: Effect | None = None, /, **values: object) -> None:
+        """Add a reason from ``reasons.yaml`` with its fix, its danger and, unless one is given, its least effect.
+
+        The values are for the ``{…}`` in its texts.
+        """
+        entry = REASONS[name]
+        if effect is None and "effect" in entry:
+            effect = Effect[entry["effect"]]
+        self.add(reason(name, **values), effect)
+        self.fix = entry.get("fix", "").format(**values) or self.fix
+        self.dangerous |= entry.get("dangerous", False)
+
+    def add(self, reason: Reason, effect: Effect | None = None) -> None:
+        """Add a reason; its effect counts if it is worse than the present one."""
+        self.reasons.append(reason)
+        self.effect = max(self.effect, effect or self.effect)
+        self.replaced |= effect == Effect.REPLACEMENT
+
+
+def kept(name: str, /, **values: object) -> Verdict:
+    """Return the verdict that a removed object stays in the cluster, with a reason from ``reasons.yaml``."""
+    verdict = Verdict(Effect.KEPT)
+    verdict.because(name, **values)
+    return verdict
+
+
+def reason(name: str, /, **values: object) -> Reason:
+    """Return a reason by its name in ``reasons.yaml``, with values for the ``{…}`` in its texts."""
+    entry = REASONS[name]
+    return Reason(entry["text"].format(**values), entry.get("source", "").format(**values))
+
+
+class Surroundings:
+    """What else an Application deploys, as far as it matters for one of its objects; parsed when it is needed."""
+
+    def __init__(self, application: Application) -> None:
+        """Parse nothing yet."""
+        self.application = application
+        #: Workloads whose pods restart anyway.
+        self.starting: set[Identity] = set()
+
+    def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
+        """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes."""
+        return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
+
+    @cached_property
+    def scales(self) -> Scales[Object]:
+        """The numbers of pods of its workloads."""
+        return Scales(item for item in self._holding(*map(str.encode, SCALERS)) if item.kind in SCALERS)
+
+    @cached_property
+    def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
+        found: dict[tuple[str, str, str], list[Object]] = {}
+        for item in self._holding(b"configMapRef", b"configMapKeyRef", b"secretRef", b"secretKeyRef", b"subPath"):
+            if item.full_kind in ROLLING | LASTING and (pods := pods_of(item)):
+                read = [(reference.kind, reference.name) for reference in pods.references if reference.at_start]
+                for kind, name in dict.fromkeys(read):
+                    found.setdefault((kind, item.namespace, name), []).append(item)
+        return found
+
+    def _holding(self, *words: bytes) -> Iterator[Object]:
+        """Yield the objects of files that hold any of some words; no other file is parsed."""
+        for path, content in self.application.files.items():
+            if any(word in content for word in words):
+                yield from self.application.read(path, content)
+
+
+def option(application: Application, name: str, *items: Object) -> str | None:
+    """Return a sync option: an object's own, or else the Application's."""
+    own = [item.sync_options[name] for item in items if name in item.sync_options]
+    return "true" if "true" in own else own[-1] if own else application.sync_options.get(name)
+
+
+def pods_in(item: Object, around: Surroundings, *, restarting: bool = False) -> list[Pods]:
+    """Return the pods of an object, if it is a workload that has any.
+
+    With ``restarting``, those are left out that a StatefulSet's partition keeps from a restart.
+    """
+    if item.full_kind not in ROLLING | {"Pod"}:
+        return []
+    scale = around.scales.of(item)
+    if scale.per_node:
+        return [Pods(named(item), 0, None, per_node=True)]
+    least, most = scale.minimum, scale.maximum
+    partition = inner(item.spec, "updateStrategy", "rollingUpdate", "partition")
+    if restarting and item.kind == "StatefulSet" and isinstance(partition, int):
+        least, most = max(least - partition, 0), max(most - partition, 0)
+    return [Pods(named(item), least, most)] if most else []

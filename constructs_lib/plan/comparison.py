@@ -6,13 +6,12 @@ from dataclasses import replace
 from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.plan.change import Action, Change, Effect, Pin, named
+from constructs_lib.plan.change import Action, Change, Effect, Pin, Verdict, named
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.moves import explain_moves
 from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_removal, find_heirs, key_of
 from constructs_lib.plan.removals import Departures, created, lost_with_namespace, moved
-from constructs_lib.plan.verdict import Verdict
 from constructs_lib.repository.applications import Application
 from constructs_lib.repository.snapshot import Files
 from constructs_lib.repository.sources import OPAQUE, sources_of

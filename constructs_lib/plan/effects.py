@@ -8,9 +8,8 @@ from constructs_lib.argocd.objects import WAVE, Object
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
 from constructs_lib.kubernetes.openings import kept_in
 from constructs_lib.kubernetes.quantity import quantity
-from constructs_lib.plan.change import Effect, Reason, named
+from constructs_lib.plan.change import LASTING, ROLLING, Effect, Reason, Surroundings, Verdict, named, option, pods_in
 from constructs_lib.plan.fields import RULES, FieldChange
-from constructs_lib.plan.verdict import LASTING, ROLLING, Surroundings, Verdict, option, pods_in
 from constructs_lib.repository.applications import cascades
 from constructs_lib.repository.sources import sources_of
 from constructs_lib.text import listed

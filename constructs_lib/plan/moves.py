@@ -17,10 +17,9 @@ from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import pods_of
-from constructs_lib.plan.change import Change, Effect, Reason, named
+from constructs_lib.plan.change import LASTING, ROLLING, Change, Effect, Reason, Surroundings, Verdict, named, reason
 from constructs_lib.plan.pair import Pair, Placed
 from constructs_lib.plan.removals import Departures
-from constructs_lib.plan.verdict import LASTING, ROLLING, Surroundings, Verdict, reason
 from constructs_lib.text import listed
 
 _HOST = re.compile(rb"[a-z0-9-]+\.[a-z0-9-]+")

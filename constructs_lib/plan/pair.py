@@ -9,8 +9,7 @@ from functools import cached_property
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.plan.change import Change, Effect
-from constructs_lib.plan.verdict import Surroundings, Verdict
+from constructs_lib.plan.change import Change, Effect, Surroundings, Verdict
 from constructs_lib.repository.applications import Application
 
 #: Namespace and name of an Application, or the name of a group.

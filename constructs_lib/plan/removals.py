@@ -8,11 +8,10 @@ from math import inf
 from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
 from constructs_lib.kubernetes.manifest import inner, mapping
-from constructs_lib.plan.change import Effect, Reason, named
+from constructs_lib.plan.change import Effect, Reason, Surroundings, Verdict, kept, named, option, pods_in, reason
 from constructs_lib.plan.effects import changed, is_dangerous, loss_with
 from constructs_lib.plan.fields import changed_fields
 from constructs_lib.plan.pair import Key, Pair, Placed, key_of
-from constructs_lib.plan.verdict import Surroundings, Verdict, kept, option, pods_in, reason
 from constructs_lib.repository.applications import BY_HAND, Application
 
 _PROTECT = (

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from trees import Manifest, application, root, snapshot, with_fields, written
 
-from constructs_lib.plan import verdict
+from constructs_lib.plan import change as changes
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.plan import Plan, plan
 
@@ -91,5 +91,5 @@ def test_table_covers_every_effect() -> None:
 
 
 def test_every_reason_is_given_somewhere() -> None:
-    code = "".join(file.read_text() for file in Path(verdict.__file__).parent.glob("*.py"))
-    assert [name for name in verdict.REASONS if f'"{name}"' not in code] == []
+    code = "".join(file.read_text() for file in Path(changes.__file__).parent.glob("*.py"))
+    assert [name for name in changes.REASONS if f'"{name}"' not in code] == []
