@@ -62,7 +62,8 @@ def unscheduled(recording: Recording) -> Iterator[Finding]:
         pod, scheduled = moment.object, condition(moment.object, "PodScheduled")
         waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
         if pod["kind"] == "Pod" and waits and moment.verb != "DELETED":
-            since.setdefault(uid(pod), (moment.at, pod))
+            start, _ = since.get(uid(pod), (moment.at, pod))
+            since[uid(pod)] = start, pod
         elif uid(pod) in since:
             start, pod = since.pop(uid(pod))
             if moment.at - start > _BINDING:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from stage import tools
 
+from constructs_lib import DigitalOcean, Environment, GitRepository
+from constructs_lib.rehearse.complaints import unscheduled
 from constructs_lib.rehearse.control_plane import Authority, ControlPlane, Nodes, start_control_plane, start_nodes
+from constructs_lib.rehearse.findings import Subject
 from constructs_lib.rehearse.processes import Workspace
-from constructs_lib.rehearse.recording import condition
+from constructs_lib.rehearse.recording import Moment, Recording, condition
+from constructs_lib.rehearse.settings import settings_of
+from constructs_lib.rehearse.watching import Watcher
 
 SERVER = """
 apiVersion: apps/v1
@@ -26,6 +33,8 @@ spec:
       containers:
       - {name: server, image: "example/server:1.0.0", resources: {requests: {cpu: 100m, memory: 64Mi}}}
 """
+#: Of pods that fill a node, and of some that no node has room for.
+SIZES = {"fits": "1388m", "large": "1389m"}
 AUTOSCALER = """
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -54,6 +63,16 @@ spec:
   versionPriority: 100
   insecureSkipTLSVerify: true
 """
+NODES = settings_of(
+    Environment(
+        name="production",
+        repository=GitRepository("https://github.com/example/shop.git"),
+        cluster=DigitalOcean(name="shop", region="fra1", pool="shop", kubernetes="1.36", size="s-2vcpu-4gb", nodes=2),
+    ),
+    Path(),
+    None,
+    patience=60,
+).nodes
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +80,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with Workspace() as workspace:
         found = tools()
         made = start_control_plane(workspace, found, Authority(workspace.folder))
-        start_nodes(workspace, found, made, Nodes(2, "2", "4Gi"))
+        start_nodes(workspace, found, made, NODES)
         yield made
         made.metrics.close()
 
@@ -73,6 +92,30 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.2)
     return found
+
+
+def test_what_asks_for_more_than_any_node_has_is_told(plane: ControlPlane) -> None:
+    """What fills a node of the declared size finds one; a thousandth of a core more, and nothing does."""
+    assert Nodes(2, "1388m", "2684354560") == NODES
+    began, watcher = time.monotonic(), Watcher(plane.client, ())
+    servers = [yaml.safe_load(SERVER.replace("server", name).replace("100m", cpu)) for name, cpu in SIZES.items()]
+    for server in servers:
+        plane.client.apply(server)
+
+    def pods(status: str) -> list[str]:
+        found = [item for item in watcher.snapshot() if condition(item, "PodScheduled").get("status") == status]
+        return [item["metadata"]["labels"]["app"] for item in found]
+
+    until(lambda: (pods("True"), pods("False")) == (["fits"], ["large"]) and "Insufficient" in str(watcher.snapshot()))
+    moments = tuple(Moment(at - began, verb, item) for at, verb, item in watcher.seen_since(began))
+    watcher.close()
+    for server in servers:
+        plane.client.delete(server)
+    # Until the nodes are ready, no pod finds one.
+    [finding] = [found for found in unscheduled(Recording((), moments, datetime.now(UTC))) if found.end is None]
+    assert finding.subject is Subject.NODE
+    assert finding.of.startswith("default/large-")
+    assert "until the end: 0/2 nodes are available: 2 Insufficient cpu" in finding.text
 
 
 def test_autoscalers_have_live_metrics(plane: ControlPlane) -> None:
@@ -89,7 +132,8 @@ def test_autoscalers_have_live_metrics(plane: ControlPlane) -> None:
 
     status = until(scales)
     assert status["currentMetrics"][0]["resource"]["current"]["averageUtilization"] == 50
-    assert plane.client.request("GET", "/apis/metrics.k8s.io/v1beta1/nodes")["items"][0]["usage"]["cpu"] == "1"
+    [node, _] = plane.client.request("GET", "/apis/metrics.k8s.io/v1beta1/nodes")["items"]
+    assert node["usage"] == {"cpu": "0.694", "memory": "1342177280"}
 
 
 def test_metrics_server_of_a_chart_gets_answers_too(plane: ControlPlane) -> None:
