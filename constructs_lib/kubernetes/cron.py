@@ -5,31 +5,19 @@
 check them. Libraries for Python also take 7 for Sunday, and read ``*/2`` beside another day in another way.
 """
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from zoneinfo import available_timezones
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_TABLES = json.loads(Path(__file__).with_suffix(".json").read_bytes())
 #: What each field is, its least and greatest number, and names for the numbers from the least on.
-_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day of the month", 1, 31, ()),
-    ("month", 1, 12, _MONTHS),
-    ("day of the week", 0, 6, _DAYS),
-)
-_DESCRIPTORS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
+_FIELDS: Sequence[tuple[str, int, int, Sequence[str]]] = _TABLES["fields"]
+_DESCRIPTORS: Mapping[str, str] = _TABLES["descriptors"]
 _EVERY = "@every "
 _DURATION = re.compile(r"([-+]?)((?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+|0)")
 _PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
@@ -88,7 +76,7 @@ def schedule_problem(schedule: str) -> str | None:
     return None
 
 
-def _numbers(field: str, limits: tuple[str, int, int, tuple[str, ...]]) -> tuple[frozenset[int], bool]:
+def _numbers(field: str, limits: tuple[str, int, int, Sequence[str]]) -> tuple[frozenset[int], bool]:
     """Return the numbers that a field means, and whether a star is among them."""
     name, least, most, names = limits
     found: set[int] = set()
@@ -106,13 +94,13 @@ def _numbers(field: str, limits: tuple[str, int, int, tuple[str, ...]]) -> tuple
             if steps and len(ends) == 1:
                 last = most
         if len(steps) > 1 or not step or (len(ends) > 2 and not star) or not least <= first <= last <= most:
-            hint = ", and Sunday is 0" if names is _DAYS and "7" in part else ""
+            hint = ", and Sunday is 0" if name == "day of the week" and "7" in part else ""
             raise ValueError(f'"{part}" is no {name} from {least} to {most}{hint}')
         found.update(range(first, last + 1, step))
     return frozenset(found), star
 
 
-def _number(text: str, least: int = 0, names: tuple[str, ...] = ()) -> int:
+def _number(text: str, least: int = 0, names: Sequence[str] = ()) -> int:
     """Return a number, -1 for a text that is none; a greater one than any field has may stand for all greater ones."""
     if text.lower() in names:
         return names.index(text.lower()) + least
