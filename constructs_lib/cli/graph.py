@@ -2,8 +2,8 @@
 
 import io
 import sys
-from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -14,20 +14,9 @@ from constructs_lib.declare.system import System
 #: The ending of files that hold SVG, and those of files that hold Mermaid unless ``--format`` says otherwise.
 _SVG = ".svg"
 _OTHERS = (".mmd", ".md", ".txt")
-
-
-class View(StrEnum):
-    """What a picture shows."""
-
-    ARCHITECTURE = "architecture"
-    ORDER = "order"
-
-
-class Format(StrEnum):
-    """What a picture is made of."""
-
-    MERMAID = "mermaid"
-    SVG = "svg"
+#: What a picture shows, and what it is made of.
+View = Literal["architecture", "order"]
+Format = Literal["mermaid", "svg"]
 
 
 def command(
@@ -75,9 +64,9 @@ def _is_svg(output: Path | None, format: Format | None) -> bool:
             f"{output}: nothing can be drawn as {ending}; end the name in {_SVG} for SVG, in {', '.join(_OTHERS)} or "
             "nothing for Mermaid."
         )
-    if ending == _SVG and format is Format.MERMAID:
+    if ending == _SVG and format == "mermaid":
         raise CommandError(f"{output} would hold Mermaid; name it .mmd, or choose --format svg.")
-    return format is Format.SVG or (format is None and ending == _SVG)
+    return format == "svg" or (format is None and ending == _SVG)
 
 
 def _pages(system: System) -> dict[str, str]:
@@ -94,6 +83,6 @@ def _picture(app: App, name: str | None, view: View | None, *, as_svg: bool) -> 
     from constructs_lib.draw.mermaid import mermaid
     from constructs_lib.draw.svg import svg
 
-    diagram_of = order if view is View.ORDER else architecture
+    diagram_of = order if view == "order" else architecture
     diagram = app.declare_one(name, lambda system: diagram_of(Graph(system)))
     return svg(diagram) if as_svg else mermaid(diagram)

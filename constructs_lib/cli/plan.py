@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -18,13 +17,8 @@ from constructs_lib.text import nearest, plural
 if TYPE_CHECKING:
     from constructs_lib.plan.plan import Plan
 
-
-class Format(Enum):
-    """How a plan, or a rehearsal of one, is shown."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    JSON = "json"
+#: How a plan, or a rehearsal of one, is shown.
+Format = Literal["terminal", "markdown", "json"]
 
 
 def command(
@@ -36,7 +30,7 @@ def command(
     new: str = typer.Option(
         None, "--to", metavar="TREE", help="A folder or a Git revision. Default: what the declaration gives."
     ),
-    form: Format = typer.Option(Format.TERMINAL, "--format", help="How to show it."),
+    form: Format = typer.Option("terminal", "--format", help="How to show it."),
     strict: bool = typer.Option(False, "--strict", help="Exit with 1 if a change is dangerous and not allowed."),
     allow: list[str] = typer.Option(
         [], "--allow", metavar="KIND/NAME", help="Agree to a dangerous change. May be repeated."
@@ -129,11 +123,11 @@ def _print(plans: dict[str, Plan], form: Format) -> None:
     from constructs_lib.plan.report import markdown
     from constructs_lib.plan.report.terminal import print_plan
 
-    if form is Format.JSON:
+    if form == "json":
         documents = [{"environment": name, **json.document(found)} for name, found in plans.items()]
         typer.echo(json.dump({"version": json.VERSION, "plans": documents}), nl=False)
         return
-    if form is Format.MARKDOWN:
+    if form == "markdown":
         limit = markdown.LIMIT // len(plans)
         texts = (markdown.render(found, f"Plan of {name}" if name else "Plan", limit) for name, found in plans.items())
         typer.echo("\n".join(texts), nl=False)

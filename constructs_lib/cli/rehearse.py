@@ -41,7 +41,7 @@ def command(
     charts: Path = typer.Option(
         None, "--charts", metavar="FOLDER", help="Folder with charts, as helm pull saves them."
     ),
-    form: Format = typer.Option(Format.TERMINAL, "--format", help="How to show what happened."),
+    form: Format = typer.Option("terminal", "--format", help="How to show what happened."),
     picture: Path = typer.Option(None, "--svg", metavar="FILE", help="Draw what happened into this file."),
     patience: float = typer.Option(600, "--patience", metavar="SECONDS", help="How long a phase may take."),
 ) -> None:
@@ -161,9 +161,9 @@ def _print(outcomes: Sequence[Outcome], form: Format, picture: Path | None) -> N
 
     if picture:
         picture.write_text(svg(outcomes))
-    if form is Format.TERMINAL:
+    if form == "terminal":
         for outcome in outcomes:
             print_outcome(outcome, result_console())
     else:
-        render = json_report.render if form is Format.JSON else markdown.render
+        render = json_report.render if form == "json" else markdown.render
         typer.echo(render(outcomes), nl=False)
