@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -61,29 +59,19 @@ def _content(path: Path) -> bytes | None:
 
 def write(files: Mapping[Path, str]) -> None:
     """Write files: all are complete on the disk before the first one is put in place."""
-    ready: list[tuple[str, Path]] = []
+    ready: list[tuple[Path, Path]] = []
     try:
         for path, text in files.items():
             if path.is_dir():
                 raise CommandError(f"{path} is a folder; name a file.")
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
             ready.append((temporary, path))
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                os.fchmod(descriptor, _mode())
+            temporary.write_text(text, encoding="utf-8", newline="\n")
         for temporary, path in ready:
-            Path(temporary).replace(path)
+            temporary.replace(path)
     except OSError as error:
         raise CommandError(f"{error.filename2 or error.filename}: {error.strerror}.") from error
     finally:
         for temporary, _ in ready:
-            with suppress(FileNotFoundError):
-                Path(temporary).unlink()
-
-
-def _mode() -> int:
-    """Return the permissions of a usual new file; those of temporary files are stricter."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+            temporary.unlink(missing_ok=True)

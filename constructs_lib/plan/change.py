@@ -66,9 +66,7 @@ class Pods:
         """Return their number, for instance ``2–4 pods``."""
         if self.per_node:
             return "one pod a node"
-        if self.least == self.most:
-            return plural(self.least, "pod")
-        return f"{self.least}–{self.most} pods"
+        return plural(self.least, "pod") if self.least == self.most else f"{self.least}–{self.most} pods"
 
 
 @dataclass(frozen=True)

@@ -126,14 +126,8 @@ def _judge_replacement(case: _Case) -> None:
         elif not by_itself:
             _add_what_happens(case, hit)
         verdict.pods = []
-        verdict.fix = (
-            rule.fix.format(name=new.name, namespace=new.namespace)
-            or verdict.fix
-            or (
-                f"Give it another name, so that the new one is there before the old one goes, or delete {named(new)} "
-                f"by hand after the push, which interrupts what it does."
-            )
-        )
+        fix = rule.fix.format(name=new.name, namespace=new.namespace)
+        verdict.fix = fix or verdict.fix or RULES["fix"].format(object=named(new))
 
 
 def _add_what_happens(case: _Case, hit: Sequence[str]) -> None:

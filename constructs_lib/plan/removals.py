@@ -10,13 +10,9 @@ from constructs_lib.argocd.projects import Project
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.plan.change import Effect, Reason, Surroundings, Verdict, kept, named, option, pods_in, reason
 from constructs_lib.plan.effects import changed, is_dangerous, loss_with
-from constructs_lib.plan.fields import changed_fields
+from constructs_lib.plan.fields import RULES, changed_fields
 from constructs_lib.plan.pair import Key, Pair, Placed, key_of
 from constructs_lib.repository.applications import BY_HAND, Application
-
-_PROTECT = (
-    "To keep it, push argocd.argoproj.io/sync-options: Prune=false,Delete=false on it first, and let that be synced."
-)
 
 
 def _deleted(item: Object, around: Surroundings) -> Verdict:
@@ -24,7 +20,7 @@ def _deleted(item: Object, around: Surroundings) -> Verdict:
     verdict = Verdict(Effect.DELETE, pods=pods_in(item, around))
     if loss := loss_with(item):
         verdict.add(loss, Effect.DATA_LOSS)
-        verdict.fix = _PROTECT
+        verdict.fix = RULES["keep"]
     elif item.full_kind == "apps/StatefulSet" and inner(item.spec, "volumeClaimTemplates"):
         verdict.because("volumes-stay")
     if item.kind == "Service" and inner(item.spec, "type") == "LoadBalancer":

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from app_runs import ROOT, Outcome, run, state
@@ -189,14 +190,16 @@ def test_a_failure_leaves_all_files_as_they_were(app: Path, monkeypatch: pytest.
     before = {path.name: path.read_bytes() for path in Path("docs").iterdir()}
     app.write_text(DECLARATION.replace("3000", "3001"))
     prepared = 0
+    write = Path.write_text
 
-    def fail(*arguments: object) -> None:
+    def fail(path: Path, *arguments: Any, **options: Any) -> int:
         nonlocal prepared
         prepared += 1
         if prepared == 2:
             raise OSError(28, "No space left on device", "docs/architecture.svg")
+        return write(path, *arguments, **options)
 
-    monkeypatch.setattr(os, "fchmod", fail)
+    monkeypatch.setattr(Path, "write_text", fail)
     assert run(app, "graph", "--docs", "docs") == Outcome(1, ["docs/architecture.svg: No space left on device."])
     assert {path.name: path.read_bytes() for path in Path("docs").iterdir()} == before
 
