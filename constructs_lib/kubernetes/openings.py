@@ -8,7 +8,7 @@ tell what it keeps from what is declared.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ Entries = Mapping[str, Any]
 _LISTS: Mapping[str, Mapping[str, Sequence[str]]] = json.loads(Path(__file__).with_suffix(".json").read_bytes())
 #: Fields that open everything if they are absent or empty.
 _ALL_IF_ABSENT = frozenset({"from", "to", "ports", "resourceNames"})
+#: What does not differ between two manifests of the same object, for the same pods.
+_SAME = (("metadata", "name"), ("metadata", "namespace"), ("spec", "podSelector"))
 _PLACE = re.compile(r"(.+)\[(\d+)\]")
 
 
@@ -58,7 +60,7 @@ def closing(old: Manifest, new: Manifest) -> dict[str, Any]:
 
     A rule that only became wider closes nothing.
     """
-    if _kind(old) != _kind(new) or any(_at(old, path) != _at(new, path) for path in ("metadata", "spec.podSelector")):
+    if _kind(old) != _kind(new) or any(inner(old, *keys) != inner(new, *keys) for keys in _SAME):
         return {}
     kept: dict[str, Any] = {}
     for path in _LISTS.get(_kind(new), ()):
@@ -95,12 +97,6 @@ def _kind(manifest: Manifest) -> str:
     return f"{group}/{manifest.get('kind')}" if group else str(manifest.get("kind"))
 
 
-def _at(manifest: Manifest, path: str) -> Any:
-    """Return what must not differ if two manifests are to be of the same object, for the same pods."""
-    value = inner(manifest, *path.split("."))
-    return (value.get("name"), value.get("namespace")) if path == "metadata" else value
-
-
 def _with(manifest: Manifest, path: str, value: Any) -> Manifest:
     """Return an object with another value at a path; None removes it."""
     first, _, rest = path.partition(".")
@@ -126,9 +122,8 @@ def _missing(new: Manifest, path: str, entry: Any, entries: Sequence[Any]) -> An
     if not restricts.get(path, True):
         return None
     fields = _LISTS[kind][path]
-    if not isinstance(entry, dict) or _covered(entry, entries, fields):
-        return None
-    if any(entry.get(field) == [] for field in fields if field not in _ALL_IF_ABSENT):
+    strict = [field for field in fields if field not in _ALL_IF_ABSENT]
+    if not isinstance(entry, dict) or _covered(entry, entries, fields) or any(entry.get(each) == [] for each in strict):
         return None
     for field in fields:
         values = sequence(entry.get(field))
@@ -156,12 +151,10 @@ def _covered(entry: Mapping[str, Any], entries: Sequence[Any], fields: Sequence[
     )
 
 
-def _directions(policy: Manifest) -> Iterator[str]:
-    """Yield the directions in which a policy closes what it does not open."""
-    yield from sequence(inner(policy, "spec", "policyTypes")) or (
-        "Ingress",
-        *(("Egress",) if inner(policy, "spec", "egress") else ()),
-    )
+def _directions(policy: Manifest) -> Sequence[str]:
+    """Return the directions in which a policy closes what it does not open."""
+    implied = ["Ingress", "Egress"] if inner(policy, "spec", "egress") else ["Ingress"]
+    return sequence(inner(policy, "spec", "policyTypes")) or implied
 
 
 def _missing_port(service: Manifest, port: Mapping[str, Any], ports: Sequence[Mapping[str, Any]]) -> Any:

@@ -57,11 +57,8 @@ class Selector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether it selects something with these labels."""
-        if not self._is_valid:
+        if not self._is_valid or not self.labels.items() <= labels.items():
             return False
-        for key, value in self.labels.items():
-            if labels.get(key) != value:
-                return False
         return all(_holds(labels.get(key), operator, values) for key, operator, values in self._requirements)
 
     def __str__(self) -> str:

@@ -79,9 +79,7 @@ def _hidden(change: FieldChange) -> FieldChange:
     """Return a change of a Secret without secret values; kubectl copies them into an annotation."""
     annotations = change.below("metadata", "annotations")
     copied = annotations and any("last-applied" in str(part) for part in (change.path, change.old, change.new))
-    if change.below("data") or copied:
-        return replace(change, old=None, new=None, secret=True)
-    return change
+    return replace(change, old=None, new=None, secret=True) if change.below("data") or copied else change
 
 
 def _normal(item: Object) -> Manifest:

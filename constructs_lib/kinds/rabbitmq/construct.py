@@ -161,12 +161,7 @@ class RabbitMQ(Store):
         starts = self.start_seconds // 5
         broker = self.server(
             env=[pod.field_variable("POD_NAME", "metadata.name"), *variables(settings)],
-            startupProbe={
-                **connects,
-                "periodSeconds": 5,
-                "timeoutSeconds": 3,
-                "failureThreshold": starts,
-            },
+            startupProbe={**connects, "periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": starts},
             readinessProbe={**connects, "periodSeconds": 10, "timeoutSeconds": 5},
             livenessProbe={**answers, "periodSeconds": 60, "timeoutSeconds": 20, "failureThreshold": 5},
             lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", self._drain()]}}},
