@@ -7,8 +7,7 @@ import atexit
 import gc
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -25,24 +24,14 @@ from constructs_lib.user_error import UserError
 USER_MISTAKE, INTERNAL_FAULT, INTERRUPTED = 1, 70, 130
 
 
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Leave garbage until the end of the process: nearly all that is made stays, and to look for it takes long."""
-    enabled = gc.isenabled()
-    gc.disable()
-    # Nor is anything gained by taking apart what is left, piece by piece, when the process ends.
-    atexit.register(gc.freeze)
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_without_collecting()
 def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
     """Run the command line of an app, a function that declares the system for one of all environments, and exit."""
     location = here()
+    # Garbage is left until the end of the process: nearly all that is made stays, and to look for it takes long. Nor is
+    # anything gained by taking apart what is left, piece by piece, when the process ends.
+    collects = gc.isenabled()
+    gc.disable()
+    atexit.register(gc.freeze)
     root = Path(location.file).resolve().parent
     cli = typer.Typer(
         add_completion=False, rich_markup_mode="rich", help="Synthesizes the repository that Argo CD deploys from."
@@ -77,3 +66,6 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         traceback.print_exc()
         console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
         sys.exit(INTERNAL_FAULT)
+    finally:
+        if collects:
+            gc.enable()

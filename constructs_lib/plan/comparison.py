@@ -145,7 +145,9 @@ class Comparison:
         doomed = {item.name for item in lost if item.full_kind == "Namespace"}
         for removal, verdict in verdicts:
             item = removal.item
-            if item.namespace in doomed and _outlives(item, verdict):
+            # It, or what it holds, would stay if its Namespace did.
+            outlives = verdict.effect == Effect.KEPT or item.kind in ("PersistentVolumeClaim", "StatefulSet")
+            if item.namespace in doomed and outlives:
                 verdict = lost_with_namespace(item, verdict, removal.pair.around_before)
             if addition := self._additions.get(item.identity):
                 last = removal.pair.is_gone and self._departures.goes_last(removal.pair.now)
@@ -204,11 +206,6 @@ def _without_pins(pair: Pair, item: Object, fields: Sequence[FieldChange]) -> Se
         for change in fields
         if change.keys[-1] != "targetRevision" or not change.below("spec") or str(change.new) not in pinned
     ]
-
-
-def _outlives(item: Object, verdict: Verdict) -> bool:
-    """Tell whether an object, or what it holds, would stay if its Namespace did."""
-    return verdict.effect == Effect.KEPT or item.kind in ("PersistentVolumeClaim", "StatefulSet")
 
 
 def _component(item: Object, application: Application) -> str:

@@ -138,6 +138,4 @@ def _filled(value: object) -> object:
     if isinstance(value, dict):
         filled = {key: _filled(entry) for key, entry in value.items()}
         return {key: entry for key, entry in filled.items() if entry not in (None, "", {}, [])}
-    if isinstance(value, list):
-        return [_filled(entry) for entry in value]
-    return value
+    return [_filled(entry) for entry in value] if isinstance(value, list) else value

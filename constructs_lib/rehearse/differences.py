@@ -75,14 +75,14 @@ def compare(
     def those(happened: Happened) -> tuple[str, ...]:
         return tuple(sorted(_name(case.identity) for case in cases if case.happened == happened and case.is_moved))
 
-    findings = [
-        _difference(case, change)
-        for case in cases
-        if case.component.name not in skipped
-        for change in [changes.get(case.identity)]
-        if not (change and case.component.name in unfinished)
-        if not _is_announced(case, change, case.identity[1] == "Application" and case.identity[3] in pins)
-    ]
+    findings = []
+    for case in cases:
+        change, of, name = changes.get(case.identity), case.component.name, _name(case.identity)
+        is_pinned = case.identity[1] == "Application" and case.identity[3] in pins
+        expected = of in skipped or (change and of in unfinished)
+        if not expected and not _is_announced(case, change, is_pinned):
+            said = f"the plan announced “{change.words}”" if change else "the plan announced nothing"
+            findings.append(Finding(Subject.PLAN, name, f"{name} of {of}: {said}; what happened: {case.happened}."))
     return Effects(those(Happened.DELETED), those(Happened.KEPT), those(Happened.ADOPTED)), findings
 
 
@@ -171,14 +171,6 @@ def _is_announced(case: _Case, change: Change | None, is_pinned: bool) -> bool:
     if change.effect == Effect.RESTART and happened == Happened.SOME_PODS:
         return bool(inner(change.new, "spec", "updateStrategy", "rollingUpdate", "partition"))
     return happened in _EXPECTED.get(change.effect, ())
-
-
-def _difference(case: _Case, change: Change | None) -> Finding:
-    """Return that something else happened than what was announced."""
-    name = _name(case.identity)
-    said = f"the plan announced “{change.words}”" if change else "the plan announced nothing"
-    text = f"{name} of {case.component.name}: {said}; what happened: {case.happened}."
-    return Finding(Subject.PLAN, name, text)
 
 
 def _is_touched(case: _Case, change: Change) -> bool:

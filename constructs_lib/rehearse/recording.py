@@ -24,6 +24,8 @@ _TRACKING = "argocd.argoproj.io/tracking-id"
 #: The labels with the revision of a pod, and of what makes it.
 _HASHES = ("pod-template-hash", "controller-revision-hash")
 _REVISION = "deployment.kubernetes.io/revision"
+#: The phases of pods that have ended.
+ENDED = ("Succeeded", "Failed")
 #: Kinds that make pods.
 WORKLOADS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("batch", "Job")})
 Verb = Literal["ADDED", "MODIFIED", "DELETED"]
@@ -201,10 +203,7 @@ def is_true(item: Manifest, name: str) -> bool:
 
 def is_ending(item: Manifest) -> bool:
     """Tell whether an object is being deleted, or is a pod that has ended."""
-    return bool(inner(item, "metadata", "deletionTimestamp")) or inner(item, "status", "phase") in (
-        "Succeeded",
-        "Failed",
-    )
+    return bool(inner(item, "metadata", "deletionTimestamp")) or inner(item, "status", "phase") in ENDED
 
 
 def is_serving(pod: Manifest) -> bool:

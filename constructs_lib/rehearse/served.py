@@ -24,6 +24,7 @@ from constructs_lib.plan.change import Change, Effect
 from constructs_lib.plan.plan import Plan
 from constructs_lib.rehearse.findings import Finding, Subject, until
 from constructs_lib.rehearse.recording import (
+    ENDED,
     Live,
     Moment,
     Recording,
@@ -153,7 +154,7 @@ class _Watch:
         if key not in self._revisions:
             self._revisions[key] = self._revision(item, is_old)
         found, id = self._revisions[key], uid(item)
-        runs = not gone and inner(item, "status", "phase") not in ("Succeeded", "Failed")
+        runs = not gone and inner(item, "status", "phase") not in ENDED
         for ids, belongs in (
             (found.ready, runs and is_serving(item)),
             (found.calling, runs and (id in found.calling or is_true(item, "Ready"))),
