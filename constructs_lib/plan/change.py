@@ -15,7 +15,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, inner
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
-from constructs_lib.plan.fields import FieldChange
+from constructs_lib.plan.fields import RULES, FieldChange
 from constructs_lib.repository.applications import Application
 from constructs_lib.text import plural
 
@@ -31,23 +31,20 @@ REASONS = yaml.load(Path(__file__).with_name("reasons.yaml").read_bytes(), Loade
 class Effect(IntEnum):
     """What happens in the cluster; the greater, the worse."""
 
-    words: str
+    NONE = 0
+    CREATE = 1
+    ADOPT = 2
+    UPDATE = 3
+    RESTART = 4
+    KEPT = 5
+    DELETE = 6
+    REPLACEMENT = 7
+    DATA_LOSS = 8
 
-    NONE = 0, "no effect in the cluster"
-    CREATE = 1, "create"
-    ADOPT = 2, "create or adopt"
-    UPDATE = 3, "update in place"
-    RESTART = 4, "rolling restart"
-    KEPT = 5, "kept in the cluster"
-    DELETE = 6, "delete"
-    REPLACEMENT = 7, "replacement"
-    DATA_LOSS = 8, "data loss"
-
-    def __new__(cls, rank: int, words: str) -> Effect:
-        """Make an effect that reports call by these words."""
-        effect = int.__new__(cls, rank)
-        effect._value_, effect.words = rank, words
-        return effect
+    @property
+    def words(self) -> str:
+        """What reports call it."""
+        return str(RULES["effects"][self.name][0])
 
 
 @dataclass(frozen=True)

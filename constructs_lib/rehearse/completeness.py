@@ -30,7 +30,7 @@ def missing(component: Component, live: Live, wanted: Mapping[Identity, Object] 
     """Yield what a component lacks, which should consist of what is wanted. Default: its objects in the new tree."""
     items = component.new if wanted is None else wanted
     for item in items.values():
-        found = live.get(item.identity)
+        found = live.objects.get(item.identity)
         if found is None:
             yield f"{named(item)} is not there"
         elif is_ending(found):
@@ -38,12 +38,12 @@ def missing(component: Component, live: Live, wanted: Mapping[Identity, Object] 
         elif drift := component.drift(item, found):
             yield f"{named(item)} has not changed yet ({listed([change.path for change in drift])})"
     for identity in component.leaves if wanted is None else ():
-        if live.get(identity) is not None:
+        if live.objects.get(identity) is not None:
             yield f"{identity[1]}/{identity[3]} is still there"
     own = component.application.item
     if own is None or own.identity not in items:
         return
-    application = live.get(own.identity)
+    application = live.objects.get(own.identity)
     if component.is_rendered and (application is None or not is_synced(application)):
         yield "Argo CD has not synced its chart"
     scales = Scales(item for item in items.values() if item.kind in SCALERS)

@@ -122,7 +122,7 @@ class _Comparison:
         for component in self._components:
             for identity in {**component.old, **component.new}:
                 if identity in component.new or identity not in self._deployed:
-                    before, after = self.start.get(identity), self.end.get(identity)
+                    before, after = self.start.objects.get(identity), self.end.objects.get(identity)
                     yield _Case(component, identity, before, after, self._happened(component, identity, before, after))
 
     def _happened(

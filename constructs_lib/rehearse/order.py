@@ -63,7 +63,7 @@ class _Row:
         """Return what is known at the beginning."""
         new, start = component.new, {}
         for identity in {**component.old, **new}:
-            if item := live.get(identity):
+            if item := live.objects.get(identity):
                 start[identity] = uid(item), len(component.drift(new[identity], item)) if identity in new else 0
         return cls(component, start)
 
@@ -191,7 +191,7 @@ class _Timeline:
 
     def _application(self, row: _Row) -> Manifest | None:
         item = row.component.application.item
-        return self.live.get(item.identity) if item else None
+        return self.live.objects.get(item.identity) if item else None
 
     def progress(self, row: _Row, is_held: bool) -> Progress:
         """Return how far a component has come at the end."""

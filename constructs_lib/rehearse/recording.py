@@ -123,10 +123,6 @@ class Live:
             self.objects[identity] = item
             self._owned[owner_of(item)][identity] = None
 
-    def get(self, identity: Identity) -> Manifest | None:
-        """Return an object; None if it is not there."""
-        return self.objects.get(identity)
-
     def of_kind(self, kind: str) -> Iterator[Manifest]:
         """Yield the objects of a kind, whatever their group."""
         return (item for identity, item in self.objects.items() if identity[1] == kind)

@@ -220,7 +220,7 @@ class _Watch:
     def _closing(self, caller: _Revision, call: _Declared, behind: frozenset[_Revision]) -> str:
         """Return what closes a call of a Service; empty if nothing does."""
         assert call.service is not None
-        name, service = call.service[3], self._live.get(call.service)
+        name, service = call.service[3], self._live.objects.get(call.service)
         if service is None:
             return f"the Service {name} is gone"
         if not behind:

@@ -36,20 +36,7 @@ BUILT = "`--setup` builds it, or `--tools` names a folder that holds it (an offi
 
 @dataclass(frozen=True)
 class Program:
-    """A program that a rehearsal starts.
-
-    Attributes:
-        name: Of its file.
-        asked: The arguments with which it tells its version.
-        otherwise: What to do where it is missing.
-        folder: Of the Go module that builds it; empty if it comes from elsewhere.
-        pin: The module whose version is its own, in that ``go.mod``.
-        package: What is built; by default ``pin`` itself.
-        stamps: Variables that are set to its version in linking, as official builds do; without them it tells none.
-        minutes: Processor time for building it after those before it.
-        megabytes: Its size.
-        definitions: The folder of the module with the kinds that it brings, which is kept beside the program.
-    """
+    """A program that a rehearsal starts: a row of ``tools.yaml``, which explains it."""
 
     name: str
     asked: Sequence[str] = ("--version",)

@@ -4,13 +4,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from constructs_lib.plan.change import Change, Effect, Pods, Step
-from constructs_lib.plan.fields import FieldChange
+from constructs_lib.plan.fields import RULES, FieldChange
 from constructs_lib.plan.plan import Plan, allow_names
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND
 from constructs_lib.text import plural
@@ -24,12 +23,10 @@ _FIELDS = 30
 #: The most lines of a field that are shown.
 _LINES = 12
 
-_LOOKS = yaml.load(Path(__file__).with_name("looks.yaml").read_bytes(), Loader=yaml.CSafeLoader)
-
 
 def look(change: Change) -> tuple[str, str]:
     """Return the sign of a change's effect, and its colour, as rich calls it."""
-    sign, colour, *_ = _LOOKS[change.effect.name]
+    _, sign, colour, *_ = RULES["effects"][change.effect.name]
     return sign, colour
 
 
@@ -70,8 +67,9 @@ def summary(plan: Plan) -> str:
     """Return the plan in one line."""
     if not plan.changes:
         return f"Plan: {_pins(plan)}; no object changes." if plan.pins else "No changes."
+    names = RULES["effects"]
     counts = [
-        f"{number} {_LOOKS[effect.name][2 if number == 1 else 3]}{_pods(plan) if effect == Effect.RESTART else ''}"
+        f"{number} {names[effect.name][3 if number == 1 else 4]}{_pods(plan) if effect == Effect.RESTART else ''}"
         for effect, number in plan.summary.items()
     ]
     where = f"{plural(len(plan.components), 'component')} in {plural(plan.waves, 'wave')}"

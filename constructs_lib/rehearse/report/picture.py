@@ -19,12 +19,11 @@ _MARKS = 10
 #: The most closed calls that are shown of a phase.
 _CALLS = 12
 #: The colours of bars, as looks of ``picture.css``, with what they mean.
-_LOOKS: Mapping[Tone, str] = {"good": "service", "removed": "outside", "held": "messaging", "bad": "entry"}
-_MEANINGS: Mapping[Tone, str] = {
-    "good": "until it is complete",
-    "removed": "until it is removed",
-    "held": "broken on purpose",
-    "bad": "the promise is not kept",
+_LOOKS: Mapping[Tone, tuple[str, str]] = {
+    "good": ("service", "until it is complete"),
+    "removed": ("outside", "until it is removed"),
+    "held": ("messaging", "broken on purpose"),
+    "bad": ("entry", "the promise is not kept"),
 }
 
 
@@ -101,7 +100,7 @@ def _diamond(x: float, y: float) -> str:
 
 
 def _bar(x: float, width: float, y: float, tone: Tone, meaning: str) -> str:
-    bar = _rectangle(x, y + (_LINE - _BAR) / 2, max(width, 2), _BAR, _LOOKS[tone], 3)
+    bar = _rectangle(x, y + (_LINE - _BAR) / 2, max(width, 2), _BAR, _LOOKS[tone][0], 3)
     return f"<g>{bar}<title>{_clean(meaning)}</title></g>"
 
 
@@ -116,9 +115,9 @@ def _legend(lines: Sequence[str], y: float) -> Iterator[str]:
     yield _diamond(_MARGIN + 4, y - 1)
     yield _text(_MARGIN + 16, y + 11, "healthy to Argo CD", "quiet")
     x = _MARGIN + 16 + text_width("healthy to Argo CD") + 16
-    for tone, meaning in _MEANINGS.items():
-        if any(f'class="{_LOOKS[tone]}"' in line for line in lines):
-            yield _rectangle(x, y, 28, _BAR, _LOOKS[tone], 3)
+    for look, meaning in _LOOKS.values():
+        if any(f'class="{look}"' in line for line in lines):
+            yield _rectangle(x, y, 28, _BAR, look, 3)
             yield _text(x + 36, y + 11, meaning, "quiet")
             x += 36 + text_width(meaning) + 16
 
