@@ -46,6 +46,10 @@ local compared = sync.comparedTo or {}
 local operation = status.operationState or {}
 local health = (status.health or {}).status
 
+if operation.phase == "Running" and (operation.retryCount or 0) > 0 then
+  -- It is tried again with the commit that it began with: the root has to go on with the one that mends it.
+  return result("Degraded", operation.message or "the sync failed, and is tried again")
+end
 if obj.operation ~= nil then
   return result("Progressing", "a sync is about to start")
 end

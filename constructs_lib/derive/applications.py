@@ -18,8 +18,11 @@ _PATHS = "argocd.argoproj.io/manifest-generate-paths"
 #: Deleting the Application deletes what it deployed, but for protected objects. The same as without a policy behind the
 #: slash (``finalizeApplicationDeletion`` of Argo CD), of which the API server warns.
 _FINALIZER = "resources-finalizer.argocd.argoproj.io/foreground"
-#: A sync that fails is tried again for ever, and takes up the commit that fixes it (argo-cd issues 11494, 16489).
-_RETRY = {"limit": -1, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
+#: A sync that fails is tried again with the newest commit (argo-cd issues 11494, 16489). But that of a component is so
+#: with the commit that it was pinned to when the sync began, and takes up no other meanwhile: not for ever, but for
+#: eleven minutes.
+_TRIES = 7
+_RETRY = {"refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
 #: Kinds that the library writes into namespaces. A project permits all of them, used or not: if a kind left the project
 #: together with its last object, Argo CD would refuse to prune that object.
 _KINDS = {
@@ -73,20 +76,21 @@ def application(component: Component, graph: Graph) -> Manifest:
     ]
     annotations = {_PATHS: ".", WAVE: str(graph.waves[component.id])}
     namespace, more = component.namespace_name, {"ignoreDifferences": scaled} if scaled else {}
-    spec = _application_spec(system.name, source, namespace, _SYNC_OPTIONS, **more)
+    spec = _application_spec(system.name, source, namespace, _TRIES, _SYNC_OPTIONS, **more)
     made = _object(system, "Application", component.id, annotations, spec)
     made["metadata"]["finalizers"] = [_FINALIZER]
     return made
 
 
 def _application_spec(
-    project: str, source: Mapping[str, Any], namespace: str, options: list[str], **more: object
+    project: str, source: Mapping[str, Any], namespace: str, tries: int, options: list[str], **more: object
 ) -> Mapping[str, Any]:
+    retry = {"limit": tries, **_RETRY}
     return {
         "project": project,
         **source,
         "destination": {"server": _SERVER, "namespace": namespace},
-        "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": _RETRY, "syncOptions": options},
+        "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": retry, "syncOptions": options},
         **more,
         "revisionHistoryLimit": 5,
     }
@@ -201,5 +205,5 @@ def root_application(system: System) -> Manifest:
         "path": f"argocd/{environment.name}",
         "directory": {"exclude": ROOT_FILE},
     }
-    spec = _application_spec(f"{system.name}-root", {"source": source}, ARGOCD_NAMESPACE, _ROOT_OPTIONS)
+    spec = _application_spec(f"{system.name}-root", {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)
     return _object(system, "Application", system.name, {_PATHS: "."}, spec)

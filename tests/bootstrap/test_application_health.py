@@ -61,6 +61,7 @@ def respecified(**parts: Any) -> dict[str, Any]:
     return {"spec": {**SPEC, "source": {**SPEC["source"], **parts}}}
 
 
+ASKED = {"operation": {"sync": {"revision": "abc"}}}
 STATES: dict[str, tuple[dict[str, Any], str]] = {
     "fresh": ({"spec": SPEC}, "Progressing"),
     "status is empty": ({"spec": SPEC, "status": {}}, "Progressing"),
@@ -88,6 +89,25 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
     "old Healthy, new content not synced yet": (changed(sync=sync("OutOfSync")), "Progressing"),
     "sync about to start": (changed() | {"operation": {"sync": {"revision": "def"}}}, "Progressing"),
     "sync running": (changed(operationState={"phase": "Running", "message": "waiting for hooks"}), "Progressing"),
+    # While a sync runs, what was asked for is there as well.
+    "sync tried again": (
+        changed(operationState={"phase": "Running", "retryCount": 1, "message": "no such kind"}) | ASKED,
+        "Degraded",
+    ),
+    "sync of another commit tried again": (
+        changed(operationState={"phase": "Running", "retryCount": 1}) | respecified(targetRevision="def") | ASKED,
+        "Degraded",
+    ),
+    "sync running for the first time": (changed(operationState={"phase": "Running"}) | ASKED, "Progressing"),
+    "sync ended that was tried again": (
+        changed(operationState={"phase": "Terminating", "retryCount": 1}) | ASKED,
+        "Progressing",
+    ),
+    "sync about to start after one that was tried again": (
+        changed(operationState={"phase": "Failed", "retryCount": 1}) | ASKED,
+        "Progressing",
+    ),
+    "synced at the second try": (changed(operationState={"phase": "Succeeded", "retryCount": 1}), "Healthy"),
     "Synced but Progressing": (changed(health={"status": "Progressing"}), "Progressing"),
     "Synced but Missing": (changed(health={"status": "Missing"}), "Progressing"),
     "Synced without health": (changed(health=None), "Progressing"),
