@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from constructs_lib.plan.plan import Plan
 from constructs_lib.rehearse.complaints import events, refusals, unscheduled
@@ -43,11 +42,6 @@ class Outcome:
     def kept(self) -> bool:
         """Whether the promise was kept."""
         return not any(finding.breaks for finding in self.findings)
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON holds it: its attributes, and what breaks the promise."""
-        findings = [{**asdict(finding), "breaks": finding.breaks} for finding in self.findings]
-        return {**asdict(self), "began": self.began.isoformat(), "kept": self.kept, "findings": findings}
 
 
 def judge(

@@ -5,10 +5,9 @@ And what Kubernetes and Argo CD say of these objects at one moment.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
@@ -17,7 +16,6 @@ from typing import Any, Literal
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.user_error import UserError
 
 #: How Argo CD marks what an Application deploys, with ``application.resourceTrackingMethod: annotation``.
 _TRACKING = "argocd.argoproj.io/tracking-id"
@@ -83,24 +81,6 @@ class Recording:
             for moment in moments:
                 live.take(moment.object, deleted=moment.verb == "DELETED")
             yield at, live, moments
-
-    def to_json(self) -> str:
-        """Return it as JSON."""
-        return json.dumps({**asdict(self), "began": self.began.isoformat()}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Recording:
-        """Read it from JSON.
-
-        Raises:
-            UserError: It is no recording.
-        """
-        try:
-            read = json.loads(text)
-            moments = tuple(Moment(**moment) for moment in read["moments"])
-            return cls(tuple(read["before"]), moments, datetime.fromisoformat(read["began"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"this is no recording of a rehearsal ({error}).") from error
 
 
 class Live:

@@ -12,6 +12,7 @@ All times are in seconds since the phase began, but for ``began``, which is a ti
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from constructs_lib.plan.report.json_report import dump
 from constructs_lib.rehearse.judgement import Outcome
@@ -21,5 +22,9 @@ VERSION = 1
 
 def render(outcomes: Sequence[Outcome]) -> str:
     """Return the phases of a rehearsal as JSON, its keys sorted, with a line break at the end."""
-    kept = all(outcome.kept for outcome in outcomes)
-    return dump({"version": VERSION, "kept": kept, "phases": [outcome.document() for outcome in outcomes]})
+    kept, phases = all(outcome.kept for outcome in outcomes), []
+    for outcome in outcomes:
+        findings = [{**asdict(finding), "breaks": finding.breaks} for finding in outcome.findings]
+        more = {"began": outcome.began.isoformat(), "kept": outcome.kept, "findings": findings}
+        phases.append({**asdict(outcome), **more})
+    return dump({"version": VERSION, "kept": kept, "phases": phases})
