@@ -37,6 +37,13 @@ def command(
     kill: bool = typer.Option(False, "--kill", help="Kill Argo CD's controller in the middle of each change."),
     keep: bool = typer.Option(False, "--keep", help="Leave everything running, for a look with kubectl."),
     clear: bool = typer.Option(False, "--clear", help="End what --keep left running, and do nothing else."),
+    cluster: str = typer.Option(
+        None,
+        "--context",
+        metavar="NAME",
+        help="Context of the kubeconfig with an empty cluster on this machine, in place of a control plane of its own. "
+        "Pods are simulated there as well, and what was made is removed.",
+    ),
     tools: Path = typer.Option(None, "--tools", metavar="FOLDER", help="Folder with the programs to use."),
     charts: Path = typer.Option(
         None, "--charts", metavar="FOLDER", help="Folder with charts, as helm pull saves them."
@@ -78,6 +85,7 @@ def command(
         broken=broken,
         kill=kill,
         keep=keep,
+        cluster=cluster,
         charts=charts,
         patience=patience,
     )
@@ -97,6 +105,7 @@ def _play(
     broken: Sequence[str],
     kill: bool,
     keep: bool,
+    cluster: str | None,
     charts: Path | None,
     patience: float,
 ) -> list[Outcome]:
@@ -109,6 +118,8 @@ def _play(
 
     if install and (old or new or broken):
         raise CommandError("--install installs what is declared, and nothing else: leave out --from, --to and --break.")
+    if keep and cluster:
+        raise CommandError("--context removes what it made: leave out --keep.")
     if new and broken:
         raise CommandError("--break breaks what is declared: leave out --to.")
     (environment,) = app.choose([name])
@@ -127,7 +138,7 @@ def _play(
     scenario = Scenario(start, tree, target, install or not start, tuple(broken), kill)
     settings = settings_of(environment, app.root, charts, patience)
     out = console()
-    with out.status("starting") as status, Rehearsal(tools, settings, trees, status.update) as rehearsal:
+    with out.status("starting") as status, Rehearsal(tools, settings, trees, status.update, cluster) as rehearsal:
         for chart in rehearsal.replaced:
             out.print(
                 f"{chart.name} {chart.version} is not at hand, so only the kinds that it brings are there; "

@@ -75,18 +75,21 @@ class ApiClient:
         warnings: Each warning that the server gave, with the object that it is about.
     """
 
-    def __init__(self, server: str, ca: Path, token: str) -> None:
+    def __init__(self, server: str, ca: Path, token: str | None, certificate: Path | None = None) -> None:
         """Reach a server.
 
         Args:
             server: Its URL.
             ca: The file with the certificate of its authority.
-            token: The bearer token.
+            token: The bearer token, if there is one.
+            certificate: The file with the key and the certificate of the client, if there is one.
         """
         self.server = server
         self.warnings: dict[str, None] = {}
         self._token = token
         self._context = ssl.create_default_context(cafile=str(ca))
+        if certificate:
+            self._context.load_cert_chain(certificate)
         self._local = threading.local()
         self._resources: dict[tuple[str, str], Resource] = {}
 
@@ -254,7 +257,8 @@ class ApiClient:
         return http.client.HTTPSConnection(host, address.port, timeout=timeout, context=self._context)
 
     def _headers(self, content: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token}", "Content-Type": content, "Accept": _JSON}
+        login = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return {**login, "Content-Type": content, "Accept": _JSON}
 
 
 def _error(code: int, text: bytes) -> ApiError:

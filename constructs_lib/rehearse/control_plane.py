@@ -4,6 +4,7 @@ https://kubernetes.io/docs/concepts/overview/components/
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from constructs_lib.rehearse.processes import Workspace, free_port
 from constructs_lib.rehearse.tools import Tools
 
 _FOLDER = Path(__file__).parent
+#: The label of simulated nodes.
+SIMULATED = {"node.kubernetes.io/instance-type": "simulated"}
 #: Addresses of Services. Nothing listens on them: no packet of a pod is ever sent.
 _SERVICE_ADDRESSES = "10.96.0.0/16"
 
@@ -76,12 +79,12 @@ class ControlPlane:
     Attributes:
         client: A client with all rights.
         kubeconfig: A kubeconfig with all rights.
-        metrics: Who tells autoscalers what pods use, once it is registered.
+        metrics: Who tells autoscalers what pods use, once it is registered; None if that is left to the cluster.
     """
 
     client: ApiClient
     kubeconfig: Path
-    metrics: Metrics
+    metrics: Metrics | None = None
 
 
 def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority) -> ControlPlane:
@@ -128,6 +131,7 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
             f"--tls-cert-file={certificate}",
             f"--tls-private-key-file={key}",
             f"--token-auth-file={tokens}",
+            f"--client-ca-file={authority.file}",
             "--authorization-mode=RBAC",
             f"--service-cluster-ip-range={_SERVICE_ADDRESSES}",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -148,9 +152,7 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
             "--profiling=false",
         ],
     )
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server, authority, token)))
+    kubeconfig = write_kubeconfig(folder, server, authority.file, {"token": token})
     workspace.wait_for("kube-apiserver", client.is_ready)
     workspace.start(
         "kube-controller-manager",
@@ -194,7 +196,8 @@ def start_nodes(workspace: Workspace, tools: Tools, plane: ControlPlane, nodes: 
             tools.kwok,
             f"--kubeconfig={plane.kubeconfig}",
             f"--config={_FOLDER / 'kubelet.yaml'}",
-            "--manage-all-nodes=true",
+            "--manage-all-nodes=false",
+            f"--manage-nodes-with-label-selector={','.join(f'{key}={value}' for key, value in SIMULATED.items())}",
             "--node-lease-duration-seconds=40",
             "--cidr=10.244.0.0/16",
             f"--server-address=127.0.0.1:{free_port()}",
@@ -213,20 +216,31 @@ def _node(name: str, nodes: Nodes) -> dict[str, object]:
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",
                 "kubernetes.io/arch": "amd64",
-                "node.kubernetes.io/instance-type": "simulated",
+                **SIMULATED,
             },
         },
         "status": {"capacity": capacity, "allocatable": capacity},
     }
 
 
-def _kubeconfig(server: str, authority: Authority, token: str) -> dict[str, object]:
-    name = "rehearsal"
-    return {
+def write_kubeconfig(folder: Path, server: str, ca: Path, user: Mapping[str, str]) -> Path:
+    """Return the file with a kubeconfig.
+
+    Args:
+        folder: Where it lies.
+        server: URL of the API server.
+        ca: The file with the certificate of its authority.
+        user: How it is logged in to.
+    """
+    name, file = "rehearsal", folder / "kubeconfig"
+    content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority": str(authority.file)}}],
-        "users": [{"name": name, "user": {"token": token}}],
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority": str(ca)}}],
+        "users": [{"name": name, "user": {**user}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "current-context": name,
     }
+    file.touch(mode=0o600)
+    file.write_text(yaml.safe_dump(content))
+    return file

@@ -17,6 +17,7 @@ from constructs_lib.plan.plan import plan
 from constructs_lib.publish.takeover import Takeover, kubectl
 from constructs_lib.rehearse.api_client import ApiError
 from constructs_lib.rehearse.argocd import API, ArgoCD, definitions
+from constructs_lib.rehearse.borrowed import borrow, close_nodes, give_back
 from constructs_lib.rehearse.changes import BROKEN
 from constructs_lib.rehearse.control_plane import Authority, start_control_plane, start_nodes
 from constructs_lib.rehearse.judgement import Outcome, judge
@@ -54,6 +55,7 @@ class Rehearsal:
         settings: Settings,
         trees: Iterable[Snapshot],
         tell: Callable[[str], None],
+        context: str | None = None,
     ) -> None:
         """Prepare; nothing runs until the context begins.
 
@@ -62,8 +64,10 @@ class Rehearsal:
             settings: What is rehearsed.
             trees: All that will be deployed: their charts and kinds are looked up in advance.
             tell: Called with what is under way.
+            context: Context of the user's kubeconfig with an empty cluster, in place of a control plane of its own.
         """
         self._tools = tools
+        self._context = context
         self._settings = settings
         self._tell = tell
         self._found = [self._applications(tree) for tree in trees]
@@ -97,8 +101,14 @@ class Rehearsal:
         self._tell("starting the control plane")
         workspace = self.workspace = self._stack.enter_context(Workspace())
         authority = Authority(workspace.folder)
-        plane = start_control_plane(workspace, self._tools, authority)
-        self._stack.callback(plane.metrics.close)
+        if self._context:
+            plane = borrow(workspace, self._tools, self._context)
+            self._stack.callback(give_back, plane.client)
+            close_nodes(plane.client, closed=True)
+        else:
+            plane = start_control_plane(workspace, self._tools, authority)
+        if plane.metrics:
+            self._stack.callback(plane.metrics.close)
         self.kubeconfig, self.client = plane.kubeconfig, plane.client
         start_nodes(workspace, self._tools, plane, self._settings.nodes)
         self.scratch = ScratchRepository(workspace.folder, self._settings.source, self._settings.branch)
@@ -111,19 +121,25 @@ class Rehearsal:
         own = ("AppProject", "Application")
         workspace.wait_for("kube-apiserver", lambda: all(self.client.resource(API, kind) for kind in own))
         for manifest in (*self._given, *self._namespaces(), *self._storage_classes()):
-            self.client.apply(manifest)
+            # A cluster that was there before has classes of its own.
+            if not self.client.get(manifest):
+                self.client.apply(manifest)
         rendered = {chart.name for chart in charts if chart not in self.replaced}
-        if "metrics-server" not in rendered and APISERVICE not in {item.name for item in self._objects()}:
+        brought = "metrics-server" in rendered or APISERVICE in {item.name for item in self._objects()}
+        if plane.metrics and not brought:
             plane.metrics.register()
         self.argocd = ArgoCD(workspace, self._tools, plane, authority, remotes)
         health = {f"resource.customizations.health.{kind}": lua for kind, lua in self._settings.health.items()}
         self.argocd.start({"application.resourceTrackingMethod": "annotation", **health}, self._settings.sync_timeout)
+        if self._context:
+            # It would make anew what is removed.
+            self._stack.callback(workspace.stop, "argocd-application-controller")
         kinds = {(item.manifest["apiVersion"], item.kind): item for item in self._objects()}
         custom = [pair for pair, item in kinds.items() if _is_custom(item.group)]
         operators = Operators(self.client, custom)
         self._stack.callback(operators.close)
         self.simulated = operators.simulated
-        if any(item.kind == "HorizontalPodAutoscaler" for item in self._objects()):
+        if plane.metrics and any(item.kind == "HorizontalPodAutoscaler" for item in self._objects()):
             self.simulated["metrics"] = None
         self.watcher = Watcher(self.client, kinds)
         self._stack.callback(self.watcher.close)

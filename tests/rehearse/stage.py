@@ -60,7 +60,9 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, systems: Sequence[System], patience: float = 240) -> Iterator[Stage]:
+def stage(
+    folder: Path, systems: Sequence[System], patience: float = 240, context: str | None = None
+) -> Iterator[Stage]:
     """Start a rehearsal in which some systems of one environment can be published."""
     environment = systems[0].environment
     source = folder / "source"
@@ -71,5 +73,5 @@ def stage(folder: Path, systems: Sequence[System], patience: float = 240) -> Ite
     snapshots = [Snapshot.of_files("declared", tree.files) for tree in trees]
     tell = print if os.environ.get("TELL") else lambda text: None
     settings = settings_of(environment, source, None, patience)
-    with Rehearsal(tools(), settings, snapshots, tell) as rehearsal:
+    with Rehearsal(tools(), settings, snapshots, tell, context) as rehearsal:
         yield Stage(rehearsal, trees)

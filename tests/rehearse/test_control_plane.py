@@ -81,6 +81,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         found = tools()
         made = start_control_plane(workspace, found, Authority(workspace.folder))
         start_nodes(workspace, found, made, NODES)
+        assert made.metrics
         yield made
         made.metrics.close()
 
@@ -122,6 +123,7 @@ def test_autoscalers_have_live_metrics(plane: ControlPlane) -> None:
     server, autoscaler = yaml.safe_load(SERVER), yaml.safe_load(AUTOSCALER)
     for manifest in (server, autoscaler):
         plane.client.apply(manifest)
+    assert plane.metrics
     plane.metrics.register()
 
     def scales() -> dict[str, Any] | None:
