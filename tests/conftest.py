@@ -30,7 +30,7 @@ settings.load_profile("busy")
 #: Slow is a test in one of these folders, in a file that uses one of these helpers, or with one of these fixtures: it
 #: starts servers, installs programs or runs whole processes.
 SLOW_FOLDERS = {"publish"}
-SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repositories", "running"}
+SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repositories", "running", "stage"}
 SLOW_FIXTURES = {"cdk8s", "parse", "providers", "runner"}
 
 
@@ -102,6 +102,11 @@ class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return file if shares_a_fixture(file) else nodeid
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of processes: one more than cores, because a rehearsal mostly waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:

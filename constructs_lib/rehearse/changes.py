@@ -1,7 +1,7 @@
 """Trees as a rehearsal alters them: pods that restart, and images that nobody can pull."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import yaml
 
@@ -15,18 +15,19 @@ BROKEN = "rehearsal-broken"
 _TEMPLATES = {"Deployment", "StatefulSet"}
 
 
-def restarted(tree: Tree, mark: str) -> Tree:
-    """Return a tree in which all pods of Deployments and StatefulSets have another annotation.
+def restarted(tree: Tree, mark: str, components: Iterable[str]) -> Tree:
+    """Return a tree in which the pods of some components' Deployments and StatefulSets have another annotation.
 
     Args:
         tree: The tree.
         mark: The annotation's value.
+        components: Their names.
     """
 
     def alter(template: Manifest) -> None:
         template.setdefault("metadata", {}).setdefault("annotations", {})["constructs-lib/rehearsal"] = mark
 
-    return _altered(tree, f"dist/{tree.environment}/", alter)
+    return _altered(tree, components, alter)
 
 
 def broken(tree: Tree, component: str) -> Tree:
@@ -37,14 +38,15 @@ def broken(tree: Tree, component: str) -> Tree:
             if found := image(container["image"]):
                 container["image"] = f"{'/'.join(filter(None, (found.registry, found.path)))}:{BROKEN}"
 
-    return _altered(tree, f"dist/{tree.environment}/{component}/", alter)
+    return _altered(tree, [component], alter)
 
 
-def _altered(tree: Tree, folder: str, alter: Callable[[Manifest], None]) -> Tree:
+def _altered(tree: Tree, components: Iterable[str], alter: Callable[[Manifest], None]) -> Tree:
+    folders = tuple(f"dist/{tree.environment}/{component}/" for component in components)
     files: dict[str, bytes] = {}
     for path, content in tree.files.items():
         files[path] = content
-        if path.startswith(folder) and b"template:" in content:
+        if path.startswith(folders) and b"template:" in content:
             manifest = yaml.safe_load(content)
             if manifest.get("kind") in _TEMPLATES:
                 alter(manifest["spec"]["template"])

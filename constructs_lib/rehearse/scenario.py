@@ -60,7 +60,7 @@ def play(rehearsal: Rehearsal, scenario: Scenario) -> Iterator[Outcome]:
         return
     # A component that does not change could not show whether it waits: so all of them change.
     for number in range(2):
-        fixed = faulty = restarted(tree, str(number))
+        fixed = faulty = restarted(tree, str(number), tree.applications)
         for component in scenario.broken:
             faulty = broken(faulty, component)
         name = f"Publish with {listed(scenario.broken)} broken"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from repositories import git
 
 from constructs_lib import System, synthesize
+from constructs_lib.rehearse import changes
+from constructs_lib.rehearse.changes import restarted
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.rehearsal import Rehearsal
 from constructs_lib.rehearse.settings import settings_of
@@ -75,3 +79,31 @@ def stage(
     settings = settings_of(environment, source, None, patience)
     with Rehearsal(tools(), settings, snapshots, tell, context) as rehearsal:
         yield Stage(rehearsal, trees)
+
+
+def positionpal(environment: str) -> System:
+    """Return PositionPal in one of its environments."""
+    app = runpy.run_path(str(ROOT / "app.py"))
+    system: System = app["positionpal"](app[environment.upper()])
+    return system
+
+
+def altered(tree: Tree, mark: str, *names: str, broken: str = "") -> tuple[Tree, Tree]:
+    """Return a tree in which the pods of some components restart, by default of all, and it with one of them broken."""
+    fixed = restarted(tree, mark, names or tuple(tree.applications))
+    return fixed, changes.broken(fixed, broken) if broken else fixed
+
+
+def broken_promises(outcome: Outcome) -> list[str]:
+    """Return what breaks the promise."""
+    return [finding.text for finding in outcome.findings if finding.breaks]
+
+
+def in_order(outcome: Outcome) -> list[str]:
+    """Return the components that changed, each of which began after the one before it was complete."""
+    rows = outcome.progress
+    for below, above in pairwise(rows):
+        assert below.complete is not None
+        assert above.began is not None
+        assert below.complete < above.began
+    return [row.component for row in rows]
