@@ -206,4 +206,6 @@ def root_application(system: System) -> Manifest:
         "directory": {"exclude": ROOT_FILE},
     }
     spec = _application_spec(f"{system.name}-root", {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)
-    return _object(system, "Application", system.name, {_PATHS: "."}, spec)
+    # Without paths of its own: with them Argo CD would never sync a commit that it saw first while another sync ran, if
+    # that one then failed (``alreadyAttemptedSync``, and the revisions without changes in those paths).
+    return _object(system, "Application", system.name, {}, spec)
