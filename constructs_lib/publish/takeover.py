@@ -37,9 +37,9 @@ Kubectl = Callable[..., str]
 _REFRESH = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
 _APPLICATIONS = "applications.argoproj.io"
 _END = {"status": {"operationState": {"phase": "Terminating"}}}
-#: How often something is looked at anew, a second apart: until operations are ended; until a pod can be deleted, whose
-#: StatefulSet may be in a late wave.
-_TRIES, _LONG_TRIES = 120, 1800
+#: How often something is looked at anew, a second apart: until Argo CD begins by itself; until operations are ended;
+#: until a pod can be deleted, whose StatefulSet may be in a late wave.
+_FEW_TRIES, _TRIES, _LONG_TRIES = 5, 120, 1800
 
 
 class KubectlError(UserError):
@@ -188,6 +188,8 @@ class Takeover:
             old = [self._name] if head not in deployed(root) else []
             self._end({name: every[name] for name in (*old, *sorted(moving)) if is_running(every[name])})
         self._patch(self._name, _REFRESH)
+        if head not in deployed(root):
+            self._take_up(head)
         for name, application in every.items():
             if was_given_up(application) and {**pins, self._name: head}.get(name) in deployed(application):
                 self._begin(application)
@@ -278,6 +280,20 @@ class Takeover:
         by = {"username": "publish"}
         self._patch(name, {"operation": {"initiatedBy": by, "retry": policy.get("retry", {}), "sync": sync}})
         self._tell(f"Began the sync of {name} anew, which had ended before it was done.")
+
+    def _take_up(self, head: str) -> None:
+        """Have the root deploy what was pushed, if Argo CD does not do so by itself after a failure.
+
+        If it has compared the commit while the last operation ran, it takes it afterwards for one that changes nothing,
+        and does not sync it (``revisionsMayHaveChanges`` of its controller).
+        """
+        for _ in range(_FEW_TRIES):
+            root = self._get(_APPLICATIONS, self._name, self._namespace)
+            if root is None or not was_given_up(root) or head in deployed(root):
+                return
+            self._pause(1)
+        if root:
+            self._begin(root)
 
     def _is_superseded(self, pod: StuckPod) -> bool:
         stateful_set = self._get("statefulsets.apps", pod.stateful_set, pod.namespace)

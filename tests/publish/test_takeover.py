@@ -39,6 +39,13 @@ from constructs_lib.publish.takeover import KubectlError, Takeover, by_hand, kub
 
 def test_ends_the_root_and_looks_for_the_new_commit() -> None:
     cluster = Cluster(*hanging())
+
+    def controller() -> None:
+        if cluster["shop"]["metadata"].get("annotations"):
+            cluster["shop"].update(operation={"sync": {}})
+        cluster.argo_cd()
+
+    cluster.controller = controller
     found, said = takeover(cluster)
     found.take_over({"stock": GOOD, "front": BAD}, NEW)
     assert cluster.ended == ["shop"]
@@ -46,6 +53,14 @@ def test_ends_the_root_and_looks_for_the_new_commit() -> None:
     # First the end, then the look: before, it takes up nothing.
     assert [name for name, _ in cluster.patches()] == ["shop", "shop"] and "status" in cluster.patches()[0][1]
     assert said == ["Ended the operation of shop."] and not cluster.begun
+
+
+def test_begins_the_sync_of_the_root_where_argo_cd_does_not() -> None:
+    """It has compared the new commit while the operation ran, and takes it for one without changes."""
+    cluster = Cluster(*hanging())
+    takeover(cluster)[0].take_over({"stock": GOOD, "front": BAD}, NEW)
+    assert cluster.ended == cluster.begun == ["shop"]
+    assert "operation" in cluster.patches()[-1][1]
 
 
 def test_ends_what_deploys_another_commit_than_it_is_pinned_to() -> None:
@@ -154,15 +169,13 @@ def test_tells_when_argo_cd_does_not_end_it() -> None:
     assert cluster.ended == ["shop"]
 
 
-@pytest.mark.parametrize(("head", "begun"), [(OLD, ["shop"]), (NEW, [])])
-def test_begins_a_sync_anew_that_was_given_up(head: str, begun: list[str]) -> None:
-    """Argo CD tries a commit once; another one it takes up by itself."""
+@pytest.mark.parametrize("head", [OLD, NEW])
+def test_begins_a_sync_anew_that_was_given_up(head: str) -> None:
+    """Argo CD tries a commit once, and another one if it sees that it changes something."""
     cluster = Cluster(root(OLD, "stock", phase="Failed"), child("stock", BAD, settled=True))
     takeover(cluster)[0].take_over({"stock": BAD}, head)
-    assert cluster.begun == begun
-    if begun:
-        options = ["ServerSideApply=true"]
-        assert cluster["shop"]["operation"]["sync"] == {"prune": True, "syncOptions": options}
+    assert cluster.begun == ["shop"]
+    assert cluster["shop"]["operation"]["sync"] == {"prune": True, "syncOptions": ["ServerSideApply=true"]}
 
 
 # A StatefulSet that waits for a pod that is never ready.
@@ -185,12 +198,12 @@ def test_deletes_the_pod_once_its_stateful_set_has_another_revision() -> None:
     def controller() -> None:
         cluster.argo_cd()
         seen.append(cluster.deleted)
-        if len(seen) == 3:
+        if len(seen) == 8:
             cluster.items["StatefulSet", "stock"]["status"]["updateRevision"] = f"stock-{GOOD}"
 
     cluster.controller = controller
     takeover(cluster)[0].take_over({"stock": GOOD}, NEW)
-    assert cluster.deleted == ["stock-0"] and seen == [[], [], []]
+    assert cluster.deleted == ["stock-0"] and seen == [[]] * 8
 
 
 def test_tells_what_to_do_if_there_is_no_other_revision() -> None:
