@@ -8,6 +8,8 @@ from constructs_lib.rehearse.recording import Moment, Recording, condition, iden
 
 #: Conditions of an Application that are no refusal: they are about objects that nobody deploys.
 _HARMLESS = frozenset({"OrphanedResourceWarning", "ExcludedResourceWarning"})
+#: What Argo CD says of an operation that a takeover ended.
+_ENDED = ": Operation terminated"
 #: For how many seconds a pod may wait for a node: the scheduler waits for volumes that are being bound.
 _BINDING = 3
 #: Reasons of events that say nothing of a change: the scheduler's are told with the pods, an autoscaler asks for the
@@ -44,9 +46,9 @@ def _refused(application: Manifest) -> Iterator[tuple[object, str, str, str]]:
     name, status = str(inner(application, "metadata", "name")), mapping(application.get("status"))
     # What is in the way of its own deletion for a moment is no refusal; that it stays is told as such.
     for found in () if is_ending(application) else mappings(status.get("conditions")):
-        kind = str(found.get("type"))
-        if kind not in _HARMLESS:
-            yield (name, kind, found.get("lastTransitionTime")), name, kind, str(found.get("message"))
+        kind, message = str(found.get("type")), str(found.get("message"))
+        if kind not in _HARMLESS and not message.endswith(_ENDED):
+            yield (name, kind, found.get("lastTransitionTime")), name, kind, message
     operation = mapping(status.get("operationState"))
     for found in mappings(inner(operation, "syncResult", "resources")):
         if found.get("status") == "SyncFailed" or found.get("hookPhase") in ("Failed", "Error"):
