@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import gc
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import typer
 
 from constructs_lib.cli.app import App, CommandError, console, result_console
 from constructs_lib.cli.plan import Format
-from constructs_lib.text import nearest
+from constructs_lib.text import listed, nearest, plural
 
 if TYPE_CHECKING:
+    from constructs_lib.declare.environment import Environment
     from constructs_lib.rehearse.judgement import Outcome
+    from constructs_lib.rehearse.scenario import Scenario
+    from constructs_lib.rehearse.settings import Settings
     from constructs_lib.rehearse.tools import Tools
     from constructs_lib.repository.git import Git
+    from constructs_lib.repository.snapshot import Snapshot
 
 
 def command(
@@ -36,7 +43,7 @@ def command(
     ),
     kill: bool = typer.Option(False, "--kill", help="Kill Argo CD's controller in the middle of each change."),
     keep: bool = typer.Option(False, "--keep", help="Leave everything running, for a look with kubectl."),
-    clear: bool = typer.Option(False, "--clear", help="End what --keep left running, and do nothing else."),
+    clear: bool = typer.Option(False, "--clear", help="End what --keep, or a command that was killed, left running."),
     cluster: str = typer.Option(
         None,
         "--context",
@@ -46,11 +53,16 @@ def command(
     ),
     tools: Path = typer.Option(None, "--tools", metavar="FOLDER", help="Folder with the programs to use."),
     charts: Path = typer.Option(
-        None, "--charts", metavar="FOLDER", help="Folder with charts, as helm pull saves them."
+        None,
+        "--charts",
+        metavar="FOLDER",
+        exists=True,
+        file_okay=False,
+        help="Folder with charts, as helm pull saves them: Argo CD renders these.",
     ),
     form: Format = typer.Option("terminal", "--format", help="How to show what happened."),
     picture: Path = typer.Option(None, "--svg", metavar="FILE", help="Draw what happened into this file."),
-    patience: float = typer.Option(600, "--patience", metavar="SECONDS", help="How long a phase may take."),
+    patience: float = typer.Option(600, "--patience", min=1, metavar="SECONDS", help="How long a phase may take."),
 ) -> None:
     """Roll a change out on a real Argo CD and a real API server, on this machine alone, before it is pushed.
 
@@ -60,89 +72,126 @@ def command(
     Example: python app.py rehearse production --install
     """
     from constructs_lib.rehearse.processes import remove_kept
+    from constructs_lib.rehearse.report import json_report
+    from constructs_lib.rehearse.settings import settings_of
     from constructs_lib.rehearse.tools import find_tools, set_up
 
     gc.enable()
     app: App = context.obj
+    out = console()
     if clear:
-        console().print(f"Ended: {remove_kept()}.")
+        ended = remove_kept()
+        out.print(f"Ended {plural(ended, 'rehearsal')}." if ended else "No rehearsal was left running.")
         return
     if setup:
-        set_up(lambda line: console().print(line))
-        console().print(str(find_tools(tools)))
+        set_up(lambda line: out.print(line))
+        out.print(str(find_tools(tools)))
         return
     if not name:
         raise CommandError("Which environment? " + ", ".join(each.name for each in app.environments))
-    found = find_tools(tools)
-    console().print(str(found))
-    outcomes = _play(
-        app,
-        found,
-        name,
-        install=install,
-        old=old,
-        new=new,
-        broken=broken,
-        kill=kill,
-        keep=keep,
-        cluster=cluster,
-        charts=charts,
-        patience=patience,
-    )
+    if install and (old or new or broken or kill):
+        raise CommandError(
+            "--install installs what is declared, and nothing else: leave out --from, --to, --break and --kill."
+        )
+    if keep and cluster:
+        raise CommandError("--context removes what it made: leave out --keep.")
+    if new and broken:
+        raise CommandError("--break breaks what is declared: leave out --to.")
+    if picture and not picture.absolute().parent.is_dir():
+        raise CommandError(f"--svg: {picture.parent} is no folder.")
+    (environment,) = app.choose([name])
+    scenario, trees = _scenario(app, environment, old, new, broken, install=install, kill=kill)
+    if not _has_news(app, environment, scenario):
+        said = (
+            f"Nothing to rehearse: {name} does not change. --install installs it from nothing, --break COMPONENT "
+            "restarts all of it.\n"
+        )
+        typer.echo(json_report.render([]) if form == "json" else said, nl=False)
+        return
+    settings = settings_of(environment, app.root, charts, patience)
+    outcomes = _play(find_tools(tools), settings, scenario, trees, cluster, keep=keep)
     _print(outcomes, form, picture)
     if not all(outcome.kept for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def _play(
+def _scenario(
     app: App,
-    tools: Tools,
-    name: str,
-    *,
-    install: bool,
+    environment: Environment,
     old: str | None,
     new: str | None,
     broken: Sequence[str],
+    *,
+    install: bool,
     kill: bool,
-    keep: bool,
-    cluster: str | None,
-    charts: Path | None,
-    patience: float,
-) -> list[Outcome]:
+) -> tuple[Scenario, list[Snapshot]]:
+    """Return what is to be played, and all trees that will be deployed."""
     from constructs_lib.plan.published import published_at, published_revision
-    from constructs_lib.rehearse.rehearsal import Rehearsal
-    from constructs_lib.rehearse.scenario import Scenario, play
-    from constructs_lib.rehearse.settings import settings_of
-    from constructs_lib.repository.git import Git
+    from constructs_lib.rehearse.scenario import Scenario
+    from constructs_lib.repository.git import Git, GitError
     from constructs_lib.repository.snapshot import Snapshot
 
-    if install and (old or new or broken):
-        raise CommandError("--install installs what is declared, and nothing else: leave out --from, --to and --break.")
-    if keep and cluster:
-        raise CommandError("--context removes what it made: leave out --keep.")
-    if new and broken:
-        raise CommandError("--break breaks what is declared: leave out --to.")
-    (environment,) = app.choose([name])
-    git = Git(app.root)
+    git, name = Git(app.root), environment.name
+    try:
+        is_shallow = git.run("rev-parse", "--is-shallow-repository") == "true"
+    except GitError as error:
+        raise CommandError(f"A rehearsal reads from a Git repository: {error}") from None
+    if is_shallow:
+        raise CommandError("The clone is shallow, so that commits may be missing; git fetch --unshallow first.")
     start = _commit(git, old) if old else published_revision(git, environment.repository.branch)[1]
     target = _commit(git, new) if new else None
+    trees = []
+    for commit, said in ((start, old), (target, new)):
+        found = published_at(git, name, said or "what is published", commit)
+        if any(path.startswith(f"argocd/{name}/") for path in found.files):
+            trees.append(found)
+        elif said:
+            raise CommandError(f"{said} has nothing of {name}: there is no folder argocd/{name} in it.")
+    start = start if len(trees) == 1 + bool(target) else None
+    if not start and target:
+        raise CommandError(f"Nothing of {name} is published: say with --from what is installed before {new}.")
     tree = None if target else app.synthesize([environment])[0]
     for component in broken:
         if tree and component not in tree.applications:
             raise CommandError(f'There is no component "{component}"; {nearest(component, tree.applications)}')
-    trees = [published_at(git, name, "before", start)] if start else []
-    trees += [published_at(git, name, "afterwards", target)] if target else []
-    trees += [Snapshot.of_files("the declaration", tree.files)] if tree else []
-    if start and not any(path.startswith(f"argocd/{name}/") for path in trees[0].files):
-        start = None
-    scenario = Scenario(start, tree, target, install or not start, tuple(broken), kill)
-    settings = settings_of(environment, app.root, charts, patience)
+    if tree:
+        trees.append(Snapshot.of_files("the declaration", tree.files))
+    if not start and not install:
+        console().print(f"Nothing of {name} is published: what is declared is installed.")
+    return Scenario(start, tree, target, install or not (start or broken), tuple(broken), kill), trees
+
+
+def _has_news(app: App, environment: Environment, scenario: Scenario) -> bool:
+    """Tell whether anything would change: that is known before the minutes that it takes to install everything."""
+    from constructs_lib.rehearse.scratch import ScratchRepository
+
+    if not scenario.tree:
+        return scenario.published != scenario.target
+    if not scenario.published or scenario.install or scenario.broken:
+        return True
+    with TemporaryDirectory() as folder:
+        scratch = ScratchRepository(Path(folder), app.root, environment.repository.branch)
+        scratch.set(scenario.published)
+        return scratch.has_news(scenario.tree)
+
+
+def _play(
+    tools: Tools, settings: Settings, scenario: Scenario, trees: Sequence[Snapshot], cluster: str | None, *, keep: bool
+) -> list[Outcome]:
+    from constructs_lib.rehearse.rehearsal import Rehearsal
+    from constructs_lib.rehearse.scenario import play
+
     out = console()
+    out.print(str(tools))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As at Ctrl-C, everything is ended first.
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     with out.status("starting") as status, Rehearsal(tools, settings, trees, status.update, cluster) as rehearsal:
-        for chart in rehearsal.replaced:
+        if rehearsal.replaced:
+            files = listed([chart.file for chart in rehearsal.replaced])
             out.print(
-                f"{chart.name} {chart.version} is not at hand, so only the kinds that it brings are there; "
-                f"--charts FOLDER with {chart.file} has Argo CD render it."
+                f"Charts that are not at hand, so that only the kinds that they bring are there: {files}. "
+                "--charts FOLDER with these files has Argo CD render them."
             )
         outcomes = []
         for outcome in play(rehearsal, scenario):
@@ -154,7 +203,8 @@ def _play(
             out.print(f"Simulated, beside nodes and pods: {', '.join(rehearsal.simulated)}.")
         if keep:
             rehearsal.keep()
-            out.print(f"It goes on: export KUBECONFIG={rehearsal.kubeconfig}; python app.py rehearse --clear ends it.")
+            look = f"{tools.kubectl.path} --kubeconfig {rehearsal.kubeconfig} get applications,pods --all-namespaces"
+            out.print(f"Left running, for a look: {look}\nTo end it: python app.py rehearse --clear")
     return outcomes
 
 

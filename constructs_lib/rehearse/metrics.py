@@ -57,7 +57,9 @@ class Metrics:
         try:
             self._server = ThreadingUnixStreamServer(str(self._socket), functools.partial(_Handler, self))
         except OSError as error:
-            raise RehearsalError(f"{self._socket}: {error}. A folder with a shorter path: XDG_CACHE_HOME.") from None
+            raise RehearsalError(
+                f"{self._socket} cannot be made ({error}): set XDG_CACHE_HOME to a folder with a shorter path."
+            ) from None
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -47,12 +47,19 @@ class Workspace:
     def __init__(self) -> None:
         """Make the folder, after what killed commands left behind was cleared up."""
         parent = cache_folder() / "rehearsals"
-        parent.mkdir(parents=True, exist_ok=True)
-        for folder in parent.iterdir():
-            _clear_up(folder)
-        self.folder = Path(tempfile.mkdtemp(dir=parent))
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            turn = (parent.parent / ".rehearsals.lock").open("w")
+        except OSError as error:
+            raise RehearsalError(f"{parent} cannot be written: {error.strerror}.") from None
+        with turn:
+            # One at a time: a folder that is new and not locked yet looks like one that was left behind.
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            for folder in parent.iterdir():
+                _clear_up(folder)
+            self.folder = Path(tempfile.mkdtemp(dir=parent))
+            self._lock = _lock(self.folder)
         self.keep = False
-        self._lock = _lock(self.folder)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -146,8 +153,11 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    """Return the lock of a folder, or None if somebody holds it."""
-    file = (folder / "lock").open("a")
+    """Return the lock of a folder, or None if somebody holds it, or the folder has just been removed."""
+    try:
+        file = (folder / "lock").open("a")
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -156,13 +166,19 @@ def _lock(folder: Path) -> IO[str] | None:
     return file
 
 
-def _clear_up(folder: Path) -> None:
-    """End what runs in the folder of a command that was killed, and remove it; a kept one stays."""
-    if (folder / "kept").exists() or not (lock := _lock(folder)):
-        return
+def _clear_up(folder: Path, *, kept: bool = False) -> bool:
+    """End what runs in a folder at which nobody is at work, and remove it; return whether that was so.
+
+    Args:
+        folder: The folder.
+        kept: Whether a folder that was kept is removed as well.
+    """
+    if ((folder / "kept").exists() and not kept) or not (lock := _lock(folder)):
+        return False
     with lock:
         end_processes(folder)
         shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def end_processes(folder: Path) -> None:
@@ -178,13 +194,16 @@ def _start_of(process: int) -> str:
     """Return when a process began; empty if there is none."""
     command = ["ps", "-o", "lstart=", "-p", str(process)]
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout.strip()
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout.strip()
+    except (
+        FileNotFoundError
+    ):  # Small images of Linux have no ps. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+        stat = Path(f"/proc/{process}/stat")
+        return stat.read_text().rpartition(")")[2].split()[19] if stat.exists() else ""
 
 
 def remove_kept() -> int:
-    """End and remove the rehearsals that were kept; return how many there were."""
-    kept = [folder for folder in (cache_folder() / "rehearsals").glob("*/kept") if folder.parent.is_dir()]
-    for mark in kept:
-        end_processes(mark.parent)
-        shutil.rmtree(mark.parent, ignore_errors=True)
-    return len(kept)
+    """End and remove the rehearsals that were kept, or left behind; return how many there were."""
+    folders = cache_folder() / "rehearsals"
+    return sum(_clear_up(folder, kept=True) for folder in (folders.iterdir() if folders.exists() else ()))

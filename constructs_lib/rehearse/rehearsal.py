@@ -98,6 +98,12 @@ class Rehearsal:
         self.workspace.keep = True
 
     def _start(self) -> None:
+        kinds_of_argocd = [*definitions(self._tools.definitions)]
+        if not kinds_of_argocd:
+            raise RehearsalError(
+                f"{self._tools.definitions} is missing: it has to hold the CustomResourceDefinitions of Argo CD, the "
+                f"folder manifests/crds of its repository at v{self._tools.argocd.version}."
+            )
         self._tell("starting the control plane")
         workspace = self.workspace = self._stack.enter_context(Workspace())
         authority = Authority(workspace.folder)
@@ -116,7 +122,7 @@ class Rehearsal:
         remotes = Remotes(authority, {self._settings.repository: self.scratch.remote}, charts)
         self._stack.callback(remotes.close)
         self._tell("starting Argo CD")
-        for manifest in definitions(self._tools.definitions):
+        for manifest in kinds_of_argocd:
             self.client.apply(manifest)
         own = ("AppProject", "Application")
         workspace.wait_for("kube-apiserver", lambda: all(self.client.resource(API, kind) for kind in own))

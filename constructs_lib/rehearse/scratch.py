@@ -6,7 +6,7 @@ from pathlib import Path
 
 from constructs_lib.plan.published import published_at
 from constructs_lib.publish.checkout import open_checkout
-from constructs_lib.publish.publication import carry_out, prepare
+from constructs_lib.publish.publication import Publication, carry_out, prepare
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.pins import Pin, parse_pins, pins_file
 from constructs_lib.repository.snapshot import Snapshot
@@ -72,9 +72,19 @@ class ScratchRepository:
         Raises:
             PublishError: It is refused.
         """
-        checkout = open_checkout(self._git, self._branch)
-        publication = prepare(checkout, tree)
+        publication = self._prepare(tree)
         return [] if publication.is_empty else carry_out(publication, self._work)
+
+    def has_news(self, tree: Tree) -> bool:
+        """Tell whether publishing a tree would change anything.
+
+        Raises:
+            PublishError: It is refused.
+        """
+        return not self._prepare(tree).is_empty
+
+    def _prepare(self, tree: Tree) -> Publication:
+        return prepare(open_checkout(self._git, self._branch), tree)
 
     def revert(self) -> None:
         """Roll the last publication back."""
