@@ -35,8 +35,7 @@ class Runner:
     def step(self, workflow: str, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one step of a workflow."""
         jobs = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())["jobs"]
-        (steps,) = (job["steps"] for job in jobs.values())
-        (step,) = (step for step in steps if step.get("name") == name)
+        (step,) = (step for job in jobs.values() for step in job["steps"] if step.get("name") == name)
         assert set(step.get("env", {})) == set(variables)
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail"] if step.get("shell") == "bash" else ["bash", "-e"]
         environment = {
@@ -70,6 +69,22 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     result = run(work, "publish", "production")
     assert result.code == 0, result.err
     return Runner(work, folder / "temporary")
+
+
+def test_nothing_to_rehearse_is_said_in_the_comment(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = runner.step("plan.yaml", "Rehearse")
+    assert result.returncode == 0, result.stderr
+    said = "Nothing to rehearse: production does not change."
+    assert said in runner.summary
+    # What comments is GitHub's alone: here it keeps the comment.
+    gh = runner.temporary / "gh"
+    gh.write_text('#!/bin/sh\nfor file; do :; done\ncp "$file" "$RUNNER_TEMP/commented.md"\n')
+    gh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{runner.temporary}:{os.environ['PATH']}")
+    result = runner.step("plan.yaml", "Comment the rehearsal", GH_TOKEN="", PULL_REQUEST="")
+    assert result.returncode == 0, result.stderr
+    comment = (runner.temporary / "commented.md").read_text()
+    assert "### Plan of production" in comment and said in comment
 
 
 def test_plan_of_an_update(runner: Runner) -> None:
