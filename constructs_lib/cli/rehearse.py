@@ -183,6 +183,11 @@ def _play(
 
     out = console()
     out.print(str(tools))
+    if not settings.health:
+        out.print(
+            "bootstrap/argocd/application-health.lua is missing, so that Argo CD waits for no wave of Applications: "
+            "it would not in a cluster without this health check either."
+        )
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As at Ctrl-C, everything is ended first.
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
