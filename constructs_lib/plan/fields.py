@@ -17,7 +17,7 @@ from constructs_lib.kubernetes.quantity import quantity
 
 Keys = tuple[str | int, ...]
 
-#: What the API server refuses to change, what is lost with an object, and what it fills in.
+#: What effects are called, what the API server refuses to change, what is lost with an object, and what is filled in.
 RULES = yaml.load(Path(__file__).with_name("rules.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 
 #: Fields that may identify the items of a list, in the order in which they are tried.
