@@ -31,15 +31,7 @@ REASONS = yaml.load(Path(__file__).with_name("reasons.yaml").read_bytes(), Loade
 class Effect(IntEnum):
     """What happens in the cluster; the greater, the worse."""
 
-    NONE = 0
-    CREATE = 1
-    ADOPT = 2
-    UPDATE = 3
-    RESTART = 4
-    KEPT = 5
-    DELETE = 6
-    REPLACEMENT = 7
-    DATA_LOSS = 8
+    NONE, CREATE, ADOPT, UPDATE, RESTART, KEPT, DELETE, REPLACEMENT, DATA_LOSS = range(9)
 
     @property
     def words(self) -> str:
