@@ -7,7 +7,7 @@ FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-pro
 # Which tests run together, and which begin, is said in tests/conftest.py.
 ON_ALL_CORES := --numprocesses=auto --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 
-.PHONY: synth test test-quick check up-to-date docs checkov judges bench lint format lock local-up local-down local-password clean help
+.PHONY: synth test test-quick check up-to-date docs checkov judges bench rollouts lint format lock local-up local-down local-password clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
@@ -42,6 +42,10 @@ bench: $(VENV)/ready .bench/helm ## Measure synthesis beside helm and cdk8s, up 
 	@$(BIN)/python bench/synth.py
 	@$(BIN)/python bench/plan.py
 	@$(BIN)/python bench/check.py
+
+rollouts: $(VENV)/ready ## Measure the order of rollouts beside the alternatives, on a real Argo CD, in 20 minutes
+	@$(BIN)/python app.py rehearse --setup
+	@$(BIN)/python bench/rollouts.py
 
 format: $(VENV)/ready ## Format and fix the code
 	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .

@@ -19,6 +19,8 @@ from constructs_lib.rehearse.tools import Tools
 
 NAMESPACE = "argocd"
 API = "argoproj.io/v1alpha1"
+#: The controller of ApplicationSets, among the names of Argo CD's one program.
+APPLICATION_SETS = "argocd-applicationset-controller"
 APPLICATIONS = Resource(API, "Application", "applications", True)
 #: Scripts that the image of Argo CD brings, and without which the repository server renders nothing: they tell whether
 #: a commit is signed.
@@ -130,6 +132,25 @@ class ArgoCD:
         """Kill the application controller, as a node that dies does, and start another."""
         self._workspace.stop("argocd-application-controller", kill=True)
         self.start_controller()
+
+    def start_application_sets(self) -> None:
+        """Start the controller of ApplicationSets, with progressive syncs; no rehearsal of our own needs it.
+
+        https://argo-cd.readthedocs.io/en/stable/operator-manual/applicationset/Progressive-Syncs/
+        """
+        self._workspace.start(
+            APPLICATION_SETS,
+            [
+                self._tools.argocd,
+                f"--kubeconfig={self._plane.kubeconfig}",
+                f"--namespace={NAMESPACE}",
+                f"--argocd-repo-server=127.0.0.1:{self._repositories}",
+                "--repo-server-plaintext",
+                "--enable-progressive-syncs",
+                *(f"--{kind}-addr=127.0.0.1:{free_port()}" for kind in ("metrics", "probe", "webhook")),
+            ],
+            {**self._environment, "ARGOCD_BINARY_NAME": APPLICATION_SETS},
+        )
 
     def refresh(self) -> None:
         """Have all Applications compared anew, as the webhook of a Git host does after a push."""
