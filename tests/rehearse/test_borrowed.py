@@ -13,7 +13,7 @@ import yaml
 from stage import stage, tools
 from systems import environment
 
-from constructs_lib import Microservice, Postgres, System
+from constructs_lib import ExternalSecrets, Microservice, Postgres, System
 from constructs_lib.rehearse.api_client import ApiClient, ApiError
 from constructs_lib.rehearse.borrowed import borrow
 from constructs_lib.rehearse.control_plane import Authority, ControlPlane, start_control_plane
@@ -77,7 +77,8 @@ def everything(client: ApiClient) -> set[str]:
 
 
 def shop() -> System:
-    system = System(environment("staging", "external-secrets"), "shop")
+    system = System(environment("staging"), "shop")
+    ExternalSecrets(system, version="2.9.0")
     stock = Microservice(system, "stock", image="example/stock:1.0.0", ports={"http": 8080}, replicas=2)
     database = Postgres(stock, "database", image="postgres:18.6", database="stock", user="stock", storage="1Gi")
     stock.needs(database.endpoint("sql"), {"DATABASE": "host"})
@@ -133,7 +134,7 @@ def test_is_used_and_given_back(cluster: ControlPlane, tmp_path: Path) -> None:
     with stage(tmp_path, [shop()], context="scratch") as found:
         outcome = found.install(found.trees[0])
         assert not [finding.text for finding in outcome.findings if finding.breaks]
-        assert [row.component for row in outcome.progress] == ["stock"]
+        assert [row.component for row in outcome.progress] == ["external-secrets", "stock"]
         pods = cluster.client.request("GET", "/api/v1/pods")["items"]
         assert len(pods) >= 3
         assert all(pod["spec"]["nodeName"].startswith("node-") for pod in pods)
