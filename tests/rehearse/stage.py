@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from repositories import git
+from systems import environment as environment_of
 
-from constructs_lib import System, synthesize
+from constructs_lib import Autoscale, Microservice, Postgres, System, synthesize
 from constructs_lib.rehearse import changes
 from constructs_lib.rehearse.changes import restarted
 from constructs_lib.rehearse.judgement import Outcome
@@ -107,3 +108,25 @@ def in_order(outcome: Outcome) -> list[str]:
         assert above.began is not None
         assert below.complete < above.began
     return [row.component for row in rows]
+
+
+def shop(
+    ports: Mapping[str, int] = {"http": 8080},
+    *,
+    used: str = "http",
+    front_needs_stock: bool = False,
+    basket: bool = True,
+) -> System:
+    """Return a shop: a store, a service on it with some ports, one that uses one of these, and what is in front."""
+    system = System(environment_of("staging", "external-secrets"), "shop")
+    stock = Microservice(system, "stock", image="example/stock:1.0.0", ports=dict(ports), replicas=Autoscale(2, 3))
+    database = Postgres(stock, "database", image="postgres:18.6", database="stock", user="stock", storage="1Gi")
+    stock.needs(database.endpoint("sql"), {"DATABASE": "host"})
+    front = Microservice(system, "front", image="example/front:1.0.0", ports={"http": 3000}, replicas=2)
+    if basket:
+        middle = Microservice(system, "basket", image="example/basket:1.0.0", ports={"http": 8080}, replicas=2)
+        middle.needs(stock.endpoint(used), {"STOCK": "address"})
+        front.needs(middle.endpoint("http"), {"BASKET": "address"})
+    if front_needs_stock:
+        front.needs(stock.endpoint(used), {"STOCK": "address"})
+    return system

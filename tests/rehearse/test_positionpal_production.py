@@ -27,6 +27,11 @@ def test_update_in_three_waves_while_the_controller_dies(rehearsed: Stage) -> No
     assert in_order(outcome) == ["chat-service", "user-service", "gateway"]
 
 
+def test_revert(rehearsed: Stage) -> None:
+    outcome = rehearsed.revert()
+    assert not broken_promises(outcome)
+
+
 def test_broken_and_mended(rehearsed: Stage) -> None:
     names = ("notification-service", "user-service", "gateway")
     fixed, faulty = altered(rehearsed.trees[0], "2", *names, broken="notification-service")
@@ -34,9 +39,4 @@ def test_broken_and_mended(rehearsed: Stage) -> None:
     assert not broken_promises(outcome)
     assert [row.component for row in outcome.progress if row.is_held] == [*names]
     outcome = rehearsed.publish(fixed, take_over=True)
-    assert not broken_promises(outcome)
-
-
-def test_revert(rehearsed: Stage) -> None:
-    outcome = rehearsed.revert()
     assert not broken_promises(outcome)
