@@ -4,6 +4,7 @@ It is configured as the bootstrap configures it in the cluster.
 """
 
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ APPLICATIONS = Resource(API, "Application", "applications", True)
 #: Scripts that the image of Argo CD brings, and without which the repository server renders nothing: they tell whether
 #: a commit is signed.
 _WRAPPERS = {"git-verify-wrapper.sh": 'git verify-commit "$1" 2>&1 || true', "gpg-wrapper.sh": 'exec gpg "$@"'}
+#: Seconds in which a controller has assigned the cluster to a shard.
+_ASSIGNED = 4
 _REFRESH = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
 
 
@@ -129,9 +132,15 @@ class ArgoCD:
         )
 
     def kill_controller(self) -> None:
-        """Kill the application controller, as a node that dies does, and start another."""
+        """Kill the application controller, as a node that dies does, and start another.
+
+        One that starts may miss what is there until its next resync, minutes later: it takes up Applications only once
+        it has assigned the cluster to a shard. So all are refreshed a few seconds after it began.
+        """
         self._workspace.stop("argocd-application-controller", kill=True)
         self.start_controller()
+        time.sleep(_ASSIGNED)
+        self.refresh()
 
     def start_application_sets(self) -> None:
         """Start the controller of ApplicationSets, with progressive syncs; no rehearsal of our own needs it.
