@@ -71,7 +71,8 @@ def judge(
     findings += [
         *differences,
         *refusals(recording, frozenset(broken), above),
-        *closed_calls(recording, plan),
+        # What an earlier phase left undone is done now, as the plan of that one announced.
+        *closed_calls(recording, plan, [item for each in found if lacks[each.name] for item in each.new.values()]),
         *unscheduled(recording),
         *events(recording),
         *(Finding(Subject.WARNING, "the API server", warning) for warning in dict.fromkeys(warnings)),

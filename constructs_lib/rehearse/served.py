@@ -6,9 +6,10 @@ work, but still has some under way.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import INTERNET
 from constructs_lib.check.calls import Calls
 from constructs_lib.check.model import ClusterModel
@@ -86,13 +87,14 @@ class _Revision:
 _Closed = tuple[_Revision, _Declared, str, Subject]
 
 
-def closed_calls(recording: Recording, plan: Plan) -> list[Finding]:
+def closed_calls(recording: Recording, plan: Plan, late: Iterable[Object] = ()) -> list[Finding]:
     """Return the calls that running pods could not make, in the order of time.
 
     A server that was never up since the phase began is waited for, and is not gone. That the only pod of a server
-    restarts, as the plan announced, is an interruption that was accepted.
+    restarts, as the plan announced, is an interruption that was accepted; so it is where an earlier plan announced it,
+    and its component is ``late``.
     """
-    watch = _Watch(recording, plan)
+    watch = _Watch(recording, plan, late)
     since: dict[_Closed, float] = {}
     found: list[Finding] = []
     for at, live, moments in recording.replay():
@@ -116,10 +118,11 @@ def _finding(closed: _Closed, start: float, end: float | None) -> Finding:
 class _Watch:
     """The pods, Services and policies of a moment."""
 
-    def __init__(self, recording: Recording, plan: Plan) -> None:
+    def __init__(self, recording: Recording, plan: Plan, late: Iterable[Object]) -> None:
         self._cache = Cache()
         self._services = _all_services(recording)
         self._restarting = {change.identity for change in plan.changes if _interrupts(change)}
+        self._restarting |= {item.identity for item in late if _is_single(item)}
         self._revisions: dict[tuple[str, str], _Revision] = {}
         #: What was behind each Service when it last had a pod, and which calls to the outside were open once.
         self._been_up: dict[Identity, set[Identity]] = {}
@@ -248,6 +251,12 @@ def _interrupts(change: Change) -> bool:
     recreates = inner(change.new, "spec", "strategy", "type") == "Recreate"
     is_single = change.kind == "StatefulSet" and sum(pods.least for pods in change.pods) <= 1
     return recreates or is_single or change.replaced
+
+
+def _is_single(item: Object) -> bool:
+    """Tell whether the only pod of a workload ends before another one is there."""
+    is_single = item.kind == "StatefulSet" and bool(item.spec.get("replicas", 1) == 1)
+    return is_single or inner(item.spec, "strategy", "type") == "Recreate"
 
 
 def _all_services(recording: Recording) -> Sequence[Manifest]:
