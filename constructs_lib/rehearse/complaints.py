@@ -9,7 +9,7 @@ from constructs_lib.rehearse.recording import Moment, Recording, condition, iden
 #: Conditions of an Application that are no refusal: they are about objects that nobody deploys.
 _HARMLESS = frozenset({"OrphanedResourceWarning", "ExcludedResourceWarning"})
 #: What Argo CD says of an operation that a takeover ended.
-_ENDED = ": Operation terminated"
+_ENDED = "Operation terminated"
 #: For how many seconds a pod may wait for a node: the scheduler waits for volumes that are being bound.
 _BINDING = 3
 #: Reasons of events that say nothing of a change: the scheduler's are told with the pods, an autoscaler asks for the
@@ -51,7 +51,8 @@ def _refused(application: Manifest) -> Iterator[tuple[object, str, str, str]]:
             yield (name, kind, found.get("lastTransitionTime")), name, kind, message
     operation = mapping(status.get("operationState"))
     for found in mappings(inner(operation, "syncResult", "resources")):
-        if found.get("status") == "SyncFailed" or found.get("hookPhase") in ("Failed", "Error"):
+        failed = found.get("status") == "SyncFailed" or found.get("hookPhase") in ("Failed", "Error")
+        if failed and not str(found.get("message")).endswith(_ENDED):
             subject = "/".join(str(found[key]) for key in ("kind", "namespace", "name") if found.get(key))
             yield (name, subject, operation.get("startedAt")), name, subject, str(found.get("message") or "it failed")
 
