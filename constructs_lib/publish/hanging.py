@@ -132,7 +132,7 @@ def _trouble(pod: Manifest, now: datetime) -> str:
         if waiting.get("reason") in _STUCK:
             return f"{waiting['reason']}: {_short(waiting.get('message')) or state.get('name')}"
     placed = mapping(conditions.get("PodScheduled"))
-    since = _age(inner(pod, "metadata", "creationTimestamp"), now)
+    since = _age(inner(conditions, "Ready", "lastTransitionTime") or inner(pod, "metadata", "creationTimestamp"), now)
     if placed.get("status") == "False" and since > timedelta(seconds=PLACING_SECONDS):
         return f"{placed.get('reason')}: {_short(placed.get('message'))}"
     starts = max(map(start_seconds, mappings(inner(pod, "spec", "containers"))), default=0)

@@ -125,10 +125,15 @@ def workload(kind: str, name: str, *conditions: Item, **spec: Any) -> Item:
     }
 
 
+def ago(seconds: int) -> str:
+    return (NOW - timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
 def pod(name: str, *, ready: bool = False, age: int = 60, waits: str = "", starts: int = 0, **more: Any) -> Item:
-    conditions = [{"type": "Ready", "status": "True" if ready else "False"}, *more.pop("conditions", [])]
+    conditions = [*more.pop("conditions", []), {"type": "Ready", "status": "True" if ready else "False"}]
+    if unready := more.pop("unready", 0):
+        conditions[-1]["lastTransitionTime"] = ago(unready)
     state: Item = {"waiting": {"reason": waits, "message": "Back-off pulling image"}} if waits else {"running": {}}
-    created = NOW - timedelta(seconds=age)
     probe = {"startupProbe": {"periodSeconds": 5, "failureThreshold": starts // 5}} if starts else {}
     return {
         "kind": "Pod",
@@ -137,7 +142,7 @@ def pod(name: str, *, ready: bool = False, age: int = 60, waits: str = "", start
             "namespace": name,
             "uid": "1",
             "labels": {"app": name, "controller-revision-hash": f"{name}-{BAD}"},
-            "creationTimestamp": created.isoformat().replace("+00:00", "Z"),
+            "creationTimestamp": ago(age),
         },
         "spec": {"containers": [{"name": name, **probe}]},
         "status": {"conditions": conditions, "containerStatuses": [{"name": name, "state": state}], **more},

@@ -33,6 +33,9 @@ UNPLACED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"
         # It may take as long as it is placed and starts, and no longer.
         ("StatefulSet", pod("stock", starts=300, age=390), ""),
         ("StatefulSet", pod("stock", starts=300, age=391), "StatefulSet/stock: Pod/stock-0: not ready after 6 minutes"),
+        # One that was ready before gets the same time.
+        ("Deployment", pod("stock", age=86400, unready=90), ""),
+        ("Deployment", pod("stock", age=86400, unready=91), "Deployment/stock: Pod/stock-0: not ready after 1 minutes"),
         ("Deployment", pod("stock", starts=300, age=90, conditions=[UNPLACED]), ""),
         (
             "Deployment",
