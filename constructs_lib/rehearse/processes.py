@@ -12,8 +12,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -46,15 +46,7 @@ class Workspace:
 
     def __init__(self) -> None:
         """Make the folder, after what killed commands left behind was cleared up."""
-        parent = cache_folder() / "rehearsals"
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            turn = (parent.parent / ".rehearsals.lock").open("w")
-        except OSError as error:
-            raise RehearsalError(f"{parent} cannot be written: {error.strerror}.") from None
-        with turn:
-            # One at a time: a folder that is new and not locked yet looks like one that was left behind.
-            fcntl.flock(turn, fcntl.LOCK_EX)
+        with _turn() as parent:
             for folder in parent.iterdir():
                 _clear_up(folder)
             self.folder = Path(tempfile.mkdtemp(dir=parent))
@@ -147,16 +139,36 @@ class Workspace:
         return "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else ""
 
 
+@contextmanager
+def _turn() -> Iterator[Path]:
+    """Yield the folder of all rehearsals, to one at a time.
+
+    A folder that is new and not locked yet looks like one that was left behind.
+
+    Raises:
+        RehearsalError: It cannot be written.
+    """
+    folders = cache_folder() / "rehearsals"
+    try:
+        folders.mkdir(parents=True, exist_ok=True)
+        turn = (folders.parent / ".rehearsals.lock").open("w")
+    except OSError as error:
+        raise RehearsalError(f"{folders} cannot be written: {error.strerror}.") from None
+    with turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield folders
+
+
 def _signal(group: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(group, number)
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    """Return the lock of a folder, or None if somebody holds it, or the folder has just been removed."""
+    """Return the lock of a folder, or None if somebody holds it, or it is gone, or no folder of this user's."""
     try:
         file = (folder / "lock").open("a")
-    except FileNotFoundError:
+    except OSError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -173,9 +185,11 @@ def _clear_up(folder: Path, *, kept: bool = False) -> bool:
         folder: The folder.
         kept: Whether a folder that was kept is removed as well.
     """
-    if ((folder / "kept").exists() and not kept) or not (lock := _lock(folder)):
+    if not (lock := _lock(folder)):
         return False
     with lock:
+        if (folder / "kept").exists() and not kept:
+            return False
         end_processes(folder)
         shutil.rmtree(folder, ignore_errors=True)
     return True
@@ -194,16 +208,20 @@ def _start_of(process: int) -> str:
     """Return when a process began; empty if there is none."""
     command = ["ps", "-o", "lstart=", "-p", str(process)]
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout.strip()
-    except (
-        FileNotFoundError
-    ):  # Small images of Linux have no ps. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
-        stat = Path(f"/proc/{process}/stat")
-        return stat.read_text().rpartition(")")[2].split()[19] if stat.exists() else ""
+    with suppress(FileNotFoundError):
+        asked = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if start := asked.stdout.strip():
+            return start
+    # Small images of Linux have no ps, or that of BusyBox, which does not know these options.
+    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    return ""
 
 
 def remove_kept() -> int:
     """End and remove the rehearsals that were kept, or left behind; return how many there were."""
-    folders = cache_folder() / "rehearsals"
-    return sum(_clear_up(folder, kept=True) for folder in (folders.iterdir() if folders.exists() else ()))
+    if not (cache_folder() / "rehearsals").exists():
+        return 0
+    with _turn() as folders:
+        return sum(_clear_up(folder, kept=True) for folder in folders.iterdir())

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from stage import ROOT, tools
 
-from constructs_lib.rehearse.processes import RehearsalError, Workspace, remove_kept
+from constructs_lib.rehearse.processes import RehearsalError, Workspace, end_processes, remove_kept
 from constructs_lib.rehearse.tools import Tool
 
 #: Starts etcd in a workspace, says where it is, and goes on until it is told to stop.
@@ -145,6 +146,46 @@ def test_the_next_clears_up_after_one_that_was_killed(etcd: Tool, cache: Path) -
 def test_the_next_clears_up_without_ps(etcd: Tool, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(cache))
     test_the_next_clears_up_after_one_that_was_killed(etcd, cache)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux can do without ps")
+def test_programs_end_with_the_ps_of_busybox(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / "ps").write_text("#!/bin/sh\necho \"ps: invalid option -- 'p'\" >&2\nexit 1\n")
+    (cache / "ps").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{cache}:{os.environ['PATH']}")
+    with Workspace() as workspace:
+        workspace.start("sleep", ["sleep", "60"])
+        end_processes(workspace.folder)
+        with pytest.raises(RehearsalError, match="sleep ended with exit code -9"):
+            workspace.wait_for("sleep", lambda: False, seconds=5)
+
+
+def test_clearing_leaves_one_alone_that_begins(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tempfile.mkdtemp
+    clearing: list[subprocess.Popen[str]] = []
+
+    def make(dir: Path) -> str:
+        folder = made(dir=dir)
+        command = [sys.executable, "-c", "from constructs_lib.rehearse.processes import *\nprint(remove_kept())"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        clearing.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        with suppress(subprocess.TimeoutExpired):
+            clearing[0].wait(3)
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    with Workspace() as workspace:
+        assert clearing[0].communicate(timeout=30)[0] == "0\n"
+        assert workspace.folder.exists()
+
+
+def test_what_is_no_rehearsal_is_left_alone(cache: Path) -> None:
+    stray = cache / "constructs-lib/rehearse/rehearsals/.DS_Store"
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    with Workspace():
+        assert remove_kept() == 0
+    assert stray.exists()
 
 
 def test_another_program_with_the_number_of_one_that_ended_is_left_alone(etcd: Tool, cache: Path) -> None:
