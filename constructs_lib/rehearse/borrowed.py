@@ -52,8 +52,9 @@ def borrow(workspace: Workspace, tools: Tools, context: str) -> ControlPlane:
     """
     run = kubectl(context, program=os.fspath(tools.kubectl))
     read = json.loads(run("config", "view", "--raw", "--flatten", "--minify", "--output=json"))
-    cluster, user = read["clusters"][0]["cluster"], read["users"][0]["user"]
-    server, ca = cluster["server"], workspace.folder / "borrowed-ca.pem"
+    # A context need not name them, and kubectl prints null then.
+    cluster, user = ((read[f"{what}s"] or [{}])[0].get(what) or {} for what in ("cluster", "user"))
+    server, ca = cluster.get("server", "no server"), workspace.folder / "borrowed-ca.pem"
     if urlsplit(server).hostname not in _LOOPBACK:
         raise RehearsalError(f"The context {context} is of {server}: --context takes a cluster on this machine only.")
     if not user or user.keys() - {"client-certificate-data", "client-key-data", "token"}:
@@ -105,19 +106,21 @@ def give_back(client: ApiClient) -> None:
         RehearsalError: Something does not go.
     """
     end = time.monotonic() + _LONGEST
-    while left := [*_made(client)]:
-        # Pods end as long as there are nodes: so these go last.
-        for item in [each for each in left if each["kind"] != "Node"] or left:
-            with suppress(ApiError):
-                if item["metadata"].get("finalizers") and item["kind"] not in _FINALIZED:
-                    client.patch(item, {"metadata": {"finalizers": None}})
-                if "deletionTimestamp" not in item["metadata"]:
-                    client.delete(item)
-        if time.monotonic() > end:
-            names = sorted(f"{item['kind']}/{item['metadata']['name']}" for item in left)
-            raise RehearsalError(f"The cluster still holds {', '.join(names)}: delete it.")
-        time.sleep(0.5)
-    close_nodes(client, closed=False)
+    try:
+        while left := [*_made(client)]:
+            # Pods end as long as there are nodes: so these go last.
+            for item in [each for each in left if each["kind"] != "Node"] or left:
+                with suppress(ApiError):
+                    if item["metadata"].get("finalizers") and item["kind"] not in _FINALIZED:
+                        client.patch(item, {"metadata": {"finalizers": None}})
+                    if "deletionTimestamp" not in item["metadata"]:
+                        client.delete(item)
+            if time.monotonic() > end:
+                names = sorted(f"{item['kind']}/{item['metadata']['name']}" for item in left)
+                raise RehearsalError(f"The cluster still holds {', '.join(names)}: delete it.")
+            time.sleep(0.5)
+    finally:
+        close_nodes(client, closed=False)
 
 
 def _made(client: ApiClient) -> Iterator[Manifest]:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -14,6 +14,7 @@ from stage import stage, tools
 from systems import environment
 
 from constructs_lib import ExternalSecrets, Microservice, Postgres, System
+from constructs_lib.rehearse import borrowed
 from constructs_lib.rehearse.api_client import ApiClient, ApiError
 from constructs_lib.rehearse.borrowed import borrow
 from constructs_lib.rehearse.control_plane import Authority, ControlPlane, start_control_plane
@@ -106,6 +107,37 @@ def test_says_what_it_does_not_take(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     with Workspace() as workspace, pytest.raises(UserError, match=message):
         borrow(workspace, tools(), "scratch")
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [("user", "logs in as nobody: a client certificate"), ("cluster", "is of no server: --context takes a cluster on")],
+)
+def test_context_that_names_no_user_or_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: str, message: str
+) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "a", "user": {"token": "t"}}],
+        "contexts": [{"name": "a", "context": {name: "a" for name in ("cluster", "user") if name != left_out}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with Workspace() as workspace, pytest.raises(UserError, match=message):
+        borrow(workspace, tools(), "a")
+
+
+def test_nodes_take_pods_again_where_something_does_not_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    stays = {"kind": "Pod", "metadata": {"name": "stays", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    opened: list[bool] = []
+    monkeypatch.setattr(borrowed, "_LONGEST", -1)
+    monkeypatch.setattr(borrowed, "_made", lambda client: [stays])
+    monkeypatch.setattr(borrowed, "close_nodes", lambda client, closed: opened.append(not closed))
+    with pytest.raises(UserError, match="still holds Pod/stays"):
+        borrowed.give_back(cast("ApiClient", None))
+    assert opened == [True]
 
 
 def test_context_that_is_not_there(cluster: ControlPlane) -> None:
