@@ -226,10 +226,11 @@ class Rehearsal:
         environment = self._settings.environment
         folder = f"argocd/{environment}"
         old = self.scratch.snapshot(environment, "before") if self._installed else Snapshot("nothing", {})
-        before = tuple(self.watcher.snapshot())
         push()
         new = self.scratch.snapshot(environment, "afterwards")
         start, began = time.monotonic(), datetime.now(UTC)
+        # Later than the start, so that no change is missed; one that is in both does no harm.
+        before = tuple(self.watcher.snapshot())
         if self._installed:
             self.argocd.refresh()
         else:
