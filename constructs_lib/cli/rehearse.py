@@ -61,7 +61,7 @@ def command(
         help="Folder with charts, as helm pull saves them: Argo CD renders these.",
     ),
     form: Format = typer.Option("terminal", "--format", help="How to show what happened."),
-    picture: Path = typer.Option(None, "--svg", metavar="FILE", help="Draw what happened into this file."),
+    picture: Path = typer.Option(None, "--svg", metavar="FILE", dir_okay=False, help="Draw what happened into it."),
     patience: float = typer.Option(600, "--patience", min=1, metavar="SECONDS", help="How long a phase may take."),
 ) -> None:
     """Roll a change out on a real Argo CD and a real API server, on this machine alone, before it is pushed.

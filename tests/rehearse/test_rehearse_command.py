@@ -33,6 +33,7 @@ NOTHING = (
             "--install installs what is declared, and nothing else: leave out --from, --to, --break and --kill.\n",
         ),
         (["laptop", "--install", "--svg", "nowhere/a.svg"], "--svg: nowhere is no folder.\n"),
+        (["laptop", "--install", "--svg", "."], "Invalid value for '--svg': file '.' is a directory.\n"),
         (
             ["laptop", "--install", "--charts", "nowhere"],
             "Invalid value for '--charts': dir 'nowhere' does not exist.\n",
