@@ -230,8 +230,10 @@ def _build(program: Program, go: str, lock: IO[str], tell: Callable[[str], None]
         if program.definitions:
             listed = [go, "list", "-m", "-f", "{{.Dir}}", program.pin]
             module = subprocess.check_output(listed, cwd=folder, env=environment, stderr=subprocess.DEVNULL, text=True)
-            definitions = Path(module.strip()) / program.definitions
-            shutil.copytree(definitions, program.built.parent / "crds", dirs_exist_ok=True)
+            # Without the permissions of Go's cache, where nobody may write or remove anything.
+            (program.built.parent / "crds").mkdir(exist_ok=True)
+            for file in (Path(module.strip()) / program.definitions).glob("*.yaml"):
+                shutil.copyfile(file, program.built.parent / "crds" / file.name)
         to.rename(program.built)
 
 

@@ -222,6 +222,27 @@ def test_a_setup_that_is_killed_leaves_nothing_half(with_go: Path) -> None:
     assert PROGRAMS[-2].built.exists()
 
 
+def test_what_comes_from_the_cache_of_go_can_be_written_again(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (program,) = (each for each in PROGRAMS if each.definitions)
+    folder = nothing / "module" / program.definitions
+    folder.mkdir(parents=True)
+    (folder / "kinds.yaml").write_text("kind: CustomResourceDefinition\n")
+    (folder / "kinds.yaml").chmod(0o444)
+    folder.chmod(0o555)
+    go = make(nothing / "path", go="") / "go"
+    to = 'while [ "$1" != -o ]; do shift; done; echo > "$2"'
+    go.write_text(
+        f'#!/bin/sh\ncase $1 in version) echo go1.26.0;; build) {to};; list) echo "{nothing / "module"}";; esac\n'
+    )
+    set_up(print, only={program.name})
+    crds = program.built.parent / "crds"
+    assert [path.stat().st_mode & 0o200 for path in (crds, crds / "kinds.yaml")] == [0o200, 0o200]
+    program.built.unlink()
+    set_up(print, only={program.name})
+    assert program.built.exists()
+    folder.chmod(0o755)
+
+
 @pytest.mark.slow
 def test_a_build_that_fails_says_why(with_go: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOS", "nowhere")
