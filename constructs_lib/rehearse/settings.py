@@ -9,6 +9,7 @@ from constructs_lib.check.capacity.room import node_of
 from constructs_lib.declare.cluster import DigitalOcean
 from constructs_lib.declare.environment import Environment
 from constructs_lib.rehearse.control_plane import Nodes
+from constructs_lib.rehearse.processes import RehearsalError
 
 #: The health checks that the bootstrap gives to Argo CD, as ``bootstrap/argocd/main.tf`` names them.
 HEALTH = {
@@ -52,13 +53,22 @@ def settings_of(environment: Environment, root: Path, charts: Path | None, patie
         root: Root of the repository.
         charts: Folder with archives of charts.
         patience: Seconds after which a phase that does not settle is ended.
+
+    Raises:
+        RehearsalError: Argo CD reads the repository in a way in which no rehearsal can stand in for it.
     """
+    url = environment.repository.url
+    if not url.startswith("https://"):
+        raise RehearsalError(
+            f"Argo CD reads {url} by SSH, and a rehearsal stands in for addresses with https:// alone, so that no "
+            f"request leaves the machine: declare the repository with such an address to rehearse."
+        )
     bootstrap = root / "bootstrap/argocd"
     values = bootstrap / f"{environment.name}.tfvars.json"
     inputs = json.loads(values.read_text()) if values.exists() else {}
     return Settings(
         environment.name,
-        environment.repository.url,
+        url,
         environment.repository.branch,
         root,
         _nodes(environment),

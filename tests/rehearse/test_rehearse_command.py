@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from app_runs import run_process
 from shop import APP, BASKET, Shop
 from stage import tools
+from systems import environment
+
+from constructs_lib import GitRepository
+from constructs_lib.rehearse.settings import settings_of
+from constructs_lib.user_error import UserError
 
 REHEARSE = "rehearse", "laptop"
 NOTHING = (
@@ -69,6 +75,12 @@ def test_argocd_without_its_definitions_is_told_before_anything_starts(published
     run = published.run(*REHEARSE, "--tools", str(tmp_path))
     assert run.code == 1
     assert run.err.splitlines()[-1].startswith(f"{tmp_path}/crds is missing: it has to hold the CustomResource")
+
+
+def test_repository_that_is_read_by_ssh(tmp_path: Path) -> None:
+    read_by_ssh = replace(environment(), repository=GitRepository("git@github.com:example/shop.git"))
+    with pytest.raises(UserError, match=r"reads git@github.com:example/shop.git by SSH, and a rehearsal stands in for"):
+        settings_of(read_by_ssh, tmp_path, None, patience=60)
 
 
 def test_shallow_clone(first_published: Shop, tmp_path: Path) -> None:
