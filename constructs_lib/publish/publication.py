@@ -171,8 +171,8 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     """Make the commits and push them; return their ids.
 
     Raises:
-        PublishError: Git refused a commit or would store other bytes, or the remote refused the push. The commits were
-            taken back, and the synthesized files are in the working tree.
+        PublishError: Git refused a commit or would store other bytes; the next run goes on from what is committed. Or
+            the remote refused the push; the commits were taken back. The synthesized files are in the working tree.
         GitError: It is not known whether the push arrived. The commits are kept, and the next run pushes them.
         WriteError: The files cannot be written.
     """
