@@ -61,7 +61,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         sys.exit(INTERRUPTED)
     except Exception as fault:
         if hasattr(fault, "format_message"):
-            console().print(fault.format_message())
+            console().print(fault.format_message().replace("Value error, ", ""))
             sys.exit(USER_MISTAKE)
         traceback.print_exc()
         console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")

@@ -51,8 +51,7 @@ def command(
 ) -> None:
     """Commit the manifests of an environment, pin what changed to that commit, and push.
 
-    Argo CD then rolls the components out in the order of their waves. While it still rolls out the last publication,
-    it waits with this one; with --context it does not if that one hangs.
+    Argo CD begins when the last publication is rolled out; with --context, it does not wait for one that hangs.
 
     Example: python app.py publish production --dry-run
     """
@@ -109,7 +108,7 @@ def command(
     for commit, (message, _) in zip(made, publication.commits, strict=True):
         out.print(f"{commit[:12]} {message.splitlines()[0]}")
     out.print(f"Pushed to {checkout.upstream}.")
-    if publication.moved or publication.removed:
+    if publication.old and (publication.moved or publication.removed):
         out.print(f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}")
     if kept:
         out.print(

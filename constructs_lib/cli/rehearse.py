@@ -66,8 +66,9 @@ def command(
 ) -> None:
     """Roll a change out on a real Argo CD and a real API server, on this machine alone, before it is pushed.
 
-    Nodes, and what operators of custom resources would do, are simulated. It exits with 1 if something did not happen
-    in order, as planned, or at all.
+    Nodes, and what operators of custom resources would do, are simulated.
+
+    It exits with 1 if something did not happen in order, as planned, or at all.
 
     Example: python app.py rehearse production --install
     """
@@ -102,10 +103,7 @@ def command(
     (environment,) = app.choose([name])
     scenario, trees = _scenario(app, environment, old, new, broken, install=install, kill=kill)
     if not _has_news(app, environment, scenario):
-        said = (
-            f"Nothing to rehearse: {name} does not change. --install installs it from nothing, --break COMPONENT "
-            "restarts all of it.\n"
-        )
+        said = f"Nothing to rehearse: {name} does not change. --install, or --break COMPONENT, rehearses all of it.\n"
         typer.echo(json_report.render([]) if form == "json" else said, nl=False)
         return
     settings = settings_of(environment, app.root, charts, patience)

@@ -54,11 +54,6 @@ class Plan:
         """The components that change, in the order of Argo CD."""
         return list(dict.fromkeys(step.component for step in self.steps))
 
-    @property
-    def waves(self) -> int:
-        """The number of waves in which something happens."""
-        return len({(step.parent, step.wave) for step in self.steps})
-
 
 def plan(old: Snapshot, new: Snapshot, *, folder: str | None = None) -> Plan:
     """Return what Argo CD does when the manifests of all Applications, or of those in a folder, change.

@@ -79,7 +79,8 @@ class Publication:
             for component, pin in moved.items():
                 revision = self.pins[component].revision[:12] or "the commit before"
                 lines.append(f"{component}: {pin.revision[:12] if pin else unpinned} -> {revision}")
-            lines += [*(f"{component}: removed" for component in removed), "", "Revert this commit to roll back."]
+            lines += [f"{component}: removed" for component in removed]
+            lines += ["", "Revert this commit to roll back."] if self.old else []
             files = [pins_file(environment), *(application_file(environment, component) for component in moved)]
             commits.append(("\n".join(lines), files))
         return commits

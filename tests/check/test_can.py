@@ -58,7 +58,7 @@ def test_an_answer_tells_the_policies_and_rules_of_each_side(trees: Mapping[str,
 @pytest.mark.parametrize(
     ("source", "target", "port", "problem"),
     [
-        ("gatewy", "user-service", "grpc", 'no workload and no Service is called "gatewy"; did you mean "gateway"?'),
+        ("gatewy", "user-service", "grpc", 'No workload and no Service is called "gatewy"; did you mean "gateway"?'),
         ("pp-gw/gateway", "user-service", "1", 'called "pp-gw/gateway"; did you mean "pp-gws/gateway"?'),
         ("gateway", "user-service", "grcp", 'pp-us/user-service has no port "grcp" for TCP; did you mean "grpc"?'),
         ("gateway", "user-service", "grpc/udp", 'no port "grpc" for UDP; give its number.'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trees import application, between, config, root, tree, with_fields, written
 
 from constructs_lib.plan.change import Effect
+from constructs_lib.plan.report.words import summary
 
 
 def test_steps_are_those_of_argo_cd() -> None:
@@ -20,7 +21,7 @@ def test_steps_are_those_of_argo_cd() -> None:
         ("new", 2, "root", ["Application/argocd/new", "ConfigMap/ns/d"]),
     ]
     assert found.components == ["first", "second", "third", "new"]
-    assert found.waves == 3
+    assert summary(found).startswith("Plan: 4 components in 3 waves: ")
     assert found.summary == {Effect.CREATE: 2, Effect.UPDATE: 2, Effect.DELETE: 2}
 
 

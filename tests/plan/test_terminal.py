@@ -43,6 +43,16 @@ def test_many_fields_are_counted() -> None:
     assert lines[-4:-2] == ["      data.key-029: 1 → 2", "      … and 170 more fields"]
 
 
+def test_a_long_value_is_shown_where_it_changes() -> None:
+    def config(value: str) -> Manifest:
+        data = {"key": f"{'a' * 100} {value} {'z' * 100}"}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+
+    found = plan(*(snapshot(tree({"app": [config(value)]})) for value in ("old", "new")))
+    old, new = (f"…{'a' * 39} {value} {'z' * 15}…{'z' * 20}" for value in ("old", "new"))
+    assert printed(found, width=80).splitlines()[3] == f"      data.key: {old} → {new}"
+
+
 def test_names_cannot_command_the_terminal() -> None:
     manifest = {
         "apiVersion": "v1",

@@ -18,10 +18,7 @@ from constructs_lib.rehearse.settings import settings_of
 from constructs_lib.user_error import UserError
 
 REHEARSE = "rehearse", "laptop"
-NOTHING = (
-    "Nothing to rehearse: laptop does not change. "
-    "--install installs it from nothing, --break COMPONENT restarts all of it.\n"
-)
+NOTHING = "Nothing to rehearse: laptop does not change. --install, or --break COMPONENT, rehearses all of it.\n"
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ class _Names:
         if (service := self._in(self._services, namespace, short)) is not None:
             if behind := self._traffic.behind(service):
                 return behind[0], service
-            raise UserError(f'the Service "{name}" selects no pods of the tree.')
+            raise UserError(f'The Service "{name}" selects no pods of the tree.')
         if (pod := self._pod_of(namespace, short)) is not None:
             return pod, None
         raise UserError(self._unknown(name))
@@ -124,7 +124,7 @@ class _Names:
         full = [str(pod) for pods in self._pods.values() for pod in pods]
         hint = None if "/" in name else closest(name, [*self._pods, *self._services, WORLD])
         near = f'did you mean "{hint}"?' if hint else nearest(name, full)
-        return f'no workload and no Service is called "{name}"; {near}'
+        return f'No workload and no Service is called "{name}"; {near}'
 
 
 def _port(traffic: Traffic, target: str, called: End, service: Object | None, written: str) -> Port:
@@ -139,7 +139,7 @@ def _port(traffic: Traffic, target: str, called: End, service: Object | None, wr
     if service is not None:
         found = [port for _, port in traffic.called_at(service, number or text) if port[0] == protocol]
         if not found:
-            raise UserError(f'the Service "{target}" has no port "{written}".')
+            raise UserError(f'The Service "{target}" has no port "{written}".')
         return found[0]
     if number is None:
         ports = called.ports if isinstance(called, Pod) else ()

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Any
 
 import yaml
@@ -64,7 +64,7 @@ def _explanation(change: Change) -> object:
 
 
 def summary(plan: Plan) -> str:
-    """Return the plan in one line."""
+    """Return the plan in one line; what deploys components is no component itself, unless nothing else changes."""
     if not plan.changes:
         return f"Plan: {_pins(plan)}; no object changes." if plan.pins else "No changes."
     names = RULES["effects"]
@@ -72,7 +72,10 @@ def summary(plan: Plan) -> str:
         f"{number} {names[effect.name][3 if number == 1 else 4]}{_pods(plan) if effect == Effect.RESTART else ''}"
         for effect, number in plan.summary.items()
     ]
-    where = f"{plural(len(plan.components), 'component')} in {plural(plan.waves, 'wave')}"
+    roots = {step.parent for step in plan.steps if step.parent != step.component}
+    steps = [step for step in plan.steps if step.component not in roots] or plan.steps
+    components, waves = {step.component for step in steps}, {(step.parent, step.wave) for step in steps}
+    where = f"{plural(len(components), 'component')} in {plural(len(waves), 'wave')}"
     pins = f"{_pins(plan)}; " if plan.pins else ""
     number = len(plan.dangerous)
     dangers = f"{plural(number, 'change')} {'is' if number == 1 else 'are'} dangerous" if number else "nothing is lost"
@@ -102,19 +105,22 @@ def clean(text: str) -> str:
     return "".join(character if character.isprintable() else "␤" if character == "\n" else "�" for character in text)
 
 
-def _shown(value: Any) -> str:
-    """Return a value on one line, shortened if it is long."""
+def _shown(value: Any, other: Any) -> str:
+    """Return a value on one line, shortened if it is long, but not where it begins to differ from the other one."""
     if value is None:
         return "(absent)"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = _DIGEST.sub(r"\1…", clean(text))
+    texts = (each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in (value, other))
+    text, compared = (_DIGEST.sub(r"\1…", clean(each)) for each in texts)
     # The end of an image tells more than the middle.
-    return (text if len(text) <= _ONE_LINE else f"{text[: _ONE_LINE - 21]}…{text[-20:]}") or '""'
+    same = len([*takewhile(lambda pair: pair[0] == pair[1], zip(text, compared, strict=False))])
+    start = same - 40 if _ONE_LINE - 21 <= same < len(text) - 20 else 0
+    shortened = f"{'…' if start else ''}{text[start : start + _ONE_LINE - 21]}…{text[-20:]}"
+    return (text if len(text) <= _ONE_LINE else shortened) or '""'
 
 
 def values(field: FieldChange) -> str:
     """Return how a field changes, on one line."""
-    return "(secret; not shown)" if field.secret else f"{_shown(field.old)} → {_shown(field.new)}"
+    return "(secret; not shown)" if field.secret else f"{_shown(field.old, field.new)} → {_shown(field.new, field.old)}"
 
 
 def lines_of(field: FieldChange) -> Sequence[str]:
