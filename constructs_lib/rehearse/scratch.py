@@ -32,10 +32,12 @@ class ScratchRepository:
             GitError: The source is no repository.
         """
         self.remote, self._work, self._branch = folder / "remote.git", folder / "work", branch
+        objects = (source / Git(source).run("rev-parse", "--git-path", "objects")).resolve()
+        for name in _PLACES:
+            os.environ.pop(name, None)
         here = Git(folder)
         here.run("init", "--quiet", "--bare", f"--initial-branch={branch}", str(self.remote))
         here.run("init", "--quiet", f"--initial-branch={branch}", str(self._work))
-        objects = (source / Git(source).run("rev-parse", "--git-path", "objects")).resolve()
         for repository in (self.remote, self._work / ".git"):
             (repository / "objects/info/alternates").write_text(f"{objects}\n")
         self._git = Git(self._work)
@@ -102,6 +104,8 @@ class ScratchRepository:
         return published_at(self._git, environment, name, self.head)
 
 
+#: What git tells its hooks of the repository they belong to: there it would do all that is meant for another one.
+_PLACES = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 #: The user's own settings could ask for a password, or run programs.
 _CONFIGURATION = {
     "user.name": "rehearsal",
