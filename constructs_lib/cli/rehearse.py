@@ -223,11 +223,11 @@ def _print(outcomes: Sequence[Outcome], form: Format, picture: Path | None) -> N
     from constructs_lib.rehearse.report.picture import svg
     from constructs_lib.rehearse.report.terminal import print_outcome
 
-    if picture:
-        picture.write_text(svg(outcomes))
     if form == "terminal":
         for outcome in outcomes:
             print_outcome(outcome, result_console())
     else:
         render = json_report.render if form == "json" else markdown.render
         typer.echo(render(outcomes), nl=False)
+    if picture:
+        picture.write_text(svg(outcomes))

@@ -14,6 +14,7 @@ from stage import tools
 from systems import environment
 
 from constructs_lib import GitRepository
+from constructs_lib.cli import rehearse
 from constructs_lib.rehearse.settings import settings_of
 from constructs_lib.user_error import UserError
 
@@ -72,6 +73,14 @@ def test_argocd_without_its_definitions_is_told_before_anything_starts(published
     run = published.run(*REHEARSE, "--tools", str(tmp_path))
     assert run.code == 1
     assert run.err.splitlines()[-1].startswith(f"{tmp_path}/crds is missing: it has to hold the CustomResource")
+
+
+def test_what_happened_is_told_even_if_its_picture_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        rehearse._print([], "json", tmp_path / "removed-meanwhile/picture.svg")
+    assert json.loads(capsys.readouterr().out)["phases"] == []
 
 
 def test_repository_that_is_read_by_ssh(tmp_path: Path) -> None:
