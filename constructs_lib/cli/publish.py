@@ -92,7 +92,8 @@ def command(
         )
         out.print(f"Held back: {component}{why if commit else ''}.")
     if publication.is_empty:
-        out.print(f"Nothing to publish: {checkout.upstream} has everything that {name} is declared to be.")
+        all_else = "everything else" if publication.unpublished else "everything"
+        out.print(f"Nothing to publish: {checkout.upstream} has {all_else} that {name} is declared to be.")
         if not dry_run:
             _take_over(takeover, tree, git)
         return
