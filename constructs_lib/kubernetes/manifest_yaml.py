@@ -19,14 +19,10 @@ from typing import Any
 
 _STEP = "  "
 
-# What a plain text may look like: no indicator in front, no ": " or " #" inside, no space at either end. The
-# repetitions are possessive, so that a long text takes linear time.
-_PLAIN = re.compile(
-    r"""(?! --- | \.\.\. )                          # the marks between documents
-        (?: [^\s\-?:,\[\]{}\#&*!|>'"%@`] | -(?=\S) )
-        (?: [^\s:\#]++ | :(?=\S) | (?<=\S)\# | [ ]++(?=[^\s\#]) )*+ """,
-    re.VERBOSE,
-)
+# How a plain text may begin, and what it may not hold: ": ", " #", other white space than " ", and a space at its end.
+# Without possessive quantifiers: Python 3.11.2, which Debian has, takes groups with them for less than they match.
+_BEGINS_PLAIN = re.compile(r"""(?!---|\.\.\.)(?:[^\s\-?:,\[\]{}#&*!|>'"%@`]|-(?=\S))""")
+_NOT_PLAIN = re.compile(r":(?:\s|\Z)|\s#|[^\S ]| \Z")
 
 # What some reader takes for a boolean, null, number, time or merge key. Deliberately a little wider than the
 # readers' own rules, since go-yaml drops underscores anywhere before it parses a number.
@@ -162,7 +158,7 @@ def _text(text: str, line: str) -> str:
 def _inline(text: str) -> str:
     """Return a text on one line, quoted if it must be."""
     if not _ESCAPED.search(text):
-        if _PLAIN.fullmatch(text) and not _NOT_A_TEXT.fullmatch(text):
+        if _BEGINS_PLAIN.match(text) and not _NOT_PLAIN.search(text) and not _NOT_A_TEXT.fullmatch(text):
             return text
         if _EASIER_IN_SINGLE_QUOTES.fullmatch(text):
             return "'" + text + "'"

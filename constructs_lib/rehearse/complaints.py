@@ -52,7 +52,10 @@ def _refused(application: Manifest) -> Iterator[tuple[object, str, str, str]]:
     operation = mapping(status.get("operationState"))
     for found in mappings(inner(operation, "syncResult", "resources")):
         failed = found.get("status") == "SyncFailed" or found.get("hookPhase") in ("Failed", "Error")
-        if failed and not str(found.get("message")).endswith(_ENDED):
+        message = str(found.get("message"))
+        # That something is gone which was to go is none, and of what a component tries again it tells itself.
+        is_gone, is_told = message.endswith(f'"{found.get("name")}" not found'), "Retrying attempt" in message
+        if failed and not (is_gone or is_told or message.endswith(_ENDED)):
             subject = "/".join(str(found[key]) for key in ("kind", "namespace", "name") if found.get(key))
             yield (name, subject, operation.get("startedAt")), name, subject, str(found.get("message") or "it failed")
 

@@ -44,7 +44,7 @@ def test_what_is_broken_holds_what_comes_later(changes: Stage) -> None:
 
 
 def test_planted_difference(changes: Stage) -> None:
-    """Pods that nobody announced restart."""
+    """Something that nobody announced is deleted by hand, and comes back."""
     rehearsal = changes.rehearsal
     published, _ = altered(changes.trees[0], "2")
     tree, _ = altered(published, "3", "stock")
@@ -52,9 +52,8 @@ def test_planted_difference(changes: Stage) -> None:
     def push() -> None:
         rehearsal.scratch.publish(tree)
         for item in rehearsal.watcher.snapshot():
-            if item["kind"] == "Deployment" and item["metadata"]["name"] == "front":
-                annotations = {"metadata": {"annotations": {"by": "hand"}}}
-                rehearsal.client.patch(item, {"spec": {"template": annotations}})
+            if item["kind"] == "PodDisruptionBudget" and item["metadata"]["name"] == "front":
+                rehearsal.client.delete(item)
 
-    told = broken_promises(rehearsal.run("publish, and restart something", push))
-    assert any("front" in text for text in told), told
+    told = broken_promises(rehearsal.run("publish, and delete something", push))
+    assert any("PodDisruptionBudget/front/front" in text for text in told), told
