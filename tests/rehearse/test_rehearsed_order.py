@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from stage import Stage, altered, broken_promises, in_order, shop, stage
+
+from constructs_lib.plan.plan import Plan, plan
+from constructs_lib.rehearse import rehearsal
+from constructs_lib.rehearse.findings import Subject
+from constructs_lib.repository.snapshot import Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +49,20 @@ def test_what_is_broken_holds_what_comes_later(changes: Stage) -> None:
     assert not broken_promises(outcome)
 
 
-def test_planted_difference(changes: Stage) -> None:
-    """Something that nobody announced is deleted by hand, and comes back."""
-    rehearsal = changes.rehearsal
-    published, _ = altered(changes.trees[0], "2")
-    tree, _ = altered(published, "3", "stock")
+def test_planted_difference(changes: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is made to leave out what happens to one component."""
 
-    def push() -> None:
-        rehearsal.scratch.publish(tree)
-        for item in rehearsal.watcher.snapshot():
-            if item["kind"] == "PodDisruptionBudget" and item["metadata"]["name"] == "front":
-                rehearsal.client.delete(item)
+    def forgetful(old: Snapshot, new: Snapshot, *, folder: str) -> Plan:
+        found = plan(old, new, folder=folder)
+        steps = [
+            replace(step, changes=[change for change in step.changes if change.kind != "Deployment"])
+            for step in found.steps
+        ]
+        return replace(found, steps=steps)
 
-    told = broken_promises(rehearsal.run("publish, and delete something", push))
-    assert any("PodDisruptionBudget/front/front" in text for text in told), told
+    monkeypatch.setattr(rehearsal, "plan", forgetful)
+    tree, _ = altered(changes.trees[0], "3", "stock")
+    found = [finding for finding in changes.publish(tree).findings if finding.breaks]
+    assert {finding.subject for finding in found} == {Subject.PLAN}
+    assert any("Deployment/stock/stock" in finding.text for finding in found)
+    assert all("Deployment/" in finding.text for finding in found)
