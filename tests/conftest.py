@@ -105,8 +105,8 @@ class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of processes: four more than cores, because rehearsals mostly wait."""
-    return (os.cpu_count() or 1) + 4
+    """Return the number of processes: with rehearsals, which mostly wait, four more than cores."""
+    return (os.cpu_count() or 1) + (0 if config.option.markexpr == "not slow" else 4)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
