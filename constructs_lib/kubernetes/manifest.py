@@ -76,6 +76,11 @@ def inner(value: object, *keys: str) -> Any:
     return value
 
 
+def condition(item: object, name: str) -> Mapping[str, Any]:
+    """Return a condition in the status of an object; empty if it does not have it."""
+    return next((each for each in mappings(inner(item, "status", "conditions")) if each.get("type") == name), {})
+
+
 def entries(value: object, at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the mappings of a list, each with its path: the list's own, which is given, and a number in brackets."""
     for number, entry in enumerate(mappings(value)):

@@ -1,12 +1,11 @@
 """What hangs in a rollout, and why, as Argo CD's Applications and the objects of Kubernetes tell."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from constructs_lib.declare.workload import PLACING_SECONDS
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, texts
+from constructs_lib.kubernetes.manifest import Manifest, condition, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import start_seconds
 
@@ -93,9 +92,9 @@ def was_given_up(application: Manifest) -> bool:
 def complaints(application: Manifest) -> Iterator[str]:
     """Yield what Argo CD says of an Application that it cannot deploy."""
     status = mapping(application.get("status"))
-    for condition in mappings(status.get("conditions")):
-        if condition.get("type") in _REFUSED:
-            yield _short(condition.get("message"))
+    for found in mappings(status.get("conditions")):
+        if found.get("type") in _REFUSED:
+            yield _short(found.get("message"))
     operation = mapping(status.get("operationState"))
     if not was_given_up(application) and not (is_running(application) and operation.get("retryCount")):
         return
@@ -110,9 +109,9 @@ def complaints(application: Manifest) -> Iterator[str]:
 def troubles(workload: Manifest, pods: Iterable[Manifest], now: datetime) -> Iterator[tuple[str, Manifest]]:
     """Yield why a workload will not be ready, each with the object that says so: itself, or one of its pods."""
     subject = f"{workload['kind']}/{workload['metadata']['name']}"
-    for condition in mappings(inner(workload, "status", "conditions")):
-        if _FAILED.get(str(condition.get("type"))) == condition.get("status"):
-            yield f"{subject}: {condition.get('reason')}: {_short(condition.get('message'))}", workload
+    for found in mappings(inner(workload, "status", "conditions")):
+        if _FAILED.get(str(found.get("type"))) == found.get("status"):
+            yield f"{subject}: {found.get('reason')}: {_short(found.get('message'))}", workload
     selector = Selector(inner(workload, "spec", "selector"))
     for pod in pods:
         is_own = selector.matches(texts(inner(pod, "metadata", "labels")))
@@ -122,17 +121,16 @@ def troubles(workload: Manifest, pods: Iterable[Manifest], now: datetime) -> Ite
 
 def _trouble(pod: Manifest, now: datetime) -> str:
     """Return why a pod will not be ready; nothing if it is, or may be in time."""
-    status, conditions = mapping(pod.get("status")), _conditions(pod)
+    status, ready, placed = mapping(pod.get("status")), condition(pod, "Ready"), condition(pod, "PodScheduled")
     done = status.get("phase") in ("Succeeded", "Failed") or inner(pod, "metadata", "deletionTimestamp")
-    if done or inner(conditions, "Ready", "status") == "True":
+    if done or ready.get("status") == "True":
         return ""
     states = [*mappings(status.get("initContainerStatuses")), *mappings(status.get("containerStatuses"))]
     for state in states:
         waiting = mapping(inner(state, "state", "waiting"))
         if waiting.get("reason") in _STUCK:
             return f"{waiting['reason']}: {_short(waiting.get('message')) or state.get('name')}"
-    placed = mapping(conditions.get("PodScheduled"))
-    since = _age(inner(conditions, "Ready", "lastTransitionTime") or inner(pod, "metadata", "creationTimestamp"), now)
+    since = _age(ready.get("lastTransitionTime") or inner(pod, "metadata", "creationTimestamp"), now)
     if placed.get("status") == "False" and since > timedelta(seconds=PLACING_SECONDS):
         return f"{placed.get('reason')}: {_short(placed.get('message'))}"
     starts = max(map(start_seconds, mappings(inner(pod, "spec", "containers"))), default=0)
@@ -159,11 +157,7 @@ def is_superseded(pod: StuckPod, stateful_set: Manifest) -> bool:
 
 def is_ready(pod: Manifest) -> bool:
     """Tell whether a pod is ready."""
-    return bool(inner(_conditions(pod), "Ready", "status") == "True")
-
-
-def _conditions(item: Manifest) -> Mapping[str, Mapping[str, Any]]:
-    return {str(each.get("type")): each for each in mappings(inner(item, "status", "conditions"))}
+    return bool(condition(pod, "Ready").get("status") == "True")
 
 
 def _age(time: object, now: datetime) -> timedelta:

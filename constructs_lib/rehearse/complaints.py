@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterator
 
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
+from constructs_lib.kubernetes.manifest import Manifest, condition, inner, mapping, mappings
 from constructs_lib.rehearse.findings import Finding, Subject, until
-from constructs_lib.rehearse.recording import Moment, Recording, condition, identity_of, is_ending, uid
+from constructs_lib.rehearse.recording import Moment, Recording, identity_of, is_ending, uid
 
 #: Conditions of an Application that are no refusal: they are about objects that nobody deploys.
 _HARMLESS = frozenset({"OrphanedResourceWarning", "ExcludedResourceWarning"})

@@ -7,7 +7,7 @@ there when Argo CD says that the Application is synced.
 from collections.abc import Iterator, Mapping
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
+from constructs_lib.kubernetes.manifest import Manifest, condition, inner, mapping, mappings
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.workloads import SCALERS, Scales
 from constructs_lib.plan.change import named
@@ -17,7 +17,6 @@ from constructs_lib.rehearse.recording import (
     Live,
     application_of,
     as_object,
-    condition,
     is_ending,
     is_serving,
     is_true,

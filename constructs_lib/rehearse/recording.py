@@ -6,15 +6,15 @@ And what Kubernetes and Argo CD say of these objects at one moment.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, texts
+from constructs_lib.kubernetes.manifest import Manifest, condition, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
 
 #: How Argo CD marks what an Application deploys, with ``application.resourceTrackingMethod: annotation``.
@@ -164,12 +164,6 @@ def revision(item: Manifest) -> str:
     """Return the revision that a pod or a ReplicaSet is of; empty if it is of none."""
     labels = mapping(inner(item, "metadata", "labels"))
     return next((str(labels[label]) for label in _HASHES if label in labels), "")
-
-
-def condition(item: Manifest, name: str) -> Mapping[str, Any]:
-    """Return a condition of an object; empty if it does not have it."""
-    found = mappings(inner(item, "status", "conditions"))
-    return next((each for each in found if each.get("type") == name), {})
 
 
 def is_true(item: Manifest, name: str) -> bool:

@@ -36,17 +36,15 @@ class Scenario:
 def play(rehearsal: Rehearsal, scenario: Scenario) -> Iterator[Outcome]:
     """Play a scenario, and yield what became of each phase."""
     scratch, tree = rehearsal.scratch, scenario.tree
+    begins_declared = tree if scenario.install or not scenario.published else None
 
     def install() -> None:
         if scenario.published:
             scratch.set(scenario.published)
-        if tree and (scenario.install or not scenario.published):
-            if tree.pins:
-                scratch.publish(tree)
-            else:
-                scratch.commit_tree(tree)
+        if begins_declared:
+            (scratch.publish if begins_declared.pins else scratch.commit_tree)(begins_declared)
 
-    what = "what is declared" if tree and (scenario.install or not scenario.published) else "what is published"
+    what = "what is declared" if begins_declared else "what is published"
     yield rehearsal.run(f"Install {what}", install)
     if scenario.install:
         return

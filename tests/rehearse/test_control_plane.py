@@ -13,11 +13,12 @@ import yaml
 from stage import tools
 
 from constructs_lib import DigitalOcean, Environment, GitRepository
+from constructs_lib.kubernetes.manifest import condition
 from constructs_lib.rehearse.complaints import unscheduled
 from constructs_lib.rehearse.control_plane import Authority, ControlPlane, Nodes, start_control_plane, start_nodes
 from constructs_lib.rehearse.findings import Subject
 from constructs_lib.rehearse.processes import Workspace
-from constructs_lib.rehearse.recording import Moment, Recording, condition
+from constructs_lib.rehearse.recording import Moment, Recording
 from constructs_lib.rehearse.settings import settings_of
 from constructs_lib.rehearse.watching import Watcher
 
