@@ -14,7 +14,6 @@ from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
-from constructs_lib.kubernetes import platform
 from constructs_lib.text import shown
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ class Component(on_demand.Chart):
     kinds: Sequence[Kind] = ()
     cluster_kinds: Sequence[Kind] = ()
     other_namespaces: Sequence[str] = ()
+    #: Namespaces beside its own that are also its own, with the Pod Security level that each enforces.
+    further_namespaces: Mapping[str, PodSecurity] = {}
     #: Arguments that were wrong and have placeholders in their place.
     replaced: frozenset[str] = frozenset()
     #: Derives its objects. The package sets it, because this room must not import ``derive``.
@@ -86,8 +87,6 @@ class Component(on_demand.Chart):
             scope.diagnostics.report("component", problem)
         elif namespace is not None and (problem := validation.dns_label(namespace)):
             self.report(f"namespace: {problem}")
-        elif self.namespace_name in (*platform.NAMESPACES, scope.environment.secret_store_namespace):
-            self.report(f'the namespace "{self.namespace_name}" has another owner already; choose one that is new.')
         scope.register(self)
 
     def make_in_cdk8s(self) -> None:

@@ -10,6 +10,7 @@ from constructs_lib.declare.arguments import misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, here, new_diagnostics
 from constructs_lib.declare.environment import Environment
+from constructs_lib.kubernetes import platform
 from constructs_lib.text import nearest, shown
 
 if TYPE_CHECKING:
@@ -94,11 +95,17 @@ class System:
             component.report(
                 "the system has this name, and so has its root Application; choose another for the component."
             )
-        if (owner := self._owners.setdefault(component.namespace_name, component)) is not component:
+        self._components[component.id] = component
+        self.own(component.namespace_name, component)
+
+    def own(self, namespace: str, component: Component) -> None:
+        """Note whose a namespace is, and report it if it is somebody else's already."""
+        if namespace in (*platform.NAMESPACES, self.environment.secret_store_namespace):
+            component.report(f'the namespace "{namespace}" has another owner already; choose one that is new.')
+        elif (owner := self._owners.setdefault(namespace, component)) is not component:
             self.diagnostics.report(
                 component.id,
-                f'the namespace "{component.namespace_name}" already belongs to {owner.id}: a namespace has one '
+                f'the namespace "{namespace}" already belongs to {owner.id}: a namespace has one '
                 f"owner. Choose another, or declare the workload inside of {owner.id}.",
                 component.location,
             )
-        self._components[component.id] = component

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import WAVE
-from constructs_lib.declare.component import Component
+from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.graph import Graph
-from constructs_lib.derive.network import DEFAULT_DENY, DNS, network_policies
+from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
@@ -76,7 +76,10 @@ def _order(derived: Derived) -> tuple[int, str, str, str]:
 
 
 def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest, Component | Workload]]:
-    yield 0, _namespace(component), component
+    yield 0, _namespace(component, component.namespace_name, component.pod_security, component.keeps_data), component
+    for namespace, level in component.further_namespaces.items():
+        yield 0, _namespace(component, namespace, level, False), component
+        yield 0, closed(component, namespace), component
     stores = {workload.name for workload in component.workloads if workload.holds_data}
     owners = {name: workload for workload in component.workloads for name in (workload.name, *workload.helpers)}
     for policy in network_policies(component, graph):
@@ -88,17 +91,16 @@ def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest,
         yield 0, _external_secret(component), component
 
 
-def _namespace(component: Component) -> Manifest:
-    """Return the Namespace with its Pod Security level, protected if something in it holds data.
+def _namespace(component: Component, name: str, level: PodSecurity, keeps_data: bool) -> Manifest:
+    """Return a Namespace with its Pod Security level, protected if something in it holds data.
 
     https://kubernetes.io/docs/concepts/security/pod-security-admission/
     """
-    level = component.pod_security
     version = f"v{component.system.environment.cluster.kubernetes}"
     return manifest(
         "v1",
         "Namespace",
-        component.namespace_name,
+        name,
         None,
         {
             "app.kubernetes.io/part-of": component.system.name,
@@ -107,7 +109,7 @@ def _namespace(component: Component) -> Manifest:
             "pod-security.kubernetes.io/warn": level,
             "pod-security.kubernetes.io/warn-version": version,
         },
-        annotations=protected() if component.keeps_data else None,
+        annotations=protected() if keeps_data else None,
     )
 
 

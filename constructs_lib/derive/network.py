@@ -85,7 +85,7 @@ def called(edges: Iterable[Edge]) -> Iterator[Opening]:
 def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     """Yield the policies of a component: deny all, permit names, then one for every kind of pods."""
     cluster = component.system.environment.cluster
-    yield _policy(component, DEFAULT_DENY, {}, None, None)
+    yield closed(component, component.namespace_name)
     names = [{"port": platform.DNS_PORT, "protocol": protocol} for protocol in platform.DNS_PROTOCOLS]
     to_dns = [{"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": names}]
     yield _policy(component, DNS, {}, None, to_dns, types=("Egress",))
@@ -99,6 +99,14 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     for access in component.access:
         rules = (_chart_ingress(component, access), _chart_egress(component, access, graph))
         yield _policy(component, access.name, access.pods, *rules)
+
+
+def closed(component: Component, namespace: str) -> Manifest:
+    """Return the policy that lets nothing into or out of any pod of a namespace of a component.
+
+    Pods in the network of their node, such as node-exporter's, are not subject to it.
+    """
+    return _policy(component, DEFAULT_DENY, {}, None, None, namespace=namespace)
 
 
 def _rules(cluster: Cluster, found: Iterable[Opening], *, inward: bool) -> list[dict[str, Any]]:
@@ -133,12 +141,13 @@ def _policy(
     egress: list[dict[str, Any]] | None,
     *,
     types: tuple[str, ...] = ("Ingress", "Egress"),
+    namespace: str = "",
 ) -> Manifest:
     return manifest(
         "networking.k8s.io/v1",
         "NetworkPolicy",
         name,
-        component.namespace_name,
+        namespace or component.namespace_name,
         {"app.kubernetes.io/part-of": component.system.name},
         spec={
             "podSelector": {"matchLabels": dict(pods)} if pods else {},

@@ -81,7 +81,7 @@ def of_the_contract(tree: Synthesized) -> Synthesized:
     others = {
         name
         for name, objects in tree.components.items()
-        if not {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] == "Namespace"} <= known
+        if not {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] == "Namespace"} & known
     }
     left_out = tuple(
         path

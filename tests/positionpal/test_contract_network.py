@@ -54,7 +54,7 @@ CHARTS_WITH_API = {
     "monitoring/operator",
 }
 API_PORTS = (443, 6443)
-NODE_PORTS = {"monitoring/prometheus": (9100, 10250), "metrics-server/metrics-server": (10250,)}
+NODE_PORTS = {"monitoring/prometheus": (9101, 10250), "metrics-server/metrics-server": (10250,)}
 #: What the API server calls, from addresses that no policy can name.
 CALLED_BY_API = {"metrics-server/metrics-server": (10250,)}
 INTERNET = Outside("203.0.113.7")

@@ -64,6 +64,7 @@ class HelmChart(Component):
         kinds: Sequence[Kind] = (),
         cluster_kinds: Sequence[Kind] = (),
         other_namespaces: Sequence[str] = (),
+        further_namespaces: Mapping[str, PodSecurity] | None = None,
         access: Sequence[PodAccess] = (),
     ) -> None:
         """Declare a chart.
@@ -79,7 +80,9 @@ class HelmChart(Component):
             pod_security: Pod Security level that the chart's pods meet. Default ``restricted``.
             kinds: Namespaced kinds that it contains, for the AppProject.
             cluster_kinds: Cluster-scoped kinds that it contains, for the AppProject.
-            other_namespaces: Namespaces beside its own into which it puts objects.
+            other_namespaces: Namespaces of others into which it puts objects.
+            further_namespaces: Namespaces beside its own that are made for it, with their Pod Security levels: for pods
+                of the chart that need more rights than the others, such as agents on the nodes.
             access: What its pods may exchange.
         """
         super().__init__(scope, id, namespace=namespace, pod_security=pod_security)
@@ -90,6 +93,7 @@ class HelmChart(Component):
         self.kinds = tuple(kinds)
         self.cluster_kinds = tuple(cluster_kinds)
         self.other_namespaces = tuple(other_namespaces)
+        self.further_namespaces = dict(further_namespaces or {})
         self.access = tuple(access)
         self._check_arguments()
 
@@ -105,6 +109,10 @@ class HelmChart(Component):
         for namespace in self.other_namespaces:
             if problem := validation.dns_label(namespace):
                 self.report(f"other_namespaces: {problem}")
+        for namespace in self.further_namespaces:
+            if problem := validation.dns_label(namespace):
+                self.report(f"further_namespaces: {problem}")
+            self.system.own(namespace, self)
         for access in self.access:
             for problem in access.problems():
                 self.report(f"access: {problem}")

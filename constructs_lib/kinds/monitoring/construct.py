@@ -24,6 +24,10 @@ _HERE = Path(__file__).parent
 #: By the severity of an alert, after how long somebody is told again of one that still fires: a critical one wakes
 #: somebody up, a warning waits for the morning.
 _REPEATED = {"critical": "1h", "warning": "1d"}
+#: The port of every node at which node-exporter listens: not the usual 9100, so that it starts beside one that is there
+#: already. That may be one of before, in the namespace of Grafana: Argo CD deletes it only once the new one is healthy
+#: (PruneLast), which it would never become while the old one holds its port.
+_NODE_PORT = 9101
 
 
 def _runbooks(repository: GitRepository) -> str:
@@ -83,7 +87,8 @@ class Monitoring(HelmChart):
             values: Further values, over the library's own.
         """
         ports = (443,) if receivers else ()
-        super().__init__(scope, id, version=version, **described(_HERE, receiver_ports=ports))
+        nodes = {"nodes_namespace": f"{id}-nodes", "node_port": _NODE_PORT}
+        super().__init__(scope, id, version=version, **described(_HERE, receiver_ports=ports, **nodes))
         if problem := quantity_problem(storage, "20Gi"):
             self.report(f"storage: {problem}")
         if retention_days < 1:
@@ -105,6 +110,7 @@ class Monitoring(HelmChart):
         self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
         login = {"user": "user name of Grafana's administrator", "password": "password of Grafana's administrator"}
         placeholders = {
+            **nodes,
             **{
                 name: self.secret_key(SecretReference(self.id, f"grafana-{name}", generated(purpose)))
                 for name, purpose in login.items()
