@@ -270,6 +270,22 @@ def check(local: Local) -> None:
         raise RefusalError("\n\n".join(problems))
 
 
+def guard(local: Local) -> None:
+    """Keep what holds secrets to its owner alone: what is made from here on, and what is there from before.
+
+    Terraform writes its state, with the generated passwords, with the rights that the umask leaves.
+    """
+    os.umask(0o077)
+    for module in (MODULE, ROOT / "bootstrap/k3d"):
+        for folder in (module / name for name in (".terraform", "terraform.tfstate.d", ".kube")):
+            for path in (folder, *folder.rglob("*")) if folder.is_dir() else ():
+                if not path.is_symlink():
+                    path.chmod(path.stat().st_mode & 0o700)
+    for path in (local.secrets, *MODULE.glob("*.tfstate*"), *MODULE.glob("crash.*.log")):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+
+
 def terraform(local: Local, *arguments: str) -> list[str]:
     """Return a Terraform command for this environment."""
     return ["terraform", f"-chdir={MODULE}", *arguments]
@@ -278,14 +294,14 @@ def terraform(local: Local, *arguments: str) -> list[str]:
 def up(local: Local) -> None:
     """Make the cluster, install Argo CD and the root Application, and wait until all is healthy."""
     check(local)
+    guard(local)
     if exists(local):
         say(f"The cluster {local.cluster} is there; starting it.")
         run("k3d", "cluster", "start", local.cluster)
     else:
         run("k3d", "cluster", "create", "--config", str(local.k3d))
-    local.kubeconfig.parent.mkdir(mode=0o700, exist_ok=True)
+    local.kubeconfig.parent.mkdir(exist_ok=True)
     run("k3d", "kubeconfig", "write", local.cluster, "--output", str(local.kubeconfig))
-    local.kubeconfig.chmod(0o600)
 
     run(*terraform(local, "init", "-input=false"))
     run(*terraform(local, "workspace", "select", "-or-create", local.environment))

@@ -14,6 +14,9 @@ locals {
         "resource.customizations.health.autoscaling_HorizontalPodAutoscaler" = file("${path.module}/autoscaler-health.lua")
         "application.resourceTrackingMethod"                                 = "annotation"
         "users.anonymous.enabled"                                            = "false"
+        # Who may reach Argo CD's namespace by kubectl gets in without a password: argocd admin dashboard. The account
+        # stays open only where a port of the cluster leads to it.
+        "admin.enabled" = tostring(var.node_port != null)
       }
       params = {
         "controller.diff.server.side" = "true"
@@ -82,7 +85,7 @@ resource "kubernetes_secret_v1" "repository" {
   }
 
   data_wo          = local.repository
-  data_wo_revision = 1 + parseint(substr(sha256(jsonencode(local.repository)), 0, 12), 16)
+  data_wo_revision = 1 + parseint(substr(sha256(jsonencode([random_password.salt.result, local.repository])), 0, 12), 16)
 }
 
 locals {

@@ -1,8 +1,12 @@
+locals {
+  kubectl = "--kubeconfig ${var.kubeconfig} --context ${var.context} --namespace argocd"
+}
+
 output "argocd" {
-  description = "How to reach Argo CD and log in as admin."
-  value = {
-    forward  = "kubectl --kubeconfig ${var.kubeconfig} --context ${var.context} --namespace argocd port-forward service/argocd-server 8443:443"
-    password = "kubectl --kubeconfig ${var.kubeconfig} --context ${var.context} --namespace argocd get secret argocd-initial-admin-secret --output jsonpath='{.data.password}' | base64 -d"
+  description = "How to look at Argo CD: by the rights of the kubeconfig, or as admin where that account is open."
+  value = var.node_port == null ? { dashboard = "argocd admin dashboard ${local.kubectl}" } : {
+    forward  = "kubectl ${local.kubectl} port-forward service/argocd-server 8443:443"
+    password = "kubectl ${local.kubectl} get secret argocd-initial-admin-secret --output jsonpath='{.data.password}' | base64 -d"
   }
 }
 

@@ -16,6 +16,14 @@ locals {
       ) if secret.component == component
     }
   }
+
+  # Write-only values are sent when these numbers change. They follow from the values, so that nobody has to remember
+  # them. The salt, which no plan shows, keeps what a plan does show from being tried against guessed values.
+  revisions = { for component, values in local.store : component => 1 + parseint(substr(sha256(jsonencode([random_password.salt.result, values])), 0, 12), 16) }
+}
+
+resource "random_password" "salt" {
+  length = 40
 }
 
 resource "random_password" "generated" {
@@ -46,8 +54,6 @@ resource "kubernetes_secret_v1" "store" {
     labels    = { "app.kubernetes.io/managed-by" = "terraform" }
   }
 
-  data_wo = each.value
-  # Write-only values are sent when this number changes. It follows from them, so that nobody has to remember it; the
-  # 48 bits of a digest that the state keeps lead back to no value that is worth the name of a secret.
-  data_wo_revision = 1 + parseint(substr(sha256(jsonencode(each.value)), 0, 12), 16)
+  data_wo          = each.value
+  data_wo_revision = local.revisions[each.key]
 }

@@ -26,6 +26,13 @@ echo "$(basename "$0") $*" >> "$CALLS"
 case "$*" in
 *ls-remote*) echo "$HOME $GIT_TERMINAL_PROMPT$GIT_ASKPASS $GIT_CONFIG_GLOBAL $PWD" > "$CALLS-environment";;
 esac
+case "$(basename "$0") $*" in
+k3d*kubeconfig*) for file; do :; done; : > "$file";;
+terraform*apply*)
+  # As the real one does: its workspace's folder and state, with the rights that the umask leaves.
+  folder="$(echo "$1" | cut -d= -f2)/terraform.tfstate.d/local"
+  mkdir -p "$folder" && : > "$folder/terraform.tfstate";;
+esac
 answer="$ANSWERS/$(echo "$(basename "$0") $*" | tr -c 'a-z0-9\\n' -)"
 for file in "$ANSWERS"/*; do
   case "$answer" in "$file"*) cat "$file"; [ -s "$file" ]; exit;; esac
@@ -79,7 +86,7 @@ def machine(tmp_path: Path, trees: dict[str, Synthesized]) -> Machine:
     """A machine on which all is well: nothing is there yet, and the branch is pushed."""
     machine = Machine(tmp_path)
     (tmp_path / "system").mkdir()
-    for program in ("sh", "cat", "tr", "basename"):
+    for program in ("sh", "cat", "tr", "basename", "cut", "mkdir"):
         (tmp_path / "system" / program).symlink_to(shutil.which(program) or program)
     for path, content in trees["local"].files.items():
         if path.startswith(("argocd/", "bootstrap/")):
@@ -87,9 +94,6 @@ def machine(tmp_path: Path, trees: dict[str, Synthesized]) -> Machine:
             (machine.checkout / path).write_bytes(content)
     shutil.copy(ROOT / "bootstrap/local.py", machine.checkout / "bootstrap")
     (machine.checkout / "bootstrap/argocd/local.secrets.tfvars").write_text("secret_values = {}\n")
-    kubeconfig = machine.checkout / "bootstrap/k3d/.kube/local.yaml"
-    kubeconfig.parent.mkdir()
-    kubeconfig.write_text("")
     machine.install("docker", "k3d", "terraform", "git")
     machine.answer("docker version", "29.0\n")
     machine.answer("k3d cluster list", "[]")
@@ -120,6 +124,27 @@ def test_up(machine: Machine, trees: dict[str, Synthesized]) -> None:
     assert f"{count}/{count} healthy" in result.stdout
     assert "https://127.0.0.1:8443" in result.stdout
     assert "http://127.0.0.1:3000" in result.stdout
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_secrets_are_their_owners_alone(machine: Machine, before: bool) -> None:
+    """What is made, and what an earlier version or a person left readable to everybody."""
+    bootstrap = machine.checkout / "bootstrap"
+    states = bootstrap / "argocd/terraform.tfstate.d"
+    left = [bootstrap / "argocd/terraform.tfstate.backup", states / "other/terraform.tfstate"] if before else []
+    for file in left:
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        file.write_text("{}")
+        file.chmod(0o644)
+    umask = os.umask(0o022)
+    try:
+        assert machine.run("up").returncode == 0
+    finally:
+        os.umask(umask)
+    made = [*states.rglob("*"), *(bootstrap / "k3d/.kube").rglob("*"), states, bootstrap / "k3d/.kube"]
+    secrets = bootstrap / "argocd/local.secrets.tfvars"
+    assert {states / "local/terraform.tfstate", bootstrap / "k3d/.kube/local.yaml", *left[1:]} <= {*made}
+    assert {path: oct(path.stat().st_mode) for path in (*made, *left, secrets) if path.stat().st_mode & 0o077} == {}
 
 
 def test_up_again(machine: Machine) -> None:
@@ -251,6 +276,7 @@ def test_no_secret_values(machine: Machine) -> None:
 
 
 def test_down(machine: Machine) -> None:
+    assert machine.run("up").returncode == 0
     machine.answer("k3d cluster list", json.dumps([{"name": NAME}]))
     machine.answer(f"terraform -chdir={machine.checkout}/bootstrap/argocd workspace list", "  default\n* local\n")
     assert machine.run("down").returncode == 0

@@ -84,6 +84,18 @@ def test_formatted() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_state_gets_the_rights_that_the_umask_leaves(tmp_path: Path) -> None:
+    """On this stand ``make local-up`` and the documentation. The resource is one that Terraform brings along."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed")
+    (tmp_path / "main.tf").write_text('resource "terraform_data" "value" {\n  input = "value"\n}\n')
+    commands = "terraform init && terraform workspace new production && terraform apply -auto-approve"
+    subprocess.run(["sh", "-ec", f"umask 077 && {commands}"], cwd=tmp_path, capture_output=True, check=True)
+    states = tmp_path / "terraform.tfstate.d"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (states, *states.rglob("*"))}
+    assert modes == {"terraform.tfstate.d": 0o700, "production": 0o700, "terraform.tfstate": 0o600}
+
+
 @pytest.mark.parametrize("module", ["cluster", "argocd"])
 def test_valid(terraform: Terraform, module: str) -> None:
     result = terraform.run(module, "validate", "-no-color")
@@ -138,7 +150,7 @@ def test_every_run_asserts_something() -> None:
         ("argocd", "production", "argocd/main.tf", "enabled = var.ha\n", "enabled = false\n"),
         ("argocd", "local", "argocd/main.tf", "enabled = var.ha\n", "enabled = true\n"),
         ("argocd", "production", "argocd/main.tf", "health.argoproj.io_Application", "health.argoproj.io_App"),
-        ("argocd", "production", "argocd/secrets.tf", "data_wo =", "data ="),
+        ("argocd", "production", "argocd/secrets.tf", "data_wo          =", "data ="),
         ("argocd", "production", "argocd/main.tf", "/root.yaml", "/Application-gateway.yaml"),
     ],
 )

@@ -44,6 +44,10 @@ run "small" {
     error_message = "The port that k3d maps leads to Argo CD."
   }
   assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["admin.enabled"] == "true"
+    error_message = "A person at this machine logs in as admin."
+  }
+  assert {
     condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["resource.customizations.health.argoproj.io_Application"] == file("application-health.lua")
     error_message = "The health check of Applications is in the values."
   }

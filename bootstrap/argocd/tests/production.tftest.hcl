@@ -52,6 +52,10 @@ run "argocd" {
     error_message = "Nobody gets in without a login."
   }
   assert {
+    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["admin.enabled"] == "false"
+    error_message = "There is no account with a password that nobody changes."
+  }
+  assert {
     condition     = yamldecode(helm_release.argocd.values[0]).configs.params["controller.diff.server.side"] == "true"
     error_message = "The API server computes differences."
   }
@@ -108,6 +112,10 @@ run "secrets" {
     error_message = "Values are written and never read back."
   }
   assert {
+    condition     = alltrue([for component, secret in kubernetes_secret_v1.store : nonsensitive(secret.data_wo_revision != 1 + parseint(substr(sha256(jsonencode(local.store[component])), 0, 12), 16))])
+    error_message = "What a plan shows of values cannot be had from the values alone."
+  }
+  assert {
     condition     = alltrue([for password in values(random_password.generated) : password.length >= 32 && !password.special])
     error_message = "Generated values are long, and safe in URLs and CQL."
   }
@@ -129,7 +137,7 @@ run "rotation" {
   }
 
   assert {
-    condition     = nonsensitive(kubernetes_secret_v1.store["location-service"].data_wo_revision) != nonsensitive(1 + parseint(substr(sha256(jsonencode(merge(local.store["location-service"], { MAPBOX_API_KEY = "marked-supplied-value" }))), 0, 12), 16))
+    condition     = nonsensitive(kubernetes_secret_v1.store["location-service"].data_wo_revision) != nonsensitive(1 + parseint(substr(sha256(jsonencode([random_password.salt.result, merge(local.store["location-service"], { MAPBOX_API_KEY = "marked-supplied-value" })])), 0, 12), 16))
     error_message = "A changed value is written."
   }
 }
@@ -143,6 +151,10 @@ run "private_repository_by_token" {
   assert {
     condition     = kubernetes_secret_v1.repository[0].metadata[0].labels["argocd.argoproj.io/secret-type"] == "repository" && kubernetes_secret_v1.repository[0].metadata[0].namespace == "argocd"
     error_message = "Argo CD finds the credential by its label."
+  }
+  assert {
+    condition     = nonsensitive(kubernetes_secret_v1.repository[0].data_wo_revision != 1 + parseint(substr(sha256(jsonencode(local.repository)), 0, 12), 16))
+    error_message = "What a plan shows of it cannot be had from the credential alone."
   }
   assert {
     condition     = nonsensitive(local.repository.url) == var.repository.url && nonsensitive(toset(keys(local.repository))) == toset(["type", "url", "username", "password"])
