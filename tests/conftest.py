@@ -100,8 +100,8 @@ class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return file if shares_a_fixture(file) else nodeid
+        file, *names = nodeid.split("::")
+        return file if shares_a_fixture(file) else "::".join((file, *names[:1]))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -122,7 +122,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folders = item.path.relative_to(ROOT).parts
         if helpers & SLOW_HELPERS or fixtures.keys() & SLOW_FIXTURES or SLOW_FOLDERS.intersection(folders):
             item.add_marker("slow")
-    shared = {item: shares_a_fixture(item.nodeid.partition("::")[0]) for item in items}
+    shared = {item: bool(item.cls) or shares_a_fixture(item.nodeid.partition("::")[0]) for item in items}  # type: ignore[attr-defined]
     items.sort(key=lambda item: (not item.get_closest_marker("slow"), not shared[item]))
 
 

@@ -1,5 +1,10 @@
 """NetworkPolicies: nothing gets through but the declared edges and what the platform needs.
 
+The ports of a call are said once, where it comes in. The client's policy names the server's pods without them: a call
+passes only if both sides let it, so that nothing more is open; and when a server changes its port, clients of later
+waves, which run with their old policies still, reach its new pods. A server that is open to the world lets all clients
+in at that port, so that those who call another of its ports name it.
+
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 
@@ -31,7 +36,7 @@ class Opening:
     Attributes:
         inward: Whether it is let in, rather than out.
         peer: The other side: pods, :data:`INTERNET` or :data:`ANYWHERE`.
-        ports: TCP ports.
+        ports: TCP ports; none if the policy of the other side says which.
         reason: Why, in words.
         location: The line that wants it.
     """
@@ -79,7 +84,8 @@ def called(edges: Iterable[Edge]) -> Iterator[Opening]:
     for edge in sorted(edges, key=lambda edge: (edge.endpoint.workload.component.id, edge.endpoint.workload.name)):
         target = edge.endpoint.workload
         pods = (target.namespace_name, tuple(target.selector.items()))
-        yield Opening(False, pods, (edge.endpoint.port,), f"to {target.subject} {edge.endpoint.name}", edge.location)
+        ports = (edge.endpoint.port,) if target.exposed_ports else ()
+        yield Opening(False, pods, ports, f"to {target.subject} {edge.endpoint.name}", edge.location)
 
 
 def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
@@ -124,7 +130,7 @@ def _rules(cluster: Cluster, found: Iterable[Opening], *, inward: bool) -> list[
                 internet.update(opening.ports)
     side = "from" if inward else "to"
     pods = [
-        {side: [_peer(namespace, dict(labels))], "ports": _ports(*sorted(ports))}
+        {side: [_peer(namespace, dict(labels))], **({"ports": _ports(*sorted(ports))} if ports else {})}
         for (namespace, labels), ports in (sorted(by_pods.items()) if inward else by_pods.items())
     ]
     open_to_all = [{"ports": _ports(*ports)} for ports in sorted(anywhere)]
@@ -194,7 +200,8 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
             for workload in sorted(other.workloads, key=lambda workload: workload.name):
                 ports = sorted(endpoint.port for endpoint in workload.endpoints.values() if endpoint.metrics)
                 if ports:
-                    rules.append({"to": [_peer(other.namespace_name, workload.selector)], "ports": _ports(*ports)})
+                    named = {"ports": _ports(*ports)} if workload.exposed_ports else {}
+                    rules.append({"to": [_peer(other.namespace_name, workload.selector)], **named})
     if access.to_dns_metrics:
         rules.append({"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": _ports(9153)})
     if access.internet:

@@ -12,8 +12,10 @@ from typing import Literal
 import yaml
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import Manifest, inner
+from constructs_lib.kubernetes.manifest import Manifest, inner, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
+from constructs_lib.kubernetes.platform import NAME_LABEL
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
 from constructs_lib.plan.fields import RULES, FieldChange
 from constructs_lib.repository.applications import Application
@@ -216,10 +218,18 @@ class Surroundings:
         self.application = application
         #: Workloads whose pods restart anyway.
         self.starting: set[Identity] = set()
+        #: All Applications as they are before, whose pods may call those of this one.
+        self.running: Sequence[Application] = ()
 
     def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
         """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes."""
         return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
+
+    def callers_by_number(self, workload: Object, port: object) -> list[Object]:
+        """Return the policies of other Applications that let their pods out to a port of a workload's pods."""
+        others = [each for each in self.running if each.name != self.application.name]
+        found = [item for each in others for item in Surroundings(each)._holding(b"egress")]
+        return [item for item in found if item.kind == "NetworkPolicy" and _lets_out(item, workload, port)]
 
     @cached_property
     def scales(self) -> Scales[Object]:
@@ -241,6 +251,18 @@ class Surroundings:
         for path, content in self.application.files.items():
             if any(word in content for word in words):
                 yield from self.application.read(path, content)
+
+
+def _lets_out(policy: Object, workload: Object, port: object) -> bool:
+    labels = texts(inner(workload.spec, "template", "metadata", "labels"))
+    for rule in mappings(policy.spec.get("egress")):
+        peers = mappings(rule.get("to")) if port in (each.get("port") for each in mappings(rule.get("ports"))) else []
+        for peer in peers:
+            namespace = inner(peer, "namespaceSelector", "matchLabels", NAME_LABEL) or workload.namespace
+            selected = "ipBlock" not in peer and Selector(peer.get("podSelector", {})).matches(labels)
+            if selected and namespace == workload.namespace:
+                return True
+    return False
 
 
 def option(application: Application, name: str, *items: Object) -> str | None:

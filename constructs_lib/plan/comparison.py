@@ -41,6 +41,7 @@ class Comparison:
         self._unseen: list[tuple[Pair, Verdict]] = []
         self._departures = Departures(self.pairs)
         self._began = any(application.files for application in before)
+        self._before = before
         for pair in self.pairs.values():
             self._compare(pair)
         find_heirs([*self.pairs.values()], self._removals, self._additions)
@@ -67,6 +68,7 @@ class Comparison:
             self._removals += [Placed(pair, item) for item in removed]
         self._additions |= {item.identity: Placed(pair, item) for item in added}
         changes = {key: changed_fields(item, after[key]) for key, item in before.items() if key in after}
+        pair.around.running = self._before
         pair.around.starting = {
             *(identity for identity, fields in changes.items() if any(f.below("spec", "template") for f in fields)),
             *(item.identity for item in added),

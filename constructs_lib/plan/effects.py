@@ -169,8 +169,10 @@ def _judge_restart(case: _Case) -> None:
         verdict.effect = Effect.RESTART
         if strategy.get("type") == "Recreate":
             verdict.because("recreate")
-        if any(change.keys[-1] == "containerPort" and None not in (change.old, change.new) for change in case.fields):
-            verdict.because("listens-elsewhere")
+        left = [change.old for change in case.fields if change.keys[-1] == "containerPort" and change.new is not None]
+        callers = [item for port in left if port for item in case.around.callers_by_number(case.old, port)]
+        if callers:
+            verdict.because("listens-elsewhere", policies=listed(dict.fromkeys(map(named, callers))))
 
 
 def _judge_scale(case: _Case) -> None:

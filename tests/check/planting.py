@@ -185,8 +185,9 @@ def allow(tree: Tree, policies: Mapping[str, Mapping[str, Any]]) -> None:
     for name, given in policies.items():
         (side,) = given.keys() - {"ports"}
         peer = peer_of(*given[side].split("/")) if isinstance(given[side], str) else given[side]
-        ports = [port if isinstance(port, dict) else {"port": port, "protocol": "TCP"} for port in given["ports"]]
-        rule = {**({} if peer is None else {side: [peer]}), "ports": ports}
+        numbers = given.get("ports", ())
+        ports = [port if isinstance(port, dict) else {"port": port, "protocol": "TCP"} for port in numbers]
+        rule = {**({} if peer is None else {side: [peer]}), **({"ports": ports} if ports else {})}
         edit("extend", tree, {f"NetworkPolicy/{name}": {f"spec.{'in' if side == 'from' else 'e'}gress": [rule]}})
 
 

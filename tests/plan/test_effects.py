@@ -57,7 +57,11 @@ def planned(pair: dict[str, Any]) -> Plan:
         del new["parts/new/stays.yaml"]
     else:
         kept = [] if pair.get("removed") else [first, *objects[1:]]
-        new = _files({"app": with_fields(app, pair.get("then", {}))}, {"app": kept}, top)
+        then = with_fields(app, pair.get("then", {}))
+        other = [with_fields(TABLE["objects"][key], pair["beside"][key]) for key in pair.get("beside", ())]
+        beside = {"beside": application("beside", "parts/beside")} if other else {}
+        old = _files({"app": app, **beside}, {"app": objects, "beside": other}, top)
+        new = _files({"app": then, **beside}, {"app": kept, "beside": other}, top)
         if pair.get("added"):
             old, new = _files({"app": app}, {}, top), old
     if pair.get("comes"):

@@ -130,3 +130,44 @@ def shop(
     if front_needs_stock:
         front.needs(stock.endpoint(used), {"STOCK": "address"})
     return system
+
+
+class PositionPalRollout:
+    """What is tried with PositionPal in each environment; a file for each, because a file runs in one process.
+
+    Attributes:
+        environment: The environment.
+        kill: Whether Argo CD's controller dies during the update.
+    """
+
+    environment: str
+    kill = False
+
+    @pytest.fixture(scope="class")
+    def rehearsed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+        with stage(tmp_path_factory.mktemp("positionpal"), [positionpal(self.environment)], patience=400) as found:
+            yield found
+
+    def test_install(self, rehearsed: Stage) -> None:
+        outcome = rehearsed.install(rehearsed.trees[0])
+        assert not broken_promises(outcome)
+        assert len(outcome.progress) == len(rehearsed.trees[0].applications)
+
+    def test_update_in_three_waves(self, rehearsed: Stage) -> None:
+        tree, _ = altered(rehearsed.trees[0], "1", "chat-service", "user-service", "gateway")
+        outcome = rehearsed.publish(tree, kill=self.kill)
+        assert not broken_promises(outcome)
+        assert in_order(outcome) == ["chat-service", "user-service", "gateway"]
+
+    def test_revert(self, rehearsed: Stage) -> None:
+        outcome = rehearsed.revert()
+        assert not broken_promises(outcome)
+
+    def test_broken_and_mended(self, rehearsed: Stage) -> None:
+        names = ("notification-service", "user-service", "gateway")
+        fixed, faulty = altered(rehearsed.trees[0], "2", *names, broken="notification-service")
+        outcome = rehearsed.publish(faulty, broken=["notification-service"])
+        assert not broken_promises(outcome)
+        assert [row.component for row in outcome.progress if row.is_held] == [*names]
+        outcome = rehearsed.publish(fixed, take_over=True)
+        assert not broken_promises(outcome)

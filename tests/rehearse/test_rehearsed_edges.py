@@ -7,15 +7,8 @@ from collections.abc import Iterator
 import pytest
 from stage import Stage, broken_promises, shop, stage
 
-#: The shop, with one more connection, with both ports while the caller moves to the new one, with that alone, and
-#: without the component in the middle.
-VARIANTS = (
-    shop(),
-    shop(front_needs_stock=True),
-    shop({"http": 8080, "web": 8081}, used="web"),
-    shop({"web": 8081}, used="web"),
-    shop(basket=False),
-)
+#: The shop, with one more connection, without the component in the middle, and with another port.
+VARIANTS = (shop(), shop(front_needs_stock=True), shop(basket=False), shop({"http": 8081}))
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +27,12 @@ def test_dropped_edge(changes: Stage) -> None:
 
 
 def test_removed_component(changes: Stage) -> None:
-    outcome = changes.publish(changes.trees[4])
+    outcome = changes.publish(changes.trees[2])
     assert not broken_promises(outcome)
     assert any("basket" in name for name in outcome.effects.pruned)
     assert not broken_promises(changes.publish(changes.trees[0]))
 
 
 def test_changed_port(changes: Stage) -> None:
-    """With both ports for one publication nobody is shut out; otherwise the callers are, until their own wave."""
-    assert not broken_promises(changes.publish(changes.trees[2]))
     assert not broken_promises(changes.publish(changes.trees[3]))
-    told = broken_promises(changes.publish(changes.trees[0]))
-    assert told
-    assert all("could not call stock.stock.svc.cluster.local:8081" in text for text in told)
+    assert not broken_promises(changes.publish(changes.trees[0]))

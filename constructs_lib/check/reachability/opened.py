@@ -114,10 +114,12 @@ class _Opened:
         traffic = self.traffic
         closed: list[tuple[Pod, Pod, Port]] = []
         for source, target in (self._pair(pod, other) for pod in self.pods for other in others):
+            called = traffic.called.get((source, target), frozenset())
             for port in sorted(port for unit in self._units(target) for port in unit):
                 if traffic.network.connection(source, target, port).allowed:
                     return None
-                if port not in traffic.called.get((source, target), ()):
+                # A rule for all ports is for the calls that there are, which are judged by themselves.
+                if port not in called and not (called and self.rule.ports is None):
                     closed.append((source, target, port))
         if not closed:
             return None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from constructs_lib.check.areas import ANYWHERE, INTERNET
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.network import DIRECTIONS, Outside, Pod, Port, Side, port_text
+from constructs_lib.check.network import DIRECTIONS, Network, Outside, Pod, Port, Side, port_text
 from constructs_lib.check.reachability.explanation import fix, is_certain, port_list, reasons
 from constructs_lib.check.reachability.opened import prove_rules
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
@@ -78,17 +78,17 @@ def _dns(traffic: Traffic) -> Iterator[Finding]:
     for pod, at in traffic.callers_by_name.items():
         sides = [traffic.network.side("Egress", pod, DNS, port) for port in DNS_PORTS]
         closed = [side for side in sides if not side.allows]
-        if not closed or not is_certain(traffic, closed) or _has_other_dns(closed[0]):
+        if not closed or not is_certain(traffic, closed) or _has_other_dns(traffic.network, closed[0]):
             continue
         code, protocol = ("dns-blocked", "at all") if sides[0] in closed else ("dns-over-tcp-blocked", "over TCP")
         problem = f"{pod} calls names and cannot ask DNS {protocol}; {reasons(closed[:1])}."
         yield Finding.of(code, workload(pod).owner, problem, at=at)
 
 
-def _has_other_dns(side: Side) -> bool:
+def _has_other_dns(network: Network, side: Side) -> bool:
     """Tell whether a rule leads to another DNS server, or may do so by labels that are not known here."""
     return any(
-        peer.namespace != DNS.namespace
+        peer.namespace != DNS.namespace and (rule.ports or not any(network.matching(peer)))
         for policy in side.policies
         for rule in policy.rules["Egress"]
         if rule.opens(("UDP", 53), DNS) or rule.opens(("UDP", 5353), DNS)
