@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,38 @@ def test_commands_of_the_generated_objects(tree: Synthesized) -> None:
     own = {path.read_text(encoding="utf-8") for path in (ROOT / "constructs_lib/kinds").glob("*/scripts/*.sh")}
     assert own <= {text for _, text in scripts}
     assert [problem for shell, text in scripts if (problem := check(shell, text))] == []
+
+
+def test_workflows_are_sound() -> None:
+    """By actionlint: contexts, types, names of steps and jobs, and the inputs of actions that it knows."""
+    program = Path(sys.prefix) / "actionlint/actionlint"
+    if not program.exists():
+        pytest.skip("actionlint is not built: make test builds it with Go")
+    found = subprocess.run([program, "-no-color"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, ""), found.stdout + found.stderr
+
+
+def workflows() -> dict[str, dict[str, Any]]:
+    """Return the workflows by their file."""
+    return {file.name: yaml.safe_load(file.read_text()) for file in sorted((ROOT / ".github/workflows").glob("*.yaml"))}
+
+
+def test_what_runs_code_has_no_rights() -> None:
+    """Only a job that checks nothing out may write, and what is pushed is pushed with a key of its own."""
+    for name, workflow in workflows().items():
+        for job_name, job in workflow["jobs"].items():
+            rights = job.get("permissions", workflow["permissions"])
+            uses = [step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step]
+            if "write" in str(rights):
+                assert "actions/checkout" not in uses, f"{name}: {job_name}"
+
+
+def test_no_checkout_keeps_its_token_and_actions_are_pinned() -> None:
+    steps = [step for workflow in workflows().values() for job in workflow["jobs"].values() for step in job["steps"]]
+    actions = [step for step in steps if "uses" in step]
+    assert [step["uses"] for step in actions if not re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])] == []
+    checkouts = [step for step in actions if step["uses"].startswith("actions/checkout@")]
+    assert checkouts and all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
 @pytest.mark.parametrize(
