@@ -98,13 +98,16 @@ def parse(path: str, content: bytes, cache: Cache | None = None) -> list[Object]
     return [Object(manifest, path, own_namespace(manifest)) for manifest in manifests]
 
 
-def unreadable(path: str, content: bytes, cache: Cache | None = None) -> Unreadable | None:
-    """Return why a file that looks like manifests cannot be read; None if it can be, or looks like something else.
+def unreadable(path: str, content: bytes, cache: Cache | None = None, *, strict: bool = True) -> Unreadable | None:
+    """Return why Argo CD cannot read a file; None if it can, or takes it for something else than manifests.
 
-    Argo CD, too, skips YAML that holds no ``apiVersion``, ``kind`` and ``metadata``.
+    Unless it is ``strict``, a file that lacks ``apiVersion``, ``kind`` or ``metadata`` is something else: where no
+    Application reads the files, there are others as well.
     """
     manifests = (cache or Cache()).manifests(path, content)
-    if isinstance(manifests, str) and all(word in content for word in (b"apiVersion", b"kind", b"metadata")):
+    if isinstance(manifests, str) and (
+        strict or all(word in content for word in (b"apiVersion", b"kind", b"metadata"))
+    ):
         return Unreadable(path, manifests)
     return None
 

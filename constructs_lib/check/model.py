@@ -67,7 +67,7 @@ class ClusterModel:
             problem
             for application in found.all
             for path, content in application.files.items()
-            if (problem := unreadable(path, content, cache))
+            if (problem := unreadable(path, content, cache, strict=application.item is not None))
         ]
         #: Every object with the Application or group that deploys it; an object in two of them is there twice. What it
         #: keeps open for pods that are replaced is no part of it: the proofs are about what is declared.

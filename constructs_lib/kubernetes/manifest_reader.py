@@ -1,7 +1,14 @@
-"""Reads objects from YAML and JSON as kubectl does. Whatever a file holds, nothing is raised."""
+"""Reads objects from YAML and JSON as Argo CD does. Whatever a file holds, nothing is raised.
 
+``findManifests`` and ``splitYAMLOrJSON`` in ``reposerver/repository/repository.go`` of
+https://github.com/argoproj/argo-cd.
+"""
+
+import base64
+import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,7 +32,7 @@ class Cache:
         self._read[False, content] = [*_expand(_plain(manifest))], False
 
     def manifests(self, path: str, content: bytes) -> list[Manifest] | str:
-        """Return the objects of a file, or the reason why it cannot be read."""
+        """Return the objects of a file, or the reason why Argo CD cannot read it."""
         return self._parsed(path, content)[0]
 
     def may_repeat_keys(self, path: str, content: bytes) -> bool:
@@ -41,6 +48,7 @@ class Cache:
     def document(self, content: bytes) -> object:
         """Return the first document of a file, a manifest or not; None if it cannot be read."""
         try:
+            content = decoded(content)
             return None if _is_too_deep(content) else _checked(next(yaml.load_all(content, Loader=_Loader), None))
         except (yaml.YAMLError, ValueError, RecursionError, TypeError):
             return None
@@ -79,9 +87,30 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
     return int(text, 8 if re.match(r"[-+]?0\d", text) else 0)
 
 
+def _untyped(loader: Any, _: str, node: yaml.Node) -> object:
+    """Return a value whose tag means nothing to Argo CD."""
+    if isinstance(node, yaml.ScalarNode):
+        return node.value
+    build = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
+    return build(node, deep=True)
+
+
+def _binary(_: yaml.CSafeLoader, node: yaml.ScalarNode) -> str:
+    return base64.b64decode(node.value).decode(errors="replace")
+
+
+_Loader.add_multi_constructor("!", _untyped)
+for _tag in ("timestamp", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", lambda loader, node: _untyped(loader, "", node))
+_Loader.add_constructor("tag:yaml.org,2002:binary", _binary)
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:bool", lambda _, node: node.value.lower() in ("y", "yes", "true", "on"))
 
+#: A line that begins a document, and what else is on it.
+_SEPARATOR = re.compile(rb"^---[ \t]*(.*?)[ \t\r]*(?:\n|\Z)", re.MULTILINE)
+#: Bytes in which a brace must come for a file to be read as JSON.
+_GUESS = 4096
+_FILLED = re.compile(r"[^ \t\r\n]")
 #: libyaml parses nested values recursively, and crashes the process where Python would raise RecursionError.
 _MOST_LEVELS = 200
 _MOST_VALUES = 2_000_000
@@ -89,38 +118,153 @@ _BRACKET = re.compile(rb"[][{}]")
 _DEEP_SEQUENCE = re.compile(rb"(?:[-?][ \t]+){%d}" % _MOST_LEVELS)
 
 
+def decoded(content: bytes) -> bytes:
+    """Return a file's content in UTF-8, as Argo CD decodes it: by its byte order mark, with signs for what is no text.
+
+    ``utfutil.OpenFile`` in https://github.com/TomOnTime/utfutil.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").encode()
+    content = content.removeprefix(codecs.BOM_UTF8)
+    return content if content.isascii() else content.decode(errors="replace").encode()
+
+
+def documents(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the documents of a YAML file, each with the number of lines before it.
+
+    Where one begins is told by the lines that begin with ``---``: ``YAMLReader`` in ``util/yaml/decoder.go`` of
+    https://github.com/kubernetes/apimachinery.
+
+    Raises:
+        ValueError: There is more than a comment on such a line.
+    """
+    begin = lines = 0
+    for separator in _SEPARATOR.finditer(content):
+        if separator[1] and not separator[1].startswith(b"#"):
+            line = lines + content.count(b"\n", begin, separator.start()) + 1
+            raise ValueError(f"there is more than --- in line {line}, where a document begins")
+        yield lines, content[begin : separator.start()]
+        lines += content.count(b"\n", begin, separator.end())
+        begin = separator.end()
+    yield lines, content[begin:]
+
+
 def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, bool]:
     """Return the objects of a file or why it cannot be read, and whether a mapping may hold a key twice."""
+    found: list[Manifest] = []
+    reading = _Reading()
     try:
+        content = decoded(content)
         if _is_too_deep(content):
             raise ValueError("it is nested too deeply")
-        documents, repeats = (_json if is_json else _yaml)(content)
-        return [manifest for document in documents for manifest in _expand(_checked(document))], repeats
-    except yaml.MarkedYAMLError as error:
-        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        return f"{error.problem or 'it is no YAML'}{where}", False
+        for line, document in reading.json(content) if is_json else reading.stream(content):
+            found += _expand(_checked(document), line)
+        return found, reading.repeats
+    except _NoVersionError as error:
+        # Argo CD goes on, and the API server refuses it.
+        return str(error), False
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        # Argo CD takes YAML that does not look like manifests for something else.
+        if not is_json and not found and not all(word in content for word in (b"apiVersion:", b"kind:", b"metadata:")):
+            return [], False
+        if isinstance(error, yaml.MarkedYAMLError):
+            mark = error.problem_mark
+            where = f" in line {reading.line + mark.line + 1}" if mark else ""
+            return f"{error.problem or 'it is no YAML'}{where}", False
         return str(error).partition("\n")[0] or type(error).__name__, False
 
 
-def _yaml(content: bytes) -> tuple[list[object], bool]:
-    loader = _Loader(content)
-    documents = []
-    while loader.check_data():  # type: ignore[no-untyped-call]
-        documents.append(loader.get_data())
-    return documents, loader.repeats
+class _NoVersionError(ValueError):
+    """An object has no ``apiVersion``."""
 
 
-def _json(content: bytes) -> tuple[list[object], bool]:
-    repeats = False
+class _Reading:
+    """Reads the documents of one file.
 
-    def pairs(entries: list[tuple[str, object]]) -> dict[str, object]:
-        nonlocal repeats
+    Attributes:
+        repeats: Whether a mapping may have held a key twice.
+        line: The number of lines before the document that is read.
+    """
+
+    def __init__(self) -> None:
+        self.repeats = False
+        self.line = 0
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._pairs, parse_constant=_no_json)
+
+    def _pairs(self, entries: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(entries)
-        repeats = repeats or len(found) < len(entries)
+        self.repeats = self.repeats or len(found) < len(entries)
         return found
 
-    return [json.loads(content, object_pairs_hook=pairs)], repeats
+    def json(self, content: bytes) -> Iterator[tuple[int, object]]:
+        """Yield the one value of a file of JSON, unless it is something else than Kubernetes objects.
+
+        Argo CD takes an object without a kind for the manifest of an image and deploys nothing of it.
+        """
+        value = self._decoder.decode(content.decode())
+        if not isinstance(value, dict) or value.get("kind"):
+            yield 0, value
+
+    def stream(self, content: bytes) -> Iterator[tuple[int, object]]:
+        """Yield the documents of a file of YAML, in which there may be JSON instead.
+
+        ``YAMLOrJSONDecoder``, as above: what begins with a brace is read as JSON objects one after the other. If that
+        fails before there are two of them, the rest is read as YAML.
+        """
+        if content[:_GUESS].lstrip().startswith(b"{"):
+            text = content.decode()
+            values = end = 0
+            while begin := _FILLED.search(text, end):
+                try:
+                    value, end = self._decoder.raw_decode(text, begin.start())
+                except ValueError:
+                    if values > 1:
+                        raise
+                    content = text[end:].encode()
+                    break
+                values += 1
+                yield text.count("\n", 0, begin.start()), value
+            else:
+                return
+            self.line = text.count("\n", 0, end)
+        before = self.line
+        for lines, document in documents(content):
+            self.line = before + lines
+            try:
+                found, repeats = _value(document)
+            except yaml.composer.ComposerError as error:
+                if not str(error.problem).startswith("second occurrence"):
+                    raise
+                found, repeats = _value(_with_own_anchors(document.decode()).encode())
+            self.repeats = self.repeats or repeats
+            yield self.line, found
+
+
+def _value(document: bytes) -> tuple[object, bool]:
+    """Return the value of a document, and whether a mapping may hold a key twice.
+
+    What comes after the end of the document (``...``) is never looked at.
+    """
+    loader = _Loader(document)
+    found = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
+    return found, loader.repeats
+
+
+def _with_own_anchors(text: str) -> str:
+    """Return a document in which each anchor has a name of its own: PyYAML refuses what YAML 1.2 and Go allow."""
+    counts: Counter[str] = Counter()
+    parts = []
+    end = 0
+    for token in yaml.scan(text, Loader=yaml.CSafeLoader):
+        if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
+            counts[token.value] += isinstance(token, yaml.AnchorToken)
+            parts += [text[end : token.end_mark.index], f"-{counts[token.value]}"]
+            end = token.end_mark.index
+    return "".join(parts) + text[end:]
+
+
+def _no_json(constant: str) -> object:
+    raise ValueError(f"{constant} is no number in JSON")
 
 
 def _is_too_deep(content: bytes) -> bool:
@@ -179,16 +323,31 @@ def _key(key: object) -> str:
     return "null" if key is None else str(key).lower() if isinstance(key, bool) else str(key)
 
 
-def _expand(document: object) -> Iterator[Manifest]:
+def _expand(document: object, line: int = 0) -> Iterator[Manifest]:
+    """Yield the objects in a document that begins after some lines: those in a list of them, or the one that it is.
+
+    A list is what has ``items``, whatever its kind (``Unstructured.IsList`` in apimachinery). A list in a list is
+    deployed as it is, and so is refused by the API server.
+
+    Raises:
+        ValueError: It is no object, or does not say what it is.
+    """
+    if document is None:
+        return
+    where = f"what begins in line {line + 1}"
+    found = _with_kind(document, where)
+    items = found.get("items", ())
+    if isinstance(items, list):
+        for number, item in enumerate(items):
+            yield _with_kind(item, f"item {number} of {where}")
+    elif items is not None or "spec" in found or "status" in found:
+        yield found
+
+
+def _with_kind(document: object, where: str) -> Manifest:
     if not isinstance(document, dict):
-        return
-    version, kind = document.get("apiVersion"), document.get("kind")
-    if not isinstance(version, str) or not isinstance(kind, str) or not version or not kind:
-        return
-    if kind.endswith("List") and isinstance(document.get("items"), list):
-        for item in document["items"]:
-            # The items of a ConfigMapList need not say what they are.
-            implied = {} if kind == "List" else {"apiVersion": version, "kind": kind.removesuffix("List")}
-            yield from _expand({**implied, **item} if isinstance(item, dict) else item)
-    else:
-        yield document
+        raise ValueError(f"{where} is no object")
+    for key, error in (("kind", ValueError), ("apiVersion", _NoVersionError)):
+        if not isinstance(document.get(key), str) or not document[key]:
+            raise error(f"{where} has no {key}")
+    return document

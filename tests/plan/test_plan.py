@@ -91,7 +91,8 @@ def _reformatted(files: Mapping[str, bytes], luck: random.Random) -> dict[str, b
         for name, part in (("x.yaml", manifests[:half]), ("y.yml", manifests[half:])):
             mixed = [_shuffled(manifest, luck) for manifest in part]
             style = luck.choice([True, False, None])
-            result[f"{folder}/{name}"] = yaml.safe_dump_all(mixed, default_flow_style=style, sort_keys=False).encode()
+            texts = [yaml.safe_dump(each, default_flow_style=style, sort_keys=False) for each in mixed]
+            result[f"{folder}/{name}"] = "---\n".join(texts).encode()
         if half:
             inner = {"apiVersion": "v1", "kind": "List", "items": manifests[:half]}
             result[f"{folder}/x.yaml"] = json.dumps(inner, indent=1).encode()
