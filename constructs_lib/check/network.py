@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER, Area, Block, block_of
 from constructs_lib.check.model import Pods, grouped
@@ -71,10 +72,15 @@ class Pod:
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """Something that is not a pod: the internet, an address, the Kubernetes API."""
+    """Something that is not a pod: the internet, a host or an address of it, the Kubernetes API.
+
+    Attributes:
+        entity: What Cilium calls it, such as ``kube-apiserver``; empty if that is not known.
+    """
 
     name: str
     area: Area
+    entity: str = "world"
 
     def __str__(self) -> str:
         return self.name
@@ -100,14 +106,18 @@ class Peer:
         pods: Selects pods in them; None for all.
         block: The addresses that it matches; None if it matches pods.
         holes: Exceptions in the block.
+        hosts: Patterns of the names of hosts that it matches, as a CiliumNetworkPolicy may have them; or
+        entities: what Cilium calls the things that it matches.
     """
 
     path: str
     own_namespace: str
     namespaces: Selector | None
     pods: Selector | None
-    block: Block | None
-    holes: tuple[Block, ...]
+    block: Block | None = None
+    holes: tuple[Block, ...] = ()
+    hosts: tuple[str, ...] = ()
+    entities: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, path: str, own_namespace: str, entry: Mapping[str, Any]) -> Peer | None:
@@ -124,6 +134,11 @@ class Peer:
         return cls(path, own_namespace, namespaces, pods, None, ()) if namespaces or pods else None
 
     @property
+    def is_outside(self) -> bool:
+        """Whether it is not about pods with some labels."""
+        return self.block is not None or bool(self.hosts or self.entities)
+
+    @property
     def namespace(self) -> str | None:
         """The only namespace that it can match; None if it may match several."""
         return self.own_namespace if self.namespaces is None else self.namespaces.labels.get(NAME_LABEL)
@@ -132,13 +147,24 @@ class Peer:
         """Tell whether it matches one end of a connection, given the labels of all namespaces."""
         if self.block is not None:
             return end.area.may_lie_in(self.block, self.holes)
-        if isinstance(end, Outside) or end.host_network:
+        if self.entities:
+            return not self.entities.isdisjoint(_entities(end))
+        if isinstance(end, Outside):
+            return end.entity == "world" and any(glob(host, end.name.lower(), ".") for host in self.hosts)
+        if end.host_network or self.hosts:
             return False
         if self.namespaces is None:
             inside = end.namespace == self.own_namespace
         else:
             inside = self.namespaces.matches(namespaces.get(end.namespace, {NAME_LABEL: end.namespace}))
         return inside and (self.pods is None or self.pods.matches(end.labels))
+
+
+def _entities(end: End) -> tuple[str, ...]:
+    """Return what Cilium calls an end (https://docs.cilium.io/en/stable/security/policy/language/#entities-based)."""
+    if isinstance(end, Outside):
+        return ("all", end.entity)
+    return ("all", "cluster", *(("host", "remote-node") if end.host_network else ()))
 
 
 @dataclass(frozen=True)
@@ -210,12 +236,12 @@ class _Index:
         named = [(rule, peer) for rule in rules for peer in rule.peers or ()]
         self._anywhere: list[tuple[Rule, Peer | None]] = [
             *everybody,
-            *(entry for entry in named if entry[1].block is not None),
+            *(entry for entry in named if entry[1].is_outside),
         ]
         self._by_place = grouped(
             ((peer.namespace, peer.pods.pair if peer.pods else None), (rule, peer))
             for rule, peer in named
-            if peer.block is None
+            if not peer.is_outside
         )
 
     def candidates(self, end: End) -> Iterator[tuple[Rule, Peer | None]]:
@@ -228,19 +254,33 @@ class _Index:
 
 
 class Policy:
-    """A NetworkPolicy."""
+    """A NetworkPolicy, or a CiliumNetworkPolicy that says no more than one with names of hosts and entities could.
 
-    def __init__(self, item: Object) -> None:
-        """Read it."""
+    Attributes:
+        directions: In which it isolates the pods that it selects.
+        rules: What it lets through, by direction.
+    """
+
+    def __init__(
+        self, item: Object, selector: Selector, directions: Sequence[str], rules: Mapping[str, tuple[Rule, ...]]
+    ) -> None:
+        """Take in what was read."""
         self.item = item
         self.name, self.namespace = item.name, item.namespace
-        self.selector = Selector(item.spec.get("podSelector") or {})
+        self.selector = selector
+        self.directions = directions
+        self.rules = rules
+
+    @classmethod
+    def read(cls, item: Object) -> Policy:
+        """Read a NetworkPolicy."""
         written = [str(entry) for entry in sequence(item.spec.get("policyTypes"))]
-        self.directions: Sequence[str] = written or ["Ingress", *(["Egress"] if item.spec.get("egress") else [])]
-        self.rules: Mapping[str, tuple[Rule, ...]] = {
-            direction: tuple(_rules(item, direction.lower(), peers)) if direction in self.directions else ()
+        directions = written or ["Ingress", *(["Egress"] if item.spec.get("egress") else [])]
+        rules: Mapping[str, tuple[Rule, ...]] = {
+            direction: tuple(_rules(item, direction.lower(), peers)) if direction in directions else ()
             for direction, peers in zip(DIRECTIONS, ("from", "to"), strict=True)
         }
+        return cls(item, Selector(item.spec.get("podSelector") or {}), directions, rules)
 
     @property
     def peers(self) -> Iterator[Peer]:
@@ -332,7 +372,7 @@ class Network:
 
     def matching(self, peer: Peer) -> Iterator[Pod]:
         """Yield the pods that a peer matches by its selectors."""
-        if peer.block is not None:
+        if peer.is_outside:
             return
         every = Selector({})
         wanted = peer.namespaces or every

@@ -8,9 +8,10 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER
 from constructs_lib.check.calls import Calls, OutsideCall
+from constructs_lib.check.cilium import policies, unknown_namespaces
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.monitors import Monitor, monitors
-from constructs_lib.check.network import Network, Outside, Pod, Policy, Port, pod_of
+from constructs_lib.check.network import Network, Outside, Pod, Port, pod_of
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
@@ -21,7 +22,7 @@ from constructs_lib.kubernetes.workloads import ServicePort, is_headless, servic
 _DNS = tuple(ContainerPort(name, protocol, platform.DNS_PORT) for protocol, name in platform.DNS_PROTOCOLS.items())
 DNS = Pod(platform.DNS_NAMESPACE, "kube-dns", platform.DNS_LABELS, _DNS)
 DNS_PORTS: tuple[Port, ...] = tuple((protocol, platform.DNS_PORT) for protocol in platform.DNS_PROTOCOLS)
-API = Outside("the Kubernetes API", CLUSTER)
+API = Outside("the Kubernetes API", CLUSTER, "kube-apiserver")
 API_PORTS: tuple[Port, ...] = tuple(("TCP", number) for number in platform.API_PORTS)
 #: The label that the Prometheus operator gives to its pods, in ``pkg/prometheus/common.go``.
 _PROMETHEUS = ("app.kubernetes.io/name", "prometheus")
@@ -69,12 +70,18 @@ class Traffic:
         """Read the tree."""
         self.model = model
         self.pods: Sequence[Pod] = [pod_of(pods) for pods in model.pods]
-        policies = [Policy(item) for item in model.kind("NetworkPolicy") if item.group == "networking.k8s.io"]
-        known = Network(policies, model.namespaces, [*self.pods, DNS])
+        read = policies(model)
+        #: Namespaces in which policies that are not read may be about pods; None for all of them.
+        self.unknown = unknown_namespaces(model)
+        known = Network(read, model.namespaces, [*self.pods, DNS])
         self.foreign: Sequence[Pod] = list(_foreign_pods(model, known))
         others = [*self.foreign, DNS]
         namespaces = {pod.namespace: {platform.NAME_LABEL: pod.namespace} for pod in others}
-        self.network = Network(policies, {**namespaces, **model.namespaces}, [*self.pods, *others])
+        self.network = Network(read, {**namespaces, **model.namespaces}, [*self.pods, *others])
+
+    def is_known(self, namespace: str) -> bool:
+        """Tell whether all policies about the pods of a namespace are read."""
+        return self.unknown is not None and namespace not in self.unknown
 
     @cached_property
     def calls(self) -> Sequence[Call]:

@@ -20,10 +20,14 @@ class Cluster:
         kubernetes: Minor version, for instance ``"1.34"``; the manifests are validated against its schemas.
         nodes: Number of worker nodes.
         storage_class: StorageClass of the volumes; None takes the cluster's default.
-        provides: What the cluster brings along, of :attr:`CAPABILITIES`, so that the system need not install it.
+        provides: What the cluster brings along, of :attr:`CAPABILITIES`.
         domain: DNS domain of the cluster.
         load_balancer_annotations: Annotations of every Service of type LoadBalancer.
         cluster_networks: CIDR blocks in which pods, Services and nodes live: "the internet" is all but these.
+        api_networks: CIDR blocks of the API server as policies see it, which with most network plug-ins is the address
+            behind its Service. Default: not known, so that pods that call it may call any address at its ports.
+        node_networks: CIDR blocks of the nodes. Default: not known, so that what calls the kubelets and node-exporter
+            may call any address at their ports.
     """
 
     kubernetes: str
@@ -40,11 +44,15 @@ class Cluster:
         "172.16.0.0/12",
         "192.168.0.0/16",
     )
+    api_networks: tuple[str, ...] = ()
+    node_networks: tuple[str, ...] = ()
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     #: ``metrics-api``: ``metrics.k8s.io`` answers, so autoscaling works without metrics-server. ``external-secrets``:
-    #: External Secrets Operator with a ClusterSecretStore named like the environment's.
-    CAPABILITIES = ("external-secrets", "metrics-api")
+    #: External Secrets Operator with a ClusterSecretStore named like the environment's. ``cilium``: Cilium enforces
+    #: policies, with its proxy for DNS (``enable-l7-proxy``), so that hosts outside, the API server and the nodes are
+    #: opened by their names. ``user-namespaces``: the nodes run pods in user namespaces of their own.
+    CAPABILITIES = ("cilium", "external-secrets", "metrics-api", "user-namespaces")
     #: Versions whose strict schemas the tests have.
     SUPPORTED_VERSIONS = tuple(f"1.{minor}" for minor in range(30, 38))
 
@@ -60,9 +68,12 @@ class Cluster:
                 yield f"provides: {shown(capability)} is not known; {nearest(capability, self.CAPABILITIES)}"
         if problem := validation.domain(self.domain):
             yield f"domain: {problem}"
-        for network in self.cluster_networks:
-            if problem := validation.network(network):
-                yield f"cluster_networks: {problem}"
+        for argument in ("cluster_networks", "api_networks", "node_networks"):
+            for network in getattr(self, argument):
+                if problem := validation.network(network):
+                    yield f"{argument}: {problem}"
+        if "user-namespaces" in self.provides and self.kubernetes in ("1.30", "1.31", "1.32"):
+            yield f"provides: user-namespaces: Kubernetes {self.kubernetes} has them turned off; 1.33 has them on."
         if self.storage_class is not None and (problem := validation.dns_label(self.storage_class)):
             yield f"storage_class: {problem}"
 

@@ -64,7 +64,8 @@ class InternetHost:
     """A host outside of the cluster that a workload calls.
 
     Attributes:
-        host: Full name. NetworkPolicies know no names, so it documents why the port is open.
+        host: Full name. NetworkPolicies know no names, so that it says why the port is open to all of the internet;
+            where the cluster provides ``cilium``, it is open to this host alone.
         port: Port. Default 443.
     """
 

@@ -30,6 +30,7 @@ _KINDS = {
     "apps": ("Deployment", "StatefulSet"),
     "autoscaling": ("HorizontalPodAutoscaler",),
     "batch": ("CronJob", "Job"),
+    "cilium.io": ("CiliumNetworkPolicy",),
     "external-secrets.io": ("ExternalSecret",),
     "networking.k8s.io": ("NetworkPolicy",),
     "policy": ("PodDisruptionBudget",),

@@ -10,7 +10,7 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.applications import app_project, application, root_application, root_project
 from constructs_lib.derive.graph import Dependency, Graph
 from constructs_lib.derive.manifests import component_objects
-from constructs_lib.derive.network import called, openings
+from constructs_lib.derive.network import called, is_by_name, openings
 from constructs_lib.kubernetes.manifest import Manifest
 
 
@@ -53,8 +53,8 @@ def origins(system: System, graph: Graph) -> Iterator[Origin]:
             manifests.append(derived.manifest)
             source = derived.source
             edges: tuple[tuple[str, Location], ...] = ()
-            if isinstance(source, Workload) and derived.manifest["kind"] == "NetworkPolicy":
-                edges = tuple(_opened(source, graph, derived.manifest["metadata"]["name"]))
+            if isinstance(source, Workload) and derived.manifest["kind"] in ("CiliumNetworkPolicy", "NetworkPolicy"):
+                edges = tuple(_opened(source, graph, derived.manifest))
             yield Origin(derived.manifest, _subject(source), source.location, edges)
         yield Origin(application(component, graph), _subject(component), component.location)
     for manifest in (app_project(system, manifests), root_project(system), root_application(system)):
@@ -66,7 +66,9 @@ def _subject(source: Component | Workload) -> str:
     return f"{type(source).__name__} {name}"
 
 
-def _opened(workload: Workload, graph: Graph, policy: str) -> dict[tuple[str, Location], None]:
+def _opened(workload: Workload, graph: Graph, policy: Manifest) -> dict[tuple[str, Location], None]:
     """Return what a policy opens to and from the pods that it is about, each once."""
-    found = called(workload.helpers[policy]) if policy in workload.helpers else openings(workload, graph)
+    name, cluster = policy["metadata"]["name"], graph.system.environment.cluster
+    every = called(workload.helpers[name]) if name in workload.helpers else openings(workload, graph)
+    found = [each for each in every if is_by_name(cluster, each) is (policy["kind"] == "CiliumNetworkPolicy")]
     return dict.fromkeys((opening.reason, opening.location) for opening in found)

@@ -7,6 +7,7 @@ from constructs_lib.argocd.objects import WAVE
 from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.workload import Workload
+from constructs_lib.derive.cilium import cilium_policies
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
 from constructs_lib.kubernetes import platform
@@ -82,7 +83,7 @@ def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest,
         yield 0, closed(component, namespace), component
     stores = {workload.name for workload in component.workloads if workload.holds_data}
     owners = {name: workload for workload in component.workloads for name in (workload.name, *workload.helpers)}
-    for policy in network_policies(component, graph):
+    for policy in (*network_policies(component, graph), *cilium_policies(component, graph)):
         name = policy["metadata"]["name"]
         if component.keeps_data and name in {DEFAULT_DENY, DNS, *stores}:
             _protect(policy)

@@ -35,10 +35,11 @@ class Opening:
 
     Attributes:
         inward: Whether it is let in, rather than out.
-        peer: The other side: pods, :data:`INTERNET` or :data:`ANYWHERE`.
+        peer: The other side: pods, :data:`INTERNET`, :data:`API`, :data:`NODES` or :data:`ANYWHERE`.
         ports: TCP ports; none if the policy of the other side says which.
         reason: Why, in words.
         location: The line that wants it.
+        host: Which host of the internet, where it is known.
     """
 
     inward: bool
@@ -46,22 +47,26 @@ class Opening:
     ports: tuple[int, ...]
     reason: str
     location: Location
+    host: str = ""
 
 
 #: Everything outside of the cluster.
 INTERNET = "internet"
-#: Everything: load balancers, nodes and the API server have addresses that selectors and CIDR blocks do not match in
-#: every cluster (cilium issue 20550, and DigitalOcean runs Cilium).
+#: Everything: load balancers have addresses that selectors and CIDR blocks do not match in every cluster.
 ANYWHERE = "anywhere"
+#: The API server, and the nodes. No selector matches them, and CIDR blocks do so in some clusters only (cilium issue
+#: 20550): without the cluster's word for their addresses, they are everything.
+API, NODES = "api", "nodes"
 
 
 def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
     """Yield what is opened to and from the pods of a workload itself."""
     yield from called(workload.edges)
     for host in workload.internet:
-        yield Opening(False, INTERNET, (host.port,), f"to {host.host}:{host.port}", workload.location)
+        reason = f"to {host.host}:{host.port}"
+        yield Opening(False, INTERNET, (host.port,), reason, workload.location, host.host)
     if workload.uses_kubernetes_api:
-        yield Opening(False, ANYWHERE, platform.API_PORTS, "to the Kubernetes API", workload.location)
+        yield Opening(False, API, platform.API_PORTS, "to the Kubernetes API", workload.location)
     for endpoint in workload.endpoints.values():
         if endpoint.port in workload.exposed_ports:
             yield Opening(True, ANYWHERE, (endpoint.port,), f"from everywhere to {endpoint.name}", workload.location)
@@ -96,7 +101,7 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     to_dns = [{"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": names}]
     yield _policy(component, DNS, {}, None, to_dns, types=("Egress",))
     for workload in component.workloads:
-        found = [*openings(workload, graph)]
+        found = [each for each in openings(workload, graph) if not is_by_name(cluster, each)]
         rules = (_rules(cluster, found, inward=True), _rules(cluster, found, inward=False))
         yield _policy(component, workload.name, workload.selector, *rules)
         for name, edges in workload.helpers.items():
@@ -105,6 +110,15 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     for access in component.access:
         rules = (_chart_ingress(component, access), _chart_egress(component, access, graph))
         yield _policy(component, access.name, access.pods, *rules)
+
+
+def is_by_name(cluster: Cluster, opening: Opening) -> bool:
+    """Tell whether an opening is for a CiliumNetworkPolicy, which opens it by the name of the other side.
+
+    What one policy lets through is open, whatever the others say. So it is in no NetworkPolicy as well, which would
+    have to open more (https://docs.cilium.io/en/stable/network/kubernetes/policy/).
+    """
+    return "cilium" in cluster.provides and (bool(opening.host) or opening.peer in (API, NODES))
 
 
 def closed(component: Component, namespace: str) -> Manifest:
@@ -118,22 +132,22 @@ def closed(component: Component, namespace: str) -> Manifest:
 def _rules(cluster: Cluster, found: Iterable[Opening], *, inward: bool) -> list[dict[str, Any]]:
     """Return the rules of a policy in one direction: one for all ports of the same pods."""
     by_pods: dict[Pods, set[int]] = {}
-    anywhere: dict[tuple[int, ...], None] = {}
+    anywhere: dict[tuple[str, tuple[int, ...]], None] = {}
     internet: set[int] = set()
     for opening in found:
         if opening.inward is inward:
             if isinstance(opening.peer, tuple):
                 by_pods.setdefault(opening.peer, set()).update(opening.ports)
-            elif opening.peer == ANYWHERE:
-                anywhere[opening.ports] = None
-            else:
+            elif opening.peer == INTERNET:
                 internet.update(opening.ports)
+            else:
+                anywhere[opening.peer, opening.ports] = None
     side = "from" if inward else "to"
     pods = [
         {side: [_peer(namespace, dict(labels))], **({"ports": _ports(*sorted(ports))} if ports else {})}
         for (namespace, labels), ports in (sorted(by_pods.items()) if inward else by_pods.items())
     ]
-    open_to_all = [{"ports": _ports(*ports)} for ports in sorted(anywhere)]
+    open_to_all = [_cluster_rule(cluster, peer, ports) for peer, ports in sorted(anywhere)]
     if inward:
         return [*open_to_all, *pods]
     return [*pods, *open_to_all, *([_internet_rule(cluster, internet)] if internet else [])]
@@ -180,6 +194,20 @@ def _internet_rule(cluster: Cluster, ports: Iterable[int]) -> dict[str, Any]:
     return {"to": [{"ipBlock": world}], "ports": _ports(*sorted(ports))}
 
 
+def _cluster_rule(cluster: Cluster, peer: str, ports: Iterable[int]) -> dict[str, Any]:
+    """Return a rule for the API server or the nodes, by their addresses if these are known."""
+    known = {API: cluster.api_networks, NODES: cluster.node_networks}.get(peer)
+    return {**({"to": [{"ipBlock": {"cidr": network}} for network in known]} if known else {}), "ports": _ports(*ports)}
+
+
+def beyond_pods(component: Component, access: PodAccess) -> Iterator[Opening]:
+    """Yield what the pods of a chart call that is neither a pod nor a host of the internet."""
+    if access.to_nodes:
+        yield Opening(False, NODES, access.to_nodes, "to the nodes", component.location)
+    if access.kubernetes_api:
+        yield Opening(False, API, platform.API_PORTS, "to the Kubernetes API", component.location)
+
+
 def _chart_ingress(component: Component, access: PodAccess) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = []
     if access.from_kubernetes_api:
@@ -192,6 +220,7 @@ def _chart_ingress(component: Component, access: PodAccess) -> list[dict[str, An
 
 
 def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list[dict[str, Any]]:
+    cluster = component.system.environment.cluster
     rules: list[dict[str, Any]] = [
         {"to": [_peer(component.namespace_name, labels)], "ports": _ports(*ports)} for labels, ports in access.to_pods
     ]
@@ -205,12 +234,8 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
     if access.to_dns_metrics:
         rules.append({"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": _ports(9153)})
     if access.internet:
-        rules.append(_internet_rule(component.system.environment.cluster, access.internet))
+        rules.append(_internet_rule(cluster, access.internet))
     if access.to_argocd:
         rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
-    if access.to_nodes:
-        # No selector matches nodes, and CIDR blocks do so in some clusters only.
-        rules.append({"ports": _ports(*access.to_nodes)})
-    if access.kubernetes_api:
-        rules.append({"ports": _ports(*platform.API_PORTS)})
-    return rules
+    found = [each for each in beyond_pods(component, access) if not is_by_name(cluster, each)]
+    return [*rules, *(_cluster_rule(cluster, str(each.peer), each.ports) for each in found)]

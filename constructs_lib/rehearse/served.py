@@ -139,7 +139,7 @@ class _Watch:
             if moment.object["kind"] == "Pod":
                 self._take_pod(moment.object, gone=moment.verb == "DELETED", is_old=is_start)
         if is_start or any(moment.object["kind"] in ("NetworkPolicy", "Service", "Namespace") for moment in moments):
-            policies = [Policy(as_object(item)) for item in live.of_kind("NetworkPolicy")]
+            policies = [Policy.read(as_object(item)) for item in live.of_kind("NetworkPolicy")]
             namespaces = {item.name: item.labels for item in map(as_object, live.of_kind("Namespace"))}
             named = {name: {**labels, platform.NAME_LABEL: name} for name, labels in namespaces.items()}
             self._network = Network(policies, named, ())

@@ -109,7 +109,7 @@ pod = st.builds(
 def of_policies(*manifests: Mapping[str, Any]) -> Iterator[Policy]:
     """Yield policies as the library reads them."""
     for manifest in manifests:
-        yield Policy(Object(dict(manifest), "policy.yaml", manifest["metadata"]["namespace"]))
+        yield Policy.read(Object(dict(manifest), "policy.yaml", manifest["metadata"]["namespace"]))
 
 
 def end_of(end: naive.Pod | naive.Outside) -> End:

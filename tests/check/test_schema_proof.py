@@ -91,7 +91,11 @@ def test_schemas_of_custom_resources_are_closed() -> None:
     assert "kubernetes" not in providers
     generators = {name for stem, name in free if stem == "applicationset"} - {"status"}
     assert {"git", "list", "matrix"} <= generators
-    others = {(stem, name) for stem, name in free if stem not in ("clustersecretstore", "applicationset")}
+    rules = {name for stem, name in free if stem == "ciliumnetworkpolicy"} - {"status"}
+    assert {"authentication", "listener"} <= rules
+    assert rules.isdisjoint({"policy", "selector", "ingress", "egress", "ports", "host"})
+    looser = ("applicationset", "ciliumnetworkpolicy", "clustersecretstore")
+    others = {(stem, name) for stem, name in free if stem not in looser}
     assert {name for _, name in others} == {"status", "operation", "valuesObject", "integration"}
     assert {stem for stem, name in others if name == "integration"} == {"alertmanagerconfig"}
     assert {stem for stem, name in others if name == "operation"} == {"application"}
@@ -201,6 +205,13 @@ def test_what_a_later_version_of_kubernetes_takes() -> None:
     pod = new("v1", "Pod", spec={"containers": [container]})
     assert [code for code, _ in found(tree(pod, version="1.31"))] == ["bad-name"]
     assert found(tree(pod, version="1.32")) == []
+
+
+@pytest.mark.parametrize("field", ["hostNetwork", "hostPID", "hostIPC"])
+def test_a_user_namespace_shares_no_other_one(field: str) -> None:
+    pod = new("v1", "Pod", spec={"hostUsers": False, field: True, "containers": [{"name": "a", "image": "a:1"}]})
+    assert found(tree(pod)) == [("contradictory-fields", f"spec.{field}")]
+    assert found(tree({**pod, "spec": {**pod["spec"], "hostUsers": True}})) == []
 
 
 def test_a_mistake_is_told_once() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.areas import INTERNET, Area, block_of
+from constructs_lib.check.areas import CLUSTER, INTERNET, Area, block_of
 from constructs_lib.check.model import ClusterModel, grouped
 from constructs_lib.check.network import Connection, End, Outside, Pod, Port, Side
 from constructs_lib.check.traffic import DNS, Traffic
@@ -17,6 +17,8 @@ _T = TypeVar("_T", Pod, Object)
 
 #: The name for any address outside of the cluster.
 WORLD = "internet"
+#: A full name of a host outside.
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 #: What controllers append to the names of their pods: an ordinal, or one or two random texts.
 _OF_A_POD = re.compile(r"(?:-[a-z0-9]{5,10})?-[a-z0-9]{5}|-\d+")
 
@@ -65,7 +67,8 @@ def can(model: ClusterModel, source: str, target: str, port: str | int) -> Answe
     Args:
         model: The tree.
         source: The caller: a workload, a pod, or a Service for the pods behind it, each as ``name`` or
-            ``namespace/name``; an IP address; or ``internet`` for any address outside of the cluster.
+            ``namespace/name``; an IP address; the full name of a host outside, for policies that know names; or
+            ``internet`` for any address outside of the cluster.
         target: The other end, in the same way.
         port: The number or the name of a port of the target's pods, or of the Service if that is what was named;
             ``/udp`` or ``/sctp`` behind it for other protocols than TCP.
@@ -94,7 +97,9 @@ class _Names:
         if name == WORLD:
             return Outside("the internet", INTERNET), None
         if (block := block_of(name)) is not None:
-            return Outside(name, Area((block,))), None
+            area = Area((block,))
+            is_world = not any(area.may_lie_in(own, ()) for own in CLUSTER.blocks if own.version == block.version)
+            return Outside(name, area, "world" if is_world else ""), None
         namespace, _, short = name.rpartition("/")
         if (pod := self._in(self._pods, namespace, short)) is not None:
             return pod, None
@@ -104,6 +109,8 @@ class _Names:
             raise UserError(f'The Service "{name}" selects no pods of the tree.')
         if (pod := self._pod_of(namespace, short)) is not None:
             return pod, None
+        if _HOST.fullmatch(name):
+            return Outside(name, INTERNET), None
         raise UserError(self._unknown(name))
 
     def _in(self, known: Mapping[str, list[_T]], namespace: str, name: str) -> _T | None:

@@ -9,13 +9,14 @@ from constructs_lib.text import listed
 
 
 def is_certain(traffic: Traffic, closed: Iterable[Side]) -> bool:
-    """Tell whether the tree has all policies that may open some closed sides.
+    """Tell whether the tree has all policies that may open some closed sides, and all of them are read.
 
     Charts may bring policies of their own, which would open their namespace where those of the tree do not. But whoever
     wrote policies for these very pods knows what they need.
     """
     return all(
         isinstance(side.end, Pod)
+        and traffic.is_known(side.end.namespace)
         and (
             side.end.namespace not in traffic.model.open_namespaces
             or any(not policy.selector.is_empty for policy in side.policies)

@@ -47,6 +47,9 @@ class _Opened:
                 if _covers_cluster(peer):
                     whom = f"{peer.block}, the cluster's own addresses among them,"
                     yield from self._wide("ip-block-covers-cluster", peer.path, whom)
+            elif peer.is_outside:
+                if not peer.entities.isdisjoint(("all", "cluster")):
+                    yield from self._wide("open-to-everybody", peer.path, "everything in the cluster")
             elif _is_empty(peer):
                 where = "every namespace" if peer.namespaces else f"the namespace {self.policy.namespace}"
                 yield from self._wide("empty-peer-selector", peer.path, f"every pod of {where}")
@@ -164,7 +167,7 @@ class _Opened:
 
     def _is_found_by_ingress(self, connection: Connection) -> bool:
         """Tell whether there is a finding about an ingress rule that opens the same connection for named pods."""
-        named = (by is not None and by.block is None for _, _, by in connection.ingress.rules)
+        named = (by is not None and not by.is_outside for _, _, by in connection.ingress.rules)
         return self.direction == "Egress" and any(named)
 
 

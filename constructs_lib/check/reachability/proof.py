@@ -150,13 +150,15 @@ def _unisolated(traffic: Traffic) -> Iterator[Finding]:
     network, model = traffic.network, traffic.model
     with_policies = {policy.namespace for policy in network.policies}
     for namespace, found in model.pods_by_namespace.items():
-        if namespace not in with_policies and namespace not in model.open_namespaces:
+        is_known = traffic.is_known(namespace) and namespace not in model.open_namespaces
+        if namespace not in with_policies and is_known:
             where = f"the namespace {namespace}" if namespace else "what names no namespace"
             names = listed(sorted(pods.owner.name for pods in found))
             problem = f"{where} has {plural(len(found), 'workload')} ({names}) and no NetworkPolicy."
             yield Finding.of("namespace-without-policies", model.get("Namespace", "", namespace), problem)
     for pod in traffic.pods:
-        is_closed = pod.namespace in with_policies and pod.namespace not in model.open_namespaces
+        is_known = traffic.is_known(pod.namespace) and pod.namespace not in model.open_namespaces
+        is_closed = pod.namespace in with_policies and is_known
         isolated = any(network.isolating(pod, direction) for direction in DIRECTIONS)
         if is_closed and not isolated and not pod.host_network:
             problem = f"the namespace {pod.namespace} has policies, and none of them is about {pod}."
@@ -168,5 +170,5 @@ PROOF = Proof(
     "reachability",
     "The network lets through what is called, and nothing that nobody calls.",
     prove,
-    lambda model: plural(len(model.by_kind.get("NetworkPolicy", ())), "policy", "policies"),
+    lambda model: plural(len(model.once(Traffic).network.policies), "policy", "policies"),
 )

@@ -77,6 +77,8 @@ def _show_result(result: Result, console: Console) -> None:
         console.print(Text(f"    because {printable(waiver.reason)}"))
     for remark in looked.remarks:
         console.print(Text(f"  not looked at: {printable(remark)}"))
+    for note in looked.notes:
+        console.print(Text(f"  note: {printable(note)}"))
 
 
 def _show_findings(findings: Sequence[Finding], console: Console) -> None:
@@ -116,6 +118,7 @@ def _environment(result: Result) -> dict[str, Any]:
         "proofs": [{"name": proof.name, "holds": proof.name not in failing} for proof in PROOFS],
         "findings": [_finding(*each) for each in result.lines],
         "remarks": list(looked.remarks),
+        "notes": list(looked.notes),
     }
 
 

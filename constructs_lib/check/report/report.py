@@ -11,6 +11,7 @@ import yaml
 from constructs_lib.check.bootstrap import Cluster
 from constructs_lib.check.finding import Finding, Severity
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.notes import notes, unseen
 from constructs_lib.check.proofs import PROOFS, prove
 from constructs_lib.check.waivers.waivers import Waiver, apply_waivers, stale_waivers
 from constructs_lib.kubernetes.objects import Identity
@@ -36,6 +37,7 @@ class Looked:
         counts: What each proof has looked at, in words, by the proof's name.
         findings: Everything that was found.
         remarks: What could not be looked at.
+        notes: What is no fault, and worth knowing.
         files: The files of the tree.
     """
 
@@ -45,6 +47,7 @@ class Looked:
     counts: Mapping[str, str]
     findings: Sequence[Finding]
     remarks: Sequence[str] = ()
+    notes: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -107,8 +110,9 @@ class Report:
 def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object] = str) -> Looked:
     """Have all proofs look at an environment; ``on_proof`` is called with the name of every proof before it begins."""
     counts = {proof.name: proof.looks_at(model) for proof in PROOFS}
-    files, remarks = model.snapshot.files, tuple(model.warnings.values())
-    return Looked(environment, model.cluster, len(model.objects), counts, prove(model, on_proof), remarks, files)
+    files, remarks = model.snapshot.files, (*model.warnings.values(), *unseen(model))
+    found = prove(model, on_proof)
+    return Looked(environment, model.cluster, len(model.objects), counts, found, remarks, [*notes(model)], files)
 
 
 def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:

@@ -29,6 +29,10 @@ def pod_faults(pods: Pods, version: str) -> Faults:
     if spec and not sequence(spec.get("containers")):
         yield Fault("missing-field", f"{path}.containers", "Its pods have no container.")
     yield from label_faults(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get("hostUsers") is False else ():
+        if spec.get(field) is True:
+            problem = f"It has hostUsers: false and {field}: true; a user namespace of its own shares no other one."
+            yield Fault("contradictory-fields", f"{path}.{field}", problem, "Take one of them away.")
     yield from _names([(at, volume.get("name")) for at, volume in pods.volumes], "volume")
     for at, volume in pods.volumes:
         sources = sorted(key for key, value in volume.items() if key != "name" and value is not None)

@@ -122,7 +122,10 @@ class Monitoring(HelmChart):
             "own_namespace": self.namespace_name,
             "folder_annotation": FOLDER_ANNOTATION,
         }
-        self.values = merged(Template(_HERE / "values.yaml", placeholders).whole(), values)
+        own = Template(_HERE / "values.yaml", placeholders).whole()
+        if "user-namespaces" in scope.environment.cluster.provides:
+            own = merged(own, Template(_HERE / "user_namespaces.yaml", {}).whole())
+        self.values = merged(own, values)
 
     def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the monitors, rules, routes and dashboards of the whole system."""

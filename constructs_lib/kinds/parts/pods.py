@@ -89,6 +89,7 @@ def pod_spec(
         "serviceAccountName": workload.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        **({"hostUsers": False} if "user-namespaces" in workload.component.system.environment.cluster.provides else {}),
         **({"restartPolicy": restart} if restart else {}),
         **({"terminationGracePeriodSeconds": grace_seconds} if grace_seconds is not None else {}),
         "securityContext": pod.pod_security(user),

@@ -1,0 +1,48 @@
+"""What is no fault, and worth knowing: what is open or undecided for lack of knowledge."""
+
+from collections.abc import Iterator
+
+from constructs_lib.check.cilium import not_read
+from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.traffic import Traffic
+from constructs_lib.kubernetes.manifest import inner
+from constructs_lib.kubernetes.names import image
+from constructs_lib.text import listed, plural
+
+_MOST = 6
+
+
+def unseen(model: ClusterModel) -> Iterator[str]:
+    """Yield what the proofs cannot look at."""
+    if found := not_read(model):
+        names = listed((f"{item.kind} {'/'.join(filter(None, (item.namespace, item.name)))}" for item in found), _MOST)
+        yield (
+            f"what {plural(len(found), 'policy', 'policies')} of kinds or with fields that are not read open or close "
+            f"({names}); nothing is said to be closed to pods that they may be about."
+        )
+
+
+def notes(model: ClusterModel) -> Iterator[str]:
+    """Yield what may be as it is."""
+    unpinned: dict[str, str] = {}
+    for pods in model.pods:
+        references = [container.get("image") for container in pods.containers]
+        references += [inner(volume, "image", "reference") for _, volume in pods.volumes]
+        for reference in references:
+            if isinstance(reference, str) and (found := image(reference)) and found.is_exact and not found.digest:
+                unpinned.setdefault(reference, pods.owner.name)
+    if unpinned:
+        named = listed((f"{reference} of {owner}" for reference, owner in sorted(unpinned.items())), _MOST)
+        yield f"{plural(len(unpinned), 'image')} without a digest, so that the registry decides what runs: {named}."
+    wide: dict[str, None] = {}
+    ports: dict[str, None] = {}
+    for policy in model.once(Traffic).network.policies:
+        for rule in policy.rules["Egress"]:
+            if rule.peers is None and rule.ports:
+                wide[f"{policy.namespace}/{policy.name}"] = None
+                ports.update(dict.fromkeys(map(str, rule.ports)))
+    if wide:
+        yield (
+            f"{plural(len(wide), 'policy', 'policies')} without addresses for the Kubernetes API or the nodes, so that "
+            f"pods may call any address at port {listed(ports, _MOST)}: {listed(wide, _MOST)}."
+        )
