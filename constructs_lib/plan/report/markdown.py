@@ -11,7 +11,12 @@ from constructs_lib.text import plural
 #: A comment on GitHub may have 65,536 characters, one on GitLab a million.
 LIMIT = 60_000
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@-])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+#: Where a host makes something of the text that Markdown gives, after a backslash is gone: a mention (@), references
+#: to issues and to what GitLab has beside them (# ! ~ $ % ^ &, GH-1), and addresses that nobody has put into a link.
+_LIVELY = re.compile(r"((?:\\?[@#!~$%^]|&amp;)(?=[\w\"\\])|\bGH(?=\\?-\d)|\bwww(?=\.)|:(?=//))", re.IGNORECASE)
+#: A space without a width, which ends whatever it is in.
+_BREAK = "&#8203;"
 
 
 def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
@@ -45,9 +50,10 @@ def _step(step: Step) -> str:
     worst = max(step.changes, key=lambda change: change.effect)
     # Dangerous steps are shown unfolded.
     is_open = " open" if any(change.dangerous for change in step.changes) else ""
+    title = f"{words.look(worst)[0]} <b><code>{_html(step.component)}</code></b> · {_inert(_html(words.heading(step)))}"
     lines = [
-        f"<details{is_open}><summary>{words.look(worst)[0]} <b>{_html(step.component)}</b> · "
-        f"{_html(words.heading(step))} · {plural(len(step.changes), 'change')}, at most {worst.effect.words}</summary>",
+        f"<details{is_open}><summary>{title} · {plural(len(step.changes), 'change')}, "
+        f"at most {worst.effect.words}</summary>",
         "",
         *(line for change, together in words.explained(step) for line in _change(change, together)),
         "",
@@ -96,8 +102,12 @@ def code(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is."""
-    return _SPECIAL.sub(r"\\\1", _html(text))
+    """Return a text that Markdown shows as it is, and of which GitHub and GitLab make no mention, reference or link."""
+    return _inert(_SPECIAL.sub(r"\\\1", _html(text)))
+
+
+def _inert(text: str) -> str:
+    return _LIVELY.sub(rf"\1{_BREAK}", text)
 
 
 def _html(text: str) -> str:
