@@ -1,12 +1,12 @@
 """What the bootstrap of this library says, as far as it is in the tree: the cluster, and the secrets that it fills."""
 
-import json
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from constructs_lib.kubernetes.bounds import parse_json
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.applications import Application
@@ -104,7 +104,7 @@ def version_number(version: str) -> tuple[int, ...]:
 def _read(files: Files, file: str) -> Mapping[str, Any] | None:
     """Return the inputs in a file; None if there is no such file, or nobody can read it."""
     try:
-        return mapping(json.loads(files[file]))
+        return mapping(parse_json(files[file]))
     except (KeyError, ValueError):
         return None
 

@@ -6,15 +6,30 @@ https://github.com/argoproj/argo-cd.
 
 import base64
 import codecs
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 import yaml
 
-from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.bounds import (
+    MOST_DOCUMENTS,
+    MOST_LEVELS,
+    MOST_OF_A_NAME,
+    MOST_REPEATED,
+    MOST_TOKENS,
+    MOST_VALUES,
+    REPEATED,
+    TOO_DEEP,
+    BoundedLoader,
+    demand_commas,
+    demand_size,
+    integer,
+    json_decoder,
+)
+from constructs_lib.kubernetes.manifest import Manifest, mapping
 
 
 class Cache:
@@ -48,13 +63,13 @@ class Cache:
     def document(self, content: bytes) -> object:
         """Return the first document of a file, a manifest or not; None if it cannot be read."""
         try:
-            content = decoded(content)
-            return None if _is_too_deep(content) else _checked(next(yaml.load_all(content, Loader=_Loader), None))
+            loader = _Loader(decoded(content))
+            return _checked(loader.get_data()) if loader.check_data() else None  # type: ignore[no-untyped-call]
         except (yaml.YAMLError, ValueError, RecursionError, TypeError):
             return None
 
 
-class _Loader(yaml.CSafeLoader):
+class _Loader(BoundedLoader):
     """Reads YAML as sigs.k8s.io/yaml does: with the booleans of YAML 1.1, without timestamps and base-60 numbers."""
 
     repeats = False
@@ -84,7 +99,7 @@ for _tag, _first, _pattern in (
 def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
     text = node.value.replace("_", "").lower()
     # Only Python's own prefixes are told by the base 0.
-    return int(text, 8 if re.match(r"[-+]?0\d", text) else 0)
+    return integer(text, 8 if re.match(r"[-+]?0\d", text) else 0)
 
 
 def _untyped(loader: Any, _: str, node: yaml.Node) -> object:
@@ -107,15 +122,10 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:bool", lambda _, node: node.value.lower() in ("y", "yes", "true", "on"))
 
 #: A line that begins a document, and what else is on it.
-_SEPARATOR = re.compile(rb"^---[ \t]*(.*?)[ \t\r]*(?:\n|\Z)", re.MULTILINE)
+_SEPARATOR = re.compile(rb"^---(.*)(?:\n|\Z)", re.MULTILINE)
 #: Bytes in which a brace must come for a file to be read as JSON.
 _GUESS = 4096
 _FILLED = re.compile(r"[^ \t\r\n]")
-#: libyaml parses nested values recursively, and crashes the process where Python would raise RecursionError.
-_MOST_LEVELS = 200
-_MOST_VALUES = 2_000_000
-_BRACKET = re.compile(rb"[][{}]")
-_DEEP_SEQUENCE = re.compile(rb"(?:[-?][ \t]+){%d}" % _MOST_LEVELS)
 
 
 def decoded(content: bytes) -> bytes:
@@ -136,11 +146,13 @@ def documents(content: bytes) -> Iterator[tuple[int, bytes]]:
     https://github.com/kubernetes/apimachinery.
 
     Raises:
-        ValueError: There is more than a comment on such a line.
+        ValueError: There is more than a comment on such a line, or there are too many of them.
     """
     begin = lines = 0
-    for separator in _SEPARATOR.finditer(content):
-        if separator[1] and not separator[1].startswith(b"#"):
+    for number, separator in enumerate(_SEPARATOR.finditer(content)):
+        if number > MOST_DOCUMENTS:
+            raise ValueError(f"it holds more than {MOST_DOCUMENTS} documents")
+        if separator[1].strip(b" \t\r") and not separator[1].lstrip(b" \t").startswith(b"#"):
             line = lines + content.count(b"\n", begin, separator.start()) + 1
             raise ValueError(f"there is more than --- in line {line}, where a document begins")
         yield lines, content[begin : separator.start()]
@@ -154,9 +166,8 @@ def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, boo
     found: list[Manifest] = []
     reading = _Reading()
     try:
+        demand_size(content)
         content = decoded(content)
-        if _is_too_deep(content):
-            raise ValueError("it is nested too deeply")
         for line, document in reading.json(content) if is_json else reading.stream(content):
             found += _expand(_checked(document), line)
         return found, reading.repeats
@@ -164,6 +175,8 @@ def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, boo
         # Argo CD goes on, and the API server refuses it.
         return str(error), False
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        if isinstance(error, RecursionError):
+            error = ValueError(TOO_DEEP)
         # Argo CD takes YAML that does not look like manifests for something else.
         if not is_json and not found and not all(word in content for word in (b"apiVersion:", b"kind:", b"metadata:")):
             return [], False
@@ -189,7 +202,8 @@ class _Reading:
     def __init__(self) -> None:
         self.repeats = False
         self.line = 0
-        self._decoder = json.JSONDecoder(object_pairs_hook=self._pairs, parse_constant=_no_json)
+        self._decoder = json_decoder(self._pairs)
+        self._loader: _Loader | None = None
 
     def _pairs(self, entries: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(entries)
@@ -201,6 +215,7 @@ class _Reading:
 
         Argo CD takes an object without a kind for the manifest of an image and deploys nothing of it.
         """
+        demand_commas(content)
         value = self._decoder.decode(content.decode())
         if not isinstance(value, dict) or value.get("kind"):
             yield 0, value
@@ -212,18 +227,23 @@ class _Reading:
         fails before there are two of them, the rest is read as YAML.
         """
         if content[:_GUESS].lstrip().startswith(b"{"):
+            demand_commas(content)
             text = content.decode()
-            values = end = 0
+            values = end = line = 0
             while begin := _FILLED.search(text, end):
+                line += text.count("\n", end, begin.start())
+                begun = line
                 try:
-                    value, end = self._decoder.raw_decode(text, begin.start())
+                    value, behind = self._decoder.raw_decode(text, begin.start())
                 except ValueError:
                     if values > 1:
                         raise
                     content = text[end:].encode()
                     break
                 values += 1
-                yield text.count("\n", 0, begin.start()), value
+                line += text.count("\n", begin.start(), behind)
+                end = behind
+                yield begun, value
             else:
                 return
             self.line = text.count("\n", 0, end)
@@ -231,23 +251,19 @@ class _Reading:
         for lines, document in documents(content):
             self.line = before + lines
             try:
-                found, repeats = _value(document)
+                found = self._value(document)
             except yaml.composer.ComposerError as error:
                 if not str(error.problem).startswith("second occurrence"):
                     raise
-                found, repeats = _value(_with_own_anchors(document.decode()).encode())
-            self.repeats = self.repeats or repeats
+                found = self._value(_with_own_anchors(document.decode()).encode())
             yield self.line, found
 
-
-def _value(document: bytes) -> tuple[object, bool]:
-    """Return the value of a document, and whether a mapping may hold a key twice.
-
-    What comes after the end of the document (``...``) is never looked at.
-    """
-    loader = _Loader(document)
-    found = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
-    return found, loader.repeats
+    def _value(self, document: bytes) -> object:
+        """Return the value of a document. What comes after its end (``...``) is never looked at."""
+        self._loader = loader = _Loader(document, self._loader)
+        found = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
+        self.repeats = self.repeats or loader.repeats
+        return found
 
 
 def _with_own_anchors(text: str) -> str:
@@ -255,26 +271,14 @@ def _with_own_anchors(text: str) -> str:
     counts: Counter[str] = Counter()
     parts = []
     end = 0
-    for token in yaml.scan(text, Loader=yaml.CSafeLoader):
+    for number, token in enumerate(yaml.scan(text, Loader=yaml.CSafeLoader)):
+        if number > MOST_TOKENS:
+            raise ValueError(f"it holds more than {MOST_VALUES} values")
         if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
             counts[token.value] += isinstance(token, yaml.AnchorToken)
             parts += [text[end : token.end_mark.index], f"-{counts[token.value]}"]
             end = token.end_mark.index
     return "".join(parts) + text[end:]
-
-
-def _no_json(constant: str) -> object:
-    raise ValueError(f"{constant} is no number in JSON")
-
-
-def _is_too_deep(content: bytes) -> bool:
-    if content.count(b"[") + content.count(b"{") > _MOST_LEVELS:
-        depth = 0
-        for bracket in _BRACKET.finditer(content):
-            depth = depth + 1 if bracket[0] in b"[{" else max(depth - 1, 0)
-            if depth > _MOST_LEVELS:
-                return True
-    return bool(_DEEP_SEQUENCE.search(content))
 
 
 def _checked(document: object) -> object:
@@ -285,7 +289,7 @@ def _checked(document: object) -> object:
     """
     level: list[Any] = [document]
     values = 0
-    for _ in range(_MOST_LEVELS):
+    for _ in range(MOST_LEVELS):
         if not level:
             return document
         deeper: list[Any] = []
@@ -295,14 +299,18 @@ def _checked(document: object) -> object:
                     entries = [(_key(key), value) for key, value in part.items()]
                     part.clear()
                     part.update(entries)
+                if (longest := max(map(len, part), default=0)) > MOST_OF_A_NAME:
+                    raise ValueError(f"a key of {longest} characters")
                 deeper += part.values()
             elif isinstance(part, list):
                 deeper += part
             elif part is not None and not isinstance(part, str | int | float):
                 raise ValueError(f"a value of the type {type(part).__name__}, which no manifest can hold")
+            elif isinstance(part, float) and not isfinite(part):
+                raise ValueError(f"the number {part}, which JSON does not have")
         values += len(deeper)
-        if values > _MOST_VALUES:
-            raise ValueError("its anchors multiply it beyond all measure")
+        if values > MOST_VALUES + MOST_REPEATED:
+            raise ValueError(REPEATED)
         level = deeper
     raise ValueError("it is nested too deeply, or holds itself")
 
@@ -350,4 +358,8 @@ def _with_kind(document: object, where: str) -> Manifest:
     for key, error in (("kind", ValueError), ("apiVersion", _NoVersionError)):
         if not isinstance(document.get(key), str) or not document[key]:
             raise error(f"{where} has no {key}")
+    named = mapping(document.get("metadata"))
+    for text in (document["kind"], document["apiVersion"], named.get("name"), named.get("namespace")):
+        if isinstance(text, str) and len(text) > MOST_OF_A_NAME:
+            raise ValueError(f"{where} has a name of {len(text)} characters")
     return document

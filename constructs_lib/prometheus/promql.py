@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
+import jsonschema_rs
 import promql_parser as ql
 
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
@@ -30,6 +32,17 @@ _AS_NUMBER = re.compile(
 _VARIABLE = re.compile(r"\$\{\w+(?:[.:][\w.]+)?\}|\$\w+|\[\[\w+(?::\w+)?\]\]")
 #: Replaces a variable of a dashboard whose value is not known.
 PLACEHOLDER = "grafana_variable"
+
+#: The most characters of an expression, and the most operators and brackets in it: promql_parser takes memory that
+#: grows with the square of their number, 27 MB for these.
+_MOST_CHARACTERS, _MOST_PARTS = 20_000, 300
+#: How often parts of regular expressions may be repeated in an expression, because each repetition is compiled.
+_MOST_REPETITIONS = 1_000
+#: One that does not end goes on to the end.
+_TEXT = re.compile(r"""\"(?:[^"\\]|\\.)*(?:"|\\?\Z)|'(?:[^'\\]|\\.)*(?:'|\\?\Z)|`[^`]*(?:`|\Z)""", re.DOTALL)
+_REPETITION = re.compile(r"\{(\d{1,9})(?:,(\d{0,9}))?\}")
+_PART = re.compile(r"[-+*/%^<>=!({\[]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+_MATCHERS = re.compile(r"\{[^{}]*\}")
 
 
 @dataclass(frozen=True)
@@ -113,13 +126,25 @@ def parse(text: str) -> Query:
     """Parse an expression. The same expression is parsed once: environments share most of theirs.
 
     Raises:
-        ValueError: It is no PromQL; the message says what is wrong.
+        ValueError: It is no PromQL, or too large; the message says what is wrong.
     """
+    _demand_size(text)
     try:
         root: ql.Expr = ql.parse(text)
         return Query(tuple(_selectors(root, "")), _labels(root), _has_condition(root))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _demand_size(text: str) -> None:
+    """Refuse an expression that would take too much to parse, with :class:`ValueError`."""
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"it has more than {_MOST_CHARACTERS} characters")
+    if len(_PART.findall(_MATCHERS.sub("", _TEXT.sub("", text)))) > _MOST_PARTS:
+        raise ValueError(f"it has more than {_MOST_PARTS} operators and brackets")
+    repetitions = (_REPETITION.findall(each) for each in _TEXT.findall(text))
+    if sum(prod(int(most or least) for least, most in each) for each in repetitions if each) > _MOST_REPETITIONS:
+        raise ValueError(f"its regular expressions repeat parts more than {_MOST_REPETITIONS} times")
 
 
 def without_variables(text: str) -> str:
@@ -151,11 +176,25 @@ def _matches(operator: str, wanted: str, value: str) -> bool:
         return True
     if operator in ("=", "!="):
         return (wanted == value) is (operator == "=")
+    pattern = _pattern(wanted)
+    return pattern is None or pattern.is_valid(value) is (operator == "=~")
+
+
+@lru_cache(maxsize=1024)
+def _pattern(text: str) -> jsonschema_rs.Validator | None:
+    """Return what tells whether a text matches a regular expression as a whole; None if it cannot be read.
+
+    Patterns come from trees that nobody trusts: Python's own would take time that grows exponentially with some, where
+    this engine's grows with the text, as that of Prometheus does.
+    """
+    # JSON schemas do not have the classes of POSIX.
+    if "[:" in text:
+        return None
+    schema = {"pattern": f"^(?s:{text})$"}
     try:
-        found = re.fullmatch(wanted, value) is not None
-    except re.error:
-        return True
-    return found is (operator == "=~")
+        return jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(1_000_000))
+    except jsonschema_rs.ValidationError:
+        return None
 
 
 _OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from constructs_lib.kubernetes.bounds import parse_json
 from constructs_lib.user_error import UserError
 
 _REVISION = re.compile(r"[0-9a-f]{40}")
@@ -90,7 +91,7 @@ def parse_pins(content: bytes, name: str) -> Pins:
     """
     advice = f"restore it with git checkout HEAD -- {name}, and leave it to publish."
     try:
-        file = json.loads(content)
+        file = parse_json(content)
     except ValueError as error:
         raise PinsError(f"{name} is no JSON ({error}); {advice}") from error
     found = file if isinstance(file, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import pytest
@@ -89,10 +90,50 @@ def test_no_promql(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.slow
-def test_nesting_ends_in_an_answer_and_not_in_the_end_of_the_process() -> None:
-    with pytest.raises(ValueError, match="nested too deeply"):
-        parse("(" * 5000 + "x" + ")" * 5000)
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("(" * 5_000 + "x" + ")" * 5_000, "more than 300 operators and brackets"),
+        ("x" + "+x" * 5_000, "more than 300 operators and brackets"),
+        ("-" * 4_000 + "x", "more than 300 operators and brackets"),
+        ("x" + " or x" * 301, "more than 300 operators and brackets"),
+        ("(" * 200_000, "more than 20000 characters"),
+        ("'\\'" * 6_000, "escape|string|unexpected character"),
+        ('x{a=~"(a{30}){30}", b=~"b{200}"}', "repeat parts more than 1000 times"),
+    ],
+)
+def test_an_expression_that_would_take_too_much_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse(text)
+
+
+def test_an_expression_with_very_many_series_is_read() -> None:
+    matchers = ", ".join(f'l{number}="{{+-*/(["' for number in range(400))
+    [selector] = parse(f"sum(x{{{matchers}}}) - 1").selectors
+    assert len(selector.matchers) == 400
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+b", "(a|a)*b", "(a*)*b", "(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)b"])
+def test_a_pattern_cannot_take_for_ever(pattern: str) -> None:
+    before = time.process_time()
+    [selector] = parse(f'x{{n=~"{pattern}"}}').selectors
+    assert not selector.admits("n", "a" * 5_000)
+    assert selector.admits("n", "a" * 5_000 + "b")
+    assert time.process_time() - before < 2
+
+
+def test_patterns_are_read_as_prometheus_reads_them() -> None:
+    for pattern, text, fits in (
+        ("prod.*", "prod\nx", True),
+        ("a|b", "ab", False),
+        ("(?i)AB", "ab", True),
+        (r"\\d+", "12", True),
+        # Of these nobody can tell; whoever cannot be told is admitted.
+        ("[[:alpha:]]+", "ab", True),
+        ("a{,2}", "b", True),
+    ):
+        [selector] = parse(f'x{{n=~"{pattern}"}}').selectors
+        assert selector.admits("n", text) is fits, pattern
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.kubernetes.bounds import parse_json
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, texts
 from constructs_lib.prometheus.promql import Query, parse, seconds, without_variables
 from constructs_lib.text import closest
@@ -190,8 +191,8 @@ class Dashboards:
     def _file(self, item: Object, key: str, text: str, uids: dict[str, str]) -> Iterator[Finding]:
         at = f"data[{key}]"
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            content = parse_json(text)
+        except ValueError as error:
             problem = f"{key} is no JSON: {str(error).partition(chr(10))[0]}."
             yield Finding.of("dashboard-invalid", item, problem, at=at)
             return

@@ -16,7 +16,7 @@ from rich.text import Text
 from constructs_lib.check.finding import WAIVERS, Check, Finding, Severity
 from constructs_lib.check.proofs import PROOFS, all_checks
 from constructs_lib.check.report.checks_page import PAGE, url
-from constructs_lib.check.report.report import Lines, Report, Result, printable
+from constructs_lib.check.report.report import Report, Result, printable
 from constructs_lib.check.waivers.waivers import Waiver
 from constructs_lib.text import plural
 from constructs_lib.version import VERSION
@@ -103,7 +103,7 @@ def as_json(report: Report) -> str:
         "warnings": report.warnings,
         "waived": report.waived,
         "environments": [_environment(result) for result in report.results],
-        "waivers": [_finding(finding, None, Lines({}).of(finding)) for finding in report.stale],
+        "waivers": [_finding(*each) for each in report.stale_lines],
     }
     return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
 
@@ -174,7 +174,7 @@ class _Writer:
         """Return all results, those that are waived with their suppression."""
         return [
             *(self._result(*each, result.looked.environment) for result in report.results for each in result.lines),
-            *(self._result(finding, None, Lines({}).of(finding), "") for finding in report.stale),
+            *(self._result(*each, "") for each in report.stale_lines),
         ]
 
     def _result(self, finding: Finding, waiver: Waiver | None, line: int, environment: str) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def as_github(report: Report) -> str:
     See https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
     """
     commands = [_command(*each, report.base) for result in report.results for each in result.lines]
-    commands += [_command(finding, None, Lines({}).of(finding), "") for finding in report.stale]
+    commands += [_command(*each, "") for each in report.stale_lines]
     return "".join(f"{line}\n" for line in (*commands, f"{report.summary}."))
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import yaml
@@ -14,6 +15,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.notes import notes, unseen
 from constructs_lib.check.proofs import PROOFS, prove
 from constructs_lib.check.waivers.waivers import Waiver, apply_waivers, stale_waivers
+from constructs_lib.kubernetes.bounds import nodes
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.text import plural
 
@@ -22,8 +24,6 @@ _LINE = re.compile(r"line (\d+)")
 #: The keys whose values name entries of lists in the fields of findings: of containers and ports, alerts, and recording
 #: rules.
 _NAMES = ("name", "alert", "record")
-#: Larger files are not read again, so that their findings have no lines.
-_MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,10 @@ class Result:
     @property
     def lines(self) -> Iterator[tuple[Finding, Waiver | None, int]]:
         """All findings with their waivers and lines; those that count come first."""
-        lines = Lines(self.looked.files)
-        for finding, waiver in (*((finding, None) for finding in self.findings), *self.waived):
-            yield finding, waiver, lines.of(finding)
+        pairs = [*((finding, None) for finding in self.findings), *self.waived]
+        lines = lines_of([finding for finding, _ in pairs], self.looked.files)
+        for (finding, waiver), line in zip(pairs, lines, strict=True):
+            yield finding, waiver, line
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class Report:
         for result in self.results:
             yield from result.findings
         yield from self.stale
+
+    @property
+    def stale_lines(self) -> Iterator[tuple[Finding, None, int]]:
+        """What is wrong with the waivers, like :attr:`Result.lines`."""
+        return ((finding, None, line) for finding, line in zip(self.stale, lines_of(self.stale, {}), strict=True))
 
     @property
     def errors(self) -> int:
@@ -148,53 +154,50 @@ def printable(text: str) -> str:
     return shown.encode(errors="backslashreplace").decode()
 
 
-class Lines:
-    """Finds lines in the files of a tree; every file is read once."""
+def lines_of(findings: Sequence[Finding], files: Mapping[str, bytes]) -> list[int]:
+    """Return the line of each finding's field in the files of a tree, or of what is nearest above it.
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        """Read nothing yet."""
-        self._files = files
-        self._read: dict[str, list[yaml.Node]] = {}
-
-    def of(self, finding: Finding) -> int:
-        """Return the line of a finding's field, or of what is nearest above it; 1 if nothing is known."""
+    It is 1 if nothing is known. Every file is read once, one document after the other.
+    """
+    found = [1] * len(findings)
+    wanted: dict[str, dict[tuple[str, str], list[int]]] = {}
+    for number, finding in enumerate(findings):
         if match := _LINE.fullmatch(finding.field):
-            return int(match[1])
-        root = self._object(finding)
-        if root is None:
-            return 1
-        # A key of annotations or data may contain dots itself, so the longest key that fits is taken.
-        line: int = root.start_mark.line
-        steps = [in_brackets or plain for in_brackets, plain in _STEP.findall(finding.field)]
-        node: yaml.Node | None = root
-        while steps and node is not None:
-            node, marked, used = _below(node, steps)
-            if node is not None:
-                line = marked
-                steps = steps[used:]
-        return line + 1
+            found[number] = int(match[1])
+        elif finding.file in files:
+            _, kind, _, name = finding.identity or ("", "", "", "")
+            wanted.setdefault(finding.file, {}).setdefault((kind, name), []).append(number)
+    for file, numbers in wanted.items():
+        with suppress(yaml.YAMLError, ValueError, RecursionError):
+            for item in (item for root in nodes(files[file]) for item in _items(root)):
+                metadata = _value(item, "metadata")
+                namespace = _text(_value(metadata, "namespace"))
+                here = _text(_value(item, "kind")), _text(_value(metadata, "name"))
+                others = []
+                for number in (*numbers.pop(("", ""), ()), *numbers.pop(here, ())):
+                    identity = findings[number].identity
+                    if identity is None or namespace in ("", identity[2]):
+                        found[number] = _line(item, findings[number].field)
+                    else:
+                        others.append(number)
+                if others:
+                    numbers[here] = others
+                elif not numbers:
+                    break
+    return found
 
-    def _object(self, finding: Finding) -> yaml.Node | None:
-        for root in self._nodes(finding.file):
-            if finding.identity is None:
-                return root
-            _, kind, namespace, name = finding.identity
-            metadata = _value(root, "metadata")
-            named = _text(_value(metadata, "namespace"))
-            is_named = _text(_value(root, "kind")) == kind and _text(_value(metadata, "name")) == name
-            if is_named and named in ("", namespace):
-                return root
-        return None
 
-    def _nodes(self, path: str) -> list[yaml.Node]:
-        if path not in self._read:
-            content = self._files.get(path, b"")
-            try:
-                found = [] if len(content) > _MOST_BYTES else [*yaml.compose_all(content, Loader=yaml.CSafeLoader)]
-            except (yaml.YAMLError, ValueError, RecursionError):
-                found = []
-            self._read[path] = [item for root in found if root is not None for item in _items(root)]
-        return self._read[path]
+def _line(node: yaml.Node | None, field: str) -> int:
+    """Return the line of a field of an object."""
+    line: int = node.start_mark.line if node is not None else 0
+    # A key of annotations or data may contain dots itself, so the longest key that fits is taken.
+    steps = [in_brackets or plain for in_brackets, plain in _STEP.findall(field)]
+    while steps and node is not None:
+        node, marked, used = _below(node, steps)
+        if node is not None:
+            line = marked
+            steps = steps[used:]
+    return line + 1
 
 
 def _items(root: yaml.Node) -> Iterator[yaml.Node]:

@@ -5,9 +5,9 @@ cluster does not know; custom resources to the CustomResourceDefinitions in the 
 ``crds/``. What schemas cannot express is in the modules beside this one.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -21,6 +21,7 @@ from constructs_lib.check.schemas.metadata import metadata_faults
 from constructs_lib.check.schemas.pods import pod_faults
 from constructs_lib.check.schemas.served import Kinds
 from constructs_lib.check.tools import is_placeholder, patched, templates
+from constructs_lib.kubernetes.bounds import nodes, parse_json
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.repository.applications import ALL_OBJECTS, Application
 from constructs_lib.text import plural
@@ -48,10 +49,12 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
         content = application.files[item.path]
         if (item.path, content) not in read and model.may_repeat_keys(item.path, content):
             read.add((item.path, content))
-            for line, key, before in _duplicate_keys(item.path, content):
-                where = f", as in line {before}" if before != line else ""
-                problem = f'The key "{key}" is there twice in one mapping{where}.'
-                yield Finding.of("duplicate-key", item, problem, at=f"line {line}")
+            # What Argo CD reads need not be YAML as a whole: its documents may be JSON, or have the same anchors.
+            with suppress(yaml.YAMLError, ValueError):
+                for line, key, before in _duplicate_keys(item.path, content):
+                    where = f", as in line {before}" if before != line else ""
+                    problem = f'The key "{key}" is there twice in one mapping{where}.'
+                    yield Finding.of("duplicate-key", item, problem, at=f"line {line}")
         told: set[tuple[str, str]] = set()
         for fault in _object_faults(item, model.pods_by_owner.get(item), kinds):
             if (fault.code, fault.at) not in told and not _is_fixed_by_tool(fault, application, item, unfinished):
@@ -126,13 +129,6 @@ def _without_nulls(manifest: Manifest) -> tuple[Manifest, list[Steps]]:
     return pruned(manifest, ()), dropped
 
 
-class _Composer(yaml.CSafeLoader):
-    """Reads YAML as nodes only, and does not resolve the types of scalars, which takes most of the time."""
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        return "tag:yaml.org,2002:str"
-
-
 def _duplicate_keys(path: str, content: bytes) -> Iterator[tuple[int, str, int]]:
     """Yield keys that are there twice in one mapping: the line, the key, and the line of the first one.
 
@@ -141,7 +137,7 @@ def _duplicate_keys(path: str, content: bytes) -> Iterator[tuple[int, str, int]]
     if path.endswith(".json"):
         yield from _in_json(content)
     else:
-        for document in yaml.compose_all(content, Loader=_Composer):
+        for document in nodes(content):
             yield from _in_yaml(document, set())
 
 
@@ -172,5 +168,5 @@ def _in_json(content: bytes) -> Iterator[tuple[int, str, int]]:
         found.extend(name for name, count in Counter(name for name, _ in entries).items() if count > 1)
         return dict(entries)
 
-    json.loads(content, object_pairs_hook=pairs)
+    parse_json(content, pairs)
     yield from ((1, name, 1) for name in found)

@@ -1,0 +1,161 @@
+"""Trees that are made to hurt whoever reads them: each ends in one clear answer, in bounded time and memory.
+
+Time is that of the processor, so that it does not depend on what else the machine does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from app_runs import ROOT
+
+pytestmark = pytest.mark.slow
+
+APP = """
+from constructs_lib import Environment, GitRepository, K3d, System, main
+
+REPOSITORY = GitRepository("https://github.com/example/shop.git")
+main(lambda environment: System(environment, "shop"), [
+    Environment(name="laptop", repository=REPOSITORY, cluster=K3d(kubernetes="1.36", nodes=1)),
+])
+"""
+#: What a command may take: seconds of the processor, and bytes of memory.
+SECONDS, MEMORY = 2, 300_000_000
+#: With these the kernel ends it, so that a fault does not end the test's machine.
+MOST_SECONDS, MOST_SPACE = 20, 4 << 30
+OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: d}\n"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command ended, and what it took: seconds of the processor and bytes of memory."""
+
+    code: int
+    out: bytes
+    err: bytes
+    seconds: float
+    memory: int
+
+    @property
+    def said(self) -> str:
+        return (self.out + self.err).decode()
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> Ending:
+    """Run a command on a tree in a process of its own, below limits."""
+    app = folder.parent / "app.py"
+    app.write_text(APP)
+    outputs = [folder.parent / name for name in ("out", "err")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "", **variables}
+    with outputs[0].open("wb") as out, outputs[1].open("wb") as err:
+        command = [sys.executable, str(app), *arguments]
+        process = subprocess.Popen(
+            command, stdout=out, stderr=err, env=environment, preexec_fn=_limited, cwd=folder.parent
+        )
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    out_text, err_text = (path.read_bytes() for path in outputs)
+    return Ending(process.returncode, out_text, err_text, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+def _limited() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_SPACE, MOST_SPACE))
+
+
+def tree(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write a tree into a folder of its own."""
+    for path, content in files.items():
+        file = folder / "tree" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder / "tree"
+
+
+def assert_bounded(ending: Ending) -> None:
+    assert ending.code in (0, 1), (ending.code, ending.err[-2_000:])
+    assert ending.seconds < SECONDS, f"{ending.seconds} s"
+    assert ending.memory < MEMORY, f"{ending.memory} bytes"
+    assert b"Traceback" not in ending.err
+
+
+def merges(number: int, sources: int = 2) -> str:
+    rows = [f"  a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * sources)}]}}\n" for n in range(1, number)]
+    return f"{OBJECT}x:\n  a0: &a0 {{k: 1}}\n{''.join(rows)}"
+
+
+def aliases(number: int) -> str:
+    rows = [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, number)]
+    return f"{OBJECT}x:\n  a0: &a0 [1]\n{''.join(rows)}"
+
+
+def growing_merges(number: int) -> str:
+    rows = [f"  a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 1}}\n" for n in range(1, number)]
+    return f"{OBJECT}x:\n  a0: &a0 {{k: 1}}\n{''.join(rows)}"
+
+
+def json_object(data: str) -> str:
+    return f'{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "a", "namespace": "d"}}, "x": {data}}}'
+
+
+#: A file that cannot be read, and why.
+UNREADABLE: dict[str, tuple[str, str | bytes, str]] = {
+    "flow sequences": ("a.yaml", f"{OBJECT}x: {'[' * 100_000}{']' * 100_000}", "nested too deeply"),
+    "flow sequences whose ends are comments": ("a.yaml", OBJECT + "x:\n" + "  [ # ]\n" * 100_000, "nested too deeply"),
+    "flow mappings": ("a.yaml", f"{OBJECT}x: {'{a: ' * 100_000}", "nested too deeply"),
+    "brackets in texts between brackets": ("a.yaml", f"""{OBJECT}x: {'["]", ' * 50_000}""", "nested too deeply"),
+    "sequences in a line": ("a.yaml", f"{OBJECT}x:\n  {'- ' * 100_000}a", "nested too deeply"),
+    "keys in a line": ("a.yaml", f"{OBJECT}x:\n  {'? ' * 100_000}a", "nested too deeply"),
+    "block mappings": ("a.yaml", OBJECT + "".join(f"{' ' * n}x:\n" for n in range(1_000)), "nested too deeply"),
+    "arrays of JSON": ("a.json", json_object("[" * 100_000 + "]" * 100_000), "nested too deeply"),
+    "objects of JSON": ("a.json", json_object('{"a":' * 900 + "1" + "}" * 900), "nested too deeply"),
+    "merges of merges": ("a.yaml", merges(30), "anchors add more than"),
+    "merges of many at once": ("a.yaml", merges(4, 1_000), "anchors add more than"),
+    "merges that each add a key": ("a.yaml", growing_merges(20_000), "anchors add more than"),
+    "a merge of itself": ("a.yaml", f"{OBJECT}x: &a {{k: 1, <<: [*a, *a]}}\ny: *a\nz: [*b]", "undefined alias"),
+    "aliases of aliases": ("a.yaml", aliases(12), "anchors add more than"),
+    "an anchor in itself": ("a.yaml", f"{OBJECT}x: &a [*a, *a]", "anchors add more than|holds itself"),
+    "very many values": ("a.yaml", f"{OBJECT}x: [{'1,' * 3_000_000}]", "more than 400000 values"),
+    "very many lines": ("a.yaml", OBJECT + "x:\n" + "- 1\n" * 2_000_000, "more than 400000 values"),
+    "very many documents": ("a.yaml", OBJECT + "---\n" * 2_000_000, "more than 20000 documents"),
+    "very many values of JSON": ("a.json", json_object(f"[{'[],' * 3_000_000}1]"), "more than 400000 values"),
+    "very many bytes": ("a.yaml", f"{OBJECT}data: {{a: {'a' * 100_000_000}}}", "larger than 10 MB"),
+    "very many bytes of JSON": ("a.json", json_object('"' + "a" * 20_000_000 + '"'), "larger than 10 MB"),
+    "a huge integer": ("a.yaml", f"{OBJECT}x: {'9' * 4_000}", "4000 digits"),
+    "a huge integer in hexadecimal digits": ("a.yaml", f"{OBJECT}x: 0x{'f' * 4_000_000}", "digits"),
+    "a huge integer of JSON": ("a.json", json_object("9" * 400), "400 digits"),
+    "a number without an end": ("a.yaml", f"{OBJECT}x: .inf", "the number inf"),
+    "a number that overflows": ("a.json", json_object("1e999"), "the number inf"),
+    "no number of JSON": ("a.json", json_object("NaN"), "NaN is no number"),
+    "a long key": ("a.json", json_object(f'{{"{"k" * 5_000_000}": 1}}'), "a key of 5000000 characters"),
+    "a long key in YAML": ("a.yaml", f"{OBJECT}x:\n  ? {'k' * 5_000_000}\n  : 1\n", "a key of 5000000 characters"),
+    "documents of much between": ("a.yaml", f"{OBJECT}--- {'a ' * 1_000_000}{' ' * 1_000_000}b\n", "more than ---"),
+    "very many objects of JSON without a name": ("a.yaml", json_object("1") * 50_000 + "[", "YAML|JSON|Expecting"),
+    "an anchor twice among very many": ("a.yaml", f"{OBJECT}x: [&a 1, &a 1, {'1,' * 3_000_000}]", "more than 400000"),
+    "a long name": ("a.yaml", OBJECT.replace("name: a", f"name: {'n' * 1_000_000}"), "a name of 1000000 characters"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_hostile_file_is_refused_by_check(name: str, tmp_path: Path, form: str = "sarif") -> None:
+    path, content, reason = UNREADABLE[name]
+    folder = tree(tmp_path, {f"f/{path}": content})
+    ending = run(folder, "check", "--tree", str(folder), "--format", form)
+    assert_bounded(ending)
+    assert ending.code == 1
+    assert "unreadable-file" in ending.said
+    assert re.search(reason, ending.said), ending.said[-1_000:]
+
+
+@pytest.mark.parametrize("form", ["terminal", "github", "json"])
+@pytest.mark.parametrize("name", ["flow sequences", "flow sequences whose ends are comments", "very many values"])
+def test_no_format_reads_a_hostile_file_again(name: str, form: str, tmp_path: Path) -> None:
+    test_a_hostile_file_is_refused_by_check(name, tmp_path, form)
