@@ -2,7 +2,16 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
+
+#: Where GitHub's runner finds a command in a line of a log: ``TryParseV2`` and ``TryParse`` in ``ActionCommand.cs``.
+_COMMAND = re.compile(r"^(?=\s*::)|(?<=##)(?=\[)", re.MULTILINE)
+
+
+def unheard(text: str) -> str:
+    """Return a text in no line of which GitHub's runner finds a command; a bar shows where one would have been."""
+    return _COMMAND.sub("│", text) if "::" in text or "##[" in text else text
 
 
 def plural(number: int, one: str, many: str = "") -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from github_runner import heard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,3 +73,18 @@ def test_closest_is_a_known_word(known: list[str], word: str) -> None:
 @given(st.text())
 def test_a_value_is_one_line_that_can_be_printed(value: str) -> None:
     assert len(text.shown(value).encode().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("::add-mask::word", "│::add-mask::word"),
+        ("one\n \t\u3000::stop-commands::deadbeef\n", "one\n│ \t\u3000::stop-commands::deadbeef\n"),
+        ("said ##[error]something", "said ##│[error]something"),
+        ("std::vector, a # [x] and ## [y]", "std::vector, a # [x] and ## [y]"),
+    ],
+)
+def test_a_log_has_no_commands_in_it(line: str, shown: str) -> None:
+    """The runner trims a line, and has an older form of commands that it finds anywhere."""
+    assert text.unheard(line) == shown
+    assert [*heard(text.unheard(line))] == []

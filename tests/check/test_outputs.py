@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from corpus import Tree
+from github_runner import heard
 from planting import rules, tables
 from rich.console import Console
 from synthesized import Synthesized
@@ -262,3 +263,13 @@ def test_the_table_of_judges_is_of_this_corpus(root: Path) -> None:
     rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \|", table, re.MULTILINE)
     assert {name: int(count) for name, count, _ in rows} == planted
     assert {name: int(count) for name, _, count in rows} == planted
+
+
+@pytest.mark.parametrize("name", ["::add-mask::dangerous", "a ##[add-mask]dangerous"])
+def test_names_cannot_command_the_runner(name: str) -> None:
+    """The folder of an environment may have any name."""
+    stream = io.StringIO()
+    looked = look(ClusterModel(Snapshot(name, {}, None), []), name)
+    show(report([looked], [], DAY, "waivers.yaml"), Console(file=stream, soft_wrap=True))
+    assert "dangerous" in stream.getvalue()
+    assert [*heard(stream.getvalue())] == []

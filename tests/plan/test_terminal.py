@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from github_runner import heard
 from rich.console import Console
 from samples import nothing, sample
 from trees import Manifest, snapshot, tree
@@ -64,6 +65,20 @@ def test_names_cannot_command_the_terminal() -> None:
     lines = printed(plan(snapshot(tree({"app": []})), snapshot(new)), width=80).splitlines()
     assert lines[2] == "  + Config�[31mMap/ns/a␤b�: create"
     "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("change", ["one", "##[add-mask]one"])
+def test_values_and_names_cannot_command_the_runner(change: str) -> None:
+    """Context of a change begins with what the line has itself; so does the name of a component."""
+
+    def config(value: str) -> Manifest:
+        data = {"key": f"::stop-commands::deadbeef\n{value}\n::add-mask::dangerous\n"}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+
+    trees = (snapshot(tree({"::add-mask::dangerous": [config(value)]})) for value in (change, "two"))
+    shown = printed(plan(*trees), width=80)
+    assert "│ ::stop-commands::deadbeef" in shown
+    assert [*heard(shown)] == []
 
 
 def test_colours_only_at_a_terminal() -> None:

@@ -8,6 +8,7 @@ from rich.text import Text
 from constructs_lib.plan.change import Change
 from constructs_lib.plan.plan import Plan
 from constructs_lib.plan.report import words
+from constructs_lib.text import unheard
 
 
 def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
@@ -36,9 +37,9 @@ def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
 
 
 def plain(*parts: str | tuple[str, str]) -> Text:
-    """Return a line of plain text: names of objects can hold no markup and no control characters."""
+    """Return a line of plain text: names of objects can hold no markup, no control characters and no commands."""
     styled = ((part, "") if isinstance(part, str) else part for part in parts)
-    return Text.assemble(*((words.clean(text), style) for text, style in styled))
+    return Text.assemble(*((unheard(words.clean(text)), style) for text, style in styled))
 
 
 def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
