@@ -65,6 +65,13 @@ class Selector:
         """Tell whether it may select series in which a label has this value."""
         return all(_matches(operator, wanted, value) for name, operator, wanted in self.matchers if name == label)
 
+    def excluded_by(self, other: Selector) -> Iterator[str]:
+        """Yield labels that have no value in common with another selector, as far as an example of each tells."""
+        for label, operator, wanted in self.matchers:
+            value = wanted if operator == "=" else _example(wanted) if operator == "=~" else None
+            if value is not None and not other.admits(label, value):
+                yield label
+
     def constrains(self, label: str) -> bool:
         """Tell whether there is a condition on a label."""
         return any(name == label for name, _, _ in self.matchers)
@@ -113,7 +120,8 @@ class Query:
     Attributes:
         selectors: What it reads.
         labels: Which labels its result may have.
-        has_condition: Whether it leaves out series by their values, as an alert must.
+        has_condition: Whether it leaves out series by their values, as an alert must; or by their labels, where these
+            are what a series tells, since its value is always 1.
     """
 
     selectors: tuple[Selector, ...]
@@ -195,6 +203,13 @@ def _pattern(text: str) -> jsonschema_rs.Validator | None:
         return jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(1_000_000))
     except jsonschema_rs.ValidationError:
         return None
+
+
+def _example(pattern: str) -> str | None:
+    """Return a text that a simple pattern matches; None if it is not simple."""
+    first = pattern.partition("|")[0].strip("()^$")
+    found = re.sub(r"\.[*+]|\\(.)|\.", lambda match: match[1] or "0", first)
+    return found if _matches("=~", pattern, found) else None
 
 
 _OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
@@ -328,4 +343,8 @@ def _has_condition(part: ql.Expr) -> bool:
             return True
     if isinstance(part, ql.Call) and part.func.name in ("absent", "absent_over_time", "vector"):
         return True
+    if isinstance(part, ql.VectorSelector):
+        found = _selector(part, None, "")
+        is_told_by_labels = found.metric.endswith("_info") or found.metric == "ALERTS"
+        return is_told_by_labels and any(name not in ("job", "instance") for name, _, _ in found.matchers)
     return any(_has_condition(child) for child in _children(part))

@@ -153,16 +153,31 @@ def _template(rule: Rule, at: str, text: str) -> Iterator[Finding]:
 
 
 def _duplicates(rules: Iterable[Rule]) -> Iterator[Finding]:
-    first: dict[tuple[str, str, str], str] = {}
+    first: dict[tuple[str, str, str], list[Rule]] = {}
     for rule in rules:
         kind = "alert" if "alert" in rule.content else "record"
         # Rules with one name and different labels are common: a warning and a critical alert, or parts of a system.
         labels = json.dumps(texts(rule.content.get("labels")), sort_keys=True)
         key = kind, str(rule.content.get(kind)), labels
-        if key in first:
-            problem = f"The {kind} {key[1]} with the same labels is in {first[key]} as well."
+        same = next((known for known in first.get(key, ()) if not _are_apart(known.expression, rule.expression)), None)
+        if same:
+            where = f"group {same.group.get('name')} of PrometheusRule {same.item.name}"
+            problem = f"The {kind} {key[1]} with the same labels is in {where} as well."
             yield Finding.of("rule-duplicate", rule.item, problem, at=rule.at)
-        first.setdefault(key, f"group {rule.group.get('name')} of PrometheusRule {rule.item.name}")
+        first.setdefault(key, []).append(rule)
+
+
+def _are_apart(one: Expression | Finding | None, other: Expression | Finding | None) -> bool:
+    """Tell whether the results of two expressions have different values of a label, since what they select has."""
+    if not isinstance(one, Expression) or not isinstance(other, Expression):
+        return False
+    return any(
+        label in one.query.labels and label in other.query.labels
+        for mine in one.query.selectors
+        for theirs in other.query.selectors
+        if mine.metric == theirs.metric
+        for label in {*mine.excluded_by(theirs)} & {*theirs.excluded_by(mine)}
+    )
 
 
 class Dashboards:

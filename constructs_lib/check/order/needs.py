@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.argocd.projects import GROUP
 from constructs_lib.chains import cycles
 from constructs_lib.check.calls import Calls, ServiceCall
 from constructs_lib.check.finding import Finding
@@ -97,6 +98,9 @@ def _custom_resources(model: ClusterModel) -> Iterator[Finding]:
                 charts[group].append(application)
     reported: set[tuple[int, str]] = set()
     for application, item in model.deployed:
+        if item.group == GROUP and item.kind in ("Application", "ApplicationSet", "AppProject"):
+            # Argo CD reads them itself, so that it has their definitions already, whatever else brings them.
+            continue
         definition = definitions.get((item.group, item.kind))
         bringers = [timeline.application(definition)] if definition else charts.get(item.group, [])
         key = id(application), item.kind

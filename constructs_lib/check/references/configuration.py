@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.check.references.readers import MAKING, READING, OtherReaders
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings
@@ -17,6 +18,8 @@ _GIVEN_CONFIG_MAPS = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
 _PRIORITY_CLASSES = frozenset({"system-cluster-critical", "system-node-critical"})
 #: Labels and annotations by which no sidecar and no controller looks for ConfigMaps and Secrets.
 _COMMON_PREFIXES = ("app.kubernetes.io/", "argocd.argoproj.io/", "kubectl.kubernetes.io/", "helm.sh/")
+#: What an argument says by which a program is told of an object that it reads or makes itself.
+_SAYS = {"ConfigMap": re.compile("config-?map", re.IGNORECASE), "Secret": re.compile("secret", re.IGNORECASE)}
 _COMMON_MARKS = ("app", "component", "name", "part-of", "tier", "version")
 #: Variables that the kubelet sets for the Services of a namespace, and always for the Service of the API server.
 _SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]+)?")
@@ -83,9 +86,10 @@ def _secret(model: ClusterModel, owner: Object, reference: Reference) -> Iterato
         if key is not None and keys is not None and key not in keys:
             problem = f'The Secret {name} gets no key "{key}".'
             yield Finding.of("secret-key-missing", owner, problem, at=at, fix=hint("key", key, keys))
-    elif namespace in model.closed_namespaces and not _is_mentioned(model, namespace, name):
+    elif namespace in model.closed_namespaces and not _may_be_made(model, namespace, name):
         problem = f"Nothing makes a Secret {name}{within(namespace)}."
-        yield Finding.of("secret-missing", owner, problem, at=at, fix=hint("Secret", name, secrets.names(namespace)))
+        code = "pull-secret-missing" if "imagePullSecrets" in at else "secret-missing"
+        yield Finding.of(code, owner, problem, at=at, fix=hint("Secret", name, secrets.names(namespace)))
 
 
 def _service_account(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
@@ -103,23 +107,35 @@ def _priority_class(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
         yield Finding.missing("priority-class-missing", pods.owner, at, "PriorityClass", name, known, hinted="class")
 
 
-def _is_mentioned(model: ClusterModel, namespace: str, name: str) -> bool:
-    """Tell whether a variable or an argument of a program has a name in it: it may read or make the object itself."""
-    word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
-    return any(
-        word.search(text)
-        for pods in model.pods_by_namespace.get(namespace, ())
-        for container in pods.containers
-        for text in (
-            *(said for _, said in container.words),
-            *(variable.value for variable in model.variables(pods, container).values() if not variable.config_map),
-        )
+def _may_be_made(model: ClusterModel, namespace: str, name: str) -> bool:
+    """Tell whether a program or an operator may make a Secret that no object of the tree makes."""
+    others = model.once(OtherReaders)
+    return others.may(MAKING, "Secret", namespace, name) or any(
+        map(_SAYS["Secret"].search, _mentions(model, namespace, name))
     )
 
 
+def _mentions(model: ClusterModel, namespace: str, name: str) -> Iterator[str]:
+    """Yield the variables and arguments of programs that have a name in them."""
+    word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+    for pods in model.pods_by_namespace.get(namespace, ()):
+        for container in pods.containers:
+            variables = model.variables(pods, container).values()
+            for text in (
+                *(said for _, said in container.words),
+                *(variable.value for variable in variables if not variable.config_map),
+            ):
+                if word.search(text):
+                    yield text
+
+
 def _is_unused(model: ClusterModel, item: Object, name: str) -> bool:
-    """Tell whether nobody reads an object that no object refers to."""
-    if item.namespace not in model.closed_namespaces or _is_mentioned(model, item.namespace, name):
+    """Tell whether nobody reads an object that no pod refers to."""
+    kind, others = "ConfigMap" if item.kind == "ConfigMap" else "Secret", model.once(OtherReaders)
+    if item.namespace not in model.closed_namespaces or others.names(item.namespace, name):
+        return False
+    mentions = [*_mentions(model, item.namespace, name)]
+    if others.may(READING, kind, item.namespace, name, by_name=not mentions) or any(map(_SAYS[kind].search, mentions)):
         return False
     # Sidecars and controllers find objects by labels and annotations of their own, such as grafana_dashboard.
     marks = [*item.labels, *item.annotations]

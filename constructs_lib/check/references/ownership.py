@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.argocd.projects import GROUP, Project, repository_name
+from constructs_lib.argocd.projects import GROUP, HERE, Project, repository_name
 from constructs_lib.check.finding import Finding, check_of
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.secret_sources import SecretSources
@@ -132,13 +132,13 @@ def _destinations(application: Application, own: Object, project: Project, items
 
 
 def _owners(model: ClusterModel) -> Iterator[Finding]:
-    owners: dict[Identity, tuple[Application, Object]] = {}
+    owners: dict[tuple[str, Identity], tuple[Application, Object]] = {}
     for application, item in model.deployed:
         # Applications have a check of their own, and the bootstrap applies by hand what a root deploys later.
         generated = "name" not in item.metadata
         if application.name == BY_HAND or generated or (item.group == GROUP and item.kind == "Application"):
             continue
-        first, known = owners.setdefault(item.identity, (application, item))
+        first, known = owners.setdefault((_cluster(application), item.identity), (application, item))
         # Without Applications, two folders may be alternatives of which only one is deployed.
         apart = application.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
         if known is item or apart:
@@ -150,6 +150,13 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
         else:
             where = f"deployed by the Application {first.name} ({known.path}) as well"
         yield Finding.of("object-owned-twice", item, f"It is {where}.", at="metadata.name")
+
+
+def _cluster(application: Application) -> str:
+    """Return the cluster that an Application deploys to, by its name or its address; empty for Argo CD's own."""
+    destination = mapping(application.item.spec.get("destination")) if application.item else {}
+    found = str(destination.get("name") or destination.get("server") or "").rstrip("/")
+    return "" if found in HERE.values() else found
 
 
 def _namespaces(model: ClusterModel) -> Iterator[Finding]:
@@ -197,8 +204,10 @@ def _may_exist(model: ClusterModel, kind: str, namespace: str, name: str) -> boo
 
 def _accounts(model: ClusterModel, binding: Object) -> Iterator[Finding]:
     for at, entry in entries(binding.manifest.get("subjects"), "subjects"):
-        name, namespace = str(entry.get("name")), str(entry.get("namespace") or "")
-        if entry.get("kind") != "ServiceAccount" or name == "default" or namespace not in model.closed_namespaces:
+        name, namespace = str(entry.get("name")), str(entry.get("namespace") or binding.namespace)
+        is_nowhere = binding.kind == "ClusterRoleBinding" and not namespace
+        is_account = entry.get("kind") == "ServiceAccount" and name != "default" and not is_nowhere
+        if not is_account or namespace not in model.closed_namespaces:
             continue
         if model.get("ServiceAccount", namespace, name) is None:
             known = model.names("ServiceAccount", namespace)

@@ -23,13 +23,21 @@ class SecretSources:
         #: Every object that makes a Secret, with the Secret's name.
         self.producers: list[tuple[Object, str]] = list(_producers(model))
         self._made: dict[tuple[str, str], list[Object]] = defaultdict(list)
+        self._merged: dict[tuple[str, str], list[Object]] = defaultdict(list)
         self._names: dict[str, set[str]] = defaultdict(set)
         for item, name in self.producers:
-            self._made[item.namespace, name].append(item)
-            self._names[item.namespace].add(name)
+            policy = inner(item.spec, "target", "creationPolicy")
+            if policy not in ("Merge", "None"):
+                self._made[item.namespace, name].append(item)
+                self._names[item.namespace].add(name)
+            elif policy == "Merge":
+                self._merged[item.namespace, name].append(item)
 
     def makes(self, namespace: str, name: str) -> list[Object]:
-        """Return what makes a Secret."""
+        """Return what makes a Secret; an ExternalSecret that merges into one, or makes none, does not.
+
+        https://external-secrets.io/latest/guides/ownership-deletion-policy/
+        """
         return self._made.get((namespace, name), [])
 
     def names(self, namespace: str) -> set[str]:
@@ -38,7 +46,7 @@ class SecretSources:
 
     def keys(self, namespace: str, name: str) -> set[str] | None:
         """Return the keys of a Secret, or None if they are not known."""
-        keys = [_keys(item) for item in self.makes(namespace, name)]
+        keys = [_keys(item) for item in (*self.makes(namespace, name), *self._merged.get((namespace, name), ()))]
         known = [found for found in keys if found is not None]
         return set().union(*known) if keys and len(known) == len(keys) else None
 

@@ -1,5 +1,6 @@
 """Proof that what selects or names pods, Services and their ports finds them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.kubernetes.workloads import SCALERS, service_ports
+from constructs_lib.kubernetes.workloads import SCALERS, is_headless, service_ports
 from constructs_lib.kubernetes.workloads import scaled as scaled_by
 from constructs_lib.text import hint, nearest, within
 
@@ -167,7 +168,7 @@ def _target(service: Object, port: Mapping[str, Any], pods: Pods, at: str) -> It
         if target not in names:
             problem = f'No container of the {owner} has a {protocol} port named "{target}".'
             yield Finding.of("target-port-unknown", service, problem, at=at, fix=hint("port's name", target, names))
-    elif pods.ports and isinstance(target, int | str) and str(target) not in numbers:
+    elif pods.ports and isinstance(target, int | str) and str(target) not in numbers and not is_headless(service):
         problem = f"No container of the {owner} declares the {protocol} port {target}."
         yield Finding.of("target-port-undeclared", service, problem, at=at, fix=hint("port", str(target), numbers))
 
@@ -188,10 +189,26 @@ def _governing_service(model: ClusterModel, stateful_set: Object) -> Iterator[Fi
     if (service := model.get("Service", stateful_set.namespace, name)) is None:
         return
     selected = model.behind(service)
-    headless = service.spec.get("clusterIP") == "None"
-    if not headless or all(pods.owner is not stateful_set for pods in selected):
-        problem = f"The Service {name} {'does not select its pods' if headless else 'is not headless'}."
+    if all(pods.owner is not stateful_set for pods in selected):
+        problem = f"The Service {name} does not select its pods."
         yield Finding.of("governing-service-unfit", stateful_set, problem, at=at)
+    elif not is_headless(service):
+        pod = re.compile(rf"(?<![\w.-]){re.escape(stateful_set.name)}-[^.\s]+\.{re.escape(name)}(?![\w-])")
+        caller = next((pods for pods in model.pods if any(map(pod.search, _said(model, pods)))), None)
+        if caller:
+            problem = f"The Service {name} is not headless, and {caller.owner.name} calls a pod by its name."
+            yield Finding.of("governing-service-unfit", stateful_set, problem, at=at)
+        else:
+            yield Finding.of(
+                "governing-service-with-address", stateful_set, f"The Service {name} is not headless.", at=at
+            )
+
+
+def _said(model: ClusterModel, pods: Pods) -> Iterator[str]:
+    """Yield what the containers of pods are told, by arguments and by variables."""
+    for container in pods.containers:
+        yield from (text for _, text in container.words)
+        yield from (variable.value for variable in model.variables(pods, container).values())
 
 
 def _ingress(model: ClusterModel, ingress: Object) -> Iterator[Finding]:
@@ -219,7 +236,9 @@ def _backend(model: ClusterModel, ingress: Object, backend: object, at: str) -> 
     if not isinstance(name, str):
         return
     yield from _named(model, "ingress-backend-missing", ingress, name, f"{at}.service.name")
-    if (service := model.get("Service", ingress.namespace, name)) is None:
+    service = model.get("Service", ingress.namespace, name)
+    # An ExternalName needs no ports: it leads to whatever port is called.
+    if service is None or service.spec.get("type") == "ExternalName":
         return
     for key in ("name", "number"):
         known = {str(getattr(offered, key)) for offered in service_ports(service)}

@@ -159,9 +159,10 @@ def _role(item: Object) -> Faults:
 def _binding(item: Object) -> Faults:
     for at, subject in entries(item.manifest.get("subjects"), "subjects"):
         is_account = subject.get("kind") == "ServiceAccount"
-        if is_account and not subject.get("namespace"):
-            fix = "Give its namespace, even if it is the same."
-            yield Fault("missing-field", f"{at}.namespace", "A ServiceAccount has a namespace.", fix)
+        # In a RoleBinding it is by default that of the binding: ValidateRoleBindingSubject in pkg/apis/rbac/validation.
+        if is_account and item.kind == "ClusterRoleBinding" and not subject.get("namespace"):
+            problem = "A ClusterRoleBinding is in no namespace in which to look for a ServiceAccount."
+            yield Fault("missing-field", f"{at}.namespace", problem, "Give its namespace.")
         group, wanted = subject.get("apiGroup"), "" if is_account else _RBAC
         if group not in (None, wanted):
             problem = f"{given(group)} is not the group of its kind."
