@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 
 #: Where GitHub's runner finds a command in a line of a log: ``TryParseV2`` and ``TryParse`` in ``ActionCommand.cs``.
@@ -12,6 +13,24 @@ _COMMAND = re.compile(r"^(?=\s*::)|(?<=##)(?=\[)", re.MULTILINE)
 def unheard(text: str) -> str:
     """Return a text in no line of which GitHub's runner finds a command; a bar shows where one would have been."""
     return _COMMAND.sub("│", text) if "::" in text or "##[" in text else text
+
+
+def safe(text: str) -> str:
+    r"""Return a text that does nothing to a terminal; line breaks and tabs stay.
+
+    Characters that move the cursor, change colours or the direction of writing, or cannot be seen, become escapes such
+    as ``\u001b``. These are the ones of JSON, so that JSON keeps its meaning.
+    """
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs":
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[begin : begin + 4]}" for begin in range(0, len(units), 4))
 
 
 def plural(number: int, one: str, many: str = "") -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
+from rich.text import Text
 
+from constructs_lib.cli.output import console
 from constructs_lib.declare.declaration import Declaration, run_all
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
@@ -24,16 +26,6 @@ if TYPE_CHECKING:
     from constructs_lib.synth.writer import Change
 
 Result = TypeVar("Result")
-
-
-def console() -> Console:
-    """Return the console for messages, on the standard error; it prints texts without interpreting them."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-
-
-def result_console() -> Console:
-    """Return the console for the result of a command; it prints texts without interpreting them."""
-    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def print_some(lines: Sequence[str], out: Console, most: int) -> None:
@@ -102,10 +94,10 @@ class App:
     @contextmanager
     def _telling(self, first: str) -> Iterator[Callable[[str], None]]:
         """Show progress on the standard error while the context lasts."""
-        out = Console(stderr=True, highlight=False)
+        out = console()
         with out.status(first) as status:
             # Without a terminal nobody sees the texts, and formatting them would take a noticeable time.
-            yield status.update if out.is_terminal else lambda name: None
+            yield (lambda name: status.update(Text(name))) if out.is_terminal else lambda name: None
 
     def check(
         self,

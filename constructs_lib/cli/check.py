@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, result_console
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.output import harmless, result_console, write_result
 from constructs_lib.text import nearest
 
 if TYPE_CHECKING:
@@ -127,10 +128,10 @@ def _show(report: Report, format: str, output: Path | None) -> None:
 
     if output:
         try:
-            output.write_text(FORMATS[format](report), encoding="utf-8")
+            output.write_text(harmless(FORMATS[format](report), format), encoding="utf-8")
         except OSError as error:
             raise CommandError(f"--output: {output} cannot be written: {error.strerror}.") from error
     elif format == "terminal":
         show(report, result_console())
     else:
-        typer.echo(FORMATS[format](report), nl=False)
+        write_result(FORMATS[format](report), format)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, console
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.output import console
 from constructs_lib.declare.system import System
 from constructs_lib.text import listed
 

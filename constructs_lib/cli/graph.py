@@ -1,14 +1,13 @@
 """The command ``graph``: draw the system."""
 
-import io
-import sys
 from pathlib import Path
 from typing import Literal
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, console
+from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.documents import CHECK, demand_folder, document, write
+from constructs_lib.cli.output import console, write_result
 from constructs_lib.declare.system import System
 
 #: The ending of files that hold SVG, and those of files that hold Mermaid unless ``--format`` says otherwise.
@@ -50,10 +49,8 @@ def command(
         write({output: picture})
         console().print(f"Wrote {output}.")
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # The pictures are in UTF-8, whatever the locale.
-        sys.stdout.reconfigure(encoding="utf-8")
-    sys.stdout.write(picture)
+    # The pictures are in UTF-8, whatever the locale.
+    write_result(picture, encoding="utf-8")
 
 
 def _is_svg(output: Path | None, format: Format | None) -> bool:

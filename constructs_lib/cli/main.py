@@ -14,7 +14,8 @@ import typer
 
 from constructs_lib.cli import check as check_command
 from constructs_lib.cli import graph, observe, plan, publish, rehearse, synth, why
-from constructs_lib.cli.app import App, console
+from constructs_lib.cli.app import App
+from constructs_lib.cli.output import console, take_any_sign
 from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import DeclarationError, here
 from constructs_lib.declare.environment import Environment
@@ -33,6 +34,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
     gc.disable()
     atexit.register(gc.freeze)
     root = Path(location.file).resolve().parent
+    take_any_sign()
     cli = typer.Typer(
         add_completion=False, rich_markup_mode="rich", help="Synthesizes the repository that Argo CD deploys from."
     )
@@ -63,7 +65,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         if hasattr(fault, "format_message"):
             console().print(fault.format_message().replace("Value error, ", ""))
             sys.exit(USER_MISTAKE)
-        traceback.print_exc()
+        console().print(traceback.format_exc())
         console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
         sys.exit(INTERNAL_FAULT)
     finally:

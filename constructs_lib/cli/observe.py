@@ -4,8 +4,9 @@ from pathlib import Path
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, result_console
+from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.documents import CHECK, document
+from constructs_lib.cli.output import result_console
 from constructs_lib.declare.system import System
 
 

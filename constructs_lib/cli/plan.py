@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, console, result_console
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.text import nearest, plural
@@ -125,12 +126,12 @@ def _print(plans: dict[str, Plan], form: Format) -> None:
 
     if form == "json":
         documents = [{"environment": name, **json.document(found)} for name, found in plans.items()]
-        typer.echo(json.dump({"version": json.VERSION, "plans": documents}), nl=False)
+        write_result(json.dump({"version": json.VERSION, "plans": documents}), form)
         return
     if form == "markdown":
         limit = markdown.LIMIT // len(plans)
         texts = (markdown.render(found, f"Plan of {name}" if name else "Plan", limit) for name, found in plans.items())
-        typer.echo("\n".join(texts), nl=False)
+        write_result("\n".join(texts))
         return
     out = result_console()
     for number, (name, found) in enumerate(plans.items()):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, console, result_console
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.cli.plan import Format
 from constructs_lib.text import listed, nearest, plural
 
@@ -104,7 +105,7 @@ def command(
     scenario, trees = _scenario(app, environment, old, new, broken, install=install, kill=kill)
     if not _has_news(app, environment, scenario):
         said = f"Nothing to rehearse: {name} does not change. --install, or --break COMPONENT, rehearses all of it.\n"
-        typer.echo(json_report.render([]) if form == "json" else said, nl=False)
+        write_result(json_report.render([]) if form == "json" else said, form)
         return
     settings = settings_of(environment, app.root, charts, patience)
     outcomes = _play(find_tools(tools), settings, scenario, trees, cluster, keep=keep)
@@ -228,6 +229,6 @@ def _print(outcomes: Sequence[Outcome], form: Format, picture: Path | None) -> N
             print_outcome(outcome, result_console())
     else:
         render = json_report.render if form == "json" else markdown.render
-        typer.echo(render(outcomes), nl=False)
+        write_result(render(outcomes), form)
     if picture:
         picture.write_text(svg(outcomes))

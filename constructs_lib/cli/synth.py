@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, print_some, result_console
+from constructs_lib.cli.app import App, print_some
+from constructs_lib.cli.output import result_console
 from constructs_lib.text import listed, plural
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError, result_console
+from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.output import result_console
 from constructs_lib.declare.declaration import run_all
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest

@@ -105,8 +105,8 @@ def test_names_of_other_people_do_nothing_to_the_terminal(told: Report) -> None:
     (finding, *_) = told.findings
     bad = dataclasses.replace(finding, problem="a\x1b[31m\nb\udcff", file="\x07.yaml")
     shown = text(dataclasses.replace(told, results=[dataclasses.replace(told.results[0], findings=[bad])]))
-    assert "a\\x1b[31m b\\udcff" in shown
-    assert "\\x07.yaml" in shown
+    assert "a\\u001b[31m b\\udcff" in shown
+    assert "\\u0007.yaml" in shown
 
 
 def test_json_tells_all_of_every_finding(told: Report) -> None:

@@ -17,7 +17,7 @@ from constructs_lib.check.proofs import PROOFS, prove
 from constructs_lib.check.waivers.waivers import Waiver, apply_waivers, stale_waivers
 from constructs_lib.kubernetes.bounds import nodes
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.text import plural, unheard
+from constructs_lib.text import plural, safe, unheard
 
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
 _LINE = re.compile(r"line (\d+)")
@@ -148,10 +148,7 @@ def report(
 def printable(text: str) -> str:
     """Return a text in one line, without control characters and commands, which names in a tree may contain."""
     flat = " ".join(text.split()) if any(character in text for character in "\n\r\t") else text
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in flat
-    )
-    return unheard(shown.encode(errors="backslashreplace").decode())
+    return unheard(safe(flat))
 
 
 def lines_of(findings: Sequence[Finding], files: Mapping[str, bytes]) -> list[int]:
