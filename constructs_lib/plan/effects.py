@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object
@@ -152,6 +153,7 @@ def _workload(case: _Case) -> None:
         else:
             _judge_restart(case)
     _judge_scale(case)
+    _judge_retention(case)
 
 
 def _judge_restart(case: _Case) -> None:
@@ -181,12 +183,29 @@ def _judge_scale(case: _Case) -> None:
     if not case.touches("spec", "replicas") or not isinstance(before, int) or not isinstance(after, int):
         return
     if scaler := case.around.scales.scaler(new):
-        verdict.because("autoscaled", scaler=named(scaler))
+        if before > 1 and new.spec.get("replicas") is None:
+            verdict.because("handed-to-autoscaler", number=before, scaler=named(scaler))
+        else:
+            verdict.because("autoscaled", scaler=named(scaler))
     elif after == 0:
         verdict.because("scaled-to-zero")
     if after < before and new.kind == "StatefulSet" and inner(new.spec, "volumeClaimTemplates"):
         deletes = inner(new.spec, "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete"
         verdict.because("scaled-down-with-volumes" if deletes else "scaled-down", number=before - after)
+
+
+def _judge_retention(case: _Case) -> None:
+    """Say what will be deleted later on by a policy for claims or volumes that turns to Delete."""
+    policy = "persistentVolumeClaimRetentionPolicy"
+    turned = {change.keys[-1] for change in case.fields if change.new == "Delete" and change.below("spec", policy)}
+    words = {"whenDeleted": "with the StatefulSet", "whenScaled": "with every pod that is scaled away"}
+    if turned:
+        case.verdict.because("claims-go-later", when=" and ".join(words[key] for key in words if key in turned))
+
+
+def _volume(case: _Case) -> None:
+    if any(change.new == "Delete" and change.keys[-1] == "persistentVolumeReclaimPolicy" for change in case.fields):
+        case.verdict.because("storage-goes-later")
 
 
 def _pod(case: _Case) -> None:
@@ -270,6 +289,7 @@ _JUDGES: dict[str, Callable[[_Case], None]] = {
     "batch/CronJob": _cron_job,
     "Pod": _pod,
     "Service": _service,
+    "PersistentVolume": _volume,
     "PersistentVolumeClaim": _claim,
     "apiextensions.k8s.io/CustomResourceDefinition": _definition,
     "argoproj.io/Application": _application,
@@ -368,6 +388,12 @@ def loss_with(item: Object) -> Reason | None:
         if loss["kind"] == item.full_kind and ("when" not in loss or _STATES[loss["when"]](item)):
             return Reason(loss["text"], loss["source"])
     return None
+
+
+def holds_something(item: Object) -> bool:
+    """Tell whether it is a custom resource whose operator may delete data with it, or stop what it runs."""
+    is_own = "." not in item.group or (item.group.endswith(".k8s.io") and not item.group.endswith(".x-k8s.io"))
+    return not is_own and not any(fnmatchcase(item.full_kind, known) for known in RULES["holding_nothing"])
 
 
 def is_dangerous(item: Object, effect: Effect) -> bool:

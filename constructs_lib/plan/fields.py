@@ -102,9 +102,20 @@ def _normal(item: Object) -> Manifest:
 
 
 def _fill_in(manifest: Manifest, path: Sequence[str], default: object) -> None:
-    """Set a field if it is absent; the mappings above it are copied, because other objects share them."""
+    """Set a field if it is absent; what is above it is copied, because other objects share it.
+
+    ``*`` stands for every item of a list.
+    """
     here = manifest
-    for key in path[:-1]:
+    for number, key in enumerate(path[:-1]):
+        if path[number + 1] == "*":
+            items = here.get(key)
+            if isinstance(items, list):
+                here[key] = [dict(item) if isinstance(item, dict) else item for item in items]
+                for item in here[key]:
+                    if isinstance(item, dict):
+                        _fill_in(item, path[number + 2 :], default)
+            return
         inner = here.get(key)
         if inner is not None and not isinstance(inner, dict):
             return

@@ -9,7 +9,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
 from constructs_lib.kubernetes.manifest import inner, mapping
 from constructs_lib.plan.change import Effect, Reason, Surroundings, Verdict, kept, named, option, pods_in, reason
-from constructs_lib.plan.effects import changed, is_dangerous, loss_with
+from constructs_lib.plan.effects import changed, holds_something, is_dangerous, loss_with
 from constructs_lib.plan.fields import RULES, changed_fields
 from constructs_lib.plan.pair import Key, Pair, Placed, key_of
 from constructs_lib.repository.applications import BY_HAND, Application
@@ -26,6 +26,8 @@ def _deleted(item: Object, around: Surroundings) -> Verdict:
     if item.kind == "Service" and inner(item.spec, "type") == "LoadBalancer":
         verdict.because("load-balancer-deleted")
     verdict.dangerous = is_dangerous(item, verdict.effect)
+    if holds_something(item):
+        verdict.because("operator-deletes")
     return verdict
 
 
@@ -83,7 +85,7 @@ def lost_with_namespace(item: Object, verdict: Verdict, around: Surroundings) ->
     if effect == Effect.DATA_LOSS:
         lost.reasons = [known for known in lost.reasons if known != reason("volumes-stay")]
     lost.pods = verdict.pods or pods_in(item, around)
-    lost.dangerous = is_dangerous(item, effect)
+    lost.dangerous = verdict.dangerous or is_dangerous(item, effect)
     return lost
 
 

@@ -144,8 +144,9 @@ class PositionPalRollout:
     kill = False
 
     @pytest.fixture(scope="class")
-    def rehearsed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-        with stage(tmp_path_factory.mktemp("positionpal"), [positionpal(self.environment)], patience=400) as found:
+    @classmethod
+    def rehearsed(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+        with stage(tmp_path_factory.mktemp("positionpal"), [positionpal(cls.environment)], patience=400) as found:
             yield found
 
     def test_install(self, rehearsed: Stage) -> None:
