@@ -71,19 +71,28 @@ class App:
         [found] = run_all(self.declaration, chosen, finish)
         return found
 
-    def synthesize(self, environments: Sequence[Environment], *, keep_manifests: bool = False) -> list[Tree]:
-        """Return the files of some environments, with progress on the standard error."""
+    def synthesize(
+        self, environments: Sequence[Environment], *, keep_manifests: bool = False, verify: bool = True
+    ) -> list[Tree]:
+        """Return the files of some environments, with progress on the standard error.
+
+        Raises:
+            DeclarationError: The declaration has errors, in any of them.
+            PinsError: The pins of one of them cannot be read, or are wrong and it was asked to ``verify`` them.
+        """
         from constructs_lib.synth.pipeline import synthesize_all
 
         with self._telling("reading the declaration") as tell:
-            return synthesize_all(self.declaration, environments, self.root, tell, keep_manifests=keep_manifests)
+            return synthesize_all(
+                self.declaration, environments, self.root, tell, keep_manifests=keep_manifests, verify=verify
+            )
 
     def process(self, environments: Sequence[Environment], *, complete: bool, check: bool) -> tuple[list[Tree], Change]:
         """Write or compare the files of some environments, with progress on the standard error.
 
         Raises:
             DeclarationError: The declaration has errors, in any of them.
-            PinsError: The pins of one of them cannot be read.
+            PinsError: The pins of one of them cannot be read, or are wrong.
             WriteError: The files cannot be written.
         """
         from constructs_lib.synth.pipeline import process

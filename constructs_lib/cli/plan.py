@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,14 +12,37 @@ import typer
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.repository.snapshot import Snapshot, is_commit
 from constructs_lib.text import nearest, plural
 
 if TYPE_CHECKING:
+    from constructs_lib.declare.environment import Environment
     from constructs_lib.plan.plan import Plan
+    from constructs_lib.synth.tree import Tree
 
 #: How a plan, or a rehearsal of one, is shown.
 Format = Literal["terminal", "markdown", "json"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A plan, of what it is and by what it comes about.
+
+    Attributes:
+        environment: Name of the environment; empty for trees without environments.
+        phase: ``merging`` for what takes effect with a merge or push, and ``publishing`` for what publish does then;
+            empty if there is only one of the two.
+        plan: What Argo CD does.
+    """
+
+    environment: str
+    phase: str
+    plan: Plan
+
+    @property
+    def title(self) -> str:
+        """What it is of."""
+        return ", ".join(part for part in (self.environment, self.phase) if part)
 
 
 def command(
@@ -39,23 +62,21 @@ def command(
 ) -> None:
     """Tell what Argo CD will do, and how dangerous it is, before anything is pushed.
 
+    What takes effect as soon as what is checked out is merged or pushed is told apart from what publish does then.
     With both trees given, the declaration is not read: they may be of any repository.
 
     Example: python app.py plan production
     """
     from constructs_lib.plan.plan import allowed
 
-    plans = _compare(context.obj, names or [], old=old, new=new)
-    _print(plans, form)
-    if strict and any(not allowed(change, allow) for found in plans.values() for change in found.dangerous):
+    parts = _compare(context.obj, names or [], old=old, new=new)
+    _print(parts, form)
+    if strict and any(not allowed(change, allow) for part in parts for change in part.plan.dangerous):
         raise typer.Exit(1)
 
 
-def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> dict[str, Plan]:
-    """Return the plans of some environments by name; trees without environments have one plan, with an empty name."""
-    from constructs_lib.plan.plan import plan
-    from constructs_lib.plan.published import commits_behind, published
-
+def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> list[Part]:
+    """Return the plans of some environments; trees without environments have one plan, with an empty name."""
     git = Git(app.root)
     chosen = app.choose(names)
     before, after = (None if tree is None else _snapshot(git, tree) for tree in (old, new))
@@ -69,24 +90,85 @@ def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None
                 )
         # Applications of several environments have the same names.
         parts = names or (known if len(known) > 1 else [""])
-        return {name: plan(before, after, folder=f"argocd/{name}" if name else None) for name in parts}
-    plans: dict[str, Plan] = {}
-    trees = [None] * len(chosen) if after else app.synthesize(chosen)
-    for environment, tree in zip(chosen, trees, strict=True):
-        branch = environment.repository.branch
-        now = before or published(git, environment.name, branch)
-        if not before and not now.files:
-            console().print(f"{environment.name}: {_nothing(now.name)} Everything is taken for new.")
-        elif not before and (count := commits_behind(git, branch)):
-            console().print(f"What is checked out lacks {plural(count, 'commit')} of {now.name}.")
-        if tree and not before:
-            tree.keep_open(now)
-        then = Snapshot.of_files("the declaration", tree.files) if tree else after
-        assert then is not None
-        found = plan(now, then, folder=f"argocd/{environment.name}")
-        # Publishing would set the pins anew, so those in the working tree do not matter.
-        plans[environment.name] = found if after else replace(found, pins=())
-    return plans
+        return [Part(name, "", _between(app, git, name, before, after, str(new))) for name in parts]
+    if after:
+        return [
+            Part(each.name, "", _between(app, git, each.name, before or _now(git, each), after, str(new)))
+            for each in chosen
+        ]
+    trees = app.synthesize(chosen)
+    return [
+        part
+        for environment, tree in zip(chosen, trees, strict=True)
+        for part in _declared(git, environment, tree, before)
+    ]
+
+
+def _now(git: Git, environment: Environment) -> Snapshot:
+    """Return what is published, and say what is not known of it."""
+    from constructs_lib.plan.published import commits_behind, published
+
+    branch = environment.repository.branch
+    now = published(git, environment.name, branch)
+    if not now.files:
+        console().print(f"{environment.name}: {_nothing(now.name)} Everything is taken for new.")
+    elif count := commits_behind(git, branch):
+        console().print(f"What is checked out lacks {plural(count, 'commit')} of {now.name}.")
+    return now
+
+
+def _between(app: App, git: Git, name: str, before: Snapshot, after: Snapshot, tree: str) -> Plan:
+    """Return the plan of a move to a tree of Git or a folder, of one environment, or of everything without a name.
+
+    The pins of a Git revision are verified; what a folder has is taken for what its pins name.
+    """
+    from constructs_lib.plan.merging import plan_of_push
+    from constructs_lib.plan.plan import plan
+
+    folder = f"argocd/{name}" if name else None
+    branches = {environment.name: environment.repository.branch for environment in app.environments}
+    own = name or next(iter(after.environments), "")
+    commit = None if Path(tree).is_dir() else git.commit(tree)
+    if commit and own in branches:
+        return plan_of_push(git, own, branches[own], before, after, commit, folder=folder)
+    found = plan(before, after, folder=folder)
+    unseen = [pin for pin in found.pins if is_commit(pin.new)] if commit is None else []
+    said = [f"{pin.name}: what {pin.new} holds is taken from {tree}, and may be anything else." for pin in unseen]
+    return replace(found, warnings=[*found.warnings, *said])
+
+
+def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot | None) -> Iterator[Part]:
+    """Yield the plans of a move to what is declared: without a tree ``before``, first what merging does by itself."""
+    from constructs_lib.plan.merging import merge_of, plan_of_push
+    from constructs_lib.plan.plan import plan
+    from constructs_lib.plan.published import published_at
+    from constructs_lib.publish.publication import rolled_back
+    from constructs_lib.publish.scope import without
+    from constructs_lib.repository.deployed import pins_at
+
+    name, branch, folder = environment.name, environment.repository.branch, f"argocd/{environment.name}"
+    phase, head, held = "", "", {}
+    now = before or _now(git, environment)
+    if not before and now.files:
+        head = git.commit("HEAD") or ""
+        if merge := merge_of(git, branch):
+            tree.pin(pins_at(git, merge.revision, name))
+            merged = published_at(git, name, merge.name, merge.revision)
+            found = plan_of_push(git, name, branch, now, merged, merge.revision, folder=folder, declared=tree.files)
+            if found.changes or found.pins:
+                phase = "publishing"
+                warnings = [merge.warning, *found.warnings] if merge.warning else found.warnings
+                yield Part(name, "merging", replace(found, warnings=warnings))
+                now = merged
+    if not before:
+        tree.keep_open(now)
+    found = plan(now, Snapshot.of_files("the declaration", tree.files), folder=folder)
+    if head and tree.pins:
+        held = rolled_back(git, head, name, tree.pins.components, tree.contents)
+        said = [f"publish holds back {each}, because {commit[:12]} rolled it back." for each, commit in held.items()]
+        found = replace(without(found, held), warnings=[*found.warnings, *said])
+    # Publishing would set the pins anew, so those in the working tree do not matter.
+    yield Part(name, phase, replace(found, pins=()))
 
 
 def _nothing(name: str) -> str:
@@ -119,22 +201,24 @@ def _known(git: Git) -> list[str]:
         return folders
 
 
-def _print(plans: dict[str, Plan], form: Format) -> None:
+def _print(parts: Sequence[Part], form: Format) -> None:
     from constructs_lib.plan.report import json_report as json
     from constructs_lib.plan.report import markdown
     from constructs_lib.plan.report.terminal import print_plan
 
     if form == "json":
-        documents = [{"environment": name, **json.document(found)} for name, found in plans.items()]
+        documents = [
+            {"environment": part.environment, "phase": part.phase, **json.document(part.plan)} for part in parts
+        ]
         write_result(json.dump({"version": json.VERSION, "plans": documents}), form)
         return
     if form == "markdown":
-        limit = markdown.LIMIT // len(plans)
-        texts = (markdown.render(found, f"Plan of {name}" if name else "Plan", limit) for name, found in plans.items())
+        limit = markdown.LIMIT // len(parts)
+        texts = (markdown.render(part.plan, f"Plan of {part.title}" if part.title else "Plan", limit) for part in parts)
         write_result("\n".join(texts))
         return
     out = result_console()
-    for number, (name, found) in enumerate(plans.items()):
-        title = f"{name}: from" if name else "From"
-        out.print(f"{'' if number == 0 else chr(10)}{title} {found.old} to {found.new}")
-        print_plan(found, out)
+    for number, part in enumerate(parts):
+        title = f"{part.title}: from" if part.title else "From"
+        out.print(f"{'' if number == 0 else chr(10)}{title} {part.plan.old} to {part.plan.new}")
+        print_plan(part.plan, out)

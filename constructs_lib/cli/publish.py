@@ -56,6 +56,7 @@ def command(
 
     Example: python app.py publish production --dry-run
     """
+    from constructs_lib.plan.merging import undone
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.report.terminal import print_plan
     from constructs_lib.plan.report.words import summary
@@ -68,12 +69,17 @@ def command(
     (environment,) = app.choose([name])
     git = Git(app.root)
     checkout = open_checkout(git, environment.repository.branch)
-    (tree,) = app.synthesize([environment], keep_manifests=True)
+    (tree,) = app.synthesize([environment], keep_manifests=True, verify=False)
     takeover, rolling = _takeover(tree, cluster, kubeconfig, out)
     publication = prepare(checkout, tree, rolling=rolling)
     # The Applications still have the published pins, but the files that they read are the new ones.
-    found = plan(publication.published, Snapshot.of_files("the declaration", tree.files), folder=f"argocd/{name}")
+    repair, declared = publication.repair, Snapshot.of_files("the declaration", tree.files)
+    found = plan(repair.published, declared, folder=f"argocd/{name}")
+    if repair.smuggled:
+        found = undone(found, plan(repair.trusted, declared, folder=f"argocd/{name}"), repair.smuggled)
     publication, found, joined = narrow(publication, replace(found, pins=()), only)
+    for problem in repair.problems:
+        out.print(f"Set right: {problem}")
     if not publication.is_empty:
         _refuse_errors(app, tree)
         publication = replace(publication, summary=summary(found) if found.changes else "")

@@ -125,8 +125,9 @@ def _scenario(
     kill: bool,
 ) -> tuple[Scenario, list[Snapshot]]:
     """Return what is to be played, and all trees that will be deployed."""
-    from constructs_lib.plan.published import published_at, published_revision
+    from constructs_lib.plan.published import published_at
     from constructs_lib.rehearse.scenario import Scenario
+    from constructs_lib.repository.deployed import published_revision
     from constructs_lib.repository.git import Git, GitError
     from constructs_lib.repository.snapshot import Snapshot
 

@@ -1,6 +1,6 @@
 """Compares what is deployed from two trees, and judges what differs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from constructs_lib.argocd.objects import Object, unreadable
@@ -27,8 +27,14 @@ class Comparison:
         warnings: What cannot be read, or is not known from the trees.
     """
 
-    def __init__(self, before: Sequence[Application], after: Sequence[Application], cache: Cache) -> None:
-        """Compare all Applications and groups of two trees."""
+    def __init__(
+        self,
+        before: Sequence[Application],
+        after: Sequence[Application],
+        cache: Cache,
+        verdicts: Mapping[str, Verdict],
+    ) -> None:
+        """Compare all Applications and groups of two trees; ``verdicts`` are on Applications, by name."""
         self._cache = cache
         self.warnings: list[str] = []
         self.pins: list[Pin] = []
@@ -44,6 +50,8 @@ class Comparison:
         self._before = before
         for pair in self.pairs.values():
             self._compare(pair)
+            if pair.new and pair.new.item and (verdict := verdicts.get(pair.new.name)):
+                self._unseen.append((pair, verdict))
         find_heirs([*self.pairs.values()], self._removals, self._additions)
         self._judge_removals()
         self._judge_additions()
@@ -60,6 +68,8 @@ class Comparison:
             if old.namespace == new.namespace:
                 _drop_equal(old_files, new_files)
             self._compare_sources(pair, old, new)
+        if new:
+            self._tell_of_missing(pair, old, new)
         self._drop_unreadable(old_files, new_files)
         before, after = _read(old, old_files), _read(new, new_files)
         removed = [item for identity, item in before.items() if identity not in after]
@@ -87,6 +97,14 @@ class Comparison:
                 why = f"it cannot be read ({problem.reason})"
                 self.warnings.append(f"{path}: {why}; neither plan nor Argo CD sees what is in it.")
                 old.pop(path, None)
+
+    def _tell_of_missing(self, pair: Pair, old: Application | None, new: Application) -> None:
+        """Call it dangerous if an Application reads a commit that it did not read before and that is not here."""
+        known = {*(source.revision for source in old.sources), *old.missing} if old else set()
+        for revision in sorted({*new.missing} - known):
+            verdict = Verdict(Effect.UPDATE)
+            verdict.because("unseen-commit", commit=revision)
+            self._unseen.append((pair, verdict))
 
     def _compare_sources(self, pair: Pair, old: Application, new: Application) -> None:
         before = {source.path: source for source in old.sources}
@@ -128,6 +146,7 @@ class Comparison:
                     effect=max(change.effect, verdict.effect),
                     fields=(*change.fields, *verdict.fields),
                     reasons=(*change.reasons, *verdict.reasons),
+                    fix=change.fix or verdict.fix,
                     dangerous=change.dangerous or verdict.dangerous,
                 )
                 owner.changes[number] = (known, merged)

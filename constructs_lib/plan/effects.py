@@ -278,6 +278,10 @@ def _application(case: _Case) -> None:
         verdict.because("other-wave", new=new.wave, old=old.wave)
     if cascades(old) != cascades(new):
         verdict.because("finalizer-added" if cascades(new) else "finalizer-removed")
+    if any(change.keys[-1] == "repoURL" for change in case.fields) and any(
+        "path" in each for each in sources_of(new.spec)
+    ):
+        verdict.because("other-repository")
     has_chart = any(source.get("chart") for source in sources_of(new.spec))
     if has_chart and (case.touches("spec", "source") or case.touches("spec", "sources")):
         verdict.because("chart-changed")

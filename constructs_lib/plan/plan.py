@@ -8,7 +8,7 @@ from itertools import groupby
 from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.plan.change import Change, Effect, Pin, Step
+from constructs_lib.plan.change import Change, Effect, Pin, Step, Verdict
 from constructs_lib.plan.comparison import Comparison
 from constructs_lib.plan.pair import Key, Pair, key_of
 from constructs_lib.repository.applications import find_applications
@@ -55,14 +55,18 @@ class Plan:
         return list(dict.fromkeys(step.component for step in self.steps))
 
 
-def plan(old: Snapshot, new: Snapshot, *, folder: str | None = None) -> Plan:
+def plan(
+    old: Snapshot, new: Snapshot, *, folder: str | None = None, verdicts: Mapping[str, Verdict] | None = None
+) -> Plan:
     """Return what Argo CD does when the manifests of all Applications, or of those in a folder, change.
+
+    ``verdicts`` on Applications, by name, are added to what the trees show of them.
 
     Nothing is raised because of what the manifests hold: what cannot be read is in :attr:`Plan.warnings`.
     """
     folders, cache = [folder] if folder else [], Cache()
     before, after = (find_applications(snapshot, folders, cache) for snapshot in (old, new))
-    comparison = Comparison(before.all, after.all, cache)
+    comparison = Comparison(before.all, after.all, cache, verdicts or {})
     warnings = [*{**before.warnings, **after.warnings}.values(), *dict.fromkeys(comparison.warnings)]
     return Plan(old.name, new.name, _Ordering(comparison.pairs).steps(), comparison.pins, warnings)
 

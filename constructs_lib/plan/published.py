@@ -1,6 +1,7 @@
 """What is published: the state from which Argo CD deploys an environment now."""
 
-from constructs_lib.repository.git import Git, GitError
+from constructs_lib.repository.deployed import published_revision
+from constructs_lib.repository.git import Git
 from constructs_lib.repository.snapshot import Snapshot
 
 
@@ -26,15 +27,3 @@ def commits_behind(git: Git, branch: str) -> int:
     """Return the number of fetched commits of the published branch that the checkout lacks."""
     _, commit = published_revision(git, branch)
     return int(git.run("rev-list", "--count", f"HEAD..{commit}")) if commit and git.commit("HEAD") else 0
-
-
-def published_revision(git: Git, branch: str) -> tuple[str, str | None]:
-    """Return the revision that is published, in a person's words, and its commit if there is one."""
-    try:
-        remotes = git.run("remote").splitlines()
-    except GitError:
-        return "nothing", None
-    if not remotes:
-        return "HEAD", git.commit("HEAD")
-    remote = git.remote_of(git.run("branch", "--show-current")) or remotes[0]
-    return f"{remote}/{branch}", git.commit(f"refs/remotes/{remote}/{branch}")

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from constructs_lib.plan.published import published_at
 from constructs_lib.publish.checkout import Checkout, PublishError
+from constructs_lib.publish.repair import Repair, repair_of
+from constructs_lib.repository.deployed import History, pins_at
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.repository.pins import Pin, Pins, dump_pins, parse_pins, pins_file
-from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.repository.pins import Pin, Pins, dump_pins, pins_file
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import write
@@ -24,9 +24,9 @@ class Publication:
     """What publishing an environment would do.
 
     Attributes:
-        published: What is published.
+        repair: What is wrong with what is published, and is set right.
         manifests: Files that have to be committed; none if all manifests are committed already.
-        old: The pins in the last commit; None if the environment was never published.
+        old: The pins in the last commit, without wrong namespaces; None if it was never published.
         pins: The pins as they will be. Those to the commit that is not made yet have an empty revision.
         unpublished: Components with changes that are held back.
         rolled_back: Components of which these very manifests were rolled back, with the commit that did it.
@@ -35,7 +35,7 @@ class Publication:
 
     checkout: Checkout
     tree: Tree
-    published: Snapshot = field(repr=False)
+    repair: Repair
     manifests: tuple[str, ...]
     old: Pins | None
     pins: Mapping[str, Pin]
@@ -103,40 +103,44 @@ def prepare(checkout: Checkout, tree: Tree, *, rolling: bool | None = None) -> P
     """
     git, environment, head = checkout.git, tree.environment, checkout.head
     dirty = checkout.dirty([*owned_paths(), pins_file("*")])
-    old = _committed_pins(git, head, environment)
+    repair = repair_of(checkout, environment, tree.revision, tree.namespaces)
+    old = repair.pins
     tree.pin(old)
-    published = published_at(git, environment, checkout.upstream, checkout.remote_head)
-    tree.keep_open(published, rolling=rolling)
+    tree.keep_open(repair.trusted, rolling=rolling)
     # What is kept belongs to the manifests: it stays when the pins are reverted.
     manifests = tuple(_differing(git, head, _with_pins(tree), [*owned_paths([environment]), pins_file(environment)]))
-    kept = _valid(git, head, environment, old.components if old else {})
+    kept = {name: pin for name, pin in (old.components if old else {}).items() if name not in repair.wrong}
+    rolled = rolled_back(git, head, environment, kept, tree.contents)
+    kept |= repair.sound
     pins: dict[str, Pin] = {}
     for component, content in sorted(tree.contents.items()):
         new = Pin("" if manifests else head, content, tree.namespaces[component])
         old_pin = kept.get(component, new)
         pins[component] = old_pin if old_pin.content == content else new
-    publication = Publication(checkout, tree, published, manifests, old, pins)
+    publication = Publication(checkout, tree, repair, manifests, old, pins, rolled_back=rolled)
     if pins_file(environment) in dirty and not publication.commits:
         raise PublishError(f"{pins_file(environment)} is not as publish wrote it; git checkout HEAD -- pins first.")
-    return replace(publication, rolled_back=_rolled_back(publication))
+    return publication
 
 
-def _rolled_back(publication: Publication) -> dict[str, str]:
+def rolled_back(
+    git: Git, head: str, environment: str, pins: Mapping[str, Pin], contents: Mapping[str, str]
+) -> dict[str, str]:
     """Return the components that were rolled back from what is declared, with the commit that did it.
 
     Their manifests were published, and then the commit with the pins was reverted. Publishing them together with other
     changes would undo the rollback. It is no rollback if the declaration returns to an earlier state: then the pin has
-    moved to a later commit.
+    moved to a later commit. ``pins`` are those that ``head`` has, ``contents`` the ids of the declared folders.
     """
-    git, environment = publication.checkout.git, publication.tree.environment
-    history = publication.checkout.head, "--", pins_file(environment)
     found: dict[str, str] = {}
-    for component, pin in publication.moved.items():
-        content = publication.pins[component].content
-        commit = git.run("log", "-1", "--format=%H", f"-S{content}", *history) if pin else ""
-        if not pin or not commit or not git.commit(f"{commit}^"):
+    for component, pin in pins.items():
+        content = contents.get(component, pin.content)
+        if content == pin.content:
             continue
-        former = _committed_pins(git, f"{commit}^", environment)
+        commit = git.run("log", "-1", "--format=%H", f"-S{content}", head, "--", pins_file(environment))
+        if not commit or not git.commit(f"{commit}^") or not git.commit(pin.revision):
+            continue
+        former = pins_at(git, f"{commit}^", environment)
         before = former.components.get(component) if former else None
         if not before or before.content != content or before.revision == pin.revision:
             continue
@@ -145,27 +149,11 @@ def _rolled_back(publication: Publication) -> dict[str, str]:
     return found
 
 
-def _committed_pins(git: Git, revision: str, environment: str) -> Pins | None:
-    file = pins_file(environment)
-    content = git.files(revision, [file]).get(file)
-    return None if content is None else parse_pins(content, file)
-
-
 def _differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:
     """Return the files that a commit does not have as wanted."""
     folders = sorted({part.rpartition("/")[0] for part in owned})
     committed = {path: content for path, content in git.files(revision, folders).items() if is_owned(path, owned)}
     return sorted(path for path in wanted.keys() | committed.keys() if wanted.get(path) != committed.get(path))
-
-
-def _valid(git: Git, head: str, environment: str, pins: Mapping[str, Pin]) -> dict[str, Pin]:
-    """Return the pins to commits that are in the history and have the pinned content; others were rebased away."""
-    history = set(git.run("rev-list", head).split())
-    known = {component: pin for component, pin in pins.items() if pin.revision in history}
-    names = "".join(f"{pin.revision}:dist/{environment}/{component}\n" for component, pin in known.items())
-    folders = git.run("cat-file", "--batch-check", input=names.encode()).splitlines()
-    pairs = zip(known.items(), folders, strict=True)
-    return {component: pin for (component, pin), folder in pairs if folder.split()[0] == pin.content}
 
 
 def carry_out(publication: Publication, root: Path) -> list[str]:
@@ -188,8 +176,8 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
     pins = {name: pin if pin.revision else replace(pin, revision=at) for name, pin in publication.pins.items()}
     if messages:
         moved = {component: pins[component] for component in publication.moved}
-        held = _valid(git, at, tree.environment, moved)
-        if different := [f"dist/{tree.environment}/{component}" for component in moved if component not in held]:
+        wrong = History(git, checkout.upstream, [at]).wrong(tree.environment, Pins(moved))
+        if different := [f"dist/{tree.environment}/{component}" for component in wrong]:
             raise PublishError(
                 f"Git does not hold {listed(different, 10)} as synthesized. Do .gitignore, .gitattributes, a filter or "
                 f"a hook concern these files? They must be committed byte by byte."

@@ -27,12 +27,13 @@ def narrow(publication: Publication, found: Plan, only: Sequence[str]) -> tuple[
     """
     joined = _joined(publication, found, only) if only else {}
     wanted = {*only, *joined} if only else publication.moved.keys() - publication.rolled_back.keys()
+    wanted |= publication.repair.wrong.keys()
     # What is new or removed cannot be held back.
     before = publication.before
     pins = {name: pin if name in wanted else before.get(name, pin) for name, pin in publication.pins.items()}
     narrowed = replace(publication, pins=pins)
     narrowed = replace(narrowed, unpublished=tuple(sorted(publication.moved.keys() - narrowed.moved.keys())))
-    return narrowed, _without(found, narrowed.unpublished), joined
+    return narrowed, without(found, narrowed.unpublished), joined
 
 
 def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mapping[str, str]:
@@ -61,10 +62,11 @@ def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mappi
     unavoidable |= {
         component: "it is new, and has no pin that holds it back" for component, pin in moved.items() if pin is None
     }
+    unavoidable |= {name: "its pin is wrong, and is set right" for name in publication.repair.wrong if name in moved}
     return together(only, unavoidable, changes, tree.namespaces)
 
 
-def _without(found: Plan, held_back: Collection[str]) -> Plan:
+def without(found: Plan, held_back: Collection[str]) -> Plan:
     """Return a plan without the changes of some components; pins do not hold back the Applications themselves.
 
     A component does not move to another namespace as long as its pin does not move.

@@ -103,17 +103,25 @@ class Git:
             head, _, path = entry.partition("\t")
             if head.startswith("100") and path.endswith(suffixes):
                 blobs[path] = head.split()[2]
-        contents = self._contents(dict.fromkeys(blobs.values()))
+        contents = self.contents(blobs.values())
+        for blob in blobs.values():
+            if blob not in contents:
+                raise GitError(f"the object {blob} is not in this copy of the repository")
         return {path: contents[blob] for path, blob in blobs.items()}
 
-    def _contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
-        names = list(blobs)
+    def contents(self, objects: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of objects by their names, such as ``main:app.py``; those that are not here are left out.
+
+        Raises:
+            GitError: There is no repository.
+        """
+        names = list(dict.fromkeys(objects))
         output = BytesIO(self.run_bytes("cat-file", "--batch", input="".join(f"{name}\n" for name in names).encode()))
         contents: dict[str, bytes] = {}
         for name in names:
             head = output.readline().split()
             if head[-1] == b"missing":
-                raise GitError(f"the object {name} is not in this copy of the repository")
+                continue
             contents[name] = output.read(int(head[-1]))
             output.readline()
         return contents

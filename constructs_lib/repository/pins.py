@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from constructs_lib.kubernetes.bounds import parse_json
+from constructs_lib.kubernetes.names import is_label
+from constructs_lib.text import shown
 from constructs_lib.user_error import UserError
 
 _REVISION = re.compile(r"[0-9a-f]{40}")
@@ -102,6 +104,8 @@ def parse_pins(content: bytes, name: str) -> Pins:
         raise PinsError(f"{name}: what is kept open is no object of places by file; {advice}")
     pins: dict[str, Pin] = {}
     for component, entry in entries.items():
+        if not is_label(component):
+            raise PinsError(f"{name}: {shown(component)} can be no component; {advice}")
         fields = entry if isinstance(entry, dict) else {}
         for key in ("revision", "content"):
             if not isinstance(fields.get(key), str) or not _REVISION.fullmatch(fields[key]):

@@ -2,7 +2,8 @@
 
     declare ──> derive ──> observe ──> synthesize ──> compare, or write
 
-Up to the last step it is a pure function of the declaration and the pins: no clock, no randomness, no network.
+Up to the last step it is a pure function of the declaration and the pins: no clock, no randomness, no network. Git is
+asked only whether the pins are true.
 """
 
 import json
@@ -50,7 +51,7 @@ def process(
 
     Raises:
         DeclarationError: The declaration has errors, in any environment.
-        PinsError: The pins of an environment cannot be read.
+        PinsError: The pins of an environment cannot be read, or the branch that is deployed does not bear them out.
         WriteError: The files cannot be written.
     """
     trees = synthesize_all(declaration, environments, root, tell)
@@ -66,14 +67,25 @@ def synthesize_all(
     tell: Tell = lambda name: None,
     *,
     keep_manifests: bool = False,
+    verify: bool = True,
 ) -> list[Tree]:
     """Declare the system in some environments and return its files; of the repository, only the pins are read.
 
+    Only what sets pins right has no need to ``verify`` them.
+
     Raises:
         DeclarationError: The declaration has errors, in any of them.
-        PinsError: The pins of one of them cannot be read.
+        PinsError: The pins of one of them cannot be read, or the branch that is deployed does not bear them out.
     """
     pins = {environment.name: read_pins(root, environment.name) for environment in environments}
+    if verify and any(pins.values()):
+        # Who has no pins does without Git.
+        from constructs_lib.repository.deployed import History
+        from constructs_lib.repository.git import Git
+
+        for environment in environments:
+            if found := pins[environment.name]:
+                History.of(Git(root), environment.repository.branch).verify(environment.name, found)
 
     def finish(system: System) -> Tree:
         return synthesize(system, tell, pins[system.environment.name], keep_manifests=keep_manifests)

@@ -3,6 +3,8 @@
 The schema, version 1; what is added later is added to it, and what changes its meaning raises the version::
 
     version        1
+    plans          of the command, each with its environment and its phase: merging, publishing, or empty if there is
+                   only one of the two
     old, new       names of the two trees
     summary        how often each effect comes: create, create or adopt (what was kept when it was removed), update in
                    place, rolling restart, kept in the cluster, delete, replacement, data loss, no effect in the cluster

@@ -1,0 +1,224 @@
+"""The branch that is deployed, as Argo CD sees it, and the pins that its history bears out.
+
+A pin is right if its commit is on that branch, and holds the component's folder and Application as the pin says. A
+commit of another branch, or of a fork, would be deployed just as well, because Argo CD fetches a commit by its id
+(``checkoutRevision`` in ``reposerver/repository/repository.go``); but nobody reviewed it for this branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from constructs_lib.argocd.objects import parse
+from constructs_lib.kubernetes.manifest import inner
+from constructs_lib.repository.applications import find_applications
+from constructs_lib.repository.git import Git, GitError
+from constructs_lib.repository.pins import Pins, PinsError, parse_pins, pins_file
+from constructs_lib.repository.snapshot import Snapshot, is_commit
+from constructs_lib.repository.sources import normal, sources_of
+
+
+def published_revision(git: Git, branch: str) -> tuple[str, str | None]:
+    """Return the revision that is published, in a person's words, and its commit if there is one.
+
+    That is the branch of the remote as it was last fetched or pushed, and without a remote what is checked out.
+    """
+    try:
+        remotes = git.run("remote").splitlines()
+    except GitError:
+        return "nothing", None
+    if not remotes:
+        return "HEAD", git.commit("HEAD")
+    remote = git.remote_of(git.run("branch", "--show-current")) or remotes[0]
+    return f"{remote}/{branch}", git.commit(f"refs/remotes/{remote}/{branch}")
+
+
+def pins_at(git: Git, revision: str, environment: str) -> Pins | None:
+    """Return the pins of an environment in a commit or tree of Git; None if it has none.
+
+    Raises:
+        PinsError: They cannot be read.
+    """
+    file = pins_file(environment)
+    content = git.files(revision, [file]).get(file)
+    return None if content is None else parse_pins(content, file)
+
+
+@dataclass(frozen=True)
+class History:
+    """The history of the branch that is deployed, as far as it is here.
+
+    Attributes:
+        git: The repository.
+        name: What a person calls the branch, for instance ``origin/main``.
+        tips: The commits that it ends in; none if it is not here.
+    """
+
+    git: Git
+    name: str
+    tips: Sequence[str]
+
+    @classmethod
+    def of(cls, git: Git, branch: str) -> History:
+        """Return the history of a branch: of the remote, and of the checkout if that is on the same branch.
+
+        What is checked out otherwise, such as a pull request, brings commits that are on the branch only once it is
+        merged, if then: no pin may name them.
+        """
+        name, commit = published_revision(git, branch)
+        tips = [commit]
+        if name != "nothing" and git.run("branch", "--show-current") == branch:
+            tips.append(git.commit("HEAD"))
+        return cls(git, name, [*dict.fromkeys(tip for tip in tips if tip)])
+
+    def verify(self, environment: str, pins: Pins | None) -> None:
+        """Hold the pins of an environment against the history.
+
+        Raises:
+            PinsError: They are wrong, or it cannot be known here; it says what is needed.
+        """
+        if pins is None:
+            return
+        file = pins_file(environment)
+        if need := self._missing():
+            raise PinsError(f"{file} cannot be verified: {need}")
+        problems = [*self.wrong(environment, pins).values(), *self.invented(environment, pins).values()]
+        if not problems:
+            return
+        if self.git.run("rev-parse", "--is-shallow-repository") == "true":
+            raise PinsError(
+                f"{file} cannot be verified: the clone is shallow, and its commits may be older; git fetch --unshallow "
+                f"(fetch-depth: 0 of actions/checkout) brings them."
+            )
+        fetch = f" (as it was last fetched: git fetch {self.name.partition('/')[0]})" if "/" in self.name else ""
+        raise PinsError(
+            "\n".join(f"{file}: {problem}" for problem in problems)
+            + f"\nOnly publish moves pins. Restore the file with git checkout {self.name} -- {file}; if it is so on "
+            f"{self.name}{fetch}, python app.py publish {environment} sets it right."
+        )
+
+    def _missing(self) -> str:
+        if self.name == "nothing":
+            return "this is no Git repository, and pins name commits of one; clone it."
+        if self.tips:
+            return ""
+        remote, _, branch = self.name.partition("/")
+        return (
+            f"{self.name} is not here; git fetch {remote} {branch}:refs/remotes/{self.name} brings it."
+            if branch
+            else "nothing is committed yet."
+        )
+
+    def wrong(self, environment: str, pins: Pins) -> dict[str, str]:
+        """Return what is wrong with pins, by component: the history does not bear them out.
+
+        Raises:
+            GitError: There is no repository.
+        """
+        entries = dict(sorted(pins.components.items()))
+        found = self._found(
+            name
+            for component, pin in entries.items()
+            for name in (f"{pin.revision}^{{commit}}", f"{pin.revision}:dist/{environment}/{component}")
+        )
+        here = {pin.revision for pin in entries.values() if found[f"{pin.revision}^{{commit}}"] == pin.revision}
+        elsewhere = self._elsewhere(here)
+        files = {
+            component: f"{pin.revision}:argocd/{environment}/Application-{component}.yaml"
+            for component, pin in entries.items()
+            if pin.revision in here
+        }
+        applications = self.git.contents(files.values())
+        wrong: dict[str, str] = {}
+        for component, pin in entries.items():
+            folder = f"dist/{environment}/{component}"
+            content = found[f"{pin.revision}:{folder}"]
+            if pin.revision not in here:
+                wrong[component] = f"{component}: there is no commit {pin.revision} here, and so none on {self.name}."
+            elif pin.revision in elsewhere:
+                wrong[component] = f"{component}: the commit {pin.revision} is not on {self.name}."
+            elif content != pin.content:
+                holds = f"holds {folder} as {content}" if content else f"has no folder {folder}"
+                wrong[component] = f"{component}: the commit {pin.revision} {holds}, and the pin says {pin.content}."
+            elif (namespace := _namespace(applications.get(files[component]))) != pin.namespace:
+                there = f"to the namespace {namespace}" if namespace else "nowhere"
+                wrong[component] = (
+                    f"{component}: in the commit {pin.revision}, its Application deploys {there}, and the pin says "
+                    f"{pin.namespace}."
+                )
+        return wrong
+
+    def invented(self, environment: str, pins: Pins) -> dict[str, str]:
+        """Return what is wrong with retired namespaces, by namespace: none was ever a component's."""
+        return {
+            namespace: f"the retired namespace {namespace} was that of no component on {self.name}."
+            for namespace in pins.retired
+            if not self.git.run(
+                "log", "-1", "--format=%H", f'-S"namespace": "{namespace}"', *self.tips, "--", pins_file(environment)
+            )
+        }
+
+    def held(self, folder: str, revision: str) -> bool:
+        """Tell whether the branch ever held a folder as it is in some commit, which need not be on it."""
+        content = self._found(iter([f"{revision}:{folder}"]))[f"{revision}:{folder}"]
+        search = ("log", "-1", "-t", "--format=%H", f"--find-object={content}", *self.tips, "--", folder)
+        return bool(content and self.git.run(*search))
+
+    def _found(self, names: Iterator[str]) -> dict[str, str]:
+        """Return the ids of objects by their names; none of those that are not here."""
+        asked = [*names]
+        said = self.git.run("cat-file", "--batch-check", input="".join(f"{name}\n" for name in asked).encode())
+        lines = [line.split() for line in said.splitlines()]
+        return {name: "" if line[-1] == "missing" else line[0] for name, line in zip(asked, lines, strict=True)}
+
+    def _elsewhere(self, commits: set[str]) -> set[str]:
+        """Return those of some commits that are not in the history."""
+        if not commits:
+            return set()
+        return commits & {*self.git.run("rev-list", *sorted(commits), "--not", *self.tips).split()}
+
+    def versions(self, environment: str) -> Iterator[tuple[str, Pins | None]]:
+        """Yield the commits that changed the pins of an environment, newest first, with the pins as they were then.
+
+        They are those in which the branch ended at some time, so that a merge counts as one; what cannot be read is
+        left out.
+        """
+        file = pins_file(environment)
+        commits = self.git.run("log", "--first-parent", "--format=%H", *self.tips[:1], "--", file).splitlines()
+        contents = self.git.contents(f"{commit}:{file}" for commit in commits)
+        for commit in commits:
+            content = contents.get(f"{commit}:{file}")
+            with suppress(PinsError):
+                yield commit, None if content is None else parse_pins(content, file)
+
+
+def _namespace(content: bytes | None) -> str:
+    """Return the namespace to which an Application in a file deploys; empty if there is none."""
+    found = [inner(each.manifest, "spec", "destination", "namespace") for each in parse("a.yaml", content or b"")]
+    return str(found[0] or "") if found else ""
+
+
+def misread(snapshot: Snapshot, environment: str, pins: Pins | None) -> dict[str, str]:
+    """Return which Applications of an environment read another commit than their pins say, by name, with a sentence.
+
+    Argo CD knows the Applications alone: what they read is deployed, whatever the pins say.
+    """
+    wrong: dict[str, str] = {}
+    for name, folder, revision in reads(snapshot, environment):
+        top, _, component = folder.partition(f"/{environment}/")
+        pin = pins.components.get(component) if pins and top == "dist" else None
+        if top == "dist" and (pin.revision != revision if pin else is_commit(revision)):
+            says = f"pins it to {pin.revision}" if pin else "does not pin it"
+            where = f"argocd/{environment}: the Application {name} reads {folder} from {revision}"
+            wrong[name] = f"{where}, and {pins_file(environment)} {says}."
+    return wrong
+
+
+def reads(snapshot: Snapshot, environment: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the folders that the Applications of an environment read: name of the Application, folder, and revision."""
+    for application in find_applications(snapshot, [f"argocd/{environment}"]).all:
+        for source in sources_of(application.item.spec) if application.item else ():
+            if isinstance(source.get("path"), str):
+                yield application.name, normal(source["path"]), str(source.get("targetRevision") or "HEAD")
