@@ -47,9 +47,6 @@ class Way:
 
     def push(self, tree: Tree) -> None:
         """Push what is declared."""
-        # A project that no longer permits the namespace of what is removed would stop its removal.
-        project = f"argocd/{ENV}/AppProject-chain.yaml"
-        tree.files[project] = self.tree.files[project]
         self.rehearsal.scratch.commit_tree(tree)
 
     def begin(self) -> None:
@@ -71,9 +68,10 @@ class RollingSync(Way):
     title = "ApplicationSet with RollingSync"
 
     def push(self, tree: Tree) -> None:
-        """Push, and apply the ApplicationSet."""
+        """Push, and apply the ApplicationSet with the projects."""
         super().push(tree)
-        self.rehearsal.client.apply(self.object("AppProject-chain"))
+        for project in tree.projects.values():
+            self.rehearsal.client.apply(project)
         declared = yaml.safe_load((HERE / "alternatives/applicationset.yaml").read_text())
         elements = declared["spec"]["generators"][0]["list"]["elements"]
         elements[:] = [each for each in elements if each["name"] in tree.applications]

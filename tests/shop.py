@@ -130,9 +130,9 @@ class Shop:
         content: dict[str, Any] = json.loads(self.git("show", f"{revision}:pins/{environment}.json"))
         return content
 
-    def permitted(self, environment: str = "laptop", revision: str = "HEAD") -> set[str]:
-        """Return the namespaces that the committed AppProject permits."""
-        text = self.git("show", f"{revision}:argocd/{environment}/AppProject-shop.yaml")
+    def permitted(self, component: str, environment: str = "laptop", revision: str = "HEAD") -> set[str]:
+        """Return the namespaces that the committed AppProject of a component permits."""
+        text = self.git("show", f"{revision}:argocd/{environment}/AppProject-shop-{component}.yaml")
         spec = yaml.safe_load(text)["spec"]
         namespaces = {entry["namespace"] for entry in spec["destinations"]}
         assert namespaces == {entry["name"] for entry in spec["clusterResourceWhitelist"]}

@@ -140,10 +140,13 @@ class Synthesized:
 
     @cached_property
     def delivered(self) -> list[Manifest]:
-        """What the root Application deploys: all objects beside it."""
+        """What the root Application deploys: all objects beside it and its AppProject."""
         folder = f"argocd/{self.environment}/"
+        own = self.root, self.root_project
         return [
-            manifest for path, manifest in self.parsed.items() if path.startswith(folder) and manifest is not self.root
+            manifest
+            for path, manifest in self.parsed.items()
+            if path.startswith(folder) and not any(manifest is each for each in own)
         ]
 
     @property
@@ -163,20 +166,15 @@ class Synthesized:
         ]
 
     @property
-    def project(self) -> Manifest:
-        """The AppProject of the components."""
-        return self._project_of(next(iter(self.applications.values())))
+    def projects(self) -> dict[str, Manifest]:
+        """The AppProject of each component, by the component's name."""
+        by_name = {each["metadata"]["name"]: each for each in self.delivered if each["kind"] == "AppProject"}
+        return {name: by_name[application["spec"]["project"]] for name, application in self.applications.items()}
 
     @property
     def root_project(self) -> Manifest:
         """The AppProject of the root."""
-        return self._project_of(self.root)
-
-    def _project_of(self, application: Manifest) -> Manifest:
-        name = application["spec"]["project"]
-        projects = [manifest for manifest in self.delivered if manifest["kind"] == "AppProject"]
-        (project,) = (manifest for manifest in projects if manifest["metadata"]["name"] == name)
-        return project
+        return self.parsed[f"argocd/{self.environment}/AppProject-{self.root['spec']['project']}.yaml"]
 
     @property
     def secrets(self) -> dict[str, Any]:

@@ -8,14 +8,14 @@ As https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from constructs_lib.argocd.globs import glob, path_match
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import mapping, sequence
+from constructs_lib.kubernetes.manifest import entries, mapping, sequence
 
 GROUP = "argoproj.io"
 #: The cluster in which Argo CD runs, as Applications name it.
@@ -24,7 +24,7 @@ _SSH = re.compile(r"(ssh://)?[^/:]*@[^@]+")
 _KEPT_IN_PATHS = "-_.~$&+,/:;=@"
 _VALID_PATH = re.compile(r"[\w.~$&+,/:;=@!'()*\[\]%?#-]*", re.ASCII)
 #: What is in no plain pattern.
-_SPECIAL = re.compile(r"[]*?{}\\[]")
+_SPECIAL = re.compile(r"[]*?{}\\[!]")
 
 
 class Project:
@@ -79,6 +79,20 @@ class Project:
     def namespaces(self, destination: Mapping[str, Any]) -> list[str]:
         """Return the namespaces that it lists for the cluster of a destination."""
         return self._namespaces(destination).listed
+
+    def others(self, homes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+        """Yield where it lists namespaces of others, as a path in it, each with the first of these.
+
+        Args:
+            homes: The destinations of others, by their namespace.
+        """
+        for at, entry in entries(self.item.spec.get("destinations"), "spec.destinations"):
+            pattern = str(entry.get("namespace") or "")
+            # Everything at once is another matter.
+            listed = [] if pattern == "*" else sorted(homes) if _SPECIAL.search(pattern) else [pattern]
+            fits = (each for each in listed if each in homes and _matches(pattern, each))
+            if found := next((each for each in fits if self.permits_namespace(each, homes[each])), None):
+                yield f"{at}.namespace", found
 
     def _namespaces(self, destination: Mapping[str, Any]) -> _Namespaces:
         key = str(destination.get("server") or ""), str(destination.get("name") or "")

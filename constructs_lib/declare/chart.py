@@ -21,10 +21,17 @@ class ChartSource:
 @explained
 @dataclass(frozen=True)
 class Kind:
-    """A kind of Kubernetes objects, as an AppProject names it; the API group is empty for the core group."""
+    """A kind of Kubernetes objects, as an AppProject names it.
+
+    Attributes:
+        group: Its API group, empty for the core group.
+        kind: Its name.
+        names: Names of the objects, as patterns with ``*`` and ``?``; of cluster-scoped kinds only. Default: any.
+    """
 
     group: str
     kind: str
+    names: tuple[str, ...] = ()
 
 
 @explained

@@ -91,10 +91,9 @@ class System:
                 component.location,
             )
             return
-        if component.id == self.name:
-            component.report(
-                "the system has this name, and so has its root Application; choose another for the component."
-            )
+        if component.id in (self.name, "root"):
+            what = "root Application" if component.id == self.name else "root Application's project"
+            component.report(f"that is the name of the {what}; choose another for the component.")
         self._components[component.id] = component
         self.own(component.namespace_name, component)
 

@@ -1,4 +1,4 @@
-"""What Argo CD needs: an AppProject, an Application for every component, and the root Application."""
+"""What Argo CD needs: an AppProject and an Application for every component, and the root with a project of its own."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,11 +7,13 @@ from constructs_lib.argocd.objects import WAVE
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
-from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
 ARGOCD_NAMESPACE = "argocd"
 ROOT_FILE = "root.yaml"
+#: In the name of its AppProject, in the place of a component's id.
+ROOT = "root"
 _API = "argoproj.io/v1alpha1"
 _SERVER = "https://kubernetes.default.svc"
 _PATHS = "argocd.argoproj.io/manifest-generate-paths"
@@ -23,8 +25,12 @@ _FINALIZER = "resources-finalizer.argocd.argoproj.io/foreground"
 #: eleven minutes.
 _TRIES = 7
 _RETRY = {"refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
-#: Kinds that the library writes into namespaces. A project permits all of them, used or not: if a kind left the project
-#: together with its last object, Argo CD would refuse to prune that object.
+#: An AppProject with it is gone only once no Application names it: what is removed together with its Application is
+#: needed until that has deleted what it deployed.
+#: https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#projects
+_PROJECT_FINALIZER = "resources-finalizer.argocd.argoproj.io"
+#: Kinds that the library writes into namespaces. A project permits all of them in the component's own namespace, used
+#: or not: if a kind left the project together with its last object, Argo CD would refuse to prune that object.
 _KINDS = {
     "": ("ConfigMap", "PersistentVolumeClaim", "Service", "ServiceAccount"),
     "apps": ("Deployment", "StatefulSet"),
@@ -77,7 +83,7 @@ def application(component: Component, graph: Graph) -> Manifest:
     ]
     annotations = {_PATHS: ".", WAVE: str(graph.waves[component.id])}
     namespace, more = component.namespace_name, {"ignoreDifferences": scaled} if scaled else {}
-    spec = _application_spec(system.name, source, namespace, _TRIES, _SYNC_OPTIONS, **more)
+    spec = _application_spec(project_name(system, component.id), source, namespace, _TRIES, _SYNC_OPTIONS, **more)
     made = _object(system, "Application", component.id, annotations, spec)
     made["metadata"]["finalizers"] = [_FINALIZER]
     return made
@@ -97,48 +103,63 @@ def _application_spec(
     }
 
 
-def app_project(system: System, manifests: Iterable[Manifest]) -> Manifest:
-    """Return the AppProject of the components: this repository and its charts, these namespaces, these kinds.
+def project_name(system: System, component: str) -> str:
+    """Return the name of the AppProject of a component, by the component's id; with the system's, because one is taken.
 
-    Applications are not among them, so that no chart and no component can add one of its own. ``manifests`` are objects
-    of the components, at least one of every kind in every namespace.
+    Argo CD makes an AppProject ``default`` itself.
     """
-    charts = [component.chart_source for component in system.components]
-    namespaces = {component.namespace_name for component in system.components}
+    return f"{system.name}-{component}"
+
+
+def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest:
+    """Return the AppProject of a component: this repository and its chart, its namespaces, its kinds.
+
+    What has no namespace is permitted by its name, but for what a chart brings and names no names of. Applications and
+    AppProjects are not among the kinds, so that no chart and no component can add one of its own.
+
+    Args:
+        component: The component.
+        manifests: Its objects.
+    """
+    system, chart = component.system, component.chart_source
+    namespaces = {component.namespace_name, *component.other_namespaces}
     cluster: set[tuple[str, str, str]] = set()
-    namespaced = {(group, kind) for group, kinds in _KINDS.items() for kind in kinds}
+    kinds = {(kind.group, kind.kind) for kind in component.kinds}
     for made in manifests:
-        group, kind = made["apiVersion"].rpartition("/")[0], made["kind"]
+        group, kind, metadata = made["apiVersion"].rpartition("/")[0], made["kind"], made["metadata"]
         if kind in CLUSTER_SCOPED:
-            cluster.add((group, kind, made["metadata"]["name"]))
+            cluster.add((group, kind, metadata["name"]))
         else:
-            namespaced.add((group, kind))
-            namespaces.add(made["metadata"]["namespace"])
-    for component in system.components:
-        namespaces.update(component.other_namespaces)
-        namespaced.update((kind.group, kind.kind) for kind in component.kinds)
-    chart_kinds = {(kind.group, kind.kind) for component in system.components for kind in component.cluster_kinds}
-    named = [entry for entry in sorted(cluster) if entry[:2] not in chart_kinds]
-    return _project(
+            kinds.add((group, kind))
+            namespaces.add(metadata["namespace"])
+    # A project permits its kinds in all of its namespaces: in those of others, policies at most.
+    groups = _KINDS if len(namespaces) == 1 else ("cilium.io", "networking.k8s.io")
+    kinds.update((group, kind) for group in groups for kind in _KINDS[group])
+    of_any_name = {(kind.group, kind.kind) for kind in component.cluster_kinds if not kind.names}
+    cluster = {entry for entry in cluster if entry[:2] not in of_any_name}
+    cluster.update((kind.group, kind.kind, name) for kind in component.cluster_kinds for name in kind.names)
+    made = _project(
         system,
-        system.name,
-        f"The components of {system.name} on {system.environment.name}",
-        {system.environment.repository.url, *(chart.repository for chart in charts if chart)},
+        project_name(system, component.id),
+        f"The component {component.id} of {system.name} on {system.environment.name}",
+        {system.environment.repository.url, *([chart.repository] if chart else [])},
         namespaces,
-        namespaced,
+        kinds,
         [
-            *({"group": group, "kind": kind, "name": name} for group, kind, name in named),
-            *({"group": group, "kind": kind} for group, kind in sorted(chart_kinds)),
+            *({"group": group, "kind": kind, "name": name} for group, kind, name in sorted(cluster)),
+            *({"group": group, "kind": kind} for group, kind in sorted(of_any_name)),
         ],
     )
+    made["metadata"] |= {"annotations": {WAVE: "-1"}, "finalizers": [_PROJECT_FINALIZER]}
+    return made
 
 
 def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
     """Return an AppProject that permits further namespaces, with the Namespace objects themselves.
 
-    Argo CD deletes nothing that the project does not permit, and the root updates the project before it removes an
-    Application. So the namespace of a component that is taken away stays permitted; else all of it would live on,
-    managed by nobody (``getPermittedAppLiveObjects`` of Argo CD's controller).
+    Argo CD deletes nothing that the project does not permit, and the root updates the project before the Application.
+    So the namespace that a component has left stays permitted; else all of it would live on, managed by nobody
+    (``getPermittedAppLiveObjects`` of Argo CD's controller).
     """
     spec = project["spec"]
     known = {entry["namespace"] for entry in spec["destinations"]}
@@ -162,16 +183,22 @@ def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
 
 
 def root_project(system: System) -> Manifest:
-    """Return the AppProject of the root: Applications and AppProjects from this repository, and nothing else."""
-    return _project(
+    """Return the AppProject of the root: Applications and AppProjects from this repository, and nothing else.
+
+    It is the bootstrap's, like the root, so that nobody who can push to the branch changes it by its file. A root of an
+    earlier library deploys that file, and must neither prune it once the bootstrap excludes it, nor miss it.
+    """
+    made = _project(
         system,
-        f"{system.name}-root",
+        project_name(system, ROOT),
         f"The Applications of {system.name} on {system.environment.name}",
         {system.environment.repository.url},
         {ARGOCD_NAMESPACE},
         {("argoproj.io", "Application"), ("argoproj.io", "AppProject")},
         [],
     )
+    made["metadata"]["annotations"] = protected()
+    return made
 
 
 def _project(
@@ -190,23 +217,23 @@ def _project(
         "clusterResourceWhitelist": cluster_kinds,
         "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(kinds)],
     }
-    return _object(system, "AppProject", name, {WAVE: "-1"}, spec)
+    return _object(system, "AppProject", name, {}, spec)
 
 
 def root_application(system: System) -> Manifest:
-    """Return the root: the bootstrap applies it, after its AppProject; it deploys the projects and the Applications.
+    """Return the root: the bootstrap applies it, after its AppProject; it deploys the other projects and Applications.
 
     It is not part of what it deploys, because its own health would then wait for itself. It has no finalizer: deleting
     it leaves everything running.
     """
-    environment = system.environment
+    environment, project = system.environment, project_name(system, ROOT)
     source = {
         "repoURL": environment.repository.url,
         "targetRevision": environment.repository.revision,
         "path": f"argocd/{environment.name}",
-        "directory": {"exclude": ROOT_FILE},
+        "directory": {"exclude": f"{{{ROOT_FILE},AppProject-{project}.yaml}}"},
     }
-    spec = _application_spec(f"{system.name}-root", {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)
+    spec = _application_spec(project, {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)
     # Without paths of its own: with them Argo CD would never sync a commit that it saw first while another sync ran, if
     # that one then failed (``alreadyAttemptedSync``, and the revisions without changes in those paths).
     return _object(system, "Application", system.name, {}, spec)

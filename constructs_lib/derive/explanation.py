@@ -47,8 +47,8 @@ def explain_order(component: Component, graph: Graph) -> tuple[list[Dependency],
 
 def origins(system: System, graph: Graph) -> Iterator[Origin]:
     """Yield every object of a system with what it follows from."""
-    manifests: list[Manifest] = []
     for component in system.components:
+        manifests: list[Manifest] = []
         for derived in component_objects(component, graph):
             manifests.append(derived.manifest)
             source = derived.source
@@ -56,8 +56,9 @@ def origins(system: System, graph: Graph) -> Iterator[Origin]:
             if isinstance(source, Workload) and derived.manifest["kind"] in ("CiliumNetworkPolicy", "NetworkPolicy"):
                 edges = tuple(_opened(source, graph, derived.manifest))
             yield Origin(derived.manifest, _subject(source), source.location, edges)
-        yield Origin(application(component, graph), _subject(component), component.location)
-    for manifest in (app_project(system, manifests), root_project(system), root_application(system)):
+        for manifest in (app_project(component, manifests), application(component, graph)):
+            yield Origin(manifest, _subject(component), component.location)
+    for manifest in (root_project(system), root_application(system)):
         yield Origin(manifest, f"System {system.name}", system.location)
 
 

@@ -122,8 +122,9 @@ def _overview(system: System, waves: Mapping[str, int], *, uid: str, uids: Mappi
     by_wave: dict[int, list[Component]] = {}
     for component in sorted(system.components, key=lambda component: component.id):
         by_wave.setdefault(waves[component.id], []).append(component)
-    # The AppProject has the name of the system.
-    rows = [panels.rows(_OVERVIEW, {"own": f'project="{system.name}"', "name": None, "pods": None})["State"]]
+    # Each component has an AppProject of its own, behind the name of the system; so has the root, of the system's name.
+    own = f'project=~"{system.name}-.+", name!="{system.name}"'
+    rows = [panels.rows(_OVERVIEW, {"own": own, "name": None, "pods": None})["State"]]
     for wave, components in sorted(by_wave.items(), reverse=True):
         shown = [panel for component in components for panel in _component(component, uids)]
         rows.append(Row(f"Wave {wave}: {', '.join(component.id for component in components)}", tuple(shown)))

@@ -182,9 +182,9 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
                 f"Git does not hold {listed(different, 10)} as synthesized. Do .gitignore, .gitattributes, a filter or "
                 f"a hook concern these files? They must be committed byte by byte."
             )
-        known = publication.old.namespaces if publication.old else set()
-        retired = known - {pin.namespace for pin in pins.values()}
-        tree.pin(Pins(pins, tuple(sorted(retired)), tree.pins.kept if tree.pins else {}))
+        used, old = {pin.namespace for pin in pins.values()}, publication.old
+        retired = {component: tuple(old.namespaces(component) - used) for component in pins} if old else {}
+        tree.pin(Pins(pins, retired, tree.pins.kept if tree.pins else {}))
         files = _with_pins(tree)
         write(root, files, own)
         paths = _differing(git, at, files, own)

@@ -54,5 +54,5 @@ def _altered(tree: Tree, components: Iterable[str], alter: Callable[[Manifest], 
     other = copy.copy(tree)
     vars(other).pop("contents", None)
     other.files, other.manifests = files, None
-    other.applications, other.project = copy.deepcopy(tree.applications), copy.deepcopy(tree.project)
+    other.applications = copy.deepcopy(tree.applications)
     return other

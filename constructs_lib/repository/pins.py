@@ -49,20 +49,20 @@ class Pins:
 
     Attributes:
         components: The pin of every component.
-        retired: Namespaces that no component uses any more. They stay permitted, because Argo CD deletes what is in
-            them last, and a later publication may come first.
+        retired: Namespaces that a component has left and no other has taken, by component. They stay permitted to it,
+            because Argo CD deletes what is in them last, and a later publication may come first.
         kept: What objects keep open until the next publication though it is declared no more, by the path of the
             file and the place of the entry in it. It holds for the manifests, pinned or not.
     """
 
     components: Mapping[str, Pin]
-    retired: tuple[str, ...] = ()
+    retired: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kept: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    @property
-    def namespaces(self) -> set[str]:
-        """All namespaces that are in use in the cluster, or were."""
-        return {*self.retired, *(pin.namespace for pin in self.components.values())}
+    def namespaces(self, component: str) -> set[str]:
+        """Return all namespaces that a component uses in the cluster, or did."""
+        pin = self.components.get(component)
+        return {*self.retired.get(component, ()), *([pin.namespace] if pin else [])}
 
 
 def pins_file(environment: str) -> str:
@@ -98,8 +98,11 @@ def parse_pins(content: bytes, name: str) -> Pins:
         raise PinsError(f"{name} is no JSON ({error}); {advice}") from error
     found = file if isinstance(file, dict) else {}
     entries, retired, kept = found.get("components"), found.get("retired"), found.get("kept", {})
-    if not isinstance(entries, dict) or not isinstance(retired, list) or not all(map(_is_name, retired)):
-        raise PinsError(f"{name} does not hold an object with components and a list of retired namespaces; {advice}")
+    if isinstance(retired, list):
+        # Of a time when all components had one project: it is not known whose they were.
+        retired = {}
+    if not isinstance(entries, dict) or not isinstance(retired, dict) or not all(map(_are_names, retired.values())):
+        raise PinsError(f"{name} does not hold an object with components and their retired namespaces; {advice}")
     if not isinstance(kept, dict) or not all(isinstance(places, dict) for places in kept.values()):
         raise PinsError(f"{name}: what is kept open is no object of places by file; {advice}")
     pins: dict[str, Pin] = {}
@@ -113,7 +116,11 @@ def parse_pins(content: bytes, name: str) -> Pins:
         if not _is_name(fields.get("namespace")):
             raise PinsError(f"{name}: {component}: the namespace is missing; {advice}")
         pins[component] = Pin(fields["revision"], fields["content"], fields["namespace"])
-    return Pins(pins, tuple(retired), kept)
+    return Pins(pins, {component: tuple(names) for component, names in retired.items()}, kept)
+
+
+def _are_names(values: object) -> bool:
+    return isinstance(values, list) and all(map(_is_name, values))
 
 
 def _is_name(value: object) -> bool:
@@ -124,7 +131,8 @@ def dump_pins(pins: Pins) -> bytes:
     """Return the content of a file with these pins."""
     entries = {component: asdict(pin) for component, pin in sorted(pins.components.items())}
     kept = {"kept": dict(sorted(pins.kept.items()))} if pins.kept else {}
-    content = {"components": entries, "retired": sorted(pins.retired), **kept}
+    retired = {component: sorted(names) for component, names in sorted(pins.retired.items()) if names}
+    content = {"components": entries, "retired": retired, **kept}
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -25,7 +25,6 @@ from constructs_lib.derive.applications import (
 from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
-from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pins, read_pins
 from constructs_lib.synth.paths import INPUTS, K3D_CONFIG, application_file, file_name, owned_paths, project_file
@@ -109,32 +108,25 @@ def synthesize(
     tree = Tree(environment, system.environment.repository.revision, waves=len(set(graph.waves.values())))
     tree.manifests = {} if keep_manifests else None
     # Derive the objects of every component, dashboards and alerts among them, and the Application that deploys them.
-    kinds: dict[tuple[str, ...], Manifest] = {}
     for component in system.components:
         tell(f"{environment}: {component.id}")
-        for manifest in component_manifests(component, graph):
+        manifests = component_manifests(component, graph)
+        for manifest in manifests:
             tree.add(f"{folder(component)}/{file_name(manifest, component.namespace_name)}", manifest)
-            kinds.setdefault(_permission(manifest), manifest)
         tree.applications[component.id] = application(component, graph)
         tree.add(application_file(environment, component.id), tree.applications[component.id])
+        # Permit what there is, and nothing else.
+        tree.projects[component.id] = app_project(component, manifests)
+        tree.add(project_file(environment, tree.projects[component.id]), tree.projects[component.id])
     # What was wrong with the declaration is known by now.
     system.diagnostics.raise_if_any()
-    # Permit what there is, and nothing else.
-    tree.project = app_project(system, kinds.values())
-    for project in (tree.project, root_project(system)):
-        tree.add(project_file(environment, project), project)
+    project = root_project(system)
+    tree.add(project_file(environment, project), project)
     tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
     tree.files |= _bootstrap_files(system, graph)
     if pins is not None:
         tree.pin(pins)
     return tree
-
-
-def _permission(manifest: Manifest) -> tuple[str, ...]:
-    """Return what matters of an object for the AppProject, which is made from one object of each such sort."""
-    metadata = manifest["metadata"]
-    namespace = metadata.get("namespace", "")
-    return manifest["apiVersion"], manifest["kind"], namespace or metadata["name"]
 
 
 def _bootstrap_files(system: System, graph: Graph) -> dict[str, bytes]:

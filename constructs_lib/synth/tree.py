@@ -29,7 +29,7 @@ class Tree:
         files: Content by path, relative to the repository.
         manifests: The objects in the files, by path; None if they are not kept.
         applications: The Application of every component.
-        project: The AppProject of the components, without retired namespaces.
+        projects: The AppProject of every component, without the namespaces that it has left.
         objects: Number of Kubernetes objects in them.
         waves: Number of waves in which Argo CD rolls the components out.
         pins: Pins of the components; None if the environment was never published.
@@ -40,7 +40,7 @@ class Tree:
     files: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, Manifest] | None = None
     applications: dict[str, Manifest] = field(default_factory=dict)
-    project: Manifest = field(default_factory=dict)
+    projects: dict[str, Manifest] = field(default_factory=dict)
     objects: int = 0
     waves: int = 0
     pins: Pins | None = None
@@ -70,9 +70,12 @@ class Tree:
         """
         self.pins = pins
         self._keep(pins.kept if pins else {})
-        project = permitting(self.project, pins.namespaces if pins else ())
-        self._put(project_file(self.environment, project), project)
+        owners = {namespace: component for component, namespace in self.namespaces.items()}
         for component, manifest in self.applications.items():
+            left = pins.namespaces(component) if pins else ()
+            further = {namespace for namespace in left if owners.get(namespace, component) == component}
+            project = permitting(self.projects[component], further)
+            self._put(project_file(self.environment, project), project)
             pin = pins.components.get(component) if pins else None
             spec = manifest["spec"]
             for source in spec.get("sources") or [spec["source"]]:

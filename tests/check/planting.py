@@ -36,8 +36,11 @@ PLACES = {
     "prometheus": "spec.sources.0.helm.valuesObject.prometheus.prometheusSpec",
 }
 WAVE = "annotations[argocd.argoproj.io/sync-wave]"
-PROJECT = "AppProject/positionpal"
-CLUSTER_KINDS = ("IngressClass", "ServiceCIDR", "StorageClass")
+PROJECT = re.compile(r"argocd/\w+/AppProject-positionpal-(?!root)([\w-]+)\.yaml")
+CLUSTER_KINDS = {
+    *("ClusterRoleBinding", "ClusterSecretStore", "CustomResourceDefinition", "IngressClass", "Namespace"),
+    *("ServiceCIDR", "StorageClass"),
+}
 
 #: Letters and digits that no person would think of. What looks like a secret is put together when the tests run.
 RANDOM = base64.b64encode(bytes(range(160, 190))).decode().replace("/", "x").rstrip("=")
@@ -169,12 +172,13 @@ def inputs(tree: Tree, changes: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def permit(tree: Tree, kinds: Iterable[str]) -> None:
-    """Let the project of the components deploy kinds, each written ``group/Kind``."""
+    """Let the projects of all components deploy kinds, each written ``group/Kind``."""
     lists: dict[str, list[Manifest]] = {}
     for group, _, kind in (name.rpartition("/") for name in kinds):
         scope = "cluster" if kind in CLUSTER_KINDS else "namespace"
         lists.setdefault(f"spec.{scope}ResourceWhitelist", []).append({"group": group, "kind": kind})
-    edit("extend", tree, {PROJECT: lists})
+    projects = [match[1] for path in tree.files if (match := PROJECT.fullmatch(path))]
+    edit("extend", tree, {f"AppProject/positionpal-{name}": lists for name in projects})
 
 
 def allow(tree: Tree, policies: Mapping[str, Mapping[str, Any]]) -> None:

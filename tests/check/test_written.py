@@ -27,7 +27,11 @@ def kept(request: pytest.FixtureRequest, root: Path) -> Tree:
     app = runpy.run_path(str(root / "app.py"))
     tree = synthesize(app["positionpal"](app[request.param.upper()]), keep_manifests=True)
     if request.param == "production":
-        tree.pin(Pins({name: Pin("a" * 40, content, "ns") for name, content in tree.contents.items()}, ("gone",)))
+        tree.pin(
+            Pins(
+                {name: Pin("a" * 40, content, "ns") for name, content in tree.contents.items()}, {"gateway": ("gone",)}
+            )
+        )
     return tree
 
 

@@ -57,7 +57,8 @@ def test_a_component_that_comes_after_nothing() -> None:
         ("Namespace/pp-cs", "Component chat-service", "chat = Microservice("),
         ("Application/monitoring", "Monitoring monitoring", "monitoring = Monitoring("),
         ("PodMonitor/rabbitmq", "Monitoring monitoring", "monitoring = Monitoring("),
-        ("AppProject/positionpal", "System positionpal", "system = System("),
+        ("AppProject/positionpal-gateway", "Component gateway", "gateway = Microservice("),
+        ("AppProject/positionpal-root", "System positionpal", "system = System("),
     ],
 )
 def test_the_line_of_an_object(name: str, construct: str, text: str) -> None:

@@ -89,9 +89,10 @@ def test_removed_gateway(planned: Planned) -> None:
     found = planned(without)
     effects = {change.full_name: change.effect for change in found.changes if change.component == "gateway"}
     assert effects.pop("Application/argocd/gateway") == Effect.DELETE
-    # The project no longer permits its namespace by then.
-    assert set(effects.values()) == {Effect.KEPT}
-    assert "Namespace/pp-gws" in effects
+    # Its project goes after it, so that it may delete everything.
+    assert Effect.KEPT not in effects.values()
+    assert effects["Deployment/pp-gws/gateway"] == Effect.DELETE
+    assert effects["Namespace/pp-gws"] >= Effect.DELETE
 
 
 def test_renamed_component(planned: Planned) -> None:

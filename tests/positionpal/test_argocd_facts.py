@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from synthesized import WAVE, Manifest, Synthesized, identity, wave
 
@@ -38,6 +36,18 @@ CHART_KINDS: dict[str, set[tuple[str, str]]] = {
         *((RBAC, kind) for kind in ("Role", "RoleBinding")),
     },
 }
+#: Kinds that may run and be reached in a namespace, and give nobody more than it.
+LIBRARY_KINDS = {
+    *(("", kind) for kind in ("ConfigMap", "PersistentVolumeClaim", "Service", "ServiceAccount")),
+    *(("apps", kind) for kind in ("Deployment", "StatefulSet")),
+    *(("batch", kind) for kind in ("CronJob", "Job")),
+    *((RBAC, kind) for kind in ("Role", "RoleBinding")),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    *(("external-secrets.io", kind) for kind in ("ExternalSecret", "SecretStore")),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("cilium.io", "CiliumNetworkPolicy"),
+    ("policy", "PodDisruptionBudget"),
+}
 CHART_CLUSTER_KINDS: dict[str, set[tuple[str, str]]] = {
     "external-secrets": {
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
@@ -61,11 +71,6 @@ CHART_NAMESPACES = {
     "metrics-server": {"kube-system"},
     "monitoring": {"kube-system"},
 }
-
-
-def of_charts(tree: Synthesized, by_chart: Mapping[str, set[Any]]) -> set[Any]:
-    """Return what the charts of a tree have together."""
-    return set().union(*(by_chart[name] for name in tree.charts))
 
 
 def manifests_of(application: Manifest) -> Manifest:
@@ -96,9 +101,9 @@ def test_every_component_has_its_own_application(tree: Synthesized) -> None:
 
 
 def test_waves_between_applications(tree: Synthesized) -> None:
-    """The root rolls the Applications out in waves, after the project that permits them (3517)."""
+    """The root rolls the Applications out in waves, after the projects that permit them (3517)."""
     waves = [wave(application) for application in tree.applications.values()]
-    assert min(waves) > max(wave(tree.project), wave(tree.root_project))
+    assert min(waves) > max(map(wave, tree.projects.values()))
     assert all(WAVE in manifest["metadata"]["annotations"] for manifest in tree.delivered)
 
 
@@ -184,10 +189,13 @@ def test_removed_components_take_their_objects_with_them(tree: Synthesized) -> N
 
 
 def test_root_deploys_all_but_itself(tree: Synthesized) -> None:
-    """Its own health would wait for itself; deleting it leaves everything running."""
+    """Its own health would wait for itself, and its project is the bootstrap's; without it everything runs on."""
     source = manifests_of(tree.root)
     assert source["path"] == f"argocd/{tree.environment}"
-    assert source["directory"] == {"exclude": "root.yaml"}
+    own = f"AppProject-{tree.root_project['metadata']['name']}.yaml"
+    assert source["directory"] == {"exclude": f"{{root.yaml,{own}}}"}
+    assert f"argocd/{tree.environment}/{own}" in tree.files
+    assert tree.root_project["metadata"]["name"] not in {each["metadata"]["name"] for each in tree.delivered}
     assert tree.root["metadata"]["name"] not in tree.applications
     assert "finalizers" not in tree.root["metadata"]
     assert {manifest["kind"] for manifest in tree.delivered} == {"Application", "AppProject"}
@@ -200,14 +208,15 @@ def test_names_are_unique(tree: Synthesized) -> None:
     assert {application["metadata"]["namespace"] for application in every_application(tree)} == {"argocd"}
 
 
-# The project
+# The projects
 
 
-def test_nobody_is_in_the_default_project(tree: Synthesized) -> None:
-    """The project ``default`` permits everything."""
-    projects = {manifest["metadata"]["name"] for manifest in tree.delivered if manifest["kind"] == "AppProject"}
-    assert "default" not in projects
-    assert {application["spec"]["project"] for application in every_application(tree)} == projects
+def test_each_component_has_a_project_of_its_own(tree: Synthesized) -> None:
+    """The project ``default`` permits everything, and one for several components what any of them needs."""
+    made = [manifest["metadata"]["name"] for manifest in tree.delivered if manifest["kind"] == "AppProject"]
+    named = [application["spec"]["project"] for application in every_application(tree)]
+    assert "default" not in named
+    assert Counter(named) == Counter([*made, tree.root_project["metadata"]["name"]])
 
 
 def test_only_the_root_may_make_applications(tree: Synthesized) -> None:
@@ -217,56 +226,77 @@ def test_only_the_root_may_make_applications(tree: Synthesized) -> None:
     assert spec["sourceRepos"] == [REPOSITORY]
     assert spec["clusterResourceWhitelist"] == []
     assert [entry["kind"] for entry in spec["namespaceResourceWhitelist"]] == ["AppProject", "Application"]
-    assert {application["spec"]["project"] for application in tree.applications.values()} == {
-        tree.project["metadata"]["name"]
-    }
+    for project in tree.projects.values():
+        assert "argocd" not in {entry["namespace"] for entry in project["spec"]["destinations"]}
 
 
-def test_project_has_no_wildcards(tree: Synthesized) -> None:
-    """Neither a ``*`` nor a ``?`` nor an exclusion stands for what nobody named."""
-    spec = tree.project["spec"]
-    text = repr({key: value for key, value in spec.items() if key != "description"})
-    assert not re.search(r"[*?!]", text)
-    assert set(spec) == {
-        "description",
-        "sourceRepos",
-        "destinations",
-        "clusterResourceWhitelist",
-        "namespaceResourceWhitelist",
-    }
+def test_projects_have_no_wildcards(tree: Synthesized) -> None:
+    """Only names of cluster-scoped objects of charts are patterns, and none of them is any name."""
+    for project in [tree.root_project, *tree.projects.values()]:
+        spec = {key: value for key, value in project["spec"].items() if key != "description"}
+        names = [entry.get("name", "") for entry in spec["clusterResourceWhitelist"]]
+        spec["clusterResourceWhitelist"] = [{**entry, "name": ""} for entry in spec["clusterResourceWhitelist"]]
+        assert not re.search(r"[*?!]", repr(spec))
+        assert all(re.search(r"[a-z]{2}", name) for name in names)
+        assert set(spec) == {
+            "sourceRepos",
+            "destinations",
+            "clusterResourceWhitelist",
+            "namespaceResourceWhitelist",
+        }
 
 
-def test_project_permits_exactly_the_sources(tree: Synthesized) -> None:
-    """This repository and those of the charts."""
-    wanted = {REPOSITORY, *(CHART_REPOSITORIES[name] for name in tree.charts)}
-    assert Counter(tree.project["spec"]["sourceRepos"]) == Counter(wanted)
+def test_a_project_goes_after_its_application(tree: Synthesized) -> None:
+    """Both are pruned in the same wave, and without its project an Application cannot delete what it deployed."""
+    for project in tree.projects.values():
+        assert project["metadata"]["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
 
 
-def test_project_permits_exactly_the_namespaces(tree: Synthesized) -> None:
+def test_projects_permit_exactly_the_sources(tree: Synthesized) -> None:
+    """This repository and that of the chart."""
+    for name, project in tree.projects.items():
+        wanted = [REPOSITORY, *([CHART_REPOSITORIES[name]] if name in tree.charts else [])]
+        assert Counter(project["spec"]["sourceRepos"]) == Counter(wanted)
+
+
+def test_projects_permit_exactly_the_namespaces(tree: Synthesized) -> None:
     """Where an object is, and where a chart puts one."""
-    wanted = {manifest["metadata"]["namespace"] for manifest in tree.objects() if "namespace" in manifest["metadata"]}
-    wanted |= {application["spec"]["destination"]["namespace"] for application in tree.applications.values()}
-    wanted |= of_charts(tree, CHART_NAMESPACES)
-    destinations = tree.project["spec"]["destinations"]
-    assert Counter(entry["namespace"] for entry in destinations) == Counter(wanted)
-    assert {entry["server"] for entry in destinations} == {SERVER}
+    owners: Counter[str] = Counter()
+    for name, project in tree.projects.items():
+        own = tree.components[name]
+        wanted = {manifest["metadata"]["namespace"] for manifest in own if "namespace" in manifest["metadata"]}
+        wanted |= {tree.applications[name]["spec"]["destination"]["namespace"], *CHART_NAMESPACES.get(name, ())}
+        destinations = project["spec"]["destinations"]
+        assert Counter(entry["namespace"] for entry in destinations) == Counter(wanted)
+        assert {entry["server"] for entry in destinations} == {SERVER}
+        owners.update(wanted)
+    assert {namespace for namespace, count in owners.items() if count > 1} <= {"kube-system"}
     assert {application["spec"]["destination"]["server"] for application in every_application(tree)} == {SERVER}
 
 
-def test_project_permits_exactly_the_kinds(tree: Synthesized) -> None:
-    """The kinds of all objects and of the charts; objects without a namespace by name where we make them."""
-    spec = tree.project["spec"]
-    objects = [identity(manifest) for manifest in tree.objects()]
-    namespaced = {(group, kind) for group, kind, namespace, _ in objects if namespace}
-    # What the library writes where there is Cilium: were it permitted there alone, nobody could delete it afterwards.
-    namespaced.add(("cilium.io", "CiliumNetworkPolicy"))
-    permitted = [(entry["group"], entry["kind"]) for entry in spec["namespaceResourceWhitelist"]]
-    assert Counter(permitted) == Counter(namespaced | of_charts(tree, CHART_KINDS))
-    own = {(group, kind, name) for group, kind, namespace, name in objects if not namespace}
-    assert {kind for _, kind, _ in own} == CLUSTER_SCOPED
-    of_any_name = {(group, kind, None) for group, kind in of_charts(tree, CHART_CLUSTER_KINDS)}
-    entries = [(entry["group"], entry["kind"], entry.get("name")) for entry in spec["clusterResourceWhitelist"]]
-    assert Counter(entries) == Counter(own | of_any_name)
+def test_projects_permit_exactly_the_kinds(tree: Synthesized) -> None:
+    """The kinds of the component's objects and of its chart, and objects without a namespace by name.
+
+    In a namespace that is the component's alone, also those that another component has: the last object of a kind can
+    be pruned only if the kind stays permitted.
+    """
+    for name, project in tree.projects.items():
+        spec = project["spec"]
+        objects = [identity(manifest) for manifest in tree.components[name]]
+        namespaced = {(group, kind) for group, kind, namespace, _ in objects if namespace} | CHART_KINDS.get(
+            name, set()
+        )
+        permitted = [(entry["group"], entry["kind"]) for entry in spec["namespaceResourceWhitelist"]]
+        if len(spec["destinations"]) == 1:
+            assert namespaced <= {*permitted} <= LIBRARY_KINDS
+        else:
+            assert Counter(permitted) == Counter(namespaced | {("cilium.io", "CiliumNetworkPolicy")})
+        own = {(group, kind, named) for group, kind, namespace, named in objects if not namespace}
+        assert {kind for _, kind, _ in own} <= CLUSTER_SCOPED
+        entries = [(entry["group"], entry["kind"], entry["name"]) for entry in spec["clusterResourceWhitelist"]]
+        assert len(entries) == len({*entries})
+        of_chart = {entry for entry in entries if entry not in own}
+        assert {(group, kind) for group, kind, _ in of_chart} == CHART_CLUSTER_KINDS.get(name, set())
 
 
 # Nothing lost

@@ -58,7 +58,8 @@ def test_every_kind_of_fact_is_known() -> None:
 def test_system(tree: Synthesized) -> None:
     """The system is delivered under its own name."""
     name = CONTRACT["system"]
-    assert {tree.root["metadata"]["name"], tree.project["metadata"]["name"]} == {name}
+    assert tree.root["metadata"]["name"] == name
+    assert all(project["metadata"]["name"].startswith(f"{name}-") for project in tree.projects.values())
     assert {
         manifest["metadata"]["labels"]["app.kubernetes.io/part-of"] for manifest in [*tree.objects(), *tree.delivered]
     } == {name}

@@ -158,25 +158,29 @@ def test_removed_component_loses_its_pin(published: Shop) -> None:
     assert "billing: removed" in published.git("show", "--no-patch", "--format=%B", "HEAD")
 
 
-def test_what_was_removed_stays_permitted(published: Shop) -> None:
+def test_a_namespace_that_was_left_stays_permitted(published: Shop) -> None:
     """Argo CD deletes only what the project permits, updates the project first, and deletes last, maybe never."""
     published.change(*BILLING)
     published.publish()
-    assert published.permitted() == {"basket", "billing", "front", "stock"}
-    published.change(BILLING[1], BILLING[0])
-    published.publish("--allow", "Application/billing", "--allow", "Namespace/billing", *ALLOW_BILLING)
+    published.change(*MOVED)
+    published.publish("--allow", "Application/billing")
     # In both commits, because the first one may be merged and synced long before the second.
-    assert "billing" in published.permitted(revision="HEAD~1") & published.permitted()
-    assert published.pins_file()["retired"] == ["billing"]
+    assert published.permitted("billing", revision="HEAD~1") == published.permitted("billing") == {"billing", "till"}
+    assert published.pins_file()["retired"] == {"billing": ["billing"]}
     published.change(*BASKET)
     published.publish()
-    assert published.permitted() == {"basket", "billing", "front", "stock"}
-    assert published.pins_file()["retired"] == ["billing"]
-    published.change(*BILLING)
+    assert published.permitted("billing") == {"billing", "till"}
+    assert published.permitted("basket") == {"basket"}
+    # Somebody else's now.
+    published.change("# more", TENANT)
     published.publish()
-    assert published.pins_file()["retired"] == []
+    assert published.permitted("billing") == {"till"}
+    assert published.permitted("tenant") == {"billing"}
+    assert published.pins_file()["retired"] == {}
 
 
+MOVED = ('"billing", image', '"billing", namespace="till", image')
+TENANT = 'Microservice(system, "tenant", namespace="billing", image="example/billing:1.0.0", ports={"http": 80})'
 ALLOW_BILLING = ("--allow", "Deployment/billing", "--allow", "Service/billing")
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from constructs_lib import synthesize
 from constructs_lib.repository.pins import Pin, Pins, PinsError, dump_pins, folder_id, parse_pins, read_pins
 
 REVISION, CONTENT = "a" * 40, "0123456789abcdef0123456789abcdef01234567"
-PINS = Pins({"web": Pin(REVISION, CONTENT, "shop"), "api": Pin(CONTENT, REVISION, "api")}, ("old",))
+PINS = Pins({"web": Pin(REVISION, CONTENT, "shop"), "api": Pin(CONTENT, REVISION, "api")}, {"api": ("old",)})
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -25,6 +26,10 @@ def test_what_is_written_is_read_back() -> None:
     assert parse_pins(dump_pins(both), "pins/x.json") == both
     assert dump_pins(both) == dump_pins(replace(PINS, kept={**more, **kept})) != dump_pins(PINS)
     assert dump_pins(PINS) == dump_pins(Pins(dict(reversed([*PINS.components.items()])), PINS.retired))
+
+
+def test_namespaces_that_were_left_when_all_had_one_project_are_nobodys() -> None:
+    assert parse_pins(b'{"components": {}, "retired": ["old"]}', "pins/x.json") == Pins({})
 
 
 def test_an_environment_that_was_never_published_has_none(tmp_path: Path) -> None:
@@ -38,7 +43,8 @@ def test_an_environment_that_was_never_published_has_none(tmp_path: Path) -> Non
         ("", "is no JSON"),
         ("[]", "does not hold an object with components"),
         ('{"components": {}}', "does not hold an object with components"),
-        ('{"components": {}, "retired": [7]}', "does not hold an object with components"),
+        ('{"components": {}, "retired": {"api": "old"}}', "does not hold an object with components"),
+        ('{"components": {}, "retired": {"api": [7]}}', "does not hold an object with components"),
         ('{"components": {}, "retired": [], "kept": []}', "what is kept open is no object"),
         ('{"components": {}, "retired": [], "kept": {"a": 1}}', "what is kept open is no object"),
         ('{"components": {"web": {}}, "retired": []}', "web: the revision is no id of Git's"),
@@ -112,6 +118,19 @@ def test_what_is_not_published_is_told(production: Any) -> None:
     assert tree.unpublished == {"billing": "removed", "chat-service": "changed", "gateway": "new"}
     # A new component follows the branch until it is published.
     assert b"targetRevision: refs/heads/main" in tree.files["argocd/production/Application-gateway.yaml"]
-    project = tree.files["argocd/production/AppProject-positionpal.yaml"]
-    assert b"namespace: pp-bs" in project
-    assert b"name: pp-bs" in project
+    # What is taken away has no project any more in Git.
+    assert not [path for path, content in tree.files.items() if b"pp-bs" in content]
+
+
+def test_a_namespace_that_a_component_has_left_stays_permitted_to_it(production: Any) -> None:
+    plain = synthesize(production)
+    pins = {"chat-service": Pin(REVISION, CONTENT, "chat"), "gateway": Pin(REVISION, CONTENT, "pp-ns")}
+    tree = synthesize(production, pins=Pins(pins, {"chat-service": ("talk", "pp-us"), "billing": ("pp-bs",)}))
+    changed = {path for path in plain.files if "AppProject" in path and plain.files[path] != tree.files[path]}
+    # What others have now is permitted to them alone.
+    assert changed == {"argocd/production/AppProject-positionpal-chat-service.yaml"}
+    spec = yaml.safe_load(tree.files[changed.pop()])["spec"]
+    assert [entry["namespace"] for entry in spec["destinations"]] == ["chat", "pp-cs", "talk"]
+    assert [entry["name"] for entry in spec["clusterResourceWhitelist"]] == ["chat", "pp-cs", "talk"]
+    tree.pin(None)
+    assert tree.files == plain.files

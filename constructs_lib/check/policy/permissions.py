@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from constructs_lib.argocd.objects import Object
+from constructs_lib.argocd.projects import Project
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.accounts import BINDINGS, ROLES
-from constructs_lib.kubernetes.manifest import entries, inner, sequence
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
 
 #: Annotations of ServiceAccounts whose token is exchanged for an identity in a cloud.
 _CLOUD_IDENTITIES = frozenset(
@@ -59,7 +61,7 @@ def token_findings(model: ClusterModel, unfinished: frozenset[int]) -> Iterator[
 
 
 def project_findings(model: ClusterModel) -> Iterator[Finding]:
-    """Yield AppProjects that permit everything, and Applications in the project that does."""
+    """Yield AppProjects that permit too much: everything, what is another project's, or a change of themselves."""
     code = "project-wildcard"
     for project in model.kind("AppProject"):
         for field in ("sourceRepos", "sourceNamespaces"):
@@ -75,6 +77,34 @@ def project_findings(model: ClusterModel) -> Iterator[Finding]:
                 if kind.get("kind") == "*":
                     of_group = "" if group == "*" else f" of {group or 'the core group'}"
                     yield Finding.of(code, project, f"Every kind{of_group} is permitted.", at=f"{at}.kind")
+    yield from _others(model)
+    for application, item in model.deployed:
+        if item.kind == "AppProject" and application.item and application.item.spec.get("project") == item.name:
+            problem = f"The Application {application.name} is in it and deploys it."
+            yield Finding.of("project-changes-itself", item, problem, at="metadata.name")
     for application in model.applications:
         if application.item and application.item.spec.get("project") in ("default", "", None):
             yield Finding.of("default-project", application.item, "Its project is default.", at="spec.project")
+
+
+def _others(model: ClusterModel) -> Iterator[Finding]:
+    """Yield AppProjects that permit namespaces to which only Applications of other projects deploy."""
+    homes: dict[str, dict[str, Object]] = defaultdict(dict)
+    for application in model.applications:
+        if application.item and application.namespace:
+            homes[application.namespace].setdefault(str(application.item.spec.get("project")), application.item)
+    used = {name for found in homes.values() for name in found}
+    for item in model.kind("AppProject"):
+        if item.name not in used:
+            continue
+        others = {
+            namespace: mapping(next(iter(found.values())).spec.get("destination"))
+            for namespace, found in homes.items()
+            if item.name not in found
+        }
+        for at, namespace in Project(item).others(others):
+            name = next(iter(homes[namespace].values())).name
+            problem = (
+                f"It permits the namespace {namespace}, to which only others deploy, such as the Application {name}."
+            )
+            yield Finding.of("project-permits-others", item, problem, at=at)

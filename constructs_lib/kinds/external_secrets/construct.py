@@ -6,7 +6,7 @@ from typing import Any
 
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.system import System
-from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged
+from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged, release_names
 from constructs_lib.template import Template
 
 _HERE = Path(__file__).parent
@@ -34,7 +34,9 @@ class ExternalSecrets(HelmChart):
         """
         own = merged(Template(_HERE / "values.yaml", {}).whole(), values)
         store = scope.environment.secret_store_namespace
-        super().__init__(scope, id, version=version, values=own, **described(_HERE, store=store))
+        super().__init__(
+            scope, id, version=version, values=own, **described(_HERE, store=store, names=release_names(id, own))
+        )
 
     def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the store and the account that reads for it."""

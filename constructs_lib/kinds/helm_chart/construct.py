@@ -31,10 +31,30 @@ def merged(values: Mapping[str, Any], over: Mapping[str, Any] | None) -> dict[st
 def described(folder: Path, **placeholders: Any) -> dict[str, Any]:
     """Return the arguments of :class:`HelmChart` in the ``chart.yaml`` of a kind: what it contains, and its access."""
     found = Template(folder / "chart.yaml", placeholders).whole()
-    for argument in ("kinds", "cluster_kinds"):
-        found[argument] = [Kind(group, kind) for group, kinds in found[argument].items() for kind in kinds]
+    found["kinds"] = [Kind(group, kind) for group, kinds in found["kinds"].items() for kind in kinds]
+    found["cluster_kinds"] = [
+        Kind(group, kind, tuple(names))
+        for group, kinds in found["cluster_kinds"].items()
+        for kind, names in kinds.items()
+    ]
     found["access"] = [PodAccess(**{key: _frozen(value) for key, value in each.items()}) for each in found["access"]]
     return found
+
+
+def release_names(id: str, values: Mapping[str, Any], form: str = "{}") -> list[str]:
+    """Return patterns for the names of what a chart makes for the whole cluster.
+
+    By custom, such a name is that of the release, or begins with it and a hyphen, unless ``fullnameOverride`` among the
+    values of the chart or of one inside it says otherwise.
+
+    Args:
+        id: Name of the release.
+        values: The values.
+        form: How a name contains it.
+    """
+    inner = (value for value in values.values() if isinstance(value, Mapping))
+    names = {str(id), *(str(found["fullnameOverride"]) for found in (values, *inner) if found.get("fullnameOverride"))}
+    return [form.format(pattern) for name in sorted(names) for pattern in (name, f"{name}-*")]
 
 
 def _frozen(value: Any) -> Any:
@@ -79,7 +99,8 @@ class HelmChart(Component):
             namespace: Default: the id.
             pod_security: Pod Security level that the chart's pods meet. Default ``restricted``.
             kinds: Namespaced kinds that it contains, for the AppProject.
-            cluster_kinds: Cluster-scoped kinds that it contains, for the AppProject.
+            cluster_kinds: Cluster-scoped kinds that it contains, for the AppProject; with ``names``, the chart can make
+                and change no others.
             other_namespaces: Namespaces of others into which it puts objects.
             further_namespaces: Namespaces beside its own that are made for it, with their Pod Security levels: for pods
                 of the chart that need more rights than the others, such as agents on the nodes.

@@ -6,7 +6,7 @@ from typing import Any
 
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.system import System
-from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged
+from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged, release_names
 from constructs_lib.template import Template
 
 _HERE = Path(__file__).parent
@@ -30,4 +30,8 @@ class MetricsServer(HelmChart):
             values: Further values, over the library's own.
         """
         own = merged(Template(_HERE / "values.yaml", {}).whole(), values)
-        super().__init__(scope, id, version=version, values=own, **described(_HERE))
+        names = {
+            "roles": [*release_names(id, own, "system:{}"), "system:metrics-server-aggregated-reader"],
+            "bindings": [*release_names(id, own, "system:{}"), *release_names(id, own, "{}:system:auth-delegator")],
+        }
+        super().__init__(scope, id, version=version, values=own, **described(_HERE, **names))

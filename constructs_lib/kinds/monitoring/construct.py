@@ -11,7 +11,7 @@ from constructs_lib.declare.environment import GitRepository
 from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
 from constructs_lib.grafana.model import FOLDER_ANNOTATION
-from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged
+from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged, release_names
 from constructs_lib.kinds.monitoring.receiver import Receiver
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, manifest
@@ -87,8 +87,9 @@ class Monitoring(HelmChart):
             values: Further values, over the library's own.
         """
         ports = (443,) if receivers else ()
+        names = release_names(id, merged(Template(_HERE / "values.yaml", {}).content, values))
         nodes = {"nodes_namespace": f"{id}-nodes", "node_port": _NODE_PORT}
-        super().__init__(scope, id, version=version, **described(_HERE, receiver_ports=ports, **nodes))
+        super().__init__(scope, id, version=version, **described(_HERE, receiver_ports=ports, names=names, **nodes))
         if problem := quantity_problem(storage, "20Gi"):
             self.report(f"storage: {problem}")
         if retention_days < 1:
