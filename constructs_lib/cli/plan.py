@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,6 +54,9 @@ def command(
     new: str = typer.Option(
         None, "--to", metavar="TREE", help="A folder or a Git revision. Default: what the declaration gives."
     ),
+    merge: str = typer.Option(
+        None, "--merge", metavar="REVISION", help="Merge and publish what this Git revision has; nothing of it is run."
+    ),
     form: Format = typer.Option("terminal", "--format", help="How to show it."),
     strict: bool = typer.Option(False, "--strict", help="Exit with 1 if a change is dangerous and not allowed."),
     allow: list[str] = typer.Option(
@@ -69,7 +72,15 @@ def command(
     """
     from constructs_lib.plan.plan import allowed
 
-    parts = _compare(context.obj, names or [], old=old, new=new)
+    if merge and (old or new):
+        raise CommandError(
+            "--merge begins with what is published, and ends with the revision: leave out --from and --to."
+        )
+    app: App = context.obj
+    if merge:
+        parts = [part for each in app.choose(names or []) for part in _merged(Git(app.root), each, merge)]
+    else:
+        parts = _compare(app, names or [], old=old, new=new)
     _print(parts, form)
     if strict and any(not allowed(change, allow) for part in parts for change in part.plan.dangerous):
         raise typer.Exit(1)
@@ -143,7 +154,6 @@ def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot |
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import published_at
     from constructs_lib.publish.publication import rolled_back
-    from constructs_lib.publish.scope import without
     from constructs_lib.repository.deployed import pins_at
 
     name, branch, folder = environment.name, environment.repository.branch, f"argocd/{environment.name}"
@@ -165,10 +175,45 @@ def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot |
     found = plan(now, Snapshot.of_files("the declaration", tree.files), folder=folder)
     if head and tree.pins:
         held = rolled_back(git, head, name, tree.pins.components, tree.contents)
-        said = [f"publish holds back {each}, because {commit[:12]} rolled it back." for each, commit in held.items()]
-        found = replace(without(found, held), warnings=[*found.warnings, *said])
-    # Publishing would set the pins anew, so those in the working tree do not matter.
-    yield Part(name, phase, replace(found, pins=()))
+    yield Part(name, phase, _published(found, held))
+
+
+def _merged(git: Git, environment: Environment, revision: str) -> Iterator[Part]:
+    """Yield what merging a Git revision does by itself, and what publish does then, by the files that it has generated.
+
+    Its declaration is not run, because it may be anybody's: that the files are what it gives, another check has to say.
+    """
+    from constructs_lib.plan.merging import plan_of_push
+    from constructs_lib.plan.plan import plan
+    from constructs_lib.plan.published import published_at
+    from constructs_lib.publish.publication import rolled_back
+    from constructs_lib.repository.deployed import pins_at
+
+    name, branch, folder = environment.name, environment.repository.branch, f"argocd/{environment.name}"
+    commit = git.commit(revision)
+    if commit is None:
+        raise CommandError(f'There is no Git revision "{revision}".')
+    now, merged = _now(git, environment), published_at(git, name, revision, commit)
+    found, phase = plan_of_push(git, name, branch, now, merged, commit, folder=folder), ""
+    if found.changes or found.pins:
+        yield Part(name, "merging", found)
+        now, phase = merged, "publishing"
+    pins, held = pins_at(git, commit, name), {}
+    if pins:
+        entries = (line.split(maxsplit=3) for line in git.run("ls-tree", commit, f"dist/{name}/").splitlines())
+        contents = {path.rpartition("/")[2]: tree for _, _, tree, path in entries}
+        held = rolled_back(git, commit, name, pins.components, contents)
+    # Without commits, the Applications read the files that there are.
+    found = plan(now, replace(merged, name=f"{revision}, published", pinned=None), folder=folder)
+    yield Part(name, phase, _published(found, held))
+
+
+def _published(found: Plan, held: Mapping[str, str]) -> Plan:
+    """Return what publish does of a plan: it sets the pins anew, and holds back what was rolled back by a commit."""
+    from constructs_lib.publish.scope import without
+
+    said = [f"publish holds back {each}, because {commit[:12]} rolled it back." for each, commit in held.items()]
+    return replace(without(found, held) if held else found, pins=(), warnings=[*found.warnings, *said])
 
 
 def _nothing(name: str) -> str:

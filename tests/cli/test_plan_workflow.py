@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 from github_runner import Runner, heard
-from repositories import change
+from repositories import change, git, run
 
 
 @pytest.fixture(scope="module")
@@ -27,41 +30,115 @@ def comment(runner: Runner, *reports: str) -> str:
     return (runner.temporary / "commented.md").read_text()
 
 
-def plan(runner: Runner) -> subprocess.CompletedProcess[str]:
-    return runner.step("plan.yaml", "Plan")
+@dataclass(frozen=True)
+class Proposal:
+    """A pull request, which the runner has checked out as it would be once merged; what runs is the branch's."""
+
+    runner: Runner
+    commit: str
+
+    def plan(self) -> subprocess.CompletedProcess[str]:
+        return self.runner.step("plan.yaml", "Plan", CHANGE=self.commit)
+
+    def dangers(self, labelled: str = "false") -> subprocess.CompletedProcess[str]:
+        return self.runner.step("plan.yaml", "Dangers", CHANGE=self.commit, LABELLED=labelled)
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        shutil.rmtree(self.runner.temporary / "change", ignore_errors=True)
+        return self.runner.step("plan.yaml", "Check", CHANGE=self.commit)
 
 
-def dangers(runner: Runner, labelled: str = "false") -> subprocess.CompletedProcess[str]:
-    return runner.step("plan.yaml", "Dangers", LABELLED=labelled)
+@contextmanager
+def proposed(runner: Runner) -> Iterator[Callable[[], Proposal]]:
+    """Yield what makes a pull request of all that was changed within the context."""
+    git(runner.work, "switch", "--quiet", "--create", "proposal")
+
+    def propose() -> Proposal:
+        git(runner.work, "add", "--all")
+        git(runner.work, "commit", "--quiet", "--allow-empty", "--message=Propose")
+        commit = git(runner.work, "rev-parse", "HEAD")
+        result = runner.step("plan.yaml", "Run what is merged already", BASE="main")
+        assert result.returncode == 0, result.stderr
+        return Proposal(runner, commit)
+
+    yield propose
+    git(runner.work, "switch", "--quiet", "--force", "main")
+    git(runner.work, "branch", "--quiet", "-D", "proposal")
+
+
+def synthesized(runner: Runner, file: str, old: str, new: str) -> None:
+    """Change the declaration, and what follows from it."""
+    change(runner.work, file, old, new)
+    assert run(runner.work).code == 0
 
 
 def test_nothing_to_rehearse_is_said_in_the_comment(runner: Runner) -> None:
-    for step in ("Plan", "Rehearse"):
-        result = runner.step("plan.yaml", step)
+    with proposed(runner) as propose:
+        proposal = propose()
+        assert proposal.plan().returncode == 0
+        result = runner.step("plan.yaml", "Rehearse")
         assert result.returncode == 0, result.stderr
+        assert proposal.check().returncode == 0
     said = "Nothing to rehearse: production does not change."
     assert said in runner.summary
     shown = comment(runner, "plan.md", "rehearsal.md")
-    assert "### Plan of production" in shown and said in shown
+    assert "### Plan of production" in shown and "**No changes.**" in shown and said in shown
     assert said not in comment(runner, "plan.md")
 
 
 def test_plan_of_an_update(runner: Runner) -> None:
-    change(runner.work, "versions.py", "chat-service:3.9.0", "chat-service:3.9.1")
-    result = plan(runner)
-    assert result.returncode == 0, result.stderr
-    assert "**rolling restart** of 2–4 pods" in comment(runner, "plan.md")
-    assert "### Plan of production" in runner.summary
-    assert dangers(runner).returncode == 0
+    with proposed(runner) as propose:
+        synthesized(runner, "versions.py", "chat-service:3.9.0", "chat-service:3.9.1")
+        proposal = propose()
+        result = proposal.plan()
+        assert result.returncode == 0, result.stderr
+        assert "**rolling restart** of 2–4 pods" in comment(runner, "plan.md")
+        assert "### Plan of production" in runner.summary
+        assert proposal.dangers().returncode == 0
+        assert proposal.check().returncode == 0
 
 
 def test_dangers_fail_until_they_are_meant(runner: Runner) -> None:
-    change(runner.work, "app.py", 'production="10Gi"', 'production="20Gi"')
-    refused = dangers(runner)
-    assert refused.returncode == 1
-    assert "replacement with data loss" in refused.stdout
-    assert [command for command, _ in heard(refused.stdout)] == ["error"]
-    assert dangers(runner, "true").returncode == 0
+    with proposed(runner) as propose:
+        synthesized(runner, "app.py", 'production="10Gi"', 'production="20Gi"')
+        proposal = propose()
+        refused = proposal.dangers()
+        assert refused.returncode == 1
+        assert "replacement with data loss" in refused.stdout
+        assert [command for command, _ in heard(refused.stdout)] == ["error"]
+        assert proposal.dangers("true").returncode == 0
+
+
+@pytest.mark.parametrize("file", ["app.py", "constructs_lib/__init__.py", ".ci/quietly", "Makefile", "conftest.py"])
+def test_a_pull_request_does_not_judge_itself(runner: Runner, file: str) -> None:
+    """Whatever it brings that the branch would run is not run: its app says that all is well."""
+    with proposed(runner) as propose:
+        synthesized(runner, "app.py", 'production="10Gi"', 'production="20Gi"')
+        (runner.work / file).parent.mkdir(exist_ok=True)
+        ran = runner.temporary / "ran"
+        (runner.work / file).write_text(f"open({str(ran)!r}, 'w')\nprint('All is well.')\nraise SystemExit\n")
+        proposal = propose()
+        for result in (proposal.plan(), proposal.dangers()):
+            assert "All is well." not in result.stdout
+        assert proposal.dangers().returncode == 1
+        assert proposal.check().returncode == 0
+        assert not ran.exists()
+
+
+def test_what_check_finds_fails(runner: Runner) -> None:
+    """In what is generated, whatever the declaration says; what it waives itself is reviewed with it."""
+    with proposed(runner) as propose:
+        path = next((runner.work / "dist/production/gateway").glob("Deployment-*.yaml"))
+        path.write_text(
+            path.read_text().replace(
+                "configMapRef:\n            name: gateway", "configMapRef:\n            name: nowhere"
+            )
+        )
+        proposal = propose()
+        result = proposal.check()
+    assert result.returncode == 1
+    assert "nowhere" in result.stdout
+    assert [*heard(result.stdout)] == []
 
 
 def test_a_report_is_data_of_any_size(runner: Runner) -> None:

@@ -256,3 +256,50 @@ def test_nothing_is_merged_where_nothing_is_committed(published: Shop) -> None:
     assert published.run("plan", "laptop").out.startswith("laptop: from origin/main to the declaration\n")
     published.commit("Change the shop")
     assert published.run("plan", "laptop").out.startswith("laptop: from origin/main to the declaration\n")
+
+
+# The same of a revision, by another checkout's code, as the workflow for pull requests does.
+
+
+def judged(shop: Shop, code: int = 0) -> dict[str, str]:
+    """Return what the branch says of the pull request that is checked out, by phase."""
+    revision = shop.git("rev-parse", "HEAD")
+    shop.git("switch", "--quiet", "--detach", "origin/main")
+    assert shop.run("plan", "laptop", "--merge", revision, "--strict").code == code
+    run = shop.run("plan", "laptop", "--merge", revision)
+    shop.git("switch", "--quiet", "pull-request")
+    assert run.code == 0, run.said
+    parts = run.out.split("laptop, ")[1:] or [run.out.replace("laptop: ", ": ")]
+    return {head: text for head, _, text in (part.partition(": ") for part in parts)}
+
+
+def test_what_a_revision_changes_is_told_by_its_files(request_: Shop) -> None:
+    """Its declaration is not run: here it would end the command."""
+    request_.change("example/basket:1.2.0", "example/basket:1.3.0")
+    assert request_.run("synth", "laptop").code == 0
+    (request_.folder / "app.py").write_text("raise SystemExit(0)\n")
+    request_.commit("Update the basket")
+    assert "image: example/basket:1.2.0 → example/basket:1.3.0" in judged(request_)[""]
+
+
+def test_a_revision_that_moves_a_pin_is_told_in_both_parts(request_: Shop) -> None:
+    forge(request_, **earlier(request_, 2))
+    request_.commit("Roll back by hand")
+    parts = judged(request_, code=1)
+    assert "image: example/basket:1.2.0 → example/basket:1.0.0" in parts["merging"]
+    assert "neither a publication nor the rollback of its newest one moves it" in parts["merging"]
+    assert "publish holds back basket" in parts["publishing"]
+
+
+def test_a_revision_that_rolls_back_stays_rolled_back(request_: Shop) -> None:
+    request_.git("revert", "--no-edit", "HEAD")
+    parts = judged(request_)
+    assert "Merging rolls back basket" in parts["merging"]
+    assert "publish holds back basket" in parts["publishing"] and "No changes." in parts["publishing"]
+
+
+def test_a_revision_beside_trees_is_refused(request_: Shop) -> None:
+    for arguments in (("--merge", "HEAD", "--to", "HEAD"), ("--merge", "HEAD", "--from", "."), ("--merge", "nowhere")):
+        run = request_.run("plan", "laptop", *arguments)
+        assert run.code == 1
+        assert "leave out --from and --to" in run.err or 'no Git revision "nowhere"' in run.err
