@@ -14,8 +14,6 @@ from rich.console import Console
 from constructs_lib.cli.app import App, CommandError, print_some
 from constructs_lib.cli.output import result_console
 from constructs_lib.repository.git import Git
-from constructs_lib.repository.pins import pins_file
-from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.text import plural
 from constructs_lib.user_error import UserError
 
@@ -56,8 +54,6 @@ def command(
 
     Example: python app.py publish production --dry-run
     """
-    from constructs_lib.plan.merging import undone
-    from constructs_lib.plan.plan import plan
     from constructs_lib.plan.report.terminal import print_plan
     from constructs_lib.plan.report.words import summary
     from constructs_lib.publish.checkout import open_checkout
@@ -72,13 +68,8 @@ def command(
     (tree,) = app.synthesize([environment], keep_manifests=True, verify=False)
     takeover, rolling = _takeover(tree, cluster, kubeconfig, out)
     publication = prepare(checkout, tree, rolling=rolling)
-    # The Applications still have the published pins, but the files that they read are the new ones.
-    repair, declared = publication.repair, Snapshot.of_files("the declaration", tree.files)
-    found = plan(repair.published, declared, folder=f"argocd/{name}")
-    if repair.smuggled:
-        found = undone(found, plan(repair.trusted, declared, folder=f"argocd/{name}"), repair.smuggled)
-    publication, found, joined = narrow(publication, replace(found, pins=()), only)
-    for problem in repair.problems:
+    publication, found, joined = narrow(publication, publication.plan(), only)
+    for problem in publication.repair.problems:
         out.print(f"Set right: {problem}")
     if not publication.is_empty:
         _refuse_errors(app, tree)
@@ -116,7 +107,7 @@ def command(
     for commit, (message, _) in zip(made, publication.commits, strict=True):
         out.print(f"{commit[:12]} {message.splitlines()[0]}")
     out.print(f"Pushed to {checkout.upstream}.")
-    if publication.old and (publication.moved or publication.removed):
+    if publication.can_be_reverted and (publication.moved or publication.removed):
         out.print(f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}")
     if kept:
         out.print(
@@ -164,6 +155,7 @@ def _take_over(takeover: Takeover | None, tree: Tree, git: Git) -> None:
 def _tell_how_to_take_over(publication: Publication, out: Console) -> None:
     """Tell how to see whether the last publication hangs, if a sync of it may still run."""
     from constructs_lib.publish.takeover import by_hand
+    from constructs_lib.repository.pins import pins_file
     from constructs_lib.synth.paths import INPUTS
 
     checkout, tree = publication.checkout, publication.tree
@@ -189,6 +181,8 @@ def _refuse_errors(app: App, tree: Tree) -> None:
 
 def _tell_what_else_is_pushed(app: App, publication: Publication, out: Console) -> None:
     """Print the commits that are pushed as well, and which environments they change that follow the branch."""
+    from constructs_lib.repository.pins import pins_file
+
     checkout = publication.checkout
     if commits := checkout.unpushed():
         out.print("Pushed with it:")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from constructs_lib.plan.change import Change, Effect, Verdict, reason
 from constructs_lib.plan.fields import FieldChange
 from constructs_lib.plan.plan import Plan, plan
 from constructs_lib.repository.deployed import History, misread, pins_at, published_revision, reads
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.repository.pins import Pins, PinsError, pins_file
+from constructs_lib.repository.pins import Pin, Pins, PinsError, pins_file
 from constructs_lib.repository.snapshot import Files, Snapshot
 
 
@@ -130,7 +129,6 @@ def judge_moves(history: History, environment: str, old: Pins | None, new: Pins 
     def verdict_on(component: str) -> Verdict:
         return verdicts.setdefault(component, Verdict(Effect.UPDATE))
 
-    versions = [*history.versions(environment)] if before != after else []
     for component in sorted(before.keys() | after.keys()):
         was, becomes = before.get(component), after.get(component)
         if was == becomes:
@@ -140,7 +138,7 @@ def judge_moves(history: History, environment: str, old: Pins | None, new: Pins 
         verdict.fields = [FieldChange(f"{pins_file(environment)}: {component}", old_commit, new_commit)]
         if new is None:
             verdict.because("pins-removed")
-        elif commit := _rolled_back(component, versions, before, after):
+        elif commit := _rolled_back(history, environment, component, before, after):
             values = {"component": component, "commit": commit[:12]}
             if becomes:
                 verdict.because("pin-rolled-back", to=becomes.revision[:12], **values)
@@ -166,21 +164,24 @@ def _places(kept: Mapping[str, object] | None) -> str | None:
 
 
 def _rolled_back(
-    component: str,
-    versions: list[tuple[str, Pins | None]],
-    before: Mapping[str, object],
-    after: Mapping[str, object],
+    history: History, environment: str, component: str, before: Mapping[str, Pin], after: Mapping[str, Pin]
 ) -> str:
-    """Return the publication of a component that is rolled back as a whole; empty if it is none."""
-    states = [(commit, dict(pins.components) if pins else {}) for commit, pins in versions]
-    for (commit, published), (_, earlier) in pairwise(states):
-        if published.get(component) == before.get(component) != earlier.get(component):
+    """Return the publication of a component that is rolled back as a whole; empty if it is none.
+
+    Between it and now may be pins that somebody set by hand, and that a later publication set right.
+    """
+    commit, published = "", before
+    for version, pins in history.versions(environment):
+        then = pins.components if pins else {}
+        if then.get(component) == before.get(component):
+            commit, published = version, then
+        elif not history.wrong(environment, Pins({name: pin for name, pin in then.items() if name == component})):
             moved = {
                 name
-                for name in published.keys() | earlier.keys()
-                if published.get(name) != earlier.get(name) and before.get(name) == published.get(name)
+                for name in published.keys() | then.keys()
+                if published.get(name) != then.get(name) and before.get(name) == published.get(name)
             }
-            return commit if all(after.get(name) == earlier.get(name) for name in moved) else ""
+            return commit if all(after.get(name) == then.get(name) for name in moved) else ""
     return ""
 
 

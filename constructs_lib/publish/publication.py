@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from constructs_lib.plan.merging import undone
+from constructs_lib.plan.plan import Plan, plan
 from constructs_lib.publish.checkout import Checkout, PublishError
 from constructs_lib.publish.repair import Repair, repair_of
 from constructs_lib.repository.deployed import History, pins_at
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, pins_file
+from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import write
@@ -80,10 +83,37 @@ class Publication:
                 revision = self.pins[component].revision[:12] or "the commit before"
                 lines.append(f"{component}: {pin.revision[:12] if pin else unpinned} -> {revision}")
             lines += [f"{component}: removed" for component in removed]
-            lines += ["", "Revert this commit to roll back."] if self.old else []
+            lines += ["", "Revert this commit to roll back."] if self.can_be_reverted else []
             files = [pins_file(environment), *(application_file(environment, component) for component in moved)]
             commits.append(("\n".join(lines), files))
         return commits
+
+    @property
+    def restored(self) -> dict[str, Pin]:
+        """Components that are held back, and whose pins were wrong: they become what they were before."""
+        sound, declared = self.repair.sound, self.tree.contents
+        return {
+            name: pin for name, pin in self.pins.items() if pin == sound.get(name) and pin.content != declared[name]
+        }
+
+    def plan(self) -> Plan:
+        """Return what Argo CD does if all components become what they are declared to be, or are restored."""
+        environment, files = self.tree.environment, self.tree.files
+        for name, pin in self.restored.items():
+            folder = f"dist/{environment}/{name}"
+            others = {path: content for path, content in files.items() if not path.startswith(f"{folder}/")}
+            files = {**others, **self.checkout.git.files(pin.revision, [folder])}
+        new, folder = Snapshot.of_files("the declaration", files), f"argocd/{environment}"
+        # The Applications still have the published pins, but the files that they read are the new ones.
+        found = plan(self.repair.published, new, folder=folder)
+        if self.repair.smuggled:
+            found = undone(found, plan(self.repair.trusted, new, folder=folder), self.repair.smuggled)
+        return replace(found, pins=())
+
+    @property
+    def can_be_reverted(self) -> bool:
+        """Whether a revert of the pins rolls back: it would also bring wrong pins back that are set right."""
+        return self.old is not None and not self.repair.problems
 
     @property
     def is_empty(self) -> bool:
@@ -110,8 +140,8 @@ def prepare(checkout: Checkout, tree: Tree, *, rolling: bool | None = None) -> P
     # What is kept belongs to the manifests: it stays when the pins are reverted.
     manifests = tuple(_differing(git, head, _with_pins(tree), [*owned_paths([environment]), pins_file(environment)]))
     kept = {name: pin for name, pin in (old.components if old else {}).items() if name not in repair.wrong}
-    rolled = rolled_back(git, head, environment, kept, tree.contents)
     kept |= repair.sound
+    rolled = rolled_back(git, head, environment, kept, tree.contents)
     pins: dict[str, Pin] = {}
     for component, content in sorted(tree.contents.items()):
         new = Pin("" if manifests else head, content, tree.namespaces[component])

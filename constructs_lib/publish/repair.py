@@ -58,14 +58,16 @@ def repair_of(checkout: Checkout, environment: str, branch: str, namespaces: Map
     wrong = history.wrong(environment, old) if old else {}
     invented = history.invented(environment, old) if old else {}
     sound = _sound(history, environment, wrong)
-    problems = {**wrong, **invented}
-    if old and problems:
+    if old and (wrong or invented):
         known = {name: pin.namespace for name, pin in sound.items()}
         components = {
             name: replace(pin, namespace=known.get(name, namespaces.get(name, pin.namespace))) if name in wrong else pin
             for name, pin in old.components.items()
         }
-        retired = tuple(each for each in old.retired if each not in invented)
+        retired = {
+            component: tuple(each for each in names if (component, each) not in invented)
+            for component, names in old.retired.items()
+        }
         old = replace(old, components=components, retired=retired)
     published = published_at(git, environment, checkout.upstream, checkout.remote_head)
     forged: dict[str, str] = {}
@@ -84,7 +86,7 @@ def repair_of(checkout: Checkout, environment: str, branch: str, namespaces: Map
             if name in forged and settled and file in files and not history.held(folder, revision):
                 smuggled.add(name)
                 files[file] = files[file].replace(revision.encode(), (pin.revision if pin else branch).encode())
-    said = (*problems.values(), *(text for name, text in forged.items() if name not in problems))
+    said = (*wrong.values(), *invented.values(), *(text for name, text in forged.items() if name not in wrong))
     return Repair(old, wrong, sound, said, frozenset(smuggled), published, replace(published, files=files))
 
 

@@ -27,13 +27,14 @@ def narrow(publication: Publication, found: Plan, only: Sequence[str]) -> tuple[
     """
     joined = _joined(publication, found, only) if only else {}
     wanted = {*only, *joined} if only else publication.moved.keys() - publication.rolled_back.keys()
-    wanted |= publication.repair.wrong.keys()
-    # What is new or removed cannot be held back.
-    before = publication.before
+    # What is new or removed cannot be held back, and what is pinned wrong becomes what it was before.
+    repair = publication.repair
+    before = {name: pin for name, pin in publication.before.items() if name not in repair.wrong} | {**repair.sound}
     pins = {name: pin if name in wanted else before.get(name, pin) for name, pin in publication.pins.items()}
-    narrowed = replace(publication, pins=pins)
-    narrowed = replace(narrowed, unpublished=tuple(sorted(publication.moved.keys() - narrowed.moved.keys())))
-    return narrowed, without(found, narrowed.unpublished), joined
+    held = {name for name in publication.moved if pins[name] != publication.pins[name]}
+    narrowed = replace(publication, pins=pins, unpublished=tuple(sorted(held)))
+    found = narrowed.plan() if narrowed.restored else found
+    return narrowed, without(found, held - narrowed.restored.keys()), joined
 
 
 def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mapping[str, str]:
@@ -62,7 +63,8 @@ def _joined(publication: Publication, found: Plan, only: Sequence[str]) -> Mappi
     unavoidable |= {
         component: "it is new, and has no pin that holds it back" for component, pin in moved.items() if pin is None
     }
-    unavoidable |= {name: "its pin is wrong, and is set right" for name in publication.repair.wrong if name in moved}
+    wrong = publication.repair.wrong.keys() & moved.keys() - publication.repair.sound.keys()
+    unavoidable |= dict.fromkeys(sorted(wrong), "its pin is wrong, and was never right")
     return together(only, unavoidable, changes, tree.namespaces)
 
 

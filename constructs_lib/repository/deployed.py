@@ -150,14 +150,21 @@ class History:
                 )
         return wrong
 
-    def invented(self, environment: str, pins: Pins) -> dict[str, str]:
-        """Return what is wrong with retired namespaces, by namespace: none was ever a component's."""
+    def invented(self, environment: str, pins: Pins) -> dict[tuple[str, str], str]:
+        """Return what is wrong with retired namespaces, by component and namespace: it never had that one."""
+        retired = [(component, namespace) for component, names in pins.retired.items() for namespace in names]
+        if not retired:
+            return {}
+        versions = self._versions(environment, "--full-history", *self.tips)
+        had = {
+            (component, pin.namespace)
+            for _, then in versions
+            for component, pin in (then.components.items() if then else ())
+        }
         return {
-            namespace: f"the retired namespace {namespace} was that of no component on {self.name}."
-            for namespace in pins.retired
-            if not self.git.run(
-                "log", "-1", "--format=%H", f'-S"namespace": "{namespace}"', *self.tips, "--", pins_file(environment)
-            )
+            (component, namespace): f"{component}: the retired namespace {namespace} was never its own on {self.name}."
+            for component, namespace in retired
+            if (component, namespace) not in had
         }
 
     def held(self, folder: str, revision: str) -> bool:
@@ -180,13 +187,16 @@ class History:
         return commits & {*self.git.run("rev-list", *sorted(commits), "--not", *self.tips).split()}
 
     def versions(self, environment: str) -> Iterator[tuple[str, Pins | None]]:
-        """Yield the commits that changed the pins of an environment, newest first, with the pins as they were then.
+        """Return the commits that changed the pins of an environment, newest first, with the pins as they were then.
 
         They are those in which the branch ended at some time, so that a merge counts as one; what cannot be read is
         left out.
         """
+        return self._versions(environment, "--first-parent", *self.tips[:1])
+
+    def _versions(self, environment: str, *options: str) -> Iterator[tuple[str, Pins | None]]:
         file = pins_file(environment)
-        commits = self.git.run("log", "--first-parent", "--format=%H", *self.tips[:1], "--", file).splitlines()
+        commits = self.git.run("log", "--format=%H", *options, "--", file).splitlines()
         contents = self.git.contents(f"{commit}:{file}" for commit in commits)
         for commit in commits:
             content = contents.get(f"{commit}:{file}")

@@ -77,8 +77,8 @@ def with_another_namespace(shop: Shop) -> str:
 
 
 def with_a_retired_namespace(shop: Shop) -> str:
-    write(shop, {**shop.pins_file(), "retired": ["kube-system"]})
-    return "the retired namespace kube-system was that of no component on origin/main."
+    write(shop, {**shop.pins_file(), "retired": {"basket": ["kube-system"]}})
+    return "basket: the retired namespace kube-system was never its own on origin/main."
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_publish_sets_right_what_was_merged(published: Shop, how: Callable[[Shop
     published.git("switch", "--quiet", "--create", "pull-request")
     said = how(published)
     if how is with_a_retired_namespace or how is with_another_namespace:
-        project = published.folder / "argocd" / "laptop" / "AppProject-shop.yaml"
+        project = published.folder / "argocd" / "laptop" / "AppProject-shop-basket.yaml"
         project.write_text(project.read_text().replace("namespace: basket", "namespace: kube-system"))
     published.commit("Tidy up")
     merge(published)
@@ -187,7 +187,7 @@ def test_publish_sets_right_what_was_merged(published: Shop, how: Callable[[Shop
     published.check()
     assert published.pins_file() == file
     assert published.pinned() == before
-    assert published.permitted() == {"basket", "front", "stock"}
+    assert published.permitted("basket") == {"basket"}
     assert published.run("synth", "--check", "laptop").code == 0
 
 
@@ -239,17 +239,47 @@ def test_what_is_ours_is_asked_for_though_a_pin_is_wrong(published: Shop) -> Non
     published.check()
 
 
-def test_a_wrong_pin_goes_along_whatever_is_published(published: Shop) -> None:
+def test_a_wrong_pin_is_set_right_whatever_is_published(published: Shop) -> None:
     published.git("switch", "--quiet", "--create", "pull-request")
+    before = published.pins()["front"]
     forge(published, "front", revision=smuggle(published, component="front"))
     published.commit("Tidy up")
     merge(published)
     published.change(*BASKET)
-    published.change("example/stock:1.0.0", "example/stock:1.1.0")
+    published.change("example/front:1.0.0", "example/front:1.1.0")
     said = published.publish("--only", "basket")
-    assert "With it: front: its pin is wrong, and is set right." in said
-    assert "Held back: stock." in said
+    assert "Held back: front." in said
+    # It becomes what it was, and not what is declared.
+    assert "- ConfigMap/front/smuggled: delete\n" in said
+    assert "front:1.1.0" not in said
+    assert published.pins()["front"] == before
     assert published.run("synth", "--check", "laptop").code == 0
+    published.publish()
+    published.check()
+
+
+def test_what_was_rolled_back_stays_so_though_its_pin_is_set_right(published: Shop) -> None:
+    published.change(*BASKET)
+    published.publish()
+    published.git("revert", "--no-edit", "HEAD")
+    published.git("push", "--quiet")
+    before = published.pins()
+    published.git("switch", "--quiet", "--create", "pull-request")
+    forge(published, revision=smuggle(published))
+    published.commit("Tidy up")
+    merge(published)
+    said = published.publish()
+    assert "Set right: basket" in said
+    assert "Held back: basket, because" in said
+    assert "- ConfigMap/basket/smuggled: delete\n" in said
+    assert "To roll back" not in said
+    assert published.pins() == before
+    # And so it can be rolled back as ever.
+    published.publish("--only", "basket")
+    published.git("switch", "--quiet", "--create", "rollback")
+    published.git("revert", "--no-edit", "HEAD")
+    run = published.run("plan", "laptop", "--strict")
+    assert (run.code, "Merging rolls back basket to" in run.out) == (0, True), run.said
 
 
 def test_what_is_ours_is_asked_for_where_the_history_was_written_anew(published: Shop) -> None:

@@ -128,7 +128,7 @@ def test_pins_that_a_pull_request_brings_are_dangerous(shop: Shop) -> None:
     content = shop.git("rev-parse", "HEAD:dist/laptop/basket")
     (shop.folder / "pins").mkdir()
     pin = {"revision": head, "content": content, "namespace": "basket"}
-    write(shop, {"components": {"basket": pin}, "retired": []})
+    write(shop, {"components": {"basket": pin}, "retired": {}})
     assert shop.run("synth", "laptop").code == 0
     shop.commit("Pin")
     assert dangers(shop)["merging"] == ["Application/basket"]
@@ -159,7 +159,7 @@ def test_a_change_of_the_declaration_is_told_in_the_part_in_which_it_takes_effec
     assert dangers(request_) == {"merging": [], "publishing": []}
     merging, publishing = request_.run("plan", "laptop").out.split("\nlaptop, publishing: ")
     assert "+ Application/argocd/billing: create" in merging
-    assert "~ AppProject/argocd/shop: update in place" in merging
+    assert "+ AppProject/argocd/shop-billing: create" in merging
     assert "basket:1.3.0" not in merging
     assert "image: example/basket:1.2.0 → example/basket:1.3.0" in publishing
     assert "billing" not in publishing
@@ -171,12 +171,12 @@ def test_a_change_of_the_declaration_is_told_in_the_part_in_which_it_takes_effec
     assert "Application/billing" in dangers(request_)["merging"]
 
 
-@pytest.mark.parametrize("component", ["Application-basket", "AppProject-shop", "root"])
+@pytest.mark.parametrize("component", ["Application-basket", "AppProject-shop-basket", "root"])
 def test_what_is_changed_by_hand_and_takes_effect_is_dangerous(request_: Shop, component: str) -> None:
     file = request_.folder / "argocd" / "laptop" / f"{component}.yaml"
     file.write_text(file.read_text().replace("https://github.com/example/shop.git", "https://example.com/other.git"))
     request_.commit("Tidy up")
-    kind = {"root": "Application/shop"}.get(component, component.replace("-", "/"))
+    kind = {"root": "Application/shop"}.get(component, component.replace("-", "/", 1))
     assert dangers(request_)["merging"] == [kind]
     assert f"argocd/laptop/{component}.yaml is not what the declaration gives" in request_.run("plan", "laptop").out
 
