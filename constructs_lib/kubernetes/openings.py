@@ -23,7 +23,7 @@ _LISTS: Mapping[str, Mapping[str, Sequence[str]]] = json.loads(Path(__file__).wi
 #: Fields that open everything if they are absent or empty.
 _ALL_IF_ABSENT = frozenset({"from", "to", "ports", "resourceNames"})
 #: What does not differ between two manifests of the same object, for the same pods.
-_SAME = (("metadata", "name"), ("metadata", "namespace"), ("spec", "podSelector"))
+_SAME = (("metadata", "name"), ("metadata", "namespace"), ("spec", "podSelector"), ("spec", "endpointSelector"))
 _PLACE = re.compile(r"(.+)\[(\d+)\]")
 
 

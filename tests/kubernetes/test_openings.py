@@ -52,6 +52,15 @@ def binding(*names: str, kind: str = "RoleBinding") -> Manifest:
     return made(RBAC, kind, roleRef={"kind": "Role", "name": "a"}, subjects=subjects)
 
 
+def hosts(*names: str, port: str = "443") -> Manifest:
+    return {"toFQDNs": [{"matchName": name} for name in names], "toPorts": [{"ports": [{"port": port}]}]}
+
+
+def by_name(*egress: Manifest, of: str = "web") -> Manifest:
+    spec = {"endpointSelector": {"matchLabels": {"app": of}}, "egress": list(egress)}
+    return made("cilium.io/v2", "CiliumNetworkPolicy", spec=spec)
+
+
 def store(*conditions: Manifest) -> Manifest:
     return made("external-secrets.io/v1", "ClusterSecretStore", spec={"conditions": list(conditions)})
 
@@ -150,6 +159,12 @@ HTTP_80 = offered("http-80", 80, "http")
             {"spec.ports[1]": HTTP_80},
             id="a node has each port once",
         ),
+        pytest.param(
+            by_name(hosts("a", "b"), {"toEntities": ["kube-apiserver"]}),
+            by_name(hosts("b")),
+            {"spec.egress[0]": hosts("a"), "spec.egress[1]": {"toEntities": ["kube-apiserver"]}},
+            id="a host and an entity",
+        ),
     ],
 )
 def test_what_was_open_is_kept(old: Manifest, new: Manifest, kept: Manifest) -> None:
@@ -180,6 +195,8 @@ def test_what_was_open_is_kept(old: Manifest, new: Manifest, kept: Manifest) -> 
             policy(egress=[rule("a", side="to")]), policy(types=("Ingress",)), id="a direction that is open now"
         ),
         pytest.param(policy(rule("a")), policy(of="other"), id="a policy for other pods"),
+        pytest.param(by_name(hosts("a")), by_name(hosts("a", "b")), id="a host more"),
+        pytest.param(by_name(hosts("a")), by_name(hosts("a"), of="other"), id="hosts for other pods"),
         pytest.param(role(secrets("a")), role(secrets("a", "b")), id="a name more"),
         pytest.param(role(secrets("a")), role(secrets()), id="every name"),
         pytest.param(role(secrets("a")), role(secrets("a", verbs=("*",))), id="every verb"),
