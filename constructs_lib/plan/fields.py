@@ -14,6 +14,7 @@ import yaml
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, mapping
 from constructs_lib.kubernetes.quantity import quantity
+from constructs_lib.plan.masking import Mask, is_placeholder
 
 Keys = tuple[str | int, ...]
 
@@ -71,8 +72,16 @@ def changed_fields(old: Object, new: Object) -> list[FieldChange]:
     secret = old.kind == "Secret" and not old.group
     builtin = "." not in old.group or old.group.endswith(".k8s.io")
     texts = ("data", "metadata") if old.kind in ("ConfigMap", "Secret") else ("metadata",)
-    found = list(_differences(_normal(old), _normal(new), (), texts if builtin else None))
-    return [_hidden(change) for change in found] if secret else found
+    mask = Mask()
+    before, after = (_normal(item) if secret else mask.manifest(_normal(item)) for item in (old, new))
+    found = _differences(before, after, (), texts if builtin else None)
+    return [_hidden(change) if secret else _unseen(change) for change in found]
+
+
+def _unseen(change: FieldChange) -> FieldChange:
+    """Return a change without the placeholders of secrets, if these are all that there is."""
+    values = [value for value in (change.old, change.new) if value is not None]
+    return replace(change, old=None, new=None, secret=True) if all(map(is_placeholder, values)) else change
 
 
 def _hidden(change: FieldChange) -> FieldChange:
