@@ -125,9 +125,10 @@ def _scenario(
     kill: bool,
 ) -> tuple[Scenario, list[Snapshot]]:
     """Return what is to be played, and all trees that will be deployed."""
+    from constructs_lib.plan.merging import verify
     from constructs_lib.plan.published import published_at
     from constructs_lib.rehearse.scenario import Scenario
-    from constructs_lib.repository.deployed import published_revision
+    from constructs_lib.repository.deployed import History, pins_at, published_revision
     from constructs_lib.repository.git import Git, GitError
     from constructs_lib.repository.snapshot import Snapshot
 
@@ -147,6 +148,9 @@ def _scenario(
             trees.append(found)
         elif said:
             raise CommandError(f"{said} has nothing of {name}: there is no folder argocd/{name} in it.")
+    if target:
+        history = History.of(git, environment.repository.branch)
+        verify(history, name, trees[-1], pins_at(git, target, name))
     start = start if len(trees) == 1 + bool(target) else None
     if not start and target:
         raise CommandError(f"Nothing of {name} is published: say with --from what is installed before {new}.")

@@ -85,9 +85,9 @@ def plan_of_push(
     if published and not (git.commit(revision) and git.succeeds("merge-base", "--is-ancestor", revision, published)):
         history = History(git, branch, [published])
         verdicts = judge_moves(history, environment, pins_at(git, published, environment), pins)
-    for name, where, revision in _read_elsewhere(environment, branch, old, new, pins):
+    for name, where, other in _read_elsewhere(environment, branch, old, new, pins):
         verdict = verdicts.setdefault(name, Verdict(Effect.UPDATE))
-        verdict.because("reads-elsewhere", folder=where, revision=revision)
+        verdict.because("reads-elsewhere", folder=where, revision=other)
     found = plan(old, new, folder=folder, verdicts=verdicts)
     return found if declared is None else _without_foreign(found, environment, pins, new.files, declared)
 

@@ -23,7 +23,8 @@ from constructs_lib.repository.sources import normal, sources_of
 def published_revision(git: Git, branch: str) -> tuple[str, str | None]:
     """Return the revision that is published, in a person's words, and its commit if there is one.
 
-    That is the branch of the remote as it was last fetched or pushed, and without a remote what is checked out.
+    That is the branch of the remote as it was last fetched or pushed, and without a remote what is checked out. The
+    remote is the one to which publish pushes: what is checked out may follow another one, such as a fork.
     """
     try:
         remotes = git.run("remote").splitlines()
@@ -31,7 +32,7 @@ def published_revision(git: Git, branch: str) -> tuple[str, str | None]:
         return "nothing", None
     if not remotes:
         return "HEAD", git.commit("HEAD")
-    remote = git.remote_of(git.run("branch", "--show-current")) or remotes[0]
+    remote = git.remote_of(branch) or remotes[0]
     return f"{remote}/{branch}", git.commit(f"refs/remotes/{remote}/{branch}")
 
 
@@ -176,6 +177,9 @@ class History:
     def _found(self, names: Iterator[str]) -> dict[str, str]:
         """Return the ids of objects by their names; none of those that are not here."""
         asked = [*names]
+        if any("\n" in name for name in asked):
+            # An Application may name anything; Git knows no such revision and no such folder.
+            return dict.fromkeys(asked, "") | self._found(iter([name for name in asked if "\n" not in name]))
         said = self.git.run("cat-file", "--batch-check", input="".join(f"{name}\n" for name in asked).encode())
         lines = [line.split() for line in said.splitlines()]
         return {name: "" if line[-1] == "missing" else line[0] for name, line in zip(asked, lines, strict=True)}

@@ -100,17 +100,19 @@ def test_branch_that_was_never_pushed(repository: Path) -> None:
     assert (found.name, found.files) == ("origin/deployed", {})
 
 
-def test_remote_of_the_current_branch(repository: Path) -> None:
+def test_remote_of_the_deployed_branch_whatever_the_current_one_follows(repository: Path) -> None:
     write(repository, tree("1"))
     remote(repository, "origin", "deployed")
     write(repository, tree("2"))
     remote(repository, "fork", "deployed")
     assert published(Git(repository), *PRODUCTION).name == "origin/deployed"
     git(repository, "config", "branch.main.remote", "fork")
+    assert published(Git(repository), *PRODUCTION).name == "origin/deployed"
+    git(repository, "config", "branch.deployed.remote", "fork")
     found = published(Git(repository), *PRODUCTION)
     assert (found.name, found.files["dist/production/web/a.yaml"]) == ("fork/deployed", config("2"))
     git(repository, "checkout", "--quiet", "--detach")
-    assert published(Git(repository), *PRODUCTION).name == "origin/deployed"
+    assert published(Git(repository), *PRODUCTION).name == "fork/deployed"
 
 
 def test_pinned_child_is_read_from_its_commit(repository: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -296,3 +298,27 @@ def test_what_is_ours_is_asked_for_where_the_history_was_written_anew(published:
     assert (run.code, "--allow Service/front" in run.err) == (1, True), run.said
     published.publish("--allow", "Service/front")
     published.check()
+
+
+def test_what_publish_wrote_is_right_whatever_was_published(published: Shop) -> None:
+    """A component that comes, moves to another namespace and goes, and what is kept open for a time."""
+    billing = 'Microservice(system, "billing", image="example/billing:1.0.0", ports={"http": 8080})'
+    moved = billing.replace('"billing", image', '"billing", namespace="money", image')
+    edge = 'front.needs(stock.endpoint("http"), {"STOCK": "address"})'
+    states = ["# more", f"{edge}\n    # more", billing, moved, "# none"]
+    seen = set()
+    for number, (old, new) in enumerate(pairwise(states)):
+        published.git("switch", "--quiet", "--create", f"pull-request-{number}")
+        published.change(old, new)
+        assert published.run("synth", "laptop").code == 0
+        published.commit("Synthesize")
+        plan = published.run("plan", "laptop")
+        assert plan.code == 0, plan.said
+        assert ("not what the declaration gives" in plan.out, "Only publish moves pins" in plan.out) == (False, False)
+        merge(published, f"pull-request-{number}")
+        names = re.findall(r"--allow (\S+)", published.run("publish", "laptop", "--dry-run").err)
+        published.publish(*(f"--allow={name}" for name in names))
+        published.check()
+        assert published.run("synth", "--check", "laptop").code == 0
+        seen |= {key for key, value in published.pins_file().items() if value}
+    assert seen == {"components", "retired", "kept"}
