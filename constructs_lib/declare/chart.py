@@ -50,6 +50,8 @@ class PodAccess:
         to_argocd: Ports of Argo CD's application controller that they call.
         scrapes: Whether they scrape every metrics endpoint of the system.
         internet: Ports of hosts outside of the cluster that they call.
+        hosts: Full names of these hosts, so that no others are open where the cluster provides ``cilium``. Default: not
+            known.
     """
 
     name: str
@@ -62,6 +64,7 @@ class PodAccess:
     to_argocd: tuple[int, ...] = ()
     scrapes: bool = False
     internet: tuple[int, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the names, labels and ports."""
@@ -71,6 +74,9 @@ class PodAccess:
             for name, value in pods.items():
                 if problem := validation.label(name, value):
                     yield problem
+        for host in self.hosts:
+            if problem := validation.host_name(host):
+                yield problem
         to_pods = (ports for _, ports in self.to_pods)
         for ports in (self.from_kubernetes_api, self.to_nodes, self.to_argocd, self.internet, *to_pods):
             for port in ports:

@@ -201,7 +201,9 @@ def _cluster_rule(cluster: Cluster, peer: str, ports: Iterable[int]) -> dict[str
 
 
 def beyond_pods(component: Component, access: PodAccess) -> Iterator[Opening]:
-    """Yield what the pods of a chart call that is neither a pod nor a host of the internet."""
+    """Yield what the pods of a chart call that is no pod and has an address of its own: known hosts, nodes, the API."""
+    for host in access.hosts:
+        yield Opening(False, INTERNET, access.internet, f"to {host}", component.location, host)
     if access.to_nodes:
         yield Opening(False, NODES, access.to_nodes, "to the nodes", component.location)
     if access.kubernetes_api:
@@ -233,9 +235,9 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
                     rules.append({"to": [_peer(other.namespace_name, workload.selector)], **named})
     if access.to_dns_metrics:
         rules.append({"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": _ports(9153)})
-    if access.internet:
+    if access.internet and not (access.hosts and "cilium" in cluster.provides):
         rules.append(_internet_rule(cluster, access.internet))
     if access.to_argocd:
         rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
-    found = [each for each in beyond_pods(component, access) if not is_by_name(cluster, each)]
+    found = [each for each in beyond_pods(component, access) if not each.host and not is_by_name(cluster, each)]
     return [*rules, *(_cluster_rule(cluster, str(each.peer), each.ports) for each in found)]

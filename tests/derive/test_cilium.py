@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from synthesized import Synthesized
 from systems import environment
 
-from constructs_lib import ExternalSecrets, InternetHost, K3d, Microservice, Monitoring, System, synthesize
+from constructs_lib import (
+    ExternalSecrets,
+    InternetHost,
+    K3d,
+    Microservice,
+    Monitoring,
+    Slack,
+    System,
+    Webhook,
+    supplied,
+    synthesize,
+)
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.reachability.can import can
 from constructs_lib.check.report.report import look
@@ -52,6 +64,28 @@ def test_cilium_opens_by_name_what_no_network_policy_opens() -> None:
     assert [rule["toEntities"] for rule in nodes] == [["host", "remote-node"], ["kube-apiserver"]]
     rules = [rule for policy in tree.objects("NetworkPolicy") for rule in policy["spec"].get("egress", [])]
     assert all("to" in rule and "ipBlock" not in str(rule) for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("provides", "host", "is_by_name"),
+    [("cilium", "hooks.slack.com", True), ("cilium", "", False), ("metrics-api", "hooks.slack.com", False)],
+)
+def test_alertmanager_calls_the_hosts_that_are_known(provides: str, host: str, is_by_name: bool) -> None:
+    """With one that is not, it may call all of the internet, as everywhere without Cilium."""
+    system = System(environment("place", provides), "shop")
+    ExternalSecrets(system, version="2.9.0")
+    receivers: dict[str, Slack | Webhook] = {
+        "critical": Webhook(supplied("address of the people on call"), "alerts.example.com"),
+        "warning": Slack("#ops", supplied("address of the channel"), host),
+    }
+    Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2, receivers=receivers)
+    tree = Synthesized("place", synthesize(system).files)
+    found = [policy for policy in tree.objects("CiliumNetworkPolicy") if policy["metadata"]["name"] == "alertmanager"]
+    wide = [rule for rule in egress(tree, "NetworkPolicy", "monitoring", "alertmanager") if "ipBlock" in str(rule)]
+    assert (len(found), len(wide)) == ((1, 0) if is_by_name else (0, 1))
+    for policy in found:
+        names = [{"matchName": "alerts.example.com"}, {"matchName": "hooks.slack.com"}]
+        assert policy["spec"]["egress"][0]["toFQDNs"] == names
 
 
 def test_check_reads_what_the_library_writes() -> None:

@@ -86,10 +86,12 @@ class Monitoring(HelmChart):
                 environment's repository, where ``python app.py observe --docs docs`` writes them.
             values: Further values, over the library's own.
         """
-        ports = (443,) if receivers else ()
+        called = [receiver.host for receiver in (receivers or {}).values()]
+        are_known = all(called) and not any(True for each in (receivers or {}).values() for _ in each.problems())
+        told = {"receiver_ports": (443,) if called else (), "receiver_hosts": called if are_known else ()}
         names = release_names(id, merged(Template(_HERE / "values.yaml", {}).content, values))
         nodes = {"nodes_namespace": f"{id}-nodes", "node_port": _NODE_PORT}
-        super().__init__(scope, id, version=version, **described(_HERE, receiver_ports=ports, names=names, **nodes))
+        super().__init__(scope, id, version=version, **described(_HERE, names=names, **told, **nodes))
         if problem := quantity_problem(storage, "20Gi"):
             self.report(f"storage: {problem}")
         if retention_days < 1:
