@@ -30,7 +30,7 @@ settings.load_profile("busy")
 #: Slow is a test in one of these folders, in a file that uses one of these helpers, or with one of these fixtures: it
 #: starts servers, installs programs or runs whole processes.
 SLOW_FOLDERS = {"publish"}
-SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repositories", "running", "stage"}
+SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repo_server", "repositories", "running", "stage"}
 SLOW_FIXTURES = {"cdk8s", "parse", "providers", "runner"}
 
 

@@ -6,8 +6,10 @@ from functools import cached_property
 
 from constructs_lib.kubernetes import objects as kubernetes
 from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
-from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.manifest_reader import Cache, decoded
 
+#: A file that holds this anywhere is not rendered (``skipFileRenderingMarker`` in ``repository.go`` of Argo CD).
+SKIP_MARKER = "+argocd:skip-file-rendering"
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 _COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 WAVE = "argocd.argoproj.io/sync-wave"
@@ -110,6 +112,11 @@ def unreadable(path: str, content: bytes, cache: Cache | None = None, *, strict:
     ):
         return Unreadable(path, manifests)
     return None
+
+
+def is_skipped(content: bytes) -> bool:
+    """Tell whether Argo CD leaves a file out because of a marker in it."""
+    return SKIP_MARKER.encode() in (decoded(content) if content[:1] in (b"\xfe", b"\xff") else content)
 
 
 def own_namespace(manifest: Manifest) -> str:

@@ -253,6 +253,8 @@ class ClusterModel:
 
 def _is_rendered(application: Application) -> bool:
     """Tell whether a tool deploys more objects than the tree has, or deploys them under other names."""
+    if application.item is None:
+        return False
     return bool(application.charts or application.rendered) or any(source.tool for source in application.sources)
 
 

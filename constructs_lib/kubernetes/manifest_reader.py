@@ -171,8 +171,7 @@ def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, boo
         for line, document in reading.json(content) if is_json else reading.stream(content):
             found += _expand(_checked(document), line)
         return found, reading.repeats
-    except _NoVersionError as error:
-        # Argo CD goes on, and the API server refuses it.
+    except _RefusedError as error:
         return str(error), False
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         if isinstance(error, RecursionError):
@@ -187,8 +186,8 @@ def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, boo
         return str(error).partition("\n")[0] or type(error).__name__, False
 
 
-class _NoVersionError(ValueError):
-    """An object has no ``apiVersion``."""
+class _RefusedError(ValueError):
+    """An object is read, and then its Application fails because of it."""
 
 
 class _Reading:
@@ -211,14 +210,9 @@ class _Reading:
         return found
 
     def json(self, content: bytes) -> Iterator[tuple[int, object]]:
-        """Yield the one value of a file of JSON, unless it is something else than Kubernetes objects.
-
-        Argo CD takes an object without a kind for the manifest of an image and deploys nothing of it.
-        """
+        """Yield the one value of a file of JSON."""
         demand_commas(content)
-        value = self._decoder.decode(content.decode())
-        if not isinstance(value, dict) or value.get("kind"):
-            yield 0, value
+        yield 0, self._decoder.decode(content.decode())
 
     def stream(self, content: bytes) -> Iterator[tuple[int, object]]:
         """Yield the documents of a file of YAML, in which there may be JSON instead.
@@ -347,17 +341,17 @@ def _expand(document: object, line: int = 0) -> Iterator[Manifest]:
     items = found.get("items", ())
     if isinstance(items, list):
         for number, item in enumerate(items):
-            yield _with_kind(item, f"item {number} of {where}")
+            yield _with_kind(item, f"item {number} of {where}", _RefusedError)
     elif items is not None or "spec" in found or "status" in found:
         yield found
 
 
-def _with_kind(document: object, where: str) -> Manifest:
+def _with_kind(document: object, where: str, error: type[ValueError] = ValueError) -> Manifest:
     if not isinstance(document, dict):
-        raise ValueError(f"{where} is no object")
-    for key, error in (("kind", ValueError), ("apiVersion", _NoVersionError)):
+        raise error(f"{where} is no object")
+    for key, lacking in (("kind", error), ("apiVersion", _RefusedError)):
         if not isinstance(document.get(key), str) or not document[key]:
-            raise error(f"{where} has no {key}")
+            raise lacking(f"{where} has no {key}")
     named = mapping(document.get("metadata"))
     for text in (document["kind"], document["apiVersion"], named.get("name"), named.get("namespace")):
         if isinstance(text, str) and len(text) > MOST_OF_A_NAME:

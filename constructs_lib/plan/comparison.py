@@ -14,7 +14,7 @@ from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_rem
 from constructs_lib.plan.removals import Departures, created, lost_with_namespace, moved
 from constructs_lib.repository.applications import Application
 from constructs_lib.repository.snapshot import Files
-from constructs_lib.repository.sources import OPAQUE, sources_of
+from constructs_lib.repository.sources import OPAQUE, Content, sources_of
 from constructs_lib.text import listed
 
 
@@ -43,21 +43,21 @@ class Comparison:
         self.pairs = {key: Pair(olds.get(key), news.get(key)) for key in {**news, **olds}}
         self._removals: list[Placed] = []
         self._additions: dict[Identity, Placed] = {}
-        #: Applications with a change that the trees do not show.
-        self._unseen: list[tuple[Pair, Verdict]] = []
+        #: Applications with a change that the trees do not show, and the file that it is about.
+        self._unseen: list[tuple[Pair, Verdict, str]] = []
         self._departures = Departures(self.pairs)
         self._began = any(application.files for application in before)
         self._before = before
         for pair in self.pairs.values():
             self._compare(pair)
             if pair.new and pair.new.item and (verdict := verdicts.get(pair.new.name)):
-                self._unseen.append((pair, verdict))
+                self._unseen.append((pair, verdict, ""))
         find_heirs([*self.pairs.values()], self._removals, self._additions)
         self._judge_removals()
         self._judge_additions()
         explain_moves(self._removals, self._additions, self._departures)
-        for pair, verdict in self._unseen:
-            self._add_unseen(pair, verdict)
+        for pair, verdict, path in self._unseen:
+            self._add_unseen(pair, verdict, path)
 
     # What differs.
 
@@ -70,11 +70,13 @@ class Comparison:
             self._compare_sources(pair, old, new)
         if new:
             self._tell_of_missing(pair, old, new)
-        self._drop_unreadable(old_files, new_files)
+            self._compare_rendering(pair, old, new)
+        self._drop_unreadable(pair, old_files, new_files)
         before, after = _read(old, old_files), _read(new, new_files)
         removed = [item for identity, item in before.items() if identity not in after]
         added = [item for identity, item in after.items() if identity not in before]
-        if not (old and new and self._may_be_rendered(pair, old, new, removed)):
+        refused = new is not None and bool(new.problems)
+        if not refused and not (old and new and self._may_be_rendered(pair, old, new, removed)):
             self._removals += [Placed(pair, item) for item in removed]
         self._additions |= {item.identity: Placed(pair, item) for item in added}
         changes = {key: changed_fields(item, after[key]) for key, item in before.items() if key in after}
@@ -90,21 +92,18 @@ class Comparison:
                 verdict = changed(before[identity], item, counted, pair.around)
                 self._add(pair, item, "change", verdict, before[identity])
 
-    def _drop_unreadable(self, old: dict[str, bytes], new: dict[str, bytes]) -> None:
+    def _drop_unreadable(self, pair: Pair, old: dict[str, bytes], new: dict[str, bytes]) -> None:
         """Leave out files that cannot be read, so that their objects do not seem to be removed."""
         for path in sorted(new):
-            if problem := unreadable(path, new[path], self._cache):
-                why = f"it cannot be read ({problem.reason})"
-                self.warnings.append(f"{path}: {why}; neither plan nor Argo CD sees what is in it.")
+            if problem := unreadable(path, new[path], self._cache, strict=pair.now.item is not None):
+                self._tell(pair, "unreadable", path, Effect.NONE, file=path, problem=problem.reason)
                 old.pop(path, None)
 
     def _tell_of_missing(self, pair: Pair, old: Application | None, new: Application) -> None:
         """Call it dangerous if an Application reads a commit that it did not read before and that is not here."""
         known = {*(source.revision for source in old.sources), *old.missing} if old else set()
         for revision in sorted({*new.missing} - known):
-            verdict = Verdict(Effect.UPDATE)
-            verdict.because("unseen-commit", commit=revision)
-            self._unseen.append((pair, verdict))
+            self._tell(pair, "unseen-commit", "", Effect.UPDATE, commit=revision)
 
     def _compare_sources(self, pair: Pair, old: Application, new: Application) -> None:
         before = {source.path: source for source in old.sources}
@@ -112,13 +111,34 @@ class Comparison:
             known = before.get(source.path)
             if known and known.revision != source.revision:
                 self.pins.append(Pin(new.name, source.path, known.revision, source.revision))
-        differing = sorted({path for path, _ in old.rendered.items() ^ new.rendered.items()})
-        if differing:
-            tool = next((source.tool for source in new.sources if source.tool), "its chart")
-            fields = [FieldChange(path, _size(old.rendered, path), _size(new.rendered, path)) for path in differing]
-            verdict = Verdict(Effect.UPDATE, fields=fields)
-            verdict.because("rendered-changed", tool=tool, files=listed(differing))
-            self._unseen.append((pair, verdict))
+
+    def _compare_rendering(self, pair: Pair, old: Application | None, new: Application) -> None:
+        """Find what changes in how an Application is rendered, or in what nobody sees of it."""
+        before = old or Content()
+        tools = [source.tool for source in new.sources if source.tool]
+        if differing := sorted({path for path, _ in before.rendered.items() ^ new.rendered.items()}):
+            verdict = Verdict(Effect.UPDATE)
+            verdict.because("rendered-changed", tool=tools[0] if tools else "its tool", files=listed(differing, 5))
+            if old:
+                verdict.fields = [
+                    FieldChange(path, _size(old.rendered, path), _size(new.rendered, path)) for path in differing
+                ]
+            self._unseen.append((pair, verdict, differing[0]))
+        elif not old and self._began and (unseen := [*tools, *(f"the chart {chart.name}" for chart in new.charts)]):
+            self._tell(pair, "rendered-unseen", "", Effect.CREATE, tools=listed(unseen))
+        if differing := sorted({path for path, _ in before.overrides.items() ^ new.overrides.items()}):
+            self._tell(pair, "override-changed", differing[0], Effect.UPDATE, files=listed(differing))
+        if skipped := sorted({*new.skipped} & before.files.keys()):
+            self._tell(pair, "skipped-now", skipped[0], Effect.UPDATE, files=listed(skipped, 5))
+        for problem in new.problems:
+            if problem not in before.problems:
+                self._tell(pair, "refused", "", Effect.NONE, problem=problem)
+
+    def _tell(self, pair: Pair, name: str, path: str, effect: Effect, **values: object) -> None:
+        """Add a change that no object shows, with a reason from ``reasons.yaml``, which is about a file."""
+        verdict = Verdict(effect)
+        verdict.because(name, **values)
+        self._unseen.append((pair, verdict, path))
 
     def _may_be_rendered(self, pair: Pair, old: Application, new: Application, removed: Sequence[Object]) -> bool:
         """Tell whether objects that are gone may be rendered from now on by a tool of which nobody sees the result."""
@@ -131,13 +151,15 @@ class Comparison:
         verdict = Verdict(Effect.UPDATE)
         objects = listed([named(item) for item in removed])
         verdict.because("rendered-from-now-on", tools=listed(tools), objects=objects)
-        self._unseen.append((pair, verdict))
+        self._unseen.append((pair, verdict, ""))
         return True
 
-    def _add_unseen(self, pair: Pair, verdict: Verdict) -> None:
-        """Add what changes of an Application beside its objects to what changes of the Application itself."""
-        item = pair.now.item
-        assert item is not None
+    def _add_unseen(self, pair: Pair, verdict: Verdict, path: str) -> None:
+        """Add what changes of an Application beside its objects to what changes of the Application itself.
+
+        What no Application deploys is shown as a change of the file.
+        """
+        item = pair.now.item or Object({"apiVersion": "v1", "kind": "File", "metadata": {"name": path}}, path, "")
         owner = self._departures.owner(pair.now) or pair
         for number, (known, change) in enumerate(owner.changes):
             if change.identity == item.identity:

@@ -49,6 +49,10 @@ def _pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
         return kept("pruned-by-hand")
     if not now.prunes:
         return kept("pruning-is-off")
+    if now.lost_folders(around.application):
+        return kept("folder-gone", application=now.name)
+    if now.is_emptied:
+        return kept("emptied", application=now.name)
     verdict = _deleted(item, around)
     if protection == "confirm":
         verdict.because("pruning-waits", application=now.name)

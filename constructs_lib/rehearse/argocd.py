@@ -89,6 +89,12 @@ class ArgoCD:
         client = self._plane.client
         for manifest in _configuration(settings):
             client.apply(manifest)
+        self.start_repositories()
+        self._timeout = timeout
+        self.start_controller()
+
+    def start_repositories(self) -> int:
+        """Start the repository server, which renders manifests and needs no cluster; return its port."""
         listen = ["--bind", "127.0.0.1", "--port", str(self._redis)]
         self._workspace.start("redis", [self._tools.redis_server, *listen, "--save", "", "--appendonly", "no"])
         self._workspace.start(
@@ -110,8 +116,7 @@ class ArgoCD:
                 "NO_PROXY": "127.0.0.1",
             },
         )
-        self._timeout = timeout
-        self.start_controller()
+        return self._repositories
 
     def start_controller(self) -> None:
         """Start the application controller."""

@@ -11,12 +11,12 @@ from itertools import groupby
 from typing import Any
 
 from constructs_lib.argocd.globs import glob
-from constructs_lib.argocd.objects import Object, options, parse
+from constructs_lib.argocd.objects import SKIP_MARKER, Object, is_skipped, options, parse
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot
-from constructs_lib.repository.sources import Content, Sources, normal
+from constructs_lib.repository.sources import Content, Sources, kustomization, normal, sources_of
 from constructs_lib.text import listed, plural
 
 #: The name of the group of Applications and AppProjects that no Application deploys.
@@ -30,8 +30,11 @@ _FINALIZER = re.compile(r"resources-finalizer\.argocd\.argoproj\.io(?:/backgroun
 _UNSEEN = {
     "Helm": "nothing is seen of what a chart in the tree makes",
     "Kustomize": "its resources are read as they are, without what is patched, renamed and generated",
+    "Jsonnet": "nothing is seen of what its files with the ending .jsonnet make",
     "a plugin": "nothing is seen of what it makes",
+    "a Git submodule": "nothing is seen of what is in it",
 }
+_KUSTOMIZATION = re.compile(r"(?:.*/)?[Kk]ustomization(?:\.ya?ml)?")
 
 
 class Reader:
@@ -47,7 +50,6 @@ class Reader:
         return [
             Object(item.manifest, path, item.namespace or ("" if self._is_cluster_scoped(item) else namespace))
             for item in parse(path, content, self._cache)
-            if not item.group.startswith("kustomize.config.k8s.io")
         ]
 
     def argocd_objects(self, paths: Iterable[str], files: Files) -> list[Object]:
@@ -117,6 +119,23 @@ class Application(Content):
         """Whether an automated sync deletes what is no longer in the repository."""
         return self.automated and mapping(self._sync_policy.get("automated")).get("prune") is True
 
+    @cached_property
+    def is_emptied(self) -> bool:
+        """Whether nothing is rendered of it, so that an automated sync deletes nothing: it never deletes everything.
+
+        Unless ``allowEmpty`` is set: ``autoSync`` in ``controller/appcontroller.go`` of Argo CD.
+        """
+        automated = mapping(self._sync_policy.get("automated"))
+        unseen = self.charts or self.rendered or any(source.tool for source in self.sources)
+        if self.item is None or unseen or automated.get("allowEmpty") is True:
+            return False
+        return not any(self.read(path, content) for path, content in self.files.items())
+
+    def lost_folders(self, before: Application) -> bool:
+        """Tell whether it still names a folder that it had before and that is not there any more."""
+        named = {normal(str(source.get("path"))) for source in sources_of(self.item.spec)} if self.item else set()
+        return bool({source.path for source in before.sources} & named - {source.path for source in self.sources})
+
     @property
     def cascades(self) -> bool:
         """Whether deleting the Application deletes what it owns."""
@@ -165,7 +184,10 @@ class Application(Content):
 
     def read(self, path: str, content: bytes) -> list[Object]:
         """Return the objects of one of the files, in the namespaces to which they go."""
-        return self.reader.read(path, content, self.namespace)
+        items = self.reader.read(path, content, self.namespace)
+        if self.item and not any(source.tool == "Kustomize" for source in self.sources):
+            return items
+        return [item for item in items if not item.group.startswith("kustomize.config.k8s.io")]
 
 
 @dataclass(frozen=True)
@@ -191,6 +213,7 @@ class _Search:
 
     def __init__(self, snapshot: Snapshot, folders: Sequence[str], cache: Cache) -> None:
         self._snapshot = snapshot
+        self._cache = cache
         self._sources = Sources(snapshot, cache)
         self._reader = Reader(snapshot.files, cache)
         #: What is behind each Application, by its manifest.
@@ -202,7 +225,7 @@ class _Search:
         everything = self._reader.argocd_objects(self._paths, self._snapshot.files)
         applications = [item for item in everything if item.kind == "Application"]
         found = self._from_outermost(applications, everything) if applications else []
-        found = found or [self._group(ALL_OBJECTS, self._paths)]
+        found = found or [self._all_objects()]
         sets = sorted({item.name for item in everything if item.kind == "ApplicationSet"})
         return Applications(found, dict(self._warnings(found, sets)))
 
@@ -216,10 +239,19 @@ class _Search:
             yield "ApplicationSet", text
         if found[0].name == ALL_OBJECTS and self._paths:
             yield "no Application", "There is no Application in the tree: all its objects are taken for one of its own."
+            yield from self._not_looked_at()
         tools = sorted({(source.tool, each.name) for each in found for source in each.sources if source.tool})
         for tool, group in groupby(tools, lambda pair: pair[0]):
             yield tool, f"{listed([name for _, name in group], 5)}: rendered by {tool}; {_UNSEEN[tool]}."
         for each in found:
+            if each.overrides:
+                files = listed(sorted(each.overrides), 5)
+                yield f"overrides of {each.name}", f"{each.name}: {files} changes what its Application says."
+            if each.skipped:
+                text = (
+                    f"{each.name}: {plural(len(each.skipped), 'file')} left out, because {SKIP_MARKER} is in the text."
+                )
+                yield f"skipped of {each.name}", text
             for revision in each.missing:
                 text = (
                     f"{each.name}: the commit {revision} is not in this repository; its files are taken from "
@@ -230,6 +262,46 @@ class _Search:
     def _group(self, name: str, paths: Iterable[str]) -> Application:
         files = {path: self._snapshot.files[path] for path in paths}
         return Application(name=name, item=None, parent=None, reader=self._reader, files=files)
+
+    def _not_looked_at(self) -> Iterator[tuple[str, str]]:
+        """Yield what of a tree without Applications a tool renders."""
+        tools = (("Helm", "Helm chart", self._charts), ("Kustomize", "kustomization", self._kustomizations))
+        for tool, name, folders in tools:
+            if folders:
+                count = f"{plural(len(folders), name)} ({listed([folder or '.' for folder in folders], 5)})"
+                yield tool, f"Not looked at: {count}; {_UNSEEN[tool]}."
+
+    @cached_property
+    def _charts(self) -> list[str]:
+        return [path.rpartition("/")[0] for path in self._paths if f"/{path}".endswith("/Chart.yaml")]
+
+    @cached_property
+    def _kustomizations(self) -> list[str]:
+        paths = filter(_KUSTOMIZATION.fullmatch, (*self._paths, *self._snapshot.others))
+        return sorted({path.rpartition("/")[0] for path in paths})
+
+    def _all_objects(self) -> Application:
+        """Return the group of a tree without Applications: what a tool reads is not deployed as it is."""
+        group = self._group(ALL_OBJECTS, self._paths)
+        resources: dict[str, bytes] = {}
+        for folder in self._kustomizations:
+            found, others, _ = kustomization(self._snapshot, folder, self._cache)
+            resources |= found
+            group.rendered |= others
+        for folder in self._charts:
+            below = (path for path in self._snapshot.others if path.startswith(f"{folder}/" if folder else ""))
+            inside = [*self._sources.folders.below(folder), *below]
+            group.rendered |= {path: self._snapshot.find(path) or b"" for path in inside}
+        jsonnet = {path: text for path, text in group.files.items() if path.endswith(".jsonnet")}
+        group.rendered |= jsonnet
+        group.skipped = [path for path, text in group.files.items() if is_skipped(text)]
+        patches = group.rendered.keys() - resources.keys() if self._kustomizations else set()
+        apart = {*jsonnet, *group.skipped, *(path for path in patches if not self._is_in_chart(path))}
+        group.files = {path: text for path, text in group.files.items() if path not in apart}
+        return group
+
+    def _is_in_chart(self, path: str) -> bool:
+        return any(path.startswith(f"{folder}/" if folder else "") for folder in self._charts)
 
     def _from_outermost(self, applications: Sequence[Object], everything: Sequence[Object]) -> list[Application]:
         # An Application whose folder holds its own manifest still has to be applied once by hand.
@@ -251,7 +323,9 @@ class _Search:
 
     def _content(self, item: Object) -> Content:
         if id(item.manifest) not in self._contents:
-            self._contents[id(item.manifest)] = self._sources.content(item.spec)
+            # In another namespace than its own, Argo CD puts the namespace in front (``InstanceName``).
+            names = item.name, f"{item.namespace}_{item.name}"
+            self._contents[id(item.manifest)] = self._sources.content(item.spec, *names)
         return self._contents[id(item.manifest)]
 
     def _application(self, item: Object, parent: Application | None) -> Application:

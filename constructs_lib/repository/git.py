@@ -97,17 +97,37 @@ class Git:
         Raises:
             GitError: There is no such revision, or a file of it is not in this copy of the repository.
         """
+        entries = self.entries(revision, folders)
+        blobs = {path: blob for path, (mode, blob) in entries.items() if mode[:3] == "100" and path.endswith(suffixes)}
+        contents = self.read(blobs.values())
+        return {path: contents[blob] for path, blob in blobs.items()}
+
+    def entries(self, revision: str, folders: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+        """Return mode and id of all that a revision has below :attr:`root`, or in some folders there, by path.
+
+        Raises:
+            GitError: There is no such revision.
+        """
         listed = self.run_bytes("ls-tree", "-r", "-z", revision, "--", *folders)
-        blobs: dict[str, str] = {}
-        for entry in listed.decode(errors="surrogateescape").split("\0"):
+        found: dict[str, tuple[str, str]] = {}
+        for entry in listed.decode(errors="surrogateescape").split("\0")[:-1]:
             head, _, path = entry.partition("\t")
-            if head.startswith("100") and path.endswith(suffixes):
-                blobs[path] = head.split()[2]
-        contents = self.contents(blobs.values())
-        for blob in blobs.values():
+            mode, _, name = head.split()
+            found[path] = mode, name
+        return found
+
+    def read(self, blobs: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of files by their ids.
+
+        Raises:
+            GitError: One is not in this copy of the repository.
+        """
+        wanted = list(blobs)
+        contents = self.contents(wanted) if wanted else {}
+        for blob in wanted:
             if blob not in contents:
                 raise GitError(f"the object {blob} is not in this copy of the repository")
-        return {path: contents[blob] for path, blob in blobs.items()}
+        return contents
 
     def contents(self, objects: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of objects by their names, such as ``main:app.py``; those that are not here are left out.

@@ -1,23 +1,27 @@
-"""A repository at one moment: its manifests by path, whether they come from a folder, from Git or from memory."""
+"""A repository at one moment: its files by path, whether they come from a folder, from Git or from memory."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from constructs_lib.repository.git import Git, GitError
+from constructs_lib.repository.links import Links
 
 Files = Mapping[str, bytes]
 
-_SUFFIXES = (".yaml", ".yml", ".json")
-#: Folders with very many files that are no manifests of the repository.
-_SKIPPED = {".git", ".venv", "node_modules"}
+#: Endings of the files that Argo CD takes for manifests (``manifestFile`` in ``reposerver/repository/repository.go``).
+_SUFFIXES = (".yaml", ".yml", ".json", ".jsonnet")
+#: Folders with very many files that are no part of a repository, unless they were committed.
+_SKIPPED = {".venv", "node_modules"}
 _APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)
+#: The modes of symbolic links and submodules in Git.
+_LINK, _SUBMODULE = "120000", "160000"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -26,21 +30,48 @@ def is_commit(revision: object) -> bool:
     return isinstance(revision, str) and bool(_COMMIT.fullmatch(revision))
 
 
+class Lazy(Mapping[str, bytes]):
+    """Files that are read when they are asked for."""
+
+    def __init__(self, places: Mapping[str, str], read: Callable[[str], bytes]) -> None:
+        """Remember where the files are, by their path."""
+        self._places = places
+        self._read = cache(read)
+
+    def __getitem__(self, path: str) -> bytes:
+        """Read a file."""
+        return self._read(self._places[path])
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the paths."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._places)
+
+
 @dataclass(frozen=True)
 class Snapshot:
-    """The manifests of a repository at one moment.
+    """The files of a repository at one moment. A symbolic link to a file is there like the file.
 
     Attributes:
         name: What a person calls it, for instance ``origin/main``.
-        files: Content of its YAML and JSON files by path.
-        pinned: Returns the files in a folder of another commit of the same repository, by their path; raises
-            :class:`LookupError` if there is no such commit. None if there are no commits: then ``files`` are taken for
-            the files of any commit.
+        files: Content of what may be manifests, by path: YAML, JSON and Jsonnet.
+        pinned: Returns another commit of the same repository by its id and a folder: the ``files`` are those in the
+            folder. It raises :class:`LookupError` if there is no such commit. None if there are no commits: then this
+            snapshot is taken for that of any commit.
+        others: Content of all other files by path, read when it is asked for.
+        links: The symbolic links.
+        submodules: Where Argo CD puts other repositories (Git submodules).
     """
 
     name: str
     files: Files = field(repr=False)
-    pinned: Callable[[str, str], Files] | None = field(default=None, repr=False)
+    pinned: Callable[[str, str], Snapshot] | None = field(default=None, repr=False)
+    others: Files = field(default_factory=dict, repr=False)
+    links: Links = field(default_factory=Links, repr=False)
+    submodules: Sequence[str] = ()
 
     @property
     def environments(self) -> list[str]:
@@ -48,39 +79,125 @@ class Snapshot:
         below = {path: content for path, content in self.files.items() if re.match("argocd/[^/]+/", path)}
         return sorted({path.split("/")[1] for path, content in below.items() if _APPLICATION.search(content)})
 
+    def find(self, path: str) -> bytes | None:
+        """Return the content of a file; None if there is none."""
+        return self.files[path] if path in self.files else self.others.get(path)
+
+    def has_folder(self, path: str) -> bool:
+        """Tell whether there is a folder, which may hold no manifest."""
+        return not path or path in self._folders
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        found: set[str] = set(self.submodules)
+        for path in (*self.files, *self.others, *self.links.targets, *self.submodules):
+            folder = path.rpartition("/")[0]
+            while folder and folder not in found:
+                found.add(folder)
+                folder = folder.rpartition("/")[0]
+        return frozenset(found)
+
     @classmethod
     def of_files(cls, name: str, files: Files) -> Snapshot:
         """Return a snapshot of files in memory, such as a synthesized tree."""
-        return cls(name, {path: content for path, content in files.items() if path.endswith(_SUFFIXES)})
+        manifests = {path: content for path, content in files.items() if path.endswith(_SUFFIXES)}
+        return cls(name, manifests, others={path: files[path] for path in files.keys() - manifests.keys()})
 
     @classmethod
     def of_folder(cls, folder: Path, name: str | None = None) -> Snapshot:
-        """Return a snapshot of a folder; what cannot be read in it is left out."""
+        """Return a snapshot of a folder, which counts as all of its repository; what cannot be read is left out."""
+        places: dict[str, str] = {}
+        targets: dict[str, str] = {}
+        _walk(folder, places, targets)
+        links = Links(targets)
+        # Links that Git ignores are no part of the repository.
+        if links.outside and (ignored := {path for path in links.outside if _is_ignored(folder, path)}):
+            links = Links({path: target for path, target in targets.items() if path not in ignored})
+        places |= {path: places[target] for path, target in links.files(places)}
         files: dict[str, bytes] = {}
-        for top, folders, names in os.walk(folder):
-            folders[:] = sorted(set(folders) - _SKIPPED)
-            for file in sorted(names):
-                path = Path(top) / file
-                if file.endswith(_SUFFIXES) and path.is_file() and not path.is_symlink():
-                    with suppress(OSError):
-                        files[path.relative_to(folder).as_posix()] = path.read_bytes()
-        return cls(name or str(folder), files)
+        for path in sorted(places):
+            if path.endswith(_SUFFIXES):
+                with suppress(OSError):
+                    files[path] = Path(places[path]).read_bytes()
+        others = {path: place for path, place in sorted(places.items()) if not path.endswith(_SUFFIXES)}
+        return cls(name or str(folder), files, others=Lazy(others, _content), links=links)
 
     @classmethod
     def of_revision(cls, git: Git, revision: str, name: str | None = None, folders: Sequence[str] = ()) -> Snapshot:
-        """Return a snapshot of a revision, or of some folders of it.
+        """Return a snapshot of a revision; its ``files`` are those in some folders, if any are given.
 
         Raises:
             GitError: There is no such revision.
         """
 
         @cache
-        def pinned(commit: str, folder: str) -> Files:
+        def pinned(commit: str, folder: str) -> Snapshot:
             if git.commit(commit) is None:
                 raise LookupError(commit)
             try:
-                return git.files(commit, [folder] if folder else [], _SUFFIXES)
+                return cls.of_revision(git, commit, commit, [folder] if folder else [])
             except GitError as error:
                 raise LookupError(commit) from error
 
-        return cls(name or revision, git.files(revision, folders, _SUFFIXES), pinned)
+        entries = git.entries(revision)
+        blobs = {path: blob for path, (mode, blob) in entries.items() if mode.startswith("100")}
+        linked = {path: blob for path, (mode, blob) in entries.items() if mode == _LINK}
+        held = git.read(linked.values())
+        links = Links({path: held[blob].decode(errors="surrogateescape") for path, blob in linked.items()})
+        blobs |= {path: blobs[target] for path, target in links.files(blobs)}
+        begins = tuple(f"{links.resolve(folder) or folder}/" for folder in folders)
+        wanted = {
+            path: blob
+            for path, blob in blobs.items()
+            if path.endswith(_SUFFIXES) and (not folders or f"{path}/".startswith(begins))
+        }
+        read = git.read(wanted.values())
+        others = {path: blob for path, blob in blobs.items() if path not in wanted}
+        return cls(
+            name or revision,
+            {path: read[blob] for path, blob in wanted.items()},
+            pinned,
+            Lazy(others, lambda blob: git.read([blob])[blob]),
+            links,
+            [path for path, (mode, _) in entries.items() if mode == _SUBMODULE],
+        )
+
+
+def _walk(root: Path, places: dict[str, str], targets: dict[str, str]) -> None:
+    """Add where the files of a folder are, and what its links hold, by their path; no link is followed."""
+    pending = [""]
+    while pending:
+        here = pending.pop()
+        with suppress(OSError), os.scandir(root / here) as entries:
+            for entry in entries:
+                path = f"{here}/{entry.name}" if here else entry.name
+                if entry.is_symlink():
+                    targets[path] = str(Path(entry.path).readlink())
+                elif entry.is_file(follow_symlinks=False):
+                    places[path] = entry.path
+                elif entry.is_dir(follow_symlinks=False) and not _is_skipped(root, path, entry.name):
+                    pending.append(path)
+
+
+def _is_skipped(root: Path, path: str, name: str) -> bool:
+    if name not in _SKIPPED:
+        return name == ".git"
+    try:
+        return not Git(root).run("ls-files", "--", path)
+    except GitError:
+        return True
+
+
+def _is_ignored(folder: Path, path: str) -> bool:
+    """Tell whether Git ignores a path, if the folder is in a working tree."""
+    try:
+        return Git(folder).succeeds("check-ignore", "--quiet", "--", path)
+    except GitError:
+        return False
+
+
+def _content(place: str) -> bytes:
+    try:
+        return Path(place).read_bytes()
+    except OSError:
+        return b""

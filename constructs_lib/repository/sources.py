@@ -1,19 +1,28 @@
-"""What an Application deploys: folders of the repository, the files in them, and charts from elsewhere."""
+"""What an Application deploys: folders of the repository, the files in them, and charts from elsewhere.
+
+As ``GenerateManifests`` and ``findManifests`` in ``reposerver/repository/repository.go`` of
+https://github.com/argoproj/argo-cd find it out.
+"""
 
 import bisect
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from constructs_lib.argocd.globs import glob
+from constructs_lib.argocd.objects import is_skipped
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts_in
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 #: Tools whose objects are not known at all.
-OPAQUE = ("Helm", "a plugin")
+OPAQUE = ("Helm", "Jsonnet", "a plugin", "a Git submodule")
+#: What a source may declare, and the tool that is meant.
+_DECLARED = {"kustomize": "Kustomize", "helm": "Helm", "directory": "", "plugin": "a plugin"}
+#: The types of the options of a folder of plain manifests.
+_DIRECTORY = {"recurse": bool, "disableExtensionFilter": bool, "include": str, "exclude": str, "jsonnet": dict}
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Source:
     Attributes:
         path: The folder.
         revision: The revision from which it is read.
-        tool: What renders it: ``Kustomize``, ``Helm``, ``a plugin``, or nothing.
+        tool: What renders it or some of it: ``Kustomize``, one of :data:`OPAQUE`, or nothing.
     """
 
     path: str
@@ -49,6 +58,10 @@ class Content:
         sources: Folders of the repository that it deploys.
         charts: Charts from elsewhere that it deploys.
         missing: Commits that it reads and that are not in this copy of the repository.
+        overrides: Files in its folders that change its sources (``.argocd-source.yaml``), by path.
+        skipped: Files that are not rendered because they say so in their text.
+        problems: Why Argo CD renders nothing of it at all.
+        renames: What Kustomize puts into the names of its objects; the same for the same names.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -56,14 +69,17 @@ class Content:
     sources: list[Source] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    overrides: dict[str, bytes] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    renames: str = ""
 
 
 class Folders:
     """Files by their folder."""
 
     def __init__(self, files: Files) -> None:
-        """Sort the files."""
-        self.files = files
+        """Sort the paths."""
         self._sorted = sorted(files)
 
     def below(self, folder: str, *, deep: bool = True) -> list[str]:
@@ -83,52 +99,111 @@ class Sources:
         self.folders = Folders(snapshot.files)
         self._snapshot = snapshot
         self._cache = cache
-        self._pinned: dict[tuple[str, str], Folders | None] = {}
+        self._pinned: dict[tuple[str, str], tuple[Snapshot, Folders] | None] = {}
 
-    def content(self, spec: Mapping[str, Any]) -> Content:
-        """Return what an Application with this spec deploys."""
+    def content(self, spec: Mapping[str, Any], *names: str) -> Content:
+        """Return what an Application with this spec deploys; ``names`` are those that Argo CD may call it by."""
         content = Content()
-        for source in sources_of(spec):
+        for source in map(_plain, sources_of(spec)):
             helm = mapping(source.get("helm"))
             content.rendered |= self._value_files(helm, "")
             if source.get("chart"):
                 content.charts.append(Chart(str(source["chart"]), helm))
             elif isinstance(source.get("path"), str):
-                self._add_folder(content, source, normal(source["path"]), helm)
+                self._add_folder(content, source, normal(source["path"]), names)
         return content
 
-    def _add_folder(self, content: Content, source: Mapping[str, Any], path: str, helm: Mapping[str, Any]) -> None:
+    def _add_folder(self, content: Content, source: Mapping[str, Any], path: str, names: Sequence[str]) -> None:
         revision = str(source.get("targetRevision") or "HEAD")
-        folders = self._at(revision, path)
-        if folders is None:
-            folders = self.folders
-            if folders.below(path):
+        at = self._at(revision, path)
+        if at is None:
+            at = self._snapshot, self.folders
+            if self._snapshot.has_folder(path):
                 # If there is no such folder here, the commit is most likely one of another repository.
                 content.missing.append(revision)
-        found = folders.below(path)
-        if not found:
+        snapshot, folders = at
+        # Argo CD does not go into a folder that is a link itself.
+        above, _, last = path.rpartition("/")
+        parent = snapshot.links.resolve(above)
+        path = posixpath.join(parent or "", last)
+        if parent is None or not snapshot.has_folder(snapshot.links.resolve(path) or path):
             return
-        tool = _tool(source, path, folders)
-        content.sources.append(Source(path, revision, tool))
+        if snapshot.links.outside:
+            link, *more = snapshot.links.outside
+            others = f", nor do {len(more)} others" if more else ""
+            content.problems.append(f"the symbolic link {link} does not stay inside of the repository{others}")
+        source = self._overridden(content, source, path, snapshot, names)
+        declared = [key for key in _DECLARED if source.get(key) is not None]
+        if declared[1:]:
+            content.problems.append(f"its source declares {' and '.join(declared)} at once")
+        found = folders.below(path)
+        tool = _DECLARED[declared[0]] if declared else _detected(snapshot, path, found)
+        directory = mapping(source.get("directory"))
+        if not tool and any(_is_around(module, path, directory) for module in snapshot.submodules):
+            tool = "a Git submodule"
         if tool == "Kustomize":
-            resources, others = self._kustomize(folders, path)
-            content.files |= resources
-            content.rendered |= others
-        elif tool:
-            content.rendered |= {file: folders.files[file] for file in found}
-            content.rendered |= self._value_files(helm, path)
+            self._add_kustomization(content, snapshot, path, mapping(source.get("kustomize")))
+        elif tool in OPAQUE and tool != "a Git submodule":
+            inside = [*found, *(file for file in snapshot.others if file.startswith(f"{path}/" if path else ""))]
+            content.rendered |= {file: snapshot.find(file) or b"" for file in inside}
+            content.rendered |= self._value_files(mapping(source.get("helm")), path)
         else:
-            chosen = _chosen(folders, path, mapping(source.get("directory")))
-            content.files |= {file: folders.files[file] for file in chosen}
+            self._add_manifests(content, snapshot, path, directory, found)
+            if any(file.endswith(".jsonnet") for file in content.rendered):
+                tool = "Jsonnet"
+        content.sources.append(Source(path, revision, tool))
 
-    def _at(self, revision: str, path: str) -> Folders | None:
+    def _add_manifests(
+        self, content: Content, snapshot: Snapshot, path: str, directory: Mapping[str, Any], found: Sequence[str]
+    ) -> None:
+        """Add the files of a folder of plain manifests."""
+        for key, kind in _DIRECTORY.items():
+            if not isinstance(directory.get(key), kind | None):
+                content.problems.append(f"directory.{key} of its source is no {kind.__name__}")
+        if path in snapshot.links.targets:
+            return
+        if directory.get("disableExtensionFilter") is True:
+            found = [*found, *(file for file in snapshot.others if file.startswith(f"{path}/" if path else ""))]
+        for file in _chosen(found, path, directory):
+            text = snapshot.find(file) or b""
+            if is_skipped(text):
+                content.skipped.append(file)
+            elif file.endswith(".jsonnet"):
+                # It may import any other.
+                libraries = (each for each in (*snapshot.files, *snapshot.others) if each.endswith("sonnet"))
+                content.rendered |= {each: snapshot.find(each) or b"" for each in (file, *libraries)}
+            else:
+                content.files[file] = text
+        loops = [link for link in snapshot.links.targets if snapshot.links.resolve(link) is None]
+        content.problems += [f"the symbolic link {link} leads to itself" for link in _chosen(loops, path, directory)]
+
+    def _overridden(
+        self, content: Content, source: Mapping[str, Any], path: str, snapshot: Snapshot, names: Sequence[str]
+    ) -> Mapping[str, Any]:
+        """Return a source as files in its folder change it: ``mergeSourceParameters`` in Argo CD."""
+        fixed = {key: source[key] for key in ("chart", "path", "repoURL", "targetRevision") if key in source}
+        for suffix in ("", *(f"-{name}" for name in dict.fromkeys(names))):
+            file = posixpath.join(path, f".argocd-source{suffix}.yaml")
+            text = snapshot.files.get(file)
+            if text is None:
+                continue
+            content.overrides[file] = text
+            patch = self._cache.document(text)
+            if isinstance(patch, Mapping):
+                source = {**_merged(source, patch), **fixed}
+            else:
+                content.problems.append(f"{file} cannot be read")
+        return source
+
+    def _at(self, revision: str, path: str) -> tuple[Snapshot, Folders] | None:
         """Return the files at a revision; None if it is a commit that is not here."""
         if not is_commit(revision) or self._snapshot.pinned is None:
-            return self.folders
+            return self._snapshot, self.folders
         key = revision, path
         if key not in self._pinned:
             try:
-                self._pinned[key] = Folders(self._snapshot.pinned(*key))
+                pinned = self._snapshot.pinned(*key)
+                self._pinned[key] = pinned, Folders(pinned.files)
             except LookupError:
                 self._pinned[key] = None
         return self._pinned[key]
@@ -137,30 +212,47 @@ class Sources:
         """Return the files of values that lie in the tree; ``$name/`` stands for the root of another source."""
         texts = map(str, sequence(helm.get("valueFiles")))
         paths = (text.partition("/")[2] if text.startswith("$") else posixpath.join(folder, text) for text in texts)
-        files = self.folders.files
-        return {path: files[path] for path in map(normal, paths) if path in files}
+        found = {path: self._snapshot.find(path) for path in map(normal, paths)}
+        return {path: text for path, text in found.items() if text is not None}
 
-    def _kustomize(self, folders: Folders, folder: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        """Return the files of the resources of a kustomization and its bases, and all other files that it names."""
-        resources: dict[str, bytes] = {}
-        others: dict[str, bytes] = {}
-        seen: set[str] = set()
-        queue = [folder]
-        while queue:
-            here = queue.pop()
-            path = _kustomization(folders, here)
-            if path is None or here in seen:
-                continue
-            seen.add(here)
-            others[path] = folders.files[path]
-            for key, entries in mapping(self._cache.document(folders.files[path])).items():
-                for text in texts_in(entries):
-                    target = normal(posixpath.join(here, text))
-                    if target in folders.files:
-                        (resources if key == "resources" else others)[target] = folders.files[target]
-                    else:
-                        queue.append(target)
-        return resources, others
+    def _add_kustomization(self, content: Content, snapshot: Snapshot, folder: str, options: Mapping[str, Any]) -> None:
+        resources, others, renames = kustomization(snapshot, folder, self._cache)
+        content.files |= resources
+        content.rendered |= others
+        content.renames += "".join(_renaming(part) for part in (options, *renames))
+
+
+def kustomization(
+    snapshot: Snapshot, folder: str, cache: Cache
+) -> tuple[dict[str, bytes], dict[str, bytes], list[Mapping[str, Any]]]:
+    """Return what a kustomization and its bases consist of.
+
+    That are the files of the resources by path, all other files that they name, and what each of them says.
+    """
+    resources: dict[str, bytes] = {}
+    others: dict[str, bytes] = {}
+    said: dict[str, Mapping[str, Any]] = {}
+    queue = [folder]
+    while queue:
+        here = snapshot.links.resolve(queue.pop())
+        path = None if here is None or here in said else _kustomization(snapshot, here)
+        if here is None or path is None:
+            continue
+        others[path] = snapshot.find(path) or b""
+        said[here] = mapping(cache.document(others[path]))
+        for key, entries in said[here].items():
+            for text in texts_in(entries):
+                target = normal(posixpath.join(here, text))
+                if (found := snapshot.find(target)) is not None:
+                    (resources if key == "resources" else others)[target] = found
+                else:
+                    queue.append(target)
+    return resources, others, [*said.values()]
+
+
+def _renaming(said: Mapping[str, Any]) -> str:
+    parts = [str(said.get(key) or "") for key in ("namePrefix", "nameSuffix", "namespace")]
+    return "/".join(parts) + ";" if any(parts) else ""
 
 
 def sources_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -168,25 +260,48 @@ def sources_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return mappings(spec.get("sources")) or [mapping(spec.get("source"))]
 
 
-def _tool(source: Mapping[str, Any], path: str, folders: Folders) -> str:
-    """Return what renders a folder, as Argo CD detects it."""
-    for key, tool in (("kustomize", "Kustomize"), ("helm", "Helm"), ("directory", ""), ("plugin", "a plugin")):
-        if source.get(key) is not None:
-            return tool
-    if posixpath.join(path, "Chart.yaml") in folders.files:
+def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source without options that say nothing, which choose no tool: ``NormalizeSource`` in Argo CD."""
+    options = ("directory", "helm", "kustomize")
+    return {key: value for key, value in source.items() if key not in options or any(mapping(value).values())}
+
+
+def _merged(value: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source with a patch in it; what is null stays as it was, because Go reads the result over the source."""
+    found = dict(value)
+    for key, entry in patch.items():
+        if isinstance(entry, Mapping):
+            found[key] = _merged(mapping(found.get(key)), entry)
+        elif entry is not None:
+            found[key] = entry
+    return found
+
+
+def _detected(snapshot: Snapshot, path: str, found: Sequence[str]) -> str:
+    """Return what renders a folder whose source declares nothing: ``Discover`` in Argo CD."""
+    if any(file.endswith("Chart.yaml") and posixpath.dirname(file) == path for file in found):
         return "Helm"
-    return "Kustomize" if _kustomization(folders, path) else ""
+    return "Kustomize" if _kustomization(snapshot, path) else ""
 
 
-def _kustomization(folders: Folders, folder: str) -> str | None:
+def _kustomization(snapshot: Snapshot, folder: str) -> str | None:
     paths = (posixpath.join(folder, name) for name in _KUSTOMIZATIONS)
-    return next((path for path in paths if path in folders.files), None)
+    return next((path for path in paths if snapshot.find(path) is not None), None)
 
 
-def _chosen(folders: Folders, path: str, directory: Mapping[str, Any]) -> Iterator[str]:
+def _is_around(module: str, path: str, directory: Mapping[str, Any]) -> bool:
+    """Tell whether manifests of a folder may come from a submodule."""
+    inside = f"{module}/".startswith(f"{path}/" if path else "")
+    return f"{path}/".startswith(f"{module}/") or (inside and directory.get("recurse") is True)
+
+
+def _chosen(found: Sequence[str], path: str, directory: Mapping[str, Any]) -> Iterator[str]:
     """Yield the files of a folder of plain manifests that an Application deploys."""
     included, excluded = str(directory.get("include") or ""), str(directory.get("exclude") or "")
-    for file in folders.below(path, deep=directory.get("recurse") is True):
+    deep = directory.get("recurse") is True
+    for file in found:
+        if not file.startswith(f"{path}/" if path else "") or not (deep or posixpath.dirname(file) == path):
+            continue
         relative = file[len(path) + 1 :] if path else file
         if not (excluded and glob(excluded, relative)) and (not included or glob(included, relative)):
             yield file

@@ -20,12 +20,13 @@ WEB = _object(
 SETTINGS = _object("v1", "ConfigMap", "settings", data={"a.conf": "one\ntwo\nthree\n"})
 TOKEN = _object("v1", "Secret", "token", data={"token": "aGlkZGVu"})
 CLAIM = _object("v1", "PersistentVolumeClaim", "files")
+KEPT = _object("v1", "ConfigMap", "kept")
 NEWS = _object("v1", "ConfigMap", "news")
 
 
 def sample() -> Plan:
     """Return the plan."""
-    old = tree({"web": [WEB, SETTINGS, TOKEN], "store": [CLAIM]})
+    old = tree({"web": [WEB, SETTINGS, TOKEN], "store": [KEPT, CLAIM]})
     new = tree(
         {
             "web": [
@@ -34,7 +35,7 @@ def sample() -> Plan:
                 with_fields(TOKEN, {"data.token": "bmV3"}),
                 NEWS,
             ],
-            "store": [],
+            "store": [KEPT],
         },
         **{"apps/extra.yaml": b"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: all_apps}\n"},
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from trees import Manifest, application, root, snapshot, with_fields, written
+from trees import Manifest, application, config, root, snapshot, with_fields, written
 
 from constructs_lib.plan import change as changes
 from constructs_lib.plan.change import Effect
@@ -23,7 +23,7 @@ def _name(manifest: Manifest) -> str:
 
 
 def _files(deployed: dict[str, Manifest], objects: dict[str, list[Manifest]], top: Manifest) -> dict[str, bytes]:
-    files = {"apps/root.yaml": written(top)}
+    files = {"apps/root.yaml": written(top), "apps/kept.yaml": written(config("kept"))}
     for name, manifest in deployed.items():
         files[f"apps/{name}.yaml"] = written(manifest)
         # Something always stays, so that the folder is there.

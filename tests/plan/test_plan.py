@@ -253,7 +253,7 @@ def test_root_is_applied_by_hand() -> None:
     files = tree({"app": [config("a")]})
     found = between(files, {"notes.yaml": b"a: 1\n"})
     assert {(change.action, change.effect) for change in found.changes} == {("delete", Effect.KEPT)}
-    assert len(found.changes) == 3
+    assert len(found.changes) == 4
     changed = {**files, "apps/root.yaml": written(with_fields(root(), {"spec.project": "other"}))}
     assert [(step.component, step.parent) for step in between(files, changed).steps] == [("root", "applied by hand")]
     project = written({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "extra"}})
@@ -272,10 +272,9 @@ def test_pins() -> None:
 def test_unreadable_file_does_not_delete_what_was_in_it() -> None:
     files = tree({"app": [config("a")]})
     broken = {**files, "parts/app/0.yaml": files["parts/app/0.yaml"] + b"{{ end }}: {\n"}
-    found = between(files, broken)
-    assert found.changes == []
-    (warning,) = found.warnings
-    assert warning.startswith("parts/app/0.yaml: it cannot be read (")
+    (change,) = between(files, broken).changes
+    assert (change.full_name, change.effect, change.dangerous) == ("Application/argocd/app", Effect.NONE, True)
+    assert str(change.reasons[0]).startswith("parts/app/0.yaml cannot be read (")
 
 
 def test_object_that_is_twice_in_its_folder_stays_as_long_as_one_of_them_does() -> None:
@@ -378,6 +377,7 @@ def test_nothing_published() -> None:
     assert {change.action for change in found.changes} == {"create"}
     assert [change.full_name for change in found.changes] == [
         "Application/argocd/root",
+        "ConfigMap/ns/kept",
         "Application/argocd/app",
         "ConfigMap/ns/a",
     ]

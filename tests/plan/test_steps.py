@@ -62,6 +62,7 @@ def test_nested_applications() -> None:
     team = application("team", "teams/one", 1)
     nested = {
         "apps/root.yaml": written(root()),
+        "apps/kept.yaml": written(config("kept")),
         "apps/team.yaml": written(team),
         "teams/one/web.yaml": written(application("web", "web")),
         "web/a.yaml": written(config("a", x="1")),

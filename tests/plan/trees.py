@@ -41,8 +41,11 @@ def written(*manifests: Manifest) -> bytes:
 
 
 def tree(applications: Mapping[str, Iterable[Manifest]], **files: bytes) -> dict[str, bytes]:
-    """Return the files of Applications with these objects, each in a file of its own, and of their root."""
-    found = {"apps/root.yaml": written(root()), **files}
+    """Return the files of Applications with these objects, each in a file of its own, and of their root.
+
+    The root deploys something of its own as well: it would delete none of them if it had to delete everything.
+    """
+    found = {"apps/root.yaml": written(root()), "apps/kept.yaml": written(config("kept")), **files}
     for wave, (name, manifests) in enumerate(applications.items()):
         found[f"apps/{name}.yaml"] = written(application(name, f"parts/{name}", wave))
         for number, manifest in enumerate(manifests):

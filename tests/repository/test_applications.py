@@ -156,10 +156,10 @@ def test_policy() -> None:
 def test_pinned_child_is_read_from_its_commit() -> None:
     old, missing = "a" * 40, "b" * 40
 
-    def pinned(commit: str, folder: str) -> dict[str, bytes]:
+    def pinned(commit: str, folder: str) -> Snapshot:
         if commit == missing:
             raise LookupError(commit)
-        return {"web/a.yaml": CONFIG.replace(b"name: a", b"name: old")}
+        return Snapshot.of_files(commit, {"web/a.yaml": CONFIG.replace(b"name: a", b"name: old")})
 
     for revision, name, warns in ((old, b"old", False), (missing, b"name: a", True), ("HEAD", b"name: a", False)):
         files = {"app.yaml": app("web", {"path": "web", "targetRevision": revision}), "web/a.yaml": CONFIG}

@@ -38,7 +38,7 @@ def test_folder(repository: Path) -> None:
         (repository / skipped / "a.yaml").write_text("a: 1")
     (repository / "link.yaml").symlink_to("top.yaml")
     found = Snapshot.of_folder(repository, "here")
-    assert (found.name, found.files, found.pinned) == ("here", MANIFESTS, None)
+    assert (found.name, found.files, found.pinned) == ("here", {**MANIFESTS, "link.yaml": b"top.yaml"}, None)
 
 
 def test_revision(repository: Path) -> None:
@@ -51,7 +51,7 @@ def test_revision(repository: Path) -> None:
     assert (found.name, found.files["a/one.yaml"]) == ("now", b"changed")
     assert Snapshot.of_revision(git, second, folders=["b"]).files == {"b/three.json": b"b/three.json"}
     assert found.pinned is not None
-    assert found.pinned(first, "a") == {path: MANIFESTS[path] for path in ("a/one.yaml", "a/two.yml")}
+    assert found.pinned(first, "a").files == {path: MANIFESTS[path] for path in ("a/one.yaml", "a/two.yml")}
     with pytest.raises(LookupError):
         found.pinned("0" * 40, "a")
 
