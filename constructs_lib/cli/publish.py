@@ -75,6 +75,9 @@ def command(
         _refuse_errors(app, tree)
         publication = replace(publication, summary=summary(found) if found.changes else "")
         print_plan(found, out, hint=False)
+        if publication.foreign:
+            out.print("Taken away, because nothing generates it:")
+            print_some(publication.foreign, out, _NAMED)
         if publication.old is None:
             out.print(f"{name} was never published: its components are pinned now, and follow the branch no more.")
     kept, closed = publication.kept, closed_by(found)

@@ -11,7 +11,7 @@ from constructs_lib.derive.cilium import cilium_policies
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
+from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 from constructs_lib.text import within
 
@@ -174,9 +174,32 @@ def _protect(manifest: Manifest) -> None:
         annotations.setdefault(name, value)
 
 
+def _unfolded(component: Component, manifests: Sequence[Manifest]) -> Iterator[Manifest]:
+    """Yield objects, and in the place of lists (of YAML that is included, for instance) what is in them.
+
+    As with kubectl, the items of a list such as a ConfigMapList need not say what they are.
+    """
+    for made in manifests:
+        items = made.get("items")
+        if not isinstance(items, list):
+            yield made
+            continue
+        kind, version = made["kind"], made["apiVersion"]
+        implied = {} if kind == "List" else {"apiVersion": version, "kind": kind.removesuffix("List")}
+        for number, item in enumerate(items):
+            whole = {**implied, **mapping(item)}
+            listed = isinstance(whole.get("items"), list)
+            known = (whole.get("apiVersion"), whole.get("kind"), listed or mapping(whole.get("metadata")).get("name"))
+            if all(known):
+                yield from _unfolded(component, [whole])
+            else:
+                problem = f"items[{number}] of a {kind} inside of it lacks its apiVersion, its kind or its name."
+                component.report(problem, component.location)
+
+
 def _constructs(component: Component, last: int) -> Iterator[tuple[int, Manifest]]:
     """Yield what cdk8s constructs inside of the component made, in its namespace."""
-    for made in component.construct_manifests():
+    for made in _unfolded(component, component.construct_manifests()):
         kind, metadata = made["kind"], made["metadata"]
         wave = str(metadata.get("annotations", {}).get(WAVE, "0"))
         if not wave.lstrip("-").isdecimal():

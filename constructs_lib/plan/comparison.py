@@ -126,7 +126,7 @@ class Comparison:
             self._unseen.append((pair, verdict, differing[0]))
         elif not old and self._began and (unseen := [*tools, *(f"the chart {chart.name}" for chart in new.charts)]):
             self._tell(pair, "rendered-unseen", "", Effect.CREATE, tools=listed(unseen))
-        if differing := sorted({path for path, _ in before.overrides.items() ^ new.overrides.items()}):
+        if differing := sorted({path for path, _ in new.overrides.items() - before.overrides.items()}):
             self._tell(pair, "override-changed", differing[0], Effect.UPDATE, files=listed(differing))
         if skipped := sorted({*new.skipped} & before.files.keys()):
             self._tell(pair, "skipped-now", skipped[0], Effect.UPDATE, files=listed(skipped, 5))

@@ -4,6 +4,7 @@ What that would do is found out first, without changing anything. No state is ke
 or refused, the next one finds what is committed already, and continues from there.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,11 +16,14 @@ from constructs_lib.publish.repair import Repair, repair_of
 from constructs_lib.repository.deployed import History, pins_at
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, pins_file
-from constructs_lib.repository.snapshot import Snapshot
+from constructs_lib.repository.snapshot import LINK, SUBMODULE, Snapshot
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import write
 from constructs_lib.text import listed
+
+#: How the names of generated files end: Kind-name.yaml, or root.yaml.
+_GENERATED = re.compile(r"/(?:[A-Z][A-Za-z0-9]*-[^/]+|root)\.yaml\Z")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ class Publication:
     unpublished: tuple[str, ...] = ()
     rolled_back: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+
+    @property
+    def foreign(self) -> list[str]:
+        """Links, and files with other names than those that are generated, which are removed."""
+        entries = self.checkout.git.entries(self.checkout.head)
+        return [
+            path
+            for path in self.manifests
+            if path in entries and path not in self.tree.files
+            if entries[path][0] in (LINK, SUBMODULE) or not _GENERATED.search(path)
+        ]
 
     @property
     def before(self) -> Mapping[str, Pin]:
@@ -132,13 +147,15 @@ def prepare(checkout: Checkout, tree: Tree, *, rolling: bool | None = None) -> P
         PinsError: The committed pins cannot be read.
     """
     git, environment, head = checkout.git, tree.environment, checkout.head
+    owned = [*owned_paths([environment]), pins_file(environment)]
+    _refuse_links(git, head, environment, owned)
     dirty = checkout.dirty([*owned_paths(), pins_file("*")])
     repair = repair_of(checkout, environment, tree.revision, tree.namespaces)
     old = repair.pins
     tree.pin(old)
     tree.keep_open(repair.trusted, rolling=rolling)
     # What is kept belongs to the manifests: it stays when the pins are reverted.
-    manifests = tuple(_differing(git, head, _with_pins(tree), [*owned_paths([environment]), pins_file(environment)]))
+    manifests = tuple(_differing(git, head, _with_pins(tree), owned))
     kept = {name: pin for name, pin in (old.components if old else {}).items() if name not in repair.wrong}
     kept |= repair.sound
     rolled = rolled_back(git, head, environment, kept, tree.contents)
@@ -180,10 +197,32 @@ def rolled_back(
 
 
 def _differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:
-    """Return the files that a commit does not have as wanted."""
+    """Return the files that a commit does not have as wanted, and the links and submodules in their folders."""
     folders = sorted({part.rpartition("/")[0] for part in owned})
-    committed = {path: content for path, content in git.files(revision, folders).items() if is_owned(path, owned)}
-    return sorted(path for path in wanted.keys() | committed.keys() if wanted.get(path) != committed.get(path))
+    entries = {path: entry for path, entry in git.entries(revision, folders).items() if _is_inside(path, owned)}
+    blobs = {path: blob for path, (mode, blob) in entries.items() if mode.startswith("100")}
+    contents = git.read(blobs.values())
+    same = {path for path, blob in blobs.items() if wanted.get(path) == contents[blob]}
+    return sorted((wanted.keys() | entries.keys()) - same)
+
+
+def _refuse_links(git: Git, revision: str, environment: str, owned: Sequence[str]) -> None:
+    """Refuse links because of which Argo CD would render nothing; those among what is owned are removed anyway.
+
+    Raises:
+        PublishError: There are some.
+    """
+    links = Snapshot.of_revision(git, revision, folders=[f"argocd/{environment}"]).links.outside
+    if found := [path for path in links if not _is_inside(path, owned)]:
+        raise PublishError(
+            f"{listed(found, 10)}: with a symbolic link out of the repository, Argo CD renders nothing of it. Take it "
+            "away, and commit."
+        )
+
+
+def _is_inside(path: str, owned: Sequence[str]) -> bool:
+    """Tell whether a path is owned; a link may be in the place of an owned folder."""
+    return is_owned(path, owned) or f"{path}/" in owned
 
 
 def carry_out(publication: Publication, root: Path) -> list[str]:

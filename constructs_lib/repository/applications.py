@@ -269,7 +269,7 @@ class _Search:
         for tool, name, folders in tools:
             if folders:
                 count = f"{plural(len(folders), name)} ({listed([folder or '.' for folder in folders], 5)})"
-                yield tool, f"Not looked at: {count}; {_UNSEEN[tool]}."
+                yield tool, f"{count}: {_UNSEEN[tool]}."
 
     @cached_property
     def _charts(self) -> list[str]:
@@ -306,6 +306,11 @@ class _Search:
     def _from_outermost(self, applications: Sequence[Object], everything: Sequence[Object]) -> list[Application]:
         # An Application whose folder holds its own manifest still has to be applied once by hand.
         covered = {path for item in applications for path in self._content(item).files if path != item.path}
+        # Nor did anybody apply by hand what an Application leaves out because of a marker or an override.
+        left_out = {path for item in applications for path in self._content(item).left_out} - covered
+        applications, everything = (
+            [item for item in items if item.path not in left_out] for items in (applications, everything)
+        )
         by_hand = [item for item in everything if item.path not in covered and item.kind != "ApplicationSet"]
         group = self._group(BY_HAND, dict.fromkeys(item.path for item in by_hand))
         found = {("", BY_HAND): group} if by_hand else {}

@@ -21,7 +21,7 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".jsonnet")
 _SKIPPED = {".venv", "node_modules"}
 _APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)
 #: The modes of symbolic links and submodules in Git.
-_LINK, _SUBMODULE = "120000", "160000"
+LINK, SUBMODULE = "120000", "160000"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -141,7 +141,7 @@ class Snapshot:
 
         entries = git.entries(revision)
         blobs = {path: blob for path, (mode, blob) in entries.items() if mode.startswith("100")}
-        linked = {path: blob for path, (mode, blob) in entries.items() if mode == _LINK}
+        linked = {path: blob for path, (mode, blob) in entries.items() if mode == LINK}
         held = git.read(linked.values())
         links = Links({path: held[blob].decode(errors="surrogateescape") for path, blob in linked.items()})
         blobs |= {path: blobs[target] for path, target in links.files(blobs)}
@@ -159,7 +159,7 @@ class Snapshot:
             pinned,
             Lazy(others, lambda blob: git.read([blob])[blob]),
             links,
-            [path for path, (mode, _) in entries.items() if mode == _SUBMODULE],
+            [path for path, (mode, _) in entries.items() if mode == SUBMODULE],
         )
 
 

@@ -7,7 +7,7 @@ https://github.com/argoproj/argo-cd find it out.
 import bisect
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from constructs_lib.argocd.globs import glob
@@ -60,6 +60,7 @@ class Content:
         missing: Commits that it reads and that are not in this copy of the repository.
         overrides: Files in its folders that change its sources (``.argocd-source.yaml``), by path.
         skipped: Files that are not rendered because they say so in their text.
+        left_out: Those, and files that are not rendered because of an override.
         problems: Why Argo CD renders nothing of it at all.
         renames: What Kustomize puts into the names of its objects; the same for the same names.
     """
@@ -71,6 +72,7 @@ class Content:
     missing: list[str] = field(default_factory=list)
     overrides: dict[str, bytes] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    left_out: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     renames: str = ""
 
@@ -132,11 +134,22 @@ class Sources:
             link, *more = snapshot.links.outside
             others = f", nor do {len(more)} others" if more else ""
             content.problems.append(f"the symbolic link {link} does not stay inside of the repository{others}")
+        declared = mapping(source.get("directory"))
         source = self._overridden(content, source, path, snapshot, names)
+        found = folders.below(path)
+        if content.overrides:
+            content.left_out |= {*_chosen(found, path, declared)}
+        self._render(content, snapshot, Source(path, revision), source, found)
+        content.left_out = {*content.left_out, *content.skipped} - content.files.keys()
+
+    def _render(
+        self, content: Content, snapshot: Snapshot, folder: Source, source: Mapping[str, Any], found: Sequence[str]
+    ) -> None:
+        """Add what the source says of the files in its folder."""
+        path = folder.path
         declared = [key for key in _DECLARED if source.get(key) is not None]
         if declared[1:]:
             content.problems.append(f"its source declares {' and '.join(declared)} at once")
-        found = folders.below(path)
         tool = _DECLARED[declared[0]] if declared else _detected(snapshot, path, found)
         directory = mapping(source.get("directory"))
         if not tool and any(_is_around(module, path, directory) for module in snapshot.submodules):
@@ -151,7 +164,7 @@ class Sources:
             self._add_manifests(content, snapshot, path, directory, found)
             if any(file.endswith(".jsonnet") for file in content.rendered):
                 tool = "Jsonnet"
-        content.sources.append(Source(path, revision, tool))
+        content.sources.append(replace(folder, tool=tool))
 
     def _add_manifests(
         self, content: Content, snapshot: Snapshot, path: str, directory: Mapping[str, Any], found: Sequence[str]

@@ -10,10 +10,13 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from constructs_lib.argocd.objects import SKIP_MARKER, is_skipped
 from constructs_lib.declare.cluster import DigitalOcean, K3d
+from constructs_lib.declare.component import Component
 from constructs_lib.declare.declaration import Declaration, run_all
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.applications import (
     ROOT_FILE,
     app_project,
@@ -24,7 +27,8 @@ from constructs_lib.derive.applications import (
 )
 from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
 from constructs_lib.derive.graph import Graph
-from constructs_lib.derive.manifests import component_manifests
+from constructs_lib.derive.manifests import component_objects
+from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pins, read_pins
 from constructs_lib.synth.paths import INPUTS, K3D_CONFIG, application_file, file_name, owned_paths, project_file
@@ -110,13 +114,17 @@ def synthesize(
     # Derive the objects of every component, dashboards and alerts among them, and the Application that deploys them.
     for component in system.components:
         tell(f"{environment}: {component.id}")
-        manifests = component_manifests(component, graph)
-        for manifest in manifests:
-            tree.add(f"{folder(component)}/{file_name(manifest, component.namespace_name)}", manifest)
+        made = component_objects(component, graph)
+        for derived in made:
+            path = f"{folder(component)}/{file_name(derived.manifest, component.namespace_name)}"
+            tree.add(path, derived.manifest)
+            _refuse_marker(tree, path, derived.manifest, derived.source)
         tree.applications[component.id] = application(component, graph)
-        tree.add(application_file(environment, component.id), tree.applications[component.id])
+        path = application_file(environment, component.id)
+        tree.add(path, tree.applications[component.id])
+        _refuse_marker(tree, path, tree.applications[component.id], component)
         # Permit what there is, and nothing else.
-        tree.projects[component.id] = app_project(component, manifests)
+        tree.projects[component.id] = app_project(component, [derived.manifest for derived in made])
         tree.add(project_file(environment, tree.projects[component.id]), tree.projects[component.id])
     # What was wrong with the declaration is known by now.
     system.diagnostics.raise_if_any()
@@ -127,6 +135,14 @@ def synthesize(
     if pins is not None:
         tree.pin(pins)
     return tree
+
+
+def _refuse_marker(tree: Tree, path: str, manifest: Manifest, source: Component | Workload) -> None:
+    """Report an error if a text in an object keeps Argo CD from rendering its file."""
+    if is_skipped(tree.files[path]):
+        name = f'the {manifest["kind"]} "{manifest["metadata"]["name"]}"'
+        problem = f"{name} would hold the text {SKIP_MARKER}, because of which Argo CD leaves its file out."
+        source.report(problem, source.location)
 
 
 def _bootstrap_files(system: System, graph: Graph) -> dict[str, bytes]:

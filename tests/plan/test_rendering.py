@@ -37,6 +37,24 @@ CASES: dict[str, tuple[Mapping[str, bytes | None], dict[str, str]]] = {
         {"parts/app/.argocd-source-app.yaml": b"directory: {include: 0.yaml}\n"},
         {APP: "! update in place", "ConfigMap/ns/b": "delete"},
     ),
+    "an override of the root": (
+        {"apps/.argocd-source.yaml": b"directory: {exclude: '{root,app}.yaml'}\n"},
+        {
+            "Application/argocd/root": "! update in place",
+            APP: "! delete",
+            "ConfigMap/ns/a": "delete",
+            "ConfigMap/ns/b": "delete",
+        },
+    ),
+    "a marker in an Application": (
+        {"apps/app.yaml": BEFORE["apps/app.yaml"] + b"# +argocd:skip-file-rendering\n"},
+        {
+            "Application/argocd/root": "! update in place",
+            APP: "! delete",
+            "ConfigMap/ns/a": "delete",
+            "ConfigMap/ns/b": "delete",
+        },
+    ),
     "an override of another Application": ({"parts/app/.argocd-source-other.yaml": b"directory: {include: x}\n"}, {}),
     "a marker": (
         {"parts/app/0.yaml": BEFORE["parts/app/0.yaml"] + b"# +argocd:skip-file-rendering\n"},

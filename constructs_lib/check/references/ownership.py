@@ -33,6 +33,8 @@ def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
     repositories = _own_repositories(model)
     for application in model.applications:
         if application.item is not None:
+            for problem in application.problems:
+                yield Finding.of("application-refused", application.item, f"The reason: {problem}.", at="spec")
             yield from _folders(model, application, application.item, repositories)
             yield from _project(application, application.item, projects, objects.get(id(application), []))
     yield from _owners(model)
@@ -132,13 +134,15 @@ def _destinations(application: Application, own: Object, project: Project, items
 
 
 def _owners(model: ClusterModel) -> Iterator[Finding]:
-    owners: dict[tuple[str, Identity], tuple[Application, Object]] = {}
+    owners: dict[tuple[str, str, Identity], tuple[Application, Object]] = {}
     for application, item in model.deployed:
         # Applications have a check of their own, and the bootstrap applies by hand what a root deploys later.
         generated = "name" not in item.metadata
         if application.name == BY_HAND or generated or (item.group == GROUP and item.kind == "Application"):
             continue
-        first, known = owners.setdefault((_cluster(application), item.identity), (application, item))
+        first, known = owners.setdefault(
+            (_cluster(application), application.renames, item.identity), (application, item)
+        )
         # Without Applications, two folders may be alternatives of which only one is deployed.
         apart = application.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
         if known is item or apart:
