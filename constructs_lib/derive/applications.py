@@ -76,10 +76,13 @@ def application(component: Component, graph: Graph) -> Manifest:
         source: dict[str, Any] = {"sources": [chart, manifests]}
     else:
         source = {"source": manifests}
+    # The manifest says how many pods there are at first. Without it, a workload that is handed to an autoscaler would
+    # fall to one pod.
+    kinds = {True: "StatefulSet", False: "Deployment"}
     scaled = [
-        {"group": "apps", "kind": "StatefulSet", "name": workload.name, "jsonPointers": ["/spec/replicas"]}
-        for workload in component.workloads
-        if workload.autoscaled and workload.holds_data
+        {"group": "apps", "kind": kinds[each.holds_data], "name": each.name, "jsonPointers": ["/spec/replicas"]}
+        for each in component.workloads
+        if each.autoscaled
     ]
     annotations = {_PATHS: ".", WAVE: str(graph.waves[component.id])}
     namespace, more = component.namespace_name, {"ignoreDifferences": scaled} if scaled else {}

@@ -81,9 +81,8 @@ def test_at_first_only_a_ring_starts_node_by_node() -> None:
     ring(system, nodes=Autoscale(2, 3))
     broker(system, nodes=3)
     service(system, replicas=3)
-    # Its autoscaler asks for the second pod a little later.
     service(system, "slow", start_seconds=900, replicas=Autoscale(2, 3))
-    assert sync_timeout(system, waves) == minutes(2 * pod(300) + 600 + pod(300) + pod(180, 5) + pod(900, 5) + 30)
+    assert sync_timeout(system, waves) == minutes(2 * pod(300) + 600 + pod(300) + pod(180, 5) + pod(900, 5))
 
 
 def test_the_slowest_of_a_wave_counts() -> None:

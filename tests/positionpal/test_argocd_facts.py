@@ -135,29 +135,28 @@ def test_sync_options_of_applications(tree: Synthesized) -> None:
         )
 
 
-def test_autoscaled_stores_keep_their_nodes(tree: Synthesized) -> None:
+def test_what_is_autoscaled_keeps_its_pods(tree: Synthesized) -> None:
     """A sync leaves alone what an autoscaler has set: a difference is ignored only with both of these (4912, 28590)."""
     for name, application in tree.applications.items():
         scaled = {
-            manifest["spec"]["scaleTargetRef"]["name"]
+            (manifest["spec"]["scaleTargetRef"]["name"], manifest["spec"]["scaleTargetRef"]["kind"])
             for manifest in tree.components[name]
             if manifest["kind"] == "HorizontalPodAutoscaler"
-            and manifest["spec"]["scaleTargetRef"]["kind"] == "StatefulSet"
         }
         ignored = application["spec"].get("ignoreDifferences", [])
         assert ignored == [
-            {"group": "apps", "kind": "StatefulSet", "name": target, "jsonPointers": ["/spec/replicas"]}
-            for target in sorted(scaled)
+            {"group": "apps", "kind": kind, "name": target, "jsonPointers": ["/spec/replicas"]}
+            for target, kind in sorted(scaled)
         ]
         assert not ignored or "RespectIgnoreDifferences=true" in application["spec"]["syncPolicy"]["syncOptions"]
 
 
-def test_autoscaled_programs_name_no_replicas(tree: Synthesized) -> None:
-    """A number in Git would be put back at each sync, below or above what the autoscaler has set (5105)."""
+def test_what_is_autoscaled_starts_with_the_minimum(tree: Synthesized) -> None:
+    """Without a number in Git, it would start with one pod, and fall to one when it is handed to an autoscaler."""
     for autoscaler in tree.objects("HorizontalPodAutoscaler"):
         target = autoscaler["spec"]["scaleTargetRef"]
         manifest = tree.the(target["kind"], autoscaler["metadata"]["namespace"], target["name"])
-        assert ("replicas" in manifest["spec"]) == (target["kind"] == "StatefulSet")
+        assert manifest["spec"]["replicas"] == autoscaler["spec"]["minReplicas"]
 
 
 def test_nothing_runs_without_pods(tree: Synthesized) -> None:

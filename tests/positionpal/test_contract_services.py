@@ -359,8 +359,8 @@ def test_autoscaled(tree: Synthesized, service: str, kind: str) -> None:
     # A share of the request can only be told where there is one, in every container.
     assert spec["metrics"][0]["resource"]["target"]["type"] == "Utilization"
     assert all("cpu" in container["resources"]["requests"] for container in template.spec["containers"])
+    assert template.owner["spec"]["replicas"] == spec["minReplicas"]
     if kind == "Deployment":
-        assert "replicas" not in template.owner["spec"]
         assert spec["behavior"]["scaleDown"].get("selectPolicy") != "Disabled"
     else:
         assert spec["behavior"]["scaleDown"]["selectPolicy"] == "Disabled"

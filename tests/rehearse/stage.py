@@ -116,6 +116,7 @@ def shop(
     used: str = "http",
     front_needs_stock: bool = False,
     basket: bool = True,
+    basket_replicas: int | Autoscale = 2,
 ) -> System:
     """Return a shop: a store, a service on it with some ports, one that uses one of these, and what is in front."""
     system = System(environment_of("staging", "external-secrets"), "shop")
@@ -124,7 +125,8 @@ def shop(
     stock.needs(database.endpoint("sql"), {"DATABASE": "host"})
     front = Microservice(system, "front", image="example/front:1.0.0", ports={"http": 3000}, replicas=2)
     if basket:
-        middle = Microservice(system, "basket", image="example/basket:1.0.0", ports={"http": 8080}, replicas=2)
+        image = "example/basket:1.0.0"
+        middle = Microservice(system, "basket", image=image, ports={"http": 8080}, replicas=basket_replicas)
         middle.needs(stock.endpoint(used), {"STOCK": "address"})
         front.needs(middle.endpoint("http"), {"BASKET": "address"})
     if front_needs_stock:

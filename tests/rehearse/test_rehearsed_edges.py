@@ -7,8 +7,16 @@ from collections.abc import Iterator
 import pytest
 from stage import Stage, broken_promises, shop, stage
 
-#: The shop, with one more connection, without the component in the middle, and with another port.
-VARIANTS = (shop(), shop(front_needs_stock=True), shop(basket=False), shop({"http": 8081}))
+from constructs_lib import Autoscale
+
+#: The shop, with one more connection, without the component in the middle, with another port, and with an autoscaler.
+VARIANTS = (
+    shop(),
+    shop(front_needs_stock=True),
+    shop(basket=False),
+    shop({"http": 8081}),
+    shop(basket_replicas=Autoscale(1, 3)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +44,14 @@ def test_removed_component(changes: Stage) -> None:
 def test_changed_port(changes: Stage) -> None:
     assert not broken_promises(changes.publish(changes.trees[3]))
     assert not broken_promises(changes.publish(changes.trees[0]))
+
+
+def test_pods_that_are_handed_to_an_autoscaler(changes: Stage) -> None:
+    """They stay, although its minimum is lower: an autoscaler takes pods away only after it has seen them idle."""
+    assert not broken_promises(changes.publish(changes.trees[4]))
+    client = changes.rehearsal.client
+    found = client.get(
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "basket", "namespace": "basket"}}
+    )
+    assert found is not None
+    assert found["spec"]["replicas"] == found["status"]["readyReplicas"] == 2

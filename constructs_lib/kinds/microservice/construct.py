@@ -33,8 +33,6 @@ _FULL_FOLDERS = frozenset(
 
 #: Seconds that a pod has to stay ready before the next one is replaced.
 _STAYS_READY = 5
-#: Seconds until an autoscaler has asked for its minimum: it looks every 15 (``enqueueHPA`` of its controller).
-_ASKED_FOR = 30
 
 
 class Microservice(Program):
@@ -279,7 +277,7 @@ class Microservice(Program):
     def rollout_seconds(self, *, first: bool) -> int:
         """Return how many seconds its pods may take: at first all at once, and then one by one."""
         if first:
-            return self.pod_seconds + (_ASKED_FOR if self.autoscaled else 0)
+            return self.pod_seconds
         return self.pod_seconds * (self.replicas.maximum if isinstance(self.replicas, Autoscale) else self.replicas)
 
     @property
@@ -353,7 +351,7 @@ class Microservice(Program):
             "apps/v1",
             "Deployment",
             spec={
-                **({} if self.autoscaled else {"replicas": self.replicas}),
+                "replicas": self.replicas.minimum if isinstance(self.replicas, Autoscale) else self.replicas,
                 "revisionHistoryLimit": 3,
                 # What cannot progress must turn Degraded: only then does Argo CD take up the commit that fixes it.
                 "progressDeadlineSeconds": self.pod_seconds,
