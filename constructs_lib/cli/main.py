@@ -65,7 +65,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         if hasattr(fault, "format_message"):
             console().print(fault.format_message().replace("Value error, ", ""))
             sys.exit(USER_MISTAKE)
-        console().print(traceback.format_exc())
+        console().print(traceback.format_exc().rstrip())
         console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
         sys.exit(INTERNAL_FAULT)
     finally:
