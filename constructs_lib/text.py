@@ -77,10 +77,10 @@ def given(value: object) -> str:
     return shown(value)
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that a word is most likely a misspelling of, if there is one."""
+def closest(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
+    """Return the known word that a word is most likely a misspelling of, if there is one so much like it (0 to 1)."""
     spellings = {name.casefold(): name for name in sorted(known)}
-    close = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=0.65)
+    close = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=likeness)
     return spellings[close[0]] if close else None
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.calls import Address, Name, addresses, is_host, port_beside, resolve
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.manifest import inner
+from constructs_lib.kubernetes.manifest import inner, mappings, sequence
 from constructs_lib.kubernetes.workloads import Variable, expanded, is_headless, service_ports
-from constructs_lib.text import closest, hint, within
+from constructs_lib.text import closest, hint, listed, within
 
 #: The domain of Services that several clusters share.
 _SHARED_DOMAIN = "clusterset.local"
@@ -71,12 +71,45 @@ def _in_text(model: ClusterModel, item: Object, variable: Variable, values: Mapp
         may_be_one = address.is_alone or ".svc" in address.host
         name = resolve(model, address.host, item.namespace) if may_be_one else None
         if name is None:
+            if (near := _nearly(model, item, variable.name, address)) is not None:
+                yield _Found(item, variable.at, address, near, None)
             continue
         beside = port_beside(variable.name, values) if address.port is None else None
         is_address = address.port is not None or beside or address.scheme or name.is_full or is_host(variable.name)
         # A short name within other words is more often the name of something else.
         if name.is_certain or (address.is_alone and is_address):
             yield _Found(item, variable.at, address, name, beside)
+
+
+def _nearly(model: ClusterModel, item: Object, variable: str, address: Address) -> Name | None:
+    """Return what an address that names no Service almost names: one of another namespace, or one letter beside it."""
+    service, _, namespace = address.host.partition(".")
+    if "." in namespace or not (address.is_alone or address.is_word):
+        return None
+    offering = _namespaces_with(model, service, address.port if address.is_loose else None)
+    is_told = address.scheme or (address.port is not None and not address.is_loose) or is_host(variable)
+    if not namespace:
+        is_called = (is_told and address.is_alone) or address.is_host or (address.is_loose and offering)
+        return Name(service, item.namespace) if is_called and offering and not _is_alias(model, item, service) else None
+    close = namespace in model.namespaces and closest(service, model.names("Service", namespace), 0.8)
+    return Name(service, namespace, is_full=True) if is_told and address.is_alone and close else None
+
+
+def _namespaces_with(model: ClusterModel, service: str, port: int | None) -> list[str]:
+    """Return the namespaces that have a Service of a name, with a port if one is given."""
+    found = model.once(_services_by_name).get(service, ())
+    ports = {item.namespace: [each.number for each in service_ports(item)] for item in found}
+    return sorted(namespace for namespace, numbers in ports.items() if port is None or port in numbers)
+
+
+def _services_by_name(model: ClusterModel) -> Mapping[str, list[Object]]:
+    return grouped((item.name, item) for items in model.services.values() for item in items)
+
+
+def _is_alias(model: ClusterModel, item: Object, host: str) -> bool:
+    """Tell whether pods know a host from their own file of hosts."""
+    aliases = (alias for pods in model.pods if pods.owner is item for alias in mappings(pods.spec.get("hostAliases")))
+    return any(host in sequence(alias.get("hostnames")) for alias in aliases)
 
 
 def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]:
@@ -97,7 +130,12 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
         if name.pod:
             yield from _pod(model, found, service)
     elif name.namespace in model.closed_namespaces:
+        elsewhere = [] if name.is_full else _namespaces_with(model, name.service, None)
         problem = f"There is no Service {name.service}{within(name.namespace)}."
+        if elsewhere:
+            near = " or ".join(f"{name.service}.{namespace}" for namespace in elsewhere)
+            yield _nowhere(found, f"{problem[:-1]}; one is in {listed(elsewhere)}.", f"Did you mean {near}?")
+            return
         yield _nowhere(found, problem, hint("Service", name.service, model.names("Service", name.namespace)))
     else:
         # A namespace with a name close to one of the tree's is a mistake; of others nobody knows whether they exist.
