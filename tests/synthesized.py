@@ -178,9 +178,9 @@ class Synthesized:
 
     @property
     def secrets(self) -> dict[str, Any]:
-        """What the bootstrap fills: the namespace of the store, and its values."""
+        """What the bootstrap fills: the namespace of the store, its values, and who reads them."""
         content = json.loads(self.files[f"bootstrap/argocd/{self.environment}.tfvars.json"])
-        return {"store": content["secret_store"], "values": content["secrets"]}
+        return {"store": content["secret_store"], "values": content["secrets"], "readers": content["secret_readers"]}
 
     def objects(self, kind: str | None = None, namespace: str | None = None) -> list[Manifest]:
         """Return the objects of all components, of one kind or in one namespace if wanted."""

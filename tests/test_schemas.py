@@ -224,17 +224,24 @@ REFUSED: dict[str, tuple[str, Callable[[Manifest], None]]] = {
     "AppProject for every kind": ("AppProject", set_("spec", "clusterResourceWhitelist", 0, "kind", to="*")),
     "ExternalSecret of an unknown kind of store": (
         "ExternalSecret",
-        set_("spec", "secretStoreRef", "kind", to="ClusterSecretStor"),
+        set_("spec", "secretStoreRef", "kind", to="SecretStor"),
     ),
     "ExternalSecret without a key": ("ExternalSecret", drop("spec", "data", 0, "remoteRef", "key")),
     "ExternalSecret with a bad policy": ("ExternalSecret", set_("spec", "target", "deletionPolicy", to="Keep")),
     "ExternalSecret with a number as its interval": ("ExternalSecret", set_("spec", "refreshInterval", to=3600)),
-    "ClusterSecretStore for everybody": ("ClusterSecretStore", drop("spec", "conditions")),
-    "ClusterSecretStore with a bad source of its authority": (
-        "ClusterSecretStore",
+    "ExternalSecret of a store for all namespaces": (
+        "ExternalSecret",
+        set_("spec", "secretStoreRef", "kind", to="ClusterSecretStore"),
+    ),
+    "SecretStore that reads as somebody of another namespace": (
+        "SecretStore",
+        set_("spec", "provider", "kubernetes", "auth", "serviceAccount", "namespace", to="default"),
+    ),
+    "SecretStore with a bad source of its authority": (
+        "SecretStore",
         set_("spec", "provider", "kubernetes", "server", "caProvider", "type", to="Configmap"),
     ),
-    "ClusterSecretStore in a namespace": ("ClusterSecretStore", set_("metadata", "namespace", to="default")),
+    "SecretStore without a namespace": ("SecretStore", drop("metadata", "namespace")),
     "PodMonitor with a number as its port": ("PodMonitor", set_("spec", "podMetricsEndpoints", 0, "port", to=15692)),
     "PodMonitor without endpoints": ("PodMonitor", set_("spec", "podMetricsEndpoints", to=[])),
     "PodMonitor with a bad interval": ("PodMonitor", set_("spec", "podMetricsEndpoints", 0, "interval", to="30")),

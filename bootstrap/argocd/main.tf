@@ -127,5 +127,5 @@ resource "helm_release" "root" {
     local.root,
   ] })]
 
-  depends_on = [kubernetes_secret_v1.repository, kubernetes_secret_v1.store]
+  depends_on = [kubernetes_secret_v1.repository, kubernetes_secret_v1.store, kubernetes_role_binding_v1.store]
 }

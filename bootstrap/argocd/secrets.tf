@@ -1,4 +1,6 @@
-# What External Secrets reads: a namespace with one Secret a component.
+# What External Secrets reads: a namespace with one Secret a component, and beside each the right to get it, for the
+# reader in that component's namespace and nobody else. A value that several components use stands in the Secret of each.
+# Nothing that is deployed from Git may make anything in this namespace, so no change there can widen who reads what.
 #
 # Supplied values reach the cluster as write-only arguments, so that no state holds them. Generated ones are made once
 # and kept in the state: passwords of databases whose volumes outlive the cluster must outlive it, too. So the state is
@@ -9,12 +11,15 @@ locals {
   generated = toset([for id, secret in local.secrets : id if secret.owner == "generated"])
   supplied  = toset([for id, secret in local.secrets : id if secret.owner == "supplied"])
 
+  secret_values = {
+    for id, secret in local.secrets : id =>
+    secret.owner == "generated" ? random_password.generated[id].result : var.secret_values[id]
+  }
   store = {
-    for component in toset([for secret in var.secrets : secret.component]) : component => {
-      for id, secret in local.secrets : secret.key => (
-        secret.owner == "generated" ? random_password.generated[id].result : var.secret_values[id]
-      ) if secret.component == component
-    }
+    for component, reader in var.secret_readers : component => merge(
+      { for id, secret in local.secrets : secret.key => local.secret_values[id] if secret.component == component },
+      { for key, id in reader.copies : key => local.secret_values[id] },
+    )
   }
 
   # Write-only values are sent when these numbers change. They follow from the values, so that nobody has to remember
@@ -56,4 +61,44 @@ resource "kubernetes_secret_v1" "store" {
 
   data_wo          = each.value
   data_wo_revision = local.revisions[each.key]
+}
+
+resource "kubernetes_role_v1" "store" {
+  for_each = var.secret_readers
+
+  metadata {
+    name      = each.key
+    namespace = kubernetes_namespace_v1.store.metadata[0].name
+    labels    = { "app.kubernetes.io/managed-by" = "terraform" }
+  }
+
+  rule {
+    api_groups     = [""]
+    resources      = ["secrets"]
+    resource_names = [each.key]
+    verbs          = ["get"]
+  }
+}
+
+resource "kubernetes_role_binding_v1" "store" {
+  for_each = var.secret_readers
+
+  metadata {
+    name      = each.key
+    namespace = kubernetes_namespace_v1.store.metadata[0].name
+    labels    = { "app.kubernetes.io/managed-by" = "terraform" }
+  }
+
+  role_ref {
+    api_group = "rbac.authorization.k8s.io"
+    kind      = "Role"
+    name      = kubernetes_role_v1.store[each.key].metadata[0].name
+  }
+
+  # The component brings it, under the name of the store.
+  subject {
+    kind      = "ServiceAccount"
+    name      = var.secret_store
+    namespace = each.value.namespace
+  }
 }

@@ -78,6 +78,24 @@ variable "secrets" {
   }
 }
 
+variable "secret_readers" {
+  description = "Every component that reads secrets: its namespace, and its copies of others' values (\"component/key\") by their key in its Secret."
+  type = map(object({
+    namespace = string
+    copies    = map(string)
+  }))
+
+  validation {
+    condition     = length(setsubtract(toset(flatten([for reader in var.secret_readers : values(reader.copies)])), keys(local.secrets))) == 0
+    error_message = "secret_readers has copies of values that secrets does not list: ${join(", ", setsubtract(toset(flatten([for reader in var.secret_readers : values(reader.copies)])), keys(local.secrets)))}"
+  }
+
+  validation {
+    condition     = length(setsubtract(toset([for secret in var.secrets : secret.component]), keys(var.secret_readers))) == 0
+    error_message = "secret_readers lacks: ${join(", ", setsubtract(toset([for secret in var.secrets : secret.component]), keys(var.secret_readers)))}"
+  }
+}
+
 variable "secret_values" {
   description = "The supplied values by \"component/key\"."
   type        = map(string)

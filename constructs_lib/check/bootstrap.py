@@ -38,11 +38,13 @@ class Store:
         file: The file that lists them.
         namespace: Where the Secrets with them are.
         values: Name of the Secret and key of every value.
+        readers: The namespace that may read each Secret, by the Secret's name; empty if the tree does not tell.
     """
 
     file: str
     namespace: str
     values: frozenset[tuple[str, str]]
+    readers: Mapping[str, str]
 
 
 class Bootstrap:
@@ -65,8 +67,11 @@ class Bootstrap:
         """The values that it fills, or None if the tree has no list of them."""
         for file, inputs in self.inputs("argocd").items():
             secrets = mappings(inputs.get("secrets"))
-            values = frozenset((str(secret.get("component")), str(secret.get("key"))) for secret in secrets)
-            return Store(file, str(inputs.get("secret_store") or ""), values)
+            values = {(str(secret.get("component")), str(secret.get("key"))) for secret in secrets}
+            readers = {name: mapping(reader) for name, reader in mapping(inputs.get("secret_readers")).items()}
+            values |= {(name, key) for name, reader in readers.items() for key in mapping(reader.get("copies"))}
+            namespaces = {name: str(reader.get("namespace")) for name, reader in readers.items()}
+            return Store(file, str(inputs.get("secret_store") or ""), frozenset(values), namespaces)
         return None
 
     @cached_property

@@ -49,7 +49,7 @@ class Cluster:
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     #: ``metrics-api``: ``metrics.k8s.io`` answers, so autoscaling works without metrics-server. ``external-secrets``:
-    #: External Secrets Operator with a ClusterSecretStore named like the environment's. ``cilium``: Cilium enforces
+    #: External Secrets Operator, which may ask for tokens of ServiceAccounts. ``cilium``: Cilium enforces
     #: policies, with its proxy for DNS (``enable-l7-proxy``), so that hosts outside, the API server and the nodes are
     #: opened by their names. ``user-namespaces``: the nodes run pods in user namespaces of their own.
     CAPABILITIES = ("cilium", "external-secrets", "metrics-api", "user-namespaces")

@@ -48,6 +48,8 @@ class Component(on_demand.Chart):
     role: ClassVar[Role | None] = None
     #: What it brings for the whole cluster, of :attr:`Cluster.CAPABILITIES`.
     brings: ClassVar[tuple[str, ...]] = ()
+    #: ServiceAccount in its namespace that reads secrets for all components; empty if it brings no External Secrets.
+    reads_secrets_as: str = ""
     #: What pods that are no workloads of ours may exchange, such as those of a chart.
     access: Sequence[PodAccess] = ()
     #: Kinds of objects that Argo CD makes for it beside those that it yields itself, and further namespaces for them.

@@ -45,7 +45,8 @@ class Environment:
         name: For instance ``production``; names the folders ``dist/production`` and ``argocd/production``.
         cluster: The cluster.
         repository: The Git repository.
-        secret_store_namespace: Namespace from which External Secrets reads; the bootstrap fills it.
+        secret_store_namespace: Namespace from which External Secrets reads; the bootstrap fills it. The stores and
+            ServiceAccounts that read there have its name.
         argocd_chart: Version of the chart ``argo-cd`` that the bootstrap installs; 10.10.0 carries Argo CD 3.5.
         argocd_ha: Whether Argo CD is highly available: two of what serves, and a Redis of three, each on its own node.
     """

@@ -37,7 +37,7 @@ _KINDS = {
     "autoscaling": ("HorizontalPodAutoscaler",),
     "batch": ("CronJob", "Job"),
     "cilium.io": ("CiliumNetworkPolicy",),
-    "external-secrets.io": ("ExternalSecret",),
+    "external-secrets.io": ("ExternalSecret", "SecretStore"),
     "networking.k8s.io": ("NetworkPolicy",),
     "policy": ("PodDisruptionBudget",),
     "rbac.authorization.k8s.io": ("Role", "RoleBinding"),

@@ -64,6 +64,7 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
         "sync_timeout_seconds": sync_timeout(system, waves),
         "secret_store": environment.secret_store_namespace,
         "secrets": _secret_values(system),
+        "secret_readers": _secret_readers(system),
     }
 
 
@@ -84,6 +85,25 @@ def _secret_values(system: System) -> list[dict[str, Any]]:
         }
         for reference in sorted(own, key=lambda reference: (reference.component, reference.key))
     ]
+
+
+def _secret_readers(system: System) -> dict[str, Any]:
+    """Return every component that reads secrets: from which namespace, and the values of others that it has copies of.
+
+    A copy is for a client of what the other component offers; it follows from their edge.
+    """
+    return {
+        component.id: {
+            "namespace": component.namespace_name,
+            "copies": {
+                key: f"{reference.component}/{reference.key}"
+                for key, reference in sorted(component.secrets.items())
+                if reference.component != component.id
+            },
+        }
+        for component in sorted(system.components, key=lambda component: component.id)
+        if component.secrets
+    }
 
 
 def k3d_config(system: System, cluster: K3d) -> dict[str, Any]:

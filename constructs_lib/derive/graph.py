@@ -40,7 +40,8 @@ class Graph:
         """
         self.system = system
         self.scrapers = [component for component in system.components if component.scrapes]
-        self._providers = self._find_providers()
+        #: The component that brings each capability of :attr:`Cluster.CAPABILITIES`, where the system has one.
+        self.providers = self._find_providers()
         self._check_providers()
         for workload in system.workloads:
             workload.complete()
@@ -65,7 +66,7 @@ class Graph:
 
     def _check_providers(self) -> None:
         """Report, for the first that needs it, what neither the system nor the cluster brings."""
-        provided = (*self._providers, *self.system.environment.cluster.provides)
+        provided = (*self.providers, *self.system.environment.cluster.provides)
         scaled = next((workload for workload in self.system.workloads if workload.autoscaled), None)
         if scaled and "metrics-api" not in provided:
             scaled.report(
@@ -94,11 +95,11 @@ class Graph:
                 if edge.order and target.id != component.id:
                     add(target, _reason(edge), edge.location)
             if workload.autoscaled:
-                add(self._providers.get("metrics-api"), f"{workload.name} is scaled by metrics", workload.location)
+                add(self.providers.get("metrics-api"), f"{workload.name} is scaled by metrics", workload.location)
         for predecessor in component.predecessors:
             add(predecessor.component, predecessor.reason, predecessor.location)
         if component.secrets:
-            add(self._providers.get("external-secrets"), "its secrets come from External Secrets", component.location)
+            add(self.providers.get("external-secrets"), "its secrets come from External Secrets", component.location)
         return list(found.values())
 
     def _waves(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.cilium import cilium_policies
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
+from constructs_lib.derive.secrets import external_secret, store_manifests
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
@@ -37,8 +38,8 @@ def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
 def component_objects(component: Component, graph: Graph) -> list[Derived]:
     """Return all objects of a component, each with its sync wave, ordered by wave, kind and name.
 
-    Wave 0 sets up; then come the stages of the workloads, those of what is needed first. A chart's own objects have
-    no wave of ours and so are in wave 0: there the set-up comes before, in wave -1.
+    Wave 0 sets up, and before it comes what secrets are read with; then come the stages of the workloads, those of what
+    is needed first. A chart's own objects have no wave of ours and so are in wave 0: there all of that comes before.
 
     What a construct of cdk8s may not make is reported as an error and left out.
     """
@@ -77,10 +78,13 @@ def _order(derived: Derived) -> tuple[int, str, str, str]:
 
 
 def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest, Component | Workload]]:
-    yield 0, _namespace(component, component.namespace_name, component.pod_security, component.keeps_data), component
-    for namespace, level in component.further_namespaces.items():
-        yield 0, _namespace(component, namespace, level, False), component
-        yield 0, closed(component, namespace), component
+    # An ExternalSecret that comes before its store fails, and the sync with it.
+    first = -1 if component.secrets else 0
+    namespace = _namespace(component, component.namespace_name, component.pod_security, component.keeps_data)
+    yield first, namespace, component
+    for name, level in component.further_namespaces.items():
+        yield 0, _namespace(component, name, level, False), component
+        yield 0, closed(component, name), component
     stores = {workload.name for workload in component.workloads if workload.holds_data}
     owners = {name: workload for workload in component.workloads for name in (workload.name, *workload.helpers)}
     for policy in (*network_policies(component, graph), *cilium_policies(component, graph)):
@@ -89,7 +93,9 @@ def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest,
             _protect(policy)
         yield 0, policy, owners.get(name, component)
     if component.secrets:
-        yield 0, _external_secret(component), component
+        for each in store_manifests(component, graph):
+            yield first, each, component
+        yield 0, external_secret(component), component
 
 
 def _namespace(component: Component, name: str, level: PodSecurity, keeps_data: bool) -> Manifest:
@@ -111,45 +117,6 @@ def _namespace(component: Component, name: str, level: PodSecurity, keeps_data: 
             "pod-security.kubernetes.io/warn-version": version,
         },
         annotations=protected() if keeps_data else None,
-    )
-
-
-def _external_secret(component: Component) -> Manifest:
-    """Return the ExternalSecret that makes a component's Secret.
-
-    Fields that the API server would fill in are written out, because Argo CD would show them as differences.
-    https://external-secrets.io/latest/api/externalsecret/
-    """
-    data = [
-        {
-            "secretKey": key,
-            "remoteRef": {
-                "key": reference.component,
-                "property": reference.key,
-                "conversionStrategy": "Default",
-                "decodingStrategy": "None",
-                "metadataPolicy": "None",
-            },
-        }
-        for key, reference in sorted(component.secrets.items())
-    ]
-    return manifest(
-        "external-secrets.io/v1",
-        "ExternalSecret",
-        component.id,
-        component.namespace_name,
-        {"app.kubernetes.io/name": component.id, "app.kubernetes.io/part-of": component.system.name},
-        # Deleting the ExternalSecret deletes its Secret, which a protected data store still needs.
-        annotations=protected() if component.keeps_data else None,
-        spec={
-            "refreshInterval": "1h0m0s",
-            "secretStoreRef": {
-                "kind": "ClusterSecretStore",
-                "name": component.system.environment.secret_store_namespace,
-            },
-            "target": {"name": component.id, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
-            "data": data,
-        },
     )
 
 

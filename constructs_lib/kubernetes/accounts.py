@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings
 from constructs_lib.kubernetes.objects import Object
 from constructs_lib.kubernetes.workloads import Pods
 
@@ -48,7 +48,7 @@ class Accounts(Generic[Item]):
             reference = mapping(binding.manifest.get("roleRef"))
             kind, name = str(reference.get("kind")), str(reference.get("name"))
             grant = Grant(binding, kind, name, roles.get((kind, binding.namespace if kind == "Role" else "", name)))
-            for namespace, account in _subjects(binding):
+            for _, namespace, account in subjects_of(binding):
                 if account:
                     self._grants[namespace, account].append(grant)
                 else:
@@ -83,16 +83,16 @@ class Accounts(Generic[Item]):
         return self.mounts_token(pods) or any(token and not token.get("audience") for token in tokens)
 
 
-def _subjects(binding: Object) -> Iterator[tuple[str, str]]:
-    """Yield namespace and name of the ServiceAccounts of a binding; both may be empty for all of them."""
-    for subject in mappings(binding.manifest.get("subjects")):
+def subjects_of(binding: Object) -> Iterator[tuple[str, str, str]]:
+    """Yield field, namespace and name of each ServiceAccount of a binding; name or both are empty for all of them."""
+    for at, subject in entries(binding.manifest.get("subjects"), "subjects"):
         name = str(subject.get("name"))
         if subject.get("kind") == "ServiceAccount":
-            yield str(subject.get("namespace") or binding.namespace), name
+            yield at, str(subject.get("namespace") or binding.namespace), name
         elif name.startswith("system:serviceaccount:"):
             namespace, _, account = name.removeprefix("system:serviceaccount:").partition(":")
-            yield namespace, account
+            yield at, namespace, account
         elif name in ("system:serviceaccounts", "system:authenticated"):
-            yield "", ""
+            yield at, "", ""
         elif name.startswith("system:serviceaccounts:"):
-            yield name.removeprefix("system:serviceaccounts:"), ""
+            yield at, name.removeprefix("system:serviceaccounts:"), ""

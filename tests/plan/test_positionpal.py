@@ -77,7 +77,7 @@ def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:
     assert {change.effect for change in found.changes} == {Effect.CREATE, Effect.ADOPT, Effect.UPDATE}
     assert re.search(r": \d+ created, \d+ created or adopted, \d+ updated in place; nothing is lost", summary(found))
     # What watches it takes it up: rules and dashboards.
-    assert found.components == ["positionpal", "external-secrets", "monitoring", "rabbitmq", "billing-service"]
+    assert found.components == ["positionpal", "monitoring", "rabbitmq", "billing-service"]
     assert not found.dangerous
 
 
@@ -110,7 +110,7 @@ def test_renamed_component(planned: Planned) -> None:
     ) in text
     # It is kept, and nobody else calls it.
     assert "user-service-database.pp-us" not in text
-    assert "Both have Namespace/pp-us, NetworkPolicy/default-deny, NetworkPolicy/dns." in text
+    assert "Both have Namespace/pp-us, NetworkPolicy/default-deny, NetworkPolicy/dns" in text
     assert "user-service.pp-us becomes users.pp-us. gateway calls it by the old one." in text
 
 

@@ -256,11 +256,9 @@ def store_value(tree: Synthesized, namespace: str, secret: str, key: str) -> dic
     )
     (entry,) = (entry for entry in source["spec"]["data"] if entry["secretKey"] == key)
     reference = entry["remoteRef"]
-    (value,) = (
-        value
-        for value in tree.secrets["values"]
-        if (value["component"], value["key"]) == (reference["key"], reference["property"])
-    )
+    place = f"{reference['key']}/{reference['property']}"
+    original = tree.secrets["readers"][reference["key"]]["copies"].get(reference["property"], place)
+    (value,) = (value for value in tree.secrets["values"] if f"{value['component']}/{value['key']}" == original)
     return dict(value)
 
 

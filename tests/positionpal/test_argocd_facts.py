@@ -14,7 +14,7 @@ REPOSITORY = "https://github.com/position-pal/gitops.git"
 SERVER = "https://kubernetes.default.svc"
 
 #: Kinds without a namespace; the objects of all others have one.
-CLUSTER_SCOPED = {"Namespace", "ClusterSecretStore"}
+CLUSTER_SCOPED = {"Namespace"}
 
 #: What the charts bring at the versions that are pinned: where from, which kinds, and where beside their own namespace.
 CHART_REPOSITORIES = {
@@ -66,8 +66,7 @@ CHART_CLUSTER_KINDS: dict[str, set[tuple[str, str]]] = {
     },
 }
 CHART_NAMESPACES = {
-    # Where the store is read; it is made with the values in it, before Argo CD.
-    "external-secrets": {"secret-store"},
+    "external-secrets": set(),
     "metrics-server": {"kube-system"},
     "monitoring": {"kube-system"},
 }

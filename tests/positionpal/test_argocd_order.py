@@ -45,7 +45,8 @@ def test_waves_of_a_component_follow_each_other(tree: Synthesized) -> None:
 
 def test_set_up_comes_before_every_pod(tree: Synthesized) -> None:
     """Namespace, permissions, network and configuration, then whatever runs; what a chart runs is in wave 0."""
-    set_up = ("ConfigMap", "ExternalSecret", "Namespace", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount")
+    secrets = ("ExternalSecret", "Role", "RoleBinding", "SecretStore", "ServiceAccount")
+    set_up = ("ConfigMap", "Namespace", "NetworkPolicy", *secrets)
     for name, objects in tree.components.items():
         if name in tree.charts:
             # What the chart's own custom kinds need comes after the chart, and so do dashboards, which Grafana's
@@ -53,10 +54,9 @@ def test_set_up_comes_before_every_pod(tree: Synthesized) -> None:
             before = [
                 manifest
                 for manifest in objects
-                if manifest["kind"] in ("Namespace", "NetworkPolicy", "ExternalSecret", "ConfigMap")
-                and "grafana_dashboard" not in manifest["metadata"]["labels"]
+                if manifest["kind"] in set_up and "grafana_dashboard" not in manifest["metadata"]["labels"]
             ]
-            assert {wave(manifest) for manifest in before} == {-1}
+            assert {wave(manifest) for manifest in before} <= {-2, -1}
             assert all(wave(manifest) > 0 for manifest in objects if manifest not in before)
         else:
             last = max(wave(manifest) for manifest in objects if manifest["kind"] in set_up)

@@ -175,27 +175,32 @@ def test_passwords_are_those_of_the_server(tree: Synthesized, service: str, name
     assert value["component"] == server
 
 
-def test_secret_values(tree: Synthesized, trees: dict[str, Synthesized]) -> None:
-    """The bootstrap fills the very namespace that the store reads, and gives each namespace only its own."""
-    (store,) = tree.objects("ClusterSecretStore")
-    assert store["spec"]["provider"]["kubernetes"]["remoteNamespace"] == tree.secrets["store"]
-    (condition,) = store["spec"]["conditions"]
-    sources = tree.objects("ExternalSecret")
-    users = trees[tree.environment].objects("ExternalSecret")
-    assert sorted(condition["namespaces"]) == sorted(user["metadata"]["namespace"] for user in users)
-    read = set()
-    for source in sources:
-        assert source["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": store["metadata"]["name"]}
-        references = [entry["remoteRef"] for entry in source["spec"]["data"]]
-        read |= {(reference["key"], reference["property"]) for reference in references}
-        foreign = {reference["key"] for reference in references} - {source["metadata"]["name"]}
-        component = source["metadata"]["name"]
-        assert foreign == ({"rabbitmq"} if "rabbitmq" in SERVICES.get(component, {}).get("talks_to", []) else set())
-    values = [
-        (value["component"], value["key"]) for value in tree.secrets["values"] if value["component"] in tree.components
-    ]
+def test_secret_values(tree: Synthesized) -> None:
+    """Each component reads its own entry as itself: its own values, and copies of those of what it talks to."""
+    name, readers = tree.secrets["store"], tree.secrets["readers"]
+    sources = {source["metadata"]["name"]: source for source in tree.objects("ExternalSecret")}
+    assert {component: reader["namespace"] for component, reader in readers.items()} == {
+        component: source["metadata"]["namespace"] for component, source in sources.items()
+    }
+    values = [(value["component"], value["key"]) for value in tree.secrets["values"]]
     assert len(values) == len(set(values))
-    assert set(values) == read
+    for component, source in sources.items():
+        namespace = source["metadata"]["namespace"]
+        store = tree.the("SecretStore", namespace)["spec"]["provider"]["kubernetes"]
+        assert source["spec"]["secretStoreRef"] == {"kind": "SecretStore", "name": name}
+        assert store["remoteNamespace"] == name
+        assert store["auth"]["serviceAccount"] == {
+            "name": tree.the("ServiceAccount", namespace, name)["metadata"]["name"]
+        }
+        references = [entry["remoteRef"] for entry in source["spec"]["data"]]
+        assert {reference["key"] for reference in references} == {component}
+        copies = readers[component]["copies"]
+        own = {key for owner, key in values if owner == component}
+        assert {reference["property"] for reference in references} == own | copies.keys()
+        foreign = {original.partition("/")[0] for original in copies.values()}
+        assert foreign == ({"rabbitmq"} if "rabbitmq" in SERVICES.get(component, {}).get("talks_to", []) else set())
+    assert tree.objects("ClusterSecretStore") == []
+    assert [each for each in tree.objects() if each["metadata"].get("namespace") == name] == []
 
 
 def test_secret_owners(tree: Synthesized) -> None:
@@ -267,9 +272,9 @@ def tokens(template: PodTemplate) -> list[str]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_permissions(tree: Synthesized, service: str) -> None:
     """Exactly what the contract grants, in the own namespace, to the service's own pods; no token for others."""
-    namespace = NAMESPACES[service]
-    roles = tree.objects("Role", namespace)
-    bindings = tree.objects("RoleBinding", namespace)
+    namespace, store = NAMESPACES[service], tree.secrets["store"]
+    roles = [role for role in tree.objects("Role", namespace) if role["metadata"]["name"] != store]
+    bindings = [each for each in tree.objects("RoleBinding", namespace) if each["metadata"]["name"] != store]
     allowed = SERVICES[service].get("rbac")
     assert not [template for template in tree.pods(namespace) if template.spec["automountServiceAccountToken"]]
     with_token = [template for template in tree.pods(namespace) if tokens(template)]
@@ -296,15 +301,39 @@ def test_permissions(tree: Synthesized, service: str) -> None:
 
 
 def test_no_further_permissions(tree: Synthesized) -> None:
-    """Beside these, only External Secrets' reader has rights, and only to read the store's own namespace."""
+    """Beside these, External Secrets may ask for the token of each component's reader, and of no other account."""
     assert not tree.objects("ClusterRole")
     assert not tree.objects("ClusterRoleBinding")
     granted = {NAMESPACES[service] for service, facts in SERVICES.items() if "rbac" in facts}
-    store = tree.secrets["store"]
-    assert namespaced(tree.objects("Role")) == namespaced(tree.objects("RoleBinding")) == granted | {store}
-    (rule,) = tree.the("Role", store)["rules"]
-    owners = sorted({value["component"] for value in tree.secrets["values"]})
-    assert rule == {"apiGroups": [""], "resources": ["secrets"], "resourceNames": owners, "verbs": ["get"]}
+    store, values = (
+        tree.secrets["store"],
+        tree.applications["external-secrets"]["spec"]["sources"][0]["helm"]["valuesObject"],
+    )
+    readers = namespaced(tree.objects("ExternalSecret"))
+    assert namespaced(tree.objects("Role")) == namespaced(tree.objects("RoleBinding")) == granted | readers
+    for namespace in readers:
+        token = {
+            "apiGroups": [""],
+            "resources": ["serviceaccounts/token"],
+            "resourceNames": [store],
+            "verbs": ["create"],
+        }
+        assert tree.the("Role", namespace, store)["rules"] == [token]
+        binding = tree.the("RoleBinding", namespace, store)
+        assert binding["roleRef"]["name"] == store
+        name, where = values["serviceAccount"]["name"], "external-secrets"
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": where}]
+        users = [template for template in tree.pods(namespace) if template.spec["serviceAccountName"] == store]
+        assert users == []
+
+
+def test_operator_of_secrets_has_no_further_rights(tree: Synthesized) -> None:
+    """Nobody gets rights for its kinds from it, and it may not ask for the token of every account."""
+    values = tree.applications["external-secrets"]["spec"]["sources"][0]["helm"]["valuesObject"]
+    rights = values["rbac"]
+    assert not any(rights[f"aggregateTo{role}"] for role in ("View", "Edit", "Admin"))
+    assert rights["serviceAccountTokenCreate"] is False
+    assert values["processClusterStore"] is values["crds"]["createClusterSecretStore"] is False
 
 
 @pytest.mark.parametrize("service", SERVICES)

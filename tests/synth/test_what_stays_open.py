@@ -75,18 +75,12 @@ def kept_by(new: Tree) -> dict[str, list[str]]:
         ),
         pytest.param(
             {"namespace": "web"},
-            {
-                "NetworkPolicy-stock": ["spec.ingress[0]"],
-                "ClusterSecretStore-secret-store": ["spec.conditions[0]"],
-            },
+            {"NetworkPolicy-stock": ["spec.ingress[0]"]},
             id="a client in another namespace",
         ),
         pytest.param(
             {"secret": False},
-            {
-                "ClusterSecretStore-secret-store": ["spec.conditions[0]"],
-                "Role-secret-store-reader.secret-store": ["rules[0]"],
-            },
+            {},
             id="the last secret of a component",
         ),
         pytest.param({}, {}, id="nothing"),

@@ -93,11 +93,35 @@ run "secrets" {
 
   assert {
     condition     = kubernetes_namespace_v1.store.metadata[0].name == var.secret_store
-    error_message = "The namespace is the one that the ClusterSecretStore reads."
+    error_message = "The namespace is the one that the components' stores read."
   }
   assert {
-    condition     = toset(keys(kubernetes_secret_v1.store)) == toset([for secret in var.secrets : secret.component])
+    condition     = toset(keys(kubernetes_secret_v1.store)) == toset(keys(var.secret_readers))
     error_message = "Each component has one Secret."
+  }
+  assert {
+    condition = alltrue(flatten([for component, reader in var.secret_readers : [
+      for key, id in reader.copies : nonsensitive(local.store[component][key] == local.secret_values[id])
+    ]]))
+    error_message = "A copy is the value that the other component has."
+  }
+  assert {
+    condition = alltrue([for component, value in local.store : toset(nonsensitive(keys(value))) == setunion(
+      [for secret in var.secrets : secret.key if secret.component == component], keys(var.secret_readers[component].copies)
+    )])
+    error_message = "A component's Secret holds its own values and its copies, and nothing else."
+  }
+  assert {
+    condition = alltrue([for component, role in kubernetes_role_v1.store :
+      length(role.rule) == 1 && toset(role.rule[0].verbs) == toset(["get"]) && toset(role.rule[0].resources) == toset(["secrets"]) && toset(role.rule[0].resource_names) == toset([component])
+    ])
+    error_message = "A reader may get one Secret, by its name."
+  }
+  assert {
+    condition = alltrue([for component, binding in kubernetes_role_binding_v1.store :
+      binding.role_ref[0].name == component && length(binding.subject) == 1 && binding.subject[0].kind == "ServiceAccount" && binding.subject[0].name == var.secret_store && binding.subject[0].namespace == var.secret_readers[component].namespace
+    ])
+    error_message = "The reader of a component is in its own namespace."
   }
   assert {
     condition     = alltrue([for id, secret in local.secrets : contains(nonsensitive(keys(local.store[secret.component])), secret.key)])
@@ -219,6 +243,16 @@ run "empty_value_is_refused" {
     }
   }
   expect_failures = [var.secret_values]
+}
+
+run "copy_of_an_unknown_value_is_refused" {
+  command = plan
+  variables {
+    secret_readers = { for component in ["chat-service", "location-service", "monitoring", "notification-service", "rabbitmq", "user-service"] :
+      component => { namespace = component, copies = { "rabbitmq.password" = "rabbitmq/passwort" } }
+    }
+  }
+  expect_failures = [var.secret_readers]
 }
 
 run "range_of_charts_is_refused" {

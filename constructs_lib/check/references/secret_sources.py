@@ -13,6 +13,8 @@ from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import hint
 
 _GROUP = "external-secrets.io"
+_CHART = "external-secrets"
+_OWN_SERVER = "kubernetes.default"
 
 
 class SecretSources:
@@ -55,7 +57,7 @@ def _producers(model: ClusterModel) -> Iterator[tuple[Object, str]]:
     for item in model.kind("Secret"):
         if not item.group:
             yield item, item.name
-    for item in _external_secrets(model):
+    for item in external_secrets(model):
         yield item, str(inner(item.spec, "target", "name") or item.name)
     for item in model.kind("SealedSecret"):
         yield item, str(inner(item.spec, "template", "metadata", "name") or item.name)
@@ -68,7 +70,8 @@ def _producers(model: ClusterModel) -> Iterator[tuple[Object, str]]:
                 yield item, str(entry.get("secretName"))
 
 
-def _external_secrets(model: ClusterModel) -> Iterator[Object]:
+def external_secrets(model: ClusterModel) -> Iterator[Object]:
+    """Return the objects of External Secrets that make a Secret."""
     return (item for item in model.kind("ExternalSecret") if item.group == _GROUP)
 
 
@@ -99,14 +102,14 @@ def prove_secret_sources(model: ClusterModel) -> Iterator[Finding]:
             problem = f"The Secret {name} is made by the {first.kind} {first.name} already."
             at = "spec.target.name" if item.kind == "ExternalSecret" else "metadata.name"
             yield Finding.of("secret-made-twice", item, problem, at=at)
-    for item in _external_secrets(model):
-        for at, reference in _stores(item):
+    for item in external_secrets(model):
+        for at, reference in stores(item):
             yield from _store(model, item, at, reference)
     if model.bootstrap.store is not None:
         yield from _values(model, model.bootstrap.store)
 
 
-def _stores(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def stores(item: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the stores that an ExternalSecret names, for all of its values and for single ones."""
     if isinstance(item.spec.get("secretStoreRef"), dict):
         yield "spec.secretStoreRef", item.spec["secretStoreRef"]
@@ -126,7 +129,10 @@ def store_of(model: ClusterModel, item: Object, reference: Mapping[str, Any]) ->
 
 def _store(model: ClusterModel, item: Object, at: str, reference: Mapping[str, Any]) -> Iterator[Finding]:
     kind, namespace, name, found = store_of(model, item, reference)
-    if found is None:
+    if kind == "ClusterSecretStore" and model.once(_ignores_cluster_stores):
+        problem = f"The operator of this tree processes no {kind}."
+        yield Finding.of("secret-store-missing", item, problem, at=f"{at}.kind")
+    elif found is None:
         # A tree without any store of the kind relies on one that exists in the cluster.
         known = model.names(kind, namespace)
         if known or namespace in model.closed_namespaces:
@@ -134,6 +140,13 @@ def _store(model: ClusterModel, item: Object, at: str, reference: Mapping[str, A
     elif not _serves(model, found, item.namespace):
         problem = f"The {kind} {name} does not serve the namespace {item.namespace}."
         yield Finding.of("secret-store-refuses-namespace", item, problem, at=at)
+
+
+def _ignores_cluster_stores(model: ClusterModel) -> bool:
+    """Tell whether the chart of External Secrets is told to leave alone what belongs to a ClusterSecretStore."""
+    charts = (chart for application in model.all_applications for chart in application.charts)
+    told = (inner(chart.helm, "valuesObject", "processClusterStore") for chart in charts if chart.name == _CHART)
+    return any(value is False for value in told)
 
 
 def _serves(model: ClusterModel, store: Object, namespace: str) -> bool:
@@ -154,7 +167,7 @@ def _values(model: ClusterModel, store: Store) -> Iterator[Finding]:
     read: set[tuple[str, str]] = set()
     # Components of which a Secret takes all values.
     whole: set[str] = set()
-    for item in _external_secrets(model):
+    for item in external_secrets(model):
         for at, entry in entries(item.spec.get("data"), "spec.data"):
             if not _is_in(model, store, item, entry):
                 continue
@@ -178,9 +191,20 @@ def _values(model: ClusterModel, store: Store) -> Iterator[Finding]:
 
 def _is_in(model: ClusterModel, store: Store, item: Object, entry: Mapping[str, Any]) -> bool:
     """Tell whether a value comes from the store that the bootstrap fills."""
+    return place_of(model, item, entry) == store.namespace
+
+
+def place_of(model: ClusterModel, item: Object, entry: Mapping[str, Any]) -> str | None:
+    """Return from which namespace of the cluster an entry of an ExternalSecret is read; None if it is from elsewhere.
+
+    https://external-secrets.io/latest/provider/kubernetes/
+    """
     own = mapping(inner(entry, "sourceRef", "storeRef"))
     _, _, name, found = store_of(model, item, own or mapping(item.spec.get("secretStoreRef")))
     if found is None:
         # The bootstrap gives the store that it fills the name of its namespace.
-        return name == store.namespace
-    return bool(inner(found.spec, "provider", "kubernetes", "remoteNamespace") == store.namespace)
+        return name if model.bootstrap.store and name == model.bootstrap.store.namespace else None
+    read = inner(found.spec, "provider", "kubernetes")
+    if not isinstance(read, dict) or "kubernetes.default" not in str(inner(read, "server", "url") or _OWN_SERVER):
+        return None
+    return str(read.get("remoteNamespace") or "default")

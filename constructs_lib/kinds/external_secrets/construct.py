@@ -1,6 +1,6 @@
-"""External Secrets Operator, and the store from which it reads."""
+"""External Secrets Operator, which reads each component's secrets as that component."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ _HERE = Path(__file__).parent
 
 
 class ExternalSecrets(HelmChart):
-    """External Secrets Operator by its chart, and a ClusterSecretStore over the namespace that the bootstrap fills.
+    """External Secrets Operator by its chart.
 
-    The store serves the namespaces of this system alone, and its account may read that one namespace alone.
+    It processes no store that serves several namespaces: each component with secrets has a SecretStore of its own, and
+    an account that may read that component's values alone.
     """
 
     brings = ("external-secrets",)
@@ -33,22 +34,6 @@ class ExternalSecrets(HelmChart):
             values: Further values, over the library's own.
         """
         own = merged(Template(_HERE / "values.yaml", {}).whole(), values)
-        store = scope.environment.secret_store_namespace
-        super().__init__(
-            scope, id, version=version, values=own, **described(_HERE, store=store, names=release_names(id, own))
-        )
-
-    def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-        """Yield the store and the account that reads for it."""
-        components = [component for component in self.system.components if component.secrets]
-        # By name, so that nothing else in the store can be read. An empty list of names would mean all Secrets.
-        names = sorted({reference.component for each in components for reference in each.secrets.values()})
-        rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]}
-        values = {
-            "own_namespace": self.namespace_name,
-            "store": self.system.environment.secret_store_namespace,
-            "system": self.system.name,
-            "rules": [rule] if names else [],
-            "namespaces": sorted(component.namespace_name for component in components),
-        }
-        yield from Template(_HERE / "store.yaml", values).whole().values()
+        super().__init__(scope, id, version=version, values=own, **described(_HERE, names=release_names(id, own)))
+        account = own["serviceAccount"]
+        self.reads_secrets_as = str(account.get("name") or "") if isinstance(account, Mapping) else ""
