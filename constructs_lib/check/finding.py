@@ -41,6 +41,7 @@ class Check:
         why: What happens in the cluster if nobody acts.
         fix: What to do about it, in general.
         source: Where the rule is written down: a page of Kubernetes or Argo CD, an issue. Empty for our own rules.
+        askable: Whether it is about rights, for which a declaration may ask.
     """
 
     code: str
@@ -50,6 +51,7 @@ class Check:
     why: str
     fix: str
     source: str = ""
+    askable: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,10 @@ class Finding:
         """
         problem = f"There is no {kind} {name}{within(where)}."
         return cls.of(code, item, problem, at=at, fix=hint(hinted or kind, name, known))
+
+    def asked_for(self) -> Finding:
+        """Return it as a warning: the declaration asks for what was found."""
+        return dataclasses.replace(self, check=dataclasses.replace(self.check, severity=Severity.WARNING))
 
     @property
     def subject(self) -> str:

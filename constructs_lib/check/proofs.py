@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from constructs_lib.check.asks import with_asks
 from constructs_lib.check.capacity import proof as capacity
 from constructs_lib.check.finding import WAIVERS, Check, Finding, Proof, checks_of
 from constructs_lib.check.model import ClusterModel
@@ -34,7 +35,7 @@ def prove(model: ClusterModel, on_proof: Callable[[str], object] = str) -> list[
     findings: list[Finding] = []
     for proof in PROOFS:
         on_proof(proof.name)
-        found = dict.fromkeys(proof.prove(model))
+        found = dict.fromkeys(with_asks(proof.prove(model), model))
         findings += sorted(
             found, key=lambda finding: (finding.file, finding.subject, finding.field, finding.check.code)
         )

@@ -15,6 +15,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.policy import proof as policy
 from constructs_lib.check.policy.pod_security import violations
+from constructs_lib.check.proofs import prove
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.kubernetes.platform import ENFORCE
 from constructs_lib.kubernetes.workloads import pods_of
@@ -259,3 +260,54 @@ def test_everything_that_a_tool_may_add_is_not_missed() -> None:
 def test_scripts_are_texts_for_themselves() -> None:
     words = ["psql", "-p", "80", "one\ntwo", "--password", "other", "three\n", "four\n"]
     assert list(apart(words, " ")) == ["psql -p 80", "one\ntwo", "--password other", "three\n", "four\n"]
+
+
+ASKED: list[tuple[str, Manifest, Manifest]] = [
+    ("privileged-pods", {}, pod(with_context(privileged=True)).manifest),
+    (
+        "cluster-admin-bound",
+        {},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "a"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "a", "namespace": "b"}],
+        },
+    ),
+    (
+        "open-to-everybody",
+        pod().manifest,
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "a", "namespace": "b"},
+            "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "beside", "manifest"), ASKED, ids=[code for code, _, _ in ASKED])
+def test_rights_are_errors_unless_the_object_asks_for_them(code: str, beside: Manifest, manifest: Manifest) -> None:
+    def severity(*manifests: Manifest) -> list[str]:
+        files = {f"{number}.yaml": dump(each) for number, each in enumerate(manifests) if each}
+        every = prove(ClusterModel(Snapshot("test", files)))
+        return [each.check.severity.value for each in every if each.check.code == code]
+
+    def asking(**annotations: str) -> Manifest:
+        return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
+
+    assert severity(beside, manifest) == ["error"]
+    assert severity(beside, asking(**{f"constructs-lib/asks-for.{code}": "It installs definitions."})) == ["warning"]
+    # A reason is needed, and another one is for something else.
+    assert severity(beside, asking(**{f"constructs-lib/asks-for.{code}": " "})) == ["error"]
+    assert severity(beside, asking(**{"constructs-lib/asks-for.image-not-pinned": "x"})) == ["error"]
+
+
+def test_a_namespace_asks_for_privileged_pods_by_its_level() -> None:
+    for level, severity in ((None, "error"), ("privileged", "warning")):
+        labels = {ENFORCE: level} if level else {}
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "b", "labels": labels}}
+        every = found(pod(with_context(privileged=True)).manifest, namespace)
+        assert [each.check.severity.value for each in every if each.check.code == "privileged-pods"] == [severity]

@@ -237,8 +237,11 @@ def violation_findings(pods: Pods, level: str) -> Iterator[Finding]:
         yield Finding.of("pod-security-violated", pods.owner, problem, at=violation.at, fix=violation.fix)
 
 
-def privilege_findings(pods: Pods) -> Iterator[Finding]:
-    """Yield a finding if pods have rights over their node, in a namespace that does not forbid it."""
+def privilege_findings(pods: Pods, level: str) -> Iterator[Finding]:
+    """Yield a finding if pods have rights over their node, in a namespace that does not forbid it.
+
+    A namespace that enforces the level privileged asks for such pods.
+    """
     rights = [violation for violation in violations(pods, "baseline") if violation.control in _RIGHTS]
     rights.sort(key=lambda violation: _RIGHTS.index(violation.control))
     rights += [violation for violation in violations(pods, "restricted") if violation.control == "user 0"]
@@ -246,4 +249,5 @@ def privilege_findings(pods: Pods) -> Iterator[Finding]:
         texts = [*dict.fromkeys(violation.text for violation in rights)]
         more = f"; and so on, {len(texts)} in all" if len(texts) > 3 else ""
         problem = f"Of a pod it is true that {'; '.join(texts[:3])}{more}."
-        yield Finding.of("privileged-pods", pods.owner, problem, at=rights[0].at)
+        found = Finding.of("privileged-pods", pods.owner, problem, at=rights[0].at)
+        yield found.asked_for() if level == "privileged" else found

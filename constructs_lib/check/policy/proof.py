@@ -31,7 +31,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
             if pods.namespace not in limited:
                 yield from resource_findings(pods)
         if levels.get(pods.namespace) not in ("baseline", "restricted"):
-            yield from privilege_findings(pods)
+            yield from privilege_findings(pods, levels.get(pods.namespace, ""))
     yield from role_findings(model)
     yield from token_findings(model, unfinished)
     yield from project_findings(model)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 
+from constructs_lib.check.asks import ASKS
 from constructs_lib.check.finding import WAIVERS, Check, checks_of
 from constructs_lib.check.proofs import PROOFS
 
@@ -41,9 +42,14 @@ def judges_of(page: str) -> str:
 def _sections(checks: Iterable[Check]) -> str:
     return "".join(
         f"### {check.code}\n\n**{check.severity.value.capitalize()}**: {check.title.removesuffix('.')}.\n\n"
-        f"- If it is left: {check.why}\n- To fix it: {check.fix}\n{_source(check.source)}\n"
+        f"- If it is left: {check.why}\n- To fix it: {check.fix}\n{_ask(check)}{_source(check.source)}\n"
         for check in checks
     )
+
+
+def _ask(check: Check) -> str:
+    text = f"- To ask for it: annotate the object with `{ASKS}{check.code}` and the reason; then it is a warning.\n"
+    return text if check.askable else ""
 
 
 def _source(text: str) -> str:
