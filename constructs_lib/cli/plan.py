@@ -58,9 +58,14 @@ def command(
         None, "--merge", metavar="REVISION", help="Merge and publish what this Git revision has; nothing of it is run."
     ),
     form: Format = typer.Option("terminal", "--format", help="How to show it."),
-    strict: bool = typer.Option(False, "--strict", help="Exit with 1 if a change is dangerous and not allowed."),
+    strict: bool = typer.Option(
+        False, "--strict", help="Exit with 1 if a change is dangerous or widens rights, and is not allowed."
+    ),
     allow: list[str] = typer.Option(
-        [], "--allow", metavar="KIND/NAME", help="Agree to a dangerous change. May be repeated."
+        [],
+        "--allow",
+        metavar="KIND/NAME",
+        help="Agree to a change that is dangerous or widens rights. May be repeated.",
     ),
 ) -> None:
     """Tell what Argo CD will do, and how dangerous it is, before anything is pushed.

@@ -37,7 +37,7 @@ def command(
         help="Move the pin of this component alone, and of what must go with it. May be repeated.",
     ),
     allow: list[str] = typer.Option(
-        [], "--allow", metavar="KIND/NAME", help="Agree to what the plan calls dangerous. May be repeated."
+        [], "--allow", metavar="KIND/NAME", help="Agree to what is dangerous or widens rights. May be repeated."
     ),
     cluster: str = typer.Option(
         "",

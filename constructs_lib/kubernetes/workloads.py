@@ -193,7 +193,7 @@ BOUNDS: Mapping[str, tuple[tuple[str, int], tuple[str, int]]] = {
     "ScaledObject": (("minReplicaCount", 0), ("maxReplicaCount", 100)),
 }
 #: Kinds with a template of pods; a Rollout is Argo's Deployment.
-_TEMPLATED = frozenset(
+TEMPLATED = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Rollout", "Job", "CronJob"}
 )
 
@@ -321,7 +321,7 @@ def pods_of(item: Owner) -> Pods[Owner] | None:
     """Return the pods that an object makes, or None if it makes none."""
     if item.kind == "Pod" and not item.group:
         return Pods(item, item.labels, dict(item.spec), "spec")
-    if item.kind not in _TEMPLATED:
+    if item.kind not in TEMPLATED:
         return None
     spec, path = item.spec, "spec"
     if item.kind == "CronJob":

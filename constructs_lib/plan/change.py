@@ -27,7 +27,11 @@ ROLLING = frozenset({"apps/DaemonSet", "apps/Deployment", "apps/StatefulSet", "a
 #: Kinds that leave their pods alone when their template changes.
 LASTING = frozenset({"ReplicationController", "apps/ReplicaSet"})
 #: Why something happens, how to do it safely, and whether a person must agree, by names.
-REASONS = yaml.load(Path(__file__).with_name("reasons.yaml").read_bytes(), Loader=yaml.CSafeLoader)
+REASONS = {
+    name: entry
+    for file in ("reasons.yaml", "rights.yaml")
+    for name, entry in yaml.load(Path(__file__).with_name(file).read_bytes(), Loader=yaml.CSafeLoader).items()
+}
 
 
 class Effect(IntEnum):
@@ -89,7 +93,8 @@ class Change:
         reasons: Why the effect is what it is.
         pods: The pods that restart or are deleted.
         fix: How to do it safely; empty if there is nothing to add.
-        dangerous: Whether a person must allow it by name.
+        dangerous: Whether something is lost or stops, so that a person must allow it by name.
+        widens: What it lets somebody do who could not do it before, so that a person must allow it by name.
         replaced: Whether a new object takes its place.
         moves: Whether a component moves with it, by its Application, to another namespace.
         old: The object as it was; None if it is new.
@@ -106,6 +111,7 @@ class Change:
     pods: Sequence[Pods] = ()
     fix: str = ""
     dangerous: bool = False
+    widens: Sequence[Reason] = ()
     replaced: bool = False
     moves: bool = False
     old: Manifest | None = field(default=None, repr=False, compare=False)
@@ -116,6 +122,11 @@ class Change:
         """What happens to it, in words."""
         lost = self.replaced and self.effect == Effect.DATA_LOSS
         return f"{Effect.REPLACEMENT.words} with {self.effect.words}" if lost else self.effect.words
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether a person must allow it by name."""
+        return self.dangerous or bool(self.widens)
 
     @property
     def kind(self) -> str:

@@ -12,6 +12,7 @@ from constructs_lib.plan.fields import FieldChange, changed_fields
 from constructs_lib.plan.moves import explain_moves
 from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_removal, find_heirs, key_of
 from constructs_lib.plan.removals import Departures, created, lost_with_namespace, moved
+from constructs_lib.plan.rights.widening import add_widening
 from constructs_lib.repository.applications import Application
 from constructs_lib.repository.snapshot import Files
 from constructs_lib.repository.sources import OPAQUE, Content, sources_of
@@ -58,6 +59,9 @@ class Comparison:
         explain_moves(self._removals, self._additions, self._departures)
         for pair, verdict, path in self._unseen:
             self._add_unseen(pair, verdict, path)
+        # Where nothing was published, the whole tree is read as a whole.
+        if self._began:
+            add_widening(self.pairs.values(), before, after)
 
     # What differs.
 

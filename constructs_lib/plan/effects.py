@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object
+from constructs_lib.argocd.projects import repository_name
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
 from constructs_lib.kubernetes.openings import kept_in
 from constructs_lib.kubernetes.quantity import quantity
@@ -278,9 +279,11 @@ def _application(case: _Case) -> None:
         verdict.because("other-wave", new=new.wave, old=old.wave)
     if cascades(old) != cascades(new):
         verdict.because("finalizer-added" if cascades(new) else "finalizer-removed")
-    if any(change.keys[-1] == "repoURL" for change in case.fields) and any(
-        "path" in each for each in sources_of(new.spec)
-    ):
+    folders, former = (
+        {repository_name(str(each.get("repoURL"))) for each in sources_of(item.spec) if "path" in each}
+        for item in (new, old)
+    )
+    if folders - former:
         verdict.because("other-repository")
     has_chart = any(source.get("chart") for source in sources_of(new.spec))
     if has_chart and (case.touches("spec", "source") or case.touches("spec", "sources")):

@@ -201,17 +201,20 @@ def _without_foreign(found: Plan, environment: str, pins: Pins | None, merged: F
 def undone(found: Plan, legitimate: Plan, components: Collection[str]) -> Plan:
     """Return a plan in which nobody is asked about what was never published: it goes, or becomes what it was.
 
-    ``legitimate`` is the plan that there would be if the pins of these components had never been set by hand.
+    ``legitimate`` is the plan that there would be if the pins of these components had never been set by hand. What
+    AppProjects permit is restored with them.
     """
     dangers = {change.identity for change in legitimate.dangerous}
     removals = {change.identity for change in legitimate.changes if change.action == "delete"}
 
     def judged(change: Change) -> Change:
         smuggled = change.action == "delete" and change.identity not in removals
-        if change.component not in components or change.identity in dangers or not (smuggled or change.dangerous):
+        is_of_them = change.component in components and (smuggled or change.needs_consent)
+        restored = change.kind == "AppProject" and change.widens and not change.dangerous
+        if change.identity in dangers or not (is_of_them or restored):
             return change
         gone = reason("smuggled-stays") if change.effect == Effect.KEPT else reason("smuggled")
         why = gone if smuggled else reason("undone")
-        return replace(change, dangerous=False, fix="", reasons=(*change.reasons, why))
+        return replace(change, dangerous=False, widens=(), fix="", reasons=(*change.reasons, why))
 
     return replace(found, steps=[replace(step, changes=[*map(judged, step.changes)]) for step in found.steps])

@@ -41,7 +41,17 @@ class Plan:
     @property
     def dangerous(self) -> list[Change]:
         """The changes that a person must allow by name."""
+        return [change for change in self.changes if change.needs_consent]
+
+    @property
+    def losing(self) -> list[Change]:
+        """Those of them by which something is lost or stops."""
         return [change for change in self.changes if change.dangerous]
+
+    @property
+    def widening(self) -> list[Change]:
+        """Those of them that widen rights."""
+        return [change for change in self.changes if change.widens]
 
     @property
     def summary(self) -> Mapping[Effect, int]:

@@ -121,7 +121,7 @@ class Publication:
         new, folder = Snapshot.of_files("the declaration", files), f"argocd/{environment}"
         # The Applications still have the published pins, but the files that they read are the new ones.
         found = plan(self.repair.published, new, folder=folder)
-        if self.repair.smuggled:
+        if self.repair.problems:
             found = undone(found, plan(self.repair.trusted, new, folder=folder), self.repair.smuggled)
         return replace(found, pins=())
 

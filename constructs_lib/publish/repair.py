@@ -87,7 +87,18 @@ def repair_of(checkout: Checkout, environment: str, branch: str, namespaces: Map
                 smuggled.add(name)
                 files[file] = files[file].replace(revision.encode(), (pin.revision if pin else branch).encode())
     said = (*wrong.values(), *invented.values(), *(text for name, text in forged.items() if name not in wrong))
+    if said:
+        files |= _projects(history, environment)
     return Repair(old, wrong, sound, said, frozenset(smuggled), published, replace(published, files=files))
+
+
+def _projects(history: History, environment: str) -> dict[str, bytes]:
+    """Return the AppProjects as they were when all pins were right: they follow from the namespaces of the pins."""
+    for commit, pins in history.versions(environment):
+        if pins and not history.wrong(environment, pins) and not history.invented(environment, pins):
+            files = history.git.files(commit, [f"argocd/{environment}"])
+            return {path: content for path, content in files.items() if "/AppProject-" in path}
+    return {}
 
 
 def _sound(history: History, environment: str, components: Collection[str]) -> dict[str, Pin]:

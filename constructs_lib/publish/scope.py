@@ -103,8 +103,13 @@ def refuse_dangers(found: Plan, allow: Sequence[str]) -> None:
     dangers = [change for change in found.dangerous if not allowed(change, allow)]
     if dangers:
         options = [f"--allow {name}" for name in names if any(allowed(change, [name]) for change in dangers)]
+        losing, widening = sum(each.dangerous for each in dangers), sum(bool(each.widens) for each in dangers)
+        kinds = [
+            *([plural(losing, "dangerous change")] if losing else []),
+            *([plural(widening, "change that widens rights", "changes that widen rights")] if widening else []),
+        ]
         problems.append(
-            f"Nothing was published: the plan has {plural(len(dangers), 'dangerous change')}. "
+            f"Nothing was published: the plan has {' and '.join(kinds)}. "
             f"To agree to all of that, add {' '.join(options)}"
         )
     if problems:

@@ -95,5 +95,5 @@ def test_table_covers_every_effect() -> None:
 
 
 def test_every_reason_is_given_somewhere() -> None:
-    code = "".join(file.read_text() for file in Path(changes.__file__).parent.glob("*.py"))
+    code = "".join(file.read_text() for file in Path(changes.__file__).parent.rglob("*.py"))
     assert [name for name in changes.REASONS if f'"{name}"' not in code] == []

@@ -18,6 +18,8 @@ def test_plan() -> None:
         "new": "new",
         "summary": {"create": 2, "update in place": 2, "rolling restart": 1, "data loss": 1},
         "dangerous": ["PersistentVolumeClaim/ns/files"],
+        "losing": ["PersistentVolumeClaim/ns/files"],
+        "widening": [],
         "allow": ["PersistentVolumeClaim/files"],
         "pins": [{"name": "web", "path": "parts/web", "old": "v1", "new": "HEAD"}],
     }
@@ -36,6 +38,7 @@ def test_plan() -> None:
             "name": "token",
             "file": "parts/web/2.yaml",
             "dangerous": False,
+            "widens": [],
             "replaced": False,
             "fields": [{"path": "data.token", "old": None, "new": None, "secret": True}],
             "reasons": [],
@@ -51,6 +54,7 @@ def test_plan() -> None:
             "name": "web",
             "file": "parts/web/0.yaml",
             "dangerous": False,
+            "widens": [],
             "replaced": False,
             "fields": [
                 {"path": "spec.template.spec.containers[web].image", "old": "web:1", "new": "web:2", "secret": False}
@@ -80,6 +84,8 @@ def test_nothing() -> None:
         "new": "tree",
         "summary": {},
         "dangerous": [],
+        "losing": [],
+        "widening": [],
         "allow": [],
         "warnings": [],
         "pins": [],

@@ -77,8 +77,8 @@ def deployed(
 
 def only_danger(found: Plan, name: str) -> Change:
     """Return the one dangerous change, which all reports and publish call by one name."""
-    assert [change.name for change in found.dangerous] == [name]
-    (change,) = found.dangerous
+    assert [change.name for change in found.losing] == [name]
+    (change,) = found.losing
     assert allow_names(found) == [name]
     assert document(found)["allow"] == [name]
     with pytest.raises(PublishError, match=f"add --allow {name}$"):
@@ -252,7 +252,7 @@ def test_what_the_project_permits_no_more_runs_on() -> None:
         manifest = made("argoproj.io/v1alpha1", "AppProject", "default", "argocd", spec)
         return written(with_fields(manifest, {"metadata.annotations": {"argocd.argoproj.io/sync-wave": "-1"}}))
 
-    old = {**deployed({"app": server()}), "apps/project.yaml": project("ns")}
+    old = {**deployed({"app": server()}), "apps/project.yaml": project("*")}
     moved = deployed({"app": server(namespace="other")}, {"app": "other"})
     for namespace, effect in (("other", Effect.KEPT), ("*", Effect.DELETE)):
         found = between(old, {**moved, "apps/project.yaml": project(namespace)})

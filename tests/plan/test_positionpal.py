@@ -78,7 +78,9 @@ def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:
     assert re.search(r": \d+ created, \d+ created or adopted, \d+ updated in place; nothing is lost", summary(found))
     # What watches it takes it up: rules and dashboards.
     assert found.components == ["positionpal", "monitoring", "rabbitmq", "billing-service"]
-    assert not found.dangerous
+    # Of its rights, those that reach out of its own namespace.
+    assert not found.losing
+    assert [change.name for change in found.widening] == ["NetworkPolicy/prometheus", "NetworkPolicy/rabbitmq"]
 
 
 def test_removed_gateway(planned: Planned) -> None:
@@ -101,7 +103,7 @@ def test_renamed_component(planned: Planned) -> None:
     assert effects["Application/user-service"] == Effect.REPLACEMENT
     assert effects["StatefulSet/user-service-database"] == Effect.KEPT
     assert effects["StatefulSet/users-database"] == Effect.ADOPT
-    (change,) = found.dangerous
+    (change,) = found.losing
     assert change.name == "Application/user-service"
     text = "\n".join(map(str, change.reasons))
     assert (
@@ -116,7 +118,7 @@ def test_renamed_component(planned: Planned) -> None:
 
 def test_another_namespace_of_a_component(planned: Planned) -> None:
     found = planned(replaced('"pp-cs"', '"chat"'))
-    (change,) = found.dangerous
+    (change,) = found.losing
     assert (change.name, change.effect) == ("Application/chat-service", Effect.UPDATE)
     text = "\n".join(map(str, change.reasons))
     assert "PersistentVolumeClaim/data-chat-service-database-0 to 3 in pp-cs" in text

@@ -112,7 +112,7 @@ def test_what_may_mend_the_last_publication_closes_nothing(published: Shop) -> N
 
 def test_a_changed_port_is_served_under_its_old_number_too(published: Shop) -> None:
     published.change(*PORT)
-    published.publish()
+    published.publish("--allow=NetworkPolicy/basket")
     ports = deployed(published, "basket", "Service-basket.yaml")["spec"]["ports"]
     assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [
         ("http", 8081, "http"),
@@ -129,7 +129,7 @@ def test_a_changed_port_is_served_under_its_old_number_too(published: Shop) -> N
 
 def test_what_only_opens_or_has_nobody_left_keeps_nothing(published: Shop) -> None:
     published.change("# more", 'front.needs(stock.endpoint("http"), {"STOCK": "address"})\n    # more')
-    published.publish()
+    published.publish("--allow=NetworkPolicy/front", "--allow=NetworkPolicy/stock")
     assert kept(published) == {}
     published.change("# more", 'Microservice(system, "billing", image="example/billing:1.0.0", ports={"http": 80})')
     published.publish()
@@ -142,7 +142,7 @@ def test_a_removed_client_keeps_its_way_to_what_stays(published: Shop) -> None:
         'billing = Microservice(system, "billing", image="example/billing:1.0.0", ports={"http": 80})\n'
         '    billing.needs(stock.endpoint("http"), {"STOCK": "address"})\n    # more',
     )
-    published.publish()
+    published.publish("--allow=NetworkPolicy/stock")
     app = published.folder / "app.py"
     app.write_text("\n".join(line for line in app.read_text().splitlines() if "billing" not in line))
     published.commit("Remove billing")

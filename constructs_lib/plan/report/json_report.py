@@ -9,14 +9,18 @@ The schema, version 1; what is added later is added to it, and what changes its 
     summary        how often each effect comes: create, create or adopt (what was kept when it was removed), update in
                    place, rolling restart, kept in the cluster, delete, replacement, data loss, no effect in the cluster
     dangerous      full names of the objects whose changes a person has to agree to
+    losing         those of them by whose changes something is lost or stops
+    widening       those of them whose changes widen rights
     allow          names that allow them
     warnings       what the plan does not know
     pins           [{name, path, old, new}]: Applications that read a folder from another revision
     steps          in the order of Argo CD: [{component, wave, parent, changes}]
-    changes        [{action, effect, group, kind, namespace, name, file, dangerous, replaced, fields, reasons,
-                   pods, mend}]
+    changes        [{action, effect, group, kind, namespace, name, file, dangerous, widens, replaced, fields,
+                   reasons, pods, mend}]
     action         create, change or delete: what happens in the repository
     fields         [{path, old, new, secret}]; values of secrets are null
+    dangerous      whether a person has to agree to the change
+    widens         [{text, source}]: what it lets somebody do who could not do it before
     reasons        [{text, source}]
     pods           [{workload, least, most, per_node}]; most is null if nobody knows
 """
@@ -46,6 +50,8 @@ def document(plan: Plan) -> dict[str, Any]:
         "new": plan.new,
         "summary": {effect.words: number for effect, number in plan.summary.items()},
         "dangerous": [change.full_name for change in plan.dangerous],
+        "losing": [change.full_name for change in plan.losing],
+        "widening": [change.full_name for change in plan.widening],
         "allow": allow_names(plan),
         "warnings": list(plan.warnings),
         "pins": [asdict(pin) for pin in plan.pins],
@@ -55,7 +61,9 @@ def document(plan: Plan) -> dict[str, Any]:
 
 def _change(change: Change) -> dict[str, Any]:
     return {
-        **{name: getattr(change, name) for name in ("action", "replaced", "file", "dangerous")},
+        **{name: getattr(change, name) for name in ("action", "replaced", "file")},
+        "dangerous": change.needs_consent,
+        "widens": [asdict(reason) for reason in change.widens],
         **dict(zip(("group", "kind", "namespace", "name"), change.identity, strict=True)),
         "effect": change.effect.words,
         "fields": [{key: getattr(field, key) for key in ("path", "old", "new", "secret")} for field in change.fields],

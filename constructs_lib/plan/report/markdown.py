@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from constructs_lib.plan.change import Change, Step
+from constructs_lib.plan.change import Change, Reason, Step
 from constructs_lib.plan.plan import Plan
 from constructs_lib.plan.report import words
 from constructs_lib.text import plural
@@ -49,7 +49,7 @@ def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
 def _step(step: Step) -> str:
     worst = max(step.changes, key=lambda change: change.effect)
     # Dangerous steps are shown unfolded.
-    is_open = " open" if any(change.dangerous for change in step.changes) else ""
+    is_open = " open" if any(change.needs_consent for change in step.changes) else ""
     title = f"{words.look(worst)[0]} <b><code>{_html(step.component)}</code></b> · {_inert(_html(words.heading(step)))}"
     lines = [
         f"<details{is_open}><summary>{title} · {plural(len(step.changes), 'change')}, "
@@ -65,7 +65,7 @@ def _step(step: Step) -> str:
 
 def _change(change: Change, together: int) -> Iterator[str]:
     pods = f" of {', '.join(map(str, change.pods))}" if change.pods else ""
-    danger = " ⚠" if change.dangerous else ""
+    danger = f" ⚠{' widens rights' if change.widens else ''}" if change.needs_consent else ""
     yield f"- {escaped(words.look(change)[0])} {code(change.full_name)}: **{change.words}**{pods}{danger}"
     fields, more = words.fields_of(change)
     for field in fields:
@@ -76,17 +76,22 @@ def _change(change: Change, together: int) -> Iterator[str]:
             yield from (f"    {line}" for line in (f"{fence}diff", *lines, fence))
     if more:
         yield f"  - … and {more} more fields"
+    yield from (f"  - **Widens rights:** {_reason(reason)}" for reason in change.widens)
     if not together:
         return
     for number, reason in enumerate(change.reasons):
         all_of_them = f"All {together}: " if together > 1 and number == 0 else ""
-        yield f"  - {all_of_them}{escaped(reason.text)}" + (f" ({_source(reason.source)})" if reason.source else "")
+        yield f"  - {all_of_them}{_reason(reason)}"
     if change.fix:
         yield f"  - Instead: {escaped(change.fix)}"
 
 
 def _values(secret: bool, text: str) -> str:
     return escaped(text) if secret else " → ".join(code(part) for part in text.split(" → ", 1))
+
+
+def _reason(reason: Reason) -> str:
+    return escaped(reason.text) + (f" ({_source(reason.source)})" if reason.source else "")
 
 
 def _source(source: str) -> str:

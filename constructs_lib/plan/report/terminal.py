@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from constructs_lib.plan.change import Change
+from constructs_lib.plan.change import Change, Reason
 from constructs_lib.plan.plan import Plan
 from constructs_lib.plan.report import words
 from constructs_lib.text import unheard
@@ -50,7 +50,7 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
         "  ",
         (f"{sign} {change.full_name}: {change.words}", colour),
         pods,
-        (" (dangerous)", "red") if change.dangerous else "",
+        (f" ({dangers})", "red") if (dangers := words.dangers(change)) else "",
     )
     fields, more = words.fields_of(change)
     for field in fields:
@@ -60,16 +60,18 @@ def _change(change: Change, together: int, sources: set[str]) -> Iterator[Text]:
             yield plain("        ", (line, {"+": "green", "-": "red"}.get(line[:1], "dim")))
     if more:
         yield plain(f"      … and {more} more fields")
+    for reason in change.widens:
+        yield plain("      ", ("Widens rights: ", "red"), reason.text, *_source(reason, sources))
     if not together:
         return
     for number, reason in enumerate(change.reasons):
-        is_new = reason.source and reason.source not in sources
-        yield plain(
-            "      ",
-            f"All {together}: " if together > 1 and number == 0 else "",
-            reason.text,
-            (f" [{reason.source}]", "dim") if is_new else "",
-        )
-        sources.add(reason.source)
+        all_of_them = f"All {together}: " if together > 1 and number == 0 else ""
+        yield plain("      ", all_of_them, reason.text, *_source(reason, sources))
     if change.fix:
         yield plain("      ", ("Instead: ", "green"), change.fix)
+
+
+def _source(reason: Reason, sources: set[str]) -> Iterator[tuple[str, str]]:
+    if reason.source and reason.source not in sources:
+        sources.add(reason.source)
+        yield f" [{reason.source}]", "dim"

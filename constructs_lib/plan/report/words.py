@@ -60,7 +60,7 @@ def explained(step: Step) -> Iterator[tuple[Change, int]]:
 
 def _explanation(change: Change) -> object:
     # Changes with fields are explained one by one, because the fields are shown before the reasons.
-    return change.effect, change.reasons, change.fix, change.fields and change.full_name
+    return change.effect, change.reasons, change.fix, (change.fields or change.widens) and change.full_name
 
 
 def summary(plan: Plan) -> str:
@@ -77,9 +77,10 @@ def summary(plan: Plan) -> str:
     components, waves = {step.component for step in steps}, {(step.parent, step.wave) for step in steps}
     where = f"{plural(len(components), 'component')} in {plural(len(waves), 'wave')}"
     pins = f"{_pins(plan)}; " if plan.pins else ""
-    number = len(plan.dangerous)
+    number = len(plan.losing)
     dangers = f"{plural(number, 'change')} {'is' if number == 1 else 'are'} dangerous" if number else "nothing is lost"
-    return f"Plan: {where}: {pins}{', '.join(counts)}; {dangers}."
+    widening = f"; widens rights: {len(plan.widening)}" if plan.widening else ""
+    return f"Plan: {where}: {pins}{', '.join(counts)}; {dangers}{widening}."
 
 
 def _pins(plan: Plan) -> str:
@@ -96,6 +97,12 @@ def _pods(plan: Plan) -> str:
 def allowing(plan: Plan) -> str:
     """Return the options that allow what is dangerous."""
     return " ".join(f"--allow {name}" for name in allow_names(plan))
+
+
+def dangers(change: Change) -> str:
+    """Return why a person has to agree to a change, in a few words; empty if nobody has to."""
+    found = {"dangerous": change.dangerous, "widens rights": bool(change.widens)}
+    return ", ".join(words for words, is_so in found.items() if is_so)
 
 
 def clean(text: str) -> str:

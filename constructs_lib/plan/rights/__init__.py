@@ -1,0 +1,1 @@
+"""What a change lets somebody do who could not do it before."""
