@@ -5,6 +5,7 @@ names, and entities such as the API server (https://docs.cilium.io/en/stable/sec
 anything else in it is not read at all, and neither are other kinds: what they open or close is not known.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -116,7 +117,9 @@ def _peers(namespace: str, kind: str, written: Any, at: str) -> Iterator[Peer]:
                 patterns = [str(pattern).rstrip(".").lower() for pattern in host.values()]
                 yield Peer(path, namespace, None, None, hosts=tuple("**" if each == "*" else each for each in patterns))
             case "Entities":
-                yield Peer(path, namespace, None, None, entities=frozenset({str(entry)}))
+                yield Peer(
+                    path, namespace, None, None, entities=frozenset({re.sub(r"^world-ipv[46]$", "world", str(entry))})
+                )
             case _:
                 block = _with_only(entry if isinstance(entry, dict) else {"cidr": entry}, "cidr", "except")
                 cidr, holes = block_of(str(block.get("cidr"))), map(block_of, map(str, sequence(block.get("except"))))

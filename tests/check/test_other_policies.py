@@ -44,6 +44,7 @@ def codes(model: ClusterModel) -> set[str]:
         ({"toFQDNs": []}, "api.example.com", False),
         ({"toEntities": ["world"]}, "api.example.com", True),
         ({"toEntities": ["world"]}, "203.0.113.7", True),
+        ({"toEntities": ["host", "world-ipv4"]}, "api.example.com", True),
         ({"toEntities": ["world"]}, "10.0.0.7", False),
         ({"toEntities": ["cluster"]}, "internet", False),
         ({"toEntities": ["cluster"]}, "stock", True),
