@@ -18,6 +18,7 @@ locals {
         # stays open only where a port of the cluster leads to it.
         "admin.enabled" = tostring(var.node_port != null)
       }
+      gpg = { keys = { for key in var.signed_by : key => file("${path.module}/keys/${key}.asc") } }
       params = {
         "controller.diff.server.side" = "true"
         # While a component stays Progressing, the root's operation waits and takes up no new commit. This ends the

@@ -53,6 +53,17 @@ variable "repository" {
   })
 }
 
+variable "signed_by" {
+  description = "Ids of the OpenPGP keys of which one has signed every commit that is deployed; none demands no signature."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for key in var.signed_by : fileexists("${path.module}/keys/${key}.asc")])
+    error_message = "Argo CD would deploy nothing, because it lacks public keys. For each: gpg --armor --export <id> > bootstrap/argocd/keys/<id>.asc; lacking are ${join(", ", [for key in var.signed_by : key if !fileexists("${path.module}/keys/${key}.asc")])}"
+  }
+}
+
 variable "sync_timeout_seconds" {
   description = "Seconds after which Argo CD ends a sync that still runs: more than the slowest declared start takes."
   type        = number

@@ -1,5 +1,6 @@
 """Environments: where one and the same system runs."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -9,6 +10,7 @@ from constructs_lib.declare.arguments import field_misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.diagnostics import Location, here, report_outside_of_systems
+from constructs_lib.text import shown
 
 Value = TypeVar("Value")
 
@@ -49,6 +51,8 @@ class Environment:
             ServiceAccounts that read there have its name.
         argocd_chart: Version of the chart ``argo-cd`` that the bootstrap installs; 10.10.0 carries Argo CD 3.5.
         argocd_ha: Whether Argo CD is highly available: two of what serves, and a Redis of three, each on its own node.
+        signed_by: Ids of OpenPGP keys, such as ``"B5690EEEBB952194"``: Argo CD deploys only commits that
+            one of them has signed. Their public keys are ``bootstrap/argocd/keys/<id>.asc``. Default: any commit.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Environment:
     secret_store_namespace: str = "secret-store"
     argocd_chart: str = "10.10.0"
     argocd_ha: bool = False
+    signed_by: tuple[str, ...] = ()
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     @explained
@@ -94,5 +99,9 @@ class Environment:
             yield self.location, f"argocd_chart: {problem}"
         if self.argocd_ha and 1 <= self.cluster.nodes < 3:
             yield self.location, f"argocd_ha: its three Redis need 3 nodes, and there are {self.cluster.nodes}."
+        for key in self.signed_by:
+            if not re.fullmatch("[0-9A-F]{16}", key):
+                wrong = f"{shown(key)} is no id of a key: 16 digits and capitals, of gpg --keyid-format long"
+                yield self.location, f"signed_by: {wrong}."
         for problem in self.cluster.problems():
             yield self.cluster.location, problem

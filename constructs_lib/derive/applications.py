@@ -219,8 +219,25 @@ def _project(
         "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
         "clusterResourceWhitelist": cluster_kinds,
         "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(kinds)],
+        **_integrity(system),
     }
     return _object(system, "AppProject", name, {}, spec)
+
+
+def _integrity(system: System) -> Manifest:
+    """Return what has Argo CD verify signatures; since Argo CD 3.5.
+
+    https://argo-cd.readthedocs.io/en/latest/user-guide/source-integrity-git-gpg/
+    """
+    environment = system.environment
+    if not environment.signed_by:
+        return {}
+    # Of the commit that is deployed: what is below it was there before somebody signed, or is other people's.
+    policy = {
+        "repos": [{"url": environment.repository.url}],
+        "gpg": {"mode": "head", "keys": list(environment.signed_by)},
+    }
+    return {"sourceIntegrity": {"git": {"policies": [policy]}}}
 
 
 def root_application(system: System) -> Manifest:

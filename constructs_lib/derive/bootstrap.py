@@ -65,6 +65,7 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
         "secret_store": environment.secret_store_namespace,
         "secrets": _secret_values(system),
         "secret_readers": _secret_readers(system),
+        **({"signed_by": list(environment.signed_by)} if environment.signed_by else {}),
     }
 
 

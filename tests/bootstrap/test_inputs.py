@@ -152,6 +152,24 @@ def test_mistakes(environment: Environment, facts: dict[str, Any], message: str)
     assert any(message in mistake.problem for mistake in caught.value.diagnostics), caught.value.diagnostics
 
 
+@pytest.mark.parametrize("key", ["b5690eeebb952194", "B5690EEE", "B5690EEEBB952194 ", "publish@localhost"])
+def test_ids_of_keys_are_whole(key: str) -> None:
+    system = System(dataclasses.replace(app.LOCAL, signed_by=(key,)), "shop")
+    with pytest.raises(DeclarationError, match=r"signed_by: .*is no id of a key"):
+        synthesize(system)
+
+
+def test_who_signs_is_asked_of_everything_that_is_deployed() -> None:
+    """Each AppProject demands it of this repository, and the bootstrap gets the keys."""
+    tree = synthesize(app.positionpal(dataclasses.replace(app.LOCAL, signed_by=("B5690EEEBB952194",))))
+    policy = {"repos": [{"url": app.REPOSITORY.url}], "gpg": {"mode": "head", "keys": ["B5690EEEBB952194"]}}
+    projects = [yaml.safe_load(content) for path, content in tree.files.items() if "/AppProject-" in path]
+    assert len(projects) >= 2
+    assert [each["spec"]["sourceIntegrity"] for each in projects] == [{"git": {"policies": [policy]}}] * len(projects)
+    assert json.loads(tree.files["bootstrap/argocd/local.tfvars.json"])["signed_by"] == ["B5690EEEBB952194"]
+    assert not any(b"sourceIntegrity" in each for each in synthesize(app.positionpal(app.LOCAL)).files.values())
+
+
 def test_version_of_the_chart_is_exact() -> None:
     system = System(dataclasses.replace(app.LOCAL, argocd_chart="10.x"), "shop")
     with pytest.raises(DeclarationError, match=r"argocd_chart: .*10\.x"):

@@ -263,6 +263,14 @@ run "range_of_charts_is_refused" {
   expect_failures = [var.chart]
 }
 
+run "missing_public_key_is_refused" {
+  command = plan
+  variables {
+    signed_by = ["0123456789ABCDEF"]
+  }
+  expect_failures = [var.signed_by]
+}
+
 run "missing_kubeconfig_is_refused" {
   command = plan
   variables {
