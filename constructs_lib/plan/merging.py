@@ -87,7 +87,7 @@ def plan_of_push(
         verdicts = judge_moves(history, environment, pins_at(git, published, environment), pins)
     for name, where, other in _read_elsewhere(environment, branch, old, new, pins):
         verdict = verdicts.setdefault(name, Verdict(Effect.UPDATE))
-        verdict.because("reads-elsewhere", folder=where, revision=other)
+        verdict.because("reads-elsewhere", folder=where or "the repository", revision=other)
     found = plan(old, new, folder=folder, verdicts=verdicts)
     return found if declared is None else _without_foreign(found, environment, pins, new.files, declared)
 

@@ -231,8 +231,12 @@ def misread(snapshot: Snapshot, environment: str, pins: Pins | None) -> dict[str
 
 
 def reads(snapshot: Snapshot, environment: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the folders that the Applications of an environment read: name of the Application, folder, and revision."""
+    """Yield the folders that the Applications of an environment read: name of the Application, folder, and revision.
+
+    A source that is only referred to, for files of values, may be read anywhere.
+    """
     for application in find_applications(snapshot, [f"argocd/{environment}"]).all:
         for source in sources_of(application.item.spec) if application.item else ():
-            if isinstance(source.get("path"), str):
-                yield application.name, normal(source["path"]), str(source.get("targetRevision") or "HEAD")
+            if isinstance(source.get("path"), str) or source.get("ref"):
+                folder, revision = normal(str(source.get("path") or "")), str(source.get("targetRevision") or "HEAD")
+                yield application.name, folder, revision

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from forged import forge, merge, write
 from shop import BASKET, Shop
 
@@ -210,6 +211,24 @@ def test_what_reads_another_branch_or_repository_is_dangerous_whatever_is_declar
         assert dangers(shop)["merging"] == ["Application/basket"]
         run = shop.run("plan", "laptop", "--to", "HEAD", "--strict")
         assert (run.code, said in run.out) == (1, True), run.said
+    manifest = yaml.safe_load(text)
+    manifest["spec"]["sources"] = [manifest["spec"].pop("source")]
+    manifest["spec"]["sources"].append({"repoURL": "https://x.example", "ref": "v", "targetRevision": "any\nthing"})
+    file.write_text(yaml.safe_dump(manifest))
+    shop.commit("Tidy up")
+    run = shop.run("plan", "laptop", "--to", "HEAD", "--strict")
+    assert (run.code, "It reads the repository from any" in run.out) == (1, True), run.said
+
+
+def test_a_revision_that_can_be_none_is_no_traceback(published: Shop) -> None:
+    published.git("switch", "--quiet", "--create", "pull-request")
+    forge(published, revision='"a\\nb"', content=published.pins()["basket"]["content"])
+    write(published, published.pins_file())
+    published.commit("Tidy up")
+    assert "reads dist/laptop/basket from a" in published.run("plan", "laptop").err
+    merge(published)
+    assert "Set right: argocd/laptop: the Application basket reads" in published.publish()
+    published.check()
 
 
 def test_an_environment_without_pins_is_deployed_by_merging(shop: Shop) -> None:
