@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.calls import command, expanded_by_shell, mounted
+from constructs_lib.check.capacity.nodes import prove_nodes
+from constructs_lib.check.capacity.quotas import prove_quotas
 from constructs_lib.check.capacity.requests import amount_of, memory_limit, shown_bytes
 from constructs_lib.check.capacity.room import prove_placement, prove_room, prove_shared_volumes
 from constructs_lib.check.finding import Finding, Proof
@@ -34,6 +36,8 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from prove_room(model)
     yield from prove_placement(model)
     yield from prove_shared_volumes(model)
+    yield from prove_quotas(model)
+    yield from prove_nodes(model)
     for pods in model.pods:
         for prove_pods in (_contact_points, _rabbitmq, _replication, _heap_limits, _memory_volumes):
             yield from prove_pods(model, pods)

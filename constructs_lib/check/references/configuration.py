@@ -38,6 +38,7 @@ def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
         yield from _service_account(model, pods)
         yield from _priority_class(model, pods)
         yield from _undefined_variables(model, pods)
+        yield from _unexpanded_variables(model, pods)
         templates = {name for _, name, _ in claims(pods.owner)}
         yield from _mounts(pods, templates)
         yield from _claims(model, pods, templates)
@@ -166,6 +167,18 @@ def _undefined_variables(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
                     yield Finding.of("variable-undefined", pods.owner, problem, at=at, fix=fix)
             if defines:
                 defined.add(defines)
+
+
+def _unexpanded_variables(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
+    """Yield ``$(NAME)`` in values from ConfigMaps, where Kubernetes expands nothing, if there is such a variable."""
+    for container in pods.containers:
+        known = model.variables(pods, container)
+        names = {*known, *(str(entry.get("name")) for entry in mappings(container.get("env")))}
+        for variable in known.values():
+            referred = [name for name in references(variable.value) if name in names] if variable.config_map else []
+            if referred:
+                problem = f"$({referred[0]}) in {variable.name} of the ConfigMap {variable.config_map} is not expanded."
+                yield Finding.of("variable-not-expanded", pods.owner, problem, at=variable.at)
 
 
 def _from_whole_maps(model: ClusterModel, pods: Pods, container: Container) -> set[str] | None:

@@ -1,0 +1,172 @@
+"""Whether the cluster has nodes such as pods ask for: labels, devices and runtimes.
+
+https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from constructs_lib.check.finding import Finding
+from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts
+from constructs_lib.text import hint, listed
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+#: What nodes have by themselves, whatever cluster it is: https://kubernetes.io/docs/reference/node/node-labels/
+_OF_EVERY_NODE = {"kubernetes.io/os": {"linux"}, "kubernetes.io/hostname": set[str]()}
+_ARCHITECTURES = {"amd64", "arm64"}
+#: Resources that the kubelet offers by itself.
+_OWN = re.compile(r"cpu|memory|ephemeral-storage|hugepages-\w+|storage|pods")
+
+
+def prove_nodes(model: ClusterModel) -> Iterator[Finding]:
+    """Yield pods for which no node can be right, in a cluster of which the nodes are known."""
+    labels = _labels(model)
+    for pods in model.pods:
+        yield from _contradictions(pods)
+        if labels is not None:
+            yield from _selection(pods, labels)
+            yield from _spreads(pods, labels)
+            yield from _devices(model, pods)
+        yield from _runtime(model, pods)
+
+
+def _labels(model: ClusterModel) -> Mapping[str, set[str]] | None:
+    """Return the labels of nodes with their values, none of which stand for any; None if the nodes are not known."""
+    cluster = model.cluster
+    if cluster.kind == "digitalocean":
+        inputs = next(iter(model.bootstrap.inputs("cluster").values()), {})
+        pool = mapping(inputs.get("node_pool"))
+        region = {str(inputs["region"])} if inputs.get("region") else set()
+        return {
+            **_OF_EVERY_NODE,
+            # Nodes with processors of another architecture are not offered.
+            "kubernetes.io/arch": {"amd64"},
+            "node.kubernetes.io/instance-type": {cluster.size} if cluster.size else set(),
+            "topology.kubernetes.io/region": region,
+            "doks.digitalocean.com/node-pool": {str(pool["name"])} if pool.get("name") else set(),
+            "doks.digitalocean.com/node-id": set(),
+            "doks.digitalocean.com/node-pool-id": set(),
+            "doks.digitalocean.com/version": set(),
+            "region": region,
+            **{key: {value} for key, value in texts(pool.get("labels")).items()},
+        }
+    if cluster.kind == "k3d":
+        return {
+            **_OF_EVERY_NODE,
+            "kubernetes.io/arch": _ARCHITECTURES,
+            "node.kubernetes.io/instance-type": {"k3s"},
+            "node-role.kubernetes.io/control-plane": {"true"},
+        }
+    return None
+
+
+def _terms(pods: Pods) -> Iterator[tuple[str, Sequence[tuple[str, str, list[str], str]]]]:
+    """Yield the terms of which one must hold, each with its requirements: label, operator, values and field."""
+    selector = [
+        (key, "In", [value], f"{pods.path}.nodeSelector[{key}]")
+        for key, value in texts(pods.spec.get("nodeSelector")).items()
+    ]
+    path = f"{pods.path}.affinity.nodeAffinity.{_REQUIRED}.nodeSelectorTerms"
+    terms = inner(pods.spec, "affinity", "nodeAffinity", _REQUIRED, "nodeSelectorTerms")
+    found = [(at, [*_requirements(term, at)]) for at, term in entries(terms, path)]
+    for at, term in found or [(f"{pods.path}.nodeSelector", [])]:
+        yield at, [*selector, *term]
+
+
+def _requirements(term: Mapping[str, Any], at: str) -> Iterator[tuple[str, str, list[str], str]]:
+    for each in mappings(term.get("matchExpressions")):
+        yield str(each.get("key")), str(each.get("operator")), [*map(str, sequence(each.get("values")))], at
+
+
+def _contradictions(pods: Pods) -> Iterator[Finding]:
+    found = []
+    for _, requirements in _terms(pods):
+        by_label: dict[str, set[str]] = {}
+        for key, operator, values, at in requirements:
+            if operator == "In":
+                common = by_label.get(key, set(values)) & set(values)
+                if not common:
+                    found.append((key, at))
+                by_label[key] = common
+        if not found:
+            return
+    if found:
+        key, at = found[0]
+        problem = f"It wants nodes of which the label {key} has two values at once."
+        yield Finding.of("node-selection-contradicts", pods.owner, problem, at=at)
+
+
+def _selection(pods: Pods, labels: Mapping[str, set[str]]) -> Iterator[Finding]:
+    unmet = []
+    for _, requirements in _terms(pods):
+        missing = next((each for each in requirements if not _is_met(each[0], each[1], each[2], labels)), None)
+        if missing is None:
+            return
+        unmet.append(missing)
+    key, operator, values, at = unmet[0]
+    known = labels.get(key)
+    if known is None:
+        problem, fix = f"No node has the label {key}.", hint("label", key, labels)
+    else:
+        problem = f"No node has the label {key} {'with' if operator == 'In' else operator} {listed(values)}."
+        fix = hint("value", values[0] if values else "", known)
+    yield Finding.of("no-node-matches", pods.owner, problem, at=at, fix=fix)
+
+
+def _is_met(key: str, operator: str, values: Sequence[str], labels: Mapping[str, set[str]]) -> bool:
+    known = labels.get(key)
+    if operator == "In":
+        return known is not None and (not known or not known.isdisjoint(values))
+    if operator in ("Exists", "Gt", "Lt"):
+        return known is not None
+    if operator == "NotIn":
+        return not known or not known <= set(values)
+    # Labels that only some nodes have are not on the others.
+    return operator != "DoesNotExist" or known is None or key.startswith("node-role.")
+
+
+def _spreads(pods: Pods, labels: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """Yield constraints over a label that no node has: the pods that they hold for find no node."""
+    for at, constraint in entries(pods.spec.get("topologySpreadConstraints"), f"{pods.path}.topologySpreadConstraints"):
+        if constraint.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule":
+            yield from _topology(pods, str(constraint.get("topologyKey")), at, labels)
+    at = f"{pods.path}.affinity.podAffinity.{_REQUIRED}"
+    for here, term in entries(inner(pods.spec, "affinity", "podAffinity", _REQUIRED), at):
+        yield from _topology(pods, str(term.get("topologyKey")), here, labels)
+
+
+def _topology(pods: Pods, key: str, at: str, labels: Mapping[str, set[str]]) -> Iterator[Finding]:
+    if key not in labels:
+        problem = f"No node has the label {key}, over which its pods are to be spread."
+        yield Finding.of("no-node-matches", pods.owner, problem, at=f"{at}.topologyKey", fix=hint("label", key, labels))
+
+
+def _devices(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
+    for container in pods.containers:
+        resources = mapping(container.get("resources"))
+        names = {*mapping(resources.get("limits")), *mapping(resources.get("requests"))}
+        for name in sorted(names):
+            if "/" in name and not _OWN.fullmatch(name) and not _is_offered(model, name):
+                problem = f"Nothing in the tree offers {name}, and the nodes of {model.cluster.size or 'k3d'} do not."
+                yield Finding.of("extended-resource-missing", pods.owner, problem, at=f"{container.path}.resources")
+
+
+def _is_offered(model: ClusterModel, name: str) -> bool:
+    """Tell whether a device plugin is there, or may come with a chart or with the nodes."""
+    if name.partition("/")[0].endswith("kubernetes.io") or model.cluster.size.startswith("gpu-"):
+        return True
+    vendor = name.partition("/")[0].partition(".")[0]
+    known = [*(chart.name for each in model.all_applications for chart in each.charts)]
+    known += [pods.owner.name for pods in model.pods if pods.owner.kind == "DaemonSet"]
+    return any(vendor in each or "device-plugin" in each or "gpu-operator" in each for each in known)
+
+
+def _runtime(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
+    name, known = pods.spec.get("runtimeClassName"), model.names("RuntimeClass")
+    # k3s brings RuntimeClasses for what it finds on the machine.
+    is_known = name in known or model.cluster.kind in ("", "k3d") or model.is_named_by_chart(str(name))
+    if isinstance(name, str) and name and not is_known:
+        at = f"{pods.path}.runtimeClassName"
+        yield Finding.missing("runtime-class-missing", pods.owner, at, "RuntimeClass", name, known, hinted="class")
