@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from github_runner import heard
 from synthesized import Synthesized
 
 ROOT = Path(__file__).parent.parent
@@ -112,6 +113,22 @@ def test_workflows_are_sound() -> None:
         pytest.skip("actionlint is not built: make test builds it with Go")
     found = subprocess.run([program, "-no-color"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, ""), found.stdout + found.stderr
+
+
+def test_what_runs_quietly_is_not_heard(tmp_path: Path) -> None:
+    """On neither of its outputs; its result goes to a file as it is, and its exit code is passed on."""
+    script = "echo ::error::one; echo ::error::two >&2; printf '##[error]three'; exit 3"
+    said = []
+    for options in ((), ("--to", "result")):
+        command = [ROOT / ".ci/quietly", *options, "sh", "-c", script]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (3, "")
+        assert [*heard(result.stdout)] == []
+        said.append(result.stdout)
+    assert all(f"::error::{word}" in said[0] for word in ("one", "two"))
+    assert (tmp_path / "result").read_text() == "::error::one\n##[error]three"
+    # Nobody can guess the word that ends it.
+    assert len({text.splitlines()[0] for text in said}) == 2
 
 
 def workflows() -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+import yaml
 from github_runner import Runner, heard
 from repositories import change, git, run
 
@@ -123,6 +124,23 @@ def test_a_pull_request_does_not_judge_itself(runner: Runner, file: str) -> None
         assert proposal.dangers().returncode == 1
         assert proposal.check().returncode == 0
         assert not ran.exists()
+
+
+def test_rights_that_are_only_in_the_generated_files_are_named(runner: Runner) -> None:
+    """Whoever opens a pull request writes what he likes into them."""
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "z"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "pp-gws"}],
+    }
+    with proposed(runner) as propose:
+        (runner.work / "dist/production/gateway/ClusterRoleBinding-z.yaml").write_text(yaml.safe_dump(binding))
+        proposal = propose()
+        assert proposal.plan().returncode == 0
+        assert "`ClusterRoleBinding/z`" in comment(runner, "plan.md")
+        assert proposal.dangers().returncode == 1
 
 
 def test_what_check_finds_fails(runner: Runner) -> None:
