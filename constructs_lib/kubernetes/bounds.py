@@ -63,15 +63,19 @@ class BoundedLoader(yaml.CSafeLoader):
         self._level -= 1
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Replace the merges of a mapping by what they bring, which its own keys override."""
+        """Replace the merges of a mapping by what they bring, where they stand: of equal keys, the last one counts.
+
+        So it is in Go (``mapping`` in ``goyaml.v2/decode.go`` of https://github.com/kubernetes-sigs/yaml). By the rules
+        of YAML, a mapping's own keys would override whatever is merged.
+        """
         if not any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
             return
-        own, merged = [], []
+        found = []
         # While it is looked into, it is empty, so that one that merges itself comes to an end.
         pairs, node.value = node.value, []
         for key, value in pairs:
             if key.tag != "tag:yaml.org,2002:merge":
-                own.append((key, value))
+                found.append((key, value))
                 continue
             # The first of several wins, as it comes last.
             for source in reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]:
@@ -82,8 +86,8 @@ class BoundedLoader(yaml.CSafeLoader):
                 self._merged += len(source.value)
                 if self._merged > MOST_REPEATED:
                     raise ValueError(REPEATED)
-                merged += source.value
-        node.value = merged + own
+                found += source.value
+        node.value = found
 
 
 def demand_size(content: bytes) -> None:

@@ -9,7 +9,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from math import isfinite
+from math import isfinite, isinf
 from typing import Any
 
 import yaml
@@ -69,13 +69,22 @@ class Cache:
             return None
 
 
+_TEXT = "tag:yaml.org,2002:str"
+
+
 class _Loader(BoundedLoader):
     """Reads YAML as sigs.k8s.io/yaml does: with the booleans of YAML 1.1, without timestamps and base-60 numbers."""
 
     repeats = False
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping, and note whether it has fewer keys than are written in it."""
+        """Return a mapping with texts as keys, and note whether it has fewer keys than are written in it."""
+        self.flatten_mapping(node)
+        for number, (key, value) in enumerate(node.value):
+            # To Python, 1, 1.0 and True are the same key.
+            if key.tag != _TEXT and isinstance(key, yaml.ScalarNode):
+                text = _key(self.construct_object(key))
+                node.value[number] = yaml.ScalarNode(_TEXT, text, key.start_mark, key.end_mark), value
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         self.repeats = self.repeats or len(found) < len(node.value)
         return found
@@ -96,13 +105,33 @@ for _tag, _first, _pattern in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
-def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
-    text = node.value.replace("_", "").lower()
+def _integer(loader: Any, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node).replace("_", "").lower()
     # Only Python's own prefixes are told by the base 0.
     return integer(text, 8 if re.match(r"[-+]?0\d", text) else 0)
 
 
-def _untyped(loader: Any, _: str, node: yaml.Node) -> object:
+def _float(loader: Any, node: yaml.ScalarNode) -> float | str:
+    found: float = loader.construct_yaml_float(node)
+    # What is too large for a number is a text.
+    return node.value if isinf(found) and not node.value.lower().endswith(".inf") else found
+
+
+_TRUE, _FALSE = ("y", "yes", "true", "on"), ("n", "no", "false", "off")
+
+
+def _truth(loader: Any, node: yaml.ScalarNode) -> bool:
+    text = loader.construct_scalar(node).lower()
+    if text not in (*_TRUE, *_FALSE):
+        raise ValueError(f"{text} is neither true nor false")
+    return text in _TRUE
+
+
+def _binary(loader: Any, node: yaml.ScalarNode) -> str:
+    return base64.b64decode(loader.construct_scalar(node), validate=True).decode(errors="replace")
+
+
+def _untyped(loader: Any, node: yaml.Node) -> object:
     """Return a value whose tag means nothing to Argo CD."""
     if isinstance(node, yaml.ScalarNode):
         return node.value
@@ -110,21 +139,23 @@ def _untyped(loader: Any, _: str, node: yaml.Node) -> object:
     return build(node, deep=True)
 
 
-def _binary(_: yaml.CSafeLoader, node: yaml.ScalarNode) -> str:
-    return base64.b64decode(node.value).decode(errors="replace")
-
-
-_Loader.add_multi_constructor("!", _untyped)
-for _tag in ("timestamp", "set", "omap", "pairs"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", lambda loader, node: _untyped(loader, "", node))
-_Loader.add_constructor("tag:yaml.org,2002:binary", _binary)
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:bool", lambda _, node: node.value.lower() in ("y", "yes", "true", "on"))
+for _name, _construct in (
+    (None, _untyped),
+    *((f"tag:yaml.org,2002:{_kind}", _untyped) for _kind in ("merge", "omap", "pairs", "set", "timestamp")),
+    ("tag:yaml.org,2002:binary", _binary),
+    ("tag:yaml.org,2002:bool", _truth),
+    ("tag:yaml.org,2002:float", _float),
+    ("tag:yaml.org,2002:int", _integer),
+):
+    _Loader.add_constructor(_name, _construct)
 
 #: A line that begins a document, and what else is on it.
 _SEPARATOR = re.compile(rb"^---(.*)(?:\n|\Z)", re.MULTILINE)
 #: Bytes in which a brace must come for a file to be read as JSON.
 _GUESS = 4096
+#: What may be half a character, of those that JSON writes in two halves.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_BLANK = re.compile(r"\A[^\S\n]*\n?")
 _FILLED = re.compile(r"[^ \t\r\n]")
 
 
@@ -154,7 +185,10 @@ def documents(content: bytes) -> Iterator[tuple[int, bytes]]:
             raise ValueError(f"it holds more than {MOST_DOCUMENTS} documents")
         if separator[1].strip(b" \t\r") and not separator[1].lstrip(b" \t").startswith(b"#"):
             line = lines + content.count(b"\n", begin, separator.start()) + 1
-            raise ValueError(f"there is more than --- in line {line}, where a document begins")
+            raise _IsNoneError(f"there is more than --- in line {line}, where a document begins")
+        if separator.start() == begin:
+            # It is the first line of the document.
+            continue
         yield lines, content[begin : separator.start()]
         lines += content.count(b"\n", begin, separator.end())
         begin = separator.end()
@@ -176,14 +210,30 @@ def _manifests(is_json: bool, content: bytes) -> tuple[list[Manifest] | str, boo
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         if isinstance(error, RecursionError):
             error = ValueError(TOO_DEEP)
-        # Argo CD takes YAML that does not look like manifests for something else.
-        if not is_json and not found and not all(word in content for word in (b"apiVersion:", b"kind:", b"metadata:")):
+        # Argo CD takes YAML that does not look like manifests for something else. It knows nothing of our own bounds.
+        theirs = isinstance(error, _THEIRS)
+        looks = all(word in content for word in (b"apiVersion:", b"kind:", b"metadata:"))
+        if theirs and not is_json and not found and not looks:
             return [], False
         if isinstance(error, yaml.MarkedYAMLError):
             mark = error.problem_mark
             where = f" in line {reading.line + mark.line + 1}" if mark else ""
             return f"{error.problem or 'it is no YAML'}{where}", False
         return str(error).partition("\n")[0] or type(error).__name__, False
+
+
+class _IsNoneError(ValueError):
+    """A document is no object, or there is no document."""
+
+
+#: What Argo CD refuses as well, when it reads a document.
+_THEIRS = (
+    _IsNoneError,
+    yaml.composer.ComposerError,
+    yaml.parser.ParserError,
+    yaml.reader.ReaderError,
+    yaml.scanner.ScannerError,
+)
 
 
 class _RefusedError(ValueError):
@@ -212,7 +262,8 @@ class _Reading:
     def json(self, content: bytes) -> Iterator[tuple[int, object]]:
         """Yield the one value of a file of JSON."""
         demand_commas(content)
-        yield 0, self._decoder.decode(content.decode())
+        value = self._decoder.decode(content.decode())
+        yield 0, _whole(value) if _HALF.search(content) else value
 
     def stream(self, content: bytes) -> Iterator[tuple[int, object]]:
         """Yield the documents of a file of YAML, in which there may be JSON instead.
@@ -222,7 +273,7 @@ class _Reading:
         """
         if content[:_GUESS].lstrip().startswith(b"{"):
             demand_commas(content)
-            text = content.decode()
+            text, halves = content.decode(), _HALF.search(content)
             values = end = line = 0
             while begin := _FILLED.search(text, end):
                 line += text.count("\n", end, begin.start())
@@ -232,12 +283,13 @@ class _Reading:
                 except ValueError:
                     if values > 1:
                         raise
-                    content = text[end:].encode()
+                    # The whitespace before the rest is skipped, up to the end of the line.
+                    content = _BLANK.sub("", text[end:], count=1).encode()
                     break
                 values += 1
                 line += text.count("\n", begin.start(), behind)
                 end = behind
-                yield begun, value
+                yield begun, _whole(value) if halves else value
             else:
                 return
             self.line = text.count("\n", 0, end)
@@ -258,6 +310,15 @@ class _Reading:
         found = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
         self.repeats = self.repeats or loader.repeats
         return found
+
+
+def _whole(value: Any) -> Any:
+    r"""Return a value of JSON with a sign for each half of a character (``\ud800``), as Go reads it."""
+    if isinstance(value, dict):
+        return {_whole(key): _whole(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_whole(entry) for entry in value]
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
 
 def _with_own_anchors(text: str) -> str:
@@ -322,7 +383,9 @@ def _plain(value: object) -> object:
 
 
 def _key(key: object) -> str:
-    return "null" if key is None else str(key).lower() if isinstance(key, bool) else str(key)
+    if key is None:
+        raise _IsNoneError("a key is null, which JSON does not have")
+    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def _expand(document: object, line: int = 0) -> Iterator[Manifest]:
@@ -346,7 +409,7 @@ def _expand(document: object, line: int = 0) -> Iterator[Manifest]:
         yield found
 
 
-def _with_kind(document: object, where: str, error: type[ValueError] = ValueError) -> Manifest:
+def _with_kind(document: object, where: str, error: type[ValueError] = _IsNoneError) -> Manifest:
     if not isinstance(document, dict):
         raise error(f"{where} is no object")
     for key, lacking in (("kind", error), ("apiVersion", _RefusedError)):

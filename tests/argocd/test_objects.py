@@ -65,6 +65,13 @@ def test_all_of_a_file_is_read_or_nothing(content: bytes, reason: str) -> None:
     assert parse("a.yaml", content) == []
 
 
+def test_our_own_bounds_hide_nothing() -> None:
+    """What Argo CD reads and we do not is never taken for something else, whatever its words look like."""
+    long = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k" * 3000: "v"}}
+    problem = unreadable("a.yaml", json.dumps(long).encode())
+    assert problem is not None and problem.reason == "a key of 3000 characters"
+
+
 def test_json_in_yaml_is_read_one_after_the_other() -> None:
     texts = [json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}) for name in "abc"]
     assert [item.name for item in parse("a.yaml", "\n".join(texts).encode())] == ["a", "b", "c"]
@@ -112,7 +119,7 @@ def test_scalars_are_read_as_argo_cd_reads_them(text: str, value: object) -> Non
 
 
 def test_keys_are_texts() -> None:
-    assert one(HEAD + b"data: {on: a, 2: b, null: c}\n").manifest["data"] == {"true": "a", "2": "b", "null": "c"}
+    assert one(HEAD + b"data: {on: a, 2: b, 1: c}\n").manifest["data"] == {"true": "a", "2": "b", "1": "c"}
 
 
 def test_anchors_and_merge_keys() -> None:
