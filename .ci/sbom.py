@@ -44,7 +44,7 @@ def sbom() -> str:
         # The version is dynamic, which the program does not follow.
         described = Path(folder, "pyproject.toml")
         described.write_text(text.replace('dynamic = ["version"]', f'version = "{version}"'), encoding="utf-8")
-        command = [ROOT / ".venv-sbom/bin/cyclonedx-py", "requirements", "-", "--pyproject", described]
+        command = [str(ROOT / ".venv-sbom/bin/cyclonedx-py"), "requirements", "-", "--pyproject", str(described)]
         options = ["--mc-type", "library", "--output-reproducible"]
         entries = "".join(entry for entry, _ in packages.values())
         result = subprocess.run([*command, *options], input=entries, stdout=subprocess.PIPE, text=True, check=True)
