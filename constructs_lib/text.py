@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 #: Where GitHub's runner finds a command in a line of a log: ``TryParseV2`` and ``TryParse`` in ``ActionCommand.cs``.
-_COMMAND = re.compile(r"^(?=\s*::)|(?<=##)(?=\[)", re.MULTILINE)
+_COMMAND = re.compile(r"^(?=[^\S\n]*::)|(?<=##)(?=\[)", re.MULTILINE)
 
 
 def unheard(text: str) -> str:
@@ -77,9 +77,17 @@ def given(value: object) -> str:
     return shown(value)
 
 
+#: The most words in which each is compared with a misspelled one.
+_MANY = 200
+
+
 def closest(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
     """Return the known word that a word is most likely a misspelling of, if there is one so much like it (0 to 1)."""
-    spellings = {name.casefold(): name for name in sorted(known)}
+    names = list(known)
+    if len(names) > _MANY:
+        # Each comparison takes long, and there may be as many words as there are names.
+        names = [name for name in names if name[:2] == word[:2] and abs(len(name) - len(word)) <= 2][:_MANY]
+    spellings = {name.casefold(): name for name in sorted(names)}
     close = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=likeness)
     return spellings[close[0]] if close else None
 

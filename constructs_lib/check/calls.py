@@ -28,7 +28,7 @@ _ADDRESS = re.compile(
     # nc -z host 80, /dev/tcp/host/80, psql -h host -p 80: the number after the host is its port.
     r"(?::(?P<port>\d{1,5})(?!\d)|(?:\s+(?:(?:-p|-P|--port)[\s=]*)?|/)(?P<loose>\d{2,5})(?![\w.]))?"
 )
-_UNKNOWN = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}")
+_UNKNOWN = re.compile(r"\$\([^)]{0,255}\)|\$\{[^}]{0,255}\}")
 #: Replaces an unexpanded variable such as ``$(POD_NAME)``, so that the host still parses.
 _PLACEHOLDER = "unknown"
 #: What may come before and after an address that is alone: a login or another scheme (``jdbc:``), and a path.

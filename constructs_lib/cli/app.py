@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -118,23 +118,28 @@ class App:
     ) -> Report:
         """Return what the proofs find in the models of environments, with progress on the standard error.
 
-        Waivers are by default those of ``waivers.yaml`` in the tree, if it is there. ``tree`` is the folder that was
-        read instead of the declaration; ``complete`` tells that these are all environments.
+        Waivers are by default those of ``waivers.yaml`` in the repository, if it is there: not those in a ``tree`` of
+        other people, the folder that was read instead of the declaration. ``complete`` tells that these are all
+        environments.
 
         Raises:
             UserError: The waivers have errors, or there is no such file.
         """
         from constructs_lib.api import lines_of
         from constructs_lib.check.report.report import located, look, report
-        from constructs_lib.check.waivers.waivers import read_waivers
+        from constructs_lib.check.waivers.waivers import WAIVERS_FILE, read_waivers
 
-        known, file = read_waivers(waivers, tree or self.root)
+        is_own = tree is None or tree.resolve() == self.root.resolve()
+        known, file = read_waivers(waivers, self.root if is_own else None)
         with self._telling("reading the tree") as tell:
 
             def tell_of(environment: str) -> Callable[[str], None]:
                 return lambda proof: tell(f"{environment}: {proof}" if environment else proof)
 
             found = [look(model, name, tell_of(name)) for name, model in models.items()]
+        if tree and not is_own and not waivers and (tree / WAIVERS_FILE).is_file():
+            remark = f"the waivers in {tree / WAIVERS_FILE}; --waivers {tree / WAIVERS_FILE} has them count."
+            found = [replace(looked, remarks=(*looked.remarks, remark)) for looked in found]
         if not tree and any(looked.findings for looked in found):
             # The declaration runs once more, to find the line from which each object comes.
             lines = run_all(self.declaration, self.choose([*models]), lambda system: lines_of(system, self.root))

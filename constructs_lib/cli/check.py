@@ -35,7 +35,7 @@ def command(
         None, "--can", metavar="FROM TO PORT", help="Only tell whether one workload may reach a port of another."
     ),
     waivers: Path | None = typer.Option(
-        None, "--waivers", metavar="FILE", help="Findings that do not count. Default: waivers.yaml, if it is there."
+        None, "--waivers", metavar="FILE", help="Findings that do not count. Default: waivers.yaml of this repository."
     ),
     strict: bool = typer.Option(False, "--strict", help="Fail on warnings, too."),
     docs: Path | None = typer.Option(

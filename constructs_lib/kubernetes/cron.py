@@ -19,8 +19,8 @@ _TABLES = json.loads(Path(__file__).with_suffix(".json").read_bytes())
 _FIELDS: Sequence[tuple[str, int, int, Sequence[str]]] = _TABLES["fields"]
 _DESCRIPTORS: Mapping[str, str] = _TABLES["descriptors"]
 _EVERY = "@every "
-_DURATION = re.compile(r"([-+]?)((?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+|0)")
-_PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
+_DURATION = re.compile(r"([-+]?)((?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+|0)")
+_PART = re.compile(r"(?<![0-9.])([0-9.]+)([a-zµμ]+)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 #: What 63 bits hold of billionths of a second.
 _MOST_SECONDS = 2**63 / 1e9

@@ -15,7 +15,7 @@ Owner = TypeVar("Owner", bound=Object)
 #: Returns the data of a ConfigMap by its name; nothing if there is none.
 ConfigMaps = Callable[[str], Mapping[str, str]]
 
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]{0,255})\))")
 
 
 @dataclass(frozen=True)

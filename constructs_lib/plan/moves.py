@@ -22,7 +22,7 @@ from constructs_lib.plan.pair import Pair, Placed
 from constructs_lib.plan.removals import Departures
 from constructs_lib.text import listed
 
-_HOST = re.compile(rb"[a-z0-9-]+\.[a-z0-9-]+")
+_HOST = re.compile(rb"(?<![a-z0-9-])[a-z0-9-]+\.[a-z0-9-]+")
 #: Fields of custom resources by which their operators are told what volumes to make.
 _VOLUMES = re.compile(
     r"storage|storage(Class|ClassName|Config|Spec)|(persistent)?VolumeClaim\w*|dataVolumeClaim\w*", re.IGNORECASE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from app_runs import ROOT, Run, run_process
 from corpus import Tree
 from planting import rules
 from synthesized import Synthesized
+
+from constructs_lib.check.waivers.waivers import read_waivers
+from constructs_lib.user_error import UserError
 
 SHOP = """
 from constructs_lib import Environment, GitRepository, K3d, Microservice, System, main
@@ -104,12 +108,54 @@ def test_warnings_fail_if_they_are_meant_to(faulty: Path, tmp_path: Path) -> Non
 def test_a_waiver_in_the_repository_itself(faulty: Path) -> None:
     waivers = faulty / "waivers.yaml"
     waivers.write_text("- {code: metric-unknown, object: '*', reason: Old, expires: 2001-01-01}\n")
+    app = faulty / "app.py"
+    app.write_text(SHOP)
     try:
-        result = run(ROOT / "app.py", "production", "--tree", str(faulty), "--format", "github")
+        result = run(app, "production", "--tree", ".", "--format", "github")
     finally:
         waivers.unlink()
+        app.unlink()
     assert "::error file=waivers.yaml,line=1,title=waivers%3A waiver-expired%3A tree" in result.out
     assert result.out.endswith("2 errors, 1 warning.\n")
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_waivers_of_other_people_count_only_if_they_are_named(faulty: Path, tmp_path: Path, is_link: bool) -> None:
+    waivers = faulty / "waivers.yaml"
+    text = "- {code: '%s', object: '*', reason: So be it, expires: 9999-12-31}\n"
+    (tmp_path / "own.yaml").write_text(text % "metric-unknown")
+    if is_link:
+        waivers.symlink_to(tmp_path / "own.yaml")
+    else:
+        waivers.write_text((tmp_path / "own.yaml").read_text())
+    try:
+        arguments = ["production", "--tree", str(faulty)]
+        alone, named = (run(ROOT / "app.py", *arguments, *more) for more in ([], ["--waivers", str(waivers)]))
+    finally:
+        waivers.unlink()
+    assert alone.code == 1 and "waived until" not in alone.out
+    assert f"not looked at: the waivers in {waivers}; --waivers {waivers} has them count." in alone.out
+    assert named.out.count("waived until") == 1 and "not looked at: the waivers" not in named.out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        "[ # ]\n" * 20_000,
+        "\n".join(["- &a0 {k: 1}", *(f"- &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40))]),
+        "\n".join(["- &a0 [1]", *(f"- &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]),
+        f"- {'9' * 100_000}",
+        f"- 1{':1' * 90_000}",
+        "- a\n" * 1_000_000,
+    ],
+)
+def test_hostile_waivers_end_in_one_clear_error(content: str, tmp_path: Path) -> None:
+    (tmp_path / "waivers.yaml").write_text(content)
+    before = time.process_time()
+    with pytest.raises(UserError, match=r"waivers\.yaml"):
+        read_waivers(None, tmp_path)
+    assert time.process_time() - before < 2
 
 
 def test_an_own_folder_without_an_environment(tmp_path: Path) -> None:

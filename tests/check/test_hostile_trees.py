@@ -5,6 +5,7 @@ Time is that of the processor, so that it does not depend on what else the machi
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -159,3 +160,96 @@ def test_a_hostile_file_is_refused_by_check(name: str, tmp_path: Path, form: str
 @pytest.mark.parametrize("name", ["flow sequences", "flow sequences whose ends are comments", "very many values"])
 def test_no_format_reads_a_hostile_file_again(name: str, form: str, tmp_path: Path) -> None:
     test_a_hostile_file_is_refused_by_check(name, tmp_path, form)
+
+
+def application(directory: str, destination: str = "{namespace: d, server: https://kubernetes.default.svc}") -> str:
+    return (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a, namespace: argocd}\n"
+        f"spec:\n  project: p\n  source: {{repoURL: x, path: m, directory: {{recurse: true, {directory}}}}}\n"
+        f"  destination: {destination}\n"
+    )
+
+
+def project(field: str) -> str:
+    return (
+        "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: p, namespace: argocd}\n"
+        f"spec:\n  {field}\n"
+    )
+
+
+def rule(expression: str) -> str:
+    metadata = "metadata: {name: r, namespace: d, labels: {release: monitoring}}"
+    alert = f"{{alert: A, expr: {json.dumps(expression)}, labels: {{severity: warning}}}}"
+    return (
+        f"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n{metadata}\n"
+        f"spec: {{groups: [{{name: g, rules: [{alert}]}}]}}\n"
+    )
+
+
+STARS = "*a" * 13 + "*b"
+LONG = f"m/{'a' * 240}.yaml"
+#: Trees that are read, and checked, in bounded time; not in order, but harmless.
+TREES: dict[str, dict[str, str]] = {
+    "an included pattern": {"a.yaml": application(f"include: '{STARS}'"), LONG: OBJECT},
+    "an excluded pattern": {"a.yaml": application(f"exclude: '{{{STARS},{STARS}}}'"), LONG: OBJECT},
+    "nested alternatives": {"a.yaml": application(f"include: '{'{a*,' * 300}'"), LONG: OBJECT},
+    "very many alternatives": {"a.yaml": application(f"include: '{'{a,aa}' * 100}b'"), LONG: OBJECT},
+    "patterns of a project": {
+        "a.yaml": application("jsonnet: {}", f"{{namespace: {'a' * 60}, server: {'a' * 900}}}"),
+        "p.yaml": project(f"destinations: [{{namespace: '{STARS}', server: '{STARS}'}}]")
+        + f"  sourceRepos: ['{STARS}']\n  clusterResourceWhitelist: [{{group: '{STARS}', kind: '{STARS}'}}]\n",
+        LONG: OBJECT.replace("name: a", f"name: {'a' * 250}").replace("ConfigMap", "a" * 900),
+    },
+    "brackets in an expression": {"r.yaml": rule("(" * 10_000 + "up" + ")" * 10_000)},
+    "operators in an expression": {"r.yaml": rule("up" + "+up" * 20_000)},
+    "signs in an expression": {"r.yaml": rule("-" * 4_000 + "up")},
+    "opened brackets in an expression": {"r.yaml": rule("(" * 200_000)},
+    "a pattern in an expression": {"r.yaml": rule('absent(up{namespace=~"(a+)+b"})') + "---\n" + OBJECT},
+    "placeholders in a message": {
+        "r.yaml": rule("up > 1").replace("severity: warning", f"severity: warning, x: '{'{{ $value ' * 50_000}'")
+    },
+    "references in a command": {
+        "p.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: d}\n"
+        f"spec: {{containers: [{{name: c, image: 'a:1', args: ['{'$(' * 100_000}', '{'${' * 100_000}']}}]}}\n"
+    },
+    "tokens without an end": {"c.yaml": f"{OBJECT}data: {{x: '{'-eyJaaaaaaaaaa' * 50_000}'}}"},
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_hostile_tree_is_checked_in_bounded_time(name: str, tmp_path: Path) -> None:
+    folder = tree(tmp_path, TREES[name])
+    assert_bounded(run(folder, "check", "--tree", str(folder)))
+
+
+@pytest.mark.parametrize("name", [*UNREADABLE, *TREES])
+def test_a_hostile_tree_is_planned_in_bounded_time(name: str, tmp_path: Path) -> None:
+    files: Mapping[str, str | bytes] = TREES[name] if name in TREES else dict([UNREADABLE[name][:2]])
+    folder = tree(tmp_path, files)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.yaml").write_text(OBJECT)
+    ending = run(folder, "plan", "--from", "old", "--to", "tree", "--strict")
+    assert_bounded(ending)
+
+
+MANY = {
+    "a pod that reads what is missing": "apiVersion: v1\nkind: Pod\n"
+    "metadata: {{name: p{0}, namespace: d, labels: {{app: a{0}}}}}\n"
+    "spec: {{containers: [{{name: c, image: 'a:1', envFrom: [{{configMapRef: {{name: missing{0}}}}}]}}]}}\n",
+    "a service without pods": "apiVersion: v1\nkind: Service\nmetadata: {{name: s{0}, namespace: d}}\n"
+    "spec: {{selector: {{app: b{0}}}, ports: [{{port: 80}}]}}\n",
+    "a config map": "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{0}, namespace: d}}\n",
+}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_time_grows_with_the_number_of_objects_and_not_with_its_square(apart: bool, tmp_path: Path) -> None:
+    seconds = []
+    for number in (300, 1_200):
+        objects = [text.format(at) for at in range(number) for text in MANY.values()]
+        files = {f"{at}.yaml": text for at, text in enumerate(objects)} if apart else {"a.yaml": "---\n".join(objects)}
+        folder = tree(tmp_path / str(number), files)
+        ending = run(folder, "check", "--tree", str(folder))
+        assert ending.memory < MEMORY
+        seconds.append(ending.seconds)
+    assert seconds[1] < 6 * seconds[0], seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ def annotated(text: str) -> dict[str, Any]:
 
 
 #: Where a secret may stand; the sign stands for it.
-PLACES = {
+PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "a variable": lambda it: env("DB_PASSWORD", it),
     "a key of a map": lambda it: config({"API_KEY": it}),
     "an option": lambda it: container(args=["serve", f"--password={it}"]),

@@ -25,8 +25,8 @@ from constructs_lib.text import plural
 _CQL = ("TCP", 9042)
 _STRATEGY = re.compile(r"['\"](?:[\w.]*\.)?(?:NetworkTopologyStrategy|SimpleStrategy)['\"]([^}]*)")
 _COPIES = re.compile(r"['\"][^'\"]+['\"]\s*:\s*['\"]?(\d+)")
-_FORMATION = re.compile(r"^\s*cluster_formation\.", re.MULTILINE)
-_SIZE_HINT = re.compile(r"^\s*cluster_formation\.target_cluster_size_hint\s*=\s*(\d+)", re.MULTILINE)
+_FORMATION = re.compile(r"^[ \t]*cluster_formation\.", re.MULTILINE)
+_SIZE_HINT = re.compile(r"^[ \t]*cluster_formation\.target_cluster_size_hint\s*=\s*(\d+)", re.MULTILINE)
 _HEAP = re.compile(r"(?:-Xmx|-XX:MaxHeapSize=)(\d+)([kKmMgGtT]?)(?!\w)")
 _HEAP_SIZE = re.compile(r"(\d+)([kKmMgGtT])")
 

@@ -15,13 +15,13 @@ from constructs_lib.prometheus.promql import Query, parse, seconds, without_vari
 from constructs_lib.text import closest
 
 _LONGEST_WAIT = 24 * 3600
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 _VARIABLE = re.compile(r"\$(\w+)")
 _ASSIGNED = re.compile(r"\$(\w+)(?:\s*,\s*\$(\w+))?\s*:?=")
 _VARIABLES = {"labels", "externalLabels", "externalURL", "value"}
 _SHOWN_LABEL = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+\"([^\"]+)\"")
 _LEGEND_LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
-_LABEL_VALUES = re.compile(r"label_values\(\s*([a-zA-Z_:][\w:]*)\s*(?:\{[^}]*\})?\s*,")
+_LABEL_VALUES = re.compile(r"label_values\(\s*([a-zA-Z_:][\w:]*)\s*(?:\{[^}]{0,500}\})?\s*,")
 
 
 @dataclass(frozen=True)

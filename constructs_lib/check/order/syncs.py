@@ -19,7 +19,7 @@ _VALUES = {"argocd-cm": "cm", "argocd-cmd-params-cm": "params"}
 _HEALTH = "resource.customizations.health.argoproj.io_Application"
 #: ``TotalAnnotationSizeLimitB`` in apimachinery/pkg/api/validation/objectmeta.go.
 _MOST_ANNOTATIONS = 262_144
-_DIGEST = re.compile(r"[-.](?:(?=[a-f]*[0-9])[0-9a-f]{5,}|v?[0-9]+(?:[.-][0-9]+)*)\Z")
+_DIGEST = re.compile(r"[-.](?:(?=[a-f]*[0-9])[0-9a-f]{5,}|v?[0-9]+(?:[.-][0-9]+){0,9})\Z")
 _COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 
 

@@ -19,7 +19,7 @@ from constructs_lib.kubernetes.bounds import nodes
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.text import plural, safe, unheard
 
-_STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
+_STEP = re.compile(r"\[([^\]]{0,260})\]|([^.\[\]]+)")
 _LINE = re.compile(r"line (\d+)")
 #: The keys whose values name entries of lists in the fields of findings: of containers and ports, alerts, and recording
 #: rules.

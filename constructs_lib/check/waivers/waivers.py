@@ -12,11 +12,14 @@ import yaml
 
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.proofs import PROOFS
+from constructs_lib.kubernetes.bounds import BoundedLoader
 from constructs_lib.text import closest
 from constructs_lib.user_error import UserError
 
 #: Where waivers stand in a repository.
 WAIVERS_FILE = "waivers.yaml"
+#: More is no list of decisions; numbers with very many colons take a time that grows with the square of their length.
+_MOST_BYTES = 200_000
 _SHAPE = "a waiver has the entries code, object, reason and expires (a day such as 2027-03-31)"
 
 
@@ -38,18 +41,18 @@ class Waiver:
         return self.code == finding.check.code and fnmatchcase(finding.subject, self.object)
 
 
-def read_waivers(given: Path | None, root: Path) -> tuple[list[Waiver], str]:
+def read_waivers(given: Path | None, root: Path | None) -> tuple[list[Waiver], str]:
     """Return the waivers of a repository, and what messages call their file.
 
     Args:
         given: The file that somebody has named. Default: the one in ``root``, if it is there.
-        root: The root of the repository.
+        root: The root of the repository; None for one of other people, whose waivers count only if they are named.
 
     Raises:
         UserError: The waivers have errors, or the named file is not there.
     """
-    file, name = given or root / WAIVERS_FILE, str(given or WAIVERS_FILE)
-    if not file.is_file():
+    file, name = given or (root and root / WAIVERS_FILE), str(given or WAIVERS_FILE)
+    if file is None or not file.is_file():
         if given:
             raise UserError(f"--waivers: {given} is no file.")
         return [], name
@@ -63,9 +66,12 @@ def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE
         UserError: The file is not such a list; the message has a line for each error.
     """
     known = set(codes)
+    if len(content) > _MOST_BYTES:
+        raise UserError(f"{file} is larger than {_MOST_BYTES // 1_000} kB.")
     try:
-        node = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
-        entries = yaml.safe_load(content) or []
+        loader = BoundedLoader(content)
+        node = loader.get_single_node()
+        entries = loader.construct_document(node) or [] if node is not None else []
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(entries, list):
