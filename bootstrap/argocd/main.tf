@@ -3,6 +3,20 @@ locals {
   root             = yamldecode(file("${local.generated_folder}/root.yaml"))
   project          = yamldecode(file("${local.generated_folder}/AppProject-${local.root.spec.project}.yaml"))
 
+  # What reaches further than a component's own namespace, in the AppProjects as they are checked out.
+  projects = [for file in fileset(local.generated_folder, "AppProject-*.yaml") : yamldecode(file("${local.generated_folder}/${file}"))]
+  reserved = ["argocd", "default", "kube-node-lease", "kube-public", "kube-system", var.secret_store]
+  granted = sort(flatten([for project in local.projects : concat(
+    [for to in project.spec.destinations : "${project.metadata.name}/${to.namespace}" if contains(local.reserved, to.namespace)],
+    [for each in project.spec.clusterResourceWhitelist : "${project.metadata.name}/${each.group}/${each.kind}/${lookup(each, "name", "")}" if each.kind != "Namespace"],
+  ) if project.metadata.name != local.root.spec.project]))
+  guard = split("\n---\n", templatefile("${path.module}/guard.yaml", {
+    root     = local.root.metadata.name
+    project  = local.root.spec.project
+    reserved = jsonencode(local.reserved)
+    granted  = jsonencode(local.granted)
+  }))
+
   values = {
     global = { networkPolicy = { create = true } }
 
@@ -120,13 +134,13 @@ resource "helm_release" "root" {
   name      = "root"
   namespace = helm_release.argocd.namespace
   chart     = "${path.module}/root"
-  values = [yamlencode({ objects = [
+  values = [yamlencode({ objects = concat([
     merge(local.project, { metadata = merge(local.project.metadata, {
       # Were the project to go with this release, the Applications would stay and could sync no more.
       annotations = merge(local.project.metadata.annotations, { "helm.sh/resource-policy" = "keep" })
     }) }),
     local.root,
-  ] })]
+  ], [for text in slice(local.guard, 1, 3) : yamldecode(text)]) })]
 
   depends_on = [kubernetes_secret_v1.repository, kubernetes_secret_v1.store, kubernetes_role_binding_v1.store]
 }

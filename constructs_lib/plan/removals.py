@@ -1,18 +1,21 @@
 """What happens to objects that were removed from the repository, or that another Application deploys now, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from math import inf
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
-from constructs_lib.kubernetes.manifest import inner, mapping
+from constructs_lib.kubernetes.manifest import inner, mapping, sequence
 from constructs_lib.plan.change import Effect, Reason, Surroundings, Verdict, kept, named, option, pods_in, reason
 from constructs_lib.plan.effects import changed, holds_something, is_dangerous, loss_with
 from constructs_lib.plan.fields import RULES, changed_fields
 from constructs_lib.plan.pair import Key, Pair, Placed, key_of
 from constructs_lib.repository.applications import BY_HAND, Application
+
+#: With it, an AppProject is gone only once no Application is in it (``finalizeProjectDeletion`` of Argo CD).
+_PROJECT_FINALIZER = "resources-finalizer.argocd.argoproj.io"
 
 
 def _deleted(item: Object, around: Surroundings) -> Verdict:
@@ -106,6 +109,14 @@ def created(addition: Placed) -> Verdict:
     return verdict
 
 
+def _projects_in(application: Application | None) -> Iterator[Object]:
+    """Yield the AppProjects that an Application deploys."""
+    for path, content in application.files.items() if application else ():
+        if b"AppProject" in content and application:
+            found = application.read(path, content)
+            yield from (item for item in found if item.full_kind == "argoproj.io/AppProject")
+
+
 class Departures:
     """Judges removed objects: their fate depends on that of the Application which deployed them."""
 
@@ -136,7 +147,19 @@ class Departures:
             return kept("deployed-by-none")
         if stays := self._fate(pair):
             return Verdict(Effect.KEPT, [stays])
-        return self._permitted(pair, item, _cascaded(item, pair.around_before), self._first_removal)
+        verdict = _cascaded(item, pair.around_before)
+        project = str(pair.now.item.spec.get("project"))
+        if verdict.effect != Effect.KEPT and self._goes_before(project, pair.now):
+            return kept("project-gone", application=pair.now.name, project=project)
+        return self._permitted(pair, item, verdict, self._first_removal)
+
+    def _goes_before(self, name: str, application: Application) -> bool:
+        """Tell whether the AppProject of a removed Application may be gone before that has deleted what it had."""
+        found = self._projects_before.get(name)
+        if found is None or name in self._projects or _PROJECT_FINALIZER in sequence(found.metadata.get("finalizers")):
+            return False
+        # What is pruned goes in the opposite order of the waves, or all at the end.
+        return self.goes_last(application) or found.wave >= application.wave
 
     def _permitted(self, pair: Pair, item: Object, verdict: Verdict, wave: float) -> Verdict:
         """Return the verdict on an object that is deleted in a wave, if its AppProject permits it by then."""
@@ -160,15 +183,12 @@ class Departures:
     @cached_property
     def _projects(self) -> Mapping[str, Project]:
         """The AppProjects as they are afterwards, by name."""
-        return {
-            item.name: Project(item)
-            for pair in self.pairs.values()
-            if pair.new
-            for path, content in pair.new.files.items()
-            if b"AppProject" in content
-            for item in pair.new.read(path, content)
-            if item.full_kind == "argoproj.io/AppProject"
-        }
+        return {item.name: Project(item) for pair in self.pairs.values() for item in _projects_in(pair.new)}
+
+    @cached_property
+    def _projects_before(self) -> Mapping[str, Object]:
+        """The AppProjects as they were, by name."""
+        return {item.name: item for pair in self.pairs.values() for item in _projects_in(pair.old)}
 
     def _fate(self, pair: Pair) -> Reason | None:
         """Return why a removed Application stays in the cluster; None if it is deleted."""

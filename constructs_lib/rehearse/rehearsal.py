@@ -225,7 +225,8 @@ class Rehearsal:
         self._tell(name)
         environment = self._settings.environment
         folder = f"argocd/{environment}"
-        old = self.scratch.snapshot(environment, "before") if self._installed else Snapshot("nothing", {})
+        installed = self._installed
+        old = self.scratch.snapshot(environment, "before") if installed else Snapshot("nothing", {})
         push()
         new = self.scratch.snapshot(environment, "afterwards")
         start, began = time.monotonic(), datetime.now(UTC)
@@ -240,6 +241,11 @@ class Rehearsal:
             pins = {pin: each.revision for pin, each in self.scratch.pins(environment).items()}
             Takeover(run, self._root(new), self._tell).take_over(pins, self.scratch.head or "")
         self._wait(start, name, broken, kill=kill)
+        if installed and not broken and self._by_hand(old) != self._by_hand(new):
+            # As somebody does who applies the bootstrap after the push.
+            self._apply_root(new)
+            self.argocd.refresh()
+            self._wait(start, name, broken, kill=False)
         moments = tuple(Moment(round(at - start, 3), verb, item) for at, verb, item in self.watcher.seen_since(start))
         return judge(
             Recording(before, moments, began),
@@ -271,6 +277,9 @@ class Rehearsal:
                 self.client.apply(item.manifest)
         self.client.apply(root)
         self._installed = True
+
+    def _by_hand(self, tree: Snapshot) -> list[Manifest]:
+        return [item.manifest for item in self._objects_of(tree, by_hand=True)]
 
     def _root(self, tree: Snapshot) -> Manifest:
         for item in self._objects_of(tree, by_hand=True):

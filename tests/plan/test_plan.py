@@ -394,6 +394,24 @@ def test_what_the_project_permits_no_more_stays() -> None:
         assert effects["Application/argocd/app"] == Effect.DELETE
 
 
+def test_what_has_no_project_any_more_stays() -> None:
+    """Unless that waits for its Application, or goes in a later wave: waves are pruned from the last to the first."""
+    last = with_fields(root(), {"spec.syncPolicy.syncOptions": ["PruneLast=true"]})
+    finalizer = {"metadata.finalizers": ["resources-finalizer.argocd.argoproj.io"]}
+    for wave, top, fields, effect in (
+        (0, root(), {}, Effect.KEPT),
+        (-1, root(), {}, Effect.DELETE),
+        (-1, last, {}, Effect.KEPT),
+        (-1, last, finalizer, Effect.DELETE),
+        (1, root(), finalizer, Effect.DELETE),
+    ):
+        made = with_fields(yaml.safe_load(project("ns", wave)), fields)
+        roots = {"apps/root.yaml": written(top)}
+        before = tree({"app": [config("a")]}, **{"apps/project.yaml": written(made)}, **roots)
+        effects = {change.full_name: change.effect for change in between(before, tree({}, **roots)).changes}
+        assert effects["ConfigMap/ns/a"] == effect
+
+
 def test_namespace_that_goes_takes_what_others_put_into_it() -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}}
     found = between(tree({"app": [namespace]}), tree({"app": [config("stays")], "other": [config("a")]}))

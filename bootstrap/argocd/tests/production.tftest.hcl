@@ -310,6 +310,15 @@ run "root" {
     error_message = "Its project comes with it and stays when the release goes."
   }
   assert {
+    condition = (
+      yamldecode(helm_release.root.values[0]).objects[2].kind == "ValidatingAdmissionPolicy" &&
+      yamldecode(helm_release.root.values[0]).objects[3].spec.policyName == yamldecode(helm_release.root.values[0]).objects[2].metadata.name &&
+      contains(jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression), "positionpal-metrics-server/apiregistration.k8s.io/APIService/v1beta1.metrics.k8s.io") &&
+      !anytrue([for grant in jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression) : strcontains(grant, "gateway")])
+    )
+    error_message = "The API server holds AppProjects of the branch to what is granted, and grants a component nothing but what its chart needs."
+  }
+  assert {
     condition     = helm_release.root.namespace == "argocd"
     error_message = "It lives beside Argo CD."
   }
