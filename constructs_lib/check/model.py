@@ -193,7 +193,7 @@ class ClusterModel:
     @cached_property
     def has_generated_applications(self) -> bool:
         """Whether an ApplicationSet generates Applications: their objects and namespaces are not known here."""
-        return any(b"kind: ApplicationSet" in content for content in self.snapshot.files.values())
+        return "ApplicationSet" in self.warnings
 
     @cached_property
     def open_namespaces(self) -> frozenset[str]:

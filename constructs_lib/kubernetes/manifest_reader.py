@@ -149,6 +149,7 @@ for _name, _construct in (
 ):
     _Loader.add_constructor(_name, _construct)
 
+_DISGUISE = re.compile(rb"\\[xuU/\r\n]|binary|\A(?:\xfe\xff|\xff\xfe)")
 #: A line that begins a document, and what else is on it.
 _SEPARATOR = re.compile(rb"^---(.*)(?:\n|\Z)", re.MULTILINE)
 #: Bytes in which a brace must come for a file to be read as JSON.
@@ -168,6 +169,14 @@ def decoded(content: bytes) -> bytes:
         return content.decode("utf-16", "replace").encode()
     content = content.removeprefix(codecs.BOM_UTF8)
     return content if content.isascii() else content.decode(errors="replace").encode()
+
+
+def may_hold(content: bytes, *words: bytes) -> bool:
+    """Tell whether the objects of a file may hold any of some words, which stand in it or are disguised.
+
+    It takes a moment where reading takes long. Escapes, a broken line, base64 and other encodings disguise a word.
+    """
+    return any(word in content for word in words) or _DISGUISE.search(content) is not None
 
 
 def documents(content: bytes) -> Iterator[tuple[int, bytes]]:

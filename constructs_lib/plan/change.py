@@ -13,6 +13,7 @@ import yaml
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, inner, mappings, texts
+from constructs_lib.kubernetes.manifest_reader import may_hold
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.platform import NAME_LABEL
 from constructs_lib.kubernetes.selectors import Selector
@@ -260,7 +261,7 @@ class Surroundings:
     def _holding(self, *words: bytes) -> Iterator[Object]:
         """Yield the objects of files that hold any of some words; no other file is parsed."""
         for path, content in self.application.files.items():
-            if any(word in content for word in words):
+            if may_hold(content, *words):
                 yield from self.application.read(path, content)
 
 

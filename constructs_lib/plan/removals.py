@@ -8,6 +8,7 @@ from math import inf
 from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
+from constructs_lib.kubernetes.manifest_reader import may_hold
 from constructs_lib.plan.change import Effect, Reason, Surroundings, Verdict, kept, named, option, pods_in, reason
 from constructs_lib.plan.effects import changed, holds_something, is_dangerous, loss_with
 from constructs_lib.plan.fields import RULES, changed_fields
@@ -112,7 +113,7 @@ def created(addition: Placed) -> Verdict:
 def _projects_in(application: Application | None) -> Iterator[Object]:
     """Yield the AppProjects that an Application deploys."""
     for path, content in application.files.items() if application else ():
-        if b"AppProject" in content and application:
+        if may_hold(content, b"AppProject") and application:
             found = application.read(path, content)
             yield from (item for item in found if item.full_kind == "argoproj.io/AppProject")
 

@@ -13,7 +13,7 @@ from typing import Any
 from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import SKIP_MARKER, Object, is_skipped, options, parse
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
-from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.manifest_reader import Cache, may_hold
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot
 from constructs_lib.repository.sources import Content, Sources, kustomization, normal, sources_of
@@ -57,7 +57,7 @@ class Reader:
         return [
             item
             for path in paths
-            if b"argoproj.io/v1" in files[path]
+            if may_hold(files[path], b"argoproj.io/v1")
             for item in parse(path, files[path], self._cache)
             if item.group == "argoproj.io" and item.kind in ("Application", "AppProject", "ApplicationSet")
         ]
@@ -71,7 +71,7 @@ class Reader:
         return frozenset(
             (str(definition.spec.get("group")), str(mapping(definition.spec.get("names")).get("kind")))
             for path, content in self._files.items()
-            if b"CustomResourceDefinition" in content and b"Cluster" in content
+            if may_hold(content, b"CustomResourceDefinition") and may_hold(content, b"Cluster")
             for definition in parse(path, content, self._cache)
             if definition.kind == "CustomResourceDefinition" and definition.spec.get("scope") == "Cluster"
         )

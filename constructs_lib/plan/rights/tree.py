@@ -9,6 +9,7 @@ from functools import cached_property
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.accounts import BINDINGS, ROLES, Accounts
+from constructs_lib.kubernetes.manifest_reader import may_hold
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.platform import NAMESPACES
 from constructs_lib.kubernetes.workloads import TEMPLATED, Pods, pods_of
@@ -37,7 +38,7 @@ class State:
             word = kind.encode()
             for application in self.applications:
                 for path, content in application.files.items():
-                    if word in content:
+                    if may_hold(content, word):
                         for item in application.read(path, content):
                             if item.kind == kind and item.identity not in self.owners:
                                 self.owners[item.identity] = application.name
