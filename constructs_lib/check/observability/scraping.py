@@ -17,7 +17,7 @@ from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.prometheus.promql import seconds
 
 _KEYS = {"PodMonitor": "podMonitor", "ServiceMonitor": "serviceMonitor", "PrometheusRule": "rule"}
-_METRICS_PORT = re.compile(r"(?:[\w-]+-)?(?:metrics|prometheus|prom)(?:-[\w-]+)?")
+_METRICS_PORT = re.compile(r"(?:[\w-]{1,253}-)?(?:metrics|prometheus|prom)(?:-[\w-]{1,253})?")
 #: A lower bound of the bytes that Prometheus writes in a day: kube-prometheus-stack alone has about 100,000 series,
 #: which are scraped twice a minute, and a sample takes 1.3 bytes. That is 0.37 GB, of which this is half.
 _LEAST_BYTES_A_DAY = 200_000_000

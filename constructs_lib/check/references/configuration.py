@@ -22,7 +22,7 @@ _COMMON_PREFIXES = ("app.kubernetes.io/", "argocd.argoproj.io/", "kubectl.kubern
 _SAYS = {"ConfigMap": re.compile("config-?map", re.IGNORECASE), "Secret": re.compile("secret", re.IGNORECASE)}
 _COMMON_MARKS = ("app", "component", "name", "part-of", "tier", "version")
 #: Variables that the kubelet sets for the Services of a namespace, and always for the Service of the API server.
-_SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]+)?")
+_SERVICE_LINK = re.compile(r"[A-Z0-9_]{1,253}_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_[A-Z0-9_]{1,253})?")
 
 
 def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
