@@ -79,7 +79,7 @@ run "root" {
     condition = (
       yamldecode(helm_release.root.values[0]).objects[2].kind == "ValidatingAdmissionPolicy" &&
       yamldecode(helm_release.root.values[0]).objects[3].spec.policyName == yamldecode(helm_release.root.values[0]).objects[2].metadata.name &&
-      contains(jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression), "positionpal-external-secrets/secret-store") &&
+      contains(jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression), "positionpal-monitoring/kube-system") &&
       !anytrue([for grant in jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression) : strcontains(grant, "gateway")])
     )
     error_message = "The API server holds AppProjects of the branch to what is granted, and grants a component nothing but what its chart needs."
