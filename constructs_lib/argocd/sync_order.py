@@ -104,4 +104,4 @@ def _namespace(item: Object) -> object:
 def _custom_kind(item: Object) -> object:
     if item.kind != "CustomResourceDefinition":
         return None
-    return item.spec.get("group"), mapping(item.spec.get("names")).get("kind")
+    return str(item.spec.get("group")), str(mapping(item.spec.get("names")).get("kind"))

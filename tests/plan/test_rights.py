@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 from trees import Manifest, application, between, tree, with_fields, written
 
 from constructs_lib.plan.plan import Plan, allow_names, plan
+from constructs_lib.plan.report.json_report import document
+from constructs_lib.plan.report.markdown import render
+from constructs_lib.plan.report.terminal import print_plan
 from constructs_lib.plan.report.words import summary
+from constructs_lib.publish.checkout import PublishError
+from constructs_lib.publish.scope import refuse_dangers
 from constructs_lib.repository.snapshot import Snapshot
 
 FOLDER = Path(__file__).parent
@@ -26,7 +33,7 @@ def planned(pair: dict[str, Any]) -> Plan:
     left = [key for key in have if key not in pair.get("remove", [])]
     # Something always stays, so that something was published.
     stays: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stays", "namespace": "ns"}}
-    before = tree({"app": [stays, *chosen(have, {})]})
+    before = tree({"app": [stays, *chosen(have, pair.get("with", {}))]})
     after = tree({"app": [stays, *chosen([*left, *added], pair.get("set", {}))]})
     return between(before, after)
 
@@ -121,3 +128,22 @@ def test_what_stays_in_the_cluster_widens_nothing() -> None:
     assert between(files, without).widening
     kept = with_fields(application("app", "parts/app"), {"spec.syncPolicy.automated.prune": False})
     assert not between(files, {**without, "apps/app.yaml": written(kept)}).widening
+
+
+def test_all_reports_tell_apart_what_is_lost_and_what_widens_rights() -> None:
+    found = planned({"have": ["service"], "add": ["admin"], "set": {"service": {"spec.type": "NodePort"}}})
+    assert summary(found).endswith("nothing is lost; widens rights: 2.")
+    out = io.StringIO()
+    print_plan(found, Console(file=out, width=200))
+    assert "+ ClusterRoleBinding/admin: create (widens rights)" in out.getvalue()
+    assert "Widens rights: It gives ServiceAccount ns/web in the whole cluster: everything." in out.getvalue()
+    assert "--allow ClusterRoleBinding/admin" in out.getvalue()
+    assert "**Widens rights:** It gives ServiceAccount ns/web in the whole cluster: everything." in render(found)
+    told = document(found)
+    assert (told["losing"], told["widening"]) == ([], told["dangerous"])
+    assert sorted(told["widening"]) == ["ClusterRoleBinding/admin", "Service/ns/web"]
+    with pytest.raises(PublishError, match="the plan has 2 changes that widen rights"):
+        refuse_dangers(found, [])
+    with pytest.raises(PublishError, match=r"1 change that widens rights.*--allow Service/web"):
+        refuse_dangers(found, ["ClusterRoleBinding/admin"])
+    refuse_dangers(found, ["ClusterRoleBinding/admin", "Service/web"])

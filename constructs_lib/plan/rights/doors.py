@@ -5,15 +5,17 @@ A new one lets more people in, and one that goes leaves people outside.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence, texts
-from constructs_lib.plan.rights.tree import Case, Widened, widens
+from constructs_lib.plan.rights.tree import Case, State, Widened, widens
 from constructs_lib.text import listed
 
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
@@ -27,6 +29,7 @@ _INTERNAL = (
 )
 #: Ends of the names of annotations that limit who comes in.
 _RANGES = ("whitelist-source-range", "allowlist-source-range", "load-balancer-source-ranges", "inbound-cidrs")
+_CLASS = "kubernetes.io/ingress.class"
 _LOGINS = ("/auth-url", "/auth-type", "/auth-secret", "/auth-tls-secret", "/auth-tls-verify-client", "/auth-signin")
 
 
@@ -182,6 +185,8 @@ _WAYS: Mapping[str, Callable[[Object], Iterator[Door]]] = {
 }
 #: Kinds of which an object is a way in by itself.
 DOOR_KINDS = frozenset(_WAYS)
+#: Their names, but for Services, which have addresses of their own.
+_KINDS = sorted({kind.rpartition("/")[2] for kind in _WAYS} - {"Service"})
 
 
 def doors(item: Object | None) -> list[Door]:
@@ -189,10 +194,42 @@ def doors(item: Object | None) -> list[Door]:
     return [*_WAYS[item.full_kind](item)] if item is not None and item.full_kind in _WAYS else []
 
 
-def missing(some: Iterable[Door], others: Iterable[Door]) -> list[str]:
+class Doors:
+    """Ways in by their hosts, so that no other one has to be compared with all of them."""
+
+    def __init__(self, items: Iterable[Object]) -> None:
+        """Index the ways in that some objects open."""
+        self._known: dict[tuple[str, str], list[Door]] = defaultdict(list)
+        self.targets: set[str] = set()
+        for item in items:
+            if found := doors(item):
+                self.targets.update(_targets(item))
+            for door in found:
+                self._known[door.what, door.host].append(door)
+
+    def cover(self, door: Door) -> bool:
+        """Tell whether one of them lets in whom another one lets in."""
+        labels = door.host.split(".")
+        wild = ("*." + ".".join(labels[number:]) for number in range(1, len(labels)))
+        hosts = dict.fromkeys((door.host, "", "*", *wild))
+        return any(known.covers(door) for host in hosts for known in self._known.get((door.what, host), ()))
+
+
+_BEFORE_OR_AFTER: WeakKeyDictionary[State, dict[str, Doors]] = WeakKeyDictionary()
+
+
+def _doors_of(state: State, *kinds: str) -> Doors:
+    """Return the ways in that objects of some kinds open."""
+    known = _BEFORE_OR_AFTER.setdefault(state, {})
+    name = " ".join(kinds)
+    if name not in known:
+        known[name] = Doors(state.of(*kinds))
+    return known[name]
+
+
+def _words(some: Iterable[Door], *others: Doors) -> list[str]:
     """Return the ways in that others do not cover, in words."""
-    known = [*others]
-    return list(dict.fromkeys(each.text for each in some if not any(other.covers(each) for other in known)))
+    return list(dict.fromkeys(each.text for each in some if not any(known.cover(each) for known in others)))
 
 
 def closed(case: Case) -> list[str]:
@@ -201,15 +238,13 @@ def closed(case: Case) -> list[str]:
     A Service that goes, or that is no load balancer any more, is told of anyway.
     """
     old, new = case.old, case.new
-    others = doors(new)
     if old is None or not doors(old):
         return []
     if old.full_kind != "Service":
-        kinds = sorted({kind.rpartition("/")[2] for kind in DOOR_KINDS} - {"Service"})
-        others += [door for item in case.after.of(*kinds) for door in doors(item)]
-    elif new is None or (inner(old.spec, "type") == "LoadBalancer" != inner(new.spec, "type")):
+        return _words(doors(old), _doors_of(case.after, *_KINDS))
+    if new is None or (inner(old.spec, "type") == "LoadBalancer" != inner(new.spec, "type")):
         return []
-    return missing(doors(old), others)
+    return _words(doors(old), Doors([new]))
 
 
 def door_widening(case: Case) -> Widened:
@@ -218,17 +253,16 @@ def door_widening(case: Case) -> Widened:
     if item is None:
         return
     own = doors(item)
-    others = [door for each in (*case.gone, *([case.old] if case.old else [])) for door in doors(each)]
+    others = [Doors([*case.gone.of(item.kind), *([case.old] if case.old else [])])] if own else []
     if item.kind == "Ingress":
-        others += [door for each in case.before.of("Ingress") for door in doors(each)]
-    if more := missing(own, others):
+        others.append(_doors_of(case.before, "Ingress"))
+    if more := _words(own, *others):
         yield widens("way-in", ways=listed(more, 4))
     if case.old is None or not own:
         return
     if opened := _limits_gone(case.old, item):
         yield widens("way-in-for-more", limits=listed(opened))
-    known = {target for each in case.before.of(item.kind) if doors(each) for target in _targets(each)}
-    if more := [each for each in _targets(item) if each not in known]:
+    if more := [each for each in _targets(item) if each not in _doors_of(case.before, item.kind).targets]:
         yield widens("way-in-to-another", targets=listed(more))
 
 
@@ -239,6 +273,9 @@ def _limits_gone(old: Object, new: Object) -> list[str]:
     for name, known in before.items():
         if not ranges.get(name) or any(not _is_within(each, known) for each in ranges[name]):
             found.append(name)
+    classes = [item.spec.get("ingressClassName") or item.annotations.get(_CLASS) for item in (old, new)]
+    if all(classes) and classes[0] != classes[1]:
+        found.append(f"class {classes[0]}")
     for name, value in old.annotations.items():
         if name in _INTERNAL and new.annotations.get(name) != value and _is_internal(value):
             found.append(name)

@@ -25,16 +25,17 @@ _STRICT: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 #: What makes an exception from it, so that each new one widens rights.
 _EXCEPTIONS = ("kyverno.io/PolicyException", "policies.kyverno.io/PolicyException")
-#: What opens something that is listed in it, entry by entry, and what closes something.
-_LISTS: Mapping[str, tuple[Mapping[str, bool], ...]] = {
-    kind: ({"ingress": True, "egress": True, "ingressDeny": False, "egressDeny": False},)
-    for kind in ("cilium.io/CiliumNetworkPolicy", "cilium.io/CiliumClusterwideNetworkPolicy")
-} | {
-    "gateway.networking.k8s.io/ReferenceGrant": ({"from": True, "to": True},),
-    "crd.projectcalico.org/NetworkPolicy": ({"ingress": True, "egress": True},),
-    "crd.projectcalico.org/GlobalNetworkPolicy": ({"ingress": True, "egress": True},),
-    "projectcalico.org/NetworkPolicy": ({"ingress": True, "egress": True},),
-    "projectcalico.org/GlobalNetworkPolicy": ({"ingress": True, "egress": True},),
+_CILIUM = {"ingress": True, "egress": True, "ingressDeny": False, "egressDeny": False}
+#: Lists whose entries open something, or close it if they are False.
+_LISTS: Mapping[str, Mapping[str, bool]] = {
+    "cilium.io/CiliumNetworkPolicy": _CILIUM,
+    "cilium.io/CiliumClusterwideNetworkPolicy": _CILIUM,
+    **{
+        f"{group}/{scope}NetworkPolicy": {"ingress": True, "egress": True}
+        for group in ("crd.projectcalico.org", "projectcalico.org")
+        for scope in ("", "Global")
+    },
+    "gateway.networking.k8s.io/ReferenceGrant": {"from": True, "to": True},
 }
 _GRANTS = frozenset({"gateway.networking.k8s.io/ReferenceGrant"})
 
@@ -79,28 +80,40 @@ def _sorted(entries: list[Any]) -> list[str]:
 
 def _lists(case: Case) -> Iterator[Reason]:
     old, new = case.old, case.new
-    if new is None:
-        if case.item.full_kind not in _GRANTS and not case.is_fresh(case.item.namespace):
-            yield widens("guard-removed")
+    is_grant = case.item.full_kind in _GRANTS
+    if case.is_fresh(case.item.namespace) and not is_grant:
         return
-    if case.is_fresh(new.namespace) and new.full_kind not in _GRANTS:
-        return
-    (fields,) = _LISTS[new.full_kind]
-    found = []
-    for field, opens in fields.items():
-        before, after = (_entries(item, field) for item in (old, new))
-        wide, narrow = (after, before) if opens else (before, after)
-        found += [field for each in wide if each not in narrow and each != {}] if old or opens else []
+    found: dict[str, None] = {}
+    for field in _LISTS[case.item.full_kind]:
+        before, after = ([_entries(item, field, opens=each) for each in (True, False)] for item in (old, new))
+        more = [entry for entry in after[0] if entry not in before[0]]
+        fewer = [entry for entry in before[1] if entry not in after[1]]
+        found |= {field: None} if more or fewer else {}
     selectors = ("endpointSelector", "nodeSelector", "selector")
-    if old and any(old.spec.get(key) != new.spec.get(key) for key in selectors):
-        found.append("its selector")
+    if old and new and any(old.spec.get(key) != new.spec.get(key) for key in selectors):
+        found["its selector"] = None
     if found:
-        yield widens("opens-more", fields=listed(dict.fromkeys(found)))
+        yield widens("opens-more", fields=listed(found))
+    elif new is None and not is_grant and not _is_isolated(case):
+        yield widens("guard-removed")
 
 
-def _entries(item: Object | None, field: str) -> list[Any]:
+def _is_isolated(case: Case) -> bool:
+    """Tell whether other policies are left in the namespace of one that goes."""
+    kinds = sorted({kind.rpartition("/")[2] for kind in _LISTS.keys() - _GRANTS})
+    return any(item.namespace in ("", case.item.namespace) for item in case.after.of(*kinds))
+
+
+def _entries(item: Object | None, field: str, *, opens: bool) -> list[Any]:
+    """Return the entries of a list that open something, or those that close it; an empty one does neither."""
     specs = [item.spec, *mappings(item.manifest.get("specs"))] if item else []
-    return [entry for spec in specs for entry in sequence(spec.get(field))]
+    closing = item is not None and not _LISTS[item.full_kind][field]
+    return [
+        entry
+        for spec in specs
+        for entry in sequence(spec.get(field))
+        if entry and (closing or mapping(entry).get("action") == "Deny") != opens
+    ]
 
 
 # Admission.
@@ -114,7 +127,7 @@ def _webhooks(case: Case) -> Iterator[Reason]:
     for name, hook in new.items():
         known = old.get(name)
         if known is None:
-            if not any(name == str(each.get("name")) for item in case.gone for each in _hooks(item)):
+            if not any(name == each.get("name") for item in case.gone.of(case.item.kind) for each in _hooks(item)):
                 yield widens("webhook-added", name=name)
             continue
         if weaker := [*_weaker(hook, known)]:
@@ -135,6 +148,8 @@ def _client(hook: Mapping[str, Any]) -> Any:
 def _weaker(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:
     if (old.get("failurePolicy") or "Fail") == "Fail" != (new.get("failurePolicy") or "Fail"):
         yield "failurePolicy Ignore"
+    if (old.get("matchPolicy") or "Equivalent") == "Equivalent" != (new.get("matchPolicy") or "Equivalent"):
+        yield "matchPolicy Exact"
     if any(not any(rule <= each for each in _operations(new)) for rule in _operations(old)):
         yield "fewer rules"
     for field in ("namespaceSelector", "objectSelector"):
@@ -222,9 +237,14 @@ def _definition(case: Case) -> Iterator[Reason]:
 
 def _config_map(case: Case) -> Iterator[Reason]:
     """Yield what people may do more in Argo CD: https://argo-cd.readthedocs.io/en/stable/operator-manual/rbac/."""
-    if case.item.name not in ("argocd-rbac-cm", "argocd-cm"):
+    if case.item.name not in ("argocd-rbac-cm", "argocd-cm", "aws-auth"):
         return
     new, old = (texts(item.manifest.get("data")) if item else {} for item in (case.new, case.old))
+    if case.item.name == "aws-auth":
+        # https://docs.aws.amazon.com/eks/latest/userguide/auth-configmap.html
+        if case.item.namespace == "kube-system" and new and new != old:
+            yield widens("cloud-users", what=listed([key for key in new if new[key] != old.get(key)]))
+        return
     if case.item.name == "argocd-rbac-cm":
         more = [*_policy_more(new, old)]
     else:

@@ -14,11 +14,12 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence, texts
-from constructs_lib.kubernetes.platform import ENFORCE
+from constructs_lib.kubernetes.platform import ENFORCE, NAMESPACES
 from constructs_lib.kubernetes.workloads import Container, Pods, pods_of
 from constructs_lib.plan.change import Reason
 from constructs_lib.plan.rights.roles import Right, account_rights, gained, shown
 from constructs_lib.plan.rights.tree import Case, State, Widened, widens
+from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND
 from constructs_lib.text import listed
 
 #: What a container may do that drops and adds nothing:
@@ -29,6 +30,8 @@ _CAPABILITIES = frozenset(
         *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
     }
 )
+#: With how many pods that go one that comes is compared.
+_MOST_COMPARED = 16
 #: Stands for the capabilities that a container has more.
 _CAPABILITY = "\0"
 _LEVELS = {"privileged": 0, "baseline": 1, "restricted": 2}
@@ -194,12 +197,33 @@ def pods_widening(case: Case) -> Widened:
     ways = [_compared(new, old)]
     if old is None:
         # A workload under another name may do what the one before it did.
-        others = (each for each in case.gone if each.namespace == new.namespace)
-        ways += [_compared(new, replaced) for each in others if (replaced := pods_of(each))]
+        ways += [_compared(new, replaced) for replaced in _likely(new, case)] if ways[0] else []
     if more := _fewest(ways):
         yield widens("pods-may-more", rights=listed(more, 5))
+    if old is None and _is_elsewhere(new.namespace, case):
+        yield widens("pods-elsewhere", namespace=new.namespace)
     if not case.is_fresh(new.namespace):
         yield from _token(case, new, old)
+
+
+def _is_elsewhere(namespace: str, case: Case) -> bool:
+    """Tell whether pods come to a namespace that is somebody else's: where they are, they can read its Secrets."""
+    if case.is_fresh(namespace) or case.gone.pods(namespace) or case.component in (ALL_OBJECTS, BY_HAND):
+        return False
+    own = case.before.namespaces_of(case.component)
+    # A component that moves is a danger of its own.
+    own = own and own | {each.namespace for each in case.after.applications if each.name == case.component}
+    if own is None:
+        return namespace in NAMESPACES - {"default"}
+    return namespace in case.before.namespaces - own
+
+
+def _likely(new: Pods[Object], case: Case) -> list[Pods[Object]]:
+    """Return the pods that most likely had another name: those that go with the same containers first."""
+    names = {container.name for container in new.containers}
+    gone = case.gone.pods(new.namespace)
+    alike = [pods for pods in gone if names == {container.name for container in pods.containers}]
+    return (alike or [*gone])[:_MOST_COMPARED]
 
 
 def _token(case: Case, new: Pods[Object], old: Pods[Object] | None) -> Iterator[Reason]:
@@ -208,7 +232,7 @@ def _token(case: Case, new: Pods[Object], old: Pods[Object] | None) -> Iterator[
         return
     if old is None:
         before = account_rights(case.before, new.namespace, new.account)
-        if before and not any(each.namespace == new.namespace and pods_of(each) for each in case.gone):
+        if before and not case.gone.pods(new.namespace):
             yield widens("pods-use-account", account=account, rights=shown(before))
     elif not _holds(case.before, old):
         yield widens("pods-get-token", account=account)
@@ -290,5 +314,5 @@ def volume_widening(case: Case) -> Widened:
         return [str(path) for path in places if path]
 
     for path in paths(case.new):
-        if path not in chain(paths(case.old), *(paths(each) for each in case.gone)):
+        if path not in chain(paths(case.old), *(paths(each) for each in case.gone.of("PersistentVolume"))):
             yield widens("volume-of-node", path=path)

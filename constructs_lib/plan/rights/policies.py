@@ -19,8 +19,8 @@ from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequenc
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.platform import DNS_PORT, NAME_LABEL
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.kubernetes.workloads import Pods
-from constructs_lib.plan.change import Reason
+from constructs_lib.kubernetes.workloads import Pods, pods_of
+from constructs_lib.plan.change import Reason, named
 from constructs_lib.plan.rights.tree import Case, State, widens
 from constructs_lib.text import listed
 
@@ -245,8 +245,9 @@ def _named_ports(pods: Pods[Object] | None) -> dict[tuple[str, str], list[int]]:
 
 def network_widening(cases: Mapping[Identity, Case], before: State, after: State) -> Iterator[tuple[Identity, Reason]]:
     """Yield what pods may reach, or who may reach them, and could not before, by the object that brings it."""
+    yield from _let_in_by_labels(cases, before, after)
     changed = {case.item.namespace for case in cases.values() if case.item.kind == "NetworkPolicy"}
-    changed |= {identity[2] for identity in cases if _labels(before, identity) != _labels(after, identity)}
+    changed |= {case.item.namespace for case in cases.values() if _labels(case.old) != _labels(case.new)}
     if not changed:
         return
     olds, news = _policies(before), _policies(after)
@@ -258,8 +259,52 @@ def network_widening(cases: Mapping[Identity, Case], before: State, after: State
             yield from _ways_out(cases, news.get(namespace, []))
 
 
-def _labels(state: State, identity: Identity) -> Mapping[str, str] | None:
-    pods = state.pods.get(identity)
+def _let_in_by_labels(cases: Mapping[Identity, Case], before: State, after: State) -> Iterator[tuple[Identity, Reason]]:
+    """Yield the Namespaces and pods that get labels by which policies that stay as they are know a peer."""
+    olds, news = ({item.name: item.labels for item in state.of("Namespace")} for state in (before, after))
+    for identity, case in cases.items():
+        was, becomes = ({}, {}) if case.new is None else (_labels(case.old), _labels(case.new))
+        if case.item.full_kind == "Namespace" and case.new:
+            was, becomes = olds.get(case.item.name, {}), case.new.labels
+        if not becomes or was is None or becomes == was:
+            continue
+        name = case.item.name if case.item.full_kind == "Namespace" else case.item.namespace
+        places = [{**labels.get(name, {}), NAME_LABEL: name} for labels in (olds, news)]
+        pods = None if case.item.full_kind == "Namespace" else (was, becomes)
+        policies = [
+            named(item)
+            for item in after.of("NetworkPolicy")
+            if item.identity not in cases
+            and any(_knows(peer, item.namespace, places, name, pods) for peer in _written_peers(item))
+        ]
+        if policies:
+            yield identity, widens("labels-let-in", policies=listed(policies))
+
+
+def _written_peers(item: Object) -> Iterator[Mapping[str, Any]]:
+    for rules, peers in _DIRECTIONS.values():
+        for rule in mappings(item.spec.get(rules)):
+            yield from (peer for peer in mappings(rule.get(peers)) if "ipBlock" not in peer)
+
+
+def _knows(
+    peer: Mapping[str, Any],
+    own: str,
+    places: Sequence[Mapping[str, str]],
+    name: str,
+    pods: tuple[Mapping[str, str], Mapping[str, str]] | None,
+) -> bool:
+    """Tell whether a peer is a Namespace, or are its pods, by the labels that come, and was not by those before."""
+    spaces = Selector(dict(mapping(peer["namespaceSelector"]))) if peer.get("namespaceSelector") is not None else None
+    before, after = ((own == name if spaces is None else spaces.matches(labels)) for labels in places)
+    if pods is None:
+        return after and not before
+    selector = Selector(dict(mapping(peer.get("podSelector"))))
+    return after and selector.matches(pods[1]) and not selector.matches(pods[0])
+
+
+def _labels(item: Object | None) -> Mapping[str, str] | None:
+    pods = pods_of(item) if item else None
     return pods.labels if pods else None
 
 

@@ -133,6 +133,10 @@ class _Roles:
     def _cluster_roles(self) -> list[Object]:
         return [item for item in self._roles.values() if item.kind == "ClusterRole"]
 
+    @cached_property
+    def _summed(self) -> list[Object]:
+        return [item for item in self._cluster_roles if "aggregationRule" in item.manifest]
+
     def _selected(self, role: Object) -> list[Object]:
         written = mappings(inner(role.manifest, "aggregationRule", "clusterRoleSelectors"))
         selectors = [Selector(dict(each)) for each in written]
@@ -142,7 +146,10 @@ class _Roles:
     def aggregates(self, role: Object) -> list[tuple[str, str, str]]:
         """Return the roles to which a ClusterRole is added."""
         own = self._roles.get((role.kind, role.namespace, role.name))
-        found = [key for key, item in self._roles.items() if item is not own and own in self._selected(item)]
+        summed = (
+            (item.kind, "", item.name) for item in self._summed if item is not own and own in self._selected(item)
+        )
+        found = [*summed]
         for name, parts in _BUILT_IN.items():
             key = ("ClusterRole", "", name)
             if key not in self._roles and any(role.labels.get(_AGGREGATE + each) == "true" for each in parts):

@@ -5,9 +5,12 @@ https://external-secrets.io/latest/api/spec/
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
@@ -69,17 +72,10 @@ def external_secret_widening(case: Case) -> Widened:
     if case.new is None:
         return
     known = [*_reads(case.old)] if case.old else []
-    known += [
-        read for each in case.gone if each.kind in _EXTERNAL and _is_beside(each, case.new) for read in _reads(each)
-    ]
-    others = {
-        read.key
-        for item in case.before.of(*_EXTERNAL)
-        if item.identity != case.new.identity and case.before.owners[item.identity] != case.component
-        for read in _reads(item)
-    }
+    replaced = [each for each in case.gone.of(*_EXTERNAL) if each.namespace == case.new.namespace]
+    known += [read for each in replaced for read in _reads(each)]
     more = [read for read in _reads(case.new) if not any(each.covers(read) for each in known)]
-    if more := [read for read in dict.fromkeys(more) if not _is_own(read, case, others)]:
+    if more := [read for read in dict.fromkeys(more) if not _is_own(read, case)]:
         yield widens("reads-more-secrets", secrets=listed(map(str, more), 4))
     namespaces = ("namespaceSelectors", "namespaceSelector", "namespaces")
     if case.old and any(case.new.spec.get(key) != case.old.spec.get(key) for key in namespaces):
@@ -90,11 +86,55 @@ def _is_beside(item: Object, other: Object) -> bool:
     return item.namespace == other.namespace
 
 
-def _is_own(read: _Read, case: Case, others: set[str]) -> bool:
+def _is_own(read: _Read, case: Case) -> bool:
     """Tell whether a value belongs to the component that reads it: it is called so, or is new as its component is."""
     if case.component in read.key.split("/") and read.key != "*":
         return True
-    return case.is_fresh(case.item.namespace) and read.key != "*" and read.key not in others
+    others = _secrets_in(case.before).readers.get(read.key, set()) - {case.component}
+    return case.is_fresh(case.item.namespace) and read.key != "*" and not others
+
+
+class _Secrets:
+    """Who reads and who makes which secrets in a tree."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @cached_property
+    def readers(self) -> Mapping[str, set[str]]:
+        """The components that read an entry of a store, by its key."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for item in self._state.of(*_EXTERNAL):
+            for read in _reads(item):
+                found[read.key].add(self._state.owners[item.identity])
+        return found
+
+    @cached_property
+    def made(self) -> Mapping[tuple[str, str], Object]:
+        """What makes the Secrets, by namespace and name."""
+        found = {}
+        for item in self._state.of("Secret", "SealedSecret", "ExternalSecret"):
+            name = inner(item.spec, "target", "name") if item.kind == "ExternalSecret" else None
+            found[item.namespace, str(name or item.name)] = item
+        return found
+
+    @cached_property
+    def mounted(self) -> Mapping[tuple[str, str], str]:
+        """The first component whose pods read a Secret, by namespace and name."""
+        found: dict[tuple[str, str], str] = {}
+        for identity, pods in self._state.pods.items():
+            for name in _secrets(pods):
+                found.setdefault((pods.namespace, name), self._state.owners[identity])
+        return found
+
+
+_KNOWN: WeakKeyDictionary[State, _Secrets] = WeakKeyDictionary()
+
+
+def _secrets_in(state: State) -> _Secrets:
+    if state not in _KNOWN:
+        _KNOWN[state] = _Secrets(state)
+    return _KNOWN[state]
 
 
 def store_widening(case: Case) -> Widened:
@@ -103,7 +143,7 @@ def store_widening(case: Case) -> Widened:
     if store is None:
         return
     provider, before = (_provider(item) if item else None for item in (store, case.old))
-    known = [before, *(_provider(each) for each in case.gone if each.kind in _STORES)]
+    known = [before, *(_provider(each) for each in case.gone.of(*_STORES))]
     if not case.is_fresh(store.namespace) and provider not in known:
         yield widens("store-reads-elsewhere" if case.old else "store-new")
     if store.kind == "ClusterSecretStore" and case.old:
@@ -160,11 +200,10 @@ def reference_widening(case: Case) -> Widened:
         return
     old = pods_of(case.old) if case.old else None
     known = _secrets(old) if old else {}
-    for each in case.gone:
-        if (replaced := pods_of(each)) and replaced.namespace == new.namespace:
-            known |= _secrets(replaced)
+    for replaced in case.gone.pods(new.namespace):
+        known |= _secrets(replaced)
     for name in _secrets(new):
-        if name not in known and (owner := _owner(case.after, new.namespace, name, case, new)):
+        if name not in known and (owner := _owner(new.namespace, name, case, new)):
             yield widens("reads-secret-of-another", secret=name, owner=owner)
 
 
@@ -174,23 +213,19 @@ def _secrets(pods: Pods[Object]) -> dict[str, None]:
     return dict.fromkeys(names)
 
 
-def _owner(state: State, namespace: str, name: str, case: Case, pods: Pods[Object]) -> str:
+def _owner(namespace: str, name: str, case: Case, pods: Pods[Object]) -> str:
     """Return the component that a Secret belongs to, unless it is the one that reads it."""
-    for item in state.of("Secret", "SealedSecret", "ExternalSecret"):
-        made = str(inner(item.spec, "target", "name") or item.name) if item.kind == "ExternalSecret" else item.name
-        if item.namespace == namespace and made == name:
-            if (owner := state.owners[item.identity]) != case.component:
-                return owner
-            label, own = item.labels.get(_NAME), pods.owner.labels.get(_NAME) or pods.labels.get(_NAME)
-            # In a group, labels tell components apart.
-            is_group = case.component in (ALL_OBJECTS, BY_HAND)
-            return label if is_group and label and own and label != own else ""
-    # Nobody knows where it comes from: then it belongs to those who read it.
-    for reader in case.before.pods.values():
-        if reader.namespace == namespace and name in _secrets(reader):
-            owner = case.before.owners[reader.owner.identity]
-            return owner if owner != case.component else ""
-    return ""
+    item = _secrets_in(case.after).made.get((namespace, name))
+    if item is None:
+        # Nobody knows where it comes from: then it belongs to those who read it.
+        owner = _secrets_in(case.before).mounted.get((namespace, name), "")
+        return owner if owner != case.component else ""
+    if (owner := case.after.owners[item.identity]) != case.component:
+        return owner
+    # In a group, labels tell components apart.
+    label, own = item.labels.get(_NAME), pods.owner.labels.get(_NAME) or pods.labels.get(_NAME)
+    is_group = case.component in (ALL_OBJECTS, BY_HAND)
+    return label if is_group and label and own and label != own else ""
 
 
 SECRET_KINDS: Mapping[str, Any] = {

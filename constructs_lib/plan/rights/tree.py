@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,6 +29,7 @@ class State:
         #: The Application or group that deploys an object, for those that were asked for.
         self.owners: dict[Identity, str] = {}
         self._known: dict[str, list[Object]] = {}
+        self._named: dict[str, frozenset[str] | None] = {}
 
     def of(self, *kinds: str) -> list[Object]:
         """Return the objects of some kinds."""
@@ -66,11 +68,45 @@ class State:
                 found.update(name.decode() for name in _NAMESPACE.findall(content))
         return NAMESPACES | found
 
+    def namespaces_of(self, component: str) -> frozenset[str] | None:
+        """Return the namespaces that the objects of an Application or group name; None if there is no such one."""
+        if component not in self._named:
+            found = [each for each in self.applications if each.name == component]
+            names = {each.namespace for each in found} | {
+                name.decode()
+                for each in found
+                for content in each.files.values()
+                for name in _NAMESPACE.findall(content)
+            }
+            self._named[component] = frozenset(names) if found else None
+        return self._named[component]
+
     @cached_property
     def created_namespaces(self) -> frozenset[str]:
         """The namespaces that are made from the tree."""
         creating = {application.namespace for application in self.applications if application.creates_namespace}
         return frozenset(creating | {item.name for item in self.of("Namespace")})
+
+
+class Gone:
+    """The objects that go in a plan, in whose place others may come."""
+
+    def __init__(self, items: Iterable[Object]) -> None:
+        """Index them."""
+        self._of: dict[str, list[Object]] = defaultdict(list)
+        self._pods: dict[str, list[Pods[Object]]] = defaultdict(list)
+        for item in items:
+            self._of[item.kind].append(item)
+            if pods := pods_of(item):
+                self._pods[item.namespace].append(pods)
+
+    def of(self, *kinds: str) -> list[Object]:
+        """Return those of some kinds."""
+        return [item for kind in kinds for item in self._of.get(kind, ())]
+
+    def pods(self, namespace: str) -> Sequence[Pods[Object]]:
+        """Return the pods of workloads of a namespace that go."""
+        return self._pods.get(namespace, ())
 
 
 @dataclass(frozen=True)
@@ -81,7 +117,7 @@ class Case:
         old: As it was; None if it is new.
         new: As it will be; None if it goes.
         component: The Application or group that deploys it.
-        gone: Objects that go in the same plan.
+        gone: What goes in the same plan.
     """
 
     old: Object | None
@@ -89,7 +125,7 @@ class Case:
     component: str
     before: State = field(repr=False)
     after: State = field(repr=False)
-    gone: Sequence[Object] = field(default=(), repr=False)
+    gone: Gone = field(repr=False)
 
     @property
     def item(self) -> Object:

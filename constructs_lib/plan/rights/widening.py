@@ -24,7 +24,7 @@ from constructs_lib.plan.rights.policies import network_widening
 from constructs_lib.plan.rights.projects import application_widening, project_widening
 from constructs_lib.plan.rights.roles import binding_widening, role_widening
 from constructs_lib.plan.rights.secrets import SECRET_KINDS, reference_widening
-from constructs_lib.plan.rights.tree import Case, State, Widened
+from constructs_lib.plan.rights.tree import Case, Gone, State, Widened
 from constructs_lib.repository.applications import Application
 from constructs_lib.text import listed
 
@@ -51,7 +51,7 @@ def add_widening(pairs: Iterable[Pair], before: Sequence[Application], after: Se
             if change.effect not in (Effect.NONE, Effect.KEPT):
                 places[item.identity] = pair, number
     changes = {identity: pair.changes[number] for identity, (pair, number) in places.items()}
-    gone = [item for item, change in changes.values() if change.action == "delete"]
+    gone = Gone(item for item, change in changes.values() if change.action == "delete")
     cases = {identity: _case(*found, *states, gone) for identity, found in changes.items()}
     found: dict[Identity, list[Reason]] = {identity: [*_widened(case)] for identity, case in cases.items()}
     for identity, opened in network_widening(cases, *states):
@@ -68,7 +68,7 @@ def add_widening(pairs: Iterable[Pair], before: Sequence[Application], after: Se
         pair.changes[number] = item, change
 
 
-def _case(item: Object, change: Change, before: State, after: State, gone: Sequence[Object]) -> Case:
+def _case(item: Object, change: Change, before: State, after: State, gone: Gone) -> Case:
     def placed(manifest: dict[str, object] | None) -> Object | None:
         return None if manifest is None else Object(manifest, item.path, item.namespace)
 
