@@ -6,7 +6,7 @@ from functools import cached_property
 
 from constructs_lib.kubernetes import objects as kubernetes
 from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
-from constructs_lib.kubernetes.manifest_reader import Cache, decoded
+from constructs_lib.kubernetes.manifest_reader import Cache, decoded, may_hold
 
 #: A file that holds this anywhere is not rendered (``skipFileRenderingMarker`` in ``repository.go`` of Argo CD).
 SKIP_MARKER = "+argocd:skip-file-rendering"
@@ -108,7 +108,7 @@ def unreadable(path: str, content: bytes, cache: Cache | None = None, *, strict:
     """
     manifests = (cache or Cache()).manifests(path, content)
     if isinstance(manifests, str) and (
-        strict or all(word in content for word in (b"apiVersion", b"kind", b"metadata"))
+        strict or all(may_hold(content, word) for word in (b"apiVersion", b"kind", b"metadata"))
     ):
         return Unreadable(path, manifests)
     return None

@@ -16,7 +16,7 @@ from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache, may_hold
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 from constructs_lib.repository.snapshot import Files, Snapshot
-from constructs_lib.repository.sources import Content, Sources, kustomization, normal, sources_of
+from constructs_lib.repository.sources import Content, Sources, everything, kustomization, normal, sources_of
 from constructs_lib.text import listed, plural
 
 #: The name of the group of Applications and AppProjects that no Application deploys.
@@ -33,6 +33,7 @@ _UNSEEN = {
     "Jsonnet": "nothing is seen of what its files with the ending .jsonnet make",
     "a plugin": "nothing is seen of what it makes",
     "a Git submodule": "nothing is seen of what is in it",
+    "the source hydrator": "nothing is seen of what it writes to its branch",
 }
 _KUSTOMIZATION = re.compile(r"(?:.*/)?[Kk]ustomization(?:\.ya?ml)?")
 
@@ -289,9 +290,7 @@ class _Search:
             resources |= found
             group.rendered |= others
         for folder in self._charts:
-            below = (path for path in self._snapshot.others if path.startswith(f"{folder}/" if folder else ""))
-            inside = [*self._sources.folders.below(folder), *below]
-            group.rendered |= {path: self._snapshot.find(path) or b"" for path in inside}
+            group.rendered |= everything(self._snapshot, folder)
         jsonnet = {path: text for path, text in group.files.items() if path.endswith(".jsonnet")}
         group.rendered |= jsonnet
         group.skipped = [path for path, text in group.files.items() if is_skipped(text)]

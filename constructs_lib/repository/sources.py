@@ -18,7 +18,7 @@ from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 #: Tools whose objects are not known at all.
-OPAQUE = ("Helm", "Jsonnet", "a plugin", "a Git submodule")
+OPAQUE = ("Helm", "Jsonnet", "a plugin", "a Git submodule", "the source hydrator")
 #: What a source may declare, and the tool that is meant.
 _DECLARED = {"kustomize": "Kustomize", "helm": "Helm", "directory": "", "plugin": "a plugin"}
 #: The types of the options of a folder of plain manifests.
@@ -106,6 +106,13 @@ class Sources:
     def content(self, spec: Mapping[str, Any], *names: str) -> Content:
         """Return what an Application with this spec deploys; ``names`` are those that Argo CD may call it by."""
         content = Content()
+        if hydrator := mapping(spec.get("sourceHydrator")):
+            # It counts before all other sources. What it makes of the folder is on a branch of its own.
+            dry = mapping(hydrator.get("drySource"))
+            path = normal(str(dry.get("path") or ""))
+            content.rendered |= everything(self._snapshot, path)
+            content.sources.append(Source(path, str(dry.get("targetRevision") or "HEAD"), "the source hydrator"))
+            return content
         for source in map(_plain, sources_of(spec)):
             helm = mapping(source.get("helm"))
             content.rendered |= self._value_files(helm, "")
@@ -157,8 +164,7 @@ class Sources:
         if tool == "Kustomize":
             self._add_kustomization(content, snapshot, path, mapping(source.get("kustomize")))
         elif tool in OPAQUE and tool != "a Git submodule":
-            inside = [*found, *(file for file in snapshot.others if file.startswith(f"{path}/" if path else ""))]
-            content.rendered |= {file: snapshot.find(file) or b"" for file in inside}
+            content.rendered |= everything(snapshot, path)
             content.rendered |= self._value_files(mapping(source.get("helm")), path)
         else:
             self._add_manifests(content, snapshot, path, directory, found)
@@ -261,6 +267,12 @@ def kustomization(
                 else:
                     queue.append(target)
     return resources, others, [*said.values()]
+
+
+def everything(snapshot: Snapshot, folder: str) -> dict[str, bytes]:
+    """Return all files in a folder and its folders."""
+    below = f"{folder}/" if folder else ""
+    return {path: snapshot.find(path) or b"" for path in (*snapshot.files, *snapshot.others) if path.startswith(below)}
 
 
 def _renaming(said: Mapping[str, Any]) -> str:

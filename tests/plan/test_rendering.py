@@ -81,6 +81,19 @@ CASES: dict[str, tuple[Mapping[str, bytes | None], dict[str, str]]] = {
     "a chart in the tree": ({"parts/app/Chart.yaml": b"name: x\n"}, {APP: "! update in place"}),
     "a kustomization": ({"parts/app/kustomization.yaml": b"resources: [0.yaml, 1.yaml]\n"}, {APP: "! update in place"}),
     "a plugin": (app(spec_source_plugin={"name": "x"}), {APP: "! update in place"}),
+    "the source hydrator": (
+        app(
+            spec_sourceHydrator={
+                "drySource": {
+                    "path": "parts/app",
+                    "targetRevision": "HEAD",
+                    "repoURL": "https://example.com/gitops.git",
+                },
+                "syncSource": {"path": "parts/app", "targetBranch": "hydrated"},
+            }
+        ),
+        {APP: "! update in place"},
+    ),
     "an Application that comes with a chart": (
         {
             "apps/new.yaml": written(
