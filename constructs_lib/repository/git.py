@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from constructs_lib.kubernetes.bounds import MOST_BYTES, OVERSIZED, demand_tree
 from constructs_lib.user_error import UserError
 
 
@@ -132,16 +133,30 @@ class Git:
     def contents(self, objects: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of objects by their names, such as ``main:app.py``; those that are not here are left out.
 
+        That of a very large one is not read (:data:`~constructs_lib.kubernetes.bounds.OVERSIZED`).
+
         Raises:
             GitError: There is no repository.
+            UserError: They are larger than anything that is deployed.
         """
         names = list(dict.fromkeys(objects))
-        output = BytesIO(self.run_bytes("cat-file", "--batch", input="".join(f"{name}\n" for name in names).encode()))
-        contents: dict[str, bytes] = {}
-        for name in names:
-            head = output.readline().split()
-            if head[-1] == b"missing":
-                continue
-            contents[name] = output.read(int(head[-1]))
-            output.readline()
+        said = self._asked("--batch-check=%(objectsize)", names).read().splitlines()
+        sizes = {name: int(size) for name, size in zip(names, said, strict=True) if size.isdigit()}
+        contents = {name: OVERSIZED for name, size in sizes.items() if size > MOST_BYTES}
+        pending = [name for name in sizes if name not in contents]
+        demand_tree(0, sum(sizes[name] for name in pending))
+        while pending:
+            part, size = [], 0
+            # What is read at once is in memory twice.
+            while pending and size < MOST_BYTES:
+                part.append(pending.pop())
+                size += sizes[part[-1]]
+            output = self._asked("--batch", part)
+            for name in part:
+                output.readline()
+                contents[name] = output.read(sizes[name])
+                output.readline()
         return contents
+
+    def _asked(self, what: str, names: Sequence[str]) -> BytesIO:
+        return BytesIO(self.run_bytes("cat-file", what, input="".join(f"{name}\n" for name in names).encode()))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
+from constructs_lib.kubernetes.bounds import MOST_BYTES, OVERSIZED, demand_tree
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.links import Links
 
@@ -105,7 +106,11 @@ class Snapshot:
 
     @classmethod
     def of_folder(cls, folder: Path, name: str | None = None) -> Snapshot:
-        """Return a snapshot of a folder, which counts as all of its repository; what cannot be read is left out."""
+        """Return a snapshot of a folder, which counts as all of its repository; what cannot be read is left out.
+
+        Raises:
+            UserError: There are more files than anybody deploys from.
+        """
         places: dict[str, str] = {}
         targets: dict[str, str] = {}
         _walk(folder, places, targets)
@@ -114,11 +119,22 @@ class Snapshot:
         if links.outside and (ignored := {path for path in links.outside if _is_ignored(folder, path)}):
             links = Links({path: target for path, target in targets.items() if path not in ignored})
         places |= {path: places[target] for path, target in links.files(places)}
+        manifests = [path for path in sorted(places) if path.endswith(_SUFFIXES)]
+        demand_tree(len(manifests))
         files: dict[str, bytes] = {}
-        for path in sorted(places):
-            if path.endswith(_SUFFIXES):
-                with suppress(OSError):
-                    files[path] = Path(places[path]).read_bytes()
+        read: dict[str, bytes] = {}
+        size = 0
+        for path in manifests:
+            place = places[path]
+            if place not in read:
+                with suppress(OSError), Path(place).open("rb") as file:
+                    content = file.read(MOST_BYTES + 1)
+                    read[place] = content if len(content) <= MOST_BYTES else OVERSIZED
+            # Very many links may lead to the same file.
+            if place in read:
+                files[path] = read[place]
+                size += len(files[path]) if files[path] is not OVERSIZED else 0
+                demand_tree(0, size)
         others = {path: place for path, place in sorted(places.items()) if not path.endswith(_SUFFIXES)}
         return cls(name or str(folder), files, others=Lazy(others, _content), links=links)
 
@@ -128,6 +144,7 @@ class Snapshot:
 
         Raises:
             GitError: There is no such revision.
+            UserError: There are more files than anybody deploys from.
         """
 
         @cache
@@ -151,7 +168,9 @@ class Snapshot:
             for path, blob in blobs.items()
             if path.endswith(_SUFFIXES) and (not folders or f"{path}/".startswith(begins))
         }
+        demand_tree(len(wanted))
         read = git.read(wanted.values())
+        demand_tree(0, sum(len(read[blob]) for blob in wanted.values() if read[blob] is not OVERSIZED))
         others = {path: blob for path, blob in blobs.items() if path not in wanted}
         return cls(
             name or revision,

@@ -253,3 +253,43 @@ def test_time_grows_with_the_number_of_objects_and_not_with_its_square(apart: bo
         assert ending.memory < MEMORY
         seconds.append(ending.seconds)
     assert seconds[1] < 6 * seconds[0], seconds
+
+
+def test_a_tree_of_very_many_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(100_001):
+        (tmp_path / "tree" / f"{number}.yaml").touch()
+    ending = run(tmp_path / "tree", "check", "--tree", "tree")
+    assert_bounded(ending)
+    assert (
+        ending.err == b"There are more than 100000 files of YAML and JSON in the tree; name a folder that holds less.\n"
+    )
+
+
+@pytest.mark.parametrize("in_git", [False, True])
+def test_a_tree_of_very_many_bytes_is_refused(in_git: bool, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(23):
+        # What this process has in memory would count as the command's.
+        with (tmp_path / "tree" / f"{number}.yaml").open("w") as file:
+            file.writelines([OBJECT, f"# {number}\n", *(["# aaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"] * 290_000)])
+    if in_git:
+        for command in (
+            ["init", "-q"],
+            ["add", "."],
+            ["-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "a"],
+        ):
+            subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    command = ["plan", "--from", "HEAD", "--to", "HEAD"] if in_git else ["check", "--tree", "tree"]
+    ending = run(tmp_path / "tree", *command)
+    assert_bounded(ending)
+    assert b"There are more than 200 MB of YAML and JSON in the tree" in ending.err
+
+
+def test_very_many_links_to_a_large_file_count_like_as_many_files(tmp_path: Path) -> None:
+    folder = tree(tmp_path, {"a.yaml": f"{OBJECT}# {'a' * 9_000_000}\n"})
+    for number in range(200):
+        (folder / f"l{number}.yaml").symlink_to("a.yaml")
+    ending = run(folder, "check", "--tree", "tree")
+    assert_bounded(ending)
+    assert b"There are more than 200 MB of YAML and JSON in the tree" in ending.err
