@@ -37,13 +37,14 @@ class Store:
     Attributes:
         file: The file that lists them.
         namespace: Where the Secrets with them are.
-        values: Name of the Secret and key of every value.
+        values: Every value by the name of its Secret and its key: where it comes from, as ``component/key``. A copy
+            comes from another Secret.
         readers: The namespace that may read each Secret, by the Secret's name; empty if the tree does not tell.
     """
 
     file: str
     namespace: str
-    values: frozenset[tuple[str, str]]
+    values: Mapping[tuple[str, str], str]
     readers: Mapping[str, str]
 
 
@@ -67,11 +68,13 @@ class Bootstrap:
         """The values that it fills, or None if the tree has no list of them."""
         for file, inputs in self.inputs("argocd").items():
             secrets = mappings(inputs.get("secrets"))
-            values = {(str(secret.get("component")), str(secret.get("key"))) for secret in secrets}
+            places = [(str(secret.get("component")), str(secret.get("key"))) for secret in secrets]
+            values = {place: "/".join(place) for place in places}
             readers = {name: mapping(reader) for name, reader in mapping(inputs.get("secret_readers")).items()}
-            values |= {(name, key) for name, reader in readers.items() for key in mapping(reader.get("copies"))}
+            for name, reader in readers.items():
+                values |= {(name, key): str(origin) for key, origin in mapping(reader.get("copies")).items()}
             namespaces = {name: str(reader.get("namespace")) for name, reader in readers.items()}
-            return Store(file, str(inputs.get("secret_store") or ""), frozenset(values), namespaces)
+            return Store(file, str(inputs.get("secret_store") or ""), values, namespaces)
         return None
 
     @cached_property

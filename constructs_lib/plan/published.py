@@ -19,7 +19,8 @@ def published_at(git: Git, environment: str, name: str, commit: str | None) -> S
     """Return what a commit, which people call ``name``, publishes of an environment; nothing if there is no commit."""
     if commit is None:
         return Snapshot(name, {})
-    folders = [f"argocd/{environment}", f"dist/{environment}"]
+    # What the bootstrap gives to the cluster belongs to it as well.
+    folders = [f"argocd/{environment}", f"dist/{environment}", f"bootstrap/argocd/{environment}.tfvars.json"]
     return Snapshot.of_revision(git, commit, name, folders)
 
 

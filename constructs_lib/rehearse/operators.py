@@ -3,17 +3,19 @@
 Each is simulated by name, and what was simulated is told.
 """
 
-import base64
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.rehearse.api_client import ApiClient, ApiError, Resource, Verb
+from constructs_lib.rehearse.secrets import RefusedError, fetched
 
 _EXTERNAL_SECRETS = "external-secrets.io"
 #: Groups whose objects nobody has to act on.
 _INERT = ("argoproj.io", "monitoring.coreos.com")
+#: Seconds until the operator of secrets tries again what it could not read.
+_AGAIN = 1.0
 
 
 class Operators:
@@ -33,6 +35,8 @@ class Operators:
         self.simulated: dict[str, None] = {}
         self._client = client
         self._stop = threading.Event()
+        #: ExternalSecrets, by their ids, that will be tried again.
+        self._waiting: set[str] = set()
         self._watch(Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims", True), self._provide_volume)
         self._watch(Resource("v1", "Service", "services", True), self._give_address)
         for api_version, kind in custom:
@@ -97,14 +101,19 @@ class Operators:
             self._client.patch(service, {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}, "status")
 
     def _fetch_secret(self, item: dict[str, Any]) -> None:
-        """Make the Secret of an ExternalSecret with a placeholder for each value.
+        """Make the Secret of an ExternalSecret with the values that its store lets it read; keep the old one if not.
 
         https://external-secrets.io/latest/api/externalsecret/
         """
         metadata, spec = item["metadata"], item["spec"]
-        keys = [entry["secretKey"] for entry in spec.get("data") or ()]
-        templated = spec.get("target", {}).get("template", {}).get("data") or {}
-        value = base64.b64encode(b"placeholder").decode()
+        try:
+            data = fetched(self._client, item)
+        except RefusedError as refusal:
+            self._set_ready(item, "False", "SecretSyncedError", f"could not get secret data from provider: {refusal}")
+            self._try_again(item)
+            return
+        if data is None:
+            return
         secret: Manifest = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -122,25 +131,47 @@ class Operators:
                     }
                 ],
             },
-            "data": dict.fromkeys([*(templated or keys)], value),
+            "data": data,
         }
         self._client.apply(secret)
         self._be_ready(item)
 
-    def _be_ready(self, item: dict[str, Any]) -> None:
-        generation = item["metadata"].get("generation", 1)
-        conditions = item.get("status", {}).get("conditions") or []
-        if any(known.get("type") == "Ready" and known.get("observedGeneration") == generation for known in conditions):
+    def _try_again(self, item: dict[str, Any]) -> None:
+        """Have an ExternalSecret looked at again, as it is by then."""
+        uid = item["metadata"]["uid"]
+        if uid in self._waiting:
             return
+        self._waiting.add(uid)
+
+        def look() -> None:
+            self._waiting.discard(uid)
+            try:
+                live = None if self._stop.is_set() else self._client.get(item)
+                if live and "deletionTimestamp" not in live["metadata"]:
+                    self._fetch_secret(live)
+            except (ApiError, OSError):
+                self._try_again(item)
+
+        timer = threading.Timer(_AGAIN, look)
+        timer.daemon = True
+        timer.start()
+
+    def _be_ready(self, item: dict[str, Any]) -> None:
+        self._set_ready(item, "True", "Rehearsed", "simulated")
+
+    def _set_ready(self, item: dict[str, Any], status: str, reason: str, message: str) -> None:
+        generation = item["metadata"].get("generation", 1)
         self.simulated[item["kind"]] = None
         condition = {
             "type": "Ready",
-            "status": "True",
-            "reason": "Rehearsed",
-            "message": "simulated",
+            "status": status,
+            "reason": reason,
+            "message": message,
             "observedGeneration": generation,
             "lastTransitionTime": item["metadata"]["creationTimestamp"],
         }
+        if condition in (item.get("status", {}).get("conditions") or []):
+            return
         change = {"status": {"observedGeneration": generation, "conditions": [condition]}}
         self._client.patch(item, change, "status")
 

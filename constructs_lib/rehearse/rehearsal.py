@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from constructs_lib.argocd.objects import Object
+from constructs_lib.check.bootstrap import Bootstrap
 from constructs_lib.check.order.needs import CHARTS_OF_KINDS
 from constructs_lib.kubernetes.manifest import Manifest, mapping
 from constructs_lib.kubernetes.platform import NAMESPACES
@@ -27,6 +28,7 @@ from constructs_lib.rehearse.processes import RehearsalError, Workspace
 from constructs_lib.rehearse.recording import Moment, Recording
 from constructs_lib.rehearse.remotes import Chart, Remotes, charts_of, stand_in
 from constructs_lib.rehearse.scratch import ScratchRepository
+from constructs_lib.rehearse.secrets import bootstrapped
 from constructs_lib.rehearse.settings import Settings
 from constructs_lib.rehearse.tools import Tools
 from constructs_lib.rehearse.watching import Watcher
@@ -70,7 +72,10 @@ class Rehearsal:
         self._context = context
         self._settings = settings
         self._tell = tell
-        self._found = [self._applications(tree) for tree in trees]
+        pairs = [(tree, self._applications(tree)) for tree in trees]
+        self._found = [found for _, found in pairs]
+        stores = [Bootstrap(tree.files, found.all).store for tree, found in pairs]
+        self._secrets = [*bootstrapped(store for store in stores if store)]
         self._stack = ExitStack()
         self._installed = False
         self.replaced: list[Chart] = []
@@ -126,7 +131,7 @@ class Rehearsal:
             self.client.apply(manifest)
         own = ("AppProject", "Application")
         workspace.wait_for("kube-apiserver", lambda: all(self.client.resource(API, kind) for kind in own))
-        for manifest in (*self._given, *self._namespaces(), *self._storage_classes()):
+        for manifest in (*self._given, *self._secrets, *self._namespaces(), *self._storage_classes()):
             # A cluster that was there before has classes of its own.
             if not self.client.get(manifest):
                 self.client.apply(manifest)

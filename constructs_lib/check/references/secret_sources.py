@@ -183,7 +183,7 @@ def _values(model: ClusterModel, store: Store) -> Iterator[Finding]:
         for entry in mappings(item.spec.get("dataFrom")):
             extract = inner(entry, "extract", "key")
             whole |= {extract} if isinstance(extract, str) else {component for component, _ in store.values}
-    for component, key in sorted(store.values - read):
+    for component, key in sorted(store.values.keys() - read):
         if component not in whole:
             problem, at = f"Nothing reads the value {component}/{key}.", f"secrets.{component}/{key}"
             yield Finding.of("secret-value-unread", None, problem, at=at, file=store.file)
