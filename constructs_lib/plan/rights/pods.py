@@ -215,7 +215,8 @@ def _is_elsewhere(namespace: str, case: Case) -> bool:
     own = own and own | {each.namespace for each in case.after.applications if each.name == case.component}
     if own is None:
         return namespace in NAMESPACES - {"default"}
-    return namespace in case.before.namespaces - own
+    moves = any(each.name == case.item.name for each in case.gone.of(case.item.kind))
+    return namespace not in own and not moves
 
 
 def _likely(new: Pods[Object], case: Case) -> list[Pods[Object]]:

@@ -17,7 +17,7 @@ from constructs_lib.kubernetes.workloads import TEMPLATED, Pods, pods_of
 from constructs_lib.plan.change import Reason, reason
 from constructs_lib.repository.applications import Application
 
-_NAMESPACE = re.compile(rb"""namespace["']?[ ]*:[ ]*["']?([a-z0-9-]+)""")
+_NAMESPACE = re.compile(rb"""[nN]amespace["']?[ ]*:[ ]*["']?([a-z0-9-]+)""")
 
 
 class State:
