@@ -56,7 +56,7 @@ class Pod:
     workload: Pods | None = None
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
     def port(self, name: str, protocol: str) -> int | None:
         """Return the number of a named port, or None if no container declares it."""

@@ -1,6 +1,7 @@
 """Runs a person's declaration and tells their errors from faults of the library."""
 
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -137,10 +138,36 @@ def _diagnostic_from(failure: BaseException) -> Diagnostic | None:
     return None
 
 
+#: What jsii says of a value inside of an argument: column, key or number, and the type that it takes.
+_INSIDE = re.compile(
+    r"^([^\w\n]*)(?:Key '(.*)'|Index (\d+)): Unable to deserialize value as (.*?)(?: \| undefined)?$", re.M
+)
+#: What it says of the value itself, of which a mapping or list is not shown.
+_FAILING = re.compile(r"Failing value is (.*)(?:\n[ ├│]*│ {2,}(\S.*))?")
+_TYPES = {"string": "a text", "number": "a number", "boolean": "true or false"}
+
+
+def _cause(message: str) -> str:
+    """Return which value in an argument jsii refuses, which it tells at the end of a tree; nothing if it tells none."""
+    path, column, wanted, end = "", 0, "", 0
+    for inside in _INSIDE.finditer(message):
+        # What is no deeper is another type that would be taken.
+        if len(inside[1]) <= column:
+            break
+        column, wanted, end = len(inside[1]), inside[4], inside.end()
+        path += f"[{inside[3]}]" if inside[3] else f".{inside[2]}"
+    failing = _FAILING.search(message, end)
+    if not path or failing is None:
+        return ""
+    value = failing[1] if (failing[2] or "{")[0] in "{[" else failing[2]
+    kind = _TYPES.get(wanted) or ("a mapping" if wanted.startswith("map<") else wanted.rpartition(".")[2])
+    return f"{path.removeprefix('.')}: {kind} is needed, not {value}"
+
+
 def _problem(failure: BaseException, below: Sequence[FrameType]) -> str:
     text = next(iter(str(failure).splitlines()), "")
     if any(called.f_globals.get("__name__", "").startswith("jsii.") for called in below):
-        return f"cdk8s refuses this: {text.removeprefix('Error: ')}."
+        return f"cdk8s refuses this: {_cause(str(failure)) or text.removeprefix('Error: ')}."
     reason = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
     if isinstance(failure, AttributeError) and failure.name:
         hint = closest(failure.name, [name for name in dir(failure.obj) if not name.startswith("_")])

@@ -273,3 +273,17 @@ def test_names_cannot_command_the_runner(name: str) -> None:
     show(report([looked], [], DAY, "waivers.yaml"), Console(file=stream, soft_wrap=True))
     assert "dangerous" in stream.getvalue()
     assert [*heard(stream.getvalue())] == []
+
+
+def test_lines_of_a_large_file() -> None:
+    pad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: pad-{}, namespace: d}}\ndata:\n  a: {}\n---\n"
+    pads = "".join(pad.format(number, "z" * 2_000) for number in range(1_000))
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: wrong, namespace: d}\nspec:\n  prots: []\n"
+    # There is one of the same name in another namespace before it.
+    other = service.replace("namespace: d", "namespace: e").replace("prots", "ports")
+    looked = look(ClusterModel(Snapshot("x", {"a.yaml": f"{pads}{other}---\n{service}".encode()}, None), []), "")
+    [result] = report([looked], [], DAY, "waivers.yaml").results
+    lines = {
+        finding.field: line for finding, _, line in result.lines if finding.identity and finding.identity[2] == "d"
+    }
+    assert lines["spec.prots"] == 6_011

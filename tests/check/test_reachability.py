@@ -392,3 +392,30 @@ def test_the_work_grows_with_the_tree_and_not_with_its_pairs(monkeypatch: pytest
         assert found(tree) == []
         work.append(count)
     assert work[1] < 2.5 * work[0]
+
+
+def test_what_names_no_namespace_is_called_by_its_name_alone() -> None:
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {"containers": [{"name": "c", "image": "a:1", "ports": [{"containerPort": 8080}]}]},
+        }
+        for name in ("a", "b")
+    ]
+    peers: list[Manifest] = [{"podSelector": {}}]
+    wide = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "wide"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "a"}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": peers, "ports": [{"port": 8080}]}],
+        },
+    }
+    said = [finding.problem for finding in prove(model_of(*pods, wide))]
+    assert "by ingress[0].from[0], a can be called by every pod of its own namespace at port 8080." in said
+    assert "what names no namespace has policies, and none of them is about b." in said
+    assert not any("/a" in text or "/b" in text or "  " in text for text in said)

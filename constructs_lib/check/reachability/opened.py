@@ -51,7 +51,8 @@ class _Opened:
                 if not peer.entities.isdisjoint(("all", "cluster")):
                     yield from self._wide("open-to-everybody", peer.path, "everything in the cluster")
             elif _is_empty(peer):
-                where = "every namespace" if peer.namespaces else f"the namespace {self.policy.namespace}"
+                own = f"the namespace {self.policy.namespace}" if self.policy.namespace else "its own namespace"
+                where = "every namespace" if peer.namespaces else own
                 yield from self._wide("empty-peer-selector", peer.path, f"every pod of {where}")
             else:
                 yield from self._named(peer)

@@ -152,7 +152,7 @@ def _unisolated(traffic: Traffic) -> Iterator[Finding]:
     for namespace, found in model.pods_by_namespace.items():
         is_known = traffic.is_known(namespace) and namespace not in model.open_namespaces
         if namespace not in with_policies and is_known:
-            where = f"the namespace {namespace}" if namespace else "what names no namespace"
+            where = _where(namespace)
             names = listed(sorted(pods.owner.name for pods in found))
             problem = f"{where} has {plural(len(found), 'workload')} ({names}) and no NetworkPolicy."
             yield Finding.of("namespace-without-policies", model.get("Namespace", "", namespace), problem)
@@ -161,9 +161,13 @@ def _unisolated(traffic: Traffic) -> Iterator[Finding]:
         is_closed = pod.namespace in with_policies and is_known
         isolated = any(network.isolating(pod, direction) for direction in DIRECTIONS)
         if is_closed and not isolated and not pod.host_network:
-            problem = f"the namespace {pod.namespace} has policies, and none of them is about {pod}."
+            problem = f"{_where(pod.namespace)} has policies, and none of them is about {pod}."
             at = f"{workload(pod).path.removesuffix('.spec')}.metadata.labels"
             yield Finding.of("pods-not-isolated", workload(pod).owner, problem, at=at)
+
+
+def _where(namespace: str) -> str:
+    return f"the namespace {namespace}" if namespace else "what names no namespace"
 
 
 PROOF = Proof(
