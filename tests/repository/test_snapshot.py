@@ -41,6 +41,14 @@ def test_folder(repository: Path) -> None:
     assert (found.name, found.files, found.pinned) == ("here", {**MANIFESTS, "link.yaml": b"top.yaml"}, None)
 
 
+def test_many_links_to_a_file_hold_it_once(repository: Path) -> None:
+    for number in range(100):
+        (repository / f"{number}.yaml").symlink_to("top.yaml")
+    commit(repository, "links")
+    for found in (Snapshot.of_folder(repository), Snapshot.of_revision(Git(repository), "HEAD")):
+        assert len({id(found.files[f"{number}.yaml"]) for number in range(100)}) == 1
+
+
 def test_revision(repository: Path) -> None:
     first = commit(repository, "first")
     (repository / "a" / "one.yaml").write_text("changed")

@@ -17,6 +17,7 @@ The schema, version 1; what is added later is added to it, and what changes its 
     steps          in the order of Argo CD: [{component, wave, parent, changes}]
     changes        [{action, effect, group, kind, namespace, name, file, dangerous, widens, replaced, fields,
                    reasons, pods, mend}]
+    kind           File stands for what is no object: a file that no Application deploys and that is not seen through
     action         create, change or delete: what happens in the repository
     fields         [{path, old, new, secret}]; values of secrets are null
     dangerous      whether a person has to agree to the change
