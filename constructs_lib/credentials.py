@@ -95,7 +95,9 @@ def holds_secret(name: str, *, variables: bool) -> bool:
         return False
     if not variables:
         return names_password(name) or (names_secret(name) and words[-1] == "token") or words[-2:] in _KEY_FIELDS
-    if words[-1] in ("key", "keys") and words[:-1] and _PLAIN_KEYS.fullmatch(words[-2]):
+    # An entry that is called "key" and nothing else is rarely a secret; a variable KEY is.
+    is_plain = _PLAIN_KEYS.fullmatch(words[-2]) is not None if words[:-1] else not name.isupper()
+    if words[-1] in ("key", "keys") and is_plain:
         return False
     return words[-1] in _AT_THE_END or any(map(_SECRET_WORD.fullmatch, words))
 

@@ -1,5 +1,6 @@
 """What is published: the state from which Argo CD deploys an environment now."""
 
+from constructs_lib.repository.applications import find_applications
 from constructs_lib.repository.deployed import published_revision
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.snapshot import Snapshot
@@ -21,7 +22,18 @@ def published_at(git: Git, environment: str, name: str, commit: str | None) -> S
         return Snapshot(name, {})
     # What the bootstrap gives to the cluster belongs to it as well.
     folders = [f"argocd/{environment}", f"dist/{environment}", f"bootstrap/argocd/{environment}.tfvars.json"]
-    return Snapshot.of_revision(git, commit, name, folders)
+    while True:
+        found = Snapshot.of_revision(git, commit, name, folders)
+        # An Application that nobody declared may read any other folder.
+        more = {
+            path
+            for application in find_applications(found, folders[:1]).all
+            for path in (source.path for source in application.sources)
+            if not any(f"{path}/".startswith(f"{folder}/") for folder in folders)
+        }
+        if not more or "" in folders:
+            return found
+        folders = [""] if more & {"", "."} else [*folders, *sorted(more)]
 
 
 def commits_behind(git: Git, branch: str) -> int:

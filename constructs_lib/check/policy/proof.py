@@ -13,6 +13,7 @@ from constructs_lib.check.policy.pod_security import (
     violation_findings,
 )
 from constructs_lib.check.policy.pods import image_findings, resilience_findings, resource_findings
+from constructs_lib.check.policy.roles import prove_roles
 from constructs_lib.check.tools import patched
 from constructs_lib.text import plural
 
@@ -33,6 +34,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
         if levels.get(pods.namespace) not in ("baseline", "restricted"):
             yield from privilege_findings(pods, levels.get(pods.namespace, ""))
     yield from role_findings(model)
+    yield from prove_roles(model)
     yield from token_findings(model, unfinished)
     yield from project_findings(model)
     yield from resilience_findings(model, unfinished)

@@ -218,6 +218,12 @@ def application_widening(case: Case) -> Widened:
     if others := [each for each in _repositories(new) if repository_name(each) not in names]:
         yield widens("another-repository", repositories=listed(dict.fromkeys(others)))
     name = str(new.get("project") or "default")
+    users = {str(_spec(item).get("project") or "default") for item in case.before.of("Application", "ApplicationSet")}
+    if old is None and users and name not in users and name not in _named_projects(case.before):
+        if (found := _project(case.after, name)) is None:
+            yield widens("unknown-project", project=name)
+        elif found is _EVERYTHING:
+            yield widens("wider-project", project=name, what="everything")
     if old is not None and name != (former := str(old.get("project") or "default")):
         before, after = _project(case.before, former), _project(case.after, name)
         if after is None:
@@ -226,6 +232,10 @@ def application_widening(case: Case) -> Widened:
         elif more := [*_more(after, before, case)] if before is not None else []:
             yield widens("wider-project", project=name, what=listed(more, 5))
     yield from managed_namespace_widening(case)
+
+
+def _named_projects(state: State) -> set[str]:
+    return {item.name for item in state.of("AppProject")}
 
 
 def _used(state: State) -> list[str]:
