@@ -152,6 +152,9 @@ def test_every_run_asserts_something() -> None:
         ("argocd", "production", "argocd/main.tf", "health.argoproj.io_Application", "health.argoproj.io_App"),
         ("argocd", "production", "argocd/secrets.tf", "data_wo          =", "data ="),
         ("argocd", "production", "argocd/main.tf", "/root.yaml", "/Application-gateway.yaml"),
+        ("argocd", "production", "argocd/secrets.tf", "= [each.key]", "= keys(var.secret_readers)"),
+        ("argocd", "production", "argocd/secrets.tf", "namespace = each.value.namespace", 'namespace = "default"'),
+        ("argocd", "production", "argocd/secrets.tf", "if secret.component == component", ""),
     ],
 )
 def test_modules_tests_notice(
