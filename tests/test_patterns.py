@@ -59,6 +59,7 @@ def literals(parsed: Any) -> Iterator[str]:
                         yield from literals(each)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "anywhere"), [pytest.param(*rest, id=name) for name, *rest in patterns()])
 def test_no_pattern_takes_a_time_that_grows_with_the_square(pattern: re.Pattern[Any], anywhere: bool) -> None:
     text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode()

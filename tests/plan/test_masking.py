@@ -191,6 +191,7 @@ def test_a_secret_that_stays_is_no_change() -> None:
     assert [field.path for field in _fields(old, new)] == ["spec.template.spec.containers[c].args[1]"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [
