@@ -71,7 +71,7 @@ def test_small_system_in_an_empty_folder(tmp_path: Path) -> None:
         [sys.executable, "app.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("laptop: 32 objects of 3 components in 3 waves\n")
+    assert result.stdout.startswith("laptop: 34 objects of 3 components in 3 waves\n")
     waves = {
         file.stem: re.search(r'sync-wave: "(\d)"', file.read_text())[1]  # type: ignore[index]
         for file in sorted((tmp_path / "argocd/laptop").glob("Application-*.yaml"))

@@ -25,11 +25,11 @@ from constructs_lib.kubernetes.bounds import (
     TOO_DEEP,
     BoundedLoader,
     demand_commas,
-    demand_size,
     integer,
     json_decoder,
 )
 from constructs_lib.kubernetes.manifest import Manifest, mapping
+from constructs_lib.kubernetes.sizes import demand_size
 
 
 class Cache:

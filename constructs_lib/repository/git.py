@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from constructs_lib.kubernetes.bounds import MOST_BYTES, OVERSIZED, demand_tree
+from constructs_lib.kubernetes.sizes import MOST_BYTES, OVERSIZED, demand_tree
 from constructs_lib.user_error import UserError
 
 
@@ -133,7 +133,7 @@ class Git:
     def contents(self, objects: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of objects by their names, such as ``main:app.py``; those that are not here are left out.
 
-        That of a very large one is not read (:data:`~constructs_lib.kubernetes.bounds.OVERSIZED`).
+        That of a very large one is not read (:data:`~constructs_lib.kubernetes.sizes.OVERSIZED`).
 
         Raises:
             GitError: There is no repository.

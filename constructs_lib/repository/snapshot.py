@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
-from constructs_lib.kubernetes.bounds import MOST_BYTES, OVERSIZED, demand_tree
+from constructs_lib.kubernetes.sizes import MOST_BYTES, OVERSIZED, demand_tree
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.links import Links
 
