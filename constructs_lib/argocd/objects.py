@@ -13,8 +13,10 @@ SKIP_MARKER = "+argocd:skip-file-rendering"
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 _COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 WAVE = "argocd.argoproj.io/sync-wave"
-_HOOK = "argocd.argoproj.io/hook"
-_HELM_HOOK = "helm.sh/hook"
+#: A hook of Argo CD, and one of Helm, whose weight is its wave unless it has one.
+HOOK = "argocd.argoproj.io/hook"
+HELM_HOOK = "helm.sh/hook"
+HOOK_WEIGHT = "helm.sh/hook-weight"
 _HELM_PHASES = {
     "pre-install": "PreSync",
     "pre-upgrade": "PreSync",
@@ -42,7 +44,7 @@ class Object(kubernetes.Object):
     def wave(self) -> int:
         """Its sync wave; 0 if it has none, or one that is no number."""
         try:
-            return int(self.annotations.get(WAVE) or self.annotations.get("helm.sh/hook-weight", "0"))
+            return int(self.annotations.get(WAVE) or self.annotations.get(HOOK_WEIGHT, "0"))
         except ValueError:
             return 0
 
@@ -61,8 +63,8 @@ class Object(kubernetes.Object):
         """The phases of a sync in which it is applied, in their order; none if it is a hook for another event."""
         if not self.is_hook:
             return ("Sync",)
-        declared = self.annotations.get(_HOOK)
-        hooks = {hook.strip() for hook in self.annotations[_HELM_HOOK if declared is None else _HOOK].split(",")}
+        declared = self.annotations.get(HOOK)
+        hooks = {hook.strip() for hook in self.annotations[HELM_HOOK if declared is None else HOOK].split(",")}
         if declared is None:
             hooks = {_HELM_PHASES.get(hook, "") for hook in hooks}
         return tuple(phase for phase in PHASES if phase in hooks)
@@ -70,7 +72,7 @@ class Object(kubernetes.Object):
     @property
     def is_hook(self) -> bool:
         """Whether it is a hook of Argo CD's or Helm's: run in a sync, never compared and never pruned."""
-        return _HOOK in self.annotations or _HELM_HOOK in self.annotations
+        return HOOK in self.annotations or HELM_HOOK in self.annotations
 
     @cached_property
     def hook_delete_policies(self) -> frozenset[str]:

@@ -1,9 +1,10 @@
 """All objects of one component, in the order in which Argo CD applies them."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from constructs_lib.argocd.objects import WAVE
+from constructs_lib.argocd.objects import HELM_HOOK, HOOK_WEIGHT, WAVE
 from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.workload import Workload
@@ -18,6 +19,7 @@ from constructs_lib.text import within
 
 #: Kinds of objects that a data store can lose: it keeps running, with its data, and closed to strangers.
 _REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})
+_WHOLE = re.compile(r"[-+]?[0-9]{1,9}")
 #: Kinds that pods may refer to, so they are set up before any pod.
 _SET_UP = frozenset({"ConfigMap", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"})
 
@@ -61,7 +63,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     for stage, each, source in staged:
         kind, metadata = each["kind"], each["metadata"]
         annotations = metadata.setdefault("annotations", {})
-        annotations.setdefault(WAVE, str(stage + offset))
+        annotations.setdefault(WAVE, _weight(annotations) or str(stage + offset))
         metadata["annotations"] = dict(sorted(annotations.items()))
         identity = (each["apiVersion"].rpartition("/")[0], kind, metadata.get("namespace", ""), metadata["name"])
         if identity in objects:
@@ -70,6 +72,15 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
             component.report(problem, component.location)
         objects[identity] = Derived(each, source)
     return sorted(objects.values(), key=_order)
+
+
+def _weight(annotations: Mapping[str, str]) -> str:
+    """Return the weight of a hook of Helm, which is its wave for Argo CD; empty for what is no such hook.
+
+    One without a weight has 0, among the others of its phase: a wave of ours would put it behind them.
+    """
+    weight = annotations.get(HOOK_WEIGHT, "0" if HELM_HOOK in annotations else "")
+    return weight if _WHOLE.fullmatch(weight) else ""
 
 
 def _order(derived: Derived) -> tuple[int, str, str, str]:

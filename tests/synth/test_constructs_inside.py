@@ -10,6 +10,7 @@ import yaml
 from systems import environment
 
 from constructs_lib import Microservice, System, synthesize
+from constructs_lib.argocd.objects import WAVE
 from constructs_lib.declare.diagnostics import DeclarationError
 
 
@@ -55,3 +56,16 @@ def test_a_text_that_hides_its_file_is_a_mistake() -> None:
     (mistake,) = error.value.diagnostics
     assert 'the ConfigMap "a" would hold the text +argocd:skip-file-rendering' in mistake.problem
     assert mistake.location.line == test_a_text_that_hides_its_file_is_a_mistake.__code__.co_firstlineno + 3
+
+
+def test_weights_of_hooks_are_their_waves(tmp_path: Path) -> None:
+    hooks = {"early": "-5", "middle": None, "late": "5"}
+    texts = (
+        f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, annotations: {{helm.sh/hook: pre-upgrade"
+        f"{f', helm.sh/hook-weight: {chr(34)}{weight}{chr(34)}' if weight else ''}}}}}}}"
+        for name, weight in hooks.items()
+    )
+    files = synthesize(included("\n---\n".join(texts), tmp_path)).files
+    found = {path: yaml.safe_load(content) for path, content in files.items() if "/ConfigMap-" in path}
+    waves = {item["metadata"]["name"]: item["metadata"]["annotations"][WAVE] for item in found.values()}
+    assert waves == {"early": "-5", "middle": "0", "late": "5"}

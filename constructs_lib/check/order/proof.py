@@ -9,6 +9,8 @@ from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.order.health import prove_health
 from constructs_lib.check.order.needs import prove_needs, prove_waits
+from constructs_lib.check.order.never import prove_never
+from constructs_lib.check.order.openings import prove_openings
 from constructs_lib.check.order.syncs import prove_applications, prove_syncs
 from constructs_lib.text import plural
 
@@ -21,7 +23,9 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     if any(model.applications):
         yield from prove_waits(model)
         yield from prove_needs(model)
+        yield from prove_openings(model)
         yield from prove_health(model)
+        yield from prove_never(model)
         yield from prove_syncs(model)
         yield from prove_applications(model)
 
