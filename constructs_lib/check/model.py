@@ -25,7 +25,12 @@ Result = TypeVar("Result")
 Pods = workloads.Pods[Object]
 
 #: Groups whose objects make neither pods nor Services, ConfigMaps or Secrets that others could refer to by accident.
-_QUIET_GROUPS = frozenset({"argoproj.io", "cert-manager.io", "external-secrets.io", "keda.sh", "monitoring.coreos.com"})
+_QUIET_GROUPS = frozenset(
+    {
+        *("argoproj.io", "cert-manager.io", "external-secrets.io", "keda.sh", "monitoring.coreos.com"),
+        *("cilium.io", "networking.istio.io", "projectcontour.io", "traefik.containo.us", "traefik.io"),
+    }
+)
 #: Kinds of these groups that do make pods.
 _POD_MAKERS = frozenset({"Alertmanager", "Prometheus", "PrometheusAgent", "ThanosRuler", "Workflow"})
 

@@ -19,8 +19,9 @@ from constructs_lib.kubernetes.workloads import Container
 _KEPT = ("Deployment", "StatefulSet", "ReplicaSet")
 #: Volumes that last no longer than their pod, or hold nothing that it writes.
 _FLEETING = frozenset({"emptyDir", "configMap", "secret", "projected", "downwardAPI", "image"})
-#: What tells a cache to keep its data.
-_KEEPING = ("appendonly yes", "--save", "save ")
+#: What tells a server that may be a cache to keep its data, and what tells it not to.
+_KEEPING = re.compile(r"appendonly\s+[\"']?yes")
+_FORGETTING = re.compile(r"appendonly\s+[\"']?no|save\s+[\"']{2}|maxmemory")
 #: Where files lie that tell a server what to do.
 _TELLING = re.compile(r"conf|init|etc|scripts", re.IGNORECASE)
 
@@ -61,8 +62,8 @@ def _on_no_volume(model: ClusterModel, pods: Pods, container: Container, server:
     # What is not among the volumes is a claim of the StatefulSet.
     if any(name not in volumes or _FLEETING.isdisjoint(volumes[name][1]) for _, name in mounts):
         return
-    said = " ".join(_said(model, pods, container))
-    if server.cache and pods.owner.kind != "StatefulSet" and not any(word in said for word in _KEEPING):
+    said = "\n".join([*_said(model, pods, container), *(text for _, text in mounted(model, pods))])
+    if server.cache and not _KEEPING.search(said) and (pods.owner.kind != "StatefulSet" or _FORGETTING.search(said)):
         return
     lost = next(((path, *volumes[name]) for path, name in mounts if "emptyDir" in volumes[name][1]), None)
     if lost:

@@ -10,6 +10,8 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.addresses import prove_addresses
 from constructs_lib.check.references.configuration import prove_configuration
 from constructs_lib.check.references.ownership import prove_ownership
+from constructs_lib.check.references.routes import prove_routes
+from constructs_lib.check.references.scaling import prove_scaling
 from constructs_lib.check.references.secret_readers import prove_secret_readers
 from constructs_lib.check.references.secret_sources import prove_secret_sources
 from constructs_lib.check.references.selections import prove_selections
@@ -18,6 +20,8 @@ from constructs_lib.text import plural
 
 def _prove(model: ClusterModel) -> Iterator[Finding]:
     yield from prove_selections(model)
+    yield from prove_scaling(model)
+    yield from prove_routes(model)
     yield from prove_configuration(model)
     yield from prove_secret_sources(model)
     yield from prove_secret_readers(model)
