@@ -122,11 +122,13 @@ class Query:
         labels: Which labels its result may have.
         has_condition: Whether it leaves out series by their values, as an alert must; or by their labels, where these
             are what a series tells, since its value is always 1.
+        without_le: The buckets of which it takes a quantile after their label ``le`` was dropped, so that it has none.
     """
 
     selectors: tuple[Selector, ...]
     labels: Labels
     has_condition: bool
+    without_le: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -139,7 +141,7 @@ def parse(text: str) -> Query:
     _demand_size(text)
     try:
         root: ql.Expr = ql.parse(text)
-        return Query(tuple(_selectors(root, "")), _labels(root), _has_condition(root))
+        return Query(tuple(_selectors(root, "")), _labels(root), _has_condition(root), tuple(_without_le(root)))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -249,6 +251,17 @@ def _selectors(part: ql.Expr, function: str) -> Iterator[Selector]:
         inside = part.func.name if isinstance(part, ql.Call) and part.func.name in _RATES else ""
         for child in _children(part):
             yield from _selectors(child, inside)
+
+
+def _without_le(part: ql.Expr) -> Iterator[str]:
+    """Yield the classic histograms of which a quantile is taken without ``le``; native ones have no buckets."""
+    if isinstance(part, ql.Call) and part.func.name == "histogram_quantile" and len(part.args) > 1:
+        buckets = part.args[1]
+        metrics = [selector.metric for selector in _selectors(buckets, "")]
+        if metrics and all(name.endswith("_bucket") for name in metrics) and "le" not in _labels(buckets):
+            yield metrics[0]
+    for child in _children(part):
+        yield from _without_le(child)
 
 
 def _is_scalar(part: ql.Expr) -> bool:

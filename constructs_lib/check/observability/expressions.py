@@ -21,6 +21,7 @@ _ASSIGNED = re.compile(r"\$(\w+)(?:\s*,\s*\$(\w+))?\s*:?=")
 _VARIABLES = {"labels", "externalLabels", "externalURL", "value"}
 _SHOWN_LABEL = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+\"([^\"]+)\"")
 _LEGEND_LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_VALUES = re.compile(r"label_values\(\s*([a-zA-Z_:][\w:]*)\s*(?:\{[^}]{0,500}\})?\s*,")
 
 
@@ -101,9 +102,39 @@ def prove_rules(items: Sequence[Object], rules: Sequence[Rule]) -> Iterator[Find
     for rule in rules:
         if isinstance(rule.expression, Finding):
             yield rule.expression
+        yield from _refused(rule)
         if rule.alert is not None:
             yield from _alert(rule, rule.alert)
     yield from _duplicates(rules)
+
+
+def _refused(rule: Rule) -> Iterator[Finding]:
+    """Yield what Prometheus refuses in a rule, and histograms of which it makes nothing (``rulefmt.go``)."""
+    content, item = rule.content, rule.item
+    is_alert, is_record = bool(content.get("alert")), bool(content.get("record"))
+    if is_alert is is_record:
+        problem = f"It is {'both an alert and a record' if is_alert else 'neither an alert nor a record'}."
+        yield Finding.of("rule-invalid", item, problem, at=rule.at)
+    elif is_record:
+        record = str(content["record"])
+        for field in ("for", "keep_firing_for", "annotations"):
+            if content.get(field):
+                yield Finding.of("rule-invalid", item, f"A record has no {field}.", at=f"{rule.at}.{field}")
+        if not _METRIC.fullmatch(record):
+            problem = f'"{record}" is no name of a metric.'
+            yield Finding.of("rule-invalid", item, problem, at=f"{rule.at}.record")
+    for field in ("for", "keep_firing_for"):
+        text = content.get(field)
+        if isinstance(text, str) and text and seconds(text) is None:
+            yield Finding.of("rule-invalid", item, f'"{text}" is no duration.', at=f"{rule.at}.{field}")
+    if isinstance(rule.expression, Expression):
+        yield from _without_le(rule.expression, f"{rule.at}.expr")
+
+
+def _without_le(expression: Expression, at: str) -> Iterator[Finding]:
+    for metric in expression.query.without_le:
+        problem = f"histogram_quantile gets the buckets of {metric} without their label le."
+        yield Finding.of("quantile-without-le", expression.item, problem, at=at)
 
 
 def _alert(rule: Rule, name: str) -> Iterator[Finding]:
@@ -245,6 +276,7 @@ class Dashboards:
             yield expression
             return
         self.expressions.append(expression)
+        yield from _without_le(expression, f"{at}.expr")
         if isinstance(legend, str):
             labels = (name for name in _LEGEND_LABEL.findall(legend) if name != "__name__")
             yield from _dropped_labels(expression, f"{at}.legendFormat", labels)

@@ -5,9 +5,16 @@ from collections.abc import Iterator
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.monitors import OPERATOR_GROUP
+from constructs_lib.check.observability.alertmanager import prove_alertmanager
 from constructs_lib.check.observability.expressions import Dashboards, Expression, prove_rules, rules_of
 from constructs_lib.check.observability.metrics import Exposed, Metrics, prove_coverage
-from constructs_lib.check.observability.scraping import prove_kept, prove_loaded, prove_scraped, prove_selected
+from constructs_lib.check.observability.scraping import (
+    prove_kept,
+    prove_loaded,
+    prove_scraped,
+    prove_selected,
+    prove_timeouts,
+)
 from constructs_lib.text import plural
 
 
@@ -17,14 +24,16 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     items = [item for item in model.kind("PrometheusRule") if item.group == OPERATOR_GROUP]
     rules = rules_of(items)
     yield from prove_rules(items, rules)
+    yield from prove_alertmanager(model, rules)
     yield from dashboards.findings
     if exposed.stacks:
-        yield from prove_loaded(dashboards.items, exposed.stacks[0])
+        yield from prove_loaded(model, dashboards.items, exposed.stacks[0])
 
     expressions = [rule.expression for rule in rules if isinstance(rule.expression, Expression)]
     recorded = [rule.content["record"] for rule in rules if isinstance(rule.content.get("record"), str)]
     yield from Metrics(exposed, recorded).prove(dashboards.metrics, [*expressions, *dashboards.expressions])
     yield from prove_selected(model, exposed, items)
+    yield from prove_timeouts(model, exposed)
     yield from prove_scraped(model, exposed)
     yield from prove_kept(model, exposed)
 

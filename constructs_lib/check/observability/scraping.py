@@ -11,6 +11,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.monitors import OPERATOR_GROUP, Monitor
 from constructs_lib.check.observability.metrics import Exposed, Stack
+from constructs_lib.kubernetes.bounds import parse_json
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence, texts
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.kubernetes.selectors import Selector
@@ -27,13 +28,53 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?B")
 
 
 def prove_selected(model: ClusterModel, exposed: Exposed, rules: Sequence[Object]) -> Iterator[Finding]:
-    """Yield the monitors and rules that no Prometheus of a chart selects."""
-    if not exposed.stacks or model.by_kind.get("Prometheus"):
+    """Yield the monitors and rules that no Prometheus selects: of those of charts, and those of the tree itself."""
+    operated = [item for item in model.kind("Prometheus", "PrometheusAgent") if item.group == OPERATOR_GROUP]
+    rulers = [item for item in model.kind("ThanosRuler") if item.group == OPERATOR_GROUP]
+    if not exposed.stacks and not operated:
         return
     for item in (*(monitor.item for monitor in exposed.monitors), *rules):
-        reasons = [_selected_instead(model, item, stack) for stack in exposed.stacks]
+        if item.kind == "PrometheusRule" and rulers:
+            continue
+        reasons = [
+            *(_selected_instead(model, item, stack) for stack in exposed.stacks),
+            *(_chosen_instead(model, item, prometheus) for prometheus in operated),
+        ]
         if all(reasons):
             yield Finding.of("monitoring-not-selected", item, f"Prometheus selects {reasons[0]}.", at="metadata.labels")
+
+
+def _chosen_instead(model: ClusterModel, item: Object, prometheus: Object) -> str:
+    """Return what a Prometheus of the tree selects instead of an object; empty if it selects the object.
+
+    Without a selector it selects nothing, and without one of namespaces only in its own.
+    """
+    key, namespaces = _KEYS[item.kind], prometheus.spec.get(f"{_KEYS[item.kind]}NamespaceSelector")
+    selector = prometheus.spec.get(f"{key}Selector")
+    if not isinstance(selector, dict):
+        return f"no {item.kind}s: it has no {key}Selector"
+    if not Selector(selector).matches(item.labels):
+        return f"{item.kind}s with {Selector(selector)}"
+    if not isinstance(namespaces, dict):
+        return "" if item.namespace == prometheus.namespace else f"{item.kind}s in {prometheus.namespace} alone"
+    if namespaces and not Selector(namespaces).matches(model.namespaces.get(item.namespace, {})):
+        return f"{item.kind}s in namespaces with {Selector(namespaces)}"
+    return ""
+
+
+def prove_timeouts(model: ClusterModel, exposed: Exposed) -> Iterator[Finding]:
+    """Yield the monitors that the operator refuses: a scrape may not take longer than the time to the next."""
+    specs = [stack.prometheus for stack in exposed.stacks]
+    specs += [item.spec for item in model.kind("Prometheus") if item.group == OPERATOR_GROUP]
+    usual = min((found for spec in specs if (found := seconds(spec.get("scrapeInterval")))), default=None)
+    for monitor in exposed.monitors:
+        for at, endpoint in monitor.endpoints.items():
+            timeout, own = seconds(endpoint.get("scrapeTimeout")), seconds(endpoint.get("interval"))
+            # Without any, the operator lets Prometheus scrape every 30 seconds.
+            interval = own or usual or 30.0
+            if timeout and timeout > interval:
+                problem = f"A scrape may take {timeout:g} s, and the next one comes after {interval:g} s."
+                yield Finding.of("scrape-timeout-above-interval", monitor.item, problem, at=f"{at}.scrapeTimeout")
 
 
 def _selected_instead(model: ClusterModel, item: Object, stack: Stack) -> str:
@@ -50,15 +91,20 @@ def _selected_instead(model: ClusterModel, item: Object, stack: Stack) -> str:
     return ""
 
 
-def prove_loaded(dashboards: Sequence[Object], stack: Stack) -> Iterator[Finding]:
+def prove_loaded(model: ClusterModel, dashboards: Sequence[Object], stack: Stack) -> Iterator[Finding]:
     """Yield the ConfigMaps that Grafana's sidecar passes over."""
+    if inner(stack.values, "grafana", "enabled") is False:
+        return
     sidecar = mapping(inner(stack.values, "grafana", "sidecar", "dashboards"))
     label, value = str(sidecar.get("label", "grafana_dashboard")), str(sidecar.get("labelValue", "1"))
     searched = str(sidecar.get("searchNamespace") or stack.namespace)
     namespaces = {part.strip() for part in searched.split(",")}
-    for item in dashboards:
+    for item in (*dashboards, *_unlabelled(model, dashboards)):
         labels = item.labels
-        if label not in labels or (value and labels[label] != value):
+        if sidecar.get("enabled") is False:
+            problem = f"The sidecar is not there: Application {stack.application.name} has it disabled."
+            yield Finding.of("dashboard-not-loaded", item, problem, at="metadata.labels")
+        elif label not in labels or (value and labels[label] != value):
             wanted, own = json.dumps(value), json.dumps(labels.get(label, ""))
             problem = f"The sidecar looks for the label {label}: {wanted}, and this has {own}."
             yield Finding.of("dashboard-not-loaded", item, problem, at=f"metadata.labels.{label}")
@@ -66,6 +112,27 @@ def prove_loaded(dashboards: Sequence[Object], stack: Stack) -> Iterator[Finding
             where = ", ".join(sorted(namespaces))
             problem = f"The sidecar searches in {where}, and this is in {item.namespace}."
             yield Finding.of("dashboard-not-loaded", item, problem, at="metadata.namespace")
+
+
+def _unlabelled(model: ClusterModel, dashboards: Sequence[Object]) -> Iterator[Object]:
+    """Yield the ConfigMaps with a dashboard that lack the label, where no pods and no values mount them."""
+    read = {(pods.namespace, each.name) for pods in model.pods for each in pods.references if each.kind == "ConfigMap"}
+    for item in model.kind("ConfigMap"):
+        data = texts(item.manifest.get("data"))
+        is_read = (item.namespace, item.name) in read or model.is_named_by_chart(item.name)
+        if item not in dashboards and not is_read and any(map(_is_dashboard, data.items())):
+            yield item
+
+
+def _is_dashboard(file: tuple[str, str]) -> bool:
+    name, text = file
+    if not name.endswith(".json") or '"panels"' not in text:
+        return False
+    try:
+        content = parse_json(text)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and isinstance(content.get("panels"), list) and "title" in content
 
 
 def prove_scraped(model: ClusterModel, exposed: Exposed) -> Iterator[Finding]:
