@@ -69,7 +69,9 @@ class Server:
     def _ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()
-        return listens(self.port)
+        # It listens before it lets anybody in.
+        ready: list[str | Path] = [self.programs / "pg_isready", "--quiet", "--host=127.0.0.1", f"--port={self.port}"]
+        return listens(self.port) and subprocess.run(ready, check=False, timeout=PATIENCE).returncode == 0
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it, whatever its clients are at."""

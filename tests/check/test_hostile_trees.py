@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -32,6 +31,20 @@ main(lambda environment: System(environment, "shop"), [
 SECONDS, MEMORY = 2, 300_000_000
 #: With these the kernel ends it, so that a fault does not end the test's machine.
 MOST_SECONDS, MOST_SPACE = 20, 4 << 30
+#: Starts a command below limits, and says what it took. It is small itself: a process begins with the memory of the one
+#: that starts it, which counts as its own.
+STARTER = f"""
+import os, resource, sys
+if not (child := os.fork()):
+    resource.setrlimit(resource.RLIMIT_CPU, ({MOST_SECONDS}, {MOST_SECONDS}))
+    resource.setrlimit(resource.RLIMIT_AS, ({MOST_SPACE}, {MOST_SPACE}))
+    os.execv(sys.argv[2], sys.argv[2:])
+_, status, used = os.wait4(child, 0)
+with open(sys.argv[1], "w") as file:
+    print(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, file=file)
+code = os.waitstatus_to_exitcode(status)
+sys.exit(code if code >= 0 else 128 - code)
+"""
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: d}\n"
 
 
@@ -55,21 +68,14 @@ def run(folder: Path, *arguments: str, **variables: str) -> Ending:
     app = folder.parent / "app.py"
     app.write_text(APP)
     outputs = [folder.parent / name for name in ("out", "err")]
+    used = folder.parent / "used"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "", **variables}
     with outputs[0].open("wb") as out, outputs[1].open("wb") as err:
-        command = [sys.executable, str(app), *arguments]
-        process = subprocess.Popen(
-            command, stdout=out, stderr=err, env=environment, preexec_fn=_limited, cwd=folder.parent
-        )
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+        command = [sys.executable, "-S", "-c", STARTER, str(used), sys.executable, str(app), *arguments]
+        ended = subprocess.run(command, stdout=out, stderr=err, env=environment, cwd=folder.parent, check=False)
+    seconds, memory = map(float, used.read_text().split())
     out_text, err_text = (path.read_bytes() for path in outputs)
-    return Ending(process.returncode, out_text, err_text, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
-
-
-def _limited() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_SPACE, MOST_SPACE))
+    return Ending(ended.returncode, out_text, err_text, seconds, int(memory))
 
 
 def tree(folder: Path, files: Mapping[str, str | bytes]) -> Path:
