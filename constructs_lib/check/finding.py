@@ -41,6 +41,8 @@ class Check:
         why: What happens in the cluster if nobody acts.
         fix: What to do about it, in general.
         source: Where the rule is written down: a page of Kubernetes or Argo CD, an issue. Empty for our own rules.
+        lasting: Whether it may be a fact that lasts, since something outside of the tree brings what is missing: its
+            waiver needs no day on which it expires.
         askable: Whether it is about rights, for which a declaration may ask.
     """
 
@@ -52,6 +54,7 @@ class Check:
     fix: str
     source: str = ""
     askable: bool = False
+    lasting: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ def print_some(lines: Sequence[str], out: Console, most: int) -> None:
         out.print(f"  … and {len(lines) - most} more")
 
 
+#: Exit codes: a command was called with wrong arguments; it could judge nothing.
+WRONG_USAGE, NOT_JUDGED = 2, 3
+
+
 class CommandError(UserError):
     """A command was called with wrong arguments."""
 

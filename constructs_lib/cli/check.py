@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.app import NOT_JUDGED, App, CommandError
 from constructs_lib.cli.output import harmless, result_console, write_result
 from constructs_lib.text import nearest
+from constructs_lib.user_error import UserError
 
 if TYPE_CHECKING:
     from constructs_lib.check.model import ClusterModel
@@ -42,7 +43,10 @@ def command(
         None, "--docs", metavar="FILE", help="Write the page of all checks there, and do nothing else."
     ),
 ) -> None:
-    """Prove that the manifests will work, before they are pushed; exit 1 if something is wrong.
+    """Prove that the manifests will work, before they are pushed.
+
+    It exits with 0 if all proofs hold, 1 if something is wrong, 2 if it was called in a wrong way, 3 if there is
+    nothing that it can look at, such as charts alone, and 70 for a fault of its own.
 
     Example: python app.py check production
 
@@ -69,6 +73,8 @@ def command(
     _show(report, format, output)
     if report.errors or (strict and report.warnings):
         raise typer.Exit(1)
+    if not report.is_judged:
+        raise typer.Exit(NOT_JUDGED)
 
 
 def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str | None) -> dict[str, ClusterModel]:
@@ -130,7 +136,7 @@ def _show(report: Report, format: str, output: Path | None) -> None:
         try:
             output.write_text(harmless(FORMATS[format](report), format), encoding="utf-8")
         except OSError as error:
-            raise CommandError(f"--output: {output} cannot be written: {error.strerror}.") from error
+            raise UserError(f"--output: {output} cannot be written: {error.strerror}.") from error
     elif format == "terminal":
         show(report, result_console())
     else:

@@ -12,6 +12,7 @@ from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.output import console
 from constructs_lib.declare.system import System
 from constructs_lib.text import listed
+from constructs_lib.user_error import UserError
 
 CHECK = typer.Option(False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date.")
 #: The most files that a message names.
@@ -55,7 +56,7 @@ def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes() if path.is_file() else None
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}.") from error
+        raise UserError(f"{path}: {error.strerror}.") from error
 
 
 def write(files: Mapping[Path, str]) -> None:
@@ -72,7 +73,7 @@ def write(files: Mapping[Path, str]) -> None:
         for temporary, path in ready:
             temporary.replace(path)
     except OSError as error:
-        raise CommandError(f"{error.filename2 or error.filename}: {error.strerror}.") from error
+        raise UserError(f"{error.filename2 or error.filename}: {error.strerror}.") from error
     finally:
         for temporary, _ in ready:
             temporary.unlink(missing_ok=True)

@@ -14,14 +14,15 @@ import typer
 
 from constructs_lib.cli import check as check_command
 from constructs_lib.cli import graph, observe, plan, publish, rehearse, synth, why
-from constructs_lib.cli.app import App
+from constructs_lib.cli.app import WRONG_USAGE, App, CommandError
 from constructs_lib.cli.output import console, take_any_sign
 from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import DeclarationError, here
 from constructs_lib.declare.environment import Environment
 from constructs_lib.user_error import UserError
 
-#: Exit codes: mistakes of the user and refusals; faults of the library (EX_SOFTWARE of sysexits.h); Ctrl-C.
+#: Exit codes: mistakes in what is declared, findings and refusals; faults of the library (EX_SOFTWARE of sysexits.h);
+#: Ctrl-C.
 USER_MISTAKE, INTERNAL_FAULT, INTERRUPTED = 1, 70, 130
 
 
@@ -58,13 +59,13 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         sys.exit(USER_MISTAKE)
     except UserError as error:
         console().print(str(error))
-        sys.exit(USER_MISTAKE)
+        sys.exit(WRONG_USAGE if isinstance(error, CommandError) else USER_MISTAKE)
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except Exception as fault:
         if hasattr(fault, "format_message"):
             console().print(fault.format_message().replace("Value error, ", ""))
-            sys.exit(USER_MISTAKE)
+            sys.exit(WRONG_USAGE)
         console().print(traceback.format_exc().rstrip())
         console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
         sys.exit(INTERNAL_FAULT)

@@ -152,7 +152,7 @@ def _take_over(takeover: Takeover | None, tree: Tree, git: Git) -> None:
         try:
             takeover.take_over(pins, git.run("rev-parse", "HEAD"))
         except UserError as error:
-            raise CommandError(f"{error}\nThis is about the cluster alone: everything is pushed.") from error
+            raise UserError(f"{error}\nThis is about the cluster alone: everything is pushed.") from error
 
 
 def _tell_how_to_take_over(publication: Publication, out: Console) -> None:
@@ -179,7 +179,7 @@ def _refuse_errors(app: App, tree: Tree) -> None:
     report = app.check({tree.environment: model_of(tree)})
     if report.errors:
         show(report, result_console())
-        raise CommandError(f"Nothing was published: check finds {plural(report.errors, 'error')}.")
+        raise UserError(f"Nothing was published: check finds {plural(report.errors, 'error')}.")
 
 
 def _tell_what_else_is_pushed(app: App, publication: Publication, out: Console) -> None:

@@ -16,6 +16,7 @@ from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.cli.plan import Format
 from constructs_lib.text import listed, nearest, plural
+from constructs_lib.user_error import UserError
 
 if TYPE_CHECKING:
     from constructs_lib.declare.environment import Environment
@@ -101,6 +102,8 @@ def command(
         raise CommandError("--break breaks what is declared: leave out --to.")
     if picture and not picture.absolute().parent.is_dir():
         raise CommandError(f"--svg: {picture.parent} is no folder.")
+    if tools and not tools.is_dir():
+        raise CommandError(f"--tools: {tools} is no folder.")
     (environment,) = app.choose([name])
     scenario, trees = _scenario(app, environment, old, new, broken, install=install, kill=kill)
     if not _has_news(app, environment, scenario):
@@ -136,9 +139,9 @@ def _scenario(
     try:
         is_shallow = git.run("rev-parse", "--is-shallow-repository") == "true"
     except GitError as error:
-        raise CommandError(f"A rehearsal reads from a Git repository: {error}") from None
+        raise UserError(f"A rehearsal reads from a Git repository: {error}") from None
     if is_shallow:
-        raise CommandError("The clone is shallow, so that commits may be missing; git fetch --unshallow first.")
+        raise UserError("The clone is shallow, so that commits may be missing; git fetch --unshallow first.")
     start = _commit(git, old) if old else published_revision(git, environment.repository.branch)[1]
     target = _commit(git, new) if new else None
     trees = []

@@ -287,3 +287,19 @@ def test_lines_of_a_large_file() -> None:
         finding.field: line for finding, _, line in result.lines if finding.identity and finding.identity[2] == "d"
     }
     assert lines["spec.prots"] == 6_011
+
+
+def test_every_format_ends_with_what_is_not_looked_at(schema: jsonschema_rs.Draft4Validator) -> None:
+    files = {"web/Chart.yaml": b"name: web\nversion: 1.0.0\n", "web/templates/a.yaml": b"kind: {{ .Values.kind }}\n"}
+    chart = report([look(ClusterModel(Snapshot.of_files("chart", files)), "")], [], DAY, "waivers.yaml")
+    (remark,) = (remark for remark in chart.remarks if "1 Helm chart (web)" in remark)
+    assert not chart.is_judged
+    shown = text(chart)
+    assert f"not looked at: {remark}" in shown and "holds" not in shown
+    content = json.loads(as_json(chart))["environments"][0]
+    assert remark in content["remarks"] and not any(proof["holds"] for proof in content["proofs"])
+    log = json.loads(as_sarif(chart))
+    assert [*schema.iter_errors(log)] == []
+    notifications = log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
+    assert f"not looked at: {remark}" in [each["message"]["text"] for each in notifications]
+    assert f"::notice title=not looked at::{remark}\n" in as_github(chart)

@@ -41,6 +41,16 @@ def test_a_file_of_waivers() -> None:
     assert [entry.line for entry in parse_waivers(second.encode(), CODES)] == [1, 7]
 
 
+def test_a_fact_that_lasts_needs_no_day() -> None:
+    (known,) = parse_waivers(GOOD.replace("  expires: 2027-03-31\n", "").encode(), CODES)
+    assert (known.day, known.term) == (None, "for good")
+    far = datetime.date(2999, 1, 1)
+    assert apply_waivers([finding()], [known], far) == ([], [(finding(), known)])
+    assert stale_waivers([finding()], [known], far, WAIVERS_FILE) == []
+    (unused,) = stale_waivers([], [known], far, WAIVERS_FILE)
+    assert unused.check.code == "waiver-unused"
+
+
 @pytest.mark.parametrize("content", ["", "# none\n", "[]\n", "---\n"])
 def test_an_empty_file_has_none(content: str) -> None:
     assert parse_waivers(content.encode(), CODES) == []
@@ -51,7 +61,10 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "no UTF-8": ("\udcff", "waivers.yaml is no YAML: "),
     "no list": ("code: image-not-pinned\n", "waivers.yaml must hold a list; a waiver has the entries code, object,"),
     "no mapping": ("- service-without-pods\n", "waivers.yaml:1: a waiver has the entries code, object,"),
-    "no day": (GOOD.replace("  expires: 2027-03-31\n", ""), "waivers.yaml:1: it has no expires; a waiver has"),
+    "no day": (
+        GOOD.replace("  expires: 2027-03-31\n", "").replace(CODES[0], CODES[1]),
+        "waivers.yaml:1: it has no expires; a waiver has",
+    ),
     "no reason": (
         GOOD.replace("It gets its pods from another repository.", ""),
         "waivers.yaml:1: reason: a text is needed.",

@@ -83,7 +83,7 @@ def test_what_a_policy_opens() -> None:
 )
 def test_unknown_names(arguments: list[str], message: str) -> None:
     result = run(ROOT, "why", *arguments)
-    assert (result.code, result.err.splitlines()) == (1, [message])
+    assert (result.code, result.err.splitlines()) == (2, [message])
 
 
 def test_mistakes_are_told_instead(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_wrong_call_of_main(app: Path, call: str, messages: list[str]) -> None:
 def test_mistake_on_the_command_line(app: Path, arguments: list[str], message: str) -> None:
     app.write_text(f"{BEGINNING}main(shop, [LOCAL, PRODUCTION])")
     before = state(app.parent)
-    assert run(app, *arguments) == Outcome(1, [message])
+    assert run(app, *arguments) == Outcome(2, [message])
     assert state(app.parent) == before
 
 

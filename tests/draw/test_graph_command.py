@@ -165,14 +165,14 @@ def test_check_of_docs_writes_nothing(app: Path) -> None:
 def test_refusals(app: Path, arguments: list[str], message: str) -> None:
     Path("folder").mkdir()
     before = state(app.parent)
-    assert run(app, "graph", *arguments) == Outcome(1, [message])
+    assert run(app, "graph", *arguments) == Outcome(2, [message])
     assert state(app.parent) == before
 
 
 @pytest.mark.parametrize("arguments", [["--view", "orders"], ["--format", "png"], ["local", "staging"], ["--colour"]])
 def test_usage(app: Path, arguments: list[str]) -> None:
     outcome = run(app, "graph", *arguments)
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert len(outcome.said) == 1
 
 

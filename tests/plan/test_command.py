@@ -124,7 +124,7 @@ def test_two_trees_with_several_environments_are_planned_one_by_one(shop: Path) 
 
 def test_an_environment_that_is_in_neither_tree(shop: Path) -> None:
     found = run(shop, "plan", "here", "--from", "dist", "--to", "dist")
-    assert (found.code, found.out) == (1, "")
+    assert (found.code, found.out) == (2, "")
     assert found.err.startswith("There is nothing in argocd/here/ of dist or of dist;")
 
 
@@ -164,12 +164,12 @@ def test_one_tree(shop: Path) -> None:
     ],
 )
 def test_mistakes(shop: Path, arguments: list[str], message: str) -> None:
-    assert run(shop, "plan", *arguments) == Run(1, "", f"{message}\n")
+    assert run(shop, "plan", *arguments) == Run(2, "", f"{message}\n")
 
 
 def test_unknown_format(shop: Path) -> None:
     found = run(shop, "plan", "--format", "yaml")
-    assert found.code == 1
+    assert found.code == 2
     assert found.err == "Invalid value for '--format': 'yaml' is not one of 'terminal', 'markdown', 'json'.\n"
 
 

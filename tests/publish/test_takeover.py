@@ -354,7 +354,7 @@ def test_a_failure_after_the_push_is_told_as_such(published: Shop, tmp_path: Pat
 
 def test_a_kubeconfig_needs_a_context(published: Shop) -> None:
     run = published.run("publish", "laptop", "--kubeconfig", "config")
-    assert run.code == 1 and "--kubeconfig needs --context" in run.said
+    assert run.code == 2 and "--kubeconfig needs --context" in run.said
 
 
 @pytest.mark.parametrize(("age", "expected"), [(60, True), (86400, False)])

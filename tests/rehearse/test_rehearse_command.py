@@ -47,7 +47,7 @@ NOTHING = "Nothing to rehearse: laptop does not change. --install, or --break CO
 )
 def test_mistakes_are_told_alone(first_published: Shop, arguments: Sequence[str], says: str) -> None:
     run = first_published.run("rehearse", *arguments, COLUMNS="200")
-    assert (run.code, run.out, run.err) == (1, "", says)
+    assert (run.code, run.out, run.err) == (2, "", says)
 
 
 def test_nothing_to_rehearse(first_published: Shop) -> None:

@@ -42,7 +42,7 @@ def judges_of(page: str) -> str:
 def _sections(checks: Iterable[Check]) -> str:
     return "".join(
         f"### {check.code}\n\n**{check.severity.value.capitalize()}**: {check.title.removesuffix('.')}.\n\n"
-        f"- If it is left: {check.why}\n- To fix it: {check.fix}\n{_ask(check)}{_source(check.source)}\n"
+        f"- If it is left: {check.why}\n- To fix it: {check.fix}\n{_ask(check)}{_last(check)}{_source(check.source)}\n"
         for check in checks
     )
 
@@ -50,6 +50,10 @@ def _sections(checks: Iterable[Check]) -> str:
 def _ask(check: Check) -> str:
     text = f"- To ask for it: annotate the object with `{ASKS}{check.code}` and the reason; then it is a warning.\n"
     return text if check.askable else ""
+
+
+def _last(check: Check) -> str:
+    return "- A waiver of it needs no last day: what is missing may come from elsewhere.\n" if check.lasting else ""
 
 
 def _source(text: str) -> str:

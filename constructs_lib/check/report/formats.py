@@ -41,6 +41,8 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(WAIVERS, "bold"))
         _show_findings(report.stale, console)
     console.print(Text(f"{report.summary}."))
+    if report.remarks:
+        console.print(Text(f"What is not looked at is not proven: {plural(len(report.remarks), 'remark')} above."))
     if any(True for _ in report.findings):
         console.print(Text(f"{PAGE} has a section for each code."))
 
@@ -64,15 +66,17 @@ def _show_result(result: Result, console: Console) -> None:
             counts = Counter(finding.check.severity for finding in findings)
             words = [plural(counts[severity], severity.value) for severity in Severity if severity in counts]
             line.append(", ".join(words), _STYLES[Severity.ERROR if Severity.ERROR in counts else Severity.WARNING])
-        else:
+        elif looked.objects:
             line.append("holds", "green").append(f"  {looked.counts.get(proof.name, '')}")
+        else:
+            line.append("nothing to prove")
         if proof.name in waived:
             line.append(f"  ({waived[proof.name]} waived)")
         console.print(line)
         _show_findings(findings, console)
     for finding, waiver in result.waived:
         where = f"{printable(finding.subject)}  {printable(finding.field)}".rstrip()
-        console.print(Text(f"  waived until {waiver.expires}: {finding.check.code}  {where}"))
+        console.print(Text(f"  waived {waiver.term}: {finding.check.code}  {where}"))
         console.print(Text(f"    {printable(finding.problem)}"))
         console.print(Text(f"    because {printable(waiver.reason)}"))
     for remark in looked.remarks:
@@ -115,7 +119,7 @@ def _environment(result: Result) -> dict[str, Any]:
         "name": looked.environment,
         "cluster": dataclasses.asdict(looked.cluster),
         "objects": looked.objects,
-        "proofs": [{"name": proof.name, "holds": proof.name not in failing} for proof in PROOFS],
+        "proofs": [{"name": proof.name, "holds": looked.objects > 0 and proof.name not in failing} for proof in PROOFS],
         "findings": [_finding(*each) for each in result.lines],
         "remarks": list(looked.remarks),
         "notes": list(looked.notes),
@@ -137,7 +141,7 @@ def _finding(finding: Finding, waiver: Waiver | None, line: int) -> dict[str, An
         "problem": finding.problem,
         "mend": finding.fix,
         "page": url(finding.check),
-        "waiver": {"reason": waiver.reason, "expires": waiver.expires.isoformat()} if waiver else None,
+        "waiver": {"reason": waiver.reason, "expires": waiver.day} if waiver else None,
     }
 
 
@@ -147,6 +151,9 @@ def as_sarif(report: Report) -> str:
     driver = {"name": "constructs_lib check", "semanticVersion": VERSION, "rules": rules}
     results = _Writer(report.base, {rule["id"]: number for number, rule in enumerate(rules)}).results(report)
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    if report.remarks:
+        notes = [{"level": "note", "message": {"text": f"not looked at: {remark}"}} for remark in report.remarks]
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=True) + "\n"
 
@@ -201,7 +208,7 @@ class _Writer:
             place = _physical(file, int(number))
             result["relatedLocations"] = [{"id": 0, "message": message, "physicalLocation": place}]
         if waiver:
-            reason = f"{waiver.reason} ({waiver.expires})"
+            reason = f"{waiver.reason} ({waiver.expires})" if waiver.expires else waiver.reason
             result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
         return result
 
@@ -232,6 +239,7 @@ def as_github(report: Report) -> str:
     """
     commands = [_command(*each, report.base) for result in report.results for each in result.lines]
     commands += [_command(*each, "") for each in report.stale_lines]
+    commands += [f"::notice title=not looked at::{_escaped(remark)}" for remark in report.remarks]
     return "".join(f"{line}\n" for line in (*commands, f"{report.summary}."))
 
 
@@ -239,7 +247,7 @@ def _command(finding: Finding, waiver: Waiver | None, line: int, base: str) -> s
     kind, declared = finding.check.severity.value, f"\nDeclared in {finding.location}." if finding.location else ""
     text = f"{finding.problem}\n{finding.fix}{declared}\n{PAGE}#{finding.check.code}"
     if waiver:
-        kind, text = "notice", f"{finding.problem} Waived until {waiver.expires}: {waiver.reason}"
+        kind, text = "notice", f"{finding.problem} Waived {waiver.term}: {waiver.reason}"
     return f"::{kind} {_properties(finding, line, base)}::{_escaped(text)}"
 
 

@@ -87,6 +87,22 @@ class Report:
         yield from self.stale
 
     @property
+    def remarks(self) -> list[str]:
+        """What could not be looked at, each once, with its environment where there are several."""
+        several = len(self.results) > 1
+        found = (
+            f"{result.looked.environment}: {remark}" if several else remark
+            for result in self.results
+            for remark in map(printable, result.looked.remarks)
+        )
+        return list(dict.fromkeys(found))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there was something to look at, or nothing that was left out."""
+        return not self.remarks or any(result.looked.objects for result in self.results)
+
+    @property
     def stale_lines(self) -> Iterator[tuple[Finding, None, int]]:
         """What is wrong with the waivers, like :attr:`Result.lines`."""
         return ((finding, None, line) for finding, line in zip(self.stale, lines_of(self.stale, {}), strict=True))

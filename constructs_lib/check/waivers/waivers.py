@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,26 @@ _SHAPE = "a waiver has the entries code, object, reason and expires (a day such 
 class Waiver:
     """A decision to ignore a finding until a day, the last on which it holds; ``line`` is its line in the file.
 
+    There is no day if it is about what something outside of the tree brings (:attr:`Check.lasting`).
+
     The object is called as findings name it; ``*`` stands for any part of a name.
     """
 
     code: str
     object: str
     reason: str
-    expires: datetime.date
+    expires: datetime.date | None
     line: int
+
+    @property
+    def day(self) -> str | None:
+        """The last day on which it holds, as 2027-03-31; None for good."""
+        return self.expires.isoformat() if self.expires else None
+
+    @property
+    def term(self) -> str:
+        """Until when it holds, in words."""
+        return f"until {self.expires}" if self.expires else "for good"
 
     def covers(self, finding: Finding) -> bool:
         """Tell whether it is about a finding."""
@@ -83,7 +96,7 @@ def parse_waivers(content: bytes, codes: Iterable[str], file: str = WAIVERS_FILE
         found = [*_problems(entry, known)]
         problems += [f"{file}:{line}: {problem}" for problem in found]
         if not found:
-            waivers.append(Waiver(entry["code"], entry["object"], entry["reason"], entry["expires"], line))
+            waivers.append(Waiver(entry["code"], entry["object"], entry["reason"], entry.get("expires"), line))
     if problems:
         raise UserError("\n".join(problems))
     return waivers
@@ -94,7 +107,9 @@ def _problems(entry: Any, known: set[str]) -> Iterator[str]:
         yield f"{_SHAPE}."
         return
     wanted = {"code", "object", "reason", "expires"}
-    for name in sorted(wanted - entry.keys()):
+    code = entry.get("code")
+    needed = wanted - {"expires"} if isinstance(code, str) and code in _lasting() else wanted
+    for name in sorted(needed - entry.keys()):
         yield f"it has no {name}; {_SHAPE}."
     for name in sorted(map(str, entry.keys() - wanted)):
         hint = closest(name, wanted)
@@ -102,7 +117,6 @@ def _problems(entry: Any, known: set[str]) -> Iterator[str]:
     for name in ("code", "object", "reason"):
         if name in entry and not (isinstance(entry[name], str) and re.search(r"\w|\*", entry[name])):
             yield f"{name}: a text is needed."
-    code = entry.get("code")
     if isinstance(code, str) and code not in known:
         hint = closest(code, known)
         yield f'there is no check "{code}"; {f"did you mean {hint}?" if hint else "docs/checks.md lists them."}'
@@ -110,11 +124,16 @@ def _problems(entry: Any, known: set[str]) -> Iterator[str]:
         yield "expires: a day such as 2027-03-31 is needed."
 
 
+@cache
+def _lasting() -> frozenset[str]:
+    return frozenset(check.code for proof in PROOFS for check in proof.checks if check.lasting)
+
+
 def apply_waivers(
     findings: Sequence[Finding], waivers: Sequence[Waiver], today: datetime.date
 ) -> tuple[list[Finding], list[tuple[Finding, Waiver]]]:
     """Return the findings that count, and those that are waived; a waiver that has expired waives nothing."""
-    valid = [waiver for waiver in waivers if waiver.expires >= today]
+    valid = [waiver for waiver in waivers if waiver.expires is None or waiver.expires >= today]
     pairs = [(finding, next((waiver for waiver in valid if waiver.covers(finding)), None)) for finding in findings]
     counting = [finding for finding, waiver in pairs if waiver is None]
     return counting, [(finding, waiver) for finding, waiver in pairs if waiver is not None]
@@ -135,7 +154,7 @@ def stale_waivers(
     found: list[Finding] = []
     for waiver in waivers:
         name, line = f"the waiver of {waiver.code} for {waiver.object}", f"line {waiver.line}"
-        if waiver.expires < today:
+        if waiver.expires is not None and waiver.expires < today:
             found.append(Finding.of("waiver-expired", None, f"{name} expired on {waiver.expires}.", at=line, file=file))
         elif complete and not any(waiver.covers(finding) for finding in findings):
             found.append(Finding.of("waiver-unused", None, f"{name} waives nothing.", at=line, file=file))
