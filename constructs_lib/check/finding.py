@@ -69,6 +69,8 @@ class Finding:
         problem: What is wrong, in one sentence that names the object, field or value.
         fix: What would be right.
         location: The line of the declaration that the object comes from, as ``file:line``, where it is known.
+        root: What is missing, such as ``Service shop/web``: findings with the same root go when it is there. Empty for
+            a finding of its own.
     """
 
     check: Check
@@ -78,6 +80,7 @@ class Finding:
     problem: str
     fix: str
     location: str = dataclasses.field(default="", compare=False)
+    root: str = dataclasses.field(default="", compare=False)
 
     @classmethod
     def of(
@@ -112,7 +115,12 @@ class Finding:
         may have been meant, and calls them by their kind, or by ``hinted``, such as ``class``.
         """
         problem = f"There is no {kind} {name}{within(where)}."
-        return cls.of(code, item, problem, at=at, fix=hint(hinted or kind, name, known))
+        found = cls.of(code, item, problem, at=at, fix=hint(hinted or kind, name, known))
+        return found.because_of(kind, where, name)
+
+    def because_of(self, kind: str, namespace: str, name: str) -> Finding:
+        """Return it as one that goes when an object is there."""
+        return dataclasses.replace(self, root=f"{kind} {'/'.join(filter(None, (namespace, name)))}")
 
     def asked_for(self) -> Finding:
         """Return it as a warning: the declaration asks for what was found."""

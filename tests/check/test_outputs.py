@@ -19,6 +19,7 @@ from corpus import Tree
 from github_runner import heard
 from planting import rules, tables
 from rich.console import Console
+from small_trees import manifest, model_of, service
 from synthesized import Synthesized
 
 from constructs_lib.check.finding import Finding
@@ -303,3 +304,18 @@ def test_every_format_ends_with_what_is_not_looked_at(schema: jsonschema_rs.Draf
     notifications = log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
     assert f"not looked at: {remark}" in [each["message"]["text"] for each in notifications]
     assert f"::notice title=not looked at::{remark}\n" in as_github(chart)
+
+
+def test_what_follows_from_one_missing_object_stands_below_the_first() -> None:
+    backends = [{"service": {"name": name, "port": {"number": 80}}} for name in ("wbe", "wbe", "other")]
+    paths = [{"path": f"/{number}", "pathType": "Prefix", "backend": each} for number, each in enumerate(backends)]
+    rules = [{"http": {"paths": paths}}]
+    ingress = manifest("Ingress", "i", api_version="networking.k8s.io/v1", spec={"rules": rules})
+    told = report([look(model_of(ingress, service("web")), "")], [], DAY, "waivers.yaml")
+    shown = text(told)
+    assert shown.count("There is no Service wbe in shop.") == 1
+    assert shown.count("the Service shop/wbe is missing for others as well:") == 1
+    assert "        error  ingress-backend-missing  Ingress/shop/i  spec.rules[0].http.paths[1]" in shown
+    assert shown.count("There is no Service other in shop.") == 1 and "Service shop/other is missing" not in shown
+    found = [each for each in json.loads(as_json(told))["environments"][0]["findings"] if each["root"]]
+    assert [each["root"] for each in found] == ["Service shop/wbe", "Service shop/wbe", "Service shop/other"]

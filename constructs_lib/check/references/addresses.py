@@ -136,7 +136,8 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
             near = " or ".join(f"{name.service}.{namespace}" for namespace in elsewhere)
             yield _nowhere(found, f"{problem[:-1]}; one is in {listed(elsewhere)}.", f"Did you mean {near}?")
             return
-        yield _nowhere(found, problem, hint("Service", name.service, model.names("Service", name.namespace)))
+        nowhere = _nowhere(found, problem, hint("Service", name.service, model.names("Service", name.namespace)))
+        yield nowhere.because_of("Service", name.namespace, name.service)
     else:
         # A namespace with a name close to one of the tree's is a mistake; of others nobody knows whether they exist.
         known = {*model.namespaces, *model.open_namespaces, *platform.NAMESPACES}

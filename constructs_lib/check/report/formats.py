@@ -86,17 +86,30 @@ def _show_result(result: Result, console: Console) -> None:
 
 
 def _show_findings(findings: Sequence[Finding], console: Console) -> None:
+    roots = Counter(finding.root for finding in findings if finding.root)
     for finding in findings:
-        severity = finding.check.severity
-        head = Text("    ").append(severity.value, _STYLES[severity]).append(f"  {finding.check.code}  ")
-        console.print(head + Text(f"{printable(finding.subject)}  {printable(finding.field)}".rstrip(), "bold"))
-        where = [printable(finding.file)] if finding.file else []
-        if finding.location:
-            where.append(f"declared in {finding.location}")
-        if where:
-            console.print(Text(f"      {', '.join(where)}", "dim"))
-        console.print(Text(f"      {printable(finding.problem)}"))
-        console.print(Text(f"      → {printable(finding.fix)}"))
+        if finding.root and finding.root not in roots:
+            # It stands below the first one.
+            continue
+        _show_finding(finding, console)
+        if finding.root and roots.pop(finding.root) > 1:
+            console.print(Text(f"      the {printable(finding.root)} is missing for others as well:"))
+            for other in (each for each in findings if each.root == finding.root and each is not finding):
+                where = f"{printable(other.subject)}  {printable(other.field)}".rstrip()
+                console.print(Text(f"        {other.check.severity.value}  {other.check.code}  {where}"))
+
+
+def _show_finding(finding: Finding, console: Console) -> None:
+    severity = finding.check.severity
+    head = Text("    ").append(severity.value, _STYLES[severity]).append(f"  {finding.check.code}  ")
+    console.print(head + Text(f"{printable(finding.subject)}  {printable(finding.field)}".rstrip(), "bold"))
+    where = [printable(finding.file)] if finding.file else []
+    if finding.location:
+        where.append(f"declared in {finding.location}")
+    if where:
+        console.print(Text(f"      {', '.join(where)}", "dim"))
+    console.print(Text(f"      {printable(finding.problem)}"))
+    console.print(Text(f"      → {printable(finding.fix)}"))
 
 
 def as_json(report: Report) -> str:
@@ -140,6 +153,7 @@ def _finding(finding: Finding, waiver: Waiver | None, line: int) -> dict[str, An
         "location": finding.location,
         "problem": finding.problem,
         "mend": finding.fix,
+        "root": finding.root,
         "page": url(finding.check),
         "waiver": {"reason": waiver.reason, "expires": waiver.day} if waiver else None,
     }
@@ -199,6 +213,7 @@ class _Writer:
                 "field": finding.field,
                 "problem": finding.problem,
                 "mend": finding.fix,
+                "root": finding.root,
                 "declared": finding.location,
             },
         }

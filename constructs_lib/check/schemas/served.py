@@ -1,5 +1,6 @@
 """Which kinds a cluster serves, which ones older or newer clusters serve, and their schemas."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -11,6 +12,7 @@ from constructs_lib.check.schemas.faults import Fault
 from constructs_lib.check.schemas.openapi import Gvk, Kubernetes, Schema, kubernetes, versions
 from constructs_lib.text import closest
 
+_NUMBER = re.compile(r"v(\d{1,9})")
 #: Groups that Kubernetes had once; nobody else may have one of its names (KEP-1111 reserves k8s.io for it).
 _FORMER_GROUPS = ("auditregistration.k8s.io", "extensions", "settings.k8s.io")
 
@@ -96,8 +98,16 @@ def _api_version(gvk: Gvk) -> str:
 
 
 def _current(known: Kubernetes, gvk: Gvk) -> list[Gvk]:
-    """Return the versions that serve a kind: those of its own group first, and stable ones before others."""
-    return sorted(known.by_kind.get(gvk[2], ()), key=lambda other: (other[0] != gvk[0], _is_early(other[1]), other))
+    """Return the versions that serve a kind: those of its own group first, stable ones before others, the newest first.
+
+    The newest has all the fields of an older beta: what autoscaling/v2beta2 says, v1 cannot.
+    """
+
+    def rank(other: Gvk) -> tuple[bool, bool, int, Gvk]:
+        number = _NUMBER.match(other[1])
+        return other[0] != gvk[0], _is_early(other[1]), -int(number[1]) if number else 0, other
+
+    return sorted(known.by_kind.get(gvk[2], ()), key=rank)
 
 
 #: Versions that were removed before the oldest version of Kubernetes whose schemas are known.
@@ -109,7 +119,13 @@ _REMOVED_LONG_AGO = {
         *("networking.k8s.io/v1beta1", "rbac.authorization.k8s.io/v1beta1", "scheduling.k8s.io/v1beta1"),
         "storage.k8s.io/v1beta1",
     ),
-    "1.25": ("batch/v1beta1", "policy/v1beta1", "discovery.k8s.io/v1beta1", "events.k8s.io/v1beta1"),
+    "1.25": (
+        "autoscaling/v2beta1",
+        "batch/v1beta1",
+        "policy/v1beta1",
+        "discovery.k8s.io/v1beta1",
+        "events.k8s.io/v1beta1",
+    ),
 }
 
 
