@@ -14,11 +14,12 @@ import yaml
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import Manifest, mapping
 from constructs_lib.kubernetes.quantity import quantity
+from constructs_lib.plan.defaults import MAPS, Filled, filled_in, written
 from constructs_lib.plan.masking import Mask, is_placeholder
 
 Keys = tuple[str | int, ...]
 
-#: What effects are called, what the API server refuses to change, what is lost with an object, and what is filled in.
+#: What effects are called, what the API server refuses to change, and what is lost with an object.
 RULES = yaml.load(Path(__file__).with_name("rules.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 
 #: Fields that may identify the items of a list, in the order in which they are tried.
@@ -74,8 +75,10 @@ def changed_fields(old: Object, new: Object) -> list[FieldChange]:
     texts = ("data", "metadata") if old.kind in ("ConfigMap", "Secret") else ("metadata",)
     mask = Mask()
     before, after = (_normal(item) if secret else mask.manifest(_normal(item)) for item in (old, new))
+    before, after = filled_in(old.full_kind, before), filled_in(new.full_kind, after)
     found = _differences(before, after, (), texts if builtin else None)
-    return [_hidden(change) if secret else _unseen(change) for change in found]
+    changes = (replace(change, old=written(change.old), new=written(change.new)) for change in found)
+    return [_hidden(change) if secret else _unseen(change) for change in changes]
 
 
 def _unseen(change: FieldChange) -> FieldChange:
@@ -92,7 +95,7 @@ def _hidden(change: FieldChange) -> FieldChange:
 
 
 def _normal(item: Object) -> Manifest:
-    """Return an object without status and server-side metadata, with encoded secrets and with defaults filled in."""
+    """Return an object without status and server-side metadata, and with encoded secrets."""
     manifest = {key: value for key, value in item.manifest.items() if key != "status"}
     manifest["metadata"] = {
         key: value
@@ -105,32 +108,7 @@ def _normal(item: Object) -> Manifest:
             for key, value in manifest.pop("stringData").items()
         }
         manifest["data"] = {**mapping(manifest.get("data")), **written}
-    for path, default in RULES["defaults"].get(item.full_kind, {}).items():
-        _fill_in(manifest, path.split("."), default)
     return manifest
-
-
-def _fill_in(manifest: Manifest, path: Sequence[str], default: object) -> None:
-    """Set a field if it is absent; what is above it is copied, because other objects share it.
-
-    ``*`` stands for every item of a list.
-    """
-    here = manifest
-    for number, key in enumerate(path[:-1]):
-        if path[number + 1] == "*":
-            items = here.get(key)
-            if isinstance(items, list):
-                here[key] = [dict(item) if isinstance(item, dict) else item for item in items]
-                for item in here[key]:
-                    if isinstance(item, dict):
-                        _fill_in(item, path[number + 2 :], default)
-            return
-        inner = here.get(key)
-        if inner is not None and not isinstance(inner, dict):
-            return
-        here[key] = here = dict(inner or {})
-    if here.get(path[-1]) is None:
-        here[path[-1]] = default
 
 
 def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> Iterator[FieldChange]:
@@ -142,6 +120,9 @@ def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) ->
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
+            # What nobody wrote down follows from another field, which is told.
+            if isinstance(old, Filled) and isinstance(new, Filled) and not (old.holds(key) or new.holds(key)):
+                continue
             yield from _differences(old.get(key), new.get(key), (*keys, key), texts)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _list_differences(old, new, keys, texts)
@@ -152,8 +133,13 @@ def _differences(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) ->
 def _same(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> bool:
     if isinstance(old, bool) != isinstance(new, bool):
         return False
-    if old == new or texts is None or keys[0] in texts:
+    if old == new or texts is None:
         return bool(old == new)
+    if old is None or new is None:
+        left = new if old is None else old
+        return left == [] or (left == {} and keys[-1] in MAPS)
+    if keys[0] in texts:
+        return False
     number = quantity(old) if any(key in RULES["quantities"] for key in keys[-2:]) else None
     return number is not None and number == quantity(new)
 
