@@ -75,7 +75,9 @@ def field_faults(table: str, part: Mapping[str, Any], at: str = "") -> Faults:
     for rule in _rules().get(table, ()):
         for steps, value in _values(part, rule.steps):
             field = f"{at}.{path_text(steps)}".removeprefix(".")
-            if isinstance(value, str) and rule.texts and value not in rule.texts:
+            if value is None and rule.steps[-1] == "*" and rule.texts and "" not in rule.texts:
+                yield Fault("bad-value", field, "An entry has no value.", "Take it away.")
+            elif isinstance(value, str) and rule.texts and value not in rule.texts:
                 fix = sentence(nearest(value, filter(None, rule.texts)))
                 yield Fault("bad-value", field, f"{given(value)} is not allowed here.", fix)
             elif isinstance(value, int) and not isinstance(value, bool) and not rule.has(value):
@@ -139,7 +141,10 @@ def resource_faults(resources: object, at: str) -> Faults:
         for resource, value in mapping(inner(resources, field)).items():
             yield from quantity_faults(resource, value, f"{at}.{field}.{resource}")
     for resource in _SCALED:
-        written = inner(resources, "requests", resource), inner(resources, "limits", resource)
+        limits = mapping(inner(resources, "limits"))
+        # A limit without a value counts as 0.
+        limit_of = 0 if resource in limits and limits[resource] is None else limits.get(resource)
+        written = inner(resources, "requests", resource), limit_of
         request, limit = map(quantity, written)
         if request is not None and limit is not None and request > limit:
             problem = f"{written[0]} of {resource} are requested, and the limit is {written[1]}."

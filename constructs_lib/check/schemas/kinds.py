@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import SYNC_OPTIONS, WAVE, Object
-from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, field_tables, quantity_faults
+from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, field_tables, resource_faults
 from constructs_lib.check.schemas.metadata import annotation_faults, data_faults, label_faults, selector_faults
 from constructs_lib.check.schemas.network import ingress_faults, policy_faults, service_faults
+from constructs_lib.check.schemas.sources import name_faults
 from constructs_lib.kubernetes.cron import known_zones, schedule_problem, zone_problem
-from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence, texts
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts
+from constructs_lib.kubernetes.names import is_label
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import closest, given, nearest, sentence
 
@@ -41,7 +43,7 @@ def _workload(item: Object) -> Faults:
     spec = item.spec
     yield from _template_faults(spec, "spec")
     selector, at = spec.get("selector"), "spec.selector"
-    if not mapping(selector):
+    if not any(mapping(selector).values()):
         fix = "Give it the labels of its pods that never change."
         yield Fault("missing-field", at, "It selects no pods.", fix)
     else:
@@ -53,6 +55,9 @@ def _workload(item: Object) -> Faults:
             missed = [f"{key}={value}" for key, value in wanted.items() if labels.get(key) != value]
             problem = f"Its pods do not have what it selects: {', '.join(missed) or 'its expressions'}."
             yield Fault("selector-misses-template", "spec.template.metadata.labels", problem)
+    service = spec.get("serviceName")
+    if isinstance(service, str) and service and not is_label(service):
+        yield Fault("bad-name", "spec.serviceName", f"{given(service)} can be the name of no Service.")
     yield from _strategy_faults(item)
     for at, claim in entries(spec.get("volumeClaimTemplates"), "spec.volumeClaimTemplates"):
         yield from _claim_spec(mapping(claim.get("spec")), f"{at}.spec")
@@ -70,6 +75,8 @@ def _strategy_faults(item: Object) -> Faults:
         if isinstance(value, str) and not _PERCENT.fullmatch(value):
             fix = "A whole number without quotes, or a percentage such as 25%, is needed."
             yield Fault("bad-value", f"{at}.{name}", f"{given(value)} is no amount.", fix)
+        elif isinstance(value, int) and value < 0:
+            yield Fault("bad-range", f"{at}.{name}", f"{value} pods are less than none.")
     if item.kind == "Deployment" and all(bounds.get(name) in (0, "0%") for name in ("maxSurge", "maxUnavailable")):
         problem = "No pod may be more than wanted and none less, so that none can be replaced."
         yield Fault("contradictory-fields", at, problem, "Let maxSurge or maxUnavailable be 1.")
@@ -117,6 +124,17 @@ def _budget(item: Object) -> Faults:
 
 
 def _autoscaler(item: Object) -> Faults:
+    target = item.spec.get("scaleTargetRef")
+    kind, version = str(inner(target, "kind") or ""), inner(target, "apiVersion")
+    if isinstance(target, dict) and kind != "ReplicationController" and "/" not in str(version or ""):
+        problem = f"There is no {kind or 'kind'} of {given(version) if version else 'no group'} to scale."
+        fix = "Give its group and version, such as apps/v1."
+        yield Fault("bad-value", "spec.scaleTargetRef.apiVersion", problem, fix)
+    yield from _scaling_faults(item)
+    counted = {str(metric.get("type")) for metric in mappings(item.spec.get("metrics"))}
+    if item.spec.get("minReplicas") == 0 and not counted & {"External", "Object"}:
+        problem = "Without any pod there is nothing to measure that would bring one back."
+        yield Fault("bad-range", "spec.minReplicas", problem, "At least 1 is needed, or a metric of another object.")
     least, most = item.spec.get("minReplicas", 1), item.spec.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         problem = f"It wants at least {least} replicas and at most {most}."
@@ -126,6 +144,29 @@ def _autoscaler(item: Object) -> Faults:
         field = f"{kind[:1].lower()}{kind[1:]}"
         if field in ("containerResource", "external", "object", "pods", "resource") and field not in metric:
             yield Fault("missing-field", f"{at}.{field}", f"A metric of the type {kind} does not say which.")
+        if kind == "Resource" and inner(metric, field, "name") == "":
+            yield Fault("missing-field", f"{at}.resource.name", "A metric does not say of which resource.")
+        yield from _target_faults(mapping(inner(metric, field, "target")), f"{at}.{field}.target")
+
+
+_AMOUNTS = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
+
+
+def _target_faults(target: Mapping[str, Any], at: str) -> Faults:
+    """Yield what is wrong with what a metric should be (``validateMetricTarget``)."""
+    wanted = _AMOUNTS.get(str(target.get("type")))
+    if wanted and target.get(wanted) is None:
+        yield Fault("missing-field", f"{at}.{wanted}", f"A target of the type {target['type']} has no number.")
+
+
+def _scaling_faults(item: Object) -> Faults:
+    """Yield what is wrong with how fast an autoscaler acts (``validateScalingRules``)."""
+    for direction in ("scaleDown", "scaleUp"):
+        rules, at = inner(item.spec, "behavior", direction), f"spec.behavior.{direction}"
+        policies = inner(rules, "policies")
+        if isinstance(policies, list) and not policies:
+            fix = "Take the field away for the usual ones, or write selectPolicy: Disabled beside one of them."
+            yield Fault("missing-field", f"{at}.policies", "No policy says how many pods may come or go.", fix)
 
 
 def _claim(item: Object) -> Faults:
@@ -135,11 +176,10 @@ def _claim(item: Object) -> Faults:
 def _claim_spec(spec: Mapping[str, Any], at: str) -> Faults:
     if not sequence(spec.get("accessModes")):
         yield Fault("missing-field", f"{at}.accessModes", "A claim says how it is accessed.", "ReadWriteOnce.")
-    storage, at = inner(spec, "resources", "requests", "storage"), f"{at}.resources.requests.storage"
-    if storage is None:
-        yield Fault("missing-field", at, "A claim says how much it wants.")
-    else:
-        yield from quantity_faults("storage", storage, at)
+    yield from name_faults(spec.get("storageClassName"), f"{at}.storageClassName")
+    if inner(spec, "resources", "requests", "storage") is None:
+        yield Fault("missing-field", f"{at}.resources.requests.storage", "A claim says how much it wants.")
+    yield from resource_faults(spec.get("resources"), f"{at}.resources")
 
 
 def _role(item: Object) -> Faults:
@@ -157,7 +197,15 @@ def _role(item: Object) -> Faults:
 
 
 def _binding(item: Object) -> Faults:
+    role = mapping(item.manifest.get("roleRef"))
+    if role.get("apiGroup") not in (None, "", _RBAC):
+        problem = f"{given(role['apiGroup'])} is not the group of roles."
+        yield Fault("bad-value", "roleRef.apiGroup", problem, f'"{_RBAC}" is needed.')
+    if role.get("name") == "":
+        yield Fault("missing-field", "roleRef.name", "It binds no role.")
     for at, subject in entries(item.manifest.get("subjects"), "subjects"):
+        if subject.get("name") == "":
+            yield Fault("missing-field", f"{at}.name", "It names nobody.")
         is_account = subject.get("kind") == "ServiceAccount"
         # In a RoleBinding it is by default that of the binding: ValidateRoleBindingSubject in pkg/apis/rbac/validation.
         if is_account and item.kind == "ClusterRoleBinding" and not subject.get("namespace"):

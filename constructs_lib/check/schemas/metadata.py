@@ -6,11 +6,12 @@ k8s.io/apimachinery/pkg/api/validation.
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.bootstrap import version_number
-from constructs_lib.check.schemas.faults import Fault, Faults
+from constructs_lib.check.schemas.faults import Fault, Faults, repeated
 from constructs_lib.kubernetes import names
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
 from constructs_lib.text import given, nearest, sentence
@@ -54,6 +55,37 @@ def metadata_faults(item: Object, version: str) -> Faults:
         yield Fault("bad-name", "metadata.namespace", problem, f"A namespace has {_LABEL_RULE}.")
     yield from label_faults(item.metadata.get("labels"), "metadata.labels")
     yield from annotation_faults(item.metadata.get("annotations"), "metadata.annotations")
+    for index, finalizer in enumerate(sequence(item.metadata.get("finalizers"))):
+        # validateFinalizerName in pkg/apis/core/validation; those of Kubernetes itself have no domain.
+        if not names.is_label_key(str(finalizer or "")):
+            problem = f"{given(finalizer or '')} cannot be a finalizer."
+            yield Fault("bad-name", f"metadata.finalizers[{index}]", problem, _LABEL_KEY_FIX)
+    finalizers = enumerate(sequence(item.metadata.get("finalizers")))
+    for at, name in repeated((f"metadata.finalizers[{index}]", str(name)) for index, name in finalizers):
+        yield Fault("duplicate-entry", at, f'The finalizer "{name}" is there twice.')
+    if item.full_kind == "Namespace":
+        yield from _pod_security_faults(item)
+
+
+_LEVELS = ("privileged", "baseline", "restricted")
+
+
+def _pod_security_faults(item: Object) -> Faults:
+    """Yield levels and versions that are none in the labels of a Namespace that say how secure its pods must be.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-admission/#pod-security-admission-labels-for-namespaces
+    """
+    for mode in ("enforce", "audit", "warn"):
+        key = f"pod-security.kubernetes.io/{mode}-version"
+        version = item.labels.get(key)
+        level = item.labels.get(key.removesuffix("-version"))
+        # A policy tells which levels are enforced, and whether there is such a level.
+        if level is not None and level not in _LEVELS and not (mode == "enforce" and level):
+            at, fix = f"metadata.labels.{key.removesuffix('-version')}", f"It is one of {', '.join(_LEVELS)}."
+            yield Fault("bad-value", at, f"{given(level)} is no level.", fix)
+        if version is not None and version != "latest" and not re.fullmatch(r"v1\.(0|[1-9][0-9]*)", version):
+            fix = "latest and v1.30 are such."
+            yield Fault("bad-value", f"metadata.labels.{key}", f"{given(version)} is no version of Kubernetes.", fix)
 
 
 def _name_faults(item: Object, version: str) -> Faults:

@@ -47,6 +47,10 @@ def service_faults(item: Object) -> Faults:
         elif isinstance(name, str) and not is_subdomain(name.rstrip(".")):
             yield Fault("bad-name", at, f'"{name}" is no name of a host.', "Give a DNS name.")
         return
+    address = spec.get("clusterIP")
+    if isinstance(address, str) and address not in ("", "None") and not _is_address(address):
+        fix = "Take it away, or write None for a Service without an address."
+        yield Fault("bad-value", "spec.clusterIP", f"{given(address)} is no address.", fix)
     if headless and kind != "ClusterIP":
         problem, fix = f"A {kind} cannot be headless.", "Take type or clusterIP away."
         yield Fault("contradictory-fields", "spec.clusterIP", problem, fix)
@@ -85,6 +89,13 @@ def _block_faults(block: object, at: str) -> Faults:
         yield Fault("bad-value", at, f"{given(block)} is no range of addresses.", "Write 10.0.0.0/8.")
 
 
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
 def _network(block: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(str(block), strict=False)
@@ -95,6 +106,9 @@ def _network(block: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network | N
 def policy_faults(item: Object) -> Faults:
     """Yield what is wrong with a NetworkPolicy."""
     yield from selector_faults(item.spec.get("podSelector"), "spec.podSelector")
+    if len(sequence(item.spec.get("policyTypes"))) > 2:
+        problem = "It names more types than there are: Ingress and Egress."
+        yield Fault("bad-range", "spec.policyTypes", problem, "Name each once.")
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for at, rule in entries(item.spec.get(direction), f"spec.{direction}"):
             for here, port in entries(rule.get("ports"), f"{at}.ports"):

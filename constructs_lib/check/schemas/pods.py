@@ -9,9 +9,15 @@ from typing import Any
 
 from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.model import Pods
-from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, quantity_faults, repeated, resource_faults
-from constructs_lib.check.schemas.metadata import label_faults
+from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, repeated, resource_faults
+from constructs_lib.check.schemas.metadata import label_faults, selector_faults
 from constructs_lib.check.schemas.network import port_faults, twin_faults
+from constructs_lib.check.schemas.sources import (
+    all_variables_faults,
+    name_faults,
+    variable_source_faults,
+    volume_faults,
+)
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.names import image, is_label, is_variable
 from constructs_lib.text import given, sentence
@@ -25,8 +31,7 @@ def pod_faults(pods: Pods, version: str) -> Faults:
     spec, path = pods.spec, pods.path
     yield from field_faults("pod", spec, path)
     yield from _restart_faults(pods)
-    # The schema finds a spec that is missing altogether.
-    if spec and not sequence(spec.get("containers")):
+    if not sequence(spec.get("containers")):
         yield Fault("missing-field", f"{path}.containers", "Its pods have no container.")
     yield from label_faults(spec.get("nodeSelector"), f"{path}.nodeSelector")
     for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get("hostUsers") is False else ():
@@ -35,23 +40,42 @@ def pod_faults(pods: Pods, version: str) -> Faults:
             yield Fault("contradictory-fields", f"{path}.{field}", problem, "Take one of them away.")
     yield from _names([(at, volume.get("name")) for at, volume in pods.volumes], "volume")
     for at, volume in pods.volumes:
-        sources = sorted(key for key, value in volume.items() if key != "name" and value is not None)
-        if len(sources) > 1:
-            problem = f"The volume {volume.get('name')} is a {' and a '.join(sources)} at once."
-            yield Fault("contradictory-fields", at, problem)
-        limit = inner(volume, "emptyDir", "sizeLimit")
-        if limit is not None:
-            yield from quantity_faults("storage", limit, f"{at}.emptyDir.sizeLimit")
+        yield from volume_faults(volume, at)
+    for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
+        yield from name_faults(spec.get(field), f"{path}.{field}")
+    yield from _placement_faults(spec, path)
     yield from _names([(container.path, container.get("name")) for container in pods.containers], "container")
     for container in pods.containers:
         yield from _container_faults(container.manifest, container.path, version, runs=container.runs)
+
+
+def _placement_faults(spec: Mapping[str, Any], path: str) -> Faults:
+    """Yield what is wrong with how pods are spread over nodes, by constraints and by affinities."""
+    spread = [*entries(spec.get("topologySpreadConstraints"), f"{path}.topologySpreadConstraints")]
+    terms = list(spread)
+    for field in ("podAffinity", "podAntiAffinity"):
+        part, at = inner(spec, "affinity", field), f"{path}.affinity.{field}"
+        name = "requiredDuringSchedulingIgnoredDuringExecution"
+        terms += entries(inner(part, name), f"{at}.{name}")
+        name = "preferredDuringSchedulingIgnoredDuringExecution"
+        weighted = entries(inner(part, name), f"{at}.{name}")
+        terms += ((f"{here}.podAffinityTerm", mapping(term.get("podAffinityTerm"))) for here, term in weighted)
+    for at, term in terms:
+        yield from selector_faults(term.get("labelSelector"), f"{at}.labelSelector")
+        if not term.get("topologyKey"):
+            fix = "Give the key of a label of nodes, such as kubernetes.io/hostname."
+            yield Fault("missing-field", f"{at}.topologyKey", "It says nothing of what to spread over.", fix)
+    for at, key in repeated(
+        (at, (str(term.get("topologyKey")), str(term.get("whenUnsatisfiable")))) for at, term in spread
+    ):
+        yield Fault("duplicate-name", at, f"Two constraints spread over {key[0]} with {key[1]}.")
 
 
 def _restart_faults(pods: Pods) -> Faults:
     policy, kind = pods.spec.get("restartPolicy"), pods.owner.kind
     is_job = kind in ("Job", "CronJob")
     allowed = ("Never", "OnFailure") if is_job else ("Always",)
-    if kind != "Pod" and policy not in allowed and (policy is not None or is_job):
+    if kind != "Pod" and policy not in allowed and (policy or is_job):
         problem = f"The pods of a {kind} restart {given(policy) if policy else 'Always, as they say nothing else'}."
         yield Fault("bad-value", f"{pods.path}.restartPolicy", problem, f"{' or '.join(allowed)} is needed.")
 
@@ -72,6 +96,8 @@ def _container_faults(container: Mapping[str, Any], at: str, version: str, *, ru
     yield from _image_faults(container, at)
     yield from _port_faults([*entries(container.get("ports"), f"{at}.ports")])
     yield from _variable_faults(container.get("env"), f"{at}.env", version)
+    for here, source in entries(container.get("envFrom"), f"{at}.envFrom"):
+        yield from all_variables_faults(source, here)
     yield from _mount_faults([*entries(container.get("volumeMounts"), f"{at}.volumeMounts")])
     yield from resource_faults(container.get("resources"), f"{at}.resources")
     for field in _PROBES:
@@ -130,11 +156,15 @@ def _variable_faults(value: object, path: str, version: str) -> Faults:
         if isinstance(source, dict) and len([given for given in source.values() if given is not None]) != 1:
             problem, fix = f"The variable {name} must come from one place.", "Give one source in valueFrom."
             yield Fault("contradictory-fields", f"{at}.valueFrom", problem, fix)
+        yield from variable_source_faults(mapping(source), f"{at}.valueFrom")
     for at, name in repeated((at, variable["name"]) for at, variable in variables):
         yield Fault("duplicate-entry", at, f"The variable {name} is there twice.")
 
 
 def _mount_faults(mounts: list[tuple[str, Mapping[str, Any]]]) -> Faults:
+    for at, mount in mounts:
+        if not mount.get("name"):
+            yield Fault("missing-field", f"{at}.name", "A mount does not say which volume.")
     paths = [(f"{at}.mountPath", mount["mountPath"]) for at, mount in mounts if isinstance(mount.get("mountPath"), str)]
     for at, path in paths:
         if not path or ":" in path:
@@ -172,10 +202,12 @@ def _handler_faults(field: str, handler: Mapping[str, Any], at: str) -> Faults:
         what = f"has {' and '.join(named)}" if named else "does nothing"
         fix = "Give one of exec, httpGet, tcpSocket and grpc." if field in _PROBES else "Give one of exec and httpGet."
         yield Fault("contradictory-fields", at, f"{sentence(field)} {what}.", fix)
+    if handler.get("exec") is not None and not sequence(inner(handler, "exec", "command")):
+        yield Fault("missing-field", f"{at}.exec.command", f"{sentence(field)} runs no command.")
     for name in ("httpGet", "tcpSocket"):
         port = inner(handler, name, "port")
         if port is not None:
             yield from port_faults(port, f"{at}.{name}.port")
     scheme = inner(handler, "httpGet", "scheme")
-    if isinstance(scheme, str) and scheme not in ("HTTP", "HTTPS"):
+    if isinstance(scheme, str) and scheme not in ("", "HTTP", "HTTPS"):
         yield Fault("bad-value", f"{at}.httpGet.scheme", f"{given(scheme)} is no scheme.", "HTTP or HTTPS.")

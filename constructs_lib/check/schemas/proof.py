@@ -28,6 +28,11 @@ from constructs_lib.text import plural
 
 #: Parts in which null has a meaning: what controllers write, and the values of charts, where it removes a default.
 _OPEN_PARTS = ("status", "values", "valuesObject")
+#: Lists of mappings, of which an empty entry is told even if it is the only one.
+_OF_MAPPINGS = {
+    *("containers", "env", "envFrom", "initContainers", "items", "metrics", "paths", "ports", "rules"),
+    *("policies", "sources", "subjects", "tolerations", "volumeClaimTemplates", "volumeMounts", "volumes"),
+}
 
 
 def prove(model: ClusterModel) -> Iterator[Finding]:
@@ -88,6 +93,8 @@ def _object_faults(item: Object, pods: Pods | None, kinds: Kinds) -> Faults:
         if dropped:
             more = f", nor have {len(dropped) - 1} more" if dropped[1:] else ""
             yield Fault("null-value", path_text(dropped[0]), f'"{dropped[0][-1]}" has no value{more}.')
+        for steps in _empty_entries(manifest):
+            yield Fault("wrong-type", path_text(steps), "An entry of the list has no value.", "Take it away.")
     schema = kinds.schema(item)
     if isinstance(schema, Fault):
         yield schema
@@ -107,6 +114,20 @@ def _holds_null(part: object) -> bool:
     if isinstance(part, dict):
         return any(map(_holds_null, part.values()))
     return part is None or (isinstance(part, list) and any(map(_holds_null, part)))
+
+
+def _empty_entries(part: object, at: Steps = ()) -> Iterator[Steps]:
+    """Yield the entries without a value of lists of mappings; in lists of texts they count as empty texts."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key not in _OPEN_PARTS:
+                yield from _empty_entries(value, (*at, key))
+    elif isinstance(part, list):
+        holds_mappings = at[-1] in _OF_MAPPINGS or any(isinstance(value, dict) for value in part)
+        for index, value in enumerate(part):
+            if value is None and holds_mappings:
+                yield (*at, index)
+            yield from _empty_entries(value, (*at, index))
 
 
 def _without_nulls(manifest: Manifest) -> tuple[Manifest, list[Steps]]:
