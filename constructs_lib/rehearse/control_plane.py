@@ -93,6 +93,42 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
     Raises:
         RehearsalError: A program does not start.
     """
+    plane = start_api_server(workspace, tools, authority)
+    workspace.start(
+        "kube-controller-manager",
+        [
+            tools.kube_controller_manager,
+            f"--kubeconfig={plane.kubeconfig}",
+            f"--service-account-private-key-file={authority.key}",
+            f"--root-ca-file={authority.file}",
+            f"--secure-port={free_port()}",
+            "--bind-address=127.0.0.1",
+            "--leader-elect=false",
+            "--use-service-account-credentials=false",
+            "--horizontal-pod-autoscaler-sync-period=5s",
+        ],
+    )
+    workspace.start(
+        "kube-scheduler",
+        [
+            tools.kube_scheduler,
+            f"--kubeconfig={plane.kubeconfig}",
+            f"--authentication-kubeconfig={plane.kubeconfig}",
+            f"--authorization-kubeconfig={plane.kubeconfig}",
+            f"--secure-port={free_port()}",
+            "--bind-address=127.0.0.1",
+            "--leader-elect=false",
+        ],
+    )
+    return plane
+
+
+def start_api_server(workspace: Workspace, tools: Tools, authority: Authority) -> ControlPlane:
+    """Start an API server on a loopback address, with its store and without anything that acts on its objects.
+
+    Raises:
+        RehearsalError: A program does not start.
+    """
     folder = workspace.folder
     token = secrets.token_hex(16)
     tokens = folder / "tokens.csv"
@@ -154,32 +190,6 @@ def start_control_plane(workspace: Workspace, tools: Tools, authority: Authority
     )
     kubeconfig = write_kubeconfig(folder, server, authority.file, {"token": token})
     workspace.wait_for("kube-apiserver", client.is_ready)
-    workspace.start(
-        "kube-controller-manager",
-        [
-            tools.kube_controller_manager,
-            f"--kubeconfig={kubeconfig}",
-            f"--service-account-private-key-file={authority.key}",
-            f"--root-ca-file={authority.file}",
-            f"--secure-port={free_port()}",
-            "--bind-address=127.0.0.1",
-            "--leader-elect=false",
-            "--use-service-account-credentials=false",
-            "--horizontal-pod-autoscaler-sync-period=5s",
-        ],
-    )
-    workspace.start(
-        "kube-scheduler",
-        [
-            tools.kube_scheduler,
-            f"--kubeconfig={kubeconfig}",
-            f"--authentication-kubeconfig={kubeconfig}",
-            f"--authorization-kubeconfig={kubeconfig}",
-            f"--secure-port={free_port()}",
-            "--bind-address=127.0.0.1",
-            "--leader-elect=false",
-        ],
-    )
     return ControlPlane(client, kubeconfig, metrics)
 
 
