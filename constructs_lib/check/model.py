@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -117,6 +117,18 @@ class ClusterModel:
     def get(self, kind: str, namespace: str, name: str, group: str = "") -> Object | None:
         """Return an object, or None if the tree does not have it."""
         return self.by_identity.get((group, kind, namespace, name))
+
+    def has_several(self, item: Object) -> bool:
+        """Tell whether a tree that tells nothing of Applications has other objects of the same name.
+
+        Most are variants, of which one is deployed: what one lacks another may have, so that nothing can be said of
+        what is in it to those who only name it.
+        """
+        return not self.has_applications and self._counts[item.identity] > 1
+
+    @cached_property
+    def _counts(self) -> Counter[Identity]:
+        return Counter(item.identity for item in self.objects)
 
     @cached_property
     def pods(self) -> list[Pods]:

@@ -118,9 +118,8 @@ def test_pods_of_other_controllers(kind: str) -> None:
     ],
 )
 def test_targets_of_scalers(kind: str, target: dict[str, str], expected: list[str]) -> None:
-    web = manifest(
-        "Deployment", "web", api_version="apps/v1", spec={"template": {"spec": {"containers": [{"name": "web"}]}}}
-    )
+    container = {"name": "web", "resources": {"requests": {"cpu": "10m"}}}
+    web = manifest("Deployment", "web", api_version="apps/v1", spec={"template": {"spec": {"containers": [container]}}})
     scaler = manifest(kind, "web", api_version="keda.sh/v1alpha1", spec={"scaleTargetRef": target})
     assert codes(model_of(web, scaler)) == expected
     same = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}

@@ -155,7 +155,12 @@ def _port(model: ClusterModel, item: Object, at: str, service: Object, port: int
     ports = {str(offered.number) for offered in service_ports(service)}
     if is_headless(service):
         ports |= {str(offered.number) for pods in model.behind(service) for offered in pods.ports}
-    if ports and str(port) not in ports and service.spec.get("type") != "ExternalName":
+    if (
+        ports
+        and str(port) not in ports
+        and not model.has_several(service)
+        and service.spec.get("type") != "ExternalName"
+    ):
         problem = f"The Service {service.name}{within(service.namespace)} has no port {port}."
         yield Finding.of("address-port-unknown", item, problem, at=at, fix=hint("port", str(port), ports))
 

@@ -71,7 +71,7 @@ def _config_map(model: ClusterModel, owner: Object, reference: Reference) -> Ite
     found = model.get("ConfigMap", namespace, name)
     if found is not None:
         keys = mapping(found.manifest.get("data")).keys() | mapping(found.manifest.get("binaryData")).keys()
-        if key is not None and key not in keys:
+        if key is not None and key not in keys and not model.has_several(found):
             problem = f'The ConfigMap {name} has no key "{key}".'
             yield Finding.of("config-map-key-missing", owner, problem, at=at, fix=hint("key", key, keys))
     elif namespace in model.closed_namespaces and name not in _GIVEN_CONFIG_MAPS:
@@ -90,7 +90,8 @@ def _secret(model: ClusterModel, owner: Object, reference: Reference) -> Iterato
     elif namespace in model.closed_namespaces and not _may_be_made(model, namespace, name):
         problem = f"Nothing makes a Secret {name}{within(namespace)}."
         code = "pull-secret-missing" if "imagePullSecrets" in at else "secret-missing"
-        yield Finding.of(code, owner, problem, at=at, fix=hint("Secret", name, secrets.names(namespace)))
+        found = Finding.of(code, owner, problem, at=at, fix=hint("Secret", name, secrets.names(namespace)))
+        yield found.because_of("Secret", namespace, name)
 
 
 def _service_account(model: ClusterModel, pods: Pods) -> Iterator[Finding]:

@@ -94,6 +94,8 @@ def _backend(model: ClusterModel, item: Object, backend: _Backend) -> Iterator[F
             known = model.names("Service", backend.namespace)
             yield Finding.missing(code, item, backend.at, "Service", backend.name, known, backend.namespace)
         return
+    if model.has_several(service):
+        return
     ports = service_ports(service)
     numbers = {str(port.number) for port in ports} | {port.name for port in ports if port.name}
     if backend.port is not None and str(backend.port) not in numbers and service.spec.get("type") != "ExternalName":

@@ -186,7 +186,8 @@ def _governing_service(model: ClusterModel, stateful_set: Object) -> Iterator[Fi
     if not isinstance(name, str) or not name:
         return
     yield from _named(model, "governing-service-missing", stateful_set, name, at)
-    if (service := model.get("Service", stateful_set.namespace, name)) is None:
+    service = model.get("Service", stateful_set.namespace, name)
+    if service is None or model.has_several(service) or model.has_several(stateful_set):
         return
     selected = model.behind(service)
     if all(pods.owner is not stateful_set for pods in selected):
@@ -238,7 +239,7 @@ def _backend(model: ClusterModel, ingress: Object, backend: object, at: str) -> 
     yield from _named(model, "ingress-backend-missing", ingress, name, f"{at}.service.name")
     service = model.get("Service", ingress.namespace, name)
     # An ExternalName needs no ports: it leads to whatever port is called.
-    if service is None or service.spec.get("type") == "ExternalName":
+    if service is None or service.spec.get("type") == "ExternalName" or model.has_several(service):
         return
     for key in ("name", "number"):
         known = {str(getattr(offered, key)) for offered in service_ports(service)}
