@@ -81,9 +81,9 @@ def _not_replicated(model: ClusterModel, pods: Pods, container: Container, serve
     said = "\n".join([*_said(model, pods, container), *(text for _, text in mounted(model, pods))]).lower()
     told = [str(entry.get("name")) for each in pods.containers for entry in mappings(each.get("env"))]
     # A Secret may hold the file that makes them a cluster.
-    secrets = {volume.get("name") for _, volume in pods.volumes if "secret" in volume}
+    secrets = {str(volume.get("name")) for _, volume in pods.volumes if "secret" in volume}
     mounts = mappings(container.get("volumeMounts"))
-    hidden = any(mount.get("name") in secrets and _TELLING.search(str(mount.get("mountPath"))) for mount in mounts)
+    hidden = any(str(mount.get("name")) in secrets and _TELLING.search(str(mount.get("mountPath"))) for mount in mounts)
     if hidden or any(word.lower() in f"{said}\n{' '.join(told).lower()}" for word in server.replicated):
         return
     problem = f"There are {scale.maximum} pods of {container.name}, and nothing tells them to replicate."
