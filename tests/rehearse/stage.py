@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from repositories import git
 from systems import environment as environment_of
 
 from constructs_lib import Autoscale, Microservice, Postgres, System, synthesize
+from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.rehearse import changes
+from constructs_lib.rehearse.api_client import ApiError
 from constructs_lib.rehearse.changes import restarted
 from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.rehearsal import Rehearsal
@@ -59,9 +64,39 @@ class Stage:
         push: Callable[[], object] = lambda: self.rehearsal.scratch.publish(tree)  # noqa: E731
         return self.rehearsal.run("publish", push, broken=broken, kill=kill, take_over=take_over)
 
+    def install_guard(self, tree: Tree) -> None:
+        """Have the API server hold AppProjects to those of a tree, as the bootstrap does; wait until it does so."""
+        client, end = self.rehearsal.client, time.monotonic() + 60
+        for made in _guard(tree):
+            client.apply(made)
+        probe = manifest("argoproj.io/v1alpha1", "AppProject", "probe", "argocd", {}, spec={})
+        with pytest.raises(ApiError, match="names its kinds"):
+            while time.monotonic() < end:
+                client.apply(probe)
+                client.delete(probe)
+                time.sleep(0.5)
+
     def revert(self) -> Outcome:
         """Roll the last publication back."""
         return self.rehearsal.run("revert", self.rehearsal.scratch.revert)
+
+
+def _guard(tree: Tree) -> list[Manifest]:
+    """Return what holds AppProjects of the branch to what they are, as ``bootstrap/argocd/main.tf`` fills it in."""
+    text = (ROOT / "bootstrap/argocd/guard.yaml").read_text(encoding="utf-8")
+    granted = [
+        "/".join([project["metadata"]["name"], each["group"], each["kind"], each.get("name", "")])
+        for project in tree.projects.values()
+        for each in project["spec"]["clusterResourceWhitelist"]
+        if each["kind"] != "Namespace"
+    ]
+    reserved = ["argocd", "default", "kube-node-lease", "kube-public", "kube-system", "secret-store"]
+    values = {"root": "shop", "project": "shop-root", "reserved": json.dumps(reserved), "granted": json.dumps(granted)}
+    for name, value in values.items():
+        text = text.replace(f"${{{name}}}", value)
+    # Here Argo CD and the test have the same account.
+    text = text.replace("system:serviceaccount:argocd:argocd-application-controller", "rehearsal")
+    return [made for made in yaml.safe_load_all(text) if made]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,9 +36,21 @@ def test_dropped_edge(changes: Stage) -> None:
 
 
 def test_removed_component(changes: Stage) -> None:
+    """What it deployed goes first, then its Application, and its project last, without which nothing of it could go.
+
+    Argo CD deletes both in one wave, after all others (PruneLast); it is the project's finalizer that waits.
+    """
+    start = time.monotonic()
     outcome = changes.publish(changes.trees[2])
     assert not broken_promises(outcome)
     assert any("basket" in name for name in outcome.effects.pruned)
+    seen = changes.rehearsal.watcher.seen_since(start)
+    gone = [f"{item['kind']}/{item['metadata']['name']}" for _, verb, item in seen if verb == "DELETED"]
+    order = ["Deployment/basket", "Application/basket", "AppProject/shop-basket"]
+    assert [name for name in gone if name in order] == order
+    left = changes.rehearsal.watcher.snapshot()
+    assert not [item for item in left if item["metadata"].get("namespace", item["metadata"]["name"]) == "basket"]
+    assert not [item["metadata"]["name"] for item in left if "deletionTimestamp" in item["metadata"]]
     assert not broken_promises(changes.publish(changes.trees[0]))
 
 
