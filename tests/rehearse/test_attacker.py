@@ -44,13 +44,19 @@ WAYS = {
     "folder": ("evil-folder", "evil-config", "evil-link", "evil-first", "evil-second"),
     "root": ("evil-root",),
     "application": ("evil-application", "evil-elsewhere"),
+    "project": ("evil-project", "evil-by-project"),
+    "widened": ("shop-basket", "evil-widened", "evil-by-widened"),
 }
+#: Whoever may change argocd/ may add an Application; what it would bring needs a project that permits it.
+HARMLESS = {"evil-application", "evil-project", "evil-widened"}
+EVERYTHING = [{"group": "*", "kind": "*"}]
 
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with stage(tmp_path_factory.mktemp("shop"), [shop()]) as found:
         found.install(found.trees[0])
+        found.install_guard(found.trees[0])
         yield found
 
 
@@ -113,6 +119,23 @@ def attack(folder: Path) -> None:
     write(argocd / "Application-evil.yaml", APPLICATION.replace("URL", url[1]))
     write(folder / "stuff/elsewhere.yaml", ROLE.format(name="evil-elsewhere"))
     commit("application", "Add a tool")
+
+    git(folder, "switch", "--quiet", "main")
+    own = yaml.safe_load((argocd / "AppProject-shop-basket.yaml").read_text())
+    new = {**own, "metadata": {"name": "evil-project", "namespace": "argocd"}}
+    for way, project in (("project", new), ("widened", own)):
+        git(folder, "switch", "--quiet", "main")
+        name = project["metadata"]["name"]
+        spec = {
+            **project["spec"],
+            "destinations": [{"server": "*", "namespace": "*"}],
+            "clusterResourceWhitelist": EVERYTHING,
+        }
+        write(argocd / f"AppProject-{name}.yaml", yaml.safe_dump({**project, "spec": spec}))
+        text = APPLICATION.replace("URL", url[1]).replace("evil-application", f"evil-{way}")
+        write(argocd / "Application-evil.yaml", text.replace("project: default", f"project: {name}"))
+        write(folder / "stuff/tool.yaml", ROLE.format(name=f"evil-by-{way}"))
+        commit(way, "Add a tool")
     git(folder, "switch", "--quiet", "main")
 
 
@@ -139,14 +162,17 @@ def test_nothing_reaches_the_cluster_that_is_not_named(attacked: Stage, clone: P
     found = reached(attacked)
     git(clone, "push", "--quiet", "--force", "origin", f"{before}:main")
     attacked.rehearsal.argocd.refresh()
-    # Whoever may change argocd/ may add an Application; what it would bring needs a project that permits it.
-    assert found <= {"evil-application"}
+    assert found <= HARMLESS
 
 
 def reached(attacked: Stage) -> set[str]:
     """Return the names of what is in the cluster by the attacker's doing."""
     objects = [yaml.safe_load(ROLE.format(name=name)) for names in WAYS.values() for name in names]
     objects += [yaml.safe_load(CONFIG.format(name=name, namespace=place)) for name, place in CONFIGS.items()]
-    objects.append(yaml.safe_load(APPLICATION))
+    objects += [yaml.safe_load(APPLICATION.replace("evil-application", name)) for name in HARMLESS]
     client = attacked.rehearsal.client
-    return {each["metadata"]["name"] for each in objects if client.get(each)}
+    projects = [item for item in attacked.rehearsal.watcher.snapshot() if item["kind"] == "AppProject"]
+    # Argo CD itself makes "default", in which nobody of the branch may be.
+    wide = [item for item in projects if item["spec"].get("clusterResourceWhitelist") == EVERYTHING]
+    names = {item["metadata"]["name"] for item in wide} - {"default"}
+    return {f"AppProject/{name}" for name in names} | {each["metadata"]["name"] for each in objects if client.get(each)}
