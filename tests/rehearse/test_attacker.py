@@ -12,6 +12,7 @@ import pytest
 import yaml
 from app_runs import run_process
 from repositories import IDENTITY, git
+from running import wait_for
 from stage import Stage, shop, stage
 
 #: The declaration of the shop, whose plans are looked at.
@@ -155,14 +156,21 @@ def test_nothing_reaches_the_cluster_that_is_not_named(attacked: Stage, clone: P
         assert "is not on origin/main" in planned.err
         return
     assert [name for name in WAYS[way] if name not in planned.out] == []
-    before = git(clone, "rev-parse", "origin/main")
+    before, commit = git(clone, "rev-parse", "origin/main"), git(clone, "rev-parse", way)
     git(clone, "push", "--quiet", "origin", f"{way}:main")
     attacked.rehearsal.argocd.refresh()
-    time.sleep(30)
+    wait_for(lambda: sees(attacked, commit), f"Argo CD at {way}")
+    time.sleep(20)
     found = reached(attacked)
     git(clone, "push", "--quiet", "--force", "origin", f"{before}:main")
     attacked.rehearsal.argocd.refresh()
     assert found <= HARMLESS
+
+
+def sees(attacked: Stage, commit: str) -> bool:
+    """Tell whether Argo CD has compared the root with a commit."""
+    roots = [item for item in attacked.rehearsal.watcher.snapshot() if item["metadata"]["name"] == "shop"]
+    return any(commit in json.dumps(item.get("status", {})) for item in roots if item["kind"] == "Application")
 
 
 def reached(attacked: Stage) -> set[str]:
