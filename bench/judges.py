@@ -214,8 +214,9 @@ def table(planted: Sequence[Planted], found: Mapping[str, Sequence[bool]], secon
     """
     proofs = list(dict.fromkeys(tree.proof for tree in planted))
     lines = [
-        f"{len(planted)} faults, each planted alone into PositionPal's tree, and how many of them each judge finds. A",
-        "judge has found one if it says anything of that tree that it does not say of the tree without the fault. The",
+        f"{len(planted)} faults, each planted alone into PositionPal's tree, and how many of them each judge finds,",
+        "when they were measured last: the corpus has grown since. A judge has found one if it says anything of that",
+        "tree that it does not say of the tree without the fault. The",
         "corpus is our own and the tests ask that check finds all of it, so its column shows what is covered and",
         "measures nothing; what the others look for besides, such as known vulnerabilities, is not in it.",
         "",
