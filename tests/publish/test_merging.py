@@ -320,5 +320,5 @@ def test_a_revision_that_rolls_back_stays_rolled_back(request_: Shop) -> None:
 def test_a_revision_beside_trees_is_refused(request_: Shop) -> None:
     for arguments in (("--merge", "HEAD", "--to", "HEAD"), ("--merge", "HEAD", "--from", "."), ("--merge", "nowhere")):
         run = request_.run("plan", "laptop", *arguments)
-        assert run.code == 1
+        assert run.code == 2
         assert "leave out --from and --to" in run.err or 'no Git revision "nowhere"' in run.err

@@ -26,7 +26,7 @@ from constructs_lib.text import hint, listed
 _FILES = ("alertmanager.yaml", "alertmanager.yml")
 #: Severities of alerts that are there to be told to nobody, by the rules of kube-prometheus.
 _SILENT = frozenset({"none", "info"})
-_MATCHER = re.compile(r"\s*\"?(\w+)\"?\s*(=~|!~|!=|=)\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([^\s,\"'}]*))\s*")
+_MATCHER = re.compile(r"(?<!\w)(\w+)\"?\s*(=~|!~|!=|=)\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([^\s,\"'}]*))")
 _WORD = re.compile(r"[\w-]*")
 _SELECTOR = frozenset({"name", "key", "optional"})
 #: What a route says of an alert if all of its matchers are about labels that are known.
