@@ -5,7 +5,7 @@ It is configured as the bootstrap configures it in the cluster.
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +166,9 @@ class ArgoCD:
             {**self._environment, "ARGOCD_BINARY_NAME": APPLICATION_SETS},
         )
 
-    def refresh(self) -> None:
-        """Have all Applications compared anew, as the webhook of a Git host does after a push."""
-        for application in self.applications():
+    def refresh(self, applications: Iterable[dict[str, Any]] | None = None) -> None:
+        """Have Applications compared anew, by default all, as the webhook of a Git host does after a push."""
+        for application in self.applications() if applications is None else applications:
             self._plane.client.patch(application, _REFRESH)
 
     def applications(self) -> list[dict[str, Any]]:

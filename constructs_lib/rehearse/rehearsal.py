@@ -297,10 +297,18 @@ class Rehearsal:
 
         With broken components it is enough that their pods could not start for some time.
         """
-        told, killed, calm_since = "", not kill, 0.0
+        told, killed, calm_since, refreshed = "", not kill, 0.0, start
         while (now := time.monotonic()) - start < self._settings.patience:
             self.workspace.ensure_all_run()
-            waiting = self._waiting(self.watcher.snapshot())
+            objects = self.watcher.snapshot()
+            waiting = self._waiting(objects)
+            if now - refreshed > _QUIET:
+                # Argo CD marks no definition as an Application's, and so misses that it is established. A chart's own
+                # programs, which change all the time, are not here.
+                self.argocd.refresh(
+                    item for item in objects if item["kind"] == "Application" and _DEFINITION in _why(item)
+                )
+                refreshed = now
             if not killed and now - start > 3 and "operation" in waiting.values():
                 self.argocd.kill_controller()
                 killed = True
@@ -352,6 +360,11 @@ def _objects(found: Applications, *, by_hand: bool = False) -> list[Object]:
         for path, content in application.files.items()
         for item in application.read(path, content)
     ]
+
+
+def _why(application: dict[str, Any]) -> str:
+    """Return what an Application's health is caused by."""
+    return str((mapping(application.get("status")).get("health") or {}).get("message"))
 
 
 def _is_custom(group: str) -> bool:
