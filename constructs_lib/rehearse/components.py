@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.kubernetes.manifest import Manifest, sequence
+from constructs_lib.kubernetes.manifest import Manifest, mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Effect
@@ -104,14 +104,23 @@ def _counts(change: FieldChange, item: Object) -> bool:
     return dropped or change.below("data") or (change.new is not None and _is_written(change, item))
 
 
+def _called(item: Mapping[str, Any]) -> set[str]:
+    return {*map(str, item.values()), str(mapping(item.get("metadata")).get("name"))}
+
+
 def _is_written(change: FieldChange, item: Object) -> bool:
     """Tell whether the tree has a field itself: what is filled in as its default may be another's, as of a scaler."""
     here: Any = item.manifest
     for key in change.keys:
-        if not isinstance(here, dict):
-            return True
-        here = here.get(key)
-    return here is not None
+        if isinstance(here, list):
+            # Items of a list are called by their place, or by the value of a field such as their name.
+            named = (each for each in here if isinstance(each, dict) and str(key)[1:-1] in _called(each))
+            here = next(iter(here[key : key + 1]), None) if isinstance(key, int) else next(named, None)
+        elif isinstance(here, dict):
+            here = here.get(key)
+        if here is None:
+            return False
+    return True
 
 
 def components(
