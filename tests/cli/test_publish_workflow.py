@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from github_runner import Runner, heard, workflow
 from repositories import change, git
+from signing_key import signing_key
 
 #: What a deploy key looks like is of no concern here.
 KEY = "the key of the publisher"
@@ -162,29 +162,10 @@ def test_rights() -> None:
 
 @pytest.fixture
 def gnupg(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
-    """A secret key and its fingerprint. gpg's sockets have short paths only."""
-    if shutil.which("gpg") is None:
-        pytest.skip("gpg is not installed")
-    with tempfile.TemporaryDirectory(prefix="gpg") as home:
-
-        def gpg(*arguments: str) -> str:
-            command = [
-                "gpg",
-                "--homedir",
-                home,
-                "--batch",
-                "--quiet",
-                "--pinentry-mode=loopback",
-                "--passphrase=",
-                *arguments,
-            ]
-            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-        gpg("--quick-generate-key", "publish <publish@localhost>", "ed25519", "sign", "never")
-        (fingerprint,) = re.findall(r"^fpr:+(\w+):$", gpg("--list-keys", "--with-colons"), re.MULTILINE)
+    """A secret key and its fingerprint."""
+    with signing_key() as (home, fingerprint, gpg):
         monkeypatch.setenv("GNUPGHOME", home)
         yield gpg("--export-secret-keys", "--armor"), fingerprint
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
 
 
 def test_commits_are_signed(runner: Runner, gnupg: tuple[str, str]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -12,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from signing_key import signing_key
 from stage import Stage, altered, broken_promises, stage
 from systems import environment as environment_of
 
@@ -37,28 +36,8 @@ class Key:
 
 @pytest.fixture(scope="module")
 def key() -> Iterator[Key]:
-    if shutil.which("gpg") is None:
-        pytest.skip("gpg is not installed")
-    # gpg's sockets have short paths only.
-    with tempfile.TemporaryDirectory(prefix="gpg") as home:
-
-        def gpg(*arguments: str) -> str:
-            command = [
-                "gpg",
-                "--homedir",
-                home,
-                "--batch",
-                "--quiet",
-                "--pinentry-mode=loopback",
-                "--passphrase=",
-                *arguments,
-            ]
-            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-        gpg("--quick-generate-key", "publish <publish@localhost>", "ed25519", "sign", "never")
-        (fingerprint,) = re.findall(r"^fpr:+(\w+):$", gpg("--list-keys", "--with-colons"), re.MULTILINE)
+    with signing_key() as (home, fingerprint, gpg):
         yield Key(fingerprint[-16:], home, gpg("--export", "--armor"))
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
 
 
 @pytest.fixture(scope="module")
