@@ -53,6 +53,8 @@ _ABOUT = re.compile(
 )
 #: Names with these in them count secrets, or name an object of Kubernetes or an entry of it.
 _NAMING = re.compile(r"count|existing|max|maximum|min|minimum|num|number|pull|total")
+#: Before the word "secret" at the end: what is kept in a Secret, or who reads it, so that its name is meant.
+_KEPT = re.compile(r"admin|auth|ca|cert|certificate|credentials?|database|db|image|passwords?|registry|tls|user")
 #: The fields of objects that hold a secret itself, beside those of passwords and tokens.
 _KEY_FIELDS = (["api", "key"], ["private", "key"], ["client", "secret"], ["apikey"])
 #: Before the word "key": what is no lock, or in what the key is one of several.
@@ -76,7 +78,16 @@ def names_password(name: str) -> bool:
 
 def names_secret(name: str) -> bool:
     """Tell whether a name says that its value is another secret, such as a token or a key."""
-    return _SECRET.search(name) is not None
+    return _SECRET.search(name) is not None and not names_object(name)
+
+
+@lru_cache(maxsize=4096)
+def names_object(name: str) -> bool:
+    """Tell whether a name says that its value is the name of a Secret or of an entry of it: ``existingSecret``."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    kept = words[-1:] == ["secret"] and bool(words[:-1]) and _KEPT.fullmatch(words[-2]) is not None
+    # "existingSecretKey" is an entry of the Secret that "existingSecret" names.
+    return kept or any(word in ("existing", "pull") for word in words)
 
 
 @lru_cache(maxsize=4096)

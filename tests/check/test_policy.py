@@ -206,6 +206,39 @@ def test_secrets_that_nobody_sees(case: str) -> None:
     assert found(config(**{key: value})) == []
 
 
+def chart(values: Manifest) -> Manifest:
+    """Return an Application of a chart with these values."""
+    source = {"repoURL": "https://a.example", "chart": "a", "targetRevision": "1.0.0", "helm": {"valuesObject": values}}
+    metadata = {"name": "a", "namespace": "argocd"}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": metadata,
+        "spec": {"source": source},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"auth": {"existingSecret": "redis"}}, None),
+        ({"auth": {"existingSecretPasswordKey": "password"}}, None),
+        ({"passwordSecret": "postgres", "tlsSecret": "grafana", "secretName": "redis", "secret": "rabbitmq"}, None),
+        ({"imagePullSecrets": ["root"], "credentialsSecret": "minio", "passwordSecretRef": {"name": "admin"}}, None),
+        ({"auth": {"secretKeys": {"adminPasswordKey": "password"}, "secretKey": "redis-password"}}, None),
+        ({"auth": {"password": "redis"}}, "default-credentials"),
+        ({"auth": {"clientSecret": "changeme"}}, "default-credentials"),
+        ({"minio": {"secretKey": "minioadmin"}}, "default-credentials"),
+        ({"jwt": {"secret": "changeme"}}, "default-credentials"),
+        ({"jwt": {"secret": RANDOM}}, "credential-in-clear"),
+        ({"security": {"secretKey": RANDOM}}, "credential-in-clear"),
+    ],
+)
+def test_names_of_secrets_in_values_are_no_passwords(values: Manifest, code: str | None) -> None:
+    codes = {finding.check.code for finding in found(chart(values))}
+    assert codes - {"default-project"} == ({code} if code else set())
+
+
 @pytest.mark.parametrize(
     ("content", "shown"),
     [

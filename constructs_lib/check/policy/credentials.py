@@ -11,7 +11,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.calls import apart
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
-from constructs_lib.credentials import is_well_known, logins, names_password, names_secret
+from constructs_lib.credentials import is_well_known, logins, names_object, names_password, names_secret
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts
 
 _ASSIGNMENT = re.compile(
@@ -30,6 +30,12 @@ _DEFAULTS = re.compile(
     r"|secret|test|toor|user|welcome)",
     re.IGNORECASE,
 )
+#: Those that nobody calls an object.
+_NO_NAMES = re.compile(
+    r"[0-9].*|admin123|change.*|letmein|passw[o0]rd|qwerty|s3cr3t|secret|test|toor|welcome", re.IGNORECASE
+)
+#: What entries of Secrets are called: a "secretKey" with this value is the name of one.
+_ENTRIES = re.compile(r"(?:[a-z0-9]+[-_.])*(?:pass(?:word)?|secret|token|key|user(?:name)?)", re.IGNORECASE)
 #: Keys of a Secret that names a repository or cluster of Argo CD and needs no login.
 _HARMLESS_KEYS = {"enableLfs", "enableOCI", "forceHttpBasicAuth", "insecure", "name", "project", "type", "url"}
 
@@ -88,7 +94,7 @@ _Found = tuple[str, str]
 
 def _named(name: str, value: str, users: Set[str]) -> _Found | None:
     """Return what is wrong with a value if its name says that it is a secret."""
-    says_password = names_password(name)
+    says_password = names_password(name) and not names_object(name)
     if not (says_password or names_secret(name)) or _is_reference(value):
         return None
     if _DEFAULTS.fullmatch(value) or value in users:
@@ -132,7 +138,8 @@ def _chart(item: Object, helm: Mapping[str, Any]) -> Iterator[Finding]:
     at = "spec.source.helm"
     for parameter in mappings(helm.get("parameters")):
         name, value = str(parameter.get("name", "")), str(parameter.get("value", ""))
-        yield from _text(item, name.rpartition(".")[2], value, f"{at}.parameters")
+        if not _names_object(name, value):
+            yield from _text(item, name.rpartition(".")[2], value, f"{at}.parameters")
     yield from _text(item, "", str(helm.get("values") or ""), f"{at}.values")
     parts: list[tuple[str, Any]] = [("", helm.get("valuesObject"))]
     while parts:
@@ -141,5 +148,16 @@ def _chart(item: Object, helm: Mapping[str, Any]) -> Iterator[Finding]:
             parts += [(f"{path}.{key}", value) for key, value in part.items()]
         elif isinstance(part, list):
             parts += [(f"{path}[{index}]", value) for index, value in enumerate(part)]
-        elif isinstance(part, str):
+        elif isinstance(part, str) and not _names_object(path, part):
             yield from _text(item, path.rpartition(".")[2], part, f"{at}.valuesObject{path}")
+
+
+def _names_object(path: str, value: str) -> bool:
+    """Tell whether a value of a chart names a Secret or an entry of it.
+
+    By custom ``secret`` alone is the name of one, and ``secretKey`` that of an entry if its value reads like one.
+    """
+    name = path.rpartition(".")[2].rpartition("[")[0] or path.rpartition(".")[2]
+    is_entry = name.lower().endswith("secretkey") and _ENTRIES.fullmatch(value) is not None
+    is_name = name.lower() in ("secret", "secrets") and not (is_well_known(value) or _is_random(value))
+    return is_entry or (is_name and not _NO_NAMES.fullmatch(value))
