@@ -12,6 +12,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.observed import Observed
+from constructs_lib.declare.port import Protocol
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.system import System
 from constructs_lib.kubernetes.manifest import Manifest, manifest
@@ -23,28 +24,32 @@ PLACING_SECONDS = 90
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A named TCP port that a workload offers.
+    """A named port that a workload offers.
 
     Attributes:
         workload: Who offers it.
         name: Its name, also that of the Service's port.
-        port: Its number.
+        port: Its number at the pods, which is what NetworkPolicies are about.
+        service_port: Its number at the Service, which is what clients are told.
         attributes: What a client may be told about it, by name: ``host``, ``port``, ``address`` (``host:port``) and
             whatever the kind adds, for instance ``username``, ``password``, ``database``.
         metrics: Paths at which Prometheus metrics are served there.
         exposes: Patterns of the metrics, such as ``redis_*``, for programs that the library does not know; ``check``
             then tells where an alert or a panel reads another one.
         internal: Whether only the workload's own pods use it; then no Service names it.
+        protocol: ``TCP``, ``UDP`` or ``SCTP``. Default ``TCP``.
         declared: False for a placeholder of an endpoint that does not exist.
     """
 
     workload: Workload
     name: str
     port: int
+    service_port: int
     attributes: Mapping[str, str | SecretReference] = field(default_factory=dict, compare=False)
     metrics: tuple[str, ...] = ()
     exposes: tuple[str, ...] = ()
     internal: bool = False
+    protocol: Protocol = "TCP"
     declared: bool = True
 
 
@@ -196,18 +201,27 @@ class Workload(Observed, on_demand.Construct):
         metrics: tuple[str, ...] = (),
         exposes: tuple[str, ...] = (),
         internal: bool = False,
+        service_port: int | None = None,
+        protocol: Protocol = "TCP",
         **attributes: str | SecretReference,
     ) -> Endpoint:
-        """Add an endpoint as :class:`Endpoint` tells; ``attributes`` are beside ``host``, ``port`` and ``address``."""
+        """Add an endpoint as :class:`Endpoint` tells; ``attributes`` are beside ``host``, ``port`` and ``address``.
+
+        The Service offers it as ``service_port``; default: the same number.
+        """
         if problem := validation.port_name(name) or validation.port_number(port):
             self.report(f"port {name}: {problem}")
             self._refused.add(name)
             return self._placeholder(name)
+        at_service = port if service_port is None else service_port
         for other in self.endpoints.values():
-            if other.port == port:
-                self.report(f"the ports {other.name} and {name} are both {port}; give each one a number of its own.")
-        told = {"host": self.host, "port": str(port), "address": f"{self.host}:{port}", **attributes}
-        self.endpoints[name] = Endpoint(self, name, port, told, metrics, exposes, internal)
+            if other.protocol == protocol and (other.port == port or other.service_port == at_service):
+                number = port if other.port == port else at_service
+                self.report(f"the ports {other.name} and {name} are both {number}; give each one a number of its own.")
+        told = {"host": self.host, "port": str(at_service), "address": f"{self.host}:{at_service}", **attributes}
+        self.endpoints[name] = Endpoint(
+            self, name, port, at_service, told, metrics, exposes, internal=internal, protocol=protocol
+        )
         return self.endpoints[name]
 
     @explained
@@ -226,7 +240,7 @@ class Workload(Observed, on_demand.Construct):
         return name in self.endpoints or name in self._refused or "ports" in self.replaced
 
     def _placeholder(self, name: str) -> Endpoint:
-        return Endpoint(self, name, 1, {}, declared=False)
+        return Endpoint(self, name, 1, 1, {}, declared=False)
 
     @explained
     def needs(self, endpoint: Endpoint, variables: Mapping[str, str] | None = None, *, order: bool = True) -> None:

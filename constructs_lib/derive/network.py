@@ -36,10 +36,11 @@ class Opening:
     Attributes:
         inward: Whether it is let in, rather than out.
         peer: The other side: pods, :data:`INTERNET`, :data:`API`, :data:`NODES` or :data:`ANYWHERE`.
-        ports: TCP ports; none if the policy of the other side says which.
+        ports: Ports of the pods; none if the policy of the other side says which.
         reason: Why, in words.
         location: The line that wants it.
         host: Which host of the internet, where it is known.
+        protocol: Protocol of the ports. Default ``TCP``.
     """
 
     inward: bool
@@ -48,6 +49,7 @@ class Opening:
     reason: str
     location: Location
     host: str = ""
+    protocol: str = "TCP"
 
 
 #: Everything outside of the cluster.
@@ -69,7 +71,8 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
         yield Opening(False, API, platform.API_PORTS, "to the Kubernetes API", workload.location)
     for endpoint in workload.endpoints.values():
         if endpoint.port in workload.exposed_ports:
-            yield Opening(True, ANYWHERE, (endpoint.port,), f"from everywhere to {endpoint.name}", workload.location)
+            reason = f"from everywhere to {endpoint.name}"
+            yield Opening(True, ANYWHERE, (endpoint.port,), reason, workload.location, protocol=endpoint.protocol)
         if endpoint.metrics:
             for scraper in graph.scrapers:
                 for access in scraper.access:
@@ -81,7 +84,7 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
         source, endpoint = caller.edge.source, caller.edge.endpoint
         pods = (source.namespace_name, caller.labels)
         reason = f"from {source.subject} to {endpoint.name}"
-        yield Opening(True, pods, (endpoint.port,), reason, caller.edge.location)
+        yield Opening(True, pods, (endpoint.port,), reason, caller.edge.location, protocol=endpoint.protocol)
 
 
 def called(edges: Iterable[Edge]) -> Iterator[Opening]:
@@ -90,7 +93,8 @@ def called(edges: Iterable[Edge]) -> Iterator[Opening]:
         target = edge.endpoint.workload
         pods = (target.namespace_name, tuple(target.selector.items()))
         ports = (edge.endpoint.port,) if target.exposed_ports else ()
-        yield Opening(False, pods, ports, f"to {target.subject} {edge.endpoint.name}", edge.location)
+        reason = f"to {target.subject} {edge.endpoint.name}"
+        yield Opening(False, pods, ports, reason, edge.location, protocol=edge.endpoint.protocol)
 
 
 def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
@@ -131,23 +135,23 @@ def closed(component: Component, namespace: str) -> Manifest:
 
 def _rules(cluster: Cluster, found: Iterable[Opening], *, inward: bool) -> list[dict[str, Any]]:
     """Return the rules of a policy in one direction: one for all ports of the same pods."""
-    by_pods: dict[Pods, set[int]] = {}
-    anywhere: dict[tuple[str, tuple[int, ...]], None] = {}
+    by_pods: dict[Pods, set[tuple[int, str]]] = {}
+    anywhere: dict[tuple[str, tuple[int, ...], str], None] = {}
     internet: set[int] = set()
     for opening in found:
         if opening.inward is inward:
             if isinstance(opening.peer, tuple):
-                by_pods.setdefault(opening.peer, set()).update(opening.ports)
+                by_pods.setdefault(opening.peer, set()).update((port, opening.protocol) for port in opening.ports)
             elif opening.peer == INTERNET:
                 internet.update(opening.ports)
             else:
-                anywhere[opening.peer, opening.ports] = None
+                anywhere[opening.peer, opening.ports, opening.protocol] = None
     side = "from" if inward else "to"
     pods = [
-        {side: [_peer(namespace, dict(labels))], **({"ports": _ports(*sorted(ports))} if ports else {})}
+        {side: [_peer(namespace, dict(labels))], **({"ports": _ports_of(ports)} if ports else {})}
         for (namespace, labels), ports in (sorted(by_pods.items()) if inward else by_pods.items())
     ]
-    open_to_all = [_cluster_rule(cluster, peer, ports) for peer, ports in sorted(anywhere)]
+    open_to_all = [_cluster_rule(cluster, peer, ports, protocol) for peer, ports, protocol in sorted(anywhere)]
     if inward:
         return [*open_to_all, *pods]
     return [*pods, *open_to_all, *([_internet_rule(cluster, internet)] if internet else [])]
@@ -189,15 +193,20 @@ def _ports(*ports: int) -> list[dict[str, Any]]:
     return [{"port": port, "protocol": "TCP"} for port in ports]
 
 
+def _ports_of(ports: Iterable[tuple[int, str]]) -> list[dict[str, Any]]:
+    return [{"port": port, "protocol": protocol} for port, protocol in sorted(ports)]
+
+
 def _internet_rule(cluster: Cluster, ports: Iterable[int]) -> dict[str, Any]:
     world = {"cidr": "0.0.0.0/0", "except": list(cluster.cluster_networks)}
     return {"to": [{"ipBlock": world}], "ports": _ports(*sorted(ports))}
 
 
-def _cluster_rule(cluster: Cluster, peer: str, ports: Iterable[int]) -> dict[str, Any]:
+def _cluster_rule(cluster: Cluster, peer: str, ports: Iterable[int], protocol: str = "TCP") -> dict[str, Any]:
     """Return a rule for the API server or the nodes, by their addresses if these are known."""
     known = {API: cluster.api_networks, NODES: cluster.node_networks}.get(peer)
-    return {**({"to": [{"ipBlock": {"cidr": network}} for network in known]} if known else {}), "ports": _ports(*ports)}
+    to = {"to": [{"ipBlock": {"cidr": network}} for network in known]} if known else {}
+    return {**to, "ports": _ports_of((port, protocol) for port in ports)}
 
 
 def beyond_pods(component: Component, access: PodAccess) -> Iterator[Opening]:

@@ -67,7 +67,7 @@ def _section(workload: Workload) -> Section:
         return "inside of its pod" if endpoint.internal and not endpoint.metrics else ""
 
     rows = tuple(
-        Row(_endpoint_id(endpoint), endpoint.name, str(endpoint.port), note(endpoint))
+        Row(_endpoint_id(endpoint), endpoint.name, str(endpoint.service_port), note(endpoint))
         for endpoint in workload.endpoints.values()
     )
     kind, role = type(workload).__name__, role_of_workload(workload)
@@ -112,7 +112,7 @@ def _workload_edges(workload: Workload) -> Iterator[Edge]:
 
 
 def _named(endpoint: Endpoint) -> str:
-    return f"{endpoint.workload.name} {endpoint.name} {endpoint.port}"
+    return f"{endpoint.workload.name} {endpoint.name} {endpoint.service_port}"
 
 
 def role_of_workload(workload: Workload) -> Role:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from constructs_lib.kubernetes.names import is_label_key
 from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
+from constructs_lib.text import shown
 
 #: Seconds between the end of a pod's life in the Service and the signal to its program: endpoints, kube-proxy and
 #: load balancers need them to stop sending (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
@@ -17,18 +19,22 @@ DEREGISTRATION_SECONDS = 10
 class Resources:
     """What a container asks for and may use.
 
-    There is no CPU limit on purpose: it throttles a program while the node idles, and requests already share the
+    By default there is no CPU limit: it throttles a program while the node idles, and requests already share the
     processor fairly (https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/).
 
     Attributes:
         cpu: Processor that is reserved, such as ``500m``.
         memory: Memory that is reserved, such as ``256Mi``.
         memory_limit: Memory above which it is killed. Default: what is reserved.
+        cpu_limit: Processor above which it is throttled. Default: none.
+        extended: What else it gets of a node, by name: ``{"nvidia.com/gpu": 1}``. Default: nothing.
     """
 
     cpu: str
     memory: str
     memory_limit: str | None = None
+    cpu_limit: str | None = field(default=None, kw_only=True)
+    extended: Mapping[str, int] = field(default_factory=dict, hash=False, kw_only=True)
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the resources."""
@@ -36,10 +42,23 @@ class Resources:
         given = {"cpu": (self.cpu, "500m"), "memory": (self.memory, "256Mi")}
         if self.memory_limit is not None:
             given["memory_limit"] = limit, "512Mi"
-        problems = {field: quantity_problem(*quantity) for field, quantity in given.items()}
+        if self.cpu_limit is not None:
+            given["cpu_limit"] = self.cpu_limit, "1"
+        problems = {name: quantity_problem(*quantity) for name, quantity in given.items()}
+        for name, amount in self.extended.items():
+            if "/" not in name or not is_label_key(name):
+                problems[f"extended, {shown(name)}"] = 'it is no name of such a resource; write "nvidia.com/gpu".'
+            elif amount < 1:
+                problems[f"extended, {name}"] = f"{amount} is too little; at least 1, or leave it out."
         if any(problems.values()):
-            yield from (f"resources, {field}: {problem}" for field, problem in problems.items() if problem)
-        elif parse_quantity(self.memory) > parse_quantity(limit):
+            yield from (f"resources, {name}: {problem}" for name, problem in problems.items() if problem)
+            return
+        if self.cpu_limit is not None and parse_quantity(self.cpu) > parse_quantity(self.cpu_limit):
+            yield (
+                f"resources: the CPU request {self.cpu} is above its limit {self.cpu_limit}; "
+                f"raise the limit or lower the request."
+            )
+        if parse_quantity(self.memory) > parse_quantity(limit):
             yield (
                 f"resources: the memory request {self.memory} is above its limit {limit}; "
                 f"raise the limit or lower the request."
@@ -52,13 +71,18 @@ class Resources:
             size = parse_quantity(quantity) + parse_quantity(memory)
             return f"{size / 2**20:.0f}Mi" if size % 2**20 == 0 else str(int(size))
 
-        return Resources(self.cpu, more(self.memory), more(self.memory_limit or self.memory))
+        return replace(self, memory=more(self.memory), memory_limit=more(self.memory_limit or self.memory))
 
     def manifest(self) -> dict[str, Any]:
         """Return the container's ``resources``."""
+        # Kubernetes wants as much of an extended resource to be asked for as is allowed.
         return {
-            "requests": {"cpu": self.cpu, "memory": self.memory},
-            "limits": {"memory": self.memory_limit or self.memory},
+            "requests": {"cpu": self.cpu, "memory": self.memory, **self.extended},
+            "limits": {
+                **({"cpu": self.cpu_limit} if self.cpu_limit else {}),
+                "memory": self.memory_limit or self.memory,
+                **self.extended,
+            },
         }
 
 
@@ -84,12 +108,16 @@ def pod_security(user: int, group: int | None = None) -> dict[str, Any]:
     }
 
 
-def spread(selector: Mapping[str, str], *, strictly: bool = False) -> list[dict[str, Any]]:
-    """Return constraints that spread pods over the nodes; strictly: one rather waits than share a node needlessly."""
+#: Labels of nodes by which pods are spread.
+TOPOLOGY_KEYS = {"nodes": "kubernetes.io/hostname", "zones": "topology.kubernetes.io/zone"}
+
+
+def spread(selector: Mapping[str, str], *, over: str = "nodes", strictly: bool = False) -> list[dict[str, Any]]:
+    """Return constraints that spread pods over nodes or zones; strictly: one rather waits than share one needlessly."""
     return [
         {
             "maxSkew": 1,
-            "topologyKey": "kubernetes.io/hostname",
+            "topologyKey": TOPOLOGY_KEYS[over],
             "whenUnsatisfiable": "DoNotSchedule" if strictly else "ScheduleAnyway",
             "labelSelector": {"matchLabels": dict(selector)},
         }
@@ -106,9 +134,10 @@ def field_variable(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def empty_volume(name: str, *, memory: bool = False) -> dict[str, Any]:
+def empty_volume(name: str, *, memory: bool = False, size: str | None = None) -> dict[str, Any]:
     """Return a volume that lives as long as the pod, in memory if it holds what must not reach the node's disk."""
-    return {"name": name, "emptyDir": {"medium": "Memory"} if memory else {}}
+    limit = {"sizeLimit": size} if size else {}
+    return {"name": name, "emptyDir": {"medium": "Memory", **limit} if memory else limit}
 
 
 def secret_volume(name: str, secret: str, items: Mapping[str, str]) -> dict[str, Any]:
@@ -151,10 +180,10 @@ def mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
     return {"name": name, "mountPath": path, **({"readOnly": True} if read_only else {})}
 
 
-def volume_claim(storage: str, storage_class: str | None) -> dict[str, Any]:
-    """Return the spec of a PersistentVolumeClaim for one node at a time."""
+def volume_claim(storage: str, storage_class: str | None, access: str = "ReadWriteOnce") -> dict[str, Any]:
+    """Return the spec of a PersistentVolumeClaim, by default for one node at a time."""
     return {
-        "accessModes": ["ReadWriteOnce"],
+        "accessModes": [access],
         **({"storageClassName": storage_class} if storage_class else {}),
         "resources": {"requests": {"storage": storage}},
     }

@@ -72,7 +72,8 @@ def test_every_kind_of_mistake(app: Path, declaration: Bad) -> None:
         ),
         pytest.param(
             'import constructs_lib as library\nlibrary.Resources("1", "1Gi", "2Gi", "4Gi")',
-            "app.py:13: declaration: Resources() takes only cpu, memory and memory_limit without a name.",
+            "app.py:13: declaration: Resources() takes only cpu, memory and memory_limit without a name; write "
+            "cpu_limit=… and so on.",
             id="too many arguments",
         ),
         pytest.param(
