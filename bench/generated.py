@@ -27,7 +27,7 @@ def generated(services: int) -> System:
         # Half, a third and a tenth of the way back: chains stay short and the graph stays connected.
         for index, divisor in enumerate((2, 3, 10)):
             target = declared[number // divisor] if number // divisor < number else None
-            if target is not None and all(edge.endpoint.workload is not target for edge in service.edges):
+            if target is not None and all(edge.endpoint.server is not target for edge in service.edges):
                 service.needs(target.endpoint("http"), {f"NEEDED_{index}": "address"})
         declared.append(service)
     return system

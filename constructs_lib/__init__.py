@@ -17,8 +17,9 @@ from constructs_lib.declare.environment import Environment, GitRepository
 from constructs_lib.declare.probe import Http, Tcp
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import field, generated, plain, supplied
+from constructs_lib.declare.server import Endpoint
 from constructs_lib.declare.system import System
-from constructs_lib.declare.workload import Edge, Endpoint, InternetHost, Workload
+from constructs_lib.declare.workload import Edge, InternetHost, Workload
 from constructs_lib.kinds.cassandra.construct import Cassandra
 from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
 from constructs_lib.kinds.helm_chart.construct import HelmChart

@@ -1,9 +1,9 @@
-"""Workloads, the endpoints that they offer and the edges between them."""
+"""Workloads, and the edges from them to what they need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from constructs_lib.declare import on_demand, validation
@@ -12,45 +12,14 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.declare.observed import Observed
-from constructs_lib.declare.port import Protocol
 from constructs_lib.declare.secret import Secret, SecretReference
+from constructs_lib.declare.server import Endpoint, Server
 from constructs_lib.declare.system import System
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.text import nearest, shown
 
 #: Seconds that a pod may wait for a node, images and init containers. What these wait for is there in a rollout.
 PLACING_SECONDS = 90
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A named port that a workload offers.
-
-    Attributes:
-        workload: Who offers it.
-        name: Its name, also that of the Service's port.
-        port: Its number at the pods, which is what NetworkPolicies are about.
-        service_port: Its number at the Service, which is what clients are told.
-        attributes: What a client may be told about it, by name: ``host``, ``port``, ``address`` (``host:port``) and
-            whatever the kind adds, for instance ``username``, ``password``, ``database``.
-        metrics: Paths at which Prometheus metrics are served there.
-        exposes: Patterns of the metrics, such as ``redis_*``, for programs that the library does not know; ``check``
-            then tells where an alert or a panel reads another one.
-        internal: Whether only the workload's own pods use it; then no Service names it.
-        protocol: ``TCP``, ``UDP`` or ``SCTP``. Default ``TCP``.
-        declared: False for a placeholder of an endpoint that does not exist.
-    """
-
-    workload: Workload
-    name: str
-    port: int
-    service_port: int
-    attributes: Mapping[str, str | SecretReference] = field(default_factory=dict, compare=False)
-    metrics: tuple[str, ...] = ()
-    exposes: tuple[str, ...] = ()
-    internal: bool = False
-    protocol: Protocol = "TCP"
-    declared: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +47,7 @@ class InternetHost:
     port: int = 443
 
 
-class Workload(Observed, on_demand.Construct):
+class Workload(Observed, Server, on_demand.Construct):
     """Pods with one purpose: the base of :class:`Microservice`, :class:`Postgres` and the like.
 
     Write another kind by inheriting, offering endpoints with :meth:`offer` and returning objects from
@@ -96,8 +65,6 @@ class Workload(Observed, on_demand.Construct):
     longest_name = 52
     #: Seconds that one of its pods may take to start when it is rolled out.
     start_seconds = 300
-    #: Arguments that were wrong and have placeholders in their place.
-    replaced: frozenset[str] = frozenset()
 
     @checked
     def __init__(self, scope: System | Component | Workload, id: str, *, namespace: str | None = None) -> None:
@@ -136,8 +103,6 @@ class Workload(Observed, on_demand.Construct):
         self.namespace_name = component.namespace_name
         self.system = component.system
         self.name = name
-        self.endpoints: dict[str, Endpoint] = {}
-        self._refused: set[str] = set()
         self.edges: list[Edge] = []
         self.environment: dict[str, object] = {}
         self.internet: list[InternetHost] = []
@@ -184,63 +149,18 @@ class Workload(Observed, on_demand.Construct):
         return {"app.kubernetes.io/name": self.name}
 
     @property
+    def says_ports(self) -> bool:
+        """Whether its policy says at which port each caller comes in: not if one port is open to the world."""
+        return not self.exposed_ports
+
+    def pods(self, endpoint: Endpoint) -> tuple[str, Mapping[str, str]]:
+        """Return where its pods are, and the labels that select them."""
+        return self.namespace_name, self.selector
+
+    @property
     def labels(self) -> dict[str, str]:
         """Labels of its objects."""
         return {**self.selector, "app.kubernetes.io/part-of": self.system.name}
-
-    def report(self, problem: str, location: Location | None = None) -> None:
-        """Report an error that concerns this workload, at ``location`` (default: the line being run)."""
-        self.system.diagnostics.report(self.subject, problem, location)
-
-    @explained
-    def offer(
-        self,
-        name: str,
-        port: int,
-        *,
-        metrics: tuple[str, ...] = (),
-        exposes: tuple[str, ...] = (),
-        internal: bool = False,
-        service_port: int | None = None,
-        protocol: Protocol = "TCP",
-        **attributes: str | SecretReference,
-    ) -> Endpoint:
-        """Add an endpoint as :class:`Endpoint` tells; ``attributes`` are beside ``host``, ``port`` and ``address``.
-
-        The Service offers it as ``service_port``; default: the same number.
-        """
-        if problem := validation.port_name(name) or validation.port_number(port):
-            self.report(f"port {name}: {problem}")
-            self._refused.add(name)
-            return self._placeholder(name)
-        at_service = port if service_port is None else service_port
-        for other in self.endpoints.values():
-            if other.protocol == protocol and (other.port == port or other.service_port == at_service):
-                number = port if other.port == port else at_service
-                self.report(f"the ports {other.name} and {name} are both {number}; give each one a number of its own.")
-        told = {"host": self.host, "port": str(at_service), "address": f"{self.host}:{at_service}", **attributes}
-        self.endpoints[name] = Endpoint(
-            self, name, port, at_service, told, metrics, exposes, internal=internal, protocol=protocol
-        )
-        return self.endpoints[name]
-
-    @explained
-    def endpoint(self, name: str) -> Endpoint:
-        """Return the endpoint called ``name``; an error is reported if there is none."""
-        if problems := [*misfits("endpoint()", name, str)]:
-            self.report(problems[0])
-        elif name in self.endpoints:
-            return self.endpoints[name]
-        elif not self.may_offer(name):
-            self.report(f'there is no endpoint "{name}"; {nearest(name, self.endpoints)}')
-        return self._placeholder(name)
-
-    def may_offer(self, name: str) -> bool:
-        """Tell whether there is an endpoint called ``name``, or would be but for an error that is reported already."""
-        return name in self.endpoints or name in self._refused or "ports" in self.replaced
-
-    def _placeholder(self, name: str) -> Endpoint:
-        return Endpoint(self, name, 1, 1, {}, declared=False)
 
     @explained
     def needs(self, endpoint: Endpoint, variables: Mapping[str, str] | None = None, *, order: bool = True) -> None:
@@ -261,26 +181,26 @@ class Workload(Observed, on_demand.Construct):
             self.report(problem)
         if problems or not endpoint.declared:
             return
-        if endpoint.workload.system is not self.system:
-            self.report(f"{endpoint.workload.subject} belongs to another system; an edge cannot leave its system.")
+        if endpoint.server.system is not self.system:
+            self.report(f"{endpoint.server.subject} belongs to another system; an edge cannot leave its system.")
             return
         for edge in self.edges:
             if edge.endpoint == endpoint:
-                target = f"{endpoint.workload.subject} {endpoint.name}"
+                target = f"{endpoint.server.subject} {endpoint.name}"
                 self.report(f"it already needs {target} since {edge.location}; declare an edge once.")
                 return
-        if endpoint.internal and endpoint.workload is not self:
+        if endpoint.internal and endpoint.server is not self:
             self.report(
-                f"the endpoint {endpoint.name} of {endpoint.workload.subject} is for its own pods only; "
-                f"{nearest(endpoint.name, [e.name for e in endpoint.workload.endpoints.values() if not e.internal])}"
+                f"the endpoint {endpoint.name} of {endpoint.server.subject} is for its own pods only; "
+                f"{nearest(endpoint.name, [e.name for e in endpoint.server.endpoints.values() if not e.internal])}"
             )
-        if endpoint.workload is self:
+        if endpoint.server is self:
             order = False
         self.edges.append(Edge(self, endpoint, order, here()))
         for variable, attribute in (variables or {}).items():
             if attribute not in endpoint.attributes:
                 self.report(
-                    f'{variable}: {endpoint.workload.subject} {endpoint.name} has no "{attribute}"; '
+                    f'{variable}: {endpoint.server.subject} {endpoint.name} has no "{attribute}"; '
                     f"{nearest(attribute, endpoint.attributes)}"
                 )
             else:

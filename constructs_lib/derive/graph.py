@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from constructs_lib.chains import cycles, longest_chains
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
+from constructs_lib.declare.server import Server
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 
@@ -23,7 +24,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Caller:
-    """Pods that call a workload, in the namespace of the edge's source, with the labels that select them."""
+    """Pods that call a server, in the namespace of the edge's source, with the labels that select them."""
 
     labels: tuple[tuple[str, str], ...]
     edge: Edge
@@ -91,8 +92,8 @@ class Graph:
 
         for workload in component.workloads:
             for edge in workload.edges:
-                target = edge.endpoint.workload.component
-                if edge.order and target.id != component.id:
+                target: Component | None = edge.endpoint.server.component
+                if edge.order and target is not component:
                     add(target, _reason(edge), edge.location)
             if workload.autoscaled:
                 add(self.providers.get("metrics-api"), f"{workload.name} is scaled by metrics", workload.location)
@@ -114,8 +115,8 @@ class Graph:
         reasons: dict[str, dict[str, tuple[str, Location]]] = {name: {} for name in workloads}
         for workload in component.workloads:
             for edge in workload.edges:
-                target = edge.endpoint.workload
-                if edge.order and target.component is component:
+                target: Server = edge.endpoint.server
+                if edge.order and isinstance(target, Workload) and target.component is component:
                     reasons[workload.name].setdefault(target.name, (_reason(edge), edge.location))
         if self._has_cycles("workloads", reasons, component.id):
             return dict.fromkeys(component.workloads, 0)
@@ -142,16 +143,16 @@ class Graph:
             )
         return bool(found)
 
-    def _callers(self) -> Mapping[Workload, list[Caller]]:
-        callers: dict[Workload, list[Caller]] = defaultdict(list)
+    def _callers(self) -> Mapping[Server, list[Caller]]:
+        callers: dict[Server, list[Caller]] = defaultdict(list)
         for workload in self.system.workloads:
             pods = [(workload.selector, workload.edges)]
             pods += [({"app.kubernetes.io/name": name}, edges) for name, edges in workload.helpers.items()]
             for labels, edges in pods:
                 for edge in edges:
-                    callers[edge.endpoint.workload].append(Caller(tuple(labels.items()), edge))
+                    callers[edge.endpoint.server].append(Caller(tuple(labels.items()), edge))
         return callers
 
 
 def _reason(edge: Edge) -> str:
-    return f"{edge.source.name} needs {edge.endpoint.workload.name} {edge.endpoint.name}"
+    return f"{edge.source.name} needs {edge.endpoint.server.name} {edge.endpoint.name}"

@@ -89,12 +89,18 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
 
 def called(edges: Iterable[Edge]) -> Iterator[Opening]:
     """Yield what is opened to pods that call something: a workload's own, or further ones such as those of a Job."""
-    for edge in sorted(edges, key=lambda edge: (edge.endpoint.workload.component.id, edge.endpoint.workload.name)):
-        target = edge.endpoint.workload
-        pods = (target.namespace_name, tuple(target.selector.items()))
-        ports = (edge.endpoint.port,) if target.exposed_ports else ()
-        reason = f"to {target.subject} {edge.endpoint.name}"
-        yield Opening(False, pods, ports, reason, edge.location, protocol=edge.endpoint.protocol)
+    for edge in sorted(edges, key=_by_server):
+        endpoint, server = edge.endpoint, edge.endpoint.server
+        if found := server.pods(endpoint):
+            pods = (found[0], tuple(found[1].items()))
+            ports = () if server.says_ports else (endpoint.port,)
+            reason = f"to {server.subject} {endpoint.name}"
+            yield Opening(False, pods, ports, reason, edge.location, protocol=endpoint.protocol)
+
+
+def _by_server(edge: Edge) -> tuple[str, str]:
+    server = edge.endpoint.server
+    return server.component.id if server.component else "", server.name
 
 
 def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.role import Role
-from constructs_lib.declare.workload import Endpoint, InternetHost, Workload
+from constructs_lib.declare.server import Endpoint, Server
+from constructs_lib.declare.workload import InternetHost, Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Side, Style
 from constructs_lib.kubernetes.manifest import Manifest
@@ -43,12 +44,12 @@ def _host_id(host: InternetHost) -> str:
     return f":internet:{host.host}:{host.port}"
 
 
-def _workload_id(workload: Workload) -> str:
-    return f"{workload.component.id}/{workload.name}"
+def _server_id(server: Server) -> str:
+    return f"{server.component.id if server.component else ''}/{server.name}"
 
 
 def _endpoint_id(endpoint: Endpoint) -> str:
-    return f"{_workload_id(endpoint.workload)}/{endpoint.name}"
+    return f"{_server_id(endpoint.server)}/{endpoint.name}"
 
 
 def _node(component: Component) -> Node:
@@ -58,7 +59,7 @@ def _node(component: Component) -> Node:
 
 
 def _section(workload: Workload) -> Section:
-    own = {edge.endpoint.name for edge in workload.edges if edge.endpoint.workload is workload}
+    own = {edge.endpoint.name for edge in workload.edges if edge.endpoint.server is workload}
 
     def note(endpoint: Endpoint) -> str:
         """Return who alone uses an endpoint; nothing is said of one that others call, Prometheus among them."""
@@ -71,7 +72,7 @@ def _section(workload: Workload) -> Section:
         for endpoint in workload.endpoints.values()
     )
     kind, role = type(workload).__name__, role_of_workload(workload)
-    return Section(_workload_id(workload), workload.name, kind, role, facts(workload), rows)
+    return Section(_server_id(workload), workload.name, kind, role, facts(workload), rows)
 
 
 def _chart_sections(component: Component) -> Iterator[Section]:
@@ -98,12 +99,12 @@ def _edges(graph: Graph) -> Iterator[Edge]:
 
 
 def _workload_edges(workload: Workload) -> Iterator[Edge]:
-    source = _workload_id(workload)
+    source = _server_id(workload)
     for endpoint in workload.endpoints.values():
         if endpoint.port in workload.exposed_ports:
             yield Edge(USERS, _endpoint_id(endpoint), Style.REACHES, f"Users reach {_named(endpoint)}")
     for edge in workload.edges:
-        if edge.endpoint.workload is not workload:
+        if edge.endpoint.server is not workload:
             verb, style = ("needs", Style.NEEDS) if edge.order else ("calls", Style.LATER)
             meaning = f"{workload.name} {verb} {_named(edge.endpoint)}"
             yield Edge(source, _endpoint_id(edge.endpoint), style, meaning)
@@ -112,7 +113,7 @@ def _workload_edges(workload: Workload) -> Iterator[Edge]:
 
 
 def _named(endpoint: Endpoint) -> str:
-    return f"{endpoint.workload.name} {endpoint.name} {endpoint.service_port}"
+    return f"{endpoint.server.name} {endpoint.name} {endpoint.service_port}"
 
 
 def role_of_workload(workload: Workload) -> Role:

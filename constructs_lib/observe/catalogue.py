@@ -47,7 +47,7 @@ def dashboards(system: System, waves: Mapping[str, int]) -> list[Dashboard]:
     ]
     for uid, (kind, workloads) in shown.items():
         own = {workload.name for workload in workloads}
-        needed = {edge.endpoint.workload.name for workload in workloads for edge in workload.edges}
+        needed = {edge.endpoint.server.name for workload in workloads for edge in workload.edges}
         links = tuple((name, uids[name]) for name in sorted(needed & uids.keys() - own))
         dashboard = kind.dashboard(workloads)
         found.append(

@@ -56,12 +56,12 @@ def test_everything_declared_is_there_and_nothing_else(components: int) -> None:
     declared = {
         (
             edge.source.name,
-            f"{edge.endpoint.workload.name} {edge.endpoint.name} {edge.endpoint.port}",
+            f"{edge.endpoint.server.name} {edge.endpoint.name} {edge.endpoint.port}",
             "needs" if edge.order else "later",
         )
         for workload in workloads
         for edge in workload.edges
-        if edge.endpoint.workload is not workload
+        if edge.endpoint.server is not workload
     }
     declared |= {(workload.name, host.host, "reaches") for workload in workloads for host in workload.internet}
     for workload in workloads:

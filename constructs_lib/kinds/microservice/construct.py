@@ -258,7 +258,7 @@ class Microservice(Program):
 
     def complete(self) -> None:
         """Report exchanges and queues without a broker that would have them."""
-        has_broker = any(edge.endpoint.workload.role is Role.MESSAGING for edge in self.edges)
+        has_broker = any(edge.endpoint.server.role is Role.MESSAGING for edge in self.edges)
         if not has_broker and not self._missed_broker:
             for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
                 if names:
@@ -289,8 +289,8 @@ class Microservice(Program):
     def dashboard(cls, workloads: Sequence[Self]) -> Dashboard:
         """Return the dashboard of a service."""
         service = workloads[0]
-        needed = [edge.endpoint for edge in service.edges if edge.endpoint.workload is not service]
-        return dashboard.dashboard(service, [each for each in needed if isinstance(each.workload, Microservice)])
+        needed = [edge.endpoint for edge in service.edges if edge.endpoint.server is not service]
+        return dashboard.dashboard(service, [each for each in needed if isinstance(each.server, Microservice)])
 
     @classmethod
     def rules(cls, workloads: Sequence[Self]) -> Group | None:

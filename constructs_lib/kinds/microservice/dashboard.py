@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from constructs_lib.declare.workload import Endpoint
+from constructs_lib.declare.observed import Observed
+from constructs_lib.declare.server import Endpoint
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import CHOSEN, Dashboard, Panel, Row
 from constructs_lib.kinds.microservice.program import Program
@@ -19,8 +20,9 @@ def dashboard(service: Program, called: Sequence[Endpoint]) -> Dashboard:
     runtime = service.telemetry
     rows = panels.rows(_FILE, _placeholders(service, runtime, called)) if runtime else {}
     own = rows.pop(_DATA).panels if _DATA in rows else ()
-    needed = dict.fromkeys(edge.endpoint.workload for edge in service.edges)
-    data = Row(_DATA, (*own, *(panel for workload in needed for panel in workload.panels_for(service))))
+    servers = dict.fromkeys(edge.endpoint.server for edge in service.edges)
+    needed = [server for server in servers if isinstance(server, Observed)]
+    data = Row(_DATA, (*own, *(panel for each in needed for panel in each.panels_for(service))))
     calls = rows.pop("Calls to others", None)
     return Dashboard(
         "microservice",

@@ -223,7 +223,7 @@ def _consumed(brokers: Sequence[RabbitMQ]) -> Mapping[RabbitMQ, Sequence[str]]:
     for consumer in sorted(consumers, key=lambda workload: (workload.namespace_name, workload.name)):
         for edge in consumer.edges:
             for broker in brokers:
-                if edge.endpoint.workload is broker:
+                if edge.endpoint.server is broker:
                     found.setdefault(broker, set()).update(consumer.consumes)
     return {broker: sorted(queues) for broker, queues in found.items()}
 
