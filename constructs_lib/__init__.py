@@ -23,6 +23,7 @@ from constructs_lib.declare.workload import Edge, InternetHost, Workload
 from constructs_lib.kinds.cassandra.construct import Cassandra
 from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
 from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.kinds.kustomization.construct import Kustomization
 from constructs_lib.kinds.metrics_server.construct import MetricsServer
 from constructs_lib.kinds.microservice.construct import Microservice
 from constructs_lib.kinds.microservice.program import AkkaCluster, Objective, Rule
@@ -57,7 +58,7 @@ Component.derivation = staticmethod(objects_of)
 
 # A system and where it runs; its components; what one is made of; values of variables; errors.
 __all__ = ["Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
-__all__ += ["Component", "Edge", "Endpoint", "InternetHost", "Kind", "PodAccess", "Workload"]
+__all__ += ["Component", "Edge", "Endpoint", "InternetHost", "Kind", "Kustomization", "PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "MetricsServer", "Microservice", "Monitoring", "Postgres"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]

@@ -25,8 +25,9 @@ _PLACEHOLDERS: Mapping[str, object] = {
     "image": "unnamed:0.0.0",
     "nodes": 1,
     "ports": {"unnamed": 1},
-    "repository": "https://unnamed.invalid",
+    "repository": "https://unnamed.invalid/unnamed",
     "retention_days": 1,
+    "revision": "0.0.0",
     "storage": "1Gi",
     "version": "0.0.0",
 }

@@ -1,21 +1,63 @@
-"""What the rest of the library has to know of software that Argo CD renders from a Helm chart."""
+"""What the rest of the library has to know of software that Argo CD renders from a chart or a folder of others."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from constructs_lib.argocd.charts import OCI, registry
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
 
 
 @dataclass(frozen=True)
 class ChartSource:
-    """A chart: the address of its repository, its name and exact version, and the values to render it with."""
+    """Software of others that Argo CD renders: a chart of a repository or a registry, or a folder of Git.
+
+    Attributes:
+        repository: Address, as it is declared: with ``https://``, ``oci://``, or of Git.
+        name: Name of the chart, or the folder.
+        version: Exact version of the chart, or revision of the folder.
+        values: What a chart is rendered with; None for a folder that Kustomize renders.
+        digest: Digest of a chart in a registry.
+        is_folder: Whether it is a folder of a Git repository.
+    """
 
     repository: str
     name: str
     version: str
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] | None
+    digest: str | None = None
+    is_folder: bool = False
+
+    @property
+    def what(self) -> str:
+        """What it is, in words."""
+        return "Kustomization" if self.values is None else "Helm chart"
+
+    @property
+    def address(self) -> str:
+        """The repository as Argo CD calls it.
+
+        A chart of a registry has no scheme: with ``oci://``, Argo CD takes the address for a whole artifact and ignores
+        the name of the chart (``IsOCI`` and ``IsHelmOci`` of ``ApplicationSource``, since 3.1). Such an artifact is the
+        only one that a digest may pin.
+        """
+        if not self.repository.startswith(OCI):
+            return self.repository
+        return f"{self.repository.rstrip('/')}/{self.name}" if self.digest else registry(self.repository)
+
+    def source(self, release: str) -> dict[str, Any]:
+        """Return the source of an Application, with the name of the release."""
+        where: dict[str, Any] = {"repoURL": self.address}
+        if self.is_folder:
+            where |= {"path": self.name, "targetRevision": self.version}
+        elif self.digest:
+            where |= {"path": ".", "targetRevision": self.digest}
+        else:
+            where |= {"chart": self.name, "targetRevision": self.version}
+        if self.values is not None:
+            where["helm"] = {"releaseName": release, "valuesObject": self.values}
+        return where
 
 
 @explained
@@ -82,3 +124,20 @@ class PodAccess:
             for port in ports:
                 if problem := validation.port_number(port):
                     yield problem
+
+
+@dataclass(frozen=True)
+class ChartPods:
+    """Some pods of a chart, for others that open what they listen to for them, or what they call.
+
+    Attributes:
+        component: Id of the component.
+        name: Name of their :class:`PodAccess`, which is that of their NetworkPolicy.
+        namespace: Where they run.
+        labels: Labels that select them.
+    """
+
+    component: str
+    name: str
+    namespace: str
+    labels: Mapping[str, str]

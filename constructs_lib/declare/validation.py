@@ -13,6 +13,7 @@ from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.text import shown
 
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
+_SCHEMELESS = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[^\s@]*)?")
 _LOGIN_IN_HTTPS = re.compile(r"https?://[^/\s@]+@", re.IGNORECASE)
 _GIT_URL = re.compile(r"https://[^\s/]+/\S+|ssh://\S+|git@[^\s:]+:\S+")
 #: What ``git check-ref-format`` refuses in a branch, and full references.
@@ -38,6 +39,8 @@ chart_name = _rule(r"[A-Za-z0-9][A-Za-z0-9._/-]*", "is no name of a chart; lette
 sql_name = _rule(
     r"[a-z][a-z0-9_]{0,47}", 'is no plain name in a database; a-z, 0-9 and "_", at most 48, a letter first.'
 )
+#: Digest of an OCI artifact.
+digest = _rule(r"sha256:[0-9a-f]{64}", 'is no digest; write it like "sha256:<64 hex digits>".')
 #: The full name of an internet host.
 host_name = _rule(
     r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}",
@@ -172,8 +175,31 @@ def chart_repository(url: str) -> str | None:
     if any(logins(url)) or _LOGIN_IN_HTTPS.match(url):
         return "the address holds a login; leave it out, Argo CD takes it from a Secret."
     if not _CHART_REPOSITORY.fullmatch(url):
-        return f'{shown(url)} is no chart repository; write it like "https://charts.example.com".'
+        better = "https://charts.example.com"
+        if _SCHEMELESS.fullmatch(url):
+            better = f'https://{url}", or for an OCI registry "oci://{url}'
+        return f'{shown(url)} is no chart repository; write it like "{better}".'
     return None
+
+
+def git_folder(path: str) -> str | None:
+    """Check the path of a folder in a Git repository."""
+    if not path or path.startswith("/") or ".." in path.split("/") or any(char.isspace() for char in path):
+        return f'{shown(path)} is no folder of a repository; write it like "deploy/base", or "." for its root.'
+    return None
+
+
+def fixed_revision(revision: str) -> str | None:
+    """Check that a revision of somebody's Git repository means the same tomorrow: a commit, or a tag.
+
+    What it is cannot be asked here: a short name counts as a tag if it has an exact version in it.
+    """
+    if re.fullmatch(r"[0-9a-f]{40}|refs/tags/\S+|(?!refs/)\S*[0-9]+\.[0-9]+\.[0-9]+\S*", revision):
+        return None
+    return (
+        f"{shown(revision)} may be a branch, which means other files tomorrow; write a commit (40 hex digits), "
+        f'a tag with an exact version such as "v1.2.3", or any other tag as "refs/tags/…".'
+    )
 
 
 def chart_values(values: Mapping[str, object]) -> str | None:

@@ -67,13 +67,7 @@ def application(component: Component, graph: Graph) -> Manifest:
     repository = system.environment.repository
     manifests = {"repoURL": repository.url, "targetRevision": repository.revision, "path": folder(component)}
     if found := component.chart_source:
-        chart = {
-            "repoURL": found.repository,
-            "chart": found.name,
-            "targetRevision": found.version,
-            "helm": {"releaseName": component.id, "valuesObject": found.values},
-        }
-        source: dict[str, Any] = {"sources": [chart, manifests]}
+        source: dict[str, Any] = {"sources": [found.source(component.id), manifests]}
     else:
         source = {"source": manifests}
     # The manifest says how many pods there are at first. Without it, a workload that is handed to an autoscaler would
@@ -145,7 +139,7 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
         system,
         project_name(system, component.id),
         f"The component {component.id} of {system.name} on {system.environment.name}",
-        {system.environment.repository.url, *([chart.repository] if chart else [])},
+        {system.environment.repository.url, *([chart.address] if chart else [])},
         namespaces,
         kinds,
         [

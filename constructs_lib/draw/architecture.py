@@ -79,7 +79,7 @@ def _chart_sections(component: Component) -> Iterator[Section]:
     if chart := component.chart_source:
         others = [f"pods {access.name}" for access in component.access if not access.scrapes]
         facts = (f"version {chart.version}", *others)
-        yield Section(f"{component.id}:", chart.name, "Helm chart", Role.PLATFORM, facts)
+        yield Section(f"{component.id}:", chart.name, chart.what, Role.PLATFORM, facts)
     for access in component.access:
         if access.scrapes:
             yield Section(f"{component.id}:{access.name}", access.name, "pods", Role.PLATFORM, ("reads metrics",))

@@ -39,7 +39,8 @@ def _node(component: Component, wave: int) -> Node:
     facts = [MEANINGS[role]]
     if chart := component.chart_source:
         names = ", ".join(access.name for access in component.access)
-        facts = [f"chart {chart.name} {chart.version}"]
+        what = "chart" if chart.values is not None else "folder"
+        facts = [f"{what} {chart.name} {chart.version}"]
         facts += textwrap.wrap(f"pods {names}", 36, break_on_hyphens=False) if names else []
     return Node(component.id, component.id, role, tuple(facts), layer=wave + 1)
 

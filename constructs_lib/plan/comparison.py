@@ -128,7 +128,7 @@ class Comparison:
                     FieldChange(path, _size(old.rendered, path), _size(new.rendered, path)) for path in differing
                 ]
             self._unseen.append((pair, verdict, differing[0]))
-        elif not old and self._began and (unseen := [*tools, *(f"the chart {chart.name}" for chart in new.charts)]):
+        elif not old and self._began and (unseen := [*tools, *(chart.title for chart in new.charts)]):
             self._tell(pair, "rendered-unseen", "", Effect.CREATE, tools=listed(unseen))
         if differing := sorted({path for path, _ in new.overrides.items() - before.overrides.items()}):
             self._tell(pair, "override-changed", differing[0], Effect.UPDATE, files=listed(differing))
@@ -149,7 +149,7 @@ class Comparison:
         known = {(source.path, source.tool) for source in old.sources}
         charts = {chart.name for chart in old.charts}
         tools = [each.tool for each in new.sources if each.tool in OPAQUE and (each.path, each.tool) not in known]
-        tools += [f"the chart {chart.name}" for chart in new.charts if chart.name not in charts]
+        tools += [chart.title for chart in new.charts if chart.name not in charts]
         if not tools or not removed:
             return False
         verdict = Verdict(Effect.UPDATE)

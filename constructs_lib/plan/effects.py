@@ -285,7 +285,10 @@ def _application(case: _Case) -> None:
     )
     if folders - former:
         verdict.because("other-repository")
-    has_chart = any(source.get("chart") for source in sources_of(new.spec))
+    sources = sources_of(new.spec)
+    # Of two repositories, one at least is of somebody else.
+    has_chart = any(source.get("chart") or source.get("helm") for source in sources)
+    has_chart = has_chart or len({str(source.get("repoURL")) for source in sources}) > 1
     if has_chart and (case.touches("spec", "source") or case.touches("spec", "sources")):
         verdict.because("chart-changed")
 

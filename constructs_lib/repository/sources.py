@@ -6,17 +6,23 @@ https://github.com/argoproj/argo-cd find it out.
 
 import bisect
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
+from constructs_lib.argocd.charts import OCI
 from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import is_skipped
+from constructs_lib.argocd.projects import repository_name
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts_in
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+#: Where the bootstrap is told the address of the repository.
+_INPUTS = re.compile(r"bootstrap/argocd/[^/]+\.tfvars\.json")
 #: Tools whose objects are not known at all.
 OPAQUE = ("Helm", "Jsonnet", "a plugin", "a Git submodule", "the source hydrator")
 #: What a source may declare, and the tool that is meant.
@@ -27,10 +33,23 @@ _DIRECTORY = {"recurse": bool, "disableExtensionFilter": bool, "include": str, "
 
 @dataclass(frozen=True)
 class Chart:
-    """A Helm chart that is no part of the repository, with the options and values with which it is rendered."""
+    """What Argo CD renders from elsewhere: a chart of a chart repository or registry, or a folder of another Git one.
+
+    Attributes:
+        name: Name of the chart; of a whole artifact or a folder, the last part of its address or path.
+        helm: The options and values with which it is rendered.
+        source: Where it is, as the spec of the Application says.
+    """
 
     name: str
     helm: Mapping[str, Any] = field(hash=False)
+    source: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def title(self) -> str:
+        """How messages name it."""
+        is_folder = not self.source.get("chart") and not str(self.source.get("repoURL")).startswith(OCI)
+        return f"the folder {self.name} of {self.source.get('repoURL')}" if is_folder else f"the chart {self.name}"
 
 
 @dataclass(frozen=True)
@@ -116,11 +135,34 @@ class Sources:
         for source in map(_plain, sources_of(spec)):
             helm = mapping(source.get("helm"))
             content.rendered |= self._value_files(helm, "")
-            if source.get("chart"):
-                content.charts.append(Chart(str(source["chart"]), helm))
+            if found := self._from_elsewhere(source, helm):
+                content.charts.append(found)
             elif isinstance(source.get("path"), str):
                 self._add_folder(content, source, normal(source["path"]), names)
         return content
+
+    def _from_elsewhere(self, source: Mapping[str, Any], helm: Mapping[str, Any]) -> Chart | None:
+        """Return what a source names that is in no folder of this repository; None if it names none."""
+        address, path = str(source.get("repoURL") or ""), str(source.get("path") or "")
+        # With this scheme, Argo CD asks a registry for a whole artifact, whatever else the source says.
+        if address.startswith(OCI):
+            return Chart(address.rstrip("/").rpartition("/")[2], helm, source)
+        if source.get("chart"):
+            return Chart(str(source["chart"]), helm, source)
+        # Mostly the tree does not tell what its repository is called, so that any may be meant.
+        if not path or not self._own or _place(address) in self._own:
+            return None
+        return Chart(normal(path).rpartition("/")[2] or _place(address).rpartition("/")[2], helm, source)
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """The addresses of this repository, as the bootstrap of this library knows them."""
+        found = (
+            mapping(mapping(self._cache.document(content)).get("repository")).get("url")
+            for path, content in self._snapshot.files.items()
+            if _INPUTS.fullmatch(path)
+        )
+        return frozenset(_place(str(url)) for url in found if url)
 
     def _add_folder(self, content: Content, source: Mapping[str, Any], path: str, names: Sequence[str]) -> None:
         revision = str(source.get("targetRevision") or "HEAD")
@@ -278,6 +320,12 @@ def everything(snapshot: Snapshot, folder: str) -> dict[str, bytes]:
 def _renaming(said: Mapping[str, Any]) -> str:
     parts = [str(said.get(key) or "") for key in ("namePrefix", "nameSuffix", "namespace")]
     return "/".join(parts) + ";" if any(parts) else ""
+
+
+def _place(address: str) -> str:
+    """Return host and path of a Git repository, whatever the protocol."""
+    name = repository_name(address.rstrip("/"))
+    return name.partition("://")[2] or name.rpartition("@")[2]
 
 
 def sources_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:

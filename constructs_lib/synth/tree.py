@@ -78,9 +78,9 @@ class Tree:
             self._put(project_file(self.environment, project), project)
             pin = pins.components.get(component) if pins else None
             spec = manifest["spec"]
-            for source in spec.get("sources") or [spec["source"]]:
-                if "path" in source:
-                    source["targetRevision"] = pin.revision if pin else self.revision
+            # Before it stands what is of others, with a revision of its own.
+            *_, manifests = spec.get("sources") or [spec["source"]]
+            manifests["targetRevision"] = pin.revision if pin else self.revision
             self._put(application_file(self.environment, component), manifest)
 
     def keep_open(self, published: Snapshot, *, rolling: bool | None = None) -> None:

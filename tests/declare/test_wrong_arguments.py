@@ -57,6 +57,7 @@ NEEDED = {
     "Jvm": {},
     "K3d": {"kubernetes": '"1.36"', "nodes": "1"},
     "Kind": {"group": '"apps"', "kind": '"Deployment"'},
+    "Kustomization": {"repository": '"https://github.com/a/b.git"', "path": '"base"', "revision": '"v1.0.0"'},
     "MetricsServer": {"version": '"1.0.0"'},
     "Microservice": {"image": "IMAGE", "ports": '{"http": 8080}'},
     "Monitoring": {"version": '"1.0.0"', "storage": '"1Gi"', "retention_days": "1"},

@@ -138,6 +138,25 @@ def test_sources_and_charts() -> None:
     assert (sorted(web.files), sorted(web.rendered)) == (["web/a.yaml"], ["values/thing.yaml"])
 
 
+def test_what_is_elsewhere_is_in_no_folder_of_the_tree() -> None:
+    own = {"repoURL": "git@example.com:team/deploy.git", "path": "web"}
+    others = {
+        "artifact": {"repoURL": "oci://registry.example.com/charts/cache", "path": ".", "targetRevision": "sha256:1"},
+        "git": {"repoURL": "https://example.com/else/charts", "path": "web", "targetRevision": "v1.2.3"},
+    }
+    files = {"web/a.yaml": CONFIG, "app.yaml": app("own", own)}
+    files |= {f"{name}.yaml": app(name, source) for name, source in others.items()}
+    files["bootstrap/argocd/local.tfvars.json"] = b'{"repository": {"url": "https://example.com/team/deploy"}}'
+    result = found(files)
+    assert {name: sorted(the(result, name).files) for name in ("own", *others)} == {
+        "own": ["web/a.yaml"],
+        "artifact": [],
+        "git": [],
+    }
+    titles = {name: [chart.title for chart in the(result, name).charts] for name in others}
+    assert titles == {"artifact": ["the chart cache"], "git": ["the folder web of https://example.com/else/charts"]}
+
+
 def test_sources_count_before_the_one_source() -> None:
     files = {"app.yaml": app("web", {"path": "a"}, sources=[{"path": "b"}]), "a/x.yaml": CONFIG, "b/y.yaml": CONFIG}
     assert sorted(the(found(files), "web").files) == ["b/y.yaml"]

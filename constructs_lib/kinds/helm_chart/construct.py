@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from constructs_lib.argocd.charts import OCI
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
-from constructs_lib.declare.component import Component, PodSecurity
-from constructs_lib.declare.role import Role
+from constructs_lib.declare.component import PodSecurity
 from constructs_lib.declare.system import System
+from constructs_lib.kinds.parts.third_party import ThirdParty
 from constructs_lib.template import Template
 
 
@@ -61,13 +62,8 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-class HelmChart(Component):
-    """A component whose objects Argo CD renders from a chart with a pinned version.
-
-    Its namespace, network policies and secrets are plain manifests like everybody's.
-    """
-
-    role = Role.PLATFORM
+class HelmChart(ThirdParty):
+    """A component whose objects Argo CD renders from a chart with a pinned version."""
 
     @checked
     def __init__(
@@ -76,8 +72,11 @@ class HelmChart(Component):
         id: str,
         *,
         repository: str,
-        chart: str,
-        version: str,
+        chart: str | None = None,
+        version: str | None = None,
+        digest: str | None = None,
+        path: str | None = None,
+        revision: str | None = None,
         values: Mapping[str, Any] | None = None,
         namespace: str | None = None,
         pod_security: PodSecurity = "restricted",
@@ -91,10 +90,15 @@ class HelmChart(Component):
 
         Args:
             scope: The system.
-            id: Name of the component.
-            repository: Address of the chart repository.
-            chart: Name of the chart.
+            id: Name of the component, and of Helm's release.
+            repository: Address of the chart repository, with ``https://``; of the OCI registry with the path in it, as
+                ``oci://registry.example.com/charts``; or of the Git repository.
+            chart: Name of the chart in a chart repository or registry.
             version: Its exact version.
+            digest: Digest of the chart in an OCI registry, ``sha256:…``: then no other can take its place, whatever
+                the registry says of the version. Default: the version alone.
+            path: Folder of the chart in a Git repository, in the place of ``chart``.
+            revision: Commit or tag of the Git repository, in the place of ``version``.
             values: Its values; they are part of the Application, so that a diff shows them.
             namespace: Default: the id.
             pod_security: Pod Security level that the chart's pods meet. Default ``restricted``.
@@ -106,49 +110,65 @@ class HelmChart(Component):
                 of the chart that need more rights than the others, such as agents on the nodes.
             access: What its pods may exchange.
         """
-        super().__init__(scope, id, namespace=namespace, pod_security=pod_security)
+        super().__init__(
+            scope,
+            id,
+            namespace=namespace,
+            pod_security=pod_security,
+            kinds=kinds,
+            cluster_kinds=cluster_kinds,
+            other_namespaces=other_namespaces,
+            further_namespaces=further_namespaces,
+            access=access,
+        )
         self.repository = repository
         self.chart = chart
         self.version = version
+        self.digest = digest
+        self.path = path
+        self.revision = revision
         self.values = dict(values or {})
-        self.kinds = tuple(kinds)
-        self.cluster_kinds = tuple(cluster_kinds)
-        self.other_namespaces = tuple(other_namespaces)
-        self.further_namespaces = dict(further_namespaces or {})
-        self.access = tuple(access)
-        self._check_arguments()
-
-    def _check_arguments(self) -> None:
-        if problem := validation.chart_version(self.version):
-            self.report(f"version: {problem}")
-        if problem := validation.chart_repository(self.repository):
-            self.report(f"repository: {problem}")
-        if problem := validation.chart_name(self.chart):
-            self.report(f"chart: {problem}")
+        self._check_source()
         if problem := validation.chart_values(self.values):
             self.report(f"values: {problem}")
-        for namespace in self.other_namespaces:
-            if problem := validation.dns_label(namespace):
-                self.report(f"other_namespaces: {problem}")
-        for namespace in self.further_namespaces:
-            if problem := validation.dns_label(namespace):
-                self.report(f"further_namespaces: {problem}")
-            self.system.own(namespace, self)
-        for access in self.access:
-            for problem in access.problems():
-                self.report(f"access: {problem}")
-        known = [dict(access.pods) for access in self.access]
-        for access in self.access:
-            for labels, _ in access.to_pods:
-                if dict(labels) not in known:
-                    self.report(
-                        f"access {access.name}: no other PodAccess has the pods {dict(labels)}, so nothing would open."
-                    )
-        for argument, kinds in (("kinds", self.kinds), ("cluster_kinds", self.cluster_kinds)):
-            if any("*" in (kind.group, kind.kind) for kind in kinds):
-                self.report(f"{argument}: name every kind; a wildcard would permit the chart anything.")
+
+    def _check_source(self) -> None:
+        of_git = self.path is not None or self.revision is not None
+        if of_git and (self.chart or self.version or self.digest):
+            self.report(
+                "a chart has chart=… and version=… if it is in a chart repository or a registry, and path=… and "
+                "revision=… if it is in a Git repository; leave out the others."
+            )
+        elif of_git:
+            self._check_folder(self.repository, self.path or "", self.revision)
+        else:
+            self._check_packaged()
+
+    def _check_packaged(self) -> None:
+        """Report what is wrong with a chart of a chart repository or a registry."""
+        if problem := validation.chart_repository(self.repository):
+            self.report(f"repository: {problem}")
+        if self.chart is None:
+            above, _, last = self.repository.rstrip("/").rpartition("/")
+            of_registry = self.repository.startswith(OCI) and not above.endswith("/")
+            example = f'repository="{above}", chart="{last}"' if of_registry else 'chart="redis"'
+            self.report(
+                f"chart: it is missing; write {example}, or for a chart in a Git repository path=… and revision=…."
+            )
+        elif problem := validation.chart_name(self.chart):
+            self.report(f"chart: {problem}")
+        if self.version is None:
+            self.report('version: it is missing; write the exact one, such as version="1.2.3".')
+        elif problem := validation.chart_version(self.version):
+            self.report(f"version: {problem}")
+        if self.digest is not None:
+            if problem := validation.digest(self.digest):
+                self.report(f"digest: {problem}")
+            elif not self.repository.startswith(OCI):
+                self.report("digest: Argo CD asks for one in OCI registries alone (oci://…); leave it out.")
 
     @property
     def chart_source(self) -> ChartSource:
         """The chart that Argo CD renders."""
-        return ChartSource(self.repository, self.chart, self.version, self.values)
+        name, version = self.path or self.chart or "", self.revision or self.version or ""
+        return ChartSource(self.repository, name, version, self.values, self.digest, self.path is not None)

@@ -14,16 +14,27 @@ from constructs_lib.rehearse.api_client import ApiClient
 from constructs_lib.rehearse.argocd import ArgoCD
 from constructs_lib.rehearse.control_plane import Authority, ControlPlane
 from constructs_lib.rehearse.processes import Workspace
-from constructs_lib.rehearse.remotes import Remotes
+from constructs_lib.rehearse.remotes import Chart, Remotes
 from constructs_lib.rehearse.tools import Tools
 
 _CALL = "/repository.RepoServerService/GenerateManifest"
 #: The numbers of the fields in Argo CD's ``generated.proto``, by their names.
-_SOURCE = {"repoURL": 1, "path": 2, "targetRevision": 4, "kustomize": 8, "directory": 10, "plugin": 11}
+_SOURCE = {
+    "repoURL": 1,
+    "path": 2,
+    "targetRevision": 4,
+    "helm": 7,
+    "kustomize": 8,
+    "directory": 10,
+    "plugin": 11,
+    "chart": 12,
+}
 _DIRECTORY = {"recurse": 1, "exclude": 3, "include": 4, "disableExtensionFilter": 5}
 _KUSTOMIZE = {"namePrefix": 1}
 _PLUGIN = {"name": 1}
-_PARTS = {"directory": _DIRECTORY, "kustomize": _KUSTOMIZE, "plugin": _PLUGIN}
+_HELM = {"releaseName": 3, "valuesObject": 10}
+_RAW = {"raw": 1}
+_PARTS = {"directory": _DIRECTORY, "kustomize": _KUSTOMIZE, "plugin": _PLUGIN, "helm": _HELM, "valuesObject": _RAW}
 
 
 class RepoServer:
@@ -35,15 +46,30 @@ class RepoServer:
     def render(self, repository: Path, commit: str, name: str, source: Mapping[str, Any]) -> list[dict[str, Any]] | str:
         """Return the objects that Argo CD renders for an Application with this source, or why it renders nothing."""
         url = f"file://{repository}"
-        fields = {"repoURL": url, "targetRevision": commit, **source}
+        return self.render_source({"repoURL": url, "targetRevision": commit, **source}, name)
+
+    def render_source(
+        self, source: Mapping[str, Any], name: str, namespace: str = "default", *, plain_http: bool = False
+    ) -> list[dict[str, Any]] | str:
+        """Return the objects that Argo CD renders for a source, or why it renders nothing.
+
+        Args:
+            source: The source, as the spec of an Application has it.
+            name: Name of the Application.
+            namespace: Its destination.
+            plain_http: Whether the Secret of the repository tells to ask an OCI registry without TLS.
+        """
+        if helm := source.get("helm"):
+            values = {"raw": json.dumps(helm["valuesObject"])}
+            source = {**source, "helm": {**helm, "valuesObject": values}}
         request = b"".join(
             (
-                _field(1, _field(1, url.encode())),
-                _field(2, commit.encode()),
+                _field(1, _field(1, source["repoURL"].encode()) + (_number(26, 1) if plain_http else b"")),
+                _field(2, source["targetRevision"].encode()),
                 _number(3, 1),
                 _field(5, name.encode()),
-                _field(8, b"default"),
-                _field(10, _message(fields, _SOURCE)),
+                _field(8, namespace.encode()),
+                _field(10, _message(source, _SOURCE)),
                 _field(14, b"1.36.0"),
                 _field(25, b"default"),
             )
@@ -74,11 +100,11 @@ class RepoServer:
 
 
 @contextmanager
-def repo_server(tools: Tools) -> Iterator[RepoServer]:
-    """Start a repository server, and end it with the context."""
+def repo_server(tools: Tools, charts: Mapping[Chart, bytes] | None = None) -> Iterator[RepoServer]:
+    """Start a repository server, which finds some charts by https, and end it with the context."""
     with Workspace() as workspace:
         authority = Authority(workspace.folder)
-        remotes = Remotes(authority, {}, {})
+        remotes = Remotes(authority, {}, charts or {})
         client = ApiClient("https://127.0.0.1:1", authority.file, "none")
         plane = ControlPlane(client, workspace.folder / "no-cluster")
         port = ArgoCD(workspace, tools, plane, authority, remotes).start_repositories()

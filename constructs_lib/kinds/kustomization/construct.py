@@ -1,0 +1,68 @@
+"""Third-party software that comes as a folder of a Git repository, as a component among the others."""
+
+from collections.abc import Mapping, Sequence
+
+from constructs_lib.declare.arguments import checked
+from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
+from constructs_lib.declare.component import PodSecurity
+from constructs_lib.declare.system import System
+from constructs_lib.kinds.parts.third_party import ThirdParty
+
+
+class Kustomization(ThirdParty):
+    """A component whose objects Argo CD renders with Kustomize from a folder of a Git repository."""
+
+    @checked
+    def __init__(
+        self,
+        scope: System,
+        id: str,
+        *,
+        repository: str,
+        path: str,
+        revision: str,
+        namespace: str | None = None,
+        pod_security: PodSecurity = "restricted",
+        kinds: Sequence[Kind] = (),
+        cluster_kinds: Sequence[Kind] = (),
+        other_namespaces: Sequence[str] = (),
+        further_namespaces: Mapping[str, PodSecurity] | None = None,
+        access: Sequence[PodAccess] = (),
+    ) -> None:
+        """Declare a folder.
+
+        Args:
+            scope: The system.
+            id: Name of the component.
+            repository: Address of the Git repository.
+            path: The folder, with a ``kustomization.yaml``; or with plain manifests, which Argo CD deploys as they are.
+            revision: Commit or tag.
+            namespace: Where objects go that name no namespace. Default: the id.
+            pod_security: Pod Security level that its pods meet. Default ``restricted``.
+            kinds: Namespaced kinds that it contains, for the AppProject.
+            cluster_kinds: Cluster-scoped kinds that it contains, for the AppProject; with ``names``, it can make and
+                change no others.
+            other_namespaces: Namespaces of others into which it puts objects.
+            further_namespaces: Namespaces beside its own that are made for it, with their Pod Security levels.
+            access: What its pods may exchange.
+        """
+        super().__init__(
+            scope,
+            id,
+            namespace=namespace,
+            pod_security=pod_security,
+            kinds=kinds,
+            cluster_kinds=cluster_kinds,
+            other_namespaces=other_namespaces,
+            further_namespaces=further_namespaces,
+            access=access,
+        )
+        self.repository = repository
+        self.path = path
+        self.revision = revision
+        self._check_folder(repository, path, revision)
+
+    @property
+    def chart_source(self) -> ChartSource:
+        """The folder that Argo CD renders."""
+        return ChartSource(self.repository, self.path, self.revision, None, is_folder=True)
