@@ -73,11 +73,13 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
     def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         construct: Any
         construct, *positional = args
-        given, problems = bound(name, parameters, positional, kwargs)
+        given, wrong = bound(name, parameters, positional, kwargs)
+        # A user's kind that calls this wrongly is to be mended there; a wrong value may be that of who declares one.
+        problems: list[tuple[str, object]] = [(problem, None) for problem in wrong]
         hints = _hints(constructor)
         for argument in [argument for argument in given if argument != "id"]:
             if found := [*misfits(argument, given[argument], hints[argument])]:
-                problems += found
+                problems += ((problem, construct) for problem in found)
                 del given[argument]
         if not problems:
             return constructor(*args, **kwargs)
@@ -91,8 +93,8 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
     return wrapper
 
 
-def _report(name: str, given: Mapping[str, Any], problems: Sequence[str]) -> None:
-    """Report what is wrong with the arguments of a construct.
+def _report(name: str, given: Mapping[str, Any], problems: Sequence[tuple[str, object]]) -> None:
+    """Report what is wrong with the arguments of a construct, each with what :func:`here` takes.
 
     Raises:
         DeclarationError: It has no scope to which they could be reported.
@@ -101,13 +103,13 @@ def _report(name: str, given: Mapping[str, Any], problems: Sequence[str]) -> Non
     subject = id if isinstance(id, str) else name
     scope = given.get("scope")
     if scope is None:
-        raise DeclarationError(Diagnostic(here(), subject, problem) for problem in problems)
+        raise DeclarationError(Diagnostic(here(construct), subject, problem) for problem, construct in problems)
     component = getattr(scope, "component", scope)
     if hasattr(component, "system"):
         subject = f"{component.id}/{subject}"
     diagnostics: Diagnostics = getattr(component, "system", scope).diagnostics
-    for problem in problems:
-        diagnostics.report(subject, problem)
+    for problem, construct in problems:
+        diagnostics.report(subject, problem, construct=construct)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
-from constructs_lib.declare.diagnostics import Location, here
+from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
@@ -76,7 +76,7 @@ class Component(on_demand.Chart):
             pod_security: Pod Security level that the namespace enforces. Default ``restricted``
                 (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
         """
-        self.location = here()
+        self.location = scope.diagnostics.here(self)
         problem = validation.dns_label(id)
         self.system = scope
         self.id = scope.placeholder_id() if problem else id
@@ -86,7 +86,7 @@ class Component(on_demand.Chart):
         self.secrets: dict[str, SecretReference] = {}
         self._workloads: dict[str, Workload] = {}
         if problem:
-            scope.diagnostics.report("component", problem)
+            scope.diagnostics.report("component", problem, self.location)
         elif namespace is not None and (problem := validation.dns_label(namespace)):
             self.report(f"namespace: {problem}")
         scope.register(self)
@@ -135,7 +135,7 @@ class Component(on_demand.Chart):
     @explained
     def report(self, problem: str, location: Location | None = None) -> None:
         """Report an error that concerns this component, at ``location`` (default: the line being run)."""
-        self.system.diagnostics.report(self.id, problem, location)
+        self.system.diagnostics.report(self.id, problem, location, construct=self)
 
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
         """Roll out only once ``others``, or their components, are healthy; ``reason`` is for the command ``why``."""
@@ -150,7 +150,7 @@ class Component(on_demand.Chart):
             elif component is self:
                 self.report("after(): a component cannot come after itself; name another one.")
             else:
-                self.predecessors.append(Predecessor(component, reason, here()))
+                self.predecessors.append(Predecessor(component, reason, self.system.diagnostics.here(self)))
 
     def add_workload(self, workload: Workload) -> None:
         """Take in a workload; called by its constructor."""

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ from constructs_lib.text import closest, shown
 
 Declaration = Callable[[Environment], System]
 Result = TypeVar("Result")
+
+#: Modules of which kinds are made, and methods of workloads and components that kinds call for it.
+_PARTS = ("constructs_lib.kinds.parts.", "constructs_lib.kubernetes.")
+_OF_WORKLOADS = frozenset({"manifest", "secret_key"})
 
 
 def check(declaration: object, environments: object, location: Location) -> None:
@@ -78,7 +83,7 @@ def run(declaration: Declaration, environment: Environment, finish: Callable[[Sy
     except DeclarationError as error:
         found = [*error.diagnostics]
     except Exception as failure:
-        found = [diagnostic] if (diagnostic := _diagnostic_from(failure)) else []
+        found = [diagnostic] if (diagnostic := diagnostic_from(failure)) else []
         # The error most likely caused this exception; if not, it comes again once the error is fixed.
         if not found and not any(diagnostics.found for diagnostics in opened):
             raise
@@ -122,20 +127,38 @@ def _declare(declaration: Declaration, environment: Environment) -> System:
     return system
 
 
-def _diagnostic_from(failure: BaseException) -> Diagnostic | None:
+def diagnostic_from(failure: BaseException) -> Diagnostic | None:
     """Return what an exception says about the user's own code; None if it is a fault of the library.
 
-    Python and installed packages fail on behalf of who called them: the user, or the library.
+    Python and installed packages fail on behalf of who called them: the user, or the library. So do those functions of
+    the library of which kinds are made, and what misses an attribute of a kind whose ``__init__`` calls no other.
     """
     below: list[FrameType] = []
+    is_the_users = _lacks_own_attribute(failure)
     for frame, line in reversed([*traceback.walk_tb(failure.__traceback__)]):
         file = frame.f_code.co_filename
-        if is_library_code(file):
-            return None
         if is_user_code(file):
-            return Diagnostic(Location(file, line), "declaration", _problem(failure, below))
+            library = (each for each in reversed(below) if is_library_code(each.f_code.co_filename))
+            # Those that look at the arguments of others are called wrapper.
+            called = next((each for each in library if each.f_code.co_name != "wrapper"), None)
+            if called is None or is_the_users or _is_part_of_kinds(called):
+                return Diagnostic(Location(file, line), "declaration", _problem(failure, below, called))
+            return None
         below.append(frame)
     return None
+
+
+def _is_part_of_kinds(frame: FrameType) -> bool:
+    """Tell whether a frame runs a function that is there for kinds of all authors, and takes what they give it."""
+    module, name = str(frame.f_globals.get("__name__")), frame.f_code.co_name
+    return module.startswith(_PARTS) or (module.startswith("constructs_lib.declare.") and name in _OF_WORKLOADS)
+
+
+def _lacks_own_attribute(failure: BaseException) -> bool:
+    """Tell whether what is missing is an attribute of an object whose class is the user's."""
+    if not isinstance(failure, AttributeError) or failure.obj is None:
+        return False
+    return is_user_code(getattr(sys.modules.get(type(failure.obj).__module__), "__file__", None) or "<")
 
 
 #: What jsii says of a value inside of an argument: column, key or number, and the type that it takes.
@@ -164,16 +187,19 @@ def _cause(message: str) -> str:
     return f"{path.removeprefix('.')}: {kind} is needed, not {value}"
 
 
-def _problem(failure: BaseException, below: Sequence[FrameType]) -> str:
+def _problem(failure: BaseException, below: Sequence[FrameType], called: FrameType | None) -> str:
     text = next(iter(str(failure).splitlines()), "")
     if any(called.f_globals.get("__name__", "").startswith("jsii.") for called in below):
         return f"cdk8s refuses this: {_cause(str(failure)) or text.removeprefix('Error: ')}."
     reason = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+    where = f", in {called.f_code.co_name}()," if called else ""
+    if called and _lacks_own_attribute(failure):
+        return f"it broke off here{where} with {reason}; does __init__ call super().__init__(scope, id) first?"
     if isinstance(failure, AttributeError) and failure.name:
         hint = closest(failure.name, [name for name in dir(failure.obj) if not name.startswith("_")])
         reason += f'; did you mean "{hint}"?' if hint else "."
-        return f"it broke off here with {reason}"
-    return f"it broke off here with {reason}."
+        return f"it broke off here{where} with {reason}"
+    return f"it broke off here{where} with {reason}."
 
 
 def _definition(declaration: Callable[..., object]) -> Location:

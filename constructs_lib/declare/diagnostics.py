@@ -52,14 +52,34 @@ def is_user_code(file: str) -> bool:
     return not file.startswith((_LIBRARY, *_INSTALLED, "<"))
 
 
-def here() -> Location:
-    """Return the line of the user's code that is being run: the innermost of its frames."""
+def here(construct: object = None) -> Location:
+    """Return the line of the user's code that is being run: the innermost of its frames.
+
+    Code of a kind that a user writes runs for those who declare one: what it does with its own ``construct``, in
+    ``__init__`` for instance, is told at the line that has it do so.
+    """
+    place = None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if is_user_code(frame.f_code.co_filename):
-            return Location(frame.f_code.co_filename, frame.f_lineno)
+            if construct is not None and _is_method_of(construct, frame):
+                place = None
+            elif place is None:
+                place = Location(frame.f_code.co_filename, frame.f_lineno)
+                if construct is None:
+                    break
         frame = frame.f_back
-    return Location("<unknown>", 0)
+    return place or Location("<unknown>", 0)
+
+
+def _is_method_of(construct: object, frame: FrameType) -> bool:
+    """Tell whether a frame runs a method of a construct, or one that makes it, of its class or one above that."""
+    code = frame.f_code
+    owner = code.co_qualname.rpartition(".")[0]
+    if not code.co_argcount or all(kind.__qualname__ != owner for kind in type(construct).__mro__):
+        return False
+    first = frame.f_locals.get(code.co_varnames[0])
+    return first is construct or (isinstance(first, type) and isinstance(construct, first))
 
 
 @dataclass(frozen=True, order=True)
@@ -134,9 +154,13 @@ class Diagnostics:
     found: list[Diagnostic] = field(default_factory=list)
     _place: Location | None = None
 
-    def report(self, subject: str, problem: str, location: Location | None = None) -> None:
-        """Report an error at ``location`` (default: the line of the user's code that is being run)."""
-        self.found.append(Diagnostic(location or self._place or here(), subject, problem))
+    def report(self, subject: str, problem: str, location: Location | None = None, *, construct: object = None) -> None:
+        """Report an error at ``location`` (default: the line being run, for a ``construct`` as :func:`here` tells)."""
+        self.found.append(Diagnostic(location or self.here(construct), subject, problem))
+
+    def here(self, construct: object) -> Location:
+        """Return the line that is being run, as :func:`here` does, or what stands in its place."""
+        return self._place or here(construct)
 
     @contextmanager
     def at(self, location: Location) -> Iterator[None]:

@@ -103,7 +103,7 @@ class Server:
 
     def report(self, problem: str, location: Location | None = None) -> None:
         """Report an error that concerns it, at ``location`` (default: the line being run)."""
-        self.system.diagnostics.report(self.subject, problem, location)
+        self.system.diagnostics.report(self.subject, problem, location, construct=self)
 
     @explained
     def offer(

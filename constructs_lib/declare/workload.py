@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
-from constructs_lib.declare.diagnostics import Location, here
+from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.observed import Observed
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.server import Endpoint, Server
@@ -20,6 +20,9 @@ from constructs_lib.text import nearest, shown
 
 #: Seconds that a pod may wait for a node, images and init containers. What these wait for is there in a rollout.
 PLACING_SECONDS = 90
+#: What a declaration tells a workload, so that its pods have to show it: the labels that its policies select, its
+#: variables, the wait for what it needs, its secrets, its exposed ports, its metrics.
+PROMISES = ("labels", "variables", "wait", "secrets", "exposed", "metrics")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Workload(Observed, Server, on_demand.Construct):
     longest_name = 52
     #: Seconds that one of its pods may take to start when it is rolled out.
     start_seconds = 300
+    #: What :meth:`manifests` sees to in a way that its objects do not show, of :data:`PROMISES`; that is not proved.
+    sees_to: ClassVar[Collection[str]] = ()
 
     @checked
     def __init__(self, scope: System | Component | Workload, id: str, *, namespace: str | None = None) -> None:
@@ -76,26 +81,29 @@ class Workload(Observed, Server, on_demand.Construct):
             id: Its name within the component.
             namespace: Namespace of its component, if ``scope`` is the system. Default: the id.
         """
-        self.location = here()
+        diagnostics = scope.diagnostics if isinstance(scope, System) else scope.system.diagnostics
+        self.location = diagnostics.here(self)
         component: Component
         if isinstance(scope, System):
-            component = Component(scope, id, namespace=namespace)
+            with diagnostics.at(self.location):
+                component = Component(scope, id, namespace=namespace)
             name = id = component.id
         else:
             component = scope if isinstance(scope, Component) else scope.component
             if problem := validation.dns_label(id):
-                component.report(problem)
+                component.report(problem, self.location)
                 id = "unnamed"
             elif (known := component.workload(id)) is not None:
                 other = f"the workload declared at {known.location}"
-                component.report(f'the id "{id}" is taken by {other}; choose another, ids are unique.')
+                component.report(f'the id "{id}" is taken by {other}; choose another, ids are unique.', self.location)
             while component.workload(id) is not None:
                 id += "-again"
             if namespace is not None:
-                component.system.diagnostics.report(
+                diagnostics.report(
                     f"{component.id}/{id}",
                     f'namespace "{namespace}": a workload inside of {component.id} lives in its namespace, '
                     f"{component.namespace_name}; leave the namespace out.",
+                    self.location,
                 )
             name = component.id if id == component.id else f"{component.id}-{id}"
         self.id = id
@@ -105,6 +113,8 @@ class Workload(Observed, Server, on_demand.Construct):
         self.name = name
         self.edges: list[Edge] = []
         self.environment: dict[str, object] = {}
+        #: The lines that give it its variables, by name, and its secrets.
+        self.told_at: dict[str | SecretReference, Location] = {}
         self.internet: list[InternetHost] = []
         self.uses_kubernetes_api = False
         self.exposed_ports: list[int] = []
@@ -196,7 +206,7 @@ class Workload(Observed, Server, on_demand.Construct):
             )
         if endpoint.server is self:
             order = False
-        self.edges.append(Edge(self, endpoint, order, here()))
+        self.edges.append(Edge(self, endpoint, order, self.system.diagnostics.here(self)))
         for variable, attribute in (variables or {}).items():
             if attribute not in endpoint.attributes:
                 self.report(
@@ -206,10 +216,16 @@ class Workload(Observed, Server, on_demand.Construct):
             else:
                 self.set_variable(variable, endpoint.attributes[attribute])
 
+    @property
+    def waits(self) -> list[Edge]:
+        """The edges for which its pods wait before they start."""
+        return [edge for edge in self.edges if edge.order]
+
     @explained
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
         """Roll out only once ``others`` are healthy, though nothing is called there."""
-        self.component.after(*others, reason=reason)
+        with self.system.diagnostics.at(self.system.diagnostics.here(self)):
+            self.component.after(*others, reason=reason)
 
     @explained
     def set_variable(self, name: str, value: object) -> None:
@@ -220,6 +236,7 @@ class Workload(Observed, Server, on_demand.Construct):
             self.report(f"the variable {name} is set twice; keep one of the two.")
         else:
             self.environment[name] = value
+            self.told_at[name] = self.system.diagnostics.here(self)
             if isinstance(value, SecretReference):
                 self.component.secret_key(value)
 
@@ -228,6 +245,7 @@ class Workload(Observed, Server, on_demand.Construct):
         """Return a reference to a secret value that this workload owns."""
         full_key = key if self.name == self.component.id else f"{self.id}-{key}"
         reference = SecretReference(self.component.id, full_key, secret)
+        self.told_at.setdefault(reference, self.system.diagnostics.here(self))
         if self.component.secrets.get(full_key, reference) != reference:
             self.report(f'two secrets would have the key "{full_key}"; give the variable or file another name.')
         self.component.secret_key(reference)

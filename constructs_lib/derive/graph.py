@@ -45,7 +45,8 @@ class Graph:
         self.providers = self._find_providers()
         self._check_providers()
         for workload in system.workloads:
-            workload.complete()
+            with system.diagnostics.at(workload.location):
+                workload.complete()
         self.dependencies = {component.id: self._dependencies_of(component) for component in system.components}
         self.waves = self._waves()
         #: The stages that lie before a workload's own: those of what it needs in the same component.

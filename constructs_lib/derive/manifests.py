@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import HELM_HOOK, HOOK_WEIGHT, WAVE
 from constructs_lib.declare.component import Component, PodSecurity
-from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.cilium import cilium_policies
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
+from constructs_lib.derive.promises import check_promises
 from constructs_lib.derive.secrets import external_secret, store_manifests
+from constructs_lib.derive.yields import yielded
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
@@ -48,9 +49,10 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     staged: list[tuple[int, Manifest, Component | Workload]] = [*_set_up(component, graph)]
     for workload in component.workloads:
         before = graph.stages[workload]
-        made = [*workload.manifests()]
-        _check_variables(workload, [each for _, each in made])
-        for stage, each in made:
+        found = yielded(workload)
+        if found is not None:
+            check_promises(workload, [each for _, each in found])
+        for stage, each in found or ():
             if workload.holds_data and each["kind"] not in _REPEATABLE:
                 _protect(each)
             staged.append((before + stage if stage else 0, each, workload))
@@ -129,20 +131,6 @@ def _namespace(component: Component, name: str, level: PodSecurity, keeps_data: 
         },
         annotations=protected() if keeps_data else None,
     )
-
-
-def _check_variables(workload: Workload, manifests: Sequence[Manifest]) -> None:
-    """Report variables that a kind written by a user passes on to no container, and whose values it uses nowhere."""
-    if type(workload).manifests.__module__.startswith("constructs_lib.") or not workload.environment:
-        return
-    text = str(manifests)
-    for name, value in workload.environment.items():
-        if name not in text and (isinstance(value, SecretReference) or str(value) not in text):
-            workload.report(
-                f"it is told {name}, and no container gets it: manifests() of {type(workload).__name__} has to pass on "
-                f"what container_variables(self) returns.",
-                workload.location,
-            )
 
 
 def _protect(manifest: Manifest) -> None:

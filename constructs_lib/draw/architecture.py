@@ -11,6 +11,7 @@ from constructs_lib.declare.role import Role
 from constructs_lib.declare.server import Endpoint, Server
 from constructs_lib.declare.workload import InternetHost, Workload
 from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.yields import yielded
 from constructs_lib.draw.diagram import Diagram, Edge, Node, Row, Section, Side, Style
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.text import plural
@@ -130,7 +131,7 @@ def role_of_component(component: Component) -> Role:
 
 def facts(workload: Workload) -> tuple[str, ...]:
     """Return what runs a workload, what stands before it, what it stores on and what serves it, a line each."""
-    objects = [manifest for _, manifest in workload.manifests()]
+    objects = [manifest for _, manifest in yielded(workload) or ()]
     return (*_chains(objects), *_services(objects), *_volumes(workload, objects), *_tasks(workload, objects))
 
 

@@ -32,7 +32,7 @@ def wait_containers(workload: Workload, image: str) -> list[dict[str, Any]]:
     The order of deployment says the same. This is for when all pods start at once, such as after a loss of power. The
     image has a shell, such as that of the program.
     """
-    targets = [str(edge.endpoint.attributes["address"]) for edge in workload.edges if edge.order]
+    targets = [str(edge.endpoint.attributes["address"]) for edge in workload.waits]
     if not targets:
         return []
     return [container("wait", image, command=["/bin/sh", "-c", script("parts", "wait.sh"), "wait", *targets])]
