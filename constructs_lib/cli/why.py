@@ -122,3 +122,5 @@ def _origin_lines(origin: Origin, root: Path) -> Iterator[str]:
     width = max((len(words) for words, _ in origin.edges), default=0)
     for words, location in origin.edges:
         yield f"  it opens  {words:{width}}  ({location.relative_to(root)})"
+    for location in origin.patches:
+        yield f"  patched   ({location.relative_to(root)})"

@@ -11,6 +11,7 @@ from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
 from constructs_lib.declare.diagnostics import Location
+from constructs_lib.declare.patch import Patch, patch_of
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
@@ -84,6 +85,8 @@ class Component(on_demand.Chart):
         self.pod_security: PodSecurity = pod_security
         self.predecessors: list[Predecessor] = []
         self.secrets: dict[str, SecretReference] = {}
+        #: Of its objects, those of its workloads among them.
+        self.patches: list[Patch] = []
         self._workloads: dict[str, Workload] = {}
         if problem:
             scope.diagnostics.report("component", problem, self.location)
@@ -151,6 +154,23 @@ class Component(on_demand.Chart):
                 self.report("after(): a component cannot come after itself; name another one.")
             else:
                 self.predecessors.append(Predecessor(component, reason, self.system.diagnostics.here(self)))
+
+    @explained
+    def patch(
+        self, kind: str, change: Mapping[str, object], *, name: str | None = None, namespace: str | None = None
+    ) -> None:
+        """Change an object of the component, or its Application or AppProject, in a way that no argument does.
+
+        Args:
+            kind: Its kind, such as ``"Namespace"``; with its group if that leaves a choice: ``"apps/Deployment"``.
+            change: What is merged into it: mappings key by key, lists of named things by name, None takes away, and
+                everything else is replaced (``docs/constructs.md#patches``).
+            name: Its name. Default: the only one of its kind, or the one with the id of the component.
+            namespace: Its namespace, where several have the name.
+        """
+        location = self.system.diagnostics.here(self)
+        if patch := patch_of(self, kind, change, name, namespace, location, self.report):
+            self.patches.append(patch)
 
     def add_workload(self, workload: Workload) -> None:
         """Take in a workload; called by its constructor."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import misfits
 from constructs_lib.declare.calls import explained
-from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, here, new_diagnostics
+from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, Location, here, new_diagnostics
 from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.patch import Patch, patch_of
 from constructs_lib.kubernetes import platform
 from constructs_lib.text import nearest, shown
 
@@ -42,6 +43,7 @@ class System:
         self.name = name
         self.location = here()
         self.diagnostics = new_diagnostics()
+        self.patches: list[Patch] = []
         self._components: dict[str, Component] = {}
         self._owners: dict[str, Component] = {}
         if problem := validation.dns_label(name):
@@ -74,6 +76,28 @@ class System:
             problem = f"there is no component {shown(name)}; {nearest(str(name), self._components)}"
             raise DeclarationError([Diagnostic(here(), "system", problem)])
         return self._components[name]
+
+    @explained
+    def patch(self, kind: str, change: Mapping[str, object], *, name: str | None = None) -> None:
+        """Change the root Application, whose kind is ``"Application"``, in a way that no argument does.
+
+        Args:
+            kind: ``"Application"``: all else is of a component, and the root's AppProject belongs to the bootstrap.
+            change: What is merged into it (``docs/constructs.md#patches``).
+            name: Its name, which is that of the system.
+        """
+        patch = patch_of(self, kind, change, name, None, self.diagnostics.here(self), self.report)
+        if patch is None:
+            return
+        if kind == "Application":
+            self.patches.append(patch)
+        else:
+            whose = "the root's belongs to the bootstrap" if kind == "AppProject" else "it is a component's"
+            self.report(f"patch(): a system has its root Application to patch, and no {kind}: {whose}.")
+
+    def report(self, problem: str, location: Location | None = None) -> None:
+        """Report an error that concerns the system itself, at ``location`` (default: the line being run)."""
+        self.diagnostics.report(self.name, problem, location, construct=self)
 
     def placeholder_id(self) -> str:
         """Return an id that is free, for a component whose own cannot be used."""

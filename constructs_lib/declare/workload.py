@@ -12,6 +12,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.observed import Observed
+from constructs_lib.declare.patch import patch_of
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.server import Endpoint, Server
 from constructs_lib.declare.system import System
@@ -226,6 +227,23 @@ class Workload(Observed, Server, on_demand.Construct):
         """Roll out only once ``others`` are healthy, though nothing is called there."""
         with self.system.diagnostics.at(self.system.diagnostics.here(self)):
             self.component.after(*others, reason=reason)
+
+    @explained
+    def patch(
+        self, kind: str, change: Mapping[str, object], *, name: str | None = None, namespace: str | None = None
+    ) -> None:
+        """Change an object that this workload makes in a way that no argument does.
+
+        Args:
+            kind: Its kind, such as ``"Deployment"``; with its group if that leaves a choice: ``"apps/Deployment"``.
+            change: What is merged into it: mappings key by key, lists of named things by name, None takes away, and
+                everything else is replaced (``docs/constructs.md#patches``).
+            name: Its name. Default: the only one of its kind, or the one with the name of the workload.
+            namespace: Its namespace, where several have the name.
+        """
+        location = self.system.diagnostics.here(self)
+        if patch := patch_of(self, kind, change, name, namespace, location, self.report):
+            self.component.patches.append(patch)
 
     @explained
     def set_variable(self, name: str, value: object) -> None:

@@ -7,7 +7,8 @@ from constructs_lib.argocd.objects import WAVE
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
-from constructs_lib.kubernetes.manifest import Manifest, manifest, protected
+from constructs_lib.derive.patches import patched
+from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, mappings, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
 ARGOCD_NAMESPACE = "argocd"
@@ -83,7 +84,7 @@ def application(component: Component, graph: Graph) -> Manifest:
     spec = _application_spec(project_name(system, component.id), source, namespace, _TRIES, _SYNC_OPTIONS, **more)
     made = _object(system, "Application", component.id, annotations, spec)
     made["metadata"]["finalizers"] = [_FINALIZER]
-    return made
+    return patched(made, component)
 
 
 def _application_spec(
@@ -148,7 +149,7 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
         ],
     )
     made["metadata"] |= {"annotations": {WAVE: "-1"}, "finalizers": [_PROJECT_FINALIZER]}
-    return made
+    return patched(made, component)
 
 
 def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
@@ -158,22 +159,26 @@ def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
     So the namespace that a component has left stays permitted; else all of it would live on, managed by nobody
     (``getPermittedAppLiveObjects`` of Argo CD's controller).
     """
-    spec = project["spec"]
-    known = {entry["namespace"] for entry in spec["destinations"]}
-    further = sorted({*namespaces} - known)
-    destinations = [*spec["destinations"], *({"server": _SERVER, "namespace": namespace} for namespace in further)]
+    # A patch may have taken or replaced any of them.
+    spec = mapping(project.get("spec"))
+    known = mappings(spec.get("destinations"))
+    further = sorted({*namespaces} - {entry.get("namespace") for entry in known})
+    if not further:
+        return project
+    destinations = [*known, *({"server": _SERVER, "namespace": namespace} for namespace in further)]
+    permitted = mappings(spec.get("clusterResourceWhitelist"))
     cluster = [
-        *(entry for entry in spec["clusterResourceWhitelist"] if "name" in entry),
+        *(entry for entry in permitted if "name" in entry),
         *({"group": "", "kind": "Namespace", "name": namespace} for namespace in further),
     ]
     return {
         **project,
         "spec": {
             **spec,
-            "destinations": sorted(destinations, key=lambda entry: entry["namespace"]),
+            "destinations": sorted(destinations, key=lambda entry: str(entry.get("namespace"))),
             "clusterResourceWhitelist": [
-                *sorted(cluster, key=lambda entry: (entry["group"], entry["kind"], entry["name"])),
-                *(entry for entry in spec["clusterResourceWhitelist"] if "name" not in entry),
+                *sorted(cluster, key=lambda entry: [str(entry.get(key)) for key in ("group", "kind", "name")]),
+                *(entry for entry in permitted if "name" not in entry),
             ],
         },
     }
@@ -250,4 +255,4 @@ def root_application(system: System) -> Manifest:
     spec = _application_spec(project, {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)
     # Without paths of its own: with them Argo CD would never sync a commit that it saw first while another sync ran, if
     # that one then failed (``alreadyAttemptedSync``, and the revisions without changes in those paths).
-    return _object(system, "Application", system.name, {}, spec)
+    return patched(_object(system, "Application", system.name, {}, spec), system)

@@ -1,16 +1,18 @@
 """Why things are as they are: the chain behind a wave, and the line behind an object."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
+from constructs_lib.declare.patch import Patch
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.applications import app_project, application, root_application, root_project
 from constructs_lib.derive.graph import Dependency, Graph
 from constructs_lib.derive.manifests import component_objects
 from constructs_lib.derive.network import called, is_by_name, openings
+from constructs_lib.derive.patches import patches_of
 from constructs_lib.kubernetes.manifest import Manifest
 
 
@@ -18,13 +20,15 @@ from constructs_lib.kubernetes.manifest import Manifest
 class Origin:
     """What an object follows from: a construct, as ``Microservice gateway``, and the line that declares it.
 
-    The edges of a NetworkPolicy are what it opens, in words, each with the line that wants it.
+    The edges of a NetworkPolicy are what it opens, in words, each with the line that wants it; the patches are the
+    lines that patch it.
     """
 
     manifest: Manifest
     subject: str
     location: Location
     edges: tuple[tuple[str, Location], ...] = ()
+    patches: tuple[Location, ...] = ()
 
 
 def explain_order(component: Component, graph: Graph) -> tuple[list[Dependency], list[Dependency], list[Dependency]]:
@@ -55,11 +59,17 @@ def origins(system: System, graph: Graph) -> Iterator[Origin]:
             edges: tuple[tuple[str, Location], ...] = ()
             if isinstance(source, Workload) and derived.manifest["kind"] in ("CiliumNetworkPolicy", "NetworkPolicy"):
                 edges = tuple(_opened(source, graph, derived.manifest))
-            yield Origin(derived.manifest, _subject(source), source.location, edges)
+            yield Origin(derived.manifest, _subject(source), source.location, edges, _places(derived.patches))
         for manifest in (app_project(component, manifests), application(component, graph)):
-            yield Origin(manifest, _subject(component), component.location)
+            places = _places(patches_of(manifest, component))
+            yield Origin(manifest, _subject(component), component.location, patches=places)
     for manifest in (root_project(system), root_application(system)):
-        yield Origin(manifest, f"System {system.name}", system.location)
+        places = _places(patches_of(manifest, system))
+        yield Origin(manifest, f"System {system.name}", system.location, patches=places)
+
+
+def _places(patches: Iterable[Patch]) -> tuple[Location, ...]:
+    return tuple(patch.location for patch in patches)
 
 
 def _subject(source: Component | Workload) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import HELM_HOOK, HOOK_WEIGHT, WAVE
 from constructs_lib.declare.component import Component, PodSecurity
@@ -10,6 +9,7 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.cilium import cilium_policies
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
+from constructs_lib.derive.patches import Derived, patched_objects
 from constructs_lib.derive.promises import check_promises
 from constructs_lib.derive.secrets import external_secret, store_manifests
 from constructs_lib.derive.yields import yielded
@@ -23,14 +23,6 @@ _REPEATABLE = frozenset({"CronJob", "HorizontalPodAutoscaler", "Job"})
 _WHOLE = re.compile(r"[-+]?[0-9]{1,9}")
 #: Kinds that pods may refer to, so they are set up before any pod.
 _SET_UP = frozenset({"ConfigMap", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"})
-
-
-@dataclass(frozen=True)
-class Derived:
-    """An object and what it follows from."""
-
-    manifest: Manifest
-    source: Component | Workload
 
 
 def component_manifests(component: Component, graph: Graph) -> list[Manifest]:
@@ -73,7 +65,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
             problem = f'there are two objects {kind} "{metadata["name"]}"{where}; rename one of them.'
             component.report(problem, component.location)
         objects[identity] = Derived(each, source)
-    return sorted(objects.values(), key=_order)
+    return sorted(patched_objects(component, [*objects.values()]), key=_order)
 
 
 def _weight(annotations: Mapping[str, str]) -> str:

@@ -126,11 +126,11 @@ def synthesize(
         # Permit what there is, and nothing else.
         tree.projects[component.id] = app_project(component, [derived.manifest for derived in made])
         tree.add(project_file(environment, tree.projects[component.id]), tree.projects[component.id])
+    project, root = root_project(system), root_application(system)
     # What was wrong with the declaration is known by now.
     system.diagnostics.raise_if_any()
-    project = root_project(system)
     tree.add(project_file(environment, project), project)
-    tree.add(f"argocd/{environment}/{ROOT_FILE}", root_application(system))
+    tree.add(f"argocd/{environment}/{ROOT_FILE}", root)
     tree.files |= _bootstrap_files(system, graph)
     if pins is not None:
         tree.pin(pins)
