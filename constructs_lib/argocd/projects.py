@@ -20,6 +20,19 @@ from constructs_lib.kubernetes.manifest import entries, mapping, sequence
 GROUP = "argoproj.io"
 #: The cluster in which Argo CD runs, as Applications name it.
 HERE = {"server": "https://kubernetes.default.svc", "name": "in-cluster"}
+#: Kinds that the library writes into namespaces. A project permits all of them in the component's own namespace, used
+#: or not: if a kind left the project together with its last object, Argo CD would refuse to prune that object.
+GIVEN_KINDS = {
+    "": ("ConfigMap", "PersistentVolumeClaim", "Service", "ServiceAccount"),
+    "apps": ("Deployment", "StatefulSet"),
+    "autoscaling": ("HorizontalPodAutoscaler",),
+    "batch": ("CronJob", "Job"),
+    "cilium.io": ("CiliumNetworkPolicy",),
+    "external-secrets.io": ("ExternalSecret", "SecretStore"),
+    "networking.k8s.io": ("NetworkPolicy",),
+    "policy": ("PodDisruptionBudget",),
+    "rbac.authorization.k8s.io": ("Role", "RoleBinding"),
+}
 _SSH = re.compile(r"(ssh://)?[^/:]*@[^@]+")
 _KEPT_IN_PATHS = "-_.~$&+,/:;=@"
 _VALID_PATH = re.compile(r"[\w.~$&+,/:;=@!'()*\[\]%?#-]*", re.ASCII)

@@ -44,6 +44,8 @@ class Check:
         lasting: Whether it may be a fact that lasts, since something outside of the tree brings what is missing: its
             waiver needs no day on which it expires.
         askable: Whether it is about rights, for which a declaration may ask.
+        of_charts: Whether it counts for what a chart renders as well: the chart's values, its PodAccess or its version
+            can mend it. All else is a matter of those who make the chart.
     """
 
     code: str
@@ -55,6 +57,7 @@ class Check:
     source: str = ""
     askable: bool = False
     lasting: bool = False
+    of_charts: bool = False
 
 
 @dataclass(frozen=True)

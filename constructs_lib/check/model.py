@@ -11,13 +11,14 @@ from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
 from constructs_lib.kubernetes import platform, workloads
 from constructs_lib.kubernetes.accounts import Accounts
-from constructs_lib.kubernetes.manifest import texts
+from constructs_lib.kubernetes.manifest import mappings, sequence, texts
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.openings import declared, kept_in
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 from constructs_lib.kubernetes.workloads import SCALERS, Container, Scales, Variable, pods_of
-from constructs_lib.repository.applications import ALL_OBJECTS, Application, find_applications
+from constructs_lib.repository.applications import ALL_OBJECTS, CHART, Application, find_applications
+from constructs_lib.repository.rendering import looking
 from constructs_lib.repository.snapshot import Snapshot
 
 Key = TypeVar("Key")
@@ -29,6 +30,13 @@ _QUIET_GROUPS = frozenset(
     {
         *("argoproj.io", "cert-manager.io", "external-secrets.io", "keda.sh", "monitoring.coreos.com"),
         *("cilium.io", "networking.istio.io", "projectcontour.io", "traefik.containo.us", "traefik.io"),
+    }
+)
+#: What programs make for themselves, and nobody else refers to.
+_OF_PROGRAMS = frozenset(
+    {
+        *("events", "leases", "serviceaccounts/token", "localsubjectaccessreviews", "selfsubjectaccessreviews"),
+        *("selfsubjectrulesreviews", "subjectaccessreviews", "tokenreviews"),
     }
 )
 #: Kinds of these groups that do make pods.
@@ -65,15 +73,19 @@ class ClusterModel:
         self._answers: dict[Callable[[ClusterModel], Any], Any] = {}
         self._variables: dict[Container, Mapping[str, Variable]] = {}
         self._cache = cache = cache or Cache()
-        found = find_applications(snapshot, folders, cache)
+        found = find_applications(snapshot, folders, cache, looking.get())
         self.all_applications: Sequence[Application] = found.all
-        self.warnings: Mapping[str, str] = found.warnings
-        self.unreadable = [
+        self.warnings: dict[str, str] = dict(found.warnings)
+        unread = [
             problem
             for application in found.all
             for path, content in application.files.items()
             if (problem := unreadable(path, content, cache, strict=application.item is not None))
         ]
+        self.unreadable = [problem for problem in unread if not problem.path.startswith(CHART)]
+        for problem in unread:
+            if problem.path.startswith(CHART):
+                self.warnings[problem.path] = f"{problem.path} cannot be read: {problem.reason}."
         #: Every object with the Application or group that deploys it; an object in two of them is there twice. What it
         #: keeps open for pods that are replaced is no part of it: the proofs are about what is declared.
         self.deployed: list[tuple[Application, Object]] = [
@@ -98,6 +110,17 @@ class ClusterModel:
     def may_repeat_keys(self, path: str, content: bytes) -> bool:
         """Tell whether a key may be there twice in one mapping of a file."""
         return self._cache.may_repeat_keys(path, content)
+
+    @cached_property
+    def homes(self) -> Mapping[str, str]:
+        """The files of the Applications, by the files that their charts render, which are in no tree."""
+        return {
+            path: application.item.path
+            for application in self.applications
+            for paths in application.looked_into.values()
+            for path in paths
+            if application.item
+        }
 
     @cached_property
     def by_identity(self) -> Mapping[Identity, Object]:
@@ -218,7 +241,13 @@ class ClusterModel:
 
         An object that is missing in one of these may well exist, so no finding may say that it does not.
         """
-        return frozenset(application.namespace for application in self.all_applications if _is_rendered(application))
+        # What a chart brings may make further objects, such as certificates and pods.
+        makers = {item.path for item in self.objects if item.path in self.homes and _may_make(item)}
+        return frozenset(
+            application.namespace
+            for application in self.all_applications
+            if _is_rendered(application) or not makers.isdisjoint(application.files)
+        )
 
     @cached_property
     def closed_namespaces(self) -> frozenset[str]:
@@ -243,7 +272,7 @@ class ClusterModel:
 
     def is_named_by_chart(self, name: str) -> bool:
         """Tell whether a chart may bring an object without a namespace: the chart's name or values contain its name."""
-        charts = (chart for application in self.all_applications for chart in application.charts)
+        charts = (chart for application in self.all_applications for chart in application.unseen)
         return any(name in f"{chart.name} {chart.helm}" for chart in charts)
 
     @cached_property
@@ -272,7 +301,16 @@ def _is_rendered(application: Application) -> bool:
     """Tell whether a tool deploys more objects than the tree has, or deploys them under other names."""
     if application.item is None:
         return False
-    return bool(application.charts or application.rendered) or any(source.tool for source in application.sources)
+    return bool(application.unseen or application.rendered) or any(source.tool for source in application.sources)
+
+
+def _may_make(item: Object) -> bool:
+    """Tell whether who has a role may make objects that the tree does not have, beside those by which pods agree."""
+    return item.kind in ("Role", "ClusterRole") and any(
+        not {"*", "create"}.isdisjoint(map(str, sequence(rule.get("verbs"))))
+        and not _OF_PROGRAMS.issuperset(map(str, sequence(rule.get("resources"))))
+        for rule in mappings(item.manifest.get("rules"))
+    )
 
 
 def _makes_others(item: Object) -> bool:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from constructs_lib.argocd.projects import GIVEN_KINDS
 from constructs_lib.check.cilium import not_read
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.references.charts import needless
 from constructs_lib.check.traffic import Traffic
 from constructs_lib.kubernetes.manifest import inner
 from constructs_lib.kubernetes.names import image
@@ -34,6 +36,7 @@ def notes(model: ClusterModel) -> Iterator[str]:
     if unpinned:
         named = listed((f"{reference} of {owner}" for reference, owner in sorted(unpinned.items())), _MOST)
         yield f"{plural(len(unpinned), 'image')} without a digest, so that the registry decides what runs: {named}."
+    yield from needless(model, GIVEN_KINDS)
     wide: dict[str, None] = {}
     ports: dict[str, None] = {}
     for policy in model.once(Traffic).network.policies:

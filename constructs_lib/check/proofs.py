@@ -1,6 +1,7 @@
 """All proofs, in the order in which they are told."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from constructs_lib.check.asks import with_asks
 from constructs_lib.check.capacity import proof as capacity
@@ -35,8 +36,17 @@ def prove(model: ClusterModel, on_proof: Callable[[str], object] = str) -> list[
     findings: list[Finding] = []
     for proof in PROOFS:
         on_proof(proof.name)
-        found = dict.fromkeys(with_asks(proof.prove(model), model))
+        found = dict.fromkeys(_at_home(with_asks(proof.prove(model), model), model))
         findings += sorted(
             found, key=lambda finding: (finding.file, finding.subject, finding.field, finding.check.code)
         )
     return findings
+
+
+def _at_home(findings: Iterable[Finding], model: ClusterModel) -> Iterator[Finding]:
+    """Yield findings, those on what charts render at the file of the Application, as far as they count there."""
+    for finding in findings:
+        if (home := model.homes.get(finding.file)) is None:
+            yield finding
+        elif finding.check.of_charts:
+            yield replace(finding, file=home)

@@ -83,6 +83,10 @@ class Traffic:
         """Tell whether all policies about the pods of a namespace are read."""
         return self.unknown is not None and namespace not in self.unknown
 
+    def knows_reasons(self, pod: Pod) -> bool:
+        """Tell whether the tree says what pods call: not those of charts, whose programs know by themselves."""
+        return pod.workload is not None and pod.workload.owner.path not in self.model.homes
+
     @cached_property
     def calls(self) -> Sequence[Call]:
         """The calls of workloads of the tree to each other, one for every address."""

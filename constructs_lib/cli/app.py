@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from constructs_lib.cli.output import console
 from constructs_lib.declare.declaration import Declaration, run_all
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
+from constructs_lib.repository.rendering import Charts, looking
 from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
 
@@ -34,6 +36,20 @@ def print_some(lines: Sequence[str], out: Console, most: int) -> None:
         out.print(f"  {line}")
     if len(lines) > most:
         out.print(f"  … and {len(lines) - most} more")
+
+
+#: An option of the commands that judge manifests.
+CHARTS = typer.Option(
+    True,
+    "--charts/--no-charts",
+    envvar="CONSTRUCTS_LIB_CHARTS",
+    help="Look into charts, with Helm; what is not in the cache is fetched.",
+)
+
+
+def look_into_charts(wanted: bool) -> None:
+    """Have the rest of this run look into charts, if it is wanted."""
+    looking.set(Charts() if wanted else None)
 
 
 #: Exit codes: a command was called with wrong arguments; it could judge nothing.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import NOT_JUDGED, App, CommandError
+from constructs_lib.cli.app import CHARTS, NOT_JUDGED, App, CommandError, look_into_charts
 from constructs_lib.cli.output import harmless, result_console, write_result
 from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
@@ -39,6 +39,7 @@ def command(
         None, "--waivers", metavar="FILE", help="Findings that do not count. Default: waivers.yaml of this repository."
     ),
     strict: bool = typer.Option(False, "--strict", help="Fail on warnings, too."),
+    charts: bool = CHARTS,
     docs: Path | None = typer.Option(
         None, "--docs", metavar="FILE", help="Write the page of all checks there, and do nothing else."
     ),
@@ -65,6 +66,7 @@ def command(
     if format not in FORMATS:
         raise CommandError(f'There is no format "{format}"; {nearest(format, FORMATS)}')
     app: App = context.obj
+    look_into_charts(charts)
     models = _models(app, names or [], tree, kubernetes)
     if can:
         _answer(models, *can)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot, is_commit
@@ -67,6 +67,7 @@ def command(
         metavar="KIND/NAME",
         help="Agree to a change that is dangerous or widens rights. May be repeated.",
     ),
+    charts: bool = CHARTS,
 ) -> None:
     """Tell what Argo CD will do, and how dangerous it is, before anything is pushed.
 
@@ -82,6 +83,7 @@ def command(
             "--merge begins with what is published, and ends with the revision: leave out --from and --to."
         )
     app: App = context.obj
+    look_into_charts(charts)
     if merge:
         parts = [part for each in app.choose(names or []) for part in _merged(Git(app.root), each, merge)]
     else:

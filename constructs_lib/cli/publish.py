@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from constructs_lib.cli.app import App, CommandError, print_some
+from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts, print_some
 from constructs_lib.cli.output import result_console
 from constructs_lib.repository.git import Git
 from constructs_lib.text import plural
@@ -47,6 +47,7 @@ def command(
     ),
     kubeconfig: Path = typer.Option(None, "--kubeconfig", metavar="FILE", help="The kubeconfig. Default: kubectl's."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
+    charts: bool = CHARTS,
 ) -> None:
     """Commit the manifests of an environment, pin what changed to that commit, and push.
 
@@ -61,6 +62,7 @@ def command(
     from constructs_lib.publish.scope import closed_by, narrow, refuse_dangers
 
     app: App = context.obj
+    look_into_charts(charts)
     out = result_console()
     (environment,) = app.choose([name])
     git = Git(app.root)

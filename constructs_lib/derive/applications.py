@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE
+from constructs_lib.argocd.projects import GIVEN_KINDS
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
@@ -30,19 +31,6 @@ _RETRY = {"refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDurat
 #: needed until that has deleted what it deployed.
 #: https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#projects
 _PROJECT_FINALIZER = "resources-finalizer.argocd.argoproj.io"
-#: Kinds that the library writes into namespaces. A project permits all of them in the component's own namespace, used
-#: or not: if a kind left the project together with its last object, Argo CD would refuse to prune that object.
-_KINDS = {
-    "": ("ConfigMap", "PersistentVolumeClaim", "Service", "ServiceAccount"),
-    "apps": ("Deployment", "StatefulSet"),
-    "autoscaling": ("HorizontalPodAutoscaler",),
-    "batch": ("CronJob", "Job"),
-    "cilium.io": ("CiliumNetworkPolicy",),
-    "external-secrets.io": ("ExternalSecret", "SecretStore"),
-    "networking.k8s.io": ("NetworkPolicy",),
-    "policy": ("PodDisruptionBudget",),
-    "rbac.authorization.k8s.io": ("Role", "RoleBinding"),
-}
 #: What goes is deleted once all else is healthy (PruneLast), so that nobody still uses it: objects of a component, and
 #: components themselves.
 _ROOT_OPTIONS = ["FailOnSharedResource=true", "PruneLast=true", "ServerSideApply=true"]
@@ -131,8 +119,8 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
             kinds.add((group, kind))
             namespaces.add(metadata["namespace"])
     # A project permits its kinds in all of its namespaces: in those of others, policies at most.
-    groups = _KINDS if len(namespaces) == 1 else ("cilium.io", "networking.k8s.io")
-    kinds.update((group, kind) for group in groups for kind in _KINDS[group])
+    groups = GIVEN_KINDS if len(namespaces) == 1 else ("cilium.io", "networking.k8s.io")
+    kinds.update((group, kind) for group in groups for kind in GIVEN_KINDS[group])
     of_any_name = {(kind.group, kind.kind) for kind in component.cluster_kinds if not kind.names}
     cluster = {entry for entry in cluster if entry[:2] not in of_any_name}
     cluster.update((kind.group, kind.kind, name) for kind in component.cluster_kinds for name in kind.names)

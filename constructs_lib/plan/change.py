@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -232,6 +232,8 @@ class Surroundings:
         self.starting: set[Identity] = set()
         #: All Applications as they are before, whose pods may call those of this one.
         self.running: Sequence[Application] = ()
+        #: Names of Applications of whose charts both states were looked into: what changes is seen at the objects.
+        self.seen: Collection[str] = ()
 
     def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
         """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes."""

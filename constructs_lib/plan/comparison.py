@@ -49,6 +49,11 @@ class Comparison:
         self._departures = Departures(self.pairs)
         self._began = any(application.files for application in before)
         self._before = before
+        self._seen = {
+            pair.now.name
+            for pair in self.pairs.values()
+            if pair.old and pair.new and pair.now.looked_into and not pair.old.unseen and not pair.new.unseen
+        }
         for pair in self.pairs.values():
             self._compare(pair)
             if pair.new and pair.new.item and (verdict := verdicts.get(pair.new.name)):
@@ -85,6 +90,7 @@ class Comparison:
         self._additions |= {item.identity: Placed(pair, item) for item in added}
         changes = {key: changed_fields(item, after[key]) for key, item in before.items() if key in after}
         pair.around.running = self._before
+        pair.around.seen = self._seen
         pair.around.starting = {
             *(identity for identity, fields in changes.items() if any(f.below("spec", "template") for f in fields)),
             *(item.identity for item in added),
@@ -128,7 +134,7 @@ class Comparison:
                     FieldChange(path, _size(old.rendered, path), _size(new.rendered, path)) for path in differing
                 ]
             self._unseen.append((pair, verdict, differing[0]))
-        elif not old and self._began and (unseen := [*tools, *(chart.title for chart in new.charts)]):
+        elif not old and self._began and (unseen := [*tools, *(chart.title for chart in new.unseen)]):
             self._tell(pair, "rendered-unseen", "", Effect.CREATE, tools=listed(unseen))
         if differing := sorted({path for path, _ in new.overrides.items() - before.overrides.items()}):
             self._tell(pair, "override-changed", differing[0], Effect.UPDATE, files=listed(differing))
@@ -147,9 +153,9 @@ class Comparison:
     def _may_be_rendered(self, pair: Pair, old: Application, new: Application, removed: Sequence[Object]) -> bool:
         """Tell whether objects that are gone may be rendered from now on by a tool of which nobody sees the result."""
         known = {(source.path, source.tool) for source in old.sources}
-        charts = {chart.name for chart in old.charts}
+        charts = {chart.name for chart in old.unseen}
         tools = [each.tool for each in new.sources if each.tool in OPAQUE and (each.path, each.tool) not in known]
-        tools += [chart.title for chart in new.charts if chart.name not in charts]
+        tools += [chart.title for chart in new.unseen if chart.name not in charts]
         if not tools or not removed:
             return False
         verdict = Verdict(Effect.UPDATE)

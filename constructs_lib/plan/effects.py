@@ -289,7 +289,11 @@ def _application(case: _Case) -> None:
     # Of two repositories, one at least is of somebody else.
     has_chart = any(source.get("chart") or source.get("helm") for source in sources)
     has_chart = has_chart or len({str(source.get("repoURL")) for source in sources}) > 1
-    if has_chart and (case.touches("spec", "source") or case.touches("spec", "sources")):
+    if (
+        has_chart
+        and new.name not in case.around.seen
+        and (case.touches("spec", "source") or case.touches("spec", "sources"))
+    ):
         verdict.because("chart-changed")
 
 

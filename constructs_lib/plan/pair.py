@@ -111,8 +111,8 @@ def explain_removal(pair: Pair, verdict: Verdict, *, last: bool) -> None:
         verdict.because("deleted-last")
     if cascades and heir is None and pair.effects - {Effect.KEPT}:
         verdict.because("deleted-with-application")
-    if cascades and pair.now.charts:
-        verdict.because("chart-deleted", charts=", ".join(chart.name for chart in pair.now.charts))
+    if cascades and pair.now.unseen:
+        verdict.because("chart-deleted", charts=", ".join(chart.name for chart in pair.now.unseen))
     if heir and cascades and last and not heir.now.shares_nothing:
         verdict.because("renamed-and-taken-over", new=heir.now.name)
     elif heir and cascades:

@@ -11,7 +11,8 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Change, Effect, Pin, Step, Verdict
 from constructs_lib.plan.comparison import Comparison
 from constructs_lib.plan.pair import Key, Pair, key_of
-from constructs_lib.repository.applications import find_applications
+from constructs_lib.repository.applications import Application, find_applications, unseen_chart
+from constructs_lib.repository.rendering import looking
 from constructs_lib.repository.snapshot import Snapshot
 
 
@@ -75,10 +76,30 @@ def plan(
     Nothing is raised because of what the manifests hold: what cannot be read is in :attr:`Plan.warnings`.
     """
     folders, cache = [folder] if folder else [], Cache()
-    before, after = (find_applications(snapshot, folders, cache) for snapshot in (old, new))
+    before, after = (find_applications(snapshot, folders, cache, looking.get()) for snapshot in (old, new))
+    unchanged = _look_at_both(before.all, after.all)
     comparison = Comparison(before.all, after.all, cache, verdicts or {})
-    warnings = [*{**before.warnings, **after.warnings}.values(), *dict.fromkeys(comparison.warnings)]
+    known = {key: text for key, text in {**before.warnings, **after.warnings}.items() if key not in unchanged}
+    warnings = [*known.values(), *dict.fromkeys(comparison.warnings)]
     return Plan(old.name, new.name, _Ordering(comparison.pairs).steps(), comparison.pins, warnings)
+
+
+def _look_at_both(before: Sequence[Application], after: Sequence[Application]) -> set[str]:
+    """Forget what charts render of which nobody saw one of the two states: all of it would seem to come or go.
+
+    Returns:
+        The subjects of warnings that are no matter: nobody saw a chart that does not change.
+    """
+    olds = {key_of(application): application for application in before}
+    unchanged: set[str] = set()
+    for new in after:
+        if old := olds.get(key_of(new)):
+            for one, other in ((old, new), (new, old)):
+                for chart in one.unseen:
+                    other.look_away(chart.title)
+            if [chart.source for chart in old.unseen] == [chart.source for chart in new.unseen]:
+                unchanged.add(unseen_chart(new))
+    return unchanged
 
 
 def allowed(change: Change, names: Iterable[str]) -> bool:

@@ -23,6 +23,7 @@ from typing import IO
 
 import yaml
 
+from constructs_lib.repository import user_cache
 from constructs_lib.text import plural
 from constructs_lib.user_error import UserError
 
@@ -281,12 +282,8 @@ def _go() -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of what `set_up` builds, and of rehearsals at work, in the user's cache.
-
-    https://specifications.freedesktop.org/basedir-spec/latest/
-    """
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "constructs-lib" / "rehearse"
+    """Return the folder of what `set_up` builds, and of rehearsals at work."""
+    return user_cache.cache_folder("rehearse")
 
 
 @cache

@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
 
 from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import SKIP_MARKER, Object, is_skipped, options, parse
+from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache, may_hold
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
+from constructs_lib.repository.rendering import Charts, NotRenderedError, Release, apis_of
 from constructs_lib.repository.snapshot import Files, Snapshot
-from constructs_lib.repository.sources import Content, Sources, everything, kustomization, normal, sources_of
+from constructs_lib.repository.sources import Chart, Content, Sources, everything, kustomization, normal, sources_of
 from constructs_lib.text import listed, plural
 
 #: The name of the group of Applications and AppProjects that no Application deploys.
@@ -24,8 +26,12 @@ BY_HAND = "applied by hand"
 #: The name of the group of all objects in a repository without Applications.
 ALL_OBJECTS = "all objects"
 
+#: What the paths of files begin with that are in no tree, because a chart from elsewhere renders them.
+CHART = "chart:"
 #: All forms that Argo CD knows (``isPropagationPolicyFinalizer``).
 _FINALIZER = re.compile(r"resources-finalizer\.argocd\.argoproj\.io(?:/background|/foreground)?\Z")
+#: The label by which Namespaces tell the version of Kubernetes, and what a minor one is.
+_VERSION, _MINOR = f"{platform.ENFORCE}-version", re.compile(r"[0-9]+\.[0-9]+")
 #: What is not known of the objects that a tool renders.
 _UNSEEN = {
     "Helm": "nothing is seen of what a chart in the tree makes",
@@ -43,8 +49,13 @@ class Reader:
 
     def __init__(self, files: Files, cache: Cache) -> None:
         """Read nothing until something is asked for."""
-        self._files = files
+        self._files = dict(files)
         self._cache = cache
+
+    def add(self, files: Files) -> None:
+        """Take up further files: they may define kinds without a namespace."""
+        self._files |= files
+        self.__dict__.pop("_cluster_kinds", None)
 
     def read(self, path: str, content: bytes, namespace: str) -> list[Object]:
         """Return the objects of a file; one that names no namespace is in the given one, if its kind has namespaces."""
@@ -93,12 +104,31 @@ class Application(Content):
         name: Name of the Application, or of the group.
         item: The object of the kind Application; None for a group.
         parent: What deploys the Application itself.
+        looked_into: The files that come from charts from elsewhere, by the chart's title; see :meth:`look_into`.
     """
 
     name: str
     item: Object | None
     parent: Application | None
     reader: Reader = field(repr=False)
+    looked_into: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def unseen(self) -> list[Chart]:
+        """The charts from elsewhere into which nobody looked."""
+        return [chart for chart in self.charts if chart.title not in self.looked_into]
+
+    def look_into(self, chart: Chart, rendered: Mapping[str, bytes]) -> None:
+        """Take up what a chart renders, as files beside those of the tree."""
+        files = {f"{CHART}{self.name}/{chart.name}/{path}": content for path, content in rendered.items()}
+        self.files |= files
+        self.reader.add(files)
+        self.looked_into[chart.title] = [*files]
+
+    def look_away(self, title: str) -> None:
+        """Forget what a chart renders."""
+        for path in self.looked_into.pop(title, ()):
+            self.files.pop(path, None)
 
     @property
     def wave(self) -> int:
@@ -204,9 +234,59 @@ class Applications:
     warnings: Mapping[str, str]
 
 
-def find_applications(snapshot: Snapshot, folders: Sequence[str] = (), cache: Cache | None = None) -> Applications:
-    """Return what Argo CD deploys from a repository by all Applications, or by those in some folders and below."""
-    return _Search(snapshot, folders, cache or Cache()).run()
+def find_applications(
+    snapshot: Snapshot, folders: Sequence[str] = (), cache: Cache | None = None, charts: Charts | None = None
+) -> Applications:
+    """Return what Argo CD deploys from a repository by all Applications, or by those in some folders and below.
+
+    Args:
+        snapshot: The repository.
+        folders: The folders. Default: all.
+        cache: Remembers what was read.
+        charts: Looks into charts from elsewhere. Default: what these render is not known.
+    """
+    found = _Search(snapshot, folders, cache or Cache()).run()
+    return replace(found, warnings={**found.warnings, **_look_into(found.all, charts)}) if charts else found
+
+
+def _look_into(applications: Sequence[Application], charts: Charts) -> dict[str, str]:
+    """Look into the charts of Applications, and return why nobody can look into some, by their subject."""
+    pairs = [(each, chart) for each in applications if each.item for chart in each.charts]
+    warnings: dict[str, str] = {}
+    if not pairs:
+        return warnings
+    items = [item for each in applications for path, content in each.files.items() for item in each.read(path, content)]
+    versions = {item.labels.get(_VERSION, "").removeprefix("v") for item in items if item.kind == "Namespace"}
+    kubernetes = max((each for each in versions if _MINOR.fullmatch(each)), key=_number, default="")
+    # Where one chart defines the kinds that another looks for, it is there once Argo CD has synced both.
+    apis: list[str] | None = None
+    while apis != (known := apis_of(item.manifest for item in items)):
+        apis = known
+        for application, chart in pairs:
+            release = Release(application.name, application.namespace, kubernetes, apis)
+            try:
+                rendered = charts.render(chart.source, release)
+            except NotRenderedError as reason:
+                text = f"{application.name}: nobody could look into {chart.title}: {reason}."
+                warnings[unseen_chart(application)] = text
+                continue
+            application.look_away(chart.title)
+            application.look_into(chart, rendered)
+            items += [
+                item
+                for path in application.looked_into[chart.title]
+                for item in application.read(path, application.files[path])
+            ]
+    return warnings
+
+
+def unseen_chart(application: Application) -> str:
+    """Return the subject of the warning that nobody could look into the chart of an Application."""
+    return f"chart of {application.name}"
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 class _Search:

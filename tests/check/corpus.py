@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -15,6 +15,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.manifest_yaml import dump
+from constructs_lib.repository.rendering import Charts, NotRenderedError, Release, looking
 from constructs_lib.repository.snapshot import Snapshot
 
 Manifest = dict[str, Any]
@@ -34,10 +35,12 @@ class Tree:
     Attributes:
         environment: Its name.
         files: Content by path.
+        rendered: What the charts of Applications render, by the Application; those of others are not looked into.
     """
 
     environment: str
     files: dict[str, bytes]
+    rendered: dict[str, bytes] = field(default_factory=dict)
 
     def path(self, name: str) -> str:
         """Return the file of an object that is called ``Kind/name`` or ``Kind/namespace/name``.
@@ -125,7 +128,25 @@ def findings(tree: Tree) -> list[Finding]:
     snapshot = Snapshot.of_files(tree.environment, tree.files)
     # The inputs of Terraform are no manifests, and say what the cluster is.
     snapshot = Snapshot(snapshot.name, tree.files, None)
-    return prove(ClusterModel(snapshot, [f"argocd/{tree.environment}"], cache=_CACHE))
+    token = looking.set(_Rendered(tree.rendered) if tree.rendered else None)
+    try:
+        return prove(ClusterModel(snapshot, [f"argocd/{tree.environment}"], cache=_CACHE))
+    finally:
+        looking.reset(token)
+
+
+class _Rendered(Charts):
+    """Charts of which a table says what they render; ``test_looking_into_charts.py`` has Helm do it."""
+
+    def __init__(self, rendered: Mapping[str, bytes]) -> None:
+        super().__init__(None)
+        self._given = rendered
+
+    def render(self, source: Mapping[str, Any], release: Release) -> dict[str, bytes]:
+        """Return what the table says."""
+        if release.name not in self._given:
+            raise NotRenderedError("no table says what it renders")
+        return {"all.yaml": self._given[release.name]}
 
 
 def container(manifest: Manifest, number: int = 0) -> Manifest:

@@ -264,6 +264,12 @@ def panel(given: Manifest) -> Manifest:
     return {"title": given["title"], "type": "timeseries", "datasource": datasource, "targets": [target]}
 
 
+def renders(tree: Tree, charts: Mapping[str, Iterable[Manifest]]) -> None:
+    """Let the charts of Applications render objects."""
+    for application, manifests in charts.items():
+        tree.rendered[application] = b"---\n".join(map(dump, manifests))
+
+
 VERBS: dict[str, Callable[[Tree, Any], None]] = {
     "set": partial(edit, "set"),
     "drop": partial(edit, "drop"),
@@ -284,6 +290,7 @@ VERBS: dict[str, Callable[[Tree, Any], None]] = {
     "close": close,
     "rules": rules,
     "panels": panels,
+    "renders": renders,
 }
 
 

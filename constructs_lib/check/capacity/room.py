@@ -174,7 +174,7 @@ class _Room:
         return [
             item
             for application in self._model.all_applications
-            for chart in application.charts
+            for chart in application.unseen
             for item in islice(chart_items(application.name, _values(chart.helm)), self._most_pods)
         ]
 

@@ -20,7 +20,7 @@ _ANY_PORT: Port = ("TCP", 0)
 def prove_rules(traffic: Traffic) -> Iterator[Finding]:
     """Yield the rules that open more than what is called."""
     for policy in traffic.network.policies:
-        pods = [pod for pod in traffic.network.selected(policy) if pod.workload]
+        pods = [pod for pod in traffic.network.selected(policy) if traffic.knows_reasons(pod)]
         for direction in DIRECTIONS if pods else ():
             for rule in policy.rules[direction]:
                 yield from _Opened(traffic, policy, pods, direction, rule).findings()
@@ -97,7 +97,7 @@ class _Opened:
 
     def _others(self, peer: Peer) -> Iterator[Pod]:
         """Yield the pods of the tree that a peer matches."""
-        return (pod for pod in self.traffic.network.matching(peer) if pod.workload)
+        return (pod for pod in self.traffic.network.matching(peer) if self.traffic.knows_reasons(pod))
 
     def _undeclared_ports(self, path: str, targets: Sequence[Pod]) -> Iterator[Finding]:
         if not targets or any(not pod.ports or pod.host_network for pod in targets):

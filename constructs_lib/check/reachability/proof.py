@@ -15,6 +15,9 @@ from constructs_lib.check.network import DIRECTIONS, Network, Outside, Pod, Port
 from constructs_lib.check.reachability.explanation import fix, is_certain, port_list, reasons
 from constructs_lib.check.reachability.opened import prove_rules
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
+from constructs_lib.kubernetes.manifest import mapping
+from constructs_lib.kubernetes.selectors import Selector
+from constructs_lib.repository.applications import CHART
 from constructs_lib.text import listed, plural
 
 
@@ -26,6 +29,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
             yield from prove_blocked(traffic)
         yield from prove_rules(traffic)
     yield from _unisolated(traffic)
+    yield from _pods_of_charts(traffic)
 
 
 def _calls(traffic: Traffic) -> Iterator[Finding]:
@@ -168,6 +172,33 @@ def _unisolated(traffic: Traffic) -> Iterator[Finding]:
 
 def _where(namespace: str) -> str:
     return f"the namespace {namespace}" if namespace else "what names no namespace"
+
+
+def _pods_of_charts(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the Applications with pods of charts that no policy is about but those for all pods of their namespace."""
+    network, model = traffic.network, traffic.model
+    closed: dict[str, dict[str, Pod]] = {}
+    for pod in network.pods:
+        owner = pod.workload.owner if pod.workload else None
+        if owner is None or owner.path not in model.homes or not owner.phases or pod.host_network:
+            continue
+        policies = {policy for direction in DIRECTIONS for policy in network.isolating(pod, direction)}
+        if policies and all(str(policy.selector) == str(Selector({})) for policy in policies):
+            closed.setdefault(owner.path.removeprefix(CHART).partition("/")[0], {})[pod.name] = pod
+    for application in model.applications:
+        if application.item and (found := closed.get(application.name)):
+            names = listed([str(pod) for _, pod in sorted(found.items())], 5)
+            texts = [_access(pod) for _, pod in sorted(found.items())]
+            fix = f"Add {', '.join(texts)} to access=[…] of the chart, with what these pods exchange."
+            problem = f"No policy is about {names} but those that close the namespace."
+            yield Finding.of("chart-pods-closed", application.item, problem, fix=fix)
+
+
+def _access(pod: Pod) -> str:
+    """Return the PodAccess of some pods: by the labels that their workload selects them by, if it does."""
+    selector = mapping(mapping(pod.workload.owner.spec.get("selector")).get("matchLabels")) if pod.workload else {}
+    labels = ", ".join(f'"{key}": "{value}"' for key, value in (selector or pod.labels).items())
+    return f'PodAccess("{pod.name}", {{{labels}}}, …)'
 
 
 PROOF = Proof(

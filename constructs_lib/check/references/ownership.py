@@ -12,7 +12,7 @@ from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import entries, mapping, sequence
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, Application
+from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, CHART, Application
 from constructs_lib.text import hint, nearest
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -112,7 +112,8 @@ def _project(
             yield Finding.of("project-refuses-repository", item, problem, at=f"{at}.repoURL")
     yield from _destinations(application, item, project, items)
     for item in items:
-        if not project.permits_kind(item):
+        # What a chart makes has a check of its own.
+        if not (item.path.startswith(CHART) or project.permits_kind(item)):
             scope, named = ("namespace", "") if item.namespace else ("cluster", f" with the name {item.name}")
             group = f" of {item.group}" if item.group else ""
             problem = f"The AppProject {name} does not permit the kind {item.kind}{group}{named}."

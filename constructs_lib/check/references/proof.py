@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.addresses import prove_addresses
+from constructs_lib.check.references.charts import prove_charts
 from constructs_lib.check.references.configuration import prove_configuration
 from constructs_lib.check.references.ownership import prove_ownership
 from constructs_lib.check.references.routes import prove_routes
@@ -27,6 +28,7 @@ def _prove(model: ClusterModel) -> Iterator[Finding]:
     yield from prove_secret_readers(model)
     yield from prove_addresses(model)
     yield from prove_ownership(model)
+    yield from prove_charts(model)
 
 
 PROOF = Proof(
