@@ -113,19 +113,19 @@ def positionpal(environment: Environment) -> System:
         image=versions.LOCATION_SERVICE,
         telemetry=Jvm(),
         consumes=["group_updates_location_service"],
-        ports={"http": 8080, "grpc": 5052, "management": 8558, "remoting": 25520},
+        ports={"http": 8080, "grpc": 5052},
         env={
             "HTTP_PORT": "8080",
             "GRPC_PORT": "5052",
             "MAPBOX_API_KEY": supplied("Mapbox API key"),
             "AKKA_LICENSE_KEY": supplied("Akka licence key"),
         },
-        akka=AkkaCluster("locservice", contact_points=2),
         replicas=Autoscale(2, pick(local=2, production=4)),
         resources=Resources("500m", "256Mi", "512Mi"),
         drain_seconds=60,
         internet=[InternetHost("api.mapbox.com")],
     )
+    location.add(AkkaCluster("locservice", contact_points=2))
     chat = Microservice(
         system,
         "chat-service",
@@ -134,7 +134,7 @@ def positionpal(environment: Environment) -> System:
         # Akka gRPC is plain HTTP to the agent.
         telemetry=Jvm(grpc=False),
         consumes=["group_updates_chat_service"],
-        ports={"http": 8080, "grpc": 5052, "management": 8558, "remoting": 25520},
+        ports={"http": 8080, "grpc": 5052},
         env={
             "LOG_LEVEL": "INFO",
             "HTTP_PORT": "8080",
@@ -142,11 +142,11 @@ def positionpal(environment: Environment) -> System:
             "USER_SERVICE_EVENT_QUEUE": "group_updates_chat_service",
             "AKKA_LICENSE_KEY": supplied("Akka licence key"),
         },
-        akka=AkkaCluster("chatservice", contact_points=2),
         replicas=Autoscale(2, pick(local=2, production=4)),
         resources=Resources("500m", "1Gi", "2Gi"),
         drain_seconds=60,
     )
+    chat.add(AkkaCluster("chatservice", contact_points=2))
     gateway = Microservice(
         system,
         "gateway",

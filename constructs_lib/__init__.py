@@ -12,21 +12,28 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.chart import Kind, PodAccess
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.container import Container
 from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic
 from constructs_lib.declare.environment import Environment, GitRepository
-from constructs_lib.declare.probe import Http, Tcp
+from constructs_lib.declare.load_balancer import LoadBalancer
+from constructs_lib.declare.placement import Placement, Toleration
+from constructs_lib.declare.port import Port
+from constructs_lib.declare.probe import Exec, Grpc, Http, Tcp
 from constructs_lib.declare.role import Role
+from constructs_lib.declare.rule import Rule
 from constructs_lib.declare.secret import field, generated, plain, supplied
 from constructs_lib.declare.server import Endpoint
 from constructs_lib.declare.system import System
+from constructs_lib.declare.volume import Claim, Empty, HostPath, Memory
 from constructs_lib.declare.workload import Edge, InternetHost, Workload
 from constructs_lib.kinds.cassandra.construct import Cassandra
 from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
 from constructs_lib.kinds.helm_chart.construct import HelmChart
 from constructs_lib.kinds.kustomization.construct import Kustomization
 from constructs_lib.kinds.metrics_server.construct import MetricsServer
+from constructs_lib.kinds.microservice.akka import AkkaCluster
 from constructs_lib.kinds.microservice.construct import Microservice
-from constructs_lib.kinds.microservice.program import AkkaCluster, Objective, Rule
+from constructs_lib.kinds.microservice.program import Objective
 from constructs_lib.kinds.monitoring.construct import Monitoring
 from constructs_lib.kinds.monitoring.receiver import Slack, Webhook
 from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry
@@ -61,5 +68,7 @@ __all__ = ["Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "Sy
 __all__ += ["Component", "Edge", "Endpoint", "InternetHost", "Kind", "Kustomization", "PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "MetricsServer", "Microservice", "Monitoring", "Postgres"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
+__all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]
+__all__ += ["Toleration"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
 __all__ += ["DeclarationError", "Diagnostic"]

@@ -11,7 +11,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, ParamSpec, Union, Unpack, cast, get_args, get_origin, get_type_hints
 
 from constructs_lib.declare.calls import bound
 from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, Diagnostics, here
@@ -67,7 +67,8 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
         DeclarationError: There is no scope to go on with.
     """
     name = constructor.__qualname__.removesuffix(".__init__")
-    _, *parameters = inspect.signature(constructor).parameters.values()
+    # What is needed comes first, as messages name them in this order.
+    parameters = sorted(_parameters(constructor), key=lambda each: (each.kind, each.default is not each.empty))
 
     @functools.wraps(constructor)
     def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
@@ -90,7 +91,26 @@ def checked(constructor: Callable[Parameters, None]) -> Callable[Parameters, Non
                 given[parameter.name] = _PLACEHOLDERS.get(parameter.name, _PLACEHOLDER)
         return cast(Callable[..., None], constructor)(construct, **given)
 
+    # For help(), in which the arguments would else be hidden behind their TypedDict.
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    wrapper.__signature__ = inspect.Signature([own, *parameters])  # type: ignore[attr-defined]
     return wrapper
+
+
+def _parameters(constructor: Callable[..., None]) -> Iterator[inspect.Parameter]:
+    """Yield the parameters of a constructor, those that stand in a TypedDict of ``**given: Unpack[…]`` among them.
+
+    https://peps.python.org/pep-0692/
+    """
+    _, *parameters = inspect.signature(constructor).parameters.values()
+    for parameter in parameters:
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            yield parameter
+            continue
+        (together,) = get_args(parameter.annotation)
+        for name, hint in get_type_hints(together).items():
+            default = parameter.empty if name in together.__required_keys__ else None
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
 def _report(name: str, given: Mapping[str, Any], problems: Sequence[tuple[str, object]]) -> None:
@@ -116,10 +136,14 @@ def _report(name: str, given: Mapping[str, Any], problems: Sequence[tuple[str, o
 def _hints(owner: Any) -> Mapping[str, Any]:
     """Return the types that a function or class declares."""
     try:
-        return get_type_hints(owner, localns=vars(sys.modules["constructs_lib"]))
+        hints = get_type_hints(owner, localns=vars(sys.modules["constructs_lib"]))
     except NameError:
         # A class in the user's code may name types that exist for type checkers only.
         return {}
+    for together in [*hints.values()]:
+        if get_origin(together) is Unpack:
+            hints |= get_type_hints(*get_args(together))
+    return hints
 
 
 def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:

@@ -35,6 +35,19 @@ class Predecessor:
     location: Location
 
 
+@dataclass(frozen=True)
+class TypedSecret:
+    """A Secret of its own, for values that Kubernetes reads by its type.
+
+    Attributes:
+        type: Its type, such as ``kubernetes.io/tls``.
+        values: The values by their keys in it.
+    """
+
+    type: str
+    values: Mapping[str, SecretReference]
+
+
 class Component(on_demand.Chart):
     """A namespace with everything in it.
 
@@ -87,6 +100,8 @@ class Component(on_demand.Chart):
         self.secrets: dict[str, SecretReference] = {}
         #: Of its objects, those of its workloads among them.
         self.patches: list[Patch] = []
+        #: Secrets of their own beside the component's, by name.
+        self.typed_secrets: dict[str, TypedSecret] = {}
         self._workloads: dict[str, Workload] = {}
         if problem:
             scope.diagnostics.report("component", problem, self.location)
@@ -188,6 +203,10 @@ class Component(on_demand.Chart):
         key = reference.key if own else f"{reference.component}.{reference.key}"
         self.secrets.setdefault(key, reference)
         return key
+
+    def typed_secret(self, name: str, type: str, values: Mapping[str, SecretReference]) -> None:
+        """Have values in a Secret with a name and a type of its own, rather than in the component's."""
+        self.typed_secrets[name] = TypedSecret(type, values)
 
     def to_json(self) -> list[Any]:
         """Return all Kubernetes objects of the component, those of cdk8s constructs inside of it included.

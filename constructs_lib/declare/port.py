@@ -30,9 +30,7 @@ class Port:
     sidecar: str = ""
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong with the numbers."""
-        if problem := validation.port_number(self.container):
-            yield problem
+        """Yield what is wrong with the number of the Service; who offers the port looks at that of the container."""
         if self.service is not None:
             if problem := validation.port_number(self.service):
                 yield f"service: {problem}"

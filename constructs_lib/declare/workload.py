@@ -219,8 +219,8 @@ class Workload(Observed, Server, on_demand.Construct):
 
     @property
     def waits(self) -> list[Edge]:
-        """The edges for which its pods wait before they start."""
-        return [edge for edge in self.edges if edge.order]
+        """The edges for which its pods wait before they start: only TCP has connections to be accepted."""
+        return [edge for edge in self.edges if edge.order and edge.endpoint.protocol == "TCP"]
 
     @explained
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:

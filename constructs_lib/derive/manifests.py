@@ -11,7 +11,7 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
 from constructs_lib.derive.patches import Derived, patched_objects
 from constructs_lib.derive.promises import check_promises
-from constructs_lib.derive.secrets import external_secret, store_manifests
+from constructs_lib.derive.secrets import external_secrets, store_manifests
 from constructs_lib.derive.yields import yielded
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, protected
@@ -100,7 +100,8 @@ def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest,
     if component.secrets:
         for each in store_manifests(component, graph):
             yield first, each, component
-        yield 0, external_secret(component), component
+        for each in external_secrets(component):
+            yield 0, each, component
 
 
 def _namespace(component: Component, name: str, level: PodSecurity, keeps_data: bool) -> Manifest:

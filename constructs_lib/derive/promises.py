@@ -107,11 +107,16 @@ class _Arrived:
                 yield "wait", edge.location, f"{problem}{to_do}"
 
     def _reads(self, key: str) -> bool:
-        """Tell whether some pods read a key of the component's Secret, or all of it."""
-        secret = self._workload.component.id
-        references = (reference for pods in self._every for reference in pods.references)
+        """Tell whether some pods read a key of the component's Secret, or all of it, or one of its own type with it."""
+        component = self._workload.component
+        typed = {
+            name
+            for name, each in component.typed_secrets.items()
+            if key in map(component.secret_key, each.values.values())
+        }
+        references = (each for pods in self._every for each in pods.references if each.kind == "Secret")
         return any(
-            reference.kind == "Secret" and reference.name == secret and reference.key in (key, None)
+            reference.name in typed or (reference.name == component.id and reference.key in (key, None))
             for reference in references
         )
 

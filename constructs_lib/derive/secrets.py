@@ -4,7 +4,7 @@ The bootstrap writes the entries, one Secret a component in the namespace of the
 lets the component's reader get it. So no change in Git can widen who reads what, and no Application may deploy there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.declare.component import Component
@@ -46,8 +46,20 @@ def store_manifests(component: Component, graph: Graph) -> Iterator[Manifest]:
     yield made("external-secrets.io/v1", "SecretStore", spec={"provider": {"kubernetes": provider}})
 
 
-def external_secret(component: Component) -> Manifest:
-    """Return the ExternalSecret that makes a component's Secret.
+def external_secrets(component: Component) -> Iterator[Manifest]:
+    """Yield the ExternalSecrets that make a component's Secrets: one for all values, and those with a type."""
+    typed = {
+        key for each in component.typed_secrets.values() for key in map(component.secret_key, each.values.values())
+    }
+    if own := {key: key for key in sorted(component.secrets) if key not in typed}:
+        yield _external_secret(component, component.id, own)
+    for name, each in sorted(component.typed_secrets.items()):
+        keys = {key: component.secret_key(reference) for key, reference in sorted(each.values.items())}
+        yield _external_secret(component, name, keys, type=each.type)
+
+
+def _external_secret(component: Component, name: str, keys: Mapping[str, str], type: str = "") -> Manifest:
+    """Return an ExternalSecret that makes a Secret, whose keys are given with those of the component's entry.
 
     Fields that the API server would fill in are written out, because Argo CD would show them as differences.
     https://external-secrets.io/latest/api/externalsecret/
@@ -57,18 +69,19 @@ def external_secret(component: Component) -> Manifest:
             "secretKey": key,
             "remoteRef": {
                 "key": component.id,
-                "property": key,
+                "property": known,
                 "conversionStrategy": "Default",
                 "decodingStrategy": "None",
                 "metadataPolicy": "None",
             },
         }
-        for key in sorted(component.secrets)
+        for key, known in keys.items()
     ]
+    template = {"engineVersion": "v2", "mergePolicy": "Merge", "type": type}
     return manifest(
         "external-secrets.io/v1",
         "ExternalSecret",
-        component.id,
+        name,
         component.namespace_name,
         {"app.kubernetes.io/name": component.id, "app.kubernetes.io/part-of": component.system.name},
         # Deleting the ExternalSecret deletes its Secret, which a protected data store still needs.
@@ -79,7 +92,12 @@ def external_secret(component: Component) -> Manifest:
                 "kind": "SecretStore",
                 "name": component.system.environment.secret_store_namespace,
             },
-            "target": {"name": component.id, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+            "target": {
+                "name": name,
+                "creationPolicy": "Owner",
+                "deletionPolicy": "Retain",
+                **({"template": template} if type else {}),
+            },
             "data": data,
         },
     )

@@ -162,7 +162,7 @@ def test_mistake_on_the_command_line(app: Path, arguments: list[str], message: s
 # Several at once.
 
 THREE_SERVICES = """
-web = Microservice(system, "web", image=IMAGE, ports={"http": 80800}, replicas=0)
+web = Microservice(system, "web", image=IMAGE, ports={"http": 80800}, replicas=-1)
 stock = Microservice(system, "stock", image="example/stock", ports={"grpc": 9090})
 web.needs(stock.endpoint("gprc"))
 prices = Postgres(stock, "prices", image=POSTGRES, database="prices", user="shop", storage="10 GB")
@@ -170,7 +170,7 @@ stock.needs(prices.endpoint("sql"), {"USER": "user"})
 """
 MISTAKES_IN_THREE_SERVICES = [
     "app.py:21: web: port http: 80800 is no port; a whole number from 1 to 65535 is needed.",
-    "app.py:21: web: replicas: 0 is no number of pods; at least 1, or Autoscale(2, 6).",
+    "app.py:21: web: replicas: -1 is no number of pods; at least 0, or Autoscale(2, 6).",
     'app.py:22: stock: the image "example/stock" has neither a digest nor a version; write '
     '"example/stock:1.2.3@sha256:…".',
     'app.py:23: stock: there is no endpoint "gprc"; did you mean "grpc"?',
@@ -229,14 +229,14 @@ def test_all_missing_values_of_an_environment_are_told_at_once(app: Path) -> Non
 
 def test_environment_that_breaks_off_does_not_hide_the_other(app: Path) -> None:
     code = """
-    Microservice(system, "web", image=IMAGE, ports={"http": 8080}, replicas=environment.pick(local=0, production=2))
+    Microservice(system, "web", image=IMAGE, ports={"http": 8080}, replicas=environment.pick(local=-1, production=2))
     assert environment.name == "local"
     """
     bad("several", code).write(app.parent)
     second = 'PRODUCTION = Environment(name="production", repository=REPOSITORY, cluster=CLUSTER)\n'
     app.write_text(app.read_text().replace("main(shop, [LOCAL])", f"{second}main(shop, [PRODUCTION, LOCAL])"))
     assert run(app) == mistakes(
-        "app.py:21: web: replicas: 0 is no number of pods; at least 1, or Autoscale(2, 6).",
+        "app.py:21: web: replicas: -1 is no number of pods; at least 0, or Autoscale(2, 6).",
         "app.py:22: declaration: it broke off here with AssertionError.",
     )
 

@@ -17,7 +17,7 @@ BEGINNING = """from pathlib import Path
 from constructs_lib import *
 
 IMAGE = "example/service:1.2.3"
-PORTS = {"http": 8080, "management": 8558, "remoting": 25520}
+PORTS = {"http": 8080}
 CLUSTER = K3d(kubernetes="1.36", nodes=1, provides=("external-secrets", "metrics-api"))
 REPOSITORY = GitRepository("https://github.com/example/shop.git")
 LOCAL = Environment(name="local", repository=REPOSITORY, cluster=CLUSTER)
@@ -38,8 +38,10 @@ NEEDED = {
     "AkkaCluster": {"service_name": '"web"', "contact_points": "1"},
     "Autoscale": {"minimum": "1", "maximum": "2"},
     "Cassandra": {"image": "IMAGE", "keyspace": '"shop"', "user": '"shop"', "nodes": "1", "storage": '"1Gi"'},
+    "Claim": {"size": '"1Gi"'},
     "Cluster": {"kubernetes": '"1.36"', "nodes": "1"},
     "Component": {},
+    "Container": {"name": '"first"', "image": "IMAGE"},
     "DigitalOcean": {
         "kubernetes": '"1.36"',
         "nodes": "1",
@@ -48,22 +50,30 @@ NEEDED = {
         "pool": '"shop"',
         "size": '"s-2vcpu-4gb"',
     },
+    "Empty": {},
     "Environment": {"name": '"local"', "cluster": "CLUSTER", "repository": "REPOSITORY"},
+    "Exec": {"command": '["true"]'},
     "ExternalSecrets": {"version": '"1.0.0"'},
     "GitRepository": {"url": '"https://github.com/example/shop.git"'},
+    "Grpc": {"port": '"http"'},
     "HelmChart": {"repository": '"https://charts.example.com"', "chart": '"cache"', "version": '"1.0.0"'},
+    "HostPath": {"path": '"/var/log"'},
     "Http": {"path": '"/ready"', "port": '"http"'},
     "InternetHost": {"host": '"api.example.com"'},
     "Jvm": {},
     "K3d": {"kubernetes": '"1.36"', "nodes": "1"},
     "Kind": {"group": '"apps"', "kind": '"Deployment"'},
     "Kustomization": {"repository": '"https://github.com/a/b.git"', "path": '"base"', "revision": '"v1.0.0"'},
+    "LoadBalancer": {"ports": '{"http": 80}'},
     "MetricsServer": {"version": '"1.0.0"'},
-    "Microservice": {"image": "IMAGE", "ports": '{"http": 8080}'},
+    "Memory": {"size": '"64Mi"'},
+    "Microservice": {"image": "IMAGE"},
     "Monitoring": {"version": '"1.0.0"', "storage": '"1Gi"', "retention_days": "1"},
     "Nodejs": {},
     "Objective": {},
+    "Placement": {},
     "PodAccess": {"name": '"web"', "pods": '{"app": "web"}'},
+    "Port": {"container": "8080"},
     "Postgres": {"image": "IMAGE", "database": '"shop"', "user": '"shop"', "storage": '"1Gi"'},
     "RabbitMQ": {"image": "IMAGE", "user": '"shop"', "storage": '"1Gi"'},
     "Resources": {"cpu": '"1"', "memory": '"1Gi"'},
@@ -71,6 +81,7 @@ NEEDED = {
     "Slack": {"channel": '"#ops"', "url": 'supplied("chat")'},
     "System": {"environment": "environment", "name": '"shop"'},
     "Tcp": {"port": '"http"'},
+    "Toleration": {"key": '"gpu"'},
     "Webhook": {"url": 'supplied("pager")'},
     "Workload": {},
     "field": {"path": '"metadata.name"'},
@@ -81,7 +92,19 @@ NEEDED = {
 
 #: Where a value stands in a declaration; a construct stands for itself.
 PLACES = {
-    "AkkaCluster": 'Microservice(system, "web", image=IMAGE, ports=PORTS, akka={value})',
+    "Claim": 'Microservice(system, "web", image=IMAGE, ports=PORTS, volumes={{"/data": {value}}})',
+    "Container": 'Microservice(system, "web", image=IMAGE, ports=PORTS, sidecars=[{value}])',
+    "Empty": 'Microservice(system, "web", image=IMAGE, ports=PORTS, volumes={{"/data": {value}}})',
+    "Exec": 'Microservice(system, "web", image=IMAGE, ports=PORTS, liveness={value})',
+    "Grpc": 'Microservice(system, "web", image=IMAGE, ports=PORTS, liveness={value})',
+    "HostPath": 'Microservice(Component(system, "c", pod_security="privileged"), "web", image=IMAGE, '
+    'volumes={{"/l": {value}}})',
+    "LoadBalancer": 'Microservice(system, "web", image=IMAGE, ports=PORTS, exposed={value})',
+    "Memory": 'Microservice(system, "web", image=IMAGE, ports=PORTS, volumes={{"/data": {value}}})',
+    "Placement": 'Microservice(system, "web", image=IMAGE, ports=PORTS, placement={value})',
+    "Port": 'Microservice(system, "web", image=IMAGE, ports={{"http": {value}}})',
+    "Toleration": 'Microservice(system, "web", image=IMAGE, ports=PORTS, placement=Placement(tolerations=[{value}]))',
+    "AkkaCluster": 'Microservice(system, "web", image=IMAGE, ports=PORTS).add({value})',
     "Autoscale": 'Microservice(system, "web", image=IMAGE, ports=PORTS, replicas={value})',
     "Cluster": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "DigitalOcean": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
@@ -129,7 +152,8 @@ def parameters(name: str) -> list[inspect.Parameter]:
 
 def written(annotation: object) -> str:
     """Return an annotation as it is written in a signature, whether it was kept as a text or not."""
-    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"^(?:typing\.)?Optional\[(.*)\]$", r"\1 | None", text)
 
 
 def alternatives(annotation: str) -> set[str]:

@@ -7,7 +7,7 @@ from constructs_lib.declare.observed import Observed
 from constructs_lib.declare.server import Endpoint
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import CHOSEN, Dashboard, Panel, Row
-from constructs_lib.kinds.microservice.program import Program
+from constructs_lib.kinds.microservice.program import MeasuredProgram
 from constructs_lib.kinds.microservice.requests import without_probes
 from constructs_lib.kinds.parts.telemetry import Telemetry
 
@@ -15,7 +15,7 @@ _FILE = Path(__file__).parent / "dashboard.yaml"
 _DATA = "Messages and data"
 
 
-def dashboard(service: Program, called: Sequence[Endpoint]) -> Dashboard:
+def dashboard(service: MeasuredProgram, called: Sequence[Endpoint]) -> Dashboard:
     """Return the dashboard of a service, which has ``called`` endpoints of others."""
     runtime = service.telemetry
     rows = panels.rows(_FILE, _placeholders(service, runtime, called)) if runtime else {}
@@ -37,17 +37,17 @@ def dashboard(service: Program, called: Sequence[Endpoint]) -> Dashboard:
     )
 
 
-def signals(service: Program) -> Sequence[Panel]:
+def signals(service: MeasuredProgram) -> Sequence[Panel]:
     """Return traffic, errors, latency and saturation of a service; nothing if it is not measured."""
     return panels.signals(_FILE, _placeholders(service, service.telemetry, ())) if service.telemetry else ()
 
 
-def _serves_grpc(service: Program, runtime: Telemetry) -> bool:
+def _serves_grpc(service: MeasuredProgram, runtime: Telemetry) -> bool:
     """Tell whether a service serves gRPC over its own HTTP/2, by the names of its ports."""
     return runtime.grpc and any(name.startswith("grpc") for name in service.endpoints)
 
 
-def _serves_http(service: Program, runtime: Telemetry) -> bool:
+def _serves_http(service: MeasuredProgram, runtime: Telemetry) -> bool:
     """Tell whether a service serves anything but gRPC."""
     grpc = _serves_grpc(service, runtime)
     return any(
@@ -55,7 +55,9 @@ def _serves_http(service: Program, runtime: Telemetry) -> bool:
     )
 
 
-def _placeholders(service: Program, runtime: Telemetry, called: Sequence[Endpoint]) -> dict[str, str | float | None]:
+def _placeholders(
+    service: MeasuredProgram, runtime: Telemetry, called: Sequence[Endpoint]
+) -> dict[str, str | float | None]:
     http = runtime.http_histogram if _serves_http(service, runtime) else None
     grpc = (runtime.grpc_histogram or None) if _serves_grpc(service, runtime) else None
     by_grpc = {endpoint.name.startswith("grpc") for endpoint in called}
@@ -95,7 +97,7 @@ def _as_seconds(runtime: Telemetry) -> str:
     return f" / {runtime.grpc_scale}" if runtime.grpc_scale != 1 else ""
 
 
-def _latency(service: Program, runtime: Telemetry, http: str | None, grpc: str | None) -> str:
+def _latency(service: MeasuredProgram, runtime: Telemetry, http: str | None, grpc: str | None) -> str:
     """Return within how many seconds 95 % of all requests are answered, the slower protocol if it serves two."""
     name = f'namespace="{service.namespace_name}", service="{service.name}"'
     quantile = "histogram_quantile(0.95, sum by (le) (rate({}_bucket{{{}}}[5m])))"

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from constructs_lib.declare.probe import Http
-from constructs_lib.kinds.microservice.program import Objective, Program
+from constructs_lib.kinds.microservice.program import MeasuredProgram, Objective
 from constructs_lib.kinds.parts.telemetry import Telemetry
 from constructs_lib.prometheus.rules import Group, Record, one_of, rules
 
@@ -21,7 +21,7 @@ _FEW = "0.0167"
 _ALERTS = Path(__file__).parent / "alerts.yaml"
 
 
-def group(services: Sequence[Program]) -> Group | None:
+def group(services: Sequence[MeasuredProgram]) -> Group | None:
     """Return the rules of all services that are measured; None if none is."""
     measured = [service for service in services if service.telemetry]
     if not measured:
@@ -50,7 +50,7 @@ def group(services: Sequence[Program]) -> Group | None:
     return replace(rules(_ALERTS, _burning_services(_by_objective(measured))), records=records)
 
 
-def without_probes(service: Program) -> str:
+def without_probes(service: MeasuredProgram) -> str:
     """Return a matcher that leaves out the kubelet's probes of a service, which are no requests of anybody.
 
     One of the path ``/`` cannot be told from a request of a person. Nothing if there is nothing to leave out.
@@ -66,7 +66,7 @@ def without_probes(service: Program) -> str:
     return f'http_route!~"({escaped})/?"'
 
 
-def _by_objective(services: Iterable[Program]) -> dict[Objective, list[str]]:
+def _by_objective(services: Iterable[MeasuredProgram]) -> dict[Objective, list[str]]:
     found: dict[Objective, list[str]] = {}
     for service in sorted(services, key=lambda service: service.name):
         found.setdefault(service.objective, []).append(service.name)
@@ -74,7 +74,7 @@ def _by_objective(services: Iterable[Program]) -> dict[Objective, list[str]]:
 
 
 def _summed(
-    services: Sequence[Program],
+    services: Sequence[MeasuredProgram],
     suffix: str,
     window: str,
     http: Sequence[str] = (),

@@ -5,6 +5,7 @@ from typing import Any
 
 from constructs_lib.declare.secret import Field, Plain, SecretReference
 from constructs_lib.declare.workload import Workload
+from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.pods import container, script
 from constructs_lib.kubernetes import pod
 
@@ -12,13 +13,14 @@ from constructs_lib.kubernetes import pod
 def container_variables(workload: Workload, names: Collection[str] | None = None) -> list[dict[str, Any]]:
     """Return the environment variables of a workload's container, by name: all of them, or those with the ``names``."""
     return [
-        _variable(workload, name, value)
+        variable(workload, name, value)
         for name, value in sorted(workload.environment.items())
         if names is None or name in names
     ]
 
 
-def _variable(workload: Workload, name: str, value: object) -> dict[str, Any]:
+def variable(workload: Workload, name: str, value: object) -> dict[str, Any]:
+    """Return an environment variable of a container of a workload, by what its value is."""
     if isinstance(value, SecretReference):
         return pod.secret_variable(name, workload.component.id, workload.component.secret_key(value))
     if isinstance(value, Field):
@@ -26,11 +28,11 @@ def _variable(workload: Workload, name: str, value: object) -> dict[str, Any]:
     return {"name": name, "value": value.text if isinstance(value, Plain) else value}
 
 
-def wait_containers(workload: Workload, image: str) -> list[dict[str, Any]]:
+def wait_containers(workload: Workload, image: str = images.WAIT) -> list[dict[str, Any]]:
     """Return the init container that waits until all that a workload needs accepts connections; none if it needs none.
 
     The order of deployment says the same. This is for when all pods start at once, such as after a loss of power. The
-    image has a shell, such as that of the program.
+    image has a shell. Default: one of the library's, because many programs come without.
     """
     targets = [str(edge.endpoint.attributes["address"]) for edge in workload.waits]
     if not targets:

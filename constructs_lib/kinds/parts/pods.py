@@ -14,6 +14,7 @@ def container(
     image: str,
     *,
     command: Sequence[str] = (),
+    args: Sequence[str] = (),
     ports: Sequence[Mapping[str, Any]] = (),
     config_map: str = "",
     env: Sequence[Mapping[str, Any]] = (),
@@ -27,6 +28,7 @@ def container(
         name: Its name.
         image: Its image.
         command: What it runs. Default: what the image says.
+        args: Its arguments. Default: what the image says.
         ports: Its ports.
         config_map: Name of a ConfigMap whose keys are environment variables.
         env: Further environment variables.
@@ -40,6 +42,7 @@ def container(
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         **({"command": [*command]} if command else {}),
+        **({"args": [*args]} if args else {}),
         **({"ports": [*ports]} if ports else {}),
         **({"envFrom": [{"configMapRef": {"name": config_map}}]} if config_map else {}),
         **({"env": [*env]} if env else {}),

@@ -304,10 +304,9 @@ def test_metrics_of_its_own_beside_those_of_the_agent() -> None:
 
 def test_an_akka_cluster_finds_its_ports_beside_the_agents() -> None:
     system = shop()
-    ports = {"http": 8080, "management": 8558, "remoting": 25520}
-    web(system, telemetry=Jvm(grpc=False), ports=ports, akka=AkkaCluster("web", 1))
+    web(system, telemetry=Jvm(grpc=False)).add(AkkaCluster("web", 1))
     template = the_pods(tree_of(system))
-    assert [port["containerPort"] for port in template.program["ports"]] == [*ports.values(), 9464]
+    assert [port["containerPort"] for port in template.program["ports"]] == [8080, 9464, 8558, 25520]
     assert template.program["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "management"}
 
 
