@@ -147,10 +147,39 @@ def check_tools(names: Sequence[str]) -> None:
         )
 
 
-def repository_name(url: str) -> str:
-    """Return host and path of a repository's address, the same for https and ssh."""
-    match = re.fullmatch(r"(?:[a-z+]+://)?(?:[^@/]*@)?([^:/]+)(?::\d+)?[:/]+(.+?)(?:\.git)?/*", url.strip())
-    return "/".join(match.groups()).lower() if match else url
+# Both as in constructs_lib/repository/remote.py.
+
+
+def repository_name(address: str) -> str:
+    """Return host and path of a repository's address, the same for https and ssh; empty for a folder."""
+    scheme, separator, rest = address.strip().partition("://")
+    if separator:
+        host, _, path = rest.partition("/")
+    else:
+        # As for Git: a colon before the first slash ends the name of a host.
+        host, separator, path = scheme.partition(":")
+    if not separator or "/" in host or scheme == "file":
+        return ""
+    host = host.rpartition("@")[2].lower()
+    host = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    # Hosts of ssh where port 22 is closed, and how Azure DevOps writes the same in its two forms.
+    host = host.removeprefix("altssh.").removeprefix("ssh.")
+    path = path.strip("/").removesuffix(".git").lower()
+    return f"{host}/{path.removeprefix('v3/').replace('/_git/', '/') if host == 'dev.azure.com' else path}"
+
+
+def is_same_repository(one: str, other: str) -> bool:
+    """Tell whether two names of :func:`repository_name` are of the same repository.
+
+    A host without a dot is a name from somebody's configuration of ssh. On some servers, only one of the two forms has
+    a part such as ``scm/`` before the path.
+    """
+    (host, _, path), (other_host, _, other_path) = one.partition("/"), other.partition("/")
+    is_known = all("." in each for each in (host, other_host))
+    is_alike = path == other_path or any(
+        "/" in short and long.endswith(f"/{short}") for short, long in ((path, other_path), (other_path, path))
+    )
+    return is_alike and (host == other_host or not is_known)
 
 
 def ask_anonymously(url: str, branch: str) -> str | None:
@@ -196,7 +225,7 @@ def check_repository(local: Local) -> None:
     origin = ask("git", "remote", "get-url", "origin")
     if origin is None:
         raise RefusalError(f"Argo CD reads a Git remote, and this checkout has none called origin:\n{how}")
-    if repository_name(origin) != repository_name(local.url):
+    if not is_same_repository(repository_name(origin), repository_name(local.url)):
         raise RefusalError(
             f"The Applications name {local.url}, but origin is {re.sub('//[^/@]*@', '//', origin)}. "
             f"Argo CD would read the former, to which you may not push:\n{how}"

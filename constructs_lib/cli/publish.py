@@ -66,7 +66,7 @@ def command(
     out = result_console()
     (environment,) = app.choose([name])
     git = Git(app.root)
-    checkout = open_checkout(git, environment.repository.branch)
+    checkout = open_checkout(git, environment.repository.branch, environment.repository.url)
     (tree,) = app.synthesize([environment], keep_manifests=True, verify=False)
     takeover, rolling = _takeover(tree, cluster, kubeconfig, out)
     publication = prepare(checkout, tree, rolling=rolling)
@@ -112,6 +112,8 @@ def command(
     for commit, (message, _) in zip(made, publication.commits, strict=True):
         out.print(f"{commit[:12]} {message.splitlines()[0]}")
     out.print(f"Pushed to {checkout.upstream}.")
+    if checkout.is_folder:
+        out.print(f"{checkout.remote} is a folder: what is there has to get to {environment.repository.url} by itself.")
     if publication.can_be_reverted and (publication.moved or publication.removed):
         out.print(f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}")
     if kept:

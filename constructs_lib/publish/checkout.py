@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from constructs_lib.repository.git import Git, GitError
+from constructs_lib.repository.remote import is_same_repository, repository_name
 from constructs_lib.synth.paths import is_owned
 from constructs_lib.text import listed, plural
 from constructs_lib.user_error import UserError
 
 #: Paths and commits named in a message; a longer list says how many more there are.
 _NAMED = 10
+#: What Python makes beside the modules that it runs, and reads only if they have not changed.
+_BYTECODE = "/__pycache__/"
 
 
 class PublishError(UserError):
@@ -35,6 +38,11 @@ class Checkout:
         """Name of the remote branch in messages."""
         return f"{self.remote}/{self.branch}"
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the remote is a folder, from which Argo CD reads nothing."""
+        return not repository_name(self.git.run("remote", "get-url", self.remote))
+
     def unpushed(self) -> list[str]:
         """Return the commits that the remote does not have, newest first, a line each."""
         span = f"{self.remote_head}..{self.head}" if self.remote_head else self.head
@@ -57,20 +65,29 @@ class Checkout:
         conflicts = sorted(path for path, state in states.items() if "U" in state or state in ("AA", "DD"))
         if conflicts:
             raise PublishError(f"There are conflicts in {listed(conflicts, _NAMED)}; resolve them and commit first.")
-        foreign = sorted(path for path in states if not is_owned(path, owned))
+        made = {path for path, state in states.items() if state == "??" and _BYTECODE in f"/{path}"}
+        foreign = sorted(path for path in states.keys() - made if not is_owned(path, owned))
         if foreign:
+            ignored = any(states[path] == "??" for path in foreign)
             raise PublishError(
                 f"There are changes that are not committed: {listed(foreign, _NAMED)}. What is published must follow "
-                f"from what is in Git: commit them first, or put them away with git stash --include-untracked."
+                f"from what is in Git: commit them first, or put them away with git stash --include-untracked"
+                f"{'; what is no part of the declaration belongs in .gitignore' if ignored else ''}."
             )
-        return [*states]
+        return [path for path in states if path not in made]
 
 
-def open_checkout(git: Git, branch: str) -> Checkout:
+def open_checkout(git: Git, branch: str, url: str = "") -> Checkout:
     """Return the checkout of the branch that is deployed, after fetching the remote branch.
 
+    Args:
+        git: The repository.
+        branch: The branch.
+        url: Address from which Argo CD reads it. Default: whatever the remote is.
+
     Raises:
-        PublishError: Another branch is checked out, or the remote does not answer or has commits that are missing here.
+        PublishError: Another branch is checked out, the remote is another repository than Argo CD reads, does not
+            answer, or has commits that are missing here.
         GitError: There is no repository.
     """
     if git.run("rev-parse", "--is-inside-work-tree") != "true" or git.run("rev-parse", "--show-prefix"):
@@ -85,6 +102,8 @@ def open_checkout(git: Git, branch: str) -> Checkout:
     if head is None:
         raise PublishError("Nothing is committed yet; commit the declaration first.")
     remote = _remote(git, branch)
+    if url:
+        _refuse_another(git, remote, url)
     checkout = Checkout(git, branch, remote, head, _fetched(git, remote, branch))
     if checkout.remote_head and not git.succeeds("merge-base", "--is-ancestor", checkout.remote_head, head):
         count = int(git.run("rev-list", "--count", f"{head}..{checkout.remote_head}"))
@@ -93,6 +112,21 @@ def open_checkout(git: Git, branch: str) -> Checkout:
             f"git pull --rebase --autostash, then publish again."
         )
     return checkout
+
+
+def _refuse_another(git: Git, remote: str, url: str) -> None:
+    """Refuse to push to another repository than Argo CD reads; a folder may be a mirror of it.
+
+    Raises:
+        PublishError: It is another one.
+    """
+    own, wanted = repository_name(git.run("remote", "get-url", remote)), repository_name(url)
+    if own and wanted and not is_same_repository(own, wanted):
+        raise PublishError(
+            f"Argo CD reads {url}, as GitRepository(…) says, and {remote} is {own}: it would see nothing of what is "
+            f"pushed there. git remote set-url {remote} {url}, or declare the other one. Where that one only passes on "
+            f"what is pushed, give it to git remote set-url --push {remote} as well."
+        )
 
 
 def _fetched(git: Git, remote: str, branch: str) -> str | None:

@@ -218,3 +218,32 @@ def test_killed_at_every_call_of_git(published: Shop, tmp_path: Path, first: int
         assert manifests.splitlines() == ["Synthesize laptop"]
     assert killed
     published.check()
+
+
+@pytest.mark.parametrize("address", ["https://github.com/me/shop.git", "git@gitlab.com:example/shop.git"])
+def test_refuses_another_repository_than_argo_cd_reads(published: Shop, address: str) -> None:
+    published.git("remote", "set-url", "origin", address)
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "Argo CD reads https://github.com/example/shop.git, as GitRepository(…) says, and origin is git" in run.said
+    # What only passes on what is pushed is none.
+    published.git("remote", "set-url", "origin", "git@github.com:example/shop.git")
+    published.git("remote", "set-url", "--push", "origin", address)
+    published.git("config", "core.sshCommand", "false")
+    assert "The remote origin does not answer" in published.run("publish", "laptop").said
+
+
+def test_what_python_makes_is_no_change(published: Shop) -> None:
+    published.git("rm", "--quiet", ".gitignore")
+    published.change(*BASKET)
+    (published.folder / "__pycache__").mkdir()
+    (published.folder / "__pycache__" / "kinds.cpython-311.pyc").write_bytes(b"made")
+    said = published.publish()
+    assert "origin is a folder: what is there has to get to https://github.com/example/shop.git by itself." in said
+    assert published.git("status", "--porcelain") == "?? __pycache__/"
+    (published.folder / "notes.txt").write_text("Notes.\n")
+    run = published.run("publish", "laptop")
+    assert run.code == 1
+    assert "notes.txt" in run.said
+    assert "__pycache__" not in run.said
+    assert "what is no part of the declaration belongs in .gitignore" in run.said
