@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from constructs_lib.api import objects_of, synthesize
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.calls import explained
-from constructs_lib.declare.chart import Kind, PodAccess
+from constructs_lib.declare.chart import ChartEndpoint, Kind, PodAccess
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.container import Container
@@ -65,10 +65,10 @@ Component.derivation = staticmethod(objects_of)
 
 # A system and where it runs; its components; what one is made of; values of variables; errors.
 __all__ = ["Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
-__all__ += ["Component", "Edge", "Endpoint", "InternetHost", "Kind", "Kustomization", "PodAccess", "Workload"]
-__all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "MetricsServer", "Microservice", "Monitoring", "Postgres"]
+__all__ += ["ChartEndpoint", "Component", "Edge", "Endpoint", "InternetHost", "Kind", "PodAccess", "Workload"]
+__all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]
-__all__ += ["Toleration"]
+__all__ += ["Monitoring", "Postgres", "Toleration"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
 __all__ += ["DeclarationError", "Diagnostic"]

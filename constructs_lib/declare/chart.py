@@ -1,12 +1,14 @@
 """What the rest of the library has to know of software that Argo CD renders from a chart or a folder of others."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from constructs_lib.argocd.charts import OCI, registry
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
+from constructs_lib.declare.port import Protocol
+from constructs_lib.declare.server import Endpoint
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ class PodAccess:
         internet: Ports of hosts outside of the cluster that they call.
         hosts: Full names of these hosts, so that no others are open where the cluster provides ``cilium``. Default: not
             known.
+        from_world: Ports that everybody may call, such as those behind a load balancer.
+        from_namespaces: ``(namespace, ports)`` of pods of other namespaces that call them.
+        to_endpoints: Endpoints of the system that they call; these let them in. For the order, see ``after()``.
     """
 
     name: str
@@ -107,6 +112,9 @@ class PodAccess:
     scrapes: bool = False
     internet: tuple[int, ...] = ()
     hosts: tuple[str, ...] = ()
+    from_world: tuple[int, ...] = ()
+    from_namespaces: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    to_endpoints: tuple[Endpoint, ...] = ()
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the names, labels and ports."""
@@ -119,11 +127,48 @@ class PodAccess:
         for host in self.hosts:
             if problem := validation.host_name(host):
                 yield problem
-        to_pods = (ports for _, ports in self.to_pods)
-        for ports in (self.from_kubernetes_api, self.to_nodes, self.to_argocd, self.internet, *to_pods):
+        for namespace, _ in self.from_namespaces:
+            if problem := validation.dns_label(namespace):
+                yield problem
+        others = (ports for _, ports in (*self.to_pods, *self.from_namespaces))
+        own = self.from_kubernetes_api, self.to_nodes, self.to_argocd, self.internet, self.from_world
+        for ports in (*own, *others):
             for port in ports:
                 if problem := validation.port_number(port):
                     yield problem
+
+
+@explained
+@dataclass(frozen=True)
+class ChartEndpoint:
+    """What a chart offers to workloads that need it.
+
+    Attributes:
+        service: Name of the Service that the chart makes.
+        port: Port of the Service.
+        pods: Labels of the pods behind it.
+        target_port: Port of these pods. Default: the same as that of the Service.
+        attributes: What clients may be told beside ``host``, ``port``, ``address`` and the chart's secrets, for
+            instance ``{"database": "shop"}``.
+        protocol: ``TCP``, ``UDP`` or ``SCTP``. Default ``TCP``.
+    """
+
+    service: str
+    port: int
+    pods: Mapping[str, str]
+    target_port: int | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    protocol: Protocol = "TCP"
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with it, but for its ports."""
+        if problem := validation.dns_label(self.service):
+            yield f"service: {problem}"
+        if not self.pods:
+            yield "pods: no label would select all pods of the namespace; give those of the pods behind the Service."
+        for name, value in self.pods.items():
+            if problem := validation.label(name, value):
+                yield f"pods: {problem}"
 
 
 @dataclass(frozen=True)

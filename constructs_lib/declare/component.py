@@ -14,6 +14,7 @@ from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.patch import Patch, patch_of
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import SecretReference
+from constructs_lib.declare.server import Server
 from constructs_lib.declare.system import System
 from constructs_lib.text import shown
 
@@ -64,8 +65,9 @@ class Component(on_demand.Chart):
     brings: ClassVar[tuple[str, ...]] = ()
     #: ServiceAccount in its namespace that reads secrets for all components; empty if it brings no External Secrets.
     reads_secrets_as: str = ""
-    #: What pods that are no workloads of ours may exchange, such as those of a chart.
+    #: What pods that are no workloads of ours may exchange, such as those of a chart, and what these offer.
     access: Sequence[PodAccess] = ()
+    servers: Sequence[Server] = ()
     #: Kinds of objects that Argo CD makes for it beside those that it yields itself, and further namespaces for them.
     kinds: Sequence[Kind] = ()
     cluster_kinds: Sequence[Kind] = ()

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from constructs_lib.chains import cycles, longest_chains
+from constructs_lib.declare.chart import PodAccess
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
-from constructs_lib.declare.server import Server
+from constructs_lib.declare.server import Endpoint, Server
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 
@@ -55,6 +56,12 @@ class Graph:
             self.stages.update(self._stages_of(component))
         system.diagnostics.raise_if_any()
         self.callers = self._callers()
+        #: The components with pods that are no workloads of ours and call an endpoint, with what these may exchange.
+        self.chart_callers: dict[Endpoint, list[tuple[Component, PodAccess]]] = defaultdict(list)
+        for component in system.components:
+            for access in component.access:
+                for endpoint in access.to_endpoints:
+                    self.chart_callers[endpoint].append((component, access))
 
     def _find_providers(self) -> dict[str, Component]:
         """Return the component that brings each capability, and report every further one."""

@@ -85,6 +85,11 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
         pods = (source.namespace_name, caller.labels)
         reason = f"from {source.subject} to {endpoint.name}"
         yield Opening(True, pods, (endpoint.port,), reason, caller.edge.location, protocol=endpoint.protocol)
+    for endpoint in workload.endpoints.values():
+        for component, access in graph.chart_callers.get(endpoint, ()):
+            pods = (component.namespace_name, tuple(access.pods.items()))
+            reason = f"from {component.id} {access.name} to {endpoint.name}"
+            yield Opening(True, pods, (endpoint.port,), reason, component.location, protocol=endpoint.protocol)
 
 
 def called(edges: Iterable[Edge]) -> Iterator[Opening]:
@@ -118,7 +123,7 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
             out = _rules(cluster, called(edges), inward=False)
             yield _policy(component, name, {"app.kubernetes.io/name": name}, [], out)
     for access in component.access:
-        rules = (_chart_ingress(component, access), _chart_egress(component, access, graph))
+        rules = (_chart_ingress(component, access, graph), _chart_egress(component, access, graph))
         yield _policy(component, access.name, access.pods, *rules)
 
 
@@ -225,10 +230,15 @@ def beyond_pods(component: Component, access: PodAccess) -> Iterator[Opening]:
         yield Opening(False, API, platform.API_PORTS, "to the Kubernetes API", component.location)
 
 
-def _chart_ingress(component: Component, access: PodAccess) -> list[dict[str, Any]]:
+def _chart_ingress(component: Component, access: PodAccess, graph: Graph) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = []
-    if access.from_kubernetes_api:
-        rules.append({"ports": _ports(*access.from_kubernetes_api)})
+    for ports in (access.from_kubernetes_api, access.from_world):
+        if ports:
+            rules.append({"ports": _ports(*ports)})
+    for namespace, ports in access.from_namespaces:
+        name = {"namespaceSelector": {"matchLabels": {platform.NAME_LABEL: namespace}}}
+        rules.append({"from": [name], "ports": _ports(*ports)})
+    rules += _clients(component, access, graph)
     for other in component.access:
         for labels, ports in other.to_pods:
             if labels == access.pods:
@@ -236,11 +246,30 @@ def _chart_ingress(component: Component, access: PodAccess) -> list[dict[str, An
     return rules
 
 
+def _clients(component: Component, access: PodAccess, graph: Graph) -> Iterator[dict[str, Any]]:
+    """Yield the rules for those who need what some pods of a chart offer."""
+    found: dict[Pods, set[tuple[int, str]]] = {}
+    for server in component.servers:
+        for endpoint in server.endpoints.values():
+            if (server.pods(endpoint) or ("", {}))[1] == access.pods:
+                edges = [caller for caller in graph.callers.get(server, ()) if caller.edge.endpoint == endpoint]
+                clients = [(caller.edge.source.namespace_name, caller.labels) for caller in edges]
+                charts = graph.chart_callers.get(endpoint, ())
+                clients += [(other.namespace_name, tuple(pods.pods.items())) for other, pods in charts]
+                for client in clients:
+                    found.setdefault(client, set()).add((endpoint.port, endpoint.protocol))
+    for (namespace, labels), ports in sorted(found.items()):
+        yield {"from": [_peer(namespace, dict(labels))], "ports": _ports_of(ports)}
+
+
 def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list[dict[str, Any]]:
     cluster = component.system.environment.cluster
     rules: list[dict[str, Any]] = [
         {"to": [_peer(component.namespace_name, labels)], "ports": _ports(*ports)} for labels, ports in access.to_pods
     ]
+    for endpoint in access.to_endpoints:
+        if found := endpoint.server.pods(endpoint):
+            rules.append({"to": [_peer(*found)], "ports": _ports_of([(endpoint.port, endpoint.protocol)])})
     if access.scrapes:
         for other in sorted(graph.system.components, key=lambda component: component.id):
             for workload in sorted(other.workloads, key=lambda workload: workload.name):
@@ -254,5 +283,5 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
         rules.append(_internet_rule(cluster, access.internet))
     if access.to_argocd:
         rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
-    found = [each for each in beyond_pods(component, access) if not each.host and not is_by_name(cluster, each)]
-    return [*rules, *(_cluster_rule(cluster, str(each.peer), each.ports) for each in found)]
+    others = [each for each in beyond_pods(component, access) if not each.host and not is_by_name(cluster, each)]
+    return [*rules, *(_cluster_rule(cluster, str(each.peer), each.ports) for each in others)]

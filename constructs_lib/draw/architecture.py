@@ -81,6 +81,12 @@ def _chart_sections(component: Component) -> Iterator[Section]:
         others = [f"pods {access.name}" for access in component.access if not access.scrapes]
         facts = (f"version {chart.version}", *others)
         yield Section(f"{component.id}:", chart.name, chart.what, Role.PLATFORM, facts)
+    for server in component.servers:
+        rows = tuple(
+            Row(_endpoint_id(endpoint), endpoint.name, str(endpoint.service_port), "")
+            for endpoint in server.endpoints.values()
+        )
+        yield Section(_server_id(server), server.name, "Service", Role.PLATFORM, (), rows)
     for access in component.access:
         if access.scrapes:
             yield Section(f"{component.id}:{access.name}", access.name, "pods", Role.PLATFORM, ("reads metrics",))

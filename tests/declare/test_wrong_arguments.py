@@ -40,6 +40,7 @@ NEEDED = {
     "Cassandra": {"image": "IMAGE", "keyspace": '"shop"', "user": '"shop"', "nodes": "1", "storage": '"1Gi"'},
     "Claim": {"size": '"1Gi"'},
     "Cluster": {"kubernetes": '"1.36"', "nodes": "1"},
+    "ChartEndpoint": {"service": '"web"', "port": "80", "pods": '{"app": "web"}'},
     "Component": {},
     "Container": {"name": '"first"', "image": "IMAGE"},
     "DigitalOcean": {
@@ -106,6 +107,9 @@ PLACES = {
     "Toleration": 'Microservice(system, "web", image=IMAGE, ports=PORTS, placement=Placement(tolerations=[{value}]))',
     "AkkaCluster": 'Microservice(system, "web", image=IMAGE, ports=PORTS).add({value})',
     "Autoscale": 'Microservice(system, "web", image=IMAGE, ports=PORTS, replicas={value})',
+    "ChartEndpoint": (
+        'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", endpoints={{"a": {value}}})'
+    ),
     "Cluster": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "DigitalOcean": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "Environment": "main(shop, [{value}])",

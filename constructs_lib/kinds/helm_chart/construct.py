@@ -7,8 +7,9 @@ from typing import Any
 from constructs_lib.argocd.charts import OCI
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
+from constructs_lib.declare.chart import ChartEndpoint, ChartSource, Kind, PodAccess
 from constructs_lib.declare.component import PodSecurity
+from constructs_lib.declare.secret import Secret
 from constructs_lib.declare.system import System
 from constructs_lib.kinds.parts.third_party import ThirdParty
 from constructs_lib.template import Template
@@ -85,6 +86,8 @@ class HelmChart(ThirdParty):
         other_namespaces: Sequence[str] = (),
         further_namespaces: Mapping[str, PodSecurity] | None = None,
         access: Sequence[PodAccess] = (),
+        endpoints: Mapping[str, ChartEndpoint] | None = None,
+        secrets: Mapping[str, Secret] | None = None,
     ) -> None:
         """Declare a chart.
 
@@ -109,6 +112,9 @@ class HelmChart(ThirdParty):
             further_namespaces: Namespaces beside its own that are made for it, with their Pod Security levels: for pods
                 of the chart that need more rights than the others, such as agents on the nodes.
             access: What its pods may exchange.
+            endpoints: What workloads can need of it, by name: ``{"redis": ChartEndpoint("cache-valkey", 6379, …)}``.
+            secrets: Secret values, by their keys in the Secret that is called as the component, for its pods to read.
+                Clients may be told them as attributes of its endpoints.
         """
         super().__init__(
             scope,
@@ -120,6 +126,8 @@ class HelmChart(ThirdParty):
             other_namespaces=other_namespaces,
             further_namespaces=further_namespaces,
             access=access,
+            endpoints=endpoints,
+            secrets=secrets,
         )
         self.repository = repository
         self.chart = chart

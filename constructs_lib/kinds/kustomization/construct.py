@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
+from constructs_lib.declare.chart import ChartEndpoint, ChartSource, Kind, PodAccess
 from constructs_lib.declare.component import PodSecurity
+from constructs_lib.declare.secret import Secret
 from constructs_lib.declare.system import System
 from constructs_lib.kinds.parts.third_party import ThirdParty
 
@@ -28,6 +29,8 @@ class Kustomization(ThirdParty):
         other_namespaces: Sequence[str] = (),
         further_namespaces: Mapping[str, PodSecurity] | None = None,
         access: Sequence[PodAccess] = (),
+        endpoints: Mapping[str, ChartEndpoint] | None = None,
+        secrets: Mapping[str, Secret] | None = None,
     ) -> None:
         """Declare a folder.
 
@@ -45,6 +48,9 @@ class Kustomization(ThirdParty):
             other_namespaces: Namespaces of others into which it puts objects.
             further_namespaces: Namespaces beside its own that are made for it, with their Pod Security levels.
             access: What its pods may exchange.
+            endpoints: What workloads can need of it, by name: ``{"redis": ChartEndpoint("cache-valkey", 6379, …)}``.
+            secrets: Secret values, by their keys in the Secret that is called as the component, for its pods to read.
+                Clients may be told them as attributes of its endpoints.
         """
         super().__init__(
             scope,
@@ -56,6 +62,8 @@ class Kustomization(ThirdParty):
             other_namespaces=other_namespaces,
             further_namespaces=further_namespaces,
             access=access,
+            endpoints=endpoints,
+            secrets=secrets,
         )
         self.repository = repository
         self.path = path

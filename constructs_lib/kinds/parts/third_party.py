@@ -1,14 +1,62 @@
 """Software of others that Argo CD renders, as a component among the others: what charts and folders have in common."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
-from constructs_lib.declare.chart import ChartPods, Kind, PodAccess
+from constructs_lib.declare.chart import ChartEndpoint, ChartPods, Kind, PodAccess
 from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.role import Role
+from constructs_lib.declare.secret import Secret, SecretReference
+from constructs_lib.declare.server import Endpoint, Server
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
+
+
+class ChartService(Server):
+    """A Service of a chart, and the pods behind it."""
+
+    def __init__(self, component: Component, name: str) -> None:
+        """Offer nothing yet."""
+        self.system = component.system
+        self.name = name
+        self.location = component.location
+        self.component = component
+        self._pods: dict[str, Mapping[str, str]] = {}
+
+    @property
+    def role(self) -> Role:
+        """What it is for."""
+        return Role.PLATFORM
+
+    @property
+    def subject(self) -> str:
+        """How messages name it."""
+        return str(self.component.id)
+
+    @property
+    def host(self) -> str:
+        """DNS name of the Service."""
+        return f"{self.name}.{self.component.namespace_name}.svc.{self.system.environment.cluster.domain}"
+
+    @property
+    def says_ports(self) -> bool:
+        """Whether its own policy lets each caller in at the port that it needs: not if one is open to the world."""
+        return not any(access.from_world for access in self.component.access)
+
+    def pods(self, endpoint: Endpoint) -> tuple[str, Mapping[str, str]] | None:
+        """Return the namespace and the labels of the pods that answer at an endpoint."""
+        return self.component.namespace_name, self._pods.get(endpoint.name, {})
+
+    def add(self, name: str, given: ChartEndpoint, secrets: Mapping[str, SecretReference]) -> None:
+        """Offer an endpoint; clients may be told the chart's secrets."""
+        self._pods[name] = given.pods
+        port = given.port if given.target_port is None else given.target_port
+        offered = self.offer(name, port, service_port=given.port, protocol=given.protocol)
+        if offered.declared:
+            attributes = {**offered.attributes, **given.attributes, **secrets}
+            self.endpoints[name] = replace(offered, attributes=attributes)
 
 
 class ThirdParty(Component):
@@ -31,6 +79,8 @@ class ThirdParty(Component):
         other_namespaces: Sequence[str],
         further_namespaces: Mapping[str, PodSecurity] | None,
         access: Sequence[PodAccess],
+        endpoints: Mapping[str, ChartEndpoint] | None,
+        secrets: Mapping[str, Secret] | None,
     ) -> None:
         """Declare what every kind of such software is declared with; its constructor says what the arguments are."""
         super().__init__(scope, id, namespace=namespace, pod_security=pod_security)
@@ -40,6 +90,39 @@ class ThirdParty(Component):
         self.further_namespaces = dict(further_namespaces or {})
         self.access = tuple(access)
         self._check_what_it_may()
+        self.servers: Sequence[ChartService] = ()
+        self._offer(endpoints or {}, secrets or {})
+
+    def _offer(self, endpoints: Mapping[str, ChartEndpoint], secrets: Mapping[str, Secret]) -> None:
+        references = {key: SecretReference(self.id, key, secret) for key, secret in secrets.items()}
+        if problem := validation.file_names(references):
+            self.report(f"secrets: {problem}")
+        for reference in references.values():
+            self.secret_key(reference)
+        services: dict[str, ChartService] = {}
+        for name, given in endpoints.items():
+            problems = [*given.problems()]
+            for problem in problems:
+                self.report(f"endpoint {name}: {problem}")
+            for taken in sorted({"host", "port", "address"} & {*given.attributes, *references}):
+                self.report(f'endpoint {name}: every endpoint tells its "{taken}" anyway; choose another name.')
+            if not problems:
+                service = services.setdefault(given.service, ChartService(self, given.service))
+                service.add(name, given, references)
+                if all(dict(access.pods) != dict(given.pods) for access in self.access):
+                    self.access = (*self.access, PodAccess(name, given.pods))
+        self.servers = tuple(services.values())
+
+    @explained
+    def endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint called ``name``, for ``needs()``; an error is reported if there is none."""
+        for service in self.servers:
+            if name in service.endpoints:
+                return service.endpoints[name]
+        known = [each for service in self.servers for each in service.endpoints]
+        if "endpoints" not in self.replaced:
+            self.report(f'there is no endpoint "{name}"; {nearest(str(name), known)}')
+        return Endpoint(ChartService(self, self.id), str(name), 1, 1, declared=False)
 
     @explained
     def pods(self, name: str) -> ChartPods:
