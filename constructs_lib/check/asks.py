@@ -21,4 +21,4 @@ def with_asks(findings: Iterable[Finding], model: ClusterModel) -> Iterator[Find
     for finding in found:
         item = items.get(finding.identity) if finding.identity and finding.check.askable else None
         is_asked = item is not None and item.annotations.get(ASKS + finding.check.code, "").strip()
-        yield finding.asked_for() if is_asked else finding
+        yield finding.as_warning() if is_asked else finding

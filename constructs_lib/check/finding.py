@@ -125,8 +125,8 @@ class Finding:
         """Return it as one that goes when an object is there."""
         return dataclasses.replace(self, root=f"{kind} {'/'.join(filter(None, (namespace, name)))}")
 
-    def asked_for(self) -> Finding:
-        """Return it as a warning: the declaration asks for what was found."""
+    def as_warning(self) -> Finding:
+        """Return it as a warning: the declaration asks for what was found, or it may be meant so."""
         return dataclasses.replace(self, check=dataclasses.replace(self.check, severity=Severity.WARNING))
 
     @property
@@ -144,12 +144,14 @@ class Proof:
         title: What it proves, in a sentence.
         prove: Yields what is wrong.
         looks_at: Returns what there is to look at, such as ``33 containers``: a proof of nothing always holds.
+        relates: Whether it sets objects beside each other, so that it matters which of them are deployed together.
     """
 
     name: str
     title: str
     prove: Callable[[ClusterModel], Iterator[Finding]]
     looks_at: Callable[[ClusterModel], str]
+    relates: bool = True
 
     @property
     def checks(self) -> tuple[Check, ...]:

@@ -17,7 +17,13 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.openings import declared, kept_in
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
 from constructs_lib.kubernetes.workloads import SCALERS, Container, Scales, Variable, pods_of
-from constructs_lib.repository.applications import ALL_OBJECTS, CHART, Application, find_applications
+from constructs_lib.repository.applications import (
+    ALL_OBJECTS,
+    CHART,
+    Application,
+    Applications,
+    find_applications,
+)
 from constructs_lib.repository.rendering import looking
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -60,22 +66,28 @@ class ClusterModel:
         folders: Sequence[str] = (),
         cluster: Cluster | None = None,
         cache: Cache | None = None,
+        whole: ClusterModel | None = None,
+        part: Application | None = None,
     ) -> None:
-        """Read a tree.
+        """Read a tree, or a part of one.
 
         Args:
             snapshot: The tree.
             folders: Only Applications in these folders, and what they deploy. Default: all of them.
             cluster: The cluster. Default: what the tree's bootstrap and namespaces say of it.
             cache: Remembers what was read, for several trees that share files.
+            whole: The tree, if this is a part of it. Default: this is all of it.
+            part: Which part. Default: all of it.
         """
         self.snapshot = snapshot
+        self.whole = whole or self
         self._answers: dict[Callable[[ClusterModel], Any], Any] = {}
         self._variables: dict[Container, Mapping[str, Variable]] = {}
         self._cache = cache = cache or Cache()
-        found = find_applications(snapshot, folders, cache, looking.get())
+        found = Applications([part], {}) if part else find_applications(snapshot, folders, cache, looking.get())
         self.all_applications: Sequence[Application] = found.all
         self.warnings: dict[str, str] = dict(found.warnings)
+        self.idle = found.idle
         unread = [
             problem
             for application in found.all
@@ -99,6 +111,24 @@ class ClusterModel:
         ]
         self.objects: list[Object] = [item for _, item in self.deployed]
         self.cluster = cluster or cluster_of(snapshot.files, folders, self._enforced_version())
+
+    @cached_property
+    def parts(self) -> list[ClusterModel]:
+        """The parts of a tree without Applications that are deployed apart, if tools read some of it; else none."""
+        parts = [part for known in self.all_applications for part in known.parts]
+        return [ClusterModel(self.snapshot, (), self.cluster, self._cache, self, part) for part in parts]
+
+    def is_patched(self, path: str, kind: str, name: str, field: str) -> bool:
+        """Tell whether Kustomize changes a field of an object in a file wherever it is deployed."""
+        having = self._having.get(path, ())
+        return bool(having) and all(
+            any(patch.touches(path, kind, name, field) for patch in known.patches) for known in having
+        )
+
+    @cached_property
+    def _having(self) -> Mapping[str, list[Application]]:
+        parts = (part for known in self.all_applications for part in known.parts or [known])
+        return grouped((path, part) for part in parts for path in part.files)
 
     def once(self, ask: Callable[[ClusterModel], Result]) -> Result:
         """Return the result of a function of the model, which is called only once: several proofs need the same."""
@@ -243,7 +273,9 @@ class ClusterModel:
         """
         # What a chart brings may make further objects, such as certificates and pods.
         makers = {item.path for item in self.objects if item.path in self.homes and _may_make(item)}
-        return frozenset(
+        # Nor is it known what else there is in the namespaces of a part that a tool reads.
+        read = {item.namespace for known, item in self.deployed if known.item is None and known.sources}
+        return frozenset(read) | frozenset(
             application.namespace
             for application in self.all_applications
             if _is_rendered(application) or not makers.isdisjoint(application.files)
@@ -300,7 +332,8 @@ class ClusterModel:
 def _is_rendered(application: Application) -> bool:
     """Tell whether a tool deploys more objects than the tree has, or deploys them under other names."""
     if application.item is None:
-        return False
+        # A part of a tree without Applications that a tool reads.
+        return bool(application.sources)
     return bool(application.unseen or application.rendered) or any(source.tool for source in application.sources)
 
 

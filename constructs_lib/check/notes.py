@@ -16,6 +16,9 @@ _MOST = 6
 
 def unseen(model: ClusterModel) -> Iterator[str]:
     """Yield what the proofs cannot look at."""
+    if model.idle:
+        files = f"{plural(len(model.idle), 'file')} ({listed(model.idle, _MOST)})"
+        yield f"{files}: no Application in the tree deploys what is in them."
     if found := not_read(model):
         names = listed((f"{item.kind} {'/'.join(filter(None, (item.namespace, item.name)))}" for item in found), _MOST)
         yield (

@@ -18,6 +18,8 @@ from constructs_lib.check.schemas import proof as schemas
 PROOFS: tuple[Proof, ...] = tuple(
     each.PROOF for each in (schemas, references, reachability, order, policy, capacity, observability)
 )
+#: What is in Git whatever a tool makes of it.
+_WRITTEN = frozenset({"credential-in-clear", "default-credentials", "duplicate-key", "secret-in-git", "unknown-field"})
 
 
 def all_checks() -> Mapping[str, Check]:
@@ -36,7 +38,7 @@ def prove(model: ClusterModel, on_proof: Callable[[str], object] = str) -> list[
     findings: list[Finding] = []
     for proof in PROOFS:
         on_proof(proof.name)
-        found = dict.fromkeys(_at_home(with_asks(proof.prove(model), model), model))
+        found = dict.fromkeys(_at_home(with_asks(_proven(proof, model), model), model))
         findings += sorted(
             found, key=lambda finding: (finding.file, finding.subject, finding.field, finding.check.code)
         )
@@ -50,3 +52,23 @@ def _at_home(findings: Iterable[Finding], model: ClusterModel) -> Iterator[Findi
             yield finding
         elif finding.check.of_charts:
             yield replace(finding, file=home)
+
+
+def _proven(proof: Proof, model: ClusterModel) -> Iterator[Finding]:
+    """Yield what a proof finds, but for what tools change.
+
+    What is deployed apart is judged apart: a finding counts if a part has it by itself, and if all together do not take
+    it away, such as what one part names and another has. What Kustomize changes in an object is not judged, unless it
+    is about what everybody reads who reads the repository.
+    """
+    judged = model.parts if proof.relates else ()
+    apart = {_place(finding) for part in judged for finding in proof.prove(part)}
+    for finding in proof.prove(model):
+        _, kind, _, name = finding.identity or ("", "", "", "")
+        changed = finding.check.code not in _WRITTEN and model.is_patched(finding.file, kind, name, finding.field)
+        if not changed and (not judged or _place(finding) in apart):
+            yield finding
+
+
+def _place(finding: Finding) -> tuple[object, ...]:
+    return finding.check.code, finding.identity, finding.file, finding.field

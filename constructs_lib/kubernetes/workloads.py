@@ -321,7 +321,8 @@ def pods_of(item: Owner) -> Pods[Owner] | None:
     """Return the pods that an object makes, or None if it makes none."""
     if item.kind == "Pod" and not item.group:
         return Pods(item, item.labels, dict(item.spec), "spec")
-    if item.kind not in TEMPLATED:
+    # A Rollout may take its pods from a Deployment.
+    if item.kind not in TEMPLATED or (item.kind == "Rollout" and "workloadRef" in item.spec):
         return None
     spec, path = item.spec, "spec"
     if item.kind == "CronJob":

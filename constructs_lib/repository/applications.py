@@ -11,14 +11,15 @@ from itertools import groupby
 from typing import Any
 
 from constructs_lib.argocd.globs import glob
-from constructs_lib.argocd.objects import SKIP_MARKER, Object, is_skipped, options, parse
+from constructs_lib.argocd.objects import SKIP_MARKER, Object, options, parse
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache, may_hold
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
+from constructs_lib.repository.loose import Loose
 from constructs_lib.repository.rendering import Charts, NotRenderedError, Release, apis_of
-from constructs_lib.repository.snapshot import Files, Snapshot
-from constructs_lib.repository.sources import Chart, Content, Sources, everything, kustomization, normal, sources_of
+from constructs_lib.repository.snapshot import Files, Snapshot, normal
+from constructs_lib.repository.sources import Chart, Content, Sources, sources_of
 from constructs_lib.text import listed, plural
 
 #: The name of the group of Applications and AppProjects that no Application deploys.
@@ -41,7 +42,8 @@ _UNSEEN = {
     "a Git submodule": "nothing is seen of what is in it",
     "the source hydrator": "nothing is seen of what it writes to its branch",
 }
-_KUSTOMIZATION = re.compile(r"(?:.*/)?[Kk]ustomization(?:\.ya?ml)?")
+#: What files with objects hold at the beginning of a line.
+_FRAME = [re.compile(rb"^apiVersion:", re.MULTILINE), re.compile(rb"^kind:", re.MULTILINE)]
 
 
 class Reader:
@@ -105,12 +107,15 @@ class Application(Content):
         item: The object of the kind Application; None for a group.
         parent: What deploys the Application itself.
         looked_into: The files that come from charts from elsewhere, by the chart's title; see :meth:`look_into`.
+        parts: Of :data:`ALL_OBJECTS`, if tools read some of its files: what is deployed together as far as that is
+            known, which is what each kustomization and each chart gives, and what no tool reads. None has all of it.
     """
 
     name: str
     item: Object | None
     parent: Application | None
     reader: Reader = field(repr=False)
+    parts: list[Application] = field(default_factory=list)
     looked_into: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -228,10 +233,12 @@ class Applications:
     Attributes:
         all: Every Application and group: parents before what they deploy.
         warnings: What is not known, by its subject.
+        idle: Files with objects that none of the Applications deploys, if those of the whole repository were asked for.
     """
 
     all: Sequence[Application]
     warnings: Mapping[str, str]
+    idle: Sequence[str] = ()
 
 
 def find_applications(
@@ -299,6 +306,7 @@ class _Search:
         self._reader = Reader(snapshot.files, cache)
         #: What is behind each Application, by its manifest.
         self._contents: dict[int, Content] = {}
+        self._is_all = not folders
         chosen = dict.fromkeys(map(normal, folders)) or [""]
         self._paths = [path for folder in chosen for path in self._sources.folders.below(folder)]
 
@@ -308,7 +316,8 @@ class _Search:
         found = self._from_outermost(applications, everything) if applications else []
         found = found or [self._all_objects()]
         sets = sorted({item.name for item in everything if item.kind == "ApplicationSet"})
-        return Applications(found, dict(self._warnings(found, sets)))
+        idle = self._idle(found) if self._is_all and found[0].name != ALL_OBJECTS else ()
+        return Applications(found, dict(self._warnings(found, sets)), idle)
 
     def _warnings(self, found: Sequence[Application], sets: Sequence[str]) -> Iterator[tuple[str, str]]:
         if sets:
@@ -320,7 +329,7 @@ class _Search:
             yield "ApplicationSet", text
         if found[0].name == ALL_OBJECTS and self._paths:
             yield "no Application", "There is no Application in the tree: all its objects are taken for one of its own."
-            yield from self._not_looked_at()
+            yield from self._loose.not_looked_at(_UNSEEN)
         tools = sorted({(source.tool, each.name) for each in found for source in each.sources if source.tool})
         for tool, group in groupby(tools, lambda pair: pair[0]):
             yield tool, f"{listed([name for _, name in group], 5)}: rendered by {tool}; {_UNSEEN[tool]}."
@@ -340,47 +349,31 @@ class _Search:
                 )
                 yield f"commit of {each.name}", text
 
+    def _idle(self, found: Sequence[Application]) -> list[str]:
+        """Return the files with objects that nothing in the tree deploys."""
+        used = {path for each in found for path in (*each.files, *each.rendered, *each.overrides, *each.left_out)}
+        idle = [path for path in self._paths if path not in used]
+        return [path for path in idle if all(each.search(self._snapshot.files[path]) for each in _FRAME)]
+
     def _group(self, name: str, paths: Iterable[str]) -> Application:
         files = {path: self._snapshot.files[path] for path in paths}
         return Application(name=name, item=None, parent=None, reader=self._reader, files=files)
 
-    def _not_looked_at(self) -> Iterator[tuple[str, str]]:
-        """Yield what of a tree without Applications a tool renders."""
-        tools = (("Helm", "Helm chart", self._charts), ("Kustomize", "kustomization", self._kustomizations))
-        for tool, name, folders in tools:
-            if folders:
-                count = f"{plural(len(folders), name)} ({listed([folder or '.' for folder in folders], 5)})"
-                yield tool, f"{count}: {_UNSEEN[tool]}."
-
     @cached_property
-    def _charts(self) -> list[str]:
-        return [path.rpartition("/")[0] for path in self._paths if f"/{path}".endswith("/Chart.yaml")]
-
-    @cached_property
-    def _kustomizations(self) -> list[str]:
-        paths = filter(_KUSTOMIZATION.fullmatch, (*self._paths, *self._snapshot.others))
-        return sorted({path.rpartition("/")[0] for path in paths})
+    def _loose(self) -> Loose:
+        return Loose(self._snapshot, self._paths, self._cache)
 
     def _all_objects(self) -> Application:
         """Return the group of a tree without Applications: what a tool reads is not deployed as it is."""
-        group = self._group(ALL_OBJECTS, self._paths)
-        resources: dict[str, bytes] = {}
-        for folder in self._kustomizations:
-            found, others, _ = kustomization(self._snapshot, folder, self._cache)
-            resources |= found
-            group.rendered |= others
-        for folder in self._charts:
-            group.rendered |= everything(self._snapshot, folder)
-        jsonnet = {path: text for path, text in group.files.items() if path.endswith(".jsonnet")}
-        group.rendered |= jsonnet
-        group.skipped = [path for path, text in group.files.items() if is_skipped(text)]
-        patches = group.rendered.keys() - resources.keys() if self._kustomizations else set()
-        apart = {*jsonnet, *group.skipped, *(path for path in patches if not self._is_in_chart(path))}
-        group.files = {path: text for path, text in group.files.items() if path not in apart}
+        loose = self._loose
+        group = self._group(ALL_OBJECTS, loose.files)
+        group.rendered, group.skipped = loose.rendered, loose.skipped
+        for each in loose.parts:
+            part = self._group(ALL_OBJECTS, each.files)
+            part.sources += [each.source] if each.source else []
+            part.patches += each.patches
+            group.parts.append(part)
         return group
-
-    def _is_in_chart(self, path: str) -> bool:
-        return any(path.startswith(f"{folder}/" if folder else "") for folder in self._charts)
 
     def _from_outermost(self, applications: Sequence[Object], everything: Sequence[Object]) -> list[Application]:
         # An Application whose folder holds its own manifest still has to be applied once by hand.

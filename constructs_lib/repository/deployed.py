@@ -16,8 +16,8 @@ from constructs_lib.kubernetes.manifest import inner
 from constructs_lib.repository.applications import find_applications
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pins, PinsError, parse_pins, pins_file
-from constructs_lib.repository.snapshot import Snapshot, is_commit
-from constructs_lib.repository.sources import normal, sources_of
+from constructs_lib.repository.snapshot import Snapshot, is_commit, normal
+from constructs_lib.repository.sources import sources_of
 
 
 def published_revision(git: Git, branch: str) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +30,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 def is_commit(revision: object) -> bool:
     """Tell whether a revision is the full id of a commit, which never moves."""
     return isinstance(revision, str) and bool(_COMMIT.fullmatch(revision))
+
+
+def normal(path: str) -> str:
+    """Return a path relative to the root of the repository; empty for the root itself."""
+    normal = posixpath.normpath(path.strip("/") or ".")
+    return "" if normal == "." else normal
 
 
 class Lazy(Mapping[str, bytes]):

@@ -16,11 +16,12 @@ from constructs_lib.argocd.charts import OCI
 from constructs_lib.argocd.globs import glob
 from constructs_lib.argocd.objects import is_skipped
 from constructs_lib.argocd.projects import repository_name
-from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts_in
+from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
-from constructs_lib.repository.snapshot import Files, Snapshot, is_commit
+from constructs_lib.repository.kustomizations import Kustomizations, file_of
+from constructs_lib.repository.patches import Patch
+from constructs_lib.repository.snapshot import Files, Snapshot, is_commit, normal
 
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 #: Where the bootstrap is told the address of the repository.
 _INPUTS = re.compile(r"bootstrap/argocd/[^/]+\.tfvars\.json")
 #: Tools whose objects are not known at all.
@@ -82,6 +83,7 @@ class Content:
         left_out: Those, and files that are not rendered because of an override.
         problems: Why Argo CD renders nothing of it at all.
         renames: What Kustomize puts into the names of its objects; the same for the same names.
+        patches: What Kustomize changes in its objects.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class Content:
     left_out: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     renames: str = ""
+    patches: list[Patch] = field(default_factory=list)
 
 
 class Folders:
@@ -277,38 +280,12 @@ class Sources:
         return {path: text for path, text in found.items() if text is not None}
 
     def _add_kustomization(self, content: Content, snapshot: Snapshot, folder: str, options: Mapping[str, Any]) -> None:
-        resources, others, renames = kustomization(snapshot, folder, self._cache)
-        content.files |= resources
-        content.rendered |= others
-        content.renames += "".join(_renaming(part) for part in (options, *renames))
-
-
-def kustomization(
-    snapshot: Snapshot, folder: str, cache: Cache
-) -> tuple[dict[str, bytes], dict[str, bytes], list[Mapping[str, Any]]]:
-    """Return what a kustomization and its bases consist of.
-
-    That are the files of the resources by path, all other files that they name, and what each of them says.
-    """
-    resources: dict[str, bytes] = {}
-    others: dict[str, bytes] = {}
-    said: dict[str, Mapping[str, Any]] = {}
-    queue = [folder]
-    while queue:
-        here = snapshot.links.resolve(queue.pop())
-        path = None if here is None or here in said else _kustomization(snapshot, here)
-        if here is None or path is None:
-            continue
-        others[path] = snapshot.find(path) or b""
-        said[here] = mapping(cache.document(others[path]))
-        for key, entries in said[here].items():
-            for text in texts_in(entries):
-                target = normal(posixpath.join(here, text))
-                if (found := snapshot.find(target)) is not None:
-                    (resources if key == "resources" else others)[target] = found
-                else:
-                    queue.append(target)
-    return resources, others, [*said.values()]
+        kustomizations = Kustomizations(snapshot, self._cache)
+        built = kustomizations.build(folder)
+        content.files |= built.resources
+        content.rendered |= built.others
+        content.renames += "".join(map(_renaming, (options, *(each.said for each in built.folders.values()))))
+        content.patches += [*built.patches, *kustomizations.changes(folder, options, folder)]
 
 
 def everything(snapshot: Snapshot, folder: str) -> dict[str, bytes]:
@@ -354,12 +331,7 @@ def _detected(snapshot: Snapshot, path: str, found: Sequence[str]) -> str:
     """Return what renders a folder whose source declares nothing: ``Discover`` in Argo CD."""
     if any(file.endswith("Chart.yaml") and posixpath.dirname(file) == path for file in found):
         return "Helm"
-    return "Kustomize" if _kustomization(snapshot, path) else ""
-
-
-def _kustomization(snapshot: Snapshot, folder: str) -> str | None:
-    paths = (posixpath.join(folder, name) for name in _KUSTOMIZATIONS)
-    return next((path for path in paths if snapshot.find(path) is not None), None)
+    return "Kustomize" if file_of(snapshot, path) else ""
 
 
 def _is_around(module: str, path: str, directory: Mapping[str, Any]) -> bool:
@@ -378,9 +350,3 @@ def _chosen(found: Sequence[str], path: str, directory: Mapping[str, Any]) -> It
         relative = file[len(path) + 1 :] if path else file
         if not (excluded and glob(excluded, relative)) and (not included or glob(included, relative)):
             yield file
-
-
-def normal(path: str) -> str:
-    """Return a path relative to the root of the repository; empty for the root itself."""
-    normal = posixpath.normpath(path.strip("/") or ".")
-    return "" if normal == "." else normal

@@ -8,6 +8,7 @@ import yaml
 from small_trees import Manifest, application, manifest
 
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.notes import unseen
 from constructs_lib.check.proofs import prove
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -79,3 +80,24 @@ def test_a_link_out_of_the_repository_is_an_error(tmp_path: Path) -> None:
     assert "application-refused" not in codes(ClusterModel(Snapshot.of_folder(tmp_path)))
     (tmp_path / "notes").symlink_to("/etc/hostname")
     assert "application-refused" in codes(ClusterModel(Snapshot.of_folder(tmp_path)))
+
+
+def test_files_of_other_tools_need_no_name() -> None:
+    tool, odd = b"apiVersion: install.istio.io/v1\nkind: IstioOperator\nspec: {}", b"apiVersion: v1\nkind: ConfigMap"
+    assert "missing-field" not in codes(model({"a.yaml": tool}))
+    assert "missing-field" in codes(model({"a.yaml": odd}))
+    assert "missing-field" in codes(model({"app.yaml": written(application("web", "web")), "web/a.yaml": tool}))
+
+
+def test_variants_in_files_of_one_folder_are_a_warning() -> None:
+    for files in ({"a.yaml": CONFIG, "b.yaml": CONFIG}, {"a.yaml": CONFIG + b"---\n" + CONFIG}):
+        (found,) = (each for each in prove(model(files)) if each.check.code == "object-owned-twice")
+        assert found.check.severity == ("warning" if files.keys() > {"a.yaml"} else "error")
+
+
+def test_what_no_application_deploys_is_named() -> None:
+    files = {"app.yaml": written(application("web", "web")), "web/a.yaml": CONFIG, "other/a.yaml": CONFIG}
+    assert [*unseen(model({**files, "values.yaml": b"kind: 1"}))] == [
+        "1 file (other/a.yaml): no Application in the tree deploys what is in them."
+    ]
+    assert [*unseen(model({"a.yaml": CONFIG}))] == []

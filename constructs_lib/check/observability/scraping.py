@@ -31,7 +31,8 @@ def prove_selected(model: ClusterModel, exposed: Exposed, rules: Sequence[Object
     """Yield the monitors and rules that no Prometheus selects: of those of charts, and those of the tree itself."""
     operated = [item for item in model.kind("Prometheus", "PrometheusAgent") if item.group == OPERATOR_GROUP]
     rulers = [item for item in model.kind("ThanosRuler") if item.group == OPERATOR_GROUP]
-    if not exposed.stacks and not operated:
+    # Without Applications, several of the same name are variants, of which any may be deployed.
+    if not (exposed.stacks or operated) or any(map(model.has_several, operated)):
         return
     for item in (*(monitor.item for monitor in exposed.monitors), *rules):
         if item.kind == "PrometheusRule" and rulers:

@@ -1,5 +1,6 @@
 """Proof that nobody who reads the repository sees a secret. No message repeats what was found."""
 
+import base64
 import math
 import re
 from collections import Counter
@@ -11,7 +12,14 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.calls import apart
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import Pods
-from constructs_lib.credentials import is_well_known, logins, names_object, names_password, names_secret
+from constructs_lib.credentials import (
+    holds_secret,
+    is_well_known,
+    logins,
+    names_object,
+    names_password,
+    names_secret,
+)
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, texts
 
 _ASSIGNMENT = re.compile(
@@ -36,6 +44,14 @@ _NO_NAMES = re.compile(
 )
 #: What entries of Secrets are called: a "secretKey" with this value is the name of one.
 _ENTRIES = re.compile(r"(?:[a-z0-9]+[-_.])*(?:pass(?:word)?|secret|token|key|user(?:name)?)", re.IGNORECASE)
+#: Addresses that are secrets themselves.
+_HOOKS = re.compile(r"hooks\.slack\.com/|/api/webhooks/|webhook\.office\.com/|events\.pagerduty\.com/integration/")
+#: Keys of a Secret that say who logs in, and where.
+_PLAIN_KEYS = re.compile(r"(?:^|[_.-])(?:user(?:name)?|host(?:name)?|port|db|dbname|database|region)$", re.IGNORECASE)
+#: What the names of files end in that programs are configured by.
+_CONFIGURATIONS = (".cfg", ".cnf", ".conf", ".ini", ".properties", ".toml", ".yaml", ".yml")
+#: A setting in such a file, also in one of JSON.
+_SETTING = re.compile(r"[\"']?([A-Za-z][\w.-]{0,80})[\"']?[ \t]{0,20}[:=][ \t]{0,20}[\"']?([^\s\"',{}]*)")
 #: Keys of a Secret that names a repository or cluster of Argo CD and needs no login.
 _HARMLESS_KEYS = {"enableLfs", "enableOCI", "forceHttpBasicAuth", "insecure", "name", "project", "type", "url"}
 
@@ -57,11 +73,34 @@ def credential_findings(item: Object, pods: Pods | None) -> Iterator[Finding]:
 def _secret(item: Object) -> Iterator[Finding]:
     for field in ("data", "stringData"):
         values = texts(item.manifest.get(field))
-        shown = sorted(key for key, value in values.items() if value and not _REFERENCE.search(value))
+        shown = sorted(
+            key
+            for key, value in values.items()
+            if value and not _REFERENCE.search(value) and not _is_plain(key, value, is_encoded=field == "data")
+        )
         if item.metadata.get("labels") and set(shown) <= _HARMLESS_KEYS:
             shown = []
         if shown:
             yield Finding.of("secret-in-git", item, f"It shows {', '.join(shown)}.", at=field)
+
+
+def _is_plain(key: str, value: str, *, is_encoded: bool) -> bool:
+    """Tell whether an entry of a Secret is none: a name or an address, or the configuration of a program."""
+    if is_encoded:
+        try:
+            value = base64.b64decode(value, validate=True).decode()
+        except ValueError:
+            return False
+    if is_well_known(value) or _within(value) or _HOOKS.search(value):
+        return False
+    if _PLAIN_KEYS.search(key):
+        return "\n" not in value.strip()
+    if not key.endswith(_CONFIGURATIONS):
+        return False
+    settings = [*_SETTING.finditer(value)]
+    return bool(settings) and not any(
+        holds_secret(setting[1], variables=True) and not _is_reference(setting[2]) for setting in settings
+    )
 
 
 def _pods(item: Object, pods: Pods) -> Iterator[Finding]:

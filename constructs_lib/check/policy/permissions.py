@@ -9,6 +9,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.accounts import BINDINGS, ROLES
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
+from constructs_lib.text import joined, listed
 
 #: Annotations of ServiceAccounts whose token is exchanged for an identity in a cloud.
 _CLOUD_IDENTITIES = frozenset(
@@ -22,7 +23,12 @@ def role_findings(model: ClusterModel) -> Iterator[Finding]:
         for at, rule in entries(role.manifest.get("rules"), "rules"):
             fields = [field for field in ("verbs", "resources") if "*" in sequence(rule.get(field))]
             if fields:
-                problem = f"It allows all {' of all '.join(fields)}."
+                groups = [str(group) or "the core group" for group in sequence(rule.get("apiGroups"))]
+                what = {"verbs": "all verbs", "resources": "all resources"}
+                where = f" of {joined(groups, 'and')}" if groups and "*" not in groups and len(groups) < 4 else ""
+                if "resources" not in fields:
+                    where = f" of {listed(map(str, sequence(rule.get('resources'))))}{where}"
+                problem = f"It allows {' of '.join(what[field] for field in fields)}{where}."
                 yield Finding.of("wildcard-permission", role, problem, at=f"{at}.{fields[0]}")
                 break
     for binding in model.kind(*BINDINGS):

@@ -250,4 +250,4 @@ def privilege_findings(pods: Pods, level: str) -> Iterator[Finding]:
         more = f"; and so on, {len(texts)} in all" if len(texts) > 3 else ""
         problem = f"Of a pod it is true that {'; '.join(texts[:3])}{more}."
         found = Finding.of("privileged-pods", pods.owner, problem, at=rights[0].at)
-        yield found.asked_for() if level == "privileged" else found
+        yield found.as_warning() if level == "privileged" else found

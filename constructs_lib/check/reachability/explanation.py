@@ -5,7 +5,7 @@ from itertools import islice
 
 from constructs_lib.check.network import Connection, End, Outside, Pod, Port, Side, port_text
 from constructs_lib.check.traffic import Traffic
-from constructs_lib.text import listed
+from constructs_lib.text import listed, within
 
 
 def is_certain(traffic: Traffic, closed: Iterable[Side]) -> bool:
@@ -58,7 +58,7 @@ def _described(end: End) -> str:
         return str(end)
     labels = [pair for pair in end.labels.items() if pair[0] == "app.kubernetes.io/name"]
     pairs = labels or islice(end.labels.items(), 2)
-    return f"pods {', '.join(f'{key}={value}' for key, value in pairs)} in the namespace {end.namespace}"
+    return f"pods {', '.join(f'{key}={value}' for key, value in pairs)}{within(end.namespace)}"
 
 
 def port_list(ports: Sequence[Port], most: int = 3) -> str:

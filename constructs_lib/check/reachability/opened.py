@@ -62,7 +62,7 @@ class _Opened:
         if not self._may_be_wide():
             verb = "can be called by" if self.direction == "Ingress" else "may call"
             ports = "all ports" if self.rule.ports is None else f"port {listed(map(str, self.rule.ports))}"
-            yield self._finding(code, path, f"{listed(map(str, self.pods))} {verb} {whom} at {ports}")
+            yield self._finding(code, path, f"{listed(dict.fromkeys(map(str, self.pods)))} {verb} {whom} at {ports}")
 
     def _finding(self, code: str, path: str, problem: str, how: str = "") -> Finding:
         return Finding.of(code, self.policy.item, f"by {path}, {problem}.", at=f"spec.{path}", fix=how)

@@ -104,6 +104,9 @@ def _public(traffic: Traffic) -> Iterator[Finding]:
     """Yield the ports that Services open to the world and policies close."""
     world = Outside("the world", ANYWHERE)
     for offer in traffic.public:
+        item = offer.item
+        if traffic.model.is_patched(item.path, item.kind, item.name, "spec.type"):
+            continue
         side = traffic.network.side("Ingress", offer.target, world, offer.port)
         if not side.allows and is_certain(traffic, [side]):
             opened = f"it opens port {port_text(offer.port)} of {offer.target} to the world"

@@ -1,6 +1,7 @@
 """Proof that Argo CD may deploy what it is told to, that each object has one owner, and that roles bind what exists."""
 
 import posixpath
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import entries, mapping, sequence
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.repository.applications import ALL_OBJECTS, BY_HAND, CHART, Application
-from constructs_lib.text import hint, nearest
+from constructs_lib.text import hint, nearest, plural
 
 _RBAC = "rbac.authorization.k8s.io"
 #: Roles for people that the API server creates itself; its others have a colon in their names.
@@ -136,6 +137,7 @@ def _destinations(application: Application, own: Object, project: Project, items
 
 def _owners(model: ClusterModel) -> Iterator[Finding]:
     owners: dict[tuple[str, str, Identity], tuple[Application, Object]] = {}
+    variants: dict[tuple[str, str], list[Object]] = defaultdict(list)
     for application, item in model.deployed:
         # Applications have a check of their own, and the bootstrap applies by hand what a root deploys later.
         generated = "name" not in item.metadata
@@ -148,6 +150,9 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
         apart = application.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
         if known is item or apart:
             continue
+        if application.name == ALL_OBJECTS and known.path != item.path:
+            variants[known.path, item.path].append(item)
+            continue
         if first is application and known.path == item.path:
             where = f"in {item.path} twice"
         elif first is application:
@@ -155,6 +160,10 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
         else:
             where = f"deployed by the Application {first.name} ({known.path}) as well"
         yield Finding.of("object-owned-twice", item, f"It is {where}.", at="metadata.name")
+    for (path, _), items in variants.items():
+        what = f"It and {plural(len(items) - 1, 'other')} are" if items[1:] else "It is"
+        problem = f"{what} in {path} as well, and no Application tells which of the files is deployed."
+        yield Finding.of("object-owned-twice", items[0], problem, at="metadata.name").as_warning()
 
 
 def _cluster(application: Application) -> str:

@@ -14,9 +14,12 @@ from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import SCALERS, is_headless, service_ports
 from constructs_lib.kubernetes.workloads import scaled as scaled_by
-from constructs_lib.text import hint, nearest, within
+from constructs_lib.text import closest, hint, nearest, within
 
 _SCALABLE = ("Deployment", "ReplicaSet", "StatefulSet")
+#: What stands for the port of a backend that an annotation describes, to the controller of AWS.
+#: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#actions
+_IN_ANNOTATION = "use-annotation"
 #: Labels that the controller of a kind adds to its pods.
 _ADDED_LABELS = {
     *("controller-revision-hash", "controller-uid", "job-name", "pod-template-hash"),
@@ -96,7 +99,11 @@ def _scale_target(model: ClusterModel, autoscaler: Object, identity: Identity) -
 def _monitor(model: ClusterModel, monitor: Monitor) -> Iterator[Finding]:
     code, item = "monitor-without-target", monitor.item
     known = {*model.namespaces, *model.open_namespaces, *platform.NAMESPACES}
-    if unknown := next((name for name in monitor.namespaces if name not in known), None):
+    unknown = next((name for name in monitor.namespaces if name not in known), None)
+    if unknown and not model.has_applications and not closest(unknown, known):
+        # Where nothing tells what makes namespaces, a person or a tool may have made it.
+        return
+    if unknown:
         yield Finding.missing(code, item, "spec.namespaceSelector", "namespace", unknown, model.namespaces)
         return
     if not (monitor.services if monitor.is_of_services else monitor.pods):
@@ -104,6 +111,9 @@ def _monitor(model: ClusterModel, monitor: Monitor) -> Iterator[Finding]:
             what = "Services" if monitor.is_of_services else "pods"
             where, selector = ", ".join(sorted(monitor.namespaces)), Selector(item.spec.get("selector", {}))
             yield Finding.of(code, item, f"No {what} in the namespaces {where} match {selector}.", at="spec.selector")
+        return
+    if "selector" not in item.spec:
+        # The API server refuses it.
         return
     offered = (port for service in monitor.services for port in mappings(service.spec.get("ports")))
     names = {str(port.get("name")) for port in offered}
@@ -154,8 +164,14 @@ def _service(model: ClusterModel, service: Object) -> Iterator[Finding]:
         fix = _labels_hint(model, service.namespace, selector)
         yield Finding.of("service-without-pods", service, problem, at="spec.selector", fix=fix)
     for at, port in entries(service.spec.get("ports"), "spec.ports"):
-        for pods in selected:
-            yield from _target(service, port, pods, f"{at}.targetPort")
+        found = [(pods, finding) for pods in selected for finding in _target(service, port, pods, f"{at}.targetPort")]
+        # Variants in a tree without Applications, or ports that a patch brings.
+        if model.has_applications or len(found) == len(selected):
+            yield from (finding for pods, finding in found if not _has_other_ports(model, pods.owner))
+
+
+def _has_other_ports(model: ClusterModel, item: Object) -> bool:
+    return model.is_patched(item.path, item.kind, item.name, "spec.template.spec.containers.ports")
 
 
 def _target(service: Object, port: Mapping[str, Any], pods: Pods, at: str) -> Iterator[Finding]:
@@ -243,7 +259,7 @@ def _backend(model: ClusterModel, ingress: Object, backend: object, at: str) -> 
         return
     for key in ("name", "number"):
         known = {str(getattr(offered, key)) for offered in service_ports(service)}
-        if key in port and str(port[key]) not in known:
+        if key in port and str(port[key]) not in known and port[key] != _IN_ANNOTATION:
             problem, fix = f"The Service {name} has no port {port[key]}.", hint("port", str(port[key]), known)
             yield Finding.of("ingress-backend-missing", ingress, problem, at=f"{at}.service.port.{key}", fix=fix)
 

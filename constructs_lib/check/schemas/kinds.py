@@ -219,7 +219,8 @@ def _binding(item: Object) -> Faults:
 
 def _definition(item: Object) -> Faults:
     wanted = f"{inner(item.spec, 'names', 'plural')}.{item.spec.get('group')}"
-    if item.metadata.get("name") != wanted:
+    named = item.spec.get("group") and inner(item.spec, "names", "plural")
+    if named and item.metadata.get("name") != wanted:
         problem = "The name of a CustomResourceDefinition is that of its kind."
         yield Fault("bad-name", "metadata.name", problem, f"Call it {wanted}.")
 

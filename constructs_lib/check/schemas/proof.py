@@ -62,7 +62,11 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
                     yield Finding.of("duplicate-key", item, problem, at=f"line {line}")
         told: set[tuple[str, str]] = set()
         for fault in _object_faults(item, model.pods_by_owner.get(item), kinds):
-            if (fault.code, fault.at) not in told and not _is_fixed_by_tool(fault, application, item, unfinished):
+            # Other tools have files that look like objects, such as kind: IstioOperator; nobody deploys these.
+            is_none = not model.has_applications and "metadata" not in item.manifest and not kinds.knows(item)
+            if (fault.code, fault.at) not in told and not (
+                (fault.at == "metadata.name" and is_none) or _is_fixed_by_tool(fault, application, item, unfinished)
+            ):
                 told.add((fault.code, fault.at))
                 yield Finding.of(fault.code, item, fault.problem, at=fault.at, fix=fault.fix)
     yield from kinds.unknown()
@@ -73,6 +77,7 @@ PROOF = Proof(
     "Every object is one that the API server takes.",
     prove,
     lambda model: plural(len(model.objects), "object"),
+    relates=False,
 )
 
 

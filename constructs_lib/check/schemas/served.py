@@ -27,7 +27,7 @@ class Kinds:
         self._defined: dict[Gvk, Schema] = {}
         self._served: dict[tuple[str, str], set[str]] = {}
         self._without_schema: dict[tuple[str, str], list[Object]] = {}
-        for definition in model.kind("CustomResourceDefinition"):
+        for definition in model.whole.kind("CustomResourceDefinition"):
             for gvk, schema in self._kubernetes.defined(definition):
                 self._defined[gvk] = schema
                 self._served.setdefault((gvk[0], gvk[2]), set()).add(gvk[1])
@@ -46,6 +46,12 @@ class Kinds:
             return Fault("unknown-kind", "apiVersion", problem, fix)
         self._without_schema.setdefault((group, kind), []).append(item)
         return None
+
+    def knows(self, item: Object) -> bool:
+        """Tell whether there is a schema for the kind of an object, or should be one."""
+        gvk = _gvk(item)
+        groups = (*self._kubernetes.groups, *_FORMER_GROUPS)
+        return gvk in self._defined or gvk[0] in groups or self._kubernetes.schema(gvk) is not None
 
     def _missing(self, item: Object, gvk: Gvk) -> Fault:
         kind = gvk[2]
