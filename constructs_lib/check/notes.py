@@ -8,7 +8,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.charts import needless
 from constructs_lib.check.traffic import Traffic
 from constructs_lib.kubernetes.manifest import inner
-from constructs_lib.kubernetes.names import image
+from constructs_lib.kubernetes.names import IMAGE_TAGS, image
 from constructs_lib.text import listed, plural
 
 _MOST = 6
@@ -30,15 +30,24 @@ def unseen(model: ClusterModel) -> Iterator[str]:
 def notes(model: ClusterModel) -> Iterator[str]:
     """Yield what may be as it is."""
     unpinned: dict[str, str] = {}
+    moving: dict[str, str] = {}
     for pods in model.pods:
         references = [container.get("image") for container in pods.containers]
         references += [inner(volume, "image", "reference") for _, volume in pods.volumes]
         for reference in references:
-            if isinstance(reference, str) and (found := image(reference)) and found.is_exact and not found.digest:
-                unpinned.setdefault(reference, pods.owner.name)
+            if isinstance(reference, str) and (found := image(reference)) and not found.digest:
+                asked = pods.owner.annotations.get(IMAGE_TAGS) == "any"
+                if found.is_exact or asked:
+                    (unpinned if found.is_exact else moving).setdefault(reference, pods.owner.name)
     if unpinned:
         named = listed((f"{reference} of {owner}" for reference, owner in sorted(unpinned.items())), _MOST)
         yield f"{plural(len(unpinned), 'image')} without a digest, so that the registry decides what runs: {named}."
+    if moving:
+        named = listed((f"{reference} of {owner}" for reference, owner in sorted(moving.items())), _MOST)
+        yield (
+            f"{plural(len(moving), 'image')} whose tags may move, as image_tags says, so that a rollback may not bring "
+            f"back what ran before: {named}."
+        )
     yield from needless(model, GIVEN_KINDS)
     wide: dict[str, None] = {}
     ports: dict[str, None] = {}

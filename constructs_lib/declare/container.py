@@ -38,9 +38,9 @@ class Container:
     mounts: Sequence[str] = ()
     startup: Probe | None = None
 
-    def problems(self, paths: Sequence[str]) -> Iterator[str]:
+    def problems(self, paths: Sequence[str], tags: validation.ImageTags = "exact") -> Iterator[str]:
         """Yield what is wrong with it, where the program has something mounted at these paths."""
-        for problem in (validation.dns_label(self.name), validation.image(self.image)):
+        for problem in (validation.dns_label(self.name), validation.image(self.image, tags)):
             if problem:
                 yield problem
         yield from self.resources.problems()

@@ -18,7 +18,7 @@ from constructs_lib.declare.diagnostics import (
     is_user_code,
     open_diagnostics,
 )
-from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.environment import Environment, declared_environments
 from constructs_lib.declare.system import System
 from constructs_lib.text import closest, shown
 
@@ -59,6 +59,7 @@ def check(declaration: object, environments: object, location: Location) -> None
             found.append(Diagnostic(environment.location, f"environment {environment.name}", problem))
     if found:
         raise DeclarationError(found)
+    declared_environments.set(tuple(known))
 
 
 def _takes_one_argument(declaration: Callable[..., object]) -> bool:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import TypeVar, cast
 
 from constructs_lib.declare import validation
@@ -10,9 +12,12 @@ from constructs_lib.declare.arguments import field_misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.diagnostics import Location, here, report_outside_of_systems
-from constructs_lib.text import shown
+from constructs_lib.text import nearest, shown
 
 Value = TypeVar("Value")
+
+#: The names of all environments, once a command line knows them.
+declared_environments: ContextVar[tuple[str, ...]] = ContextVar("declared_environments", default=())
 
 
 @explained
@@ -53,6 +58,10 @@ class Environment:
         argocd_ha: Whether Argo CD is highly available: two of what serves, and a Redis of three, each on its own node.
         signed_by: Ids of OpenPGP keys, such as ``"B5690EEEBB952194"``: Argo CD deploys only commits that
             one of them has signed. Their public keys are ``bootstrap/argocd/keys/<id>.asc``. Default: any commit.
+        image_tags: Whether images need an exact version or a digest (``exact``), or may have any tag, such as ``main``
+            or ``build-123`` (``any``). What is lost then: which image runs is up to whoever pushes to the registry,
+            pods of one workload may run different ones, a new image under an old tag is rolled out by nobody, and a
+            rollback may not bring back what ran before. Images are pulled at every start. Default ``exact``.
     """
 
     name: str
@@ -62,21 +71,30 @@ class Environment:
     argocd_chart: str = "10.10.0"
     argocd_ha: bool = False
     signed_by: tuple[str, ...] = ()
+    image_tags: validation.ImageTags = "exact"
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     @explained
     def pick(self, **by_environment: Value) -> Value:
         """Return the value that belongs to this environment: ``environment.pick(local=1, production=3)``.
 
-        A value that is missing is an error; that of another environment takes its place.
+        One whose name is no word of Python is given as ``**{"eu-west": 3}``. A value that is missing is an error, and
+        that of another environment takes its place. So is one for an environment that is not declared.
 
         Raises:
             DeclarationError: It is missing, and there is no command line to which it could be reported.
         """
         if self.name in by_environment:
+            known_names = declared_environments.get()
+            for name in by_environment:
+                if known_names and name not in known_names:
+                    problem = f"there is no environment {shown(name)}; {nearest(name, known_names)}"
+                    report_outside_of_systems("pick()", problem)
             return by_environment[self.name]
         known = f", only for {', '.join(sorted(by_environment))}" if by_environment else ""
-        problem = f"pick() has no value for this environment{known}; add {self.name}=…"
+        is_word = self.name.isidentifier() and not iskeyword(self.name)
+        missing = f"{self.name}=…" if is_word else f"**{{{shown(self.name)}: …}}"
+        problem = f"pick() has no value for this environment{known}; add {missing}"
         report_outside_of_systems(f"environment {self.name}", problem)
         return next(iter(by_environment.values()), cast(Value, None))
 

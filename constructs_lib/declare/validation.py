@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
+from typing import Literal
 
 from constructs_lib.credentials import is_well_known, logins, names_password, names_secret
 from constructs_lib.kubernetes import names
@@ -11,6 +12,9 @@ from constructs_lib.kubernetes import quantity as quantities
 from constructs_lib.kubernetes.cron import schedule_problem
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.text import shown
+
+#: What an image needs beside its name: a digest or an exact version, or any tag.
+ImageTags = Literal["exact", "any"]
 
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
 _SCHEMELESS = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[^\s@]*)?")
@@ -93,18 +97,22 @@ def port_number(number: object) -> str | None:
     return None
 
 
-def image(reference: object) -> str | None:
-    """Check an image reference: it has a digest, or else an exact version as its tag."""
+def image(reference: object, tags: ImageTags | None = None) -> str | None:
+    """Check an image reference: it has a digest, or else an exact version or, if that is enough, any tag.
+
+    ``tags`` is what the environment says, where that counts.
+    """
     found = names.image(reference) if isinstance(reference, str) else None
     if found is None:
         return f'{shown(reference)} is no image reference; write "name:1.2.3" or "name:1.2.3@sha256:<64 hex digits>".'
-    if found.is_exact:
+    if found.is_exact or (found.tag and tags == "any"):
         return None
     if not found.tag:
         return f'the image "{reference}" has neither a digest nor a version; write "{reference}:1.2.3@sha256:…".'
+    instead = ", or see image_tags of Environment" if tags else ""
     return (
         f'the image "{reference}" has neither a digest nor an exact version: '
-        f'"{found.tag}" can mean another image tomorrow; add "@sha256:…".'
+        f'"{found.tag}" can mean another image tomorrow; add "@sha256:…"{instead}.'
     )
 
 

@@ -8,6 +8,7 @@ from constructs_lib.declare.component import Component, PodSecurity
 from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.cilium import cilium_policies
 from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.images import loosened
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
 from constructs_lib.derive.patches import Derived, patched_objects
 from constructs_lib.derive.promises import check_promises
@@ -65,7 +66,9 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
             problem = f'there are two objects {kind} "{metadata["name"]}"{where}; rename one of them.'
             component.report(problem, component.location)
         objects[identity] = Derived(each, source)
-    return sorted(patched_objects(component, [*objects.values()]), key=_order)
+    environment = component.system.environment
+    patched = (loosened(each, environment) for each in patched_objects(component, [*objects.values()]))
+    return sorted(patched, key=_order)
 
 
 def _weight(annotations: Mapping[str, str]) -> str:

@@ -73,6 +73,10 @@ _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _EXACT = re.compile(r"\d+\.\d+|\d{8}|(?:^|[-._])(?=[0-9a-f]*\d)[0-9a-f]{7,40}(?:$|[-._])")
 
 
+#: Annotation of an object whose pods may have images with any tag; its value tells that: ``any``.
+IMAGE_TAGS = "constructs-lib/image-tags"
+
+
 @dataclass(frozen=True)
 class Image:
     """A reference of an image.

@@ -91,14 +91,15 @@ class Program(Workload):
         return f"{self.name}-pull"
 
     def _program_problems(self, wait_image: str | None) -> Iterator[str]:
-        if problem := validation.image(self.image):
+        tags = self.system.environment.image_tags
+        if problem := validation.image(self.image, tags):
             yield problem
-        if wait_image is not None and (problem := validation.image(wait_image)):
+        if wait_image is not None and (problem := validation.image(wait_image, tags)):
             yield f"wait_image: {problem}"
         yield from self.resources.problems()
         for argument, containers in (("init_containers", self.init_containers), ("sidecars", self.sidecars)):
             for each in containers:
-                for problem in each.problems(self.mounted.paths):
+                for problem in each.problems(self.mounted.paths, tags):
                     yield f"{argument}, {each.name}: {problem}"
         names = [self.container, "wait", "telemetry", *(each.name for each in (*self.init_containers, *self.sidecars))]
         for name in sorted({name for name in names if names.count(name) > 1}):

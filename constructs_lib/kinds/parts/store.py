@@ -52,7 +52,7 @@ class Store(Workload):
         self.image = image
         self.storage = storage
         self.resources = resources
-        if problem := validation.image(image):
+        if problem := validation.image(image, self.system.environment.image_tags):
             self.report(problem)
         if problem := quantity_problem(storage, "10Gi"):
             self.report(f"storage: {problem}")
