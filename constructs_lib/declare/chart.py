@@ -22,6 +22,7 @@ class ChartSource:
         values: What a chart is rendered with; None for a folder that Kustomize renders.
         digest: Digest of a chart in a registry.
         is_folder: Whether it is a folder of a Git repository.
+        is_committed: Whether the repository keeps what is rendered of it, instead of Argo CD rendering it.
     """
 
     repository: str
@@ -30,6 +31,7 @@ class ChartSource:
     values: Mapping[str, Any] | None
     digest: str | None = None
     is_folder: bool = False
+    is_committed: bool = False
 
     @property
     def what(self) -> str:

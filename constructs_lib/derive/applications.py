@@ -55,7 +55,7 @@ def application(component: Component, graph: Graph) -> Manifest:
     system = component.system
     repository = system.environment.repository
     manifests = {"repoURL": repository.url, "targetRevision": repository.revision, "path": folder(component)}
-    if found := component.chart_source:
+    if (found := component.chart_source) and not found.is_committed:
         source: dict[str, Any] = {"sources": [found.source(component.id), manifests]}
     else:
         source = {"source": manifests}
@@ -113,7 +113,7 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
     kinds = {(kind.group, kind.kind) for kind in component.kinds}
     for made in manifests:
         group, kind, metadata = made["apiVersion"].rpartition("/")[0], made["kind"], made["metadata"]
-        if kind in CLUSTER_SCOPED:
+        if kind in CLUSTER_SCOPED or "namespace" not in metadata:
             cluster.add((group, kind, metadata["name"]))
         else:
             kinds.add((group, kind))
@@ -128,7 +128,7 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
         system,
         project_name(system, component.id),
         f"The component {component.id} of {system.name} on {system.environment.name}",
-        {system.environment.repository.url, *([chart.address] if chart else [])},
+        {system.environment.repository.url, *([chart.address] if chart and not chart.is_committed else [])},
         namespaces,
         kinds,
         [

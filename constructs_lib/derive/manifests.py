@@ -12,6 +12,7 @@ from constructs_lib.derive.images import loosened
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
 from constructs_lib.derive.patches import Derived, patched_objects
 from constructs_lib.derive.promises import check_promises
+from constructs_lib.derive.rendered import holds_data, rendered_objects
 from constructs_lib.derive.secrets import external_secrets, store_manifests
 from constructs_lib.derive.yields import yielded
 from constructs_lib.kubernetes import platform
@@ -39,7 +40,14 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
 
     What a construct of cdk8s may not make is reported as an error and left out.
     """
+    rendered = rendered_objects(component)
+    if any(holds_data(each) for _, each in rendered):
+        component.holds_data = True
     staged: list[tuple[int, Manifest, Component | Workload]] = [*_set_up(component, graph)]
+    for stage, each in rendered:
+        if holds_data(each):
+            _protect(each)
+        staged.append((stage, each, component))
     for workload in component.workloads:
         before = graph.stages[workload]
         found = yielded(workload)
@@ -52,7 +60,8 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     last = max(stage for stage, _, _ in staged)
     staged += [(stage, each, component) for stage, each in _constructs(component, last)]
     # In a component with a chart, stage 1 is the chart.
-    late, offset = (2, -1) if component.chart_source else (last + 1, 0)
+    chart = component.chart_source
+    late, offset = (2, -1) if chart and not chart.is_committed else (last + 1, 0)
     staged += [(late, each, component) for each in component.late_manifests(graph.waves)]
     objects: dict[tuple[str, str, str, str], Derived] = {}
     for stage, each, source in staged:

@@ -97,8 +97,13 @@ class Charts:
     #: Why repositories did not answer in this run, by their address: none is waited for twice.
     _silent: dict[str, str] = field(default_factory=dict)
 
-    def render(self, source: Mapping[str, Any], release: Release) -> dict[str, bytes]:
+    def render(self, source: Mapping[str, Any], release: Release, *, twice: bool = False) -> dict[str, bytes]:
         """Return what Argo CD renders for a source of an Application that names a chart or a folder of others.
+
+        Args:
+            source: The source.
+            release: For what it is rendered.
+            twice: Whether to refuse what differs each time.
 
         Returns:
             The objects, by the file that they come from.
@@ -111,13 +116,16 @@ class Charts:
             raise NotRenderedError(f"its source says {', '.join(unknown)}, which are not read here")
         if source.get("kustomize") or source.get("plugin") or source.get("directory"):
             raise NotRenderedError("its source has options that are not read here")
-        key = _key({"source": dict(source), "release": vars(release)})
+        key = _key({"source": dict(source), "release": vars(release), **({"twice": True} if twice else {})})
         kept = self.folder / "rendered" / f"{key}.yaml"
         if kept.is_file():
             return dict(_documents(kept.read_text(encoding="utf-8")))
         try:
             with self._fetched(source) as place:
                 text = self._rendered(source, helm, release, place)
+                again = dict(_documents(self._rendered(source, helm, release, place) if twice else text))
+            if differing := sorted(path for path, content in _documents(text) if again.get(path) != content):
+                raise NotRenderedError(f"what it makes of {differing[0]} differs each time, by chance or by the clock")
             _keep(kept, text)
         except OSError as error:
             raise NotRenderedError(f"{self.folder} cannot be used: {error.strerror}") from None

@@ -3,7 +3,7 @@
     declare ──> derive ──> observe ──> synthesize ──> compare, or write
 
 Up to the last step it is a pure function of the declaration and the pins: no clock, no randomness, no network. Git is
-asked only whether the pins are true.
+asked only whether the pins are true, and Helm for charts whose manifests the repository keeps.
 """
 
 import json

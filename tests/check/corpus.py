@@ -142,7 +142,7 @@ class _Rendered(Charts):
         super().__init__(None)
         self._given = rendered
 
-    def render(self, source: Mapping[str, Any], release: Release) -> dict[str, bytes]:
+    def render(self, source: Mapping[str, Any], release: Release, *, twice: bool = False) -> dict[str, bytes]:
         """Return what the table says."""
         if release.name not in self._given:
             raise NotRenderedError("no table says what it renders")

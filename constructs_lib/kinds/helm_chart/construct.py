@@ -88,6 +88,7 @@ class HelmChart(ThirdParty):
         access: Sequence[PodAccess] = (),
         endpoints: Mapping[str, ChartEndpoint] | None = None,
         secrets: Mapping[str, Secret] | None = None,
+        rendered: bool = False,
     ) -> None:
         """Declare a chart.
 
@@ -115,6 +116,8 @@ class HelmChart(ThirdParty):
             endpoints: What workloads can need of it, by name: ``{"redis": ChartEndpoint("cache-valkey", 6379, …)}``.
             secrets: Secret values, by their keys in the Secret that is called as the component, for its pods to read.
                 Clients may be told them as attributes of its endpoints.
+            rendered: Whether the repository keeps the chart's manifests, rendered by synth with Helm. Default: Argo CD
+                renders it.
         """
         super().__init__(
             scope,
@@ -129,6 +132,7 @@ class HelmChart(ThirdParty):
             endpoints=endpoints,
             secrets=secrets,
         )
+        self.rendered = rendered
         self.repository = repository
         self.chart = chart
         self.version = version
@@ -179,4 +183,5 @@ class HelmChart(ThirdParty):
     def chart_source(self) -> ChartSource:
         """The chart that Argo CD renders."""
         name, version = self.path or self.chart or "", self.revision or self.version or ""
-        return ChartSource(self.repository, name, version, self.values, self.digest, self.path is not None)
+        of_git = self.path is not None
+        return ChartSource(self.repository, name, version, self.values, self.digest, of_git, self.rendered)

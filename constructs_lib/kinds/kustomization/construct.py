@@ -31,6 +31,7 @@ class Kustomization(ThirdParty):
         access: Sequence[PodAccess] = (),
         endpoints: Mapping[str, ChartEndpoint] | None = None,
         secrets: Mapping[str, Secret] | None = None,
+        rendered: bool = False,
     ) -> None:
         """Declare a folder.
 
@@ -51,6 +52,8 @@ class Kustomization(ThirdParty):
             endpoints: What workloads can need of it, by name: ``{"redis": ChartEndpoint("cache-valkey", 6379, …)}``.
             secrets: Secret values, by their keys in the Secret that is called as the component, for its pods to read.
                 Clients may be told them as attributes of its endpoints.
+            rendered: Whether the repository keeps the folder's manifests, rendered by synth. Default: Argo CD renders
+                it.
         """
         super().__init__(
             scope,
@@ -65,6 +68,7 @@ class Kustomization(ThirdParty):
             endpoints=endpoints,
             secrets=secrets,
         )
+        self.rendered = rendered
         self.repository = repository
         self.path = path
         self.revision = revision
@@ -73,4 +77,4 @@ class Kustomization(ThirdParty):
     @property
     def chart_source(self) -> ChartSource:
         """The folder that Argo CD renders."""
-        return ChartSource(self.repository, self.path, self.revision, None, is_folder=True)
+        return ChartSource(self.repository, self.path, self.revision, None, is_folder=True, is_committed=self.rendered)
