@@ -18,10 +18,14 @@ def patched(model: ClusterModel) -> frozenset[int]:
         kustomized = (known for known in model.all_applications if any(it.tool == "Kustomize" for it in known.sources))
         tools = set(map(id, kustomized))
         return frozenset(id(item.manifest) for application, item in model.deployed if id(application) in tools)
-    paths = map(PurePosixPath, model.snapshot.files)
-    folders = {path.parent for path in paths if path.name in _KUSTOMIZATIONS}
+    folders = model.whole.once(_kustomized)
     items = (item for item in model.objects if not folders.isdisjoint(PurePosixPath(item.path).parents))
     return frozenset(id(item.manifest) for item in items) if folders else frozenset()
+
+
+def _kustomized(model: ClusterModel) -> frozenset[PurePosixPath]:
+    paths = map(PurePosixPath, model.snapshot.files)
+    return frozenset(path.parent for path in paths if path.name in _KUSTOMIZATIONS)
 
 
 def templates(model: ClusterModel) -> frozenset[str]:

@@ -59,6 +59,11 @@ class Reader:
         self._files |= files
         self.__dict__.pop("_cluster_kinds", None)
 
+    def forget(self, paths: Iterable[str]) -> None:
+        """Let go of files that nobody deploys."""
+        for path in paths:
+            self._files.pop(path, None)
+
     def read(self, path: str, content: bytes, namespace: str) -> list[Object]:
         """Return the objects of a file; one that names no namespace is in the given one, if its kind has namespaces."""
         return [
@@ -366,6 +371,7 @@ class _Search:
     def _all_objects(self) -> Application:
         """Return the group of a tree without Applications: what a tool reads is not deployed as it is."""
         loose = self._loose
+        self._reader.forget(loose.unnamed)
         group = self._group(ALL_OBJECTS, loose.files)
         group.rendered, group.skipped = loose.rendered, loose.skipped
         for each in loose.parts:

@@ -1,8 +1,8 @@
 """Schemas of Kubernetes objects: those of Kubernetes itself, of well-known custom resources, and of CRDs in a tree."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -163,8 +163,11 @@ class Kubernetes:
                 self._schemas[gvk] = Schema(own, self._documents)
         return self._schemas.get(gvk)
 
-    def defined(self, definition: Object) -> Iterator[tuple[Gvk, Schema]]:
-        """Yield the kinds that a CustomResourceDefinition serves, with their schemas.
+    def defined(self, definition: Object) -> Iterator[tuple[Gvk, Callable[[], Schema | None]]]:
+        """Yield the kinds that a CustomResourceDefinition serves, with what makes their schemas.
+
+        Many have no object in the tree, and their schemas are large. None is made where the definition is wrong: it has
+        a finding of its own.
 
         The rules of structural schemas:
         https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
@@ -173,12 +176,13 @@ class Kubernetes:
         for version in mappings(definition.spec.get("versions")):
             structural = mapping(inner(version, "schema", "openAPIV3Schema"))
             if version.get("served") is True and structural:
-                try:
-                    schema = Schema(_root(structural), self._documents)
-                except (ValueError, RecursionError):
-                    # Its CustomResourceDefinition is wrong, and gets a finding of its own.
-                    continue
-                yield (group, str(version.get("name")), kind), schema
+                yield (group, str(version.get("name")), kind), partial(self._structural, structural)
+
+    def _structural(self, structural: Mapping[str, Any]) -> Schema | None:
+        try:
+            return Schema(_root(structural), self._documents)
+        except (ValueError, RecursionError):
+            return None
 
 
 @cache

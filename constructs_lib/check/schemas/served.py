@@ -1,7 +1,7 @@
 """Which kinds a cluster serves, which ones older or newer clusters serve, and their schemas."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from constructs_lib.argocd.objects import Object
@@ -24,23 +24,26 @@ class Kinds:
         """Read the CustomResourceDefinitions of a tree."""
         self._kubernetes = kubernetes(model.cluster.kubernetes)
         self.version = self._kubernetes.version
-        self._defined: dict[Gvk, Schema] = {}
+        self._defined: dict[Gvk, Schema | None] = {}
+        self._makers: dict[Gvk, Callable[[], Schema | None]] = {}
         self._served: dict[tuple[str, str], set[str]] = {}
         self._without_schema: dict[tuple[str, str], list[Object]] = {}
         for definition in model.whole.kind("CustomResourceDefinition"):
-            for gvk, schema in self._kubernetes.defined(definition):
-                self._defined[gvk] = schema
+            for gvk, make in self._kubernetes.defined(definition):
+                self._makers[gvk] = make
                 self._served.setdefault((gvk[0], gvk[2]), set()).add(gvk[1])
 
     def schema(self, item: Object) -> Schema | Fault | None:
         """Return the schema of an object, the fault that there is no such kind, or None if no schema is known."""
         gvk = _gvk(item)
+        if gvk in self._makers and gvk not in self._defined:
+            self._defined[gvk] = self._makers[gvk]()
         if schema := self._defined.get(gvk) or self._kubernetes.schema(gvk):
             return schema
         group, version, kind = gvk
         if group in self._kubernetes.groups or group in _FORMER_GROUPS:
             return self._missing(item, gvk)
-        if served := self._served.get((group, kind)):
+        if (served := self._served.get((group, kind))) and version not in served:
             problem = f"The CustomResourceDefinition in the tree does not serve {version} of {kind}."
             fix = f"It serves {', '.join(sorted(served))}."
             return Fault("unknown-kind", "apiVersion", problem, fix)
@@ -51,7 +54,7 @@ class Kinds:
         """Tell whether there is a schema for the kind of an object, or should be one."""
         gvk = _gvk(item)
         groups = (*self._kubernetes.groups, *_FORMER_GROUPS)
-        return gvk in self._defined or gvk[0] in groups or self._kubernetes.schema(gvk) is not None
+        return gvk in self._makers or gvk[0] in groups or self._kubernetes.schema(gvk) is not None
 
     def _missing(self, item: Object, gvk: Gvk) -> Fault:
         kind = gvk[2]
