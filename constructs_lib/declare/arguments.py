@@ -34,13 +34,18 @@ _PLACEHOLDERS: Mapping[str, object] = {
 #: For all other required arguments: ids and names.
 _PLACEHOLDER = "unnamed"
 
-#: Examples for arguments and fields that are amounts of bytes: whoever writes 10 is not told to write "10", which lacks
-#: the unit and would be refused next.
-_WITH_UNIT: Mapping[str, str] = {
+#: Examples for arguments and fields of which no number is right: whoever writes 10 is not told to write "10", which
+#: lacks a unit, for instance, and would be refused next.
+_EXAMPLES: Mapping[str, str] = {
+    "argocd_chart": "1.2.3",
     "backup_storage": "10Gi",
+    "exporter": "name:1.2.3",
+    "image": "name:1.2.3",
     "memory": "256Mi",
     "memory_limit": "512Mi",
     "storage": "10Gi",
+    "version": "1.2.3",
+    "wait_image": "name:1.2.3",
 }
 
 #: What messages call a type, and an example of it. All other types are called by their name.
@@ -161,7 +166,7 @@ def misfits(where: str, value: object, annotation: Any) -> Iterator[str]:
         hint = ""
         if str in options and type(value) in (int, float):
             # Only where the whole name is one of these: a variable "memory" of a program is named "env, memory".
-            hint = f'; write it like "{_WITH_UNIT[where]}"' if where in _WITH_UNIT else f'; write "{value}"'
+            hint = f'; write it like "{_EXAMPLES[where]}"' if where in _EXAMPLES else f'; write "{value}"'
         elif int in options and isinstance(value, str) and value.isdecimal():
             hint = f"; write {value}"
         yield f"{where}: {joined([_called(option) for option in options], 'or')} is needed, not {text}{hint}."

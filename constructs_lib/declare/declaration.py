@@ -140,8 +140,8 @@ def diagnostic_from(failure: BaseException) -> Diagnostic | None:
         file = frame.f_code.co_filename
         if is_user_code(file):
             library = (each for each in reversed(below) if is_library_code(each.f_code.co_filename))
-            # Those that look at the arguments of others are called wrapper.
-            called = next((each for each in library if each.f_code.co_name != "wrapper"), None)
+            # Those that look at the arguments of others are called wrapper, and those that speak to Node.js sent.
+            called = next((each for each in library if each.f_code.co_name not in ("wrapper", "sent")), None)
             if called is None or is_the_users or _is_part_of_kinds(called):
                 return Diagnostic(Location(file, line), "declaration", _problem(failure, below, called))
             return None
@@ -168,6 +168,8 @@ _INSIDE = re.compile(
 )
 #: What it says of the value itself, of which a mapping or list is not shown.
 _FAILING = re.compile(r"Failing value is (.*)(?:\n[ ├│]*│ {2,}(\S.*))?")
+#: What the program of cdk8s that reads files could not read.
+_UNREAD = re.compile(r"Command failed: .*/_loadurl\.mjs (.*)")
 _TYPES = {"string": "a text", "number": "a number", "boolean": "true or false"}
 
 
@@ -191,6 +193,13 @@ def _cause(message: str) -> str:
 def _problem(failure: BaseException, below: Sequence[FrameType], called: FrameType | None) -> str:
     text = next(iter(str(failure).splitlines()), "")
     if any(called.f_globals.get("__name__", "").startswith("jsii.") for called in below):
+        if unread := _UNREAD.search(text):
+            what = "it cannot be fetched" if "://" in unread[1] else "there is no such file"
+            is_whole = unread[1].startswith("/") or "://" in unread[1]
+            where = "" if is_whole else "; a path begins at the working directory"
+            return f"cdk8s cannot read {shown(unread[1])}: {what}{where}."
+        if "reading 'split'" in text:
+            return "cdk8s refuses this: what is read, or one object of it, has no apiVersion."
         return f"cdk8s refuses this: {_cause(str(failure)) or text.removeprefix('Error: ')}."
     reason = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
     where = f", in {called.f_code.co_name}()," if called else ""

@@ -5,12 +5,16 @@ back. Most components hold nothing that cdk8s has to know of, and so need none o
 two, would start Node.js while ``cdk8s`` is imported, which takes as long as the rest of a small declaration.
 """
 
+import errno
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from shutil import which
+from typing import IO, Any
 
 import jsii
 
@@ -24,6 +28,7 @@ def _start_on_demand() -> None:
     works inside in a way that is not known here.
     """
     try:
+        from jsii._kernel.providers import process as processes
         from jsii._kernel.providers.process import ProcessProvider
         from jsii._kernel.types import LoadRequest, LoadResponse
         from jsii._reference_map import _types
@@ -47,18 +52,63 @@ def _start_on_demand() -> None:
         def _process(self) -> Any:
             if self.waiting is None:
                 return super()._process
+            heard = _Heard(processes.stderr_sink)
             with _node_of_the_package():
                 try:
+                    if which(node := os.environ.get("JSII_NODE", "node")) is None:
+                        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), node)
+                    setattr(processes, "stderr_sink", heard.take)  # noqa: B010
                     process = super()._process
                 except (OSError, ValueError) as error:
                     problem = f"Node.js, in which cdk8s runs, cannot be started: {error}. See the variable JSII_NODE."
                     raise UserError(problem) from error
+                finally:
+                    setattr(processes, "stderr_sink", heard.sink)  # noqa: B010
+            process.send = heard.around(process.send)
             waiting, self.waiting = self.waiting, None
             for request in waiting:
                 process.send(request, LoadResponse)
             return process
 
     jsii.kernel.provider = OnDemand()
+
+
+class _Heard:
+    """What Node.js says on its standard error, up to a request that fails, of which the exception says enough.
+
+    A program that cdk8s starts prints its stack there.
+    """
+
+    def __init__(self, sink: Callable[[Any], None]) -> None:
+        self.sink = sink
+        self._lines: deque[bytes] = deque()
+        self._failed = False
+
+    def take(self, reader: IO[bytes]) -> None:
+        """Read until the end, which is when the process ends."""
+        for line in iter(reader.readline, b""):
+            self._lines.append(line)
+        self._tell()
+
+    def around(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what sends a request, and then tells what was said."""
+
+        def sent(*request: Any) -> Any:
+            try:
+                answer = send(*request)
+            except RuntimeError:
+                # What is said of it may come later than the answer.
+                self._failed = True
+                raise
+            self._tell()
+            return answer
+
+        return sent
+
+    def _tell(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if lines and not self._failed:
+            self.sink(BytesIO(b"".join(lines)))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ _FACTORS = {
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
 }
+#: What people write for an amount of bytes.
+_WITH_B = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGTPEkmgtpe])i?[Bb]")
 _PERCENT = re.compile(r"([0-9]+)%", re.ASCII)
 _SMALLEST = Decimal("1e-9")
 _LARGEST = Decimal(2**63 - 1)
@@ -50,7 +52,11 @@ def parse_quantity(text: str) -> Decimal:
 def quantity_problem(text: object, example: str) -> str | None:
     """Return what is wrong with a quantity that is to be above zero, and of bytes if its example is; or None."""
     value = quantity(text) if isinstance(text, str) else None
-    if value is None or value <= 0:
+    if value is None:
+        meant = _WITH_B.fullmatch(str(text))
+        better = f'a unit has no B; write "{meant[1]}{meant[2].upper()}i"' if meant else f'write it like "{example}"'
+        return f"{shown(text)} is no quantity{':' if meant else ';'} {better}."
+    if value <= 0:
         return f'{shown(text)} is no quantity above zero; write it like "{example}".'
     if example.endswith("i") and value < 1024**2:
         # The usual slip is 256m for 256Mi: a quarter of a byte.

@@ -174,7 +174,7 @@ MISTAKES_IN_THREE_SERVICES = [
     'app.py:22: stock: the image "example/stock" has neither a digest nor a version; write '
     '"example/stock:1.2.3@sha256:…".',
     'app.py:23: stock: there is no endpoint "gprc"; did you mean "grpc"?',
-    'app.py:24: stock/prices: storage: "10 GB" is no quantity above zero; write it like "10Gi".',
+    'app.py:24: stock/prices: storage: "10 GB" is no quantity: a unit has no B; write "10Gi".',
     'app.py:25: stock: USER: stock/prices sql has no "user"; did you mean "username"?',
 ]
 
@@ -287,6 +287,15 @@ def test_process_with_a_mistake_in_the_function(app: Path) -> None:
     before = state(app.parent)
     assert run_alone(app) == mistakes(*MISTAKES_IN_THREE_SERVICES)
     assert state(app.parent) == before
+
+
+def test_process_with_a_file_that_is_not_there(app: Path) -> None:
+    code = 'cdk8s.Include(Component(system, "web"), "included", url="nosuch.yaml")'
+    bad("included", code).write(app.parent)
+    assert run_alone(app) == mistakes(
+        'app.py:21: declaration: cdk8s cannot read "nosuch.yaml": there is no such file; a path begins at the working '
+        "directory."
+    )
 
 
 #: What a script does outside of main(), and what is told of it.

@@ -60,9 +60,19 @@ class TestPorts:
 
 
 class TestQuantity:
-    @pytest.mark.parametrize("text", ["0", "0Gi", "-1Gi", "much", None, 5])
-    def test_must_be_above_zero(self, text: object) -> None:
+    @pytest.mark.parametrize("text", ["0", "0Gi", "-1Gi"])
+    def test_must_be_above_zero(self, text: str) -> None:
         assert str(quantity_problem(text, "10Gi")).endswith('is no quantity above zero; write it like "10Gi".')
+
+    @pytest.mark.parametrize("text", ["much", "1Kilo", "B", "", None, 5])
+    def test_must_be_one(self, text: object) -> None:
+        assert str(quantity_problem(text, "10Gi")).endswith(' is no quantity; write it like "10Gi".')
+
+    @pytest.mark.parametrize(
+        ("text", "meant"), [("256MB", "256Mi"), ("1.5 GB", "1.5Gi"), ("2gb", "2Gi"), ("3TiB", "3Ti")]
+    )
+    def test_unit_with_b_is_told(self, text: str, meant: str) -> None:
+        assert str(quantity_problem(text, "10Gi")).endswith(f' is no quantity: a unit has no B; write "{meant}".')
 
     def test_bytes_in_thousandths_are_a_slip(self) -> None:
         assert quantity_problem("256m", "256Mi") == '"256m" is less than a megabyte; write it like "256Mi".'
