@@ -22,7 +22,8 @@ class Container:
         command: What it runs. Default: what the image says.
         args: Its arguments. Default: what the image says.
         env: Its own environment variables.
-        with_variables: Whether it gets all variables of the program as well. Default False.
+        with_variables: Whether it gets the variables of the program as well, those of edges among them: all, or those
+            with these names. What an agent is told is the program's alone. Default False.
         resources: What it asks for. Default: 50m CPU, 64Mi memory, limit 256Mi.
         mounts: Paths of volumes and folders of files of the program that it shares. Default: none.
         startup: When it has started; of a sidecar, for which what comes after it waits. Default: at once.
@@ -33,7 +34,7 @@ class Container:
     command: Sequence[str] = ()
     args: Sequence[str] = ()
     env: Mapping[str, str | Secret | Field | Plain] = field(default_factory=dict, hash=False)
-    with_variables: bool = False
+    with_variables: bool | Sequence[str] = False
     resources: Resources = SCRIPT_RESOURCES
     mounts: Sequence[str] = ()
     startup: Probe | None = None

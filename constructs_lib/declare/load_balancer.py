@@ -1,6 +1,6 @@
 """A load balancer in front of a program, beside the Service that the cluster uses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from constructs_lib.declare import validation
@@ -21,7 +21,7 @@ class LoadBalancer:
     """
 
     ports: Mapping[str, int] = field(hash=False)
-    source_ranges: tuple[str, ...] = ()
+    source_ranges: Sequence[str] = ()
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
     keeps_client_address: bool = field(default=False, kw_only=True)
 

@@ -1,6 +1,6 @@
 """On which nodes pods run, and who goes first where there is not room for all."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,7 +61,7 @@ class Placement:
     """
 
     nodes: Mapping[str, str] = field(default_factory=dict, hash=False)
-    tolerations: tuple[Toleration, ...] = ()
+    tolerations: Sequence[Toleration] = ()
     spread: Literal["nodes", "zones"] = "nodes"
     strictly: bool = False
     priority: str | None = None

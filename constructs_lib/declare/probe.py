@@ -3,6 +3,7 @@
 https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
@@ -82,6 +83,10 @@ class Http(Timings):
         yield from super().problems()
         if not self.path.startswith("/"):
             yield f'the path {shown(self.path)} must begin with "/".'
+        for name in self.headers:
+            # IsHTTPHeaderName in k8s.io/apimachinery/pkg/util/validation.
+            if not re.fullmatch(r"[-A-Za-z0-9]+", name):
+                yield f'headers: {shown(name)} is no name of a header; write it like "X-Probe".'
 
     def action(self, ports: Mapping[str, int]) -> dict[str, Any]:
         """Return what is done, where the program has these ports."""

@@ -1,6 +1,6 @@
 """Permissions of a program in the Kubernetes API."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from constructs_lib.declare.calls import explained
@@ -13,13 +13,13 @@ class Rule:
     """A permission in the Kubernetes API, within the component's own namespace.
 
     Attributes:
-        resources: For instance ``("pods",)``.
-        verbs: For instance ``("get", "watch", "list")``.
+        resources: For instance ``["pods"]``.
+        verbs: For instance ``["get", "watch", "list"]``.
         api_group: API group. Default: the core group.
     """
 
-    resources: tuple[str, ...]
-    verbs: tuple[str, ...]
+    resources: Sequence[str]
+    verbs: Sequence[str]
     api_group: str = ""
 
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")

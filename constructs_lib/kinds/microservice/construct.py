@@ -128,6 +128,7 @@ class Microservice(MeasuredProgram):
 
     def complete(self) -> None:
         """Report exchanges and queues without a broker that would have them."""
+        super().complete()
         has_broker = any(edge.endpoint.server.role is Role.MESSAGING for edge in self.edges)
         if not has_broker and not self._missed_broker:
             for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):

@@ -1,6 +1,6 @@
 """A program that keeps running: its ports, its Service, its probes, and how it ends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any, Protocol, Unpack
 
@@ -42,7 +42,8 @@ class LongRunning(Program):
         for name, value in given.get("ports", {}).items():
             port = value if isinstance(value, Port) else Port(value)
             self._take_port(name, port, ("/metrics",) if name == metrics else ())
-        first = next((each.name for each in self.endpoints.values() if each.protocol == "TCP"), None)
+        own = (each for name, each in self.endpoints.items() if name not in self._sidecars_of)
+        first = next((each.name for each in own if each.protocol == "TCP"), None)
         default = Tcp(first) if first else None
         #: When it is ready and alive; None if nobody asks it.
         self.readiness: Probe | None = given.get("readiness") or default
@@ -61,8 +62,8 @@ class LongRunning(Program):
         for each in (*self.sidecars, *self.init_containers):
             if each.startup and each in self.init_containers:
                 self.report(f"init_containers, {each.name}: only a sidecar has a startup probe; leave it out.")
-            elif each.startup and (asked := each.startup.port_name) is not None:
-                self.check_port(f"sidecars, {each.name}, startup", asked)
+            elif each.startup:
+                self._check_probe(f"sidecars, {each.name}, startup", each.startup)
 
     def offer_more(self) -> None:
         """Offer endpoints that follow from other arguments of the kind. Default: none."""
@@ -107,6 +108,10 @@ class LongRunning(Program):
             self.report(f"{argument}: {problem}")
         if (name := probe.port_name) is not None:
             self.check_port(argument, name)
+            if name in self.endpoints and (protocol := self.endpoints[name].protocol) != "TCP":
+                self.report(
+                    f'{argument}: the port "{name}" is {protocol}, which no probe asks; ask another one, or take Exec.'
+                )
 
     def check_port(self, argument: str, name: str) -> None:
         """Report that an argument names a port that there is not."""
@@ -167,23 +172,32 @@ class LongRunning(Program):
 
     def container_fields(self) -> dict[str, Any]:
         """Return its ports and probes, and a pause before it is told to end."""
-        numbers = {name: endpoint.port for name, endpoint in self.endpoints.items()}
         fields = self._ports_of("")
         if alive := self._startup or self.liveness:
             period = alive.period_seconds if self._startup and alive.period_seconds else 5
             if not self._startup:
                 alive = alive.untimed
-            fields["startupProbe"] = alive.manifest(
-                numbers, periodSeconds=5, timeoutSeconds=3, failureThreshold=-(-self.start_seconds // period)
+            fields["startupProbe"] = self._asked(
+                alive, periodSeconds=5, timeoutSeconds=3, failureThreshold=-(-self.start_seconds // period)
             )
         if self.readiness:
-            fields["readinessProbe"] = self.readiness.manifest(numbers, periodSeconds=5, timeoutSeconds=3)
+            fields["readinessProbe"] = self._asked(self.readiness, periodSeconds=5, timeoutSeconds=3)
         if self.liveness:
-            asked = {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6}
-            fields["livenessProbe"] = self.liveness.manifest(numbers, **asked)
+            fields["livenessProbe"] = self._asked(self.liveness, periodSeconds=10, timeoutSeconds=5, failureThreshold=6)
         # A worker is told at once: nobody sends it anything.
         pause = {"preStop": {"sleep": {"seconds": pod.DEREGISTRATION_SECONDS}}}
         return {**fields, **({"lifecycle": pause} if self._is_called else {})}
+
+    def _asked(self, probe: Probe, /, *, container: str = "", **timings: int) -> dict[str, Any]:
+        """Return a probe of a container (default: the program's), which has no names for the ports of the others."""
+        numbers = {name: endpoint.port for name, endpoint in self.endpoints.items()}
+        found = probe.manifest(numbers, **timings)
+        name = probe.port_name
+        if name is not None and self._sidecars_of.get(name, "") != container:
+            for how in ("httpGet", "tcpSocket"):
+                if how in found:
+                    found[how]["port"] = numbers[name]
+        return found
 
     @property
     def _is_called(self) -> bool:
@@ -196,7 +210,8 @@ class LongRunning(Program):
 
     def sidecar_fields(self, sidecar: Container) -> dict[str, Any]:
         """Return the ports of a sidecar, and its startup probe."""
-        numbers: Mapping[str, int] = {name: endpoint.port for name, endpoint in self.endpoints.items()}
         startup = sidecar.startup
-        probe = {"startupProbe": startup.manifest(numbers, periodSeconds=5, failureThreshold=36)} if startup else {}
+        probe = {}
+        if startup:
+            probe["startupProbe"] = self._asked(startup, container=sidecar.name, periodSeconds=5, failureThreshold=36)
         return {**self._ports_of(sidecar.name), **probe}

@@ -59,7 +59,9 @@ class Mounted:
             elif problem := validation.file_names([path]):
                 report(f"files: {problem}")
             elif isinstance(content, Secret):
-                self.secrets[path] = self._workload.secret(name, content)
+                # The first of a name keeps it, so that a further one does not move what the store holds already.
+                is_second = any(posixpath.basename(other) == name for other in self.secrets)
+                self.secrets[path] = self._workload.secret(_key(path) if is_second else name, content)
             else:
                 text = self._read(path, content) if isinstance(content, Path) else content
                 if any(logins(text)) or is_well_known(text):

@@ -21,7 +21,7 @@ from constructs_lib.kinds.parts.pods import container, pod_spec
 from constructs_lib.kinds.parts.telemetry import FOLDER, SCRIPTS_FOLDER, Telemetry, script_files
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest
-from constructs_lib.text import shown
+from constructs_lib.text import nearest, shown
 
 _DEFAULT_RESOURCES = pod.Resources("100m", "256Mi", "512Mi")
 #: Where the login for a registry stands in a Secret that the kubelet reads.
@@ -61,6 +61,7 @@ class Program(Workload):
         self.agent_variables: set[str] = set()
         self._pull: SecretReference | None = None
         self._container_env: dict[str, dict[str, object]] = {}
+        self._missed: set[tuple[str, str]] = set()
 
         for name, value in given.get("env", {}).items():
             self._take_variable(name, value)
@@ -142,6 +143,19 @@ class Program(Workload):
         if problem:
             self.report(f"{each.name}, env: {problem}")
         return None if problem else value
+
+    def complete(self) -> None:
+        """Report containers that are to get variables which there are not: edges have given theirs by now."""
+        super().complete()
+        for each in (*self.init_containers, *self.sidecars):
+            for name in () if isinstance(each.with_variables, bool) else each.with_variables:
+                if name not in self.environment and (each.name, name) not in self._missed:
+                    self._missed.add((each.name, name))
+                    self.report(
+                        f"{each.name}, with_variables: the program has no variable {shown(name)}; "
+                        f"{nearest(name, self.environment)}",
+                        self.location,
+                    )
 
     @property
     def config(self) -> dict[str, str]:
@@ -258,16 +272,20 @@ class Program(Workload):
 
     def _further(self, each: Container, shared: Mapping[str, Mapping[str, Any]], **more: Any) -> dict[str, Any]:
         """Return an init container or a sidecar, which shares some of what is mounted."""
-        config = self.config
-        inherited = container_variables(self, self.environment.keys() - config.keys()) if each.with_variables else []
-        own = [variable(self, name, value) for name, value in sorted(self._container_env[each.name].items())]
+        config, chosen = self.config, each.with_variables
+        # The agent is in the program's container alone: another one would not start with what it is told.
+        names = self.environment.keys() - self.agent_variables
+        inherits = names - config.keys() if chosen is True else names & set(chosen or ())
+        own_env = self._container_env[each.name]
+        inherited = container_variables(self, inherits - own_env.keys())
+        own = [variable(self, name, value) for name, value in sorted(own_env.items())]
         fields = self.sidecar_fields(each) if more else {}
         return container(
             each.name,
             each.image,
             command=each.command,
             args=each.args,
-            config_map=self.name if config and each.with_variables else "",
+            config_map=self.name if config and chosen is True else "",
             env=[*inherited, *own],
             resources=each.resources,
             mounts=[pod.mount("tmp", "/tmp"), *(shared[path] for path in each.mounts if path in shared)],

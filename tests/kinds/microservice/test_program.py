@@ -18,6 +18,7 @@ from constructs_lib import (
     Grpc,
     HostPath,
     Http,
+    Jvm,
     LoadBalancer,
     Memory,
     Microservice,
@@ -161,7 +162,7 @@ def test_files_of_all_kinds(system: System, tmp_path: Path) -> None:
         "/etc/web/app.conf": tmp_path / "app.conf",
         "/etc/web/key.json": supplied("a key"),
         "/etc/more/app.conf": "other = 1\n",
-        "/etc/secret/key2.json": supplied("another key"),
+        "/etc/secret/key.json": supplied("another key"),
     }
     Microservice(system, "web", image=IMAGE, files=files)
     tree = tree_of(system)
@@ -169,7 +170,7 @@ def test_files_of_all_kinds(system: System, tmp_path: Path) -> None:
     assert config["data"] == {"etc.more.app.conf": "other = 1\n", "etc.web.app.conf": "level = info\n"}
     volumes = {each["name"]: each for each in pods(system)["volumes"]}
     assert volumes["files-0"]["configMap"]["items"] == [{"key": "etc.more.app.conf", "path": "app.conf"}]
-    assert volumes["files-1"]["secret"]["items"] == [{"key": "key2.json", "path": "key2.json"}]
+    assert volumes["files-1"]["secret"]["items"] == [{"key": "etc.secret.key.json", "path": "key.json"}]
     assert volumes["files-2"]["projected"]["sources"] == [
         {"configMap": {"name": "web-files", "items": [{"key": "etc.web.app.conf", "path": "app.conf"}]}},
         {"secret": {"name": "web", "items": [{"key": "key.json", "path": "key.json"}]}},
@@ -253,6 +254,44 @@ def test_further_containers(system: System) -> None:
     assert [each["name"] for each in fill["env"]] == ["TOKEN"]
     assert {"name": "data", "mountPath": "/data"} in fill["volumeMounts"]
     assert [each["name"] for each in found["containers"][0]["ports"]] == ["http"]
+
+
+def test_ports_of_sidecars_are_asked_by_number(system: System) -> None:
+    """A container knows the names of its own ports alone; and that a sidecar listens does not say the program does."""
+    proxy = Container(name="proxy", image=IMAGE, startup=Http("/up", "proxy"))
+    ports: dict[str, int | Port] = {"proxy": Port(9000, sidecar="proxy"), "http": 8080}
+    Microservice(system, "web", image=IMAGE, ports=ports, liveness=Http("/live", "proxy"), sidecars=[proxy])
+    found = pods(system)
+    (program,) = found["containers"]
+    assert program["readinessProbe"]["tcpSocket"] == {"port": "http"}
+    assert program["livenessProbe"]["httpGet"] == program["startupProbe"]["httpGet"] == {"path": "/live", "port": 9000}
+    assert found["initContainers"][0]["startupProbe"]["httpGet"] == {"path": "/up", "port": "proxy"}
+
+
+def test_variables_of_further_containers(system: System) -> None:
+    """Some of the program's, and their own instead; what the agent is told would stop one that has no agent."""
+    web = Microservice(
+        system,
+        "web",
+        image=IMAGE,
+        env={"MODE": "fast", "LEVEL": "info", "TOKEN": generated("signs")},
+        telemetry=Jvm(),
+        init_containers=[
+            Container(name="some", image=IMAGE, with_variables=["MAIL", "LEVEL", "TOKEN"], env={"LEVEL": "debug"}),
+            Container(name="all", image=IMAGE, with_variables=True),
+        ],
+    )
+    web.needs(Microservice(system, "mail", image=IMAGE, ports={"smtp": 25}).endpoint("smtp"), {"MAIL": "address"})
+    containers = {each["name"]: each for each in pods(system)["initContainers"]}
+    token = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "web", "key": "TOKEN"}}}
+    assert "envFrom" not in containers["some"]
+    assert containers["some"]["env"] == [
+        {"name": "MAIL", "value": "mail.mail.svc.cluster.local:25"},
+        token,
+        {"name": "LEVEL", "value": "debug"},
+    ]
+    assert containers["all"]["envFrom"] == [{"configMapRef": {"name": "web"}}]
+    assert containers["all"]["env"] == [token]
 
 
 def test_placement_and_resources(system: System) -> None:
