@@ -121,6 +121,10 @@ class System:
         self._components[component.id] = component
         self.own(component.namespace_name, component)
 
+    def owner_of(self, namespace: str) -> Component | None:
+        """Return the component whose a namespace is; None if it is none's."""
+        return self._owners.get(namespace)
+
     def own(self, namespace: str, component: Component) -> None:
         """Note whose a namespace is, and report it if it is somebody else's already."""
         if namespace in (*platform.NAMESPACES, self.environment.secret_store_namespace):

@@ -9,6 +9,7 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.patches import patched
+from constructs_lib.derive.places import check_kinds
 from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, mappings, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
@@ -111,6 +112,7 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
     namespaces = {component.namespace_name, *component.other_namespaces}
     cluster: set[tuple[str, str, str]] = set()
     kinds = {(kind.group, kind.kind) for kind in component.kinds}
+    check_kinds(component, kinds)
     for made in manifests:
         group, kind, metadata = made["apiVersion"].rpartition("/")[0], made["kind"], made["metadata"]
         if kind in CLUSTER_SCOPED or "namespace" not in metadata:

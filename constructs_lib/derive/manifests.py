@@ -11,6 +11,7 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.images import loosened
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
 from constructs_lib.derive.patches import Derived, patched_objects
+from constructs_lib.derive.places import check_place
 from constructs_lib.derive.promises import check_promises
 from constructs_lib.derive.rendered import holds_data, rendered_objects
 from constructs_lib.derive.secrets import external_secrets, store_manifests
@@ -75,6 +76,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
             problem = f'there are two objects {kind} "{metadata["name"]}"{where}; rename one of them.'
             component.report(problem, component.location)
         objects[identity] = Derived(each, source)
+        check_place(component, objects[identity])
     environment = component.system.environment
     patched = (loosened(each, environment) for each in patched_objects(component, [*objects.values()]))
     return sorted(patched, key=_order)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from systems import environment
 
-from constructs_lib import Microservice, System, synthesize
+from constructs_lib import HelmChart, Kind, Microservice, System, synthesize
 from constructs_lib.argocd.objects import WAVE
 from constructs_lib.declare.diagnostics import DeclarationError
 
@@ -69,3 +69,47 @@ def test_weights_of_hooks_are_their_waves(tmp_path: Path) -> None:
     found = {path: yaml.safe_load(content) for path, content in files.items() if "/ConfigMap-" in path}
     waves = {item["metadata"]["name"]: item["metadata"]["annotations"][WAVE] for item in found.values()}
     assert waves == {"early": "-5", "middle": "0", "late": "5"}
+
+
+IN = "{{apiVersion: {version}, kind: {kind}, metadata: {{name: it, namespace: {namespace}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "namespace", "told"),
+    [
+        *(
+            ("argoproj.io/v1alpha1", kind, namespace, f'it brings the {kind} "it", and the root alone makes those')
+            for kind in ("Application", "ApplicationSet", "AppProject")
+            for namespace in ("argocd", "a")
+        ),
+        ("v1", "ConfigMap", "argocd", 'the ConfigMap "it" would be in the namespace argocd, where the bootstrap alone'),
+        ("v1", "ConfigMap", "secret-store", "in the namespace secret-store, where the bootstrap alone deploys."),
+        ("v1", "ConfigMap", "other", "in the namespace other, which belongs to b: declare it inside of that one."),
+        ("argoproj.io/v1alpha1", "Rollout", "a", ""),
+        ("v1", "ConfigMap", "kube-system", ""),
+        ("v1", "ConfigMap", "a", ""),
+    ],
+)
+def test_what_no_component_may_bring(version: str, kind: str, namespace: str, told: str, tmp_path: Path) -> None:
+    system = included(IN.format(version=version, kind=kind, namespace=namespace), tmp_path)
+    Microservice(system, "b", namespace="other", image="example/b:1.0.0", ports={"http": 8080})
+    if not told:
+        assert synthesize(system).files
+        return
+    with pytest.raises(DeclarationError) as error:
+        synthesize(system)
+    (mistake,) = error.value.diagnostics
+    assert told in mistake.problem
+    assert (mistake.subject, mistake.location.file) == ("a", __file__)
+
+
+def test_a_chart_may_not_bring_applications() -> None:
+    system = System(environment(), "shop")
+    kinds = [
+        Kind("argoproj.io", "ApplicationSet"),
+        Kind("argoproj.io", "Rollout"),
+        Kind("apps.kubernetes.io", "Application"),
+    ]
+    HelmChart(system, "edge", repository="https://example.com", chart="edge", version="1.0.0", kinds=kinds)
+    with pytest.raises(DeclarationError, match=r"edge: kinds: it would bring ApplicationSet, and the root alone makes"):
+        synthesize(system)
