@@ -16,6 +16,7 @@ from constructs_lib.declare.container import Container
 from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic
 from constructs_lib.declare.environment import Environment, GitRepository
 from constructs_lib.declare.load_balancer import LoadBalancer
+from constructs_lib.declare.outside import Existing, External
 from constructs_lib.declare.placement import Placement, Toleration
 from constructs_lib.declare.port import Port
 from constructs_lib.declare.probe import Exec, Grpc, Http, Tcp
@@ -65,7 +66,8 @@ Component.derivation = staticmethod(objects_of)
 
 # A system and where it runs; its components; what one is made of; values of variables; errors.
 __all__ = ["Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
-__all__ += ["ChartEndpoint", "Component", "Edge", "Endpoint", "InternetHost", "Kind", "PodAccess", "Workload"]
+__all__ += ["ChartEndpoint", "Component", "Edge", "Endpoint", "Existing", "External", "InternetHost", "Kind"]
+__all__ += ["PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]

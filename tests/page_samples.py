@@ -13,7 +13,7 @@ from pathlib import Path
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(r"(?:#|<!--) ([\w./-]+\.\w+)(?: -->)?\n")
 #: Folders of what is generated: samples of these show a part of a file.
-_GENERATED = ("argocd/", "bootstrap/", "dist/", "docs/")
+_GENERATED = ("argocd/", "bootstrap/", "dist/", "docs/", "managed/argocd/")
 
 
 @dataclass(frozen=True)

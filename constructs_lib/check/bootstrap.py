@@ -69,8 +69,11 @@ class Bootstrap:
         for file, inputs in self.inputs("argocd").items():
             secrets = mappings(inputs.get("secrets"))
             places = [(str(secret.get("component")), str(secret.get("key"))) for secret in secrets]
-            values = {place: "/".join(place) for place in places}
             readers = {name: mapping(reader) for name, reader in mapping(inputs.get("secret_readers")).items()}
+            copied = {str(origin) for reader in readers.values() for origin in mapping(reader.get("copies")).values()}
+            # What is outside of the system has values, and no Secret: its clients have copies.
+            own = [place for place in places if place[0] in readers or "/".join(place) not in copied]
+            values = {place: "/".join(place) for place in own}
             for name, reader in readers.items():
                 values |= {(name, key): str(origin) for key, origin in mapping(reader.get("copies")).items()}
             namespaces = {name: str(reader.get("namespace")) for name, reader in readers.items()}

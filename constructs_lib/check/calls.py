@@ -14,6 +14,7 @@ import yaml
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.model import ClusterModel, Pods
+from constructs_lib.kubernetes.elsewhere import Elsewhere
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.kubernetes.workloads import Container, Variable, expanded, is_headless, service_ports
 
@@ -110,6 +111,10 @@ class Name:
         """Return the Service, if the tree has it."""
         return model.get("Service", self.namespace, self.service)
 
+    def elsewhere(self, model: ClusterModel) -> Elsewhere | None:
+        """Return the Service of somebody else, if the tree tells of it."""
+        return model.elsewhere.get((self.namespace, self.service))
+
 
 def resolve(model: ClusterModel, host: str, namespace: str) -> Name | None:
     """Return what a host names for the pods of a namespace; None if it names no Service that is known.
@@ -127,7 +132,7 @@ def resolve(model: ClusterModel, host: str, namespace: str) -> Name | None:
         candidates.append(Name(labels[-2], labels[-1], labels[0] if len(labels) == 3 else "", is_full=True))
     if len(labels) == 2:
         candidates.append(Name(labels[-1], namespace, labels[0]))
-    return next((name for name in candidates if name.of(model)), None)
+    return next((name for name in candidates if name.of(model) or name.elsewhere(model)), None)
 
 
 def _certain(labels: list[str]) -> Name | None:
@@ -211,14 +216,32 @@ class OutsideCall:
     at: str
 
 
+@dataclass(frozen=True)
+class ElsewhereCall:
+    """A call of a host or a Service of which the tree tells, because of an address that pods are given.
+
+    Attributes:
+        ports: The port that is called, with its protocol, as policies see it; several if it is one of these.
+        address: The address as it is written.
+        at: The field of the workload that holds it.
+    """
+
+    source: Pods
+    target: Elsewhere
+    ports: tuple[tuple[str, int], ...]
+    address: str
+    at: str
+
+
 class Calls:
-    """The calls of all pods of a tree, of its Services and of hosts outside, one for every address."""
+    """The calls of all pods of a tree, of its Services, of hosts outside and of what it tells of, one an address."""
 
     def __init__(self, model: ClusterModel) -> None:
         """Read the tree."""
         self._model = model
         self.inside: list[ServiceCall] = []
         self.outside: list[OutsideCall] = []
+        self.elsewhere: list[ElsewhereCall] = []
         for pods in model.pods:
             for container in pods.containers:
                 known = model.variables(pods, container)
@@ -241,6 +264,13 @@ class Calls:
         if port is None and variable is None and not (address.scheme or address.is_host or "." in address.host):
             return
         name = resolve(self._model, address.host, pods.namespace)
+        if told := self._model.elsewhere.get(address.host) or (name and name.elsewhere(self._model)):
+            offered = tuple((protocol, target) for protocol, number, target in told.ports if port in (None, number))
+            if not offered and address.is_loose:
+                offered = tuple((protocol, target) for protocol, _, target in told.ports)
+            ports = offered or ((("TCP", port),) if port else ())
+            self.elsewhere += [ElsewhereCall(pods, told, ports, str(address), at)] if ports else []
+            return
         service = name.of(self._model) if name else None
         if name is None and address.scheme == "https" and _is_outside(address.host):
             self.outside.append(OutsideCall(pods, address.host, port or 443, at))

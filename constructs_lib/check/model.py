@@ -11,6 +11,7 @@ from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
 from constructs_lib.kubernetes import platform, workloads
 from constructs_lib.kubernetes.accounts import Accounts
+from constructs_lib.kubernetes.elsewhere import OUTSIDE, Elsewhere, outside_of
 from constructs_lib.kubernetes.manifest import mappings, sequence, texts
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
@@ -214,6 +215,18 @@ class ClusterModel:
     @cached_property
     def _pods_by_label(self) -> LabelIndex[Pods]:
         return LabelIndex(self.pods)
+
+    @cached_property
+    def elsewhere(self) -> Mapping[str | tuple[str, str], Elsewhere]:
+        """Hosts and Services without an object in the tree, of which it tells: by host, and by namespace and name."""
+        items = [*self.objects, *(known.item for known in self.applications if known.item)]
+        found = [each for item in items if OUTSIDE in item.annotations for each in outside_of(item.manifest)]
+        return {key: each for each in found for key in (each.host, each.service) if key}
+
+    @property
+    def others_namespaces(self) -> frozenset[str]:
+        """Namespaces of somebody else, of which the tree tells."""
+        return frozenset(each.namespace for each in self.elsewhere.values() if each.namespace)
 
     @cached_property
     def scales(self) -> Scales[Object]:

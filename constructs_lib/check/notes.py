@@ -49,6 +49,12 @@ def notes(model: ClusterModel) -> Iterator[str]:
             f"back what ran before: {named}."
         )
     yield from needless(model, GIVEN_KINDS)
+    others = sorted({"/".join(each.service) for each in model.elsewhere.values() if each.service})
+    if others:
+        yield (
+            f"{plural(len(others), 'Service')} of somebody else, where policies have to let in what is called here, of "
+            f"which nothing is known: {listed(others, _MOST)}."
+        )
     wide: dict[str, None] = {}
     ports: dict[str, None] = {}
     for policy in model.once(Traffic).network.policies:

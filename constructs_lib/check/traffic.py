@@ -6,14 +6,15 @@ from functools import cached_property
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.areas import CLUSTER
-from constructs_lib.check.calls import Calls, OutsideCall
+from constructs_lib.check.areas import CLUSTER, INTERNET, Area, block_of
+from constructs_lib.check.calls import Calls, ElsewhereCall, OutsideCall
 from constructs_lib.check.cilium import policies, unknown_namespaces
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.monitors import Monitor, monitors
-from constructs_lib.check.network import Network, Outside, Pod, Port, pod_of
+from constructs_lib.check.network import End, Network, Outside, Pod, Port, pod_of
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
+from constructs_lib.kubernetes.elsewhere import Elsewhere
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import Port as ContainerPort
@@ -100,6 +101,13 @@ class Traffic:
     def outside_calls(self) -> Sequence[tuple[Pod, OutsideCall]]:
         """The https hosts outside of the cluster that pods are given."""
         return [(self._by_pods[call.source], call) for call in self.model.once(Calls).outside]
+
+    @cached_property
+    def elsewhere_calls(self) -> Sequence[tuple[Pod, End, ElsewhereCall]]:
+        """The calls of hosts and Services that the tree tells of, with the other end as policies see it."""
+        calls = self.model.once(Calls).elsewhere
+        ends = {told: end_of(told) for told in {call.target for call in calls}}
+        return [(self._by_pods[call.source], ends[call.target], call) for call in calls]
 
     @cached_property
     def _by_pods(self) -> Mapping[Pods, Pod]:
@@ -260,7 +268,16 @@ class Traffic:
         """The pods that have to ask DNS, each with the field of a name that it calls."""
         inside = [(call.source, call.at) for call in self.calls]
         outside = [(pod, call.at) for pod, call in self.outside_calls]
-        return {pod: fields[0] for pod, fields in grouped([*inside, *outside]).items()}
+        told = [(pod, call.at) for pod, _, call in self.elsewhere_calls if block_of(call.target.host) is None]
+        return {pod: fields[0] for pod, fields in grouped([*inside, *outside, *told]).items()}
+
+
+def end_of(told: Elsewhere) -> End:
+    """Return what the tree tells of as policies see it."""
+    if told.service:
+        return Pod(*told.service, dict(told.pods))
+    blocks = tuple(block for network in told.networks if (block := block_of(network)) is not None)
+    return Outside(told.host, Area(blocks) if blocks else INTERNET)
 
 
 def _finds_pods(grant: Grant[Object]) -> bool:

@@ -16,6 +16,7 @@ from constructs_lib.text import nearest
 
 if TYPE_CHECKING:
     from constructs_lib.declare.component import Component
+    from constructs_lib.declare.server import Server
     from constructs_lib.derive.explanation import Origin
     from constructs_lib.derive.graph import Dependency, Graph
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     name: str = typer.Argument(
-        metavar="COMPONENT|KIND/NAME", help="A component, or an object as Kind/name or Kind/namespace/name."
+        metavar="COMPONENT|KIND/NAME",
+        help="A component, what is outside, or an object: Kind/name or Kind/namespace/name.",
     ),
     environments: list[str] = typer.Option(
         [], "--environment", "-e", metavar="ENVIRONMENT", help="Where. Default: in all of them. May be repeated."
@@ -63,8 +65,23 @@ def command(
 
 def _order(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
     components = {component.id: component for component in system.components}
-    text = "\n".join(_order_lines(components[name], graph, root)) if name in components else ""
-    return text, [*components]
+    outside = {server.name: server for server in system.outside}
+    lines: Iterator[str] = iter(())
+    if name in components:
+        lines = _order_lines(components[name], graph, root)
+    elif name in outside:
+        lines = _outside_lines(outside[name], graph, root)
+    return "\n".join(lines), [*components, *outside]
+
+
+def _outside_lines(server: Server, graph: Graph, root: Path) -> Iterator[str]:
+    where = f"{type(server).__name__}, {server.host}, declared at {server.location.relative_to(root)}"
+    yield f"{server.name} is outside of the system and in no wave ({where})."
+    edges = [caller.edge for caller in graph.callers.get(server, ())]
+    width = max((len(edge.source.subject) for edge in edges), default=0)
+    for edge in edges:
+        what = f"needs {edge.endpoint.name} {edge.endpoint.service_port}"
+        yield f"  {edge.source.subject:{width}}  {what}  ({edge.location.relative_to(root)})"
 
 
 def _order_lines(component: Component, graph: Graph, root: Path) -> Iterator[str]:

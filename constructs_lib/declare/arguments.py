@@ -22,8 +22,10 @@ Parameters = ParamSpec("Parameters")
 
 #: Valid values for required arguments that are wrong or missing, so that one error does not cause a second one.
 _PLACEHOLDERS: Mapping[str, object] = {
+    "host": "unnamed.example",
     "image": "unnamed:0.0.0",
     "nodes": 1,
+    "pods": {"app": "unnamed"},
     "ports": {"unnamed": 1},
     "repository": "https://unnamed.invalid/unnamed",
     "retention_days": 1,

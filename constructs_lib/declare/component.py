@@ -162,7 +162,7 @@ class Component(on_demand.Chart):
         for problem in misfits("reason", reason, str):
             self.report(f"after(): {problem}")
         for other in others:
-            component = getattr(other, "component", other)
+            component = getattr(other, "component", None) or other
             if not isinstance(component, Component):
                 self.report(f"after() takes components and workloads, not {shown(other)}.")
             elif component.system is not self.system:

@@ -59,6 +59,7 @@ class Server:
         location: The line that declares it.
         component: The :class:`Component` that brings it, which is healthy before who needs it is rolled out; None if
             none does.
+        networks: CIDR blocks in which it is, where it is no pods; none for the internet.
         replaced: Arguments that were wrong and have placeholders in their place.
     """
 
@@ -66,6 +67,7 @@ class Server:
     name: str
     location: Location
     component: Any = None
+    networks: tuple[str, ...] = ()
     replaced: frozenset[str] = frozenset()
 
     @property

@@ -11,6 +11,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, Location, here, new_diagnostics
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.patch import Patch, patch_of
+from constructs_lib.declare.server import Server
 from constructs_lib.kubernetes import platform
 from constructs_lib.text import nearest, shown
 
@@ -46,6 +47,9 @@ class System:
         self.patches: list[Patch] = []
         self._components: dict[str, Component] = {}
         self._owners: dict[str, Component] = {}
+        self._outside: dict[str, Server] = {}
+        #: The namespaces that others own, by the first that names each.
+        self._left: dict[str, Server] = {}
         if problem := validation.dns_label(name):
             self.diagnostics.report("system", problem)
         for location, problem in environment.problems():
@@ -55,6 +59,11 @@ class System:
     def components(self) -> tuple[Component, ...]:
         """The components, in the order of their declaration."""
         return tuple(self._components.values())
+
+    @property
+    def outside(self) -> tuple[Server, ...]:
+        """What exists without the system, in the order of its declaration."""
+        return tuple(self._outside.values())
 
     @property
     def workloads(self) -> Iterator[Workload]:
@@ -102,18 +111,13 @@ class System:
     def placeholder_id(self) -> str:
         """Return an id that is free, for a component whose own cannot be used."""
         number = 1
-        while f"unnamed-{number}" in self._components:
+        while {f"unnamed-{number}"} & (self._components.keys() | self._outside.keys()):
             number += 1
         return f"unnamed-{number}"
 
     def register(self, component: Component) -> None:
         """Take in a component; called by its constructor."""
-        if (known := self._components.get(component.id)) is not None:
-            self.diagnostics.report(
-                component.id,
-                f"the id is taken by the component declared at {known.location}; choose another, ids are unique.",
-                component.location,
-            )
+        if self._is_taken(component.id, component.location):
             return
         if component.id in (self.name, "root"):
             what = "root Application" if component.id == self.name else "root Application's project"
@@ -125,10 +129,38 @@ class System:
         """Return the component whose a namespace is; None if it is none's."""
         return self._owners.get(namespace)
 
+    def take_in(self, server: Server) -> None:
+        """Take in what exists without the system; called by its constructor."""
+        if not self._is_taken(server.name, server.location):
+            self._outside[server.name] = server
+
+    def _is_taken(self, id: str, location: Location) -> bool:
+        """Tell whether an id has been given away, and report it then: the store has an entry for each."""
+        known = self._components.get(id) or self._outside.get(id)
+        if known is not None:
+            what = type(known).__name__ if id in self._outside else "component"
+            problem = f"the id is taken by the {what} declared at {known.location}; choose another, ids are unique."
+            self.diagnostics.report(id, problem, location)
+        return known is not None
+
+    def leave(self, namespace: str, server: Server) -> None:
+        """Note that somebody else owns a namespace, and report it if it is a component's."""
+        if (owner := self._owners.get(namespace)) is not None:
+            server.report(
+                f'the namespace "{namespace}" belongs to {owner.id}, declared at {owner.location}: what runs there is '
+                f"no one else's. Need an endpoint of {owner.id}, or name the namespace of the other owner."
+            )
+        self._left.setdefault(namespace, server)
+
     def own(self, namespace: str, component: Component) -> None:
         """Note whose a namespace is, and report it if it is somebody else's already."""
         if namespace in (*platform.NAMESPACES, self.environment.secret_store_namespace):
             component.report(f'the namespace "{namespace}" has another owner already; choose one that is new.')
+        elif (server := self._left.get(namespace)) is not None:
+            component.report(
+                f'the namespace "{namespace}" is somebody else\'s, by {server.name} at {server.location}; choose one '
+                f"that is new."
+            )
         elif (owner := self._owners.setdefault(namespace, component)) is not component:
             self.diagnostics.report(
                 component.id,

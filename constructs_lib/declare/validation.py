@@ -50,6 +50,10 @@ host_name = _rule(
     r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}",
     'is no full host name; write it like "api.example.com", without scheme, port or path.',
 )
+#: What a client may be told about an endpoint, which may be the key of a secret.
+attribute = _rule(
+    r"[a-z][a-z0-9_-]{0,62}", 'is no name of an attribute; a-z, 0-9, "_" and "-" are allowed, a letter first.'
+)
 #: A DNS domain, which may be a single label.
 domain = _rule(
     lambda name: not any(map(dns_label, name.split("."))), 'is no DNS domain; write it like "cluster.local".'
@@ -132,10 +136,38 @@ def java_heap(heap: object, limit: str) -> str | None:
 def network(block: str) -> str | None:
     """Check a CIDR block of IPv4, as a NetworkPolicy names it."""
     try:
-        ipaddress.IPv4Network(block)
+        written = ipaddress.IPv4Network(block)
     except ValueError:
         return f'{shown(block)} is no network; write it like "10.0.0.0/8".'
-    return None
+    return None if "/" in block else f'{shown(block)} lacks its length; write "{written}".'
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address of IPv4."""
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def host(name: str) -> str | None:
+    """Check the full name or the IPv4 address of a host that pods can call."""
+    if is_address(name):
+        address = ipaddress.IPv4Address(name)
+        if address.is_loopback or address.is_unspecified or address.is_multicast:
+            return f"{shown(name)} is no address of another host."
+        return None
+    if ":" in name and re.fullmatch(r"[0-9a-f:.]+", name):
+        return f"{shown(name)} is no address of IPv4, which is all that policies are written for; write its name."
+    return host_name(name)
+
+
+def internet_host(name: str) -> str | None:
+    """Check the full name of a host in the internet."""
+    if is_address(name):
+        return f'{shown(name)} is an address; declare External(system, "…", host="{name}", ports=…), and need that.'
+    return host_name(name)
 
 
 def broker_names(names: Sequence[str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from constructs_lib.declare import on_demand, validation
 from constructs_lib.declare.arguments import checked, misfits
 from constructs_lib.declare.calls import explained
+from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.observed import Observed
@@ -17,6 +18,7 @@ from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.server import Endpoint, Server
 from constructs_lib.declare.system import System
 from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.kubernetes.names import is_private_host
 from constructs_lib.text import nearest, shown
 
 #: Seconds that a pod may wait for a node, images and init containers. What these wait for is there in a rollout.
@@ -43,12 +45,23 @@ class InternetHost:
 
     Attributes:
         host: Full name. NetworkPolicies know no names, so that it says why the port is open to all of the internet;
-            where the cluster provides ``cilium``, it is open to this host alone.
+            where the cluster provides ``cilium``, it is open to this host alone. The ``cluster_networks`` stay closed:
+            for what is in a private network, or has an address only, there is :class:`External`.
         port: Port. Default 443.
     """
 
     host: str
     port: int = 443
+
+    def problems(self, cluster: Cluster) -> Iterator[str]:
+        """Yield what is wrong with it in a cluster: policies would not open what is no name in the internet."""
+        if problem := validation.internet_host(self.host) or validation.port_number(self.port):
+            yield problem
+        elif is_private_host(self.host) and "cilium" not in cluster.provides:
+            yield (
+                f"{shown(self.host)} is a name in a private network, and only the internet is opened; declare "
+                f'External(system, "…", host="{self.host}", ports=…, networks=…), and need that.'
+            )
 
 
 class Workload(Observed, Server, on_demand.Construct):
@@ -207,6 +220,11 @@ class Workload(Observed, Server, on_demand.Construct):
             )
         if endpoint.server is self:
             order = False
+            if not (endpoint.internal or self.holds_data):
+                self.report(
+                    f"it needs its own endpoint {endpoint.name}, which the program has in its own pod; leave the line "
+                    f"out. Where its pods call each other, the port is an internal one."
+                )
         self.edges.append(Edge(self, endpoint, order, self.system.diagnostics.here(self)))
         for variable, attribute in (variables or {}).items():
             if attribute not in endpoint.attributes:

@@ -1,15 +1,18 @@
 """What Argo CD needs: an AppProject and an Application for every component, and the root with a project of its own."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE
 from constructs_lib.argocd.projects import GIVEN_KINDS
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.server import Server
 from constructs_lib.declare.system import System
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.patches import patched
 from constructs_lib.derive.places import check_kinds
+from constructs_lib.kubernetes.elsewhere import OUTSIDE, Elsewhere, written
 from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, mappings, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
@@ -69,11 +72,30 @@ def application(component: Component, graph: Graph) -> Manifest:
         if each.autoscaled
     ]
     annotations = {_PATHS: ".", WAVE: str(graph.waves[component.id])}
+    if outside := _called_outside(component):
+        annotations[OUTSIDE] = written(outside)
     namespace, more = component.namespace_name, {"ignoreDifferences": scaled} if scaled else {}
     spec = _application_spec(project_name(system, component.id), source, namespace, _TRIES, _SYNC_OPTIONS, **more)
     made = _object(system, "Application", component.id, annotations, spec)
     made["metadata"]["finalizers"] = [_FINALIZER]
     return patched(made, component)
+
+
+def _called_outside(component: Component) -> list[Elsewhere]:
+    """Return what exists without the system and is called by a component."""
+    edges = [edge for each in component.workloads for edge in (*each.edges, *chain(*each.helpers.values()))]
+    called = [edge.endpoint for edge in edges] + [each for access in component.access for each in access.to_endpoints]
+    found: dict[Server, set[tuple[str, int, int]]] = {}
+    for endpoint in (each for each in called if each.server in component.system.outside):
+        ports = found.setdefault(endpoint.server, set())
+        ports.add((endpoint.protocol, endpoint.service_port, endpoint.port))
+    told = []
+    for server, ports in sorted(found.items(), key=lambda item: item[0].name):
+        namespace, pods = server.pods(next(iter(server.endpoints.values()))) or ("", {})
+        told.append(
+            Elsewhere(server.host, tuple(sorted(ports)), server.networks, namespace, tuple(sorted(pods.items())))
+        )
+    return told
 
 
 def _application_spec(

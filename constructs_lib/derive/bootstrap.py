@@ -71,12 +71,14 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
 
 def _secret_values(system: System) -> list[dict[str, Any]]:
     """Return every secret value of a system: which component and key of the store, who gives it, what it is for."""
-    own = (
+    # What is outside of the system is told to its clients, which have copies of the value.
+    outside = {server.name for server in system.outside}
+    own = {
         reference
         for component in system.components
         for reference in component.secrets.values()
-        if reference.component == component.id
-    )
+        if reference.component in (component.id, *outside)
+    }
     return [
         {
             "component": reference.component,

@@ -8,7 +8,7 @@ from typing import Any
 
 from constructs_lib.declare.component import Component
 from constructs_lib.derive.graph import Graph
-from constructs_lib.derive.network import API, Opening, beyond_pods, is_by_name, openings
+from constructs_lib.derive.network import API, Opening, beyond_pods, called, is_by_name, openings
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 
@@ -39,6 +39,11 @@ def cilium_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
     """Yield the CiliumNetworkPolicies of a component: one for every kind of pods that calls something by its name."""
     pods: list[tuple[str, Mapping[str, str], Iterable[Opening]]] = [
         *((each.name, each.selector, openings(each, graph)) for each in component.workloads),
+        *(
+            (name, {"app.kubernetes.io/name": name}, called(edges))
+            for each in component.workloads
+            for name, edges in each.helpers.items()
+        ),
         *((each.name, each.pods, beyond_pods(component, each)) for each in component.access),
     ]
     cluster = component.system.environment.cluster
@@ -55,17 +60,17 @@ def cilium_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
 
 
 def _rules(found: Iterable[Opening]) -> Iterator[dict[str, Any]]:
-    hosts: dict[tuple[int, ...], set[str]] = {}
+    hosts: dict[tuple[tuple[int, ...], str], set[str]] = {}
     for opening in found:
         if opening.host:
-            hosts.setdefault(opening.ports, set()).add(opening.host)
+            hosts.setdefault((opening.ports, opening.protocol), set()).add(opening.host)
         else:
             yield {"toEntities": [*(_API if opening.peer == API else _NODES)], "toPorts": _ports(opening.ports)}
-    for ports, names in sorted(hosts.items()):
-        yield {"toFQDNs": [{"matchName": name} for name in sorted(names)], "toPorts": _ports(ports)}
+    for (ports, protocol), names in sorted(hosts.items()):
+        yield {"toFQDNs": [{"matchName": name} for name in sorted(names)], "toPorts": _ports(ports, protocol)}
     if hosts:
         yield dict(_DNS_RULE)
 
 
-def _ports(ports: Iterable[int]) -> list[dict[str, Any]]:
-    return [{"ports": [{"port": str(port), "protocol": "TCP"} for port in ports]}]
+def _ports(ports: Iterable[int], protocol: str = "TCP") -> list[dict[str, Any]]:
+    return [{"ports": [{"port": str(port), "protocol": protocol} for port in ports]}]

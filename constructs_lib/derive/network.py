@@ -16,6 +16,7 @@ from constructs_lib.declare.chart import PodAccess
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
+from constructs_lib.declare.server import Endpoint
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.derive.graph import Graph
 from constructs_lib.kubernetes import platform
@@ -40,6 +41,7 @@ class Opening:
         reason: Why, in words.
         location: The line that wants it.
         host: Which host of the internet, where it is known.
+        networks: In which CIDR blocks it is; none for all of the internet.
         protocol: Protocol of the ports. Default ``TCP``.
     """
 
@@ -49,6 +51,7 @@ class Opening:
     reason: str
     location: Location
     host: str = ""
+    networks: tuple[str, ...] = ()
     protocol: str = "TCP"
 
 
@@ -95,12 +98,28 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
 def called(edges: Iterable[Edge]) -> Iterator[Opening]:
     """Yield what is opened to pods that call something: a workload's own, or further ones such as those of a Job."""
     for edge in sorted(edges, key=_by_server):
-        endpoint, server = edge.endpoint, edge.endpoint.server
-        if found := server.pods(endpoint):
-            pods = (found[0], tuple(found[1].items()))
-            ports = () if server.says_ports else (endpoint.port,)
-            reason = f"to {server.subject} {endpoint.name}"
-            yield Opening(False, pods, ports, reason, edge.location, protocol=endpoint.protocol)
+        yield _called(edge.endpoint, edge.location)
+
+
+def _called(endpoint: Endpoint, location: Location) -> Opening:
+    """Return what is opened to pods that call an endpoint."""
+    server, peer = endpoint.server, server_pods(endpoint)
+    return Opening(
+        False,
+        peer or INTERNET,
+        () if server.says_ports else (endpoint.port,),
+        f"to {server.subject} {endpoint.name}",
+        location,
+        "" if peer or server.networks else server.host,
+        server.networks,
+        endpoint.protocol,
+    )
+
+
+def server_pods(endpoint: Endpoint) -> Pods | None:
+    """Return the pods that answer at an endpoint; None if it is no pods of the cluster."""
+    found = endpoint.server.pods(endpoint)
+    return (found[0], tuple(found[1].items())) if found else None
 
 
 def _by_server(edge: Edge) -> tuple[str, str]:
@@ -120,7 +139,7 @@ def network_policies(component: Component, graph: Graph) -> Iterator[Manifest]:
         rules = (_rules(cluster, found, inward=True), _rules(cluster, found, inward=False))
         yield _policy(component, workload.name, workload.selector, *rules)
         for name, edges in workload.helpers.items():
-            out = _rules(cluster, called(edges), inward=False)
+            out = _rules(cluster, [each for each in called(edges) if not is_by_name(cluster, each)], inward=False)
             yield _policy(component, name, {"app.kubernetes.io/name": name}, [], out)
     for access in component.access:
         rules = (_chart_ingress(component, access, graph), _chart_egress(component, access, graph))
@@ -148,13 +167,14 @@ def _rules(cluster: Cluster, found: Iterable[Opening], *, inward: bool) -> list[
     """Return the rules of a policy in one direction: one for all ports of the same pods."""
     by_pods: dict[Pods, set[tuple[int, str]]] = {}
     anywhere: dict[tuple[str, tuple[int, ...], str], None] = {}
-    internet: set[int] = set()
+    outside: dict[tuple[str, ...], set[tuple[int, str]]] = {}
     for opening in found:
         if opening.inward is inward:
             if isinstance(opening.peer, tuple):
                 by_pods.setdefault(opening.peer, set()).update((port, opening.protocol) for port in opening.ports)
             elif opening.peer == INTERNET:
-                internet.update(opening.ports)
+                ports = outside.setdefault(opening.networks, set())
+                ports.update((port, opening.protocol) for port in opening.ports)
             else:
                 anywhere[opening.peer, opening.ports, opening.protocol] = None
     side = "from" if inward else "to"
@@ -165,7 +185,11 @@ def _rules(cluster: Cluster, found: Iterable[Opening], *, inward: bool) -> list[
     open_to_all = [_cluster_rule(cluster, peer, ports, protocol) for peer, ports, protocol in sorted(anywhere)]
     if inward:
         return [*open_to_all, *pods]
-    return [*pods, *open_to_all, *([_internet_rule(cluster, internet)] if internet else [])]
+    return [
+        *pods,
+        *open_to_all,
+        *(_outside_rule(cluster, networks, ports) for networks, ports in sorted(outside.items())),
+    ]
 
 
 def _policy(
@@ -208,9 +232,11 @@ def _ports_of(ports: Iterable[tuple[int, str]]) -> list[dict[str, Any]]:
     return [{"port": port, "protocol": protocol} for port, protocol in sorted(ports)]
 
 
-def _internet_rule(cluster: Cluster, ports: Iterable[int]) -> dict[str, Any]:
-    world = {"cidr": "0.0.0.0/0", "except": list(cluster.cluster_networks)}
-    return {"to": [{"ipBlock": world}], "ports": _ports(*sorted(ports))}
+def _outside_rule(cluster: Cluster, networks: Iterable[str], ports: Iterable[tuple[int, str]]) -> dict[str, Any]:
+    """Return a rule for some networks, or without any for the internet."""
+    world: dict[str, Any] = {"cidr": "0.0.0.0/0", "except": list(cluster.cluster_networks)}
+    blocks = [{"cidr": network} for network in networks] or [world]
+    return {"to": [{"ipBlock": block} for block in blocks], "ports": _ports_of(ports)}
 
 
 def _cluster_rule(cluster: Cluster, peer: str, ports: Iterable[int], protocol: str = "TCP") -> dict[str, Any]:
@@ -222,6 +248,7 @@ def _cluster_rule(cluster: Cluster, peer: str, ports: Iterable[int], protocol: s
 
 def beyond_pods(component: Component, access: PodAccess) -> Iterator[Opening]:
     """Yield what the pods of a chart call that is no pod and has an address of its own: known hosts, nodes, the API."""
+    yield from outside(component, access)
     for host in access.hosts:
         yield Opening(False, INTERNET, access.internet, f"to {host}", component.location, host)
     if access.to_nodes:
@@ -280,8 +307,17 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
     if access.to_dns_metrics:
         rules.append({"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": _ports(9153)})
     if access.internet and not (access.hosts and "cilium" in cluster.provides):
-        rules.append(_internet_rule(cluster, access.internet))
+        rules.append(_outside_rule(cluster, (), [(port, "TCP") for port in access.internet]))
     if access.to_argocd:
         rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
-    others = [each for each in beyond_pods(component, access) if not each.host and not is_by_name(cluster, each)]
-    return [*rules, *(_cluster_rule(cluster, str(each.peer), each.ports) for each in others)]
+    called_outside = [each for each in outside(component, access) if not is_by_name(cluster, each)]
+    others = [each for each in beyond_pods(component, access) if not is_by_name(cluster, each)]
+    rules += [_cluster_rule(cluster, str(each.peer), each.ports) for each in others if each.peer != INTERNET]
+    return [*rules, *_rules(cluster, called_outside, inward=False)]
+
+
+def outside(component: Component, access: PodAccess) -> Iterator[Opening]:
+    """Yield what the pods of a chart call of what is declared and no pods."""
+    for endpoint in access.to_endpoints:
+        if server_pods(endpoint) is None:
+            yield _called(endpoint, component.location)

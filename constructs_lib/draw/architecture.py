@@ -30,6 +30,11 @@ def architecture(graph: Graph) -> Diagram:
         nodes.insert(0, Node(USERS, "Users", Role.OUTSIDE, ("from the internet",), side=Side.BEFORE))
     for host in dict.fromkeys(host for workload in system.workloads for host in workload.internet):
         nodes.append(Node(_host_id(host), host.host, Role.OUTSIDE, (f"port {host.port}",), side=Side.BEHIND))
+    for server in system.outside:
+        if any(edge.target == _server_id(server) for edge in edges):
+            ports = (f"{endpoint.name} {endpoint.service_port}" for endpoint in server.endpoints.values())
+            facts = (server.host, ", ".join(ports))
+            nodes.append(Node(_server_id(server), server.name, Role.OUTSIDE, facts, side=Side.BEHIND))
     environment = system.environment.name
     return Diagram(
         title=f"Architecture of {system.name} in {environment}",
@@ -46,11 +51,13 @@ def _host_id(host: InternetHost) -> str:
 
 
 def _server_id(server: Server) -> str:
-    return f"{server.component.id if server.component else ''}/{server.name}"
+    return f"{server.component.id if server.component else ':outside'}/{server.name}"
 
 
 def _endpoint_id(endpoint: Endpoint) -> str:
-    return f"{_server_id(endpoint.server)}/{endpoint.name}"
+    own = _server_id(endpoint.server)
+    # What is outside is one box.
+    return f"{own}/{endpoint.name}" if endpoint.server.component else own
 
 
 def _node(component: Component) -> Node:

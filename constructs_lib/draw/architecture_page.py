@@ -11,7 +11,7 @@ from constructs_lib.draw.svg import svg
 
 #: Name of the page, whose text is in the file of the same name here.
 PAGE = "architecture.md"
-_HOSTS = "\n## Hosts outside of the cluster\n\n| host | port | called by |\n|---|---|---|\n"
+_OUTSIDE = "\n## Outside of the system\n\n| host | port | called by |\n|---|---|---|\n"
 
 
 def pages(graph: Graph) -> dict[str, str]:
@@ -22,11 +22,15 @@ def pages(graph: Graph) -> dict[str, str]:
     for component in sorted(system.components, key=lambda component: graph.waves[component.id]):
         reasons = "<br>".join(f"{found.target.id}: {found.reason}" for found in graph.dependencies[component.id])
         components += _row(str(graph.waves[component.id]), component.id, component.namespace_name, reasons)
-    hosts = "".join(
-        _row(host.host, str(host.port), workload.name)
+    hosts = dict.fromkeys((host, workload.name) for workload in system.workloads for host in workload.internet)
+    called_outside = [(host.host, host.port, name) for host, name in hosts]
+    called_outside += [
+        (edge.endpoint.server.host, edge.endpoint.service_port, workload.name)
         for workload in system.workloads
-        for host in dict.fromkeys(workload.internet)
-    )
+        for edge in workload.edges
+        if edge.endpoint.server in system.outside
+    ]
+    outside = "".join(_row(host, str(port), name) for host, port, name in called_outside)
     page = Template((Path(__file__).parent / PAGE).read_text(encoding="utf-8")).substitute(
         system=system.name,
         environment=system.environment.name,
@@ -35,7 +39,7 @@ def pages(graph: Graph) -> dict[str, str]:
         order_title=deployed.title,
         order=mermaid(deployed),
         components=components,
-        hosts=_HOSTS + hosts if hosts else "",
+        outside=_OUTSIDE + outside if outside else "",
     )
     return {PAGE: page, "architecture.svg": svg(called), "deployment-order.svg": svg(deployed)}
 

@@ -23,7 +23,7 @@ MEANINGS: dict[Role | Style, str] = {
     Role.STORE: "data store",
     Role.SERVICE: "service",
     Role.ENTRY: "entry point",
-    Role.OUTSIDE: "outside of the cluster",
+    Role.OUTSIDE: "outside of the system",
     Style.REACHES: "over the boundary of the cluster",
     Style.NEEDS: "calls, and starts after it",
     Style.LATER: "calls, in any order",

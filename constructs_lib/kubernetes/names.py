@@ -41,6 +41,15 @@ is_port_name = _like(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
 is_config_key = _like(r"(?!\.\.|\.\Z)[-._a-zA-Z0-9]{1,253}")
 
 
+#: Tells whether the name of a host is of a private network by its form, and leads nowhere in the internet: by a domain
+#: that is kept out of it (RFC 2606, 6762 with its appendix G, 8375, ICANN's ``internal``), or as clouds call what they
+#: put into networks of their users: databases of DigitalOcean, endpoints of AWS and Azure.
+is_private_host = _like(
+    r"(?:.+\.)?(?:corp|home|home\.arpa|internal|intranet|invalid|lan|local|localdomain|localhost|private|test)"
+    r"|private-.+\.db\.ondigitalocean\.com|.+\.vpce\.amazonaws\.com|.+\.privatelink\..+"
+)
+
+
 @cache
 def is_label_key(text: str) -> bool:
     """Tell whether a text can be the key of a label."""

@@ -54,6 +54,13 @@ NEEDED = {
     "Empty": {},
     "Environment": {"name": '"local"', "cluster": "CLUSTER", "repository": "REPOSITORY"},
     "Exec": {"command": '["true"]'},
+    "Existing": {
+        "namespace": '"kafka"',
+        "service": '"broker"',
+        "pods": '{"app": "kafka"}',
+        "ports": '{"kafka": 9092}',
+    },
+    "External": {"host": '"db.example.com"', "ports": '{"sql": 5432}'},
     "ExternalSecrets": {"version": '"1.0.0"'},
     "GitRepository": {"url": '"https://github.com/example/shop.git"'},
     "Grpc": {"port": '"http"'},

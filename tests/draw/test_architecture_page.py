@@ -45,12 +45,12 @@ def test_table_of_components_goes_wave_by_wave() -> None:
 
 
 def test_table_of_hosts() -> None:
-    assert rows(pages(positionpal())["architecture.md"], "Hosts outside of the cluster") == [
+    assert rows(pages(positionpal())["architecture.md"], "Outside of the system") == [
         ["fcm.googleapis.com", "443", "notification-service"],
         ["oauth2.googleapis.com", "443", "notification-service"],
         ["api.mapbox.com", "443", "location-service"],
     ]
-    assert "Hosts" not in pages(Graph(linked(1, [])))["architecture.md"]
+    assert "Outside" not in pages(Graph(linked(1, [])))["architecture.md"]
 
 
 def test_page_shows_the_pictures_and_their_sources() -> None:

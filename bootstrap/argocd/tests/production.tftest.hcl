@@ -255,6 +255,29 @@ run "copy_of_an_unknown_value_is_refused" {
   expect_failures = [var.secret_readers]
 }
 
+run "value_of_what_is_outside_is_copied" {
+  command = plan
+  variables {
+    secrets        = [{ component = "orders-db", key = "password", owner = "generated", purpose = "password of a managed database" }]
+    secret_readers = { web = { namespace = "web", copies = { "orders-db.password" = "orders-db/password" } } }
+    secret_values  = {}
+  }
+  assert {
+    condition     = keys(kubernetes_secret_v1.store) == ["web"] && nonsensitive(local.store["web"] == { "orders-db.password" = local.secret_values["orders-db/password"] })
+    error_message = "What is outside has no Secret, and its clients have a copy of its value."
+  }
+}
+
+run "value_that_nobody_reads_is_refused" {
+  command = plan
+  variables {
+    secrets        = [{ component = "orders-db", key = "password", owner = "generated", purpose = "password of a managed database" }]
+    secret_readers = { web = { namespace = "web", copies = {} } }
+    secret_values  = {}
+  }
+  expect_failures = [var.secret_readers]
+}
+
 run "range_of_charts_is_refused" {
   command = plan
   variables {

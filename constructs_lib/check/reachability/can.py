@@ -9,7 +9,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER, INTERNET, Area, block_of
 from constructs_lib.check.model import ClusterModel, grouped
 from constructs_lib.check.network import Connection, End, Outside, Pod, Port, Side
-from constructs_lib.check.traffic import DNS, Traffic
+from constructs_lib.check.traffic import DNS, Traffic, end_of
 from constructs_lib.text import closest, nearest
 from constructs_lib.user_error import UserError
 
@@ -96,6 +96,8 @@ class _Names:
         """Return the end with a name, and the Service if the name is that of a Service."""
         if name == WORLD:
             return Outside("the internet", INTERNET), None
+        if (told := self._traffic.model.elsewhere.get(name)) is not None:
+            return end_of(told), None
         if (block := block_of(name)) is not None:
             area = Area((block,))
             is_world = not any(area.may_lie_in(own, ()) for own in CLUSTER.blocks if own.version == block.version)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from constructs_lib.check.areas import ANYWHERE, INTERNET
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.network import DIRECTIONS, Network, Outside, Pod, Port, Side, port_text
+from constructs_lib.check.network import DIRECTIONS, End, Network, Outside, Pod, Port, Side, port_text
 from constructs_lib.check.reachability.explanation import fix, is_certain, port_list, reasons
 from constructs_lib.check.reachability.opened import prove_rules
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
@@ -25,7 +25,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield what is blocked that should not be, and what is open that need not be."""
     traffic = model.once(Traffic)
     if traffic.network.policies:
-        for prove_blocked in (_calls, _peers, _dns, _public, _scrapes, _outside):
+        for prove_blocked in (_calls, _elsewhere, _peers, _dns, _public, _scrapes, _outside):
             yield from prove_blocked(traffic)
         yield from prove_rules(traffic)
     yield from _unisolated(traffic)
@@ -55,6 +55,21 @@ def _calls(traffic: Traffic) -> Iterator[Finding]:
                 at=call.at,
                 fix=fix(traffic, connections[0], port),
             )
+
+
+def _elsewhere(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the calls of hosts and of others' Services, of which the tree tells, that do not get out."""
+    seen: set[tuple[Pod, End, tuple[Port, ...]]] = set()
+    for pod, end, call in traffic.elsewhere_calls:
+        key = pod, end, call.ports
+        connections = [traffic.network.connection(pod, end, port) for port in call.ports]
+        closed, port = connections[0].egress, call.ports[0]
+        if key in seen or any(each.egress.allows for each in connections) or not is_certain(traffic, [closed]):
+            continue
+        seen.add(key)
+        problem = f"{pod} calls {call.address}, port {port_text(port)} of {end}, outside of the tree"
+        how = fix(traffic, connections[0], port)
+        yield Finding.of("call-blocked", workload(pod).owner, f"{problem}; {reasons([closed])}.", at=call.at, fix=how)
 
 
 def _peers(traffic: Traffic) -> Iterator[Finding]:

@@ -121,6 +121,8 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
         # A host of the world may be called so, but hardly after a namespace of the tree.
         if name.namespace in model.namespaces:
             yield _nowhere(found, f"The domain of the cluster is {domain} everywhere else.")
+    elif name.elsewhere(model) is not None:
+        return
     elif (service := name.of(model)) is not None:
         if found.beside:
             at = found.beside.at if not found.beside.config_map else found.at
@@ -140,7 +142,7 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
         yield nowhere.because_of("Service", name.namespace, name.service)
     else:
         # A namespace with a name close to one of the tree's is a mistake; of others nobody knows whether they exist.
-        known = {*model.namespaces, *model.open_namespaces, *platform.NAMESPACES}
+        known = {*model.namespaces, *model.open_namespaces, *platform.NAMESPACES, *model.others_namespaces}
         if name.namespace not in known and closest(name.namespace, known):
             problem = f"There is no namespace {name.namespace}."
             yield _nowhere(found, problem, hint("namespace", name.namespace, model.namespaces))

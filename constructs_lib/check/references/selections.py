@@ -280,7 +280,7 @@ class _Namespaces:
     """The namespaces that are known to exist, by their labels."""
 
     def __init__(self, model: ClusterModel) -> None:
-        others = (*platform.NAMESPACES, *model.open_namespaces)
+        others = (*platform.NAMESPACES, *model.open_namespaces, *model.others_namespaces)
         self._labels = {**{name: {platform.NAME_LABEL: name} for name in others}, **model.namespaces}
 
     def selected(self, selector: object) -> list[str]:

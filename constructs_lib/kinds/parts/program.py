@@ -110,8 +110,7 @@ class Program(Workload):
         for rule in self.rbac:
             yield from rule.problems()
         for host in self.internet:
-            if problem := validation.host_name(host.host) or validation.port_number(host.port):
-                yield f"internet: {problem}"
+            yield from (f"internet: {problem}" for problem in host.problems(self.system.environment.cluster))
         if not 1 <= self.user <= 2**31 - 1:
             yield f"user: {self.user} is no user to run as; 1 to {2**31 - 1} are allowed, and 0 is root."
 
