@@ -18,7 +18,7 @@ from constructs_lib.cli.app import WRONG_USAGE, App, CommandError
 from constructs_lib.cli.output import console, take_any_sign
 from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import DeclarationError, here
-from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.environment import Environment, declared_environments
 from constructs_lib.user_error import UserError
 
 #: Exit codes: mistakes in what is declared, findings and refusals; faults of the library (EX_SOFTWARE of sysexits.h);
@@ -70,5 +70,7 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
         sys.exit(INTERNAL_FAULT)
     finally:
+        # Whoever goes on after this, such as a test, may declare for others.
+        declared_environments.set(())
         if collects:
             gc.enable()
