@@ -28,8 +28,11 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.volume import Claim, Empty, HostPath, Memory
 from constructs_lib.declare.workload import Edge, InternetHost, Workload
 from constructs_lib.kinds.cassandra.construct import Cassandra
+from constructs_lib.kinds.cron_job.construct import CronJob
+from constructs_lib.kinds.daemon_set.construct import DaemonSet
 from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
 from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.kinds.job.construct import Job
 from constructs_lib.kinds.kustomization.construct import Kustomization
 from constructs_lib.kinds.metrics_server.construct import MetricsServer
 from constructs_lib.kinds.microservice.akka import AkkaCluster
@@ -40,6 +43,7 @@ from constructs_lib.kinds.monitoring.receiver import Slack, Webhook
 from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.kinds.postgres.construct import Postgres
 from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
+from constructs_lib.kinds.stateful_set.construct import StatefulSet
 from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.version import VERSION
 
@@ -71,6 +75,7 @@ __all__ += ["PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]
-__all__ += ["Monitoring", "Postgres", "Toleration"]
+__all__ += ["Monitoring", "Postgres"]
+__all__ += ["CronJob", "DaemonSet", "Job", "StatefulSet", "Toleration"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
 __all__ += ["DeclarationError", "Diagnostic"]

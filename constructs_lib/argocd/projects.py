@@ -24,7 +24,7 @@ HERE = {"server": "https://kubernetes.default.svc", "name": "in-cluster"}
 #: or not: if a kind left the project together with its last object, Argo CD would refuse to prune that object.
 GIVEN_KINDS = {
     "": ("ConfigMap", "PersistentVolumeClaim", "Service", "ServiceAccount"),
-    "apps": ("Deployment", "StatefulSet"),
+    "apps": ("DaemonSet", "Deployment", "StatefulSet"),
     "autoscaling": ("HorizontalPodAutoscaler",),
     "batch": ("CronJob", "Job"),
     "cilium.io": ("CiliumNetworkPolicy",),

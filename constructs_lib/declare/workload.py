@@ -126,6 +126,8 @@ class Workload(Observed, Server, on_demand.Construct):
         self.system = component.system
         self.name = name
         self.edges: list[Edge] = []
+        #: What it comes after in its own component, why, and the line.
+        self.predecessors: list[tuple[Workload, str, Location]] = []
         self.environment: dict[str, object] = {}
         #: The lines that give it its variables, by name, and its secrets.
         self.told_at: dict[str | SecretReference, Location] = {}
@@ -242,9 +244,15 @@ class Workload(Observed, Server, on_demand.Construct):
 
     @explained
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
-        """Roll out only once ``others`` are healthy, though nothing is called there."""
+        """Roll out only once ``others`` are healthy, though nothing is called there; a Job, once it has succeeded."""
+        beside = [other for other in others if isinstance(other, Workload) and other.component is self.component]
+        for other in beside:
+            if other is self:
+                self.report("after(): a workload cannot come after itself; name another one.")
+            else:
+                self.predecessors.append((other, reason, self.system.diagnostics.here(self)))
         with self.system.diagnostics.at(self.system.diagnostics.here(self)):
-            self.component.after(*others, reason=reason)
+            self.component.after(*(other for other in others if other not in beside), reason=reason)
 
     @explained
     def patch(

@@ -126,6 +126,8 @@ class Graph:
                 target: Server = edge.endpoint.server
                 if edge.order and isinstance(target, Workload) and target.component is component:
                     reasons[workload.name].setdefault(target.name, (_reason(edge), edge.location))
+            for target, reason, location in workload.predecessors:
+                reasons[workload.name].setdefault(target.name, (reason, location))
         if self._has_cycles("workloads", reasons, component.id):
             return dict.fromkeys(component.workloads, 0)
         levels = longest_chains(reasons)

@@ -6,6 +6,7 @@ from systems import monitored
 
 from constructs_lib import (
     Cassandra,
+    CronJob,
     Http,
     Jvm,
     Microservice,
@@ -46,6 +47,7 @@ def watched() -> System:
         objective=Objective(availability=99),
         consumes=["orders.web"],
     )
+    CronJob(system, "report", image="example/report:1.0.0", schedule="@hourly", timeout_seconds=1800)
     web.needs(orders.endpoint("grpc"))
     for service in (orders, web):
         service.needs(broker.endpoint("amqp"))

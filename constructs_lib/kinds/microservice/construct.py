@@ -151,11 +151,6 @@ class Microservice(MeasuredProgram):
             return self.pod_seconds
         return self.pod_seconds * (self.replicas.maximum if isinstance(self.replicas, Autoscale) else self.replicas)
 
-    @property
-    def dashboard_name(self) -> str:
-        """Its own name: each service has a dashboard of its own."""
-        return self.name
-
     @classmethod
     def dashboard(cls, workloads: Sequence[Self]) -> Dashboard:
         """Return the dashboard of a service."""

@@ -1,8 +1,8 @@
 """A program that keeps running: its ports, its Service, its probes, and how it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol, Self, Unpack
 
 from constructs_lib.declare.arguments import field_misfits
 from constructs_lib.declare.component import Component
@@ -12,6 +12,7 @@ from constructs_lib.declare.port import Port
 from constructs_lib.declare.probe import Probe, Tcp
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
+from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.parts.arguments import LongRunningArguments
 from constructs_lib.kinds.parts.ports import container_ports, service_ports
 from constructs_lib.kinds.parts.program import Program
@@ -164,6 +165,17 @@ class LongRunning(Program):
             yield self.manifest(
                 "v1", "Service", "-external", annotations={**annotations, **found.annotations}, spec=outside
             )
+
+    @property
+    def dashboard_name(self) -> str:
+        """Its own name: each program has a dashboard of its own."""
+        return self.name
+
+    @classmethod
+    def dashboard(cls, workloads: Sequence[Self]) -> Dashboard:
+        """Return the dashboard of a program, which shows its pods; a kind that knows more overrides it."""
+        name = workloads[0].name
+        return Dashboard("program", name, f"What the pods of {name} use, and whether they are ready.", ())
 
     def _ports_of(self, sidecar: str) -> dict[str, Any]:
         names = [name for name in self.endpoints if self._sidecars_of.get(name, "") == sidecar]

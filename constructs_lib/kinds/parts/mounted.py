@@ -33,6 +33,8 @@ class Mounted:
         self.texts: dict[str, str] = {}
         #: Volumes, by the path at which they are mounted.
         self.volumes: dict[str, Volume] = {}
+        #: Whether a StatefulSet makes the claims, one for each pod.
+        self.has_templates = False
 
     @property
     def paths(self) -> list[str]:
@@ -119,17 +121,14 @@ class Mounted:
         if self.texts:
             data = {_key(path): text for path, text in sorted(self.texts.items())}
             yield 0, self._workload.manifest("v1", "ConfigMap", "-files", data=data)
-        for path, claim in sorted(self.claims.items()):
-            yield 1, self._claim(path, claim)
-
-    def _claim(self, path: str, claim: Claim) -> Manifest:
-        return self._workload.manifest(
-            "v1",
-            "PersistentVolumeClaim",
-            f"-{_slug(path)}",
-            annotations=protected(),
-            spec=self.claim_spec(claim),
-        )
+        for path, claim in () if self.has_templates else sorted(self.claims.items()):
+            spec = self.claim_spec(claim)
+            yield (
+                1,
+                self._workload.manifest(
+                    "v1", "PersistentVolumeClaim", f"-{_slug(path)}", annotations=protected(), spec=spec
+                ),
+            )
 
     def claim_spec(self, claim: Claim) -> dict[str, Any]:
         """Return the spec of a claim, of the cluster's storage class if it names none."""
@@ -164,8 +163,8 @@ class Mounted:
                 volume = {"name": name, "projected": projected}
             yield volume, pod.mount(name, folder, read_only=True)
 
-    def data_volumes(self, *, templates: bool = False) -> Iterator[tuple[dict[str, Any] | None, dict[str, Any]]]:
-        """Yield each volume with how it is mounted; the volume is None where ``templates`` of claims make it."""
+    def data_volumes(self) -> Iterator[tuple[dict[str, Any] | None, dict[str, Any]]]:
+        """Yield each volume with how it is mounted; the volume is None where a StatefulSet makes it."""
         for path, volume in sorted(self.volumes.items()):
             name = _slug(path)
             mount = pod.mount(name, path)
@@ -173,7 +172,7 @@ class Mounted:
                 if volume.access == "ReadOnlyMany":
                     mount = pod.mount(name, path, read_only=True)
                 claim = {"persistentVolumeClaim": {"claimName": f"{self._workload.name}-{name}"}}
-                yield None if templates else {"name": name, **claim}, mount
+                yield None if self.has_templates else {"name": name, **claim}, mount
             elif isinstance(volume, HostPath):
                 yield (
                     {"name": name, "hostPath": {"path": volume.path}},

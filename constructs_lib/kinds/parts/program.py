@@ -185,7 +185,7 @@ class Program(Workload):
         return {}
 
     def pod_template(
-        self, *, restart: str = "", grace_seconds: int | None = None, spread: bool = True, templates: bool = False
+        self, *, restart: str = "", grace_seconds: int | None = None, spread: bool = True
     ) -> dict[str, Any]:
         """Return the template of its pods; what they read from ConfigMaps is in a checksum that restarts them.
 
@@ -193,12 +193,11 @@ class Program(Workload):
             restart: Restart policy. Default: ``Always``.
             grace_seconds: Seconds that it gets to end. Default: as Kubernetes, 30.
             spread: Whether its pods are spread as :class:`Placement` says.
-            templates: Whether its claims are those of a StatefulSet.
         """
         annotations = dict(self.pod_annotations)
         if read := self._read_at_start():
             annotations["checksum/config"] = digest(read)
-        spec = self._pod_spec(restart=restart, grace_seconds=grace_seconds, spread=spread, templates=templates)
+        spec = self._pod_spec(restart=restart, grace_seconds=grace_seconds, spread=spread)
         return {
             "metadata": {
                 "labels": {**self.labels, **self.pod_labels},
@@ -215,13 +214,13 @@ class Program(Workload):
             read["files"] = self.mounted.texts
         return read
 
-    def _pod_spec(self, *, restart: str, grace_seconds: int | None, spread: bool, templates: bool) -> dict[str, Any]:
+    def _pod_spec(self, *, restart: str, grace_seconds: int | None, spread: bool) -> dict[str, Any]:
         config = self.config
         volumes, mounts = [pod.empty_volume("tmp")], [pod.mount("tmp", "/tmp")]
         for volume, mount in self.mounted.file_volumes():
             volumes.append(volume)
             mounts.append(mount)
-        for data, mount in self.mounted.data_volumes(templates=templates):
+        for data, mount in self.mounted.data_volumes():
             volumes += [data] if data else []
             mounts.append(mount)
         shared = {each["mountPath"]: each for each in mounts}

@@ -10,6 +10,7 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.secret import SecretReference
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
+from constructs_lib.kinds.parts.jobs import cron_job
 from constructs_lib.kinds.parts.pods import container, pod_spec, variables
 from constructs_lib.kinds.parts.ports import container_ports, service_ports
 from constructs_lib.kubernetes import pod
@@ -22,6 +23,35 @@ Kind = TypeVar("Kind", bound=Workload)
 def grouped(workloads: Sequence[Kind], number: Callable[[Kind], int]) -> list[tuple[int, list[Kind]]]:
     """Return workloads by a number that each one has, the smallest first."""
     return [(key, [*group]) for key, group in groupby(sorted(workloads, key=number), number)]
+
+
+def stateful_set(
+    workload: Workload,
+    *,
+    replicas: int,
+    parallel: bool,
+    template: Mapping[str, Any],
+    claims: Sequence[Mapping[str, Any]],
+) -> Manifest:
+    """Return a StatefulSet whose volumes outlive it, with a headless Service ``…-nodes``."""
+    # The API server fills in fields of the claims; only a server-side comparison knows them.
+    compared = {"argocd.argoproj.io/compare-options": "IgnoreExtraneous,ServerSideDiff=true"}
+    return workload.manifest(
+        "apps/v1",
+        "StatefulSet",
+        annotations=compared if claims else None,
+        spec={
+            "replicas": replicas,
+            "serviceName": f"{workload.name}-nodes",
+            "podManagementPolicy": "Parallel" if parallel else "OrderedReady",
+            "revisionHistoryLimit": 3,
+            "updateStrategy": {"type": "RollingUpdate"},
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+            "selector": {"matchLabels": workload.selector},
+            "template": dict(template),
+            **({"volumeClaimTemplates": [*claims]} if claims else {}),
+        },
+    )
 
 
 class Store(Workload):
@@ -114,23 +144,8 @@ class Store(Workload):
         template: dict[str, Any] = {"metadata": {"labels": self.labels}, "spec": dict(spec)}
         if checksum is not None:
             template["metadata"]["annotations"] = {"checksum/config": digest(checksum)}
-        return self.manifest(
-            "apps/v1",
-            "StatefulSet",
-            # The API server fills in fields of the claims; only a server-side comparison knows them.
-            annotations={"argocd.argoproj.io/compare-options": "IgnoreExtraneous,ServerSideDiff=true"},
-            spec={
-                "replicas": replicas,
-                "serviceName": f"{self.name}-nodes",
-                "podManagementPolicy": "Parallel" if parallel else "OrderedReady",
-                "revisionHistoryLimit": 3,
-                "updateStrategy": {"type": "RollingUpdate"},
-                "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
-                "selector": {"matchLabels": self.selector},
-                "template": template,
-                "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": self.claim(self.storage)}],
-            },
-        )
+        claims = [{"metadata": {"name": "data"}, "spec": self.claim(self.storage)}]
+        return stateful_set(self, replicas=replicas, parallel=parallel, template=template, claims=claims)
 
     def claim(self, storage: str) -> dict[str, Any]:
         """Return the spec of a claim for a volume of the cluster's storage class."""
@@ -188,19 +203,4 @@ class Store(Workload):
 
     def cron_job(self, suffix: str, schedule: str, template: Mapping[str, Any]) -> Manifest:
         """Return a CronJob in UTC that never runs twice at once."""
-        return self.manifest(
-            "batch/v1",
-            "CronJob",
-            suffix,
-            labels=self._labels(suffix),
-            # A run that failed is a reason for an alert, not for holding up every later wave.
-            annotations={"argocd.argoproj.io/ignore-healthcheck": "true"},
-            spec={
-                "schedule": schedule,
-                "timeZone": "Etc/UTC",
-                "concurrencyPolicy": "Forbid",
-                "successfulJobsHistoryLimit": 1,
-                "failedJobsHistoryLimit": 3,
-                "jobTemplate": {"spec": {"backoffLimit": 3, "template": dict(template)}},
-            },
-        )
+        return cron_job(self, suffix, self._labels(suffix), schedule, {"backoffLimit": 3, "template": dict(template)})

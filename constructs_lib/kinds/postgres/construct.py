@@ -14,6 +14,7 @@ from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Panel
 from constructs_lib.kinds.parts import images
+from constructs_lib.kinds.parts.jobs import overdue
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
 from constructs_lib.kinds.parts.ports import container_ports
@@ -123,8 +124,8 @@ class Postgres(Store):
     def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
         """Return what the placeholders of its files stand for: the dumps, and which are older than their schedule."""
         by_pause = grouped(workloads, lambda server: int(longest_pause(server.backup_schedule).total_seconds()) // 60)
-        overdue = " or ".join(_older(minutes / 60 + _DUMP_HOURS, alike) for minutes, alike in by_pause)
-        return {**super().placeholders(workloads), "backups": _dumps(workloads), "backup_overdue": overdue}
+        late = " or ".join(overdue(minutes / 60 + _DUMP_HOURS, alike, "-backup") for minutes, alike in by_pause)
+        return {**super().placeholders(workloads), "backups": _dumps(workloads), "backup_overdue": late}
 
     def panels_for(self, client: Observed) -> Sequence[Panel]:
         """Return what its tables hold and how they change: the business of a client, as the database sees it."""
@@ -268,13 +269,3 @@ class Postgres(Store):
 def _dumps(servers: Sequence[Postgres]) -> str:
     """Return the operator and the value of a matcher for the CronJobs that dump."""
     return one_of(sorted({f"{server.name}-backup" for server in servers}))
-
-
-def _older(hours: float, servers: Sequence[Postgres]) -> str:
-    """Return what is true of servers whose last dump is older; before the first, the age of the CronJob counts."""
-    jobs = f"{in_namespaces(servers)}, cronjob{_dumps(servers)}"
-    age = (
-        f"time() - (max by (namespace, cronjob) (kube_cronjob_status_last_successful_time{{{jobs}}}) "
-        f"or max by (namespace, cronjob) (kube_cronjob_created{{{jobs}}}))"
-    )
-    return f'label_replace({age} > {hours:g} * 3600, "service", "$1", "cronjob", "(.+)-backup")'

@@ -1,0 +1,1 @@
+"""A program whose pods have names and volumes of their own."""
