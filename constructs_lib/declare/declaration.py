@@ -59,7 +59,7 @@ def check(declaration: object, environments: object, location: Location) -> None
             found.append(Diagnostic(environment.location, f"environment {environment.name}", problem))
     if found:
         raise DeclarationError(found)
-    declared_environments.set(tuple(known))
+    declared_environments.set(tuple(known.values()))
 
 
 def _takes_one_argument(declaration: Callable[..., object]) -> bool:

@@ -16,8 +16,8 @@ from constructs_lib.text import nearest, shown
 
 Value = TypeVar("Value")
 
-#: The names of all environments, once a command line knows them.
-declared_environments: ContextVar[tuple[str, ...]] = ContextVar("declared_environments", default=())
+#: All environments, once a command line knows them.
+declared_environments: ContextVar["tuple[Environment, ...]"] = ContextVar("declared_environments", default=())
 
 
 @explained
@@ -85,7 +85,9 @@ class Environment:
             DeclarationError: It is missing, and there is no command line to which it could be reported.
         """
         if self.name in by_environment:
-            known_names = declared_environments.get()
+            declared = declared_environments.get()
+            # Only if this is one of them: a program may run several apps, one after the other.
+            known_names = [each.name for each in declared] if any(each is self for each in declared) else []
             for name in by_environment:
                 if known_names and name not in known_names:
                     problem = f"there is no environment {shown(name)}; {nearest(name, known_names)}"

@@ -39,7 +39,7 @@ CHART_KINDS: dict[str, set[tuple[str, str]]] = {
 #: Kinds that may run and be reached in a namespace, and give nobody more than it.
 LIBRARY_KINDS = {
     *(("", kind) for kind in ("ConfigMap", "PersistentVolumeClaim", "Service", "ServiceAccount")),
-    *(("apps", kind) for kind in ("Deployment", "StatefulSet")),
+    *(("apps", kind) for kind in ("DaemonSet", "Deployment", "StatefulSet")),
     *(("batch", kind) for kind in ("CronJob", "Job")),
     *((RBAC, kind) for kind in ("Role", "RoleBinding")),
     ("autoscaling", "HorizontalPodAutoscaler"),
