@@ -239,6 +239,10 @@ class Surroundings:
         """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes."""
         return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
 
+    def all_readers(self, kind: str, namespace: str, name: str) -> Sequence[Object]:
+        """Return the workloads whose pods read a ConfigMap or Secret when they start."""
+        return self._readers.get((kind, namespace, name), ())
+
     def callers_by_number(self, workload: Object, port: object) -> list[Object]:
         """Return the policies of other Applications that let their pods out to a port of a workload's pods."""
         others = [each for each in self.running if each.name != self.application.name]

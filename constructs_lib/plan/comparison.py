@@ -227,6 +227,11 @@ class Comparison:
 
     def _add(self, pair: Pair, item: Object, action: Action, verdict: Verdict, old: Object | None = None) -> None:
         before, after = (item, None) if action == "delete" else (old, item)
+        # A person who syncs it does so later, and has to see what is dangerous then.
+        if action != "delete" and pair.new and not pair.new.syncs_itself and pair.new.item is not item:
+            if not verdict.dangerous and verdict.effect <= Effect.RESTART:
+                verdict = replace(verdict, effect=Effect.NONE, pods=[])
+            verdict.because("synced-by-hand", application=pair.new.name)
         judged = {
             **vars(verdict),
             "fields": tuple(verdict.fields),

@@ -6,12 +6,20 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object
-from constructs_lib.argocd.projects import repository_name
+from constructs_lib.argocd.projects import HERE, repository_name
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
 from constructs_lib.kubernetes.openings import kept_in
 from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.plan.change import LASTING, ROLLING, Effect, Reason, Surroundings, Verdict, named, option, pods_in
 from constructs_lib.plan.fields import RULES, FieldChange
+from constructs_lib.plan.holdings import (
+    MAKING_SECRETS,
+    counts_members,
+    left_behind,
+    loses_majority,
+    owns_its_secret,
+    secret_of,
+)
 from constructs_lib.repository.applications import cascades
 from constructs_lib.repository.sources import sources_of
 from constructs_lib.text import listed
@@ -20,7 +28,6 @@ from constructs_lib.text import listed
 _UPDATED_ONLY = frozenset({"Namespace", "apiextensions.k8s.io/CustomResourceDefinition"})
 #: Kinds that run to their end.
 _RUNNING_ONCE = frozenset({"Pod", "batch/Job"})
-_MAKING_SECRETS = ("external-secrets.io/ExternalSecret", "bitnami.com/SealedSecret")
 
 
 @dataclass
@@ -48,6 +55,8 @@ def changed(old: Object, new: Object, fields: Sequence[FieldChange], around: Sur
     if case.fields:
         if judge := _JUDGES.get(new.full_kind):
             judge(case)
+        elif holds_something(new):
+            _custom(case)
         _judge_replacement(case)
         _tell_what_is_kept_open(case)
         verdict.dangerous = verdict.dangerous or is_dangerous(new, verdict.effect)
@@ -153,6 +162,8 @@ def _workload(case: _Case) -> None:
             case.verdict.because("pods-stay")
         else:
             _judge_restart(case)
+        for place, source in left_behind(case.old, case.new):
+            case.verdict.because("volume-left-behind", place=place, source=source)
     _judge_scale(case)
     _judge_retention(case)
 
@@ -190,6 +201,8 @@ def _judge_scale(case: _Case) -> None:
             verdict.because("autoscaled", scaler=named(scaler))
     elif after == 0:
         verdict.because("scaled-to-zero")
+    elif new.kind == "StatefulSet" and loses_majority(before, after):
+        verdict.because("majority-goes", number=before - after, all=before)
     if after < before and new.kind == "StatefulSet" and inner(new.spec, "volumeClaimTemplates"):
         deletes = inner(new.spec, "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete"
         verdict.because("scaled-down-with-volumes" if deletes else "scaled-down", number=before - after)
@@ -215,6 +228,12 @@ def _pod(case: _Case) -> None:
         case.verdict.pods = pods_in(case.new, case.around)
 
 
+def _custom(case: _Case) -> None:
+    for change in case.fields:
+        if counts_members(change.keys[-1]) and loses_majority(change.old, change.new):
+            case.verdict.because("majority-goes", number=change.old - change.new, all=change.old)
+
+
 def _service(case: _Case) -> None:
     if inner(case.old.spec, "type") == "LoadBalancer" != inner(case.new.spec, "type"):
         case.verdict.because("load-balancer-changed")
@@ -237,8 +256,13 @@ def _configuration(case: _Case) -> None:
     if all(change.below("metadata") for change in case.fields):
         return
     kind, name = new.kind, new.name
-    if new.full_kind in _MAKING_SECRETS:
-        kind, name = "Secret", str(inner(new.spec, "target", "name") or new.name)
+    if new.full_kind in MAKING_SECRETS:
+        kind, name = "Secret", secret_of(new)
+        if secret_of(case.old) != name and owns_its_secret(case.old):
+            former = secret_of(case.old)
+            case.verdict.because("secret-renamed", name=former)
+            if left := case.around.all_readers("Secret", new.namespace, former):
+                case.verdict.because("secret-missed", readers=listed(map(named, left)))
     for reader in case.around.readers(kind, new.namespace, name):
         case.verdict.because("read-at-start", reader=named(reader))
 
@@ -255,6 +279,13 @@ def _definition(case: _Case) -> None:
             case.verdict.because("version-not-served", version=name)
 
 
+def _cluster(item: Object) -> str:
+    """Return the cluster that an Application deploys to; empty for Argo CD's own."""
+    destination = mapping(item.spec.get("destination"))
+    found = str(destination.get("server") or destination.get("name") or "").rstrip("/")
+    return "" if found in HERE.values() else found
+
+
 def _application(case: _Case) -> None:
     old, new, verdict = case.old, case.new, case.verdict
     before, after = (mapping(item.spec.get("syncPolicy")).get("automated") for item in (old, new))
@@ -263,7 +294,7 @@ def _application(case: _Case) -> None:
     def turned_off(setting: str) -> bool:
         return mapping(before).get(setting) is True and mapping(after).get(setting) is not True
 
-    if case.touches("spec", "destination", "server") or case.touches("spec", "destination", "name"):
+    if _cluster(old) != _cluster(new):
         verdict.because("other-cluster")
     elif case.touches("spec", "destination", "namespace"):
         verdict.because("other-namespace")
@@ -299,7 +330,7 @@ def _application(case: _Case) -> None:
 
 _JUDGES: dict[str, Callable[[_Case], None]] = {
     **dict.fromkeys(ROLLING | LASTING, _workload),
-    **dict.fromkeys(("ConfigMap", "Secret", *_MAKING_SECRETS), _configuration),
+    **dict.fromkeys(("ConfigMap", "Secret", *MAKING_SECRETS), _configuration),
     "batch/CronJob": _cron_job,
     "Pod": _pod,
     "Service": _service,

@@ -134,7 +134,7 @@ def _same(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> bool:
     if isinstance(old, bool) != isinstance(new, bool):
         return False
     if old == new or texts is None:
-        return bool(old == new)
+        return bool(old == new) or (keys[0] == "spec" and _seconds(old) is not None and _seconds(old) == _seconds(new))
     if old is None or new is None:
         left = new if old is None else old
         return left == [] or (left == {} and keys[-1] in MAPS)
@@ -142,6 +142,17 @@ def _same(old: Any, new: Any, keys: Keys, texts: Sequence[str] | None) -> bool:
         return False
     number = quantity(old) if any(key in RULES["quantities"] for key in keys[-2:]) else None
     return number is not None and number == quantity(new)
+
+
+_DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+
+
+def _seconds(value: object) -> int | None:
+    """Return a span of time as custom resources have them, such as ``1h0m0s``, in seconds; None for anything else."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return (
+        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else None
+    )
 
 
 def _list_differences(old: list[Any], new: list[Any], keys: Keys, texts: Sequence[str] | None) -> Iterator[FieldChange]:

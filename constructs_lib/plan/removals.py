@@ -12,6 +12,7 @@ from constructs_lib.kubernetes.manifest_reader import may_hold
 from constructs_lib.plan.change import Effect, Reason, Surroundings, Verdict, kept, named, option, pods_in, reason
 from constructs_lib.plan.effects import changed, holds_something, is_dangerous, loss_with
 from constructs_lib.plan.fields import RULES, changed_fields
+from constructs_lib.plan.holdings import owns_its_secret, secret_of
 from constructs_lib.plan.pair import Key, Pair, Placed, key_of
 from constructs_lib.repository.applications import BY_HAND, Application
 
@@ -30,7 +31,9 @@ def _deleted(item: Object, around: Surroundings) -> Verdict:
     if item.kind == "Service" and inner(item.spec, "type") == "LoadBalancer":
         verdict.because("load-balancer-deleted")
     verdict.dangerous = is_dangerous(item, verdict.effect)
-    if holds_something(item):
+    if owns_its_secret(item):
+        verdict.because("secret-goes", name=secret_of(item))
+    if holds_something(item) or (item.kind == "PushSecret" and item.spec.get("deletionPolicy") == "Delete"):
         verdict.because("operator-deletes")
     return verdict
 
@@ -49,7 +52,7 @@ def _pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
             kind = item.kind.lower()
             verdict.because("kept-is-a-difference", application=now.name, kind=kind, name=item.name, where=where)
         return verdict
-    if not now.automated:
+    if not now.syncs_itself:
         return kept("pruned-by-hand")
     if not now.prunes:
         return kept("pruning-is-off")

@@ -156,6 +156,12 @@ class Application(Content):
         return isinstance(automated, dict) and automated.get("enabled") is not False
 
     @property
+    def syncs_itself(self) -> bool:
+        """Whether Argo CD applies what changes in the repository without a person."""
+        annotations = self.item.annotations if self.item else {}
+        return self.item is None or (self.automated and annotations.get("argocd.argoproj.io/skip-reconcile") != "true")
+
+    @property
     def prunes(self) -> bool:
         """Whether an automated sync deletes what is no longer in the repository."""
         return self.automated and mapping(self._sync_policy.get("automated")).get("prune") is True

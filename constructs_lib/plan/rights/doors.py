@@ -241,10 +241,46 @@ def closed(case: Case) -> list[str]:
     if old is None or not doors(old):
         return []
     if old.full_kind != "Service":
-        return _words(doors(old), _doors_of(case.after, *_KINDS))
+        found = _words(doors(old), _doors_of(case.after, *_KINDS))
+        return [*found, *(_kept_out(old, new) if new else ()), *(_unencrypted(case, old, new) if new else ())]
     if new is None or (inner(old.spec, "type") == "LoadBalancer" != inner(new.spec, "type")):
         return []
-    return _words(doors(old), Doors([new]))
+    return [*_words(doors(old), Doors([new])), *_node_ports_gone(old, new), *_kept_out(old, new)]
+
+
+def _unencrypted(case: Case, old: Object, new: Object) -> Iterator[str]:
+    """Yield the hosts of an Ingress that have a certificate no more."""
+    if new.kind != "Ingress":
+        return
+    now = {host for item in case.after.of("Ingress") for host in _certified(item)}
+    hosts = {door.host for door in doors(new)}
+    yield from (f"https://{host}" for host in dict.fromkeys(_certified(old)) if host in hosts and host not in now)
+
+
+def _certified(item: Object) -> list[str]:
+    return [str(host) for each in mappings(item.spec.get("tls")) for host in sequence(each.get("hosts"))]
+
+
+def _node_ports_gone(old: Object, new: Object) -> Iterator[str]:
+    """Yield the ports of the nodes that lead to a Service no more; one that is left out stays as it is."""
+    now = {(each.get("port"), each.get("protocol") or "TCP"): each.get("nodePort") for each in _ports_of(new)}
+    taken = {each.get("nodePort") for each in _ports_of(new)}
+    for port in _ports_of(old) if inner(new.spec, "type") in ("NodePort", "LoadBalancer") else ():
+        number, key = port.get("nodePort"), (port.get("port"), port.get("protocol") or "TCP")
+        if number and number not in taken and now.get(key) and inner(old.spec, "type") == "NodePort":
+            yield f"port {number} of the nodes"
+
+
+def _ports_of(service: Object) -> list[Mapping[str, Any]]:
+    return mappings(service.spec.get("ports"))
+
+
+def _kept_out(old: Object, new: Object) -> Iterator[str]:
+    """Yield the addresses that came in and are kept out from now on."""
+    before, after = _ranges(old), _ranges(new)
+    for name, now in after.items():
+        if gone := [each for each in before.get(name, ["every address"]) if not _is_within(each, now)]:
+            yield f"{listed(gone)} to {new.kind} {new.name}"
 
 
 def door_widening(case: Case) -> Widened:

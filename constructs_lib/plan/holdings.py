@@ -1,0 +1,79 @@
+"""What a change leaves behind of what holds data: volumes that pods had, members of a quorum, and Secrets."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from constructs_lib.argocd.objects import Object
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.workloads import pods_of
+
+#: Kinds of volumes that hold what a pod wrote when the pod is gone, whatever node the next one is on.
+_LASTING = (
+    *("persistentVolumeClaim", "nfs", "iscsi", "fc", "rbd", "cephfs", "glusterfs", "awsElasticBlockStore"),
+    *("azureDisk", "azureFile", "gcePersistentDisk", "vsphereVolume", "portworxVolume", "cinder"),
+)
+MAKING_SECRETS = ("external-secrets.io/ExternalSecret", "bitnami.com/SealedSecret")
+#: How custom resources call the number of their members.
+_COUNTS = frozenset({"instances", "members", "nodeCount", "numberOfInstances", "replicas", "size"})
+
+
+def left_behind(old: Object, new: Object) -> Iterator[tuple[str, str]]:
+    """Yield where pods find another volume than before, and what was there and is nowhere in the container now."""
+    after = {str(path): source for path, source in _mounts(new)}
+    kept = {source for source in after.values() if source}
+    for path, source in _mounts(old):
+        if source and source not in kept and path in after:
+            yield path, source
+
+
+def _mounts(item: Object) -> Iterator[tuple[str, str]]:
+    """Yield where containers write, with what holds it beyond the pod, such as ``PersistentVolumeClaim data``."""
+    pods = pods_of(item)
+    if pods is None:
+        return
+    sources = {str(volume.get("name")): _source(volume) for _, volume in pods.volumes}
+    for claim in mappings(item.spec.get("volumeClaimTemplates")):
+        name = inner(claim, "metadata", "name")
+        sources[str(name)] = f"the claim template {name}"
+    for container in pods.containers:
+        for mount in mappings(container.get("volumeMounts")):
+            if mount.get("readOnly") is not True:
+                part = f", {mount['subPath']}" if mount.get("subPath") else ""
+                found = sources.get(str(mount.get("name")), "")
+                yield f"{container.name}:{mount.get('mountPath')}", found and f"{found}{part}"
+
+
+def _source(volume: Mapping[str, Any]) -> str:
+    for kind in _LASTING:
+        if isinstance(part := volume.get(kind), dict):
+            named = part.get("claimName") or " ".join(str(part[key]) for key in sorted(part) if key != "readOnly")
+            return f"PersistentVolumeClaim {named}" if kind == "persistentVolumeClaim" else f"{kind} {named}"
+    return ""
+
+
+def loses_majority(before: object, after: object) -> bool:
+    """Tell whether a number of members falls so far that those who are left are none of the majority there was."""
+    if isinstance(before, bool) or isinstance(after, bool) or not isinstance(before, int) or not isinstance(after, int):
+        return False
+    return before >= 3 and 0 < after <= before // 2
+
+
+def counts_members(key: object) -> bool:
+    """Tell whether a field of a custom resource may be the number of its members."""
+    return key in _COUNTS
+
+
+def secret_of(item: Object) -> str:
+    """Return the name of the Secret that an object makes."""
+    return str(inner(item.spec, "target", "name") or inner(item.spec, "template", "metadata", "name") or item.name)
+
+
+def owns_its_secret(item: Object) -> bool:
+    """Tell whether the Secret that an object makes is deleted with it.
+
+    https://external-secrets.io/latest/guides/ownership-deletion-policy/, and ``OwnerReferences`` of Sealed Secrets.
+    """
+    if item.full_kind == "bitnami.com/SealedSecret":
+        annotations = mapping(inner(item.spec, "template", "metadata", "annotations"))
+        return annotations.get("sealedsecrets.bitnami.com/skip-set-owner-references") != "true"
+    return item.full_kind in MAKING_SECRETS and inner(item.spec, "target", "creationPolicy") in (None, "Owner")
