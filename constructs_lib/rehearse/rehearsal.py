@@ -74,6 +74,14 @@ class Rehearsal:
         self._tell = tell
         pairs = [(tree, self._applications(tree)) for tree in trees]
         self._found = [found for _, found in pairs]
+        for application in (each for found in self._found for each in found.all):
+            for chart in application.charts:
+                # The content of an artifact with a digest, and the commits of others, nobody can make up.
+                if not chart.source.get("chart"):
+                    raise RehearsalError(
+                        f"{application.name} reads {chart.title} by a digest or from Git, and a rehearsal stands in "
+                        f"for charts by name and version alone: leave it out, or declare it rendered=True, to rehearse."
+                    )
         stores = [Bootstrap(tree.files, found.all).store for tree, found in pairs]
         self._secrets = [*bootstrapped(store for store in stores if store)]
         self._stack = ExitStack()

@@ -206,17 +206,17 @@ def _pods_of_charts(traffic: Traffic) -> Iterator[Finding]:
     for application in model.applications:
         if application.item and (found := closed.get(application.name)):
             names = listed([str(pod) for _, pod in sorted(found.items())], 5)
-            texts = [_access(pod) for _, pod in sorted(found.items())]
-            fix = f"Add {', '.join(texts)} to access=[…] of the chart, with what these pods exchange."
+            texts = [_access(pod, calls_api=pod in traffic.api_users) for _, pod in sorted(found.items())]
+            fix = f"Add {', '.join(texts)} to access=[…] of the chart, with what else these pods exchange."
             problem = f"No policy is about {names} but those that close the namespace."
             yield Finding.of("chart-pods-closed", application.item, problem, fix=fix)
 
 
-def _access(pod: Pod) -> str:
+def _access(pod: Pod, *, calls_api: bool) -> str:
     """Return the PodAccess of some pods: by the labels that their workload selects them by, if it does."""
     selector = mapping(mapping(pod.workload.owner.spec.get("selector")).get("matchLabels")) if pod.workload else {}
     labels = ", ".join(f'"{key}": "{value}"' for key, value in (selector or pod.labels).items())
-    return f'PodAccess("{pod.name}", {{{labels}}}, …)'
+    return f'PodAccess("{pod.name}", {{{labels}}}{", kubernetes_api=True" * calls_api})'
 
 
 PROOF = Proof(
