@@ -35,6 +35,8 @@ _SOURCE = re.compile(r"# Source: [^/\s]+/(\S+)")
 _MISSING = "found in Chart.yaml, but missing in charts/ directory"
 _REPOSITORY = re.compile(r"^\s*(?:- )?repository: \"?(https?://[^\s\"]+)", re.MULTILINE)
 _UNREACHABLE = re.compile(r'looks like "([^"]+)" is not a valid chart repository or cannot be reached: ')
+#: What is said where nobody answers, and not of a chart alone.
+_UNANSWERED = re.compile(r"cannot be reached|no answer|dial tcp|[Cc]ould not resolve|refused|unable to access")
 _NOISE = ("WARNING", "Use --debug", "walk.go")
 _MANIFESTS = (".yaml", ".yml", ".json")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -146,16 +148,12 @@ class Charts:
                 try:
                     found = (self._pull if is_packed else self._clone)(source, Path(temporary))
                 except NotRenderedError as reason:
-                    self._silent[address] = str(reason)
+                    if _UNANSWERED.search(str(reason)):
+                        self._silent[address] = str(reason)
                     raise
                 with suppress(OSError):  # somebody else has fetched it meanwhile
                     found.replace(kept)
-        if is_packed:
-            yield kept
-            return
-        # Helm may write into the folder of a chart.
-        with TemporaryDirectory() as temporary:
-            yield Path(shutil.copytree(kept, Path(temporary) / "repository", symlinks=True))
+        yield kept
 
     def _pull(self, source: Mapping[str, Any], folder: Path) -> Path:
         address, version = str(source["repoURL"]), str(source.get("targetRevision") or "")
@@ -182,18 +180,24 @@ class Charts:
         self._run(["git", "-C", str(checkout), *fetch], FETCHING)
         self._run(["git", "-C", str(checkout), "checkout", "--quiet", "FETCH_HEAD"], FETCHING)
         shutil.rmtree(checkout / ".git")
+        root = checkout.resolve()
+        # As Argo CD does (``CheckOutOfBoundsSymlinks``): what is rendered would show files of this machine.
+        for path in root.rglob("*"):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise NotRenderedError(f"the symbolic link {path.relative_to(root)} leaves its repository")
         return checkout
 
     def _rendered(self, source: Mapping[str, Any], helm: Mapping[str, Any], release: Release, place: Path) -> str:
-        if place.is_dir():
-            root, place = place.resolve(), (place / str(source.get("path") or "")).resolve()
+        root = place.resolve() if place.is_dir() else None
+        if root:
+            place = (place / str(source.get("path") or "")).resolve()
             if not place.is_dir() or not place.is_relative_to(root):
                 raise NotRenderedError(f"its repository has no folder {source.get('path')}")
             if not (place / "Chart.yaml").is_file():
                 return _plain(place)
-        return self._template(helm, release, place)
+        return self._template(helm, release, place, root)
 
-    def _template(self, helm: Mapping[str, Any], release: Release, chart: Path) -> str:
+    def _template(self, helm: Mapping[str, Any], release: Release, chart: Path, root: Path | None) -> str:
         command = [self._helm, "template", str(chart), "--name-template", str(helm.get("releaseName") or release.name)]
         command += ["--namespace", release.namespace] if release.namespace else []
         command += ["--kube-version", f"{release.kubernetes}.0"] if release.kubernetes else []
@@ -216,14 +220,16 @@ class Charts:
             try:
                 return self._run(command, RENDERING)
             except NotRenderedError as reason:
-                if _MISSING not in str(reason) or not chart.is_dir():
+                if _MISSING not in str(reason) or root is None:
                     raise
-                self._build(chart)
+                # Helm writes into the folder of the chart, and may need what lies beside it.
+                copy = Path(shutil.copytree(root, Path(folder) / "repository", symlinks=True))
+                command[2] = str(copy / chart.relative_to(root))
+                self._build(Path(command[2]), Path(folder))
                 return self._run(command, RENDERING)
 
-    def _build(self, chart: Path) -> None:
+    def _build(self, chart: Path, home: Path) -> None:
         """Fetch what a chart in Git needs, from the repositories that it names, as Argo CD does."""
-        home = chart.parent / ".helm"
         environment = {"HELM_REPOSITORY_CONFIG": f"{home}/repositories.yaml", "HELM_REPOSITORY_CACHE": f"{home}/cache"}
         said = self._run([self._helm, "show", "chart", str(chart)], RENDERING)
         addresses = dict.fromkeys(_REPOSITORY.findall(said))

@@ -234,6 +234,14 @@ def test_a_repository_that_does_not_answer_is_told(store: Store, tmp_path: Path)
     model = looked(system, Charts(store.charts.helm, tmp_path))
     assert len(model.warnings) == 2
     assert all("127.0.0.1:1" in warning and "refused" in warning for warning in model.warnings.values())
+    # One that is not there says nothing of others beside it.
+    system = empty()
+    store.chart(system, version="0.0.1")
+    charts = Charts(store.charts.helm, tmp_path / "new")
+    assert "0.0.1: not found" in str(looked(system, charts).warnings)
+    system = empty()
+    store.chart(system)
+    assert not looked(system, charts).warnings
 
 
 def test_synth_gives_the_same_with_and_without(store: Store) -> None:
@@ -274,6 +282,14 @@ def test_a_chart_and_a_kustomization_in_git(store: Store, tmp_path: Path) -> Non
         patch.setenv("GIT_CONFIG_KEY_0", f"url.file://{repository}.insteadOf")
         patch.setenv("GIT_CONFIG_VALUE_0", url)
         model = looked(system, Charts(store.charts.helm, tmp_path / "cache"))
+        (repository / "plain/secret.yaml").symlink_to("/etc/hostname")
+        git(repository, "add", "--all")
+        git(repository, "commit", "--quiet", "--message", "Reach out")
+        git(repository, "tag", "v1.2.4")
+        hostile = empty()
+        Kustomization(hostile, "plain", repository=url, path="plain", revision="v1.2.4")
+        refused = looked(hostile, Charts(store.charts.helm, tmp_path / "cache"))
+    assert "the symbolic link plain/secret.yaml leaves its repository" in str(refused.warnings)
     assert not model.warnings
     names = {(item.kind, item.namespace, item.name) for item in model.objects}
     assert {("StatefulSet", "cache", "cache"), ("ConfigMap", "limits", "more-limits")} <= names
