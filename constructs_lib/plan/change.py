@@ -98,6 +98,8 @@ class Change:
         widens: What it lets somebody do who could not do it before, so that a person must allow it by name.
         replaced: Whether a new object takes its place.
         moves: Whether a component moves with it, by its Application, to another namespace.
+        with_component: Whether it goes with its whole component, and no data or guard with it, so that the name of the
+            component allows it.
         old: The object as it was; None if it is new.
         new: The object as it will be; None if it is removed.
     """
@@ -115,6 +117,7 @@ class Change:
     widens: Sequence[Reason] = ()
     replaced: bool = False
     moves: bool = False
+    with_component: bool = False
     old: Manifest | None = field(default=None, repr=False, compare=False)
     new: Manifest | None = field(default=None, repr=False, compare=False)
 

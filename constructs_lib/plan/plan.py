@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
+from constructs_lib.kubernetes.manifest import inner
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.plan.change import Change, Effect, Pin, Step, Verdict
@@ -81,7 +82,9 @@ def plan(
     comparison = Comparison(before.all, after.all, cache, verdicts or {})
     known = {key: text for key, text in {**before.warnings, **after.warnings}.items() if key not in unchanged}
     warnings = [*known.values(), *dict.fromkeys(comparison.warnings)]
-    return Plan(old.name, new.name, _Ordering(comparison.pairs).steps(), comparison.pins, warnings)
+    return Plan(
+        old.name, new.name, _with_components(_Ordering(comparison.pairs).steps(), after.all), comparison.pins, warnings
+    )
 
 
 def _look_at_both(before: Sequence[Application], after: Sequence[Application]) -> set[str]:
@@ -103,8 +106,12 @@ def _look_at_both(before: Sequence[Application], after: Sequence[Application]) -
 
 
 def allowed(change: Change, names: Iterable[str]) -> bool:
-    """Tell whether an object's name allows its change: ``Kind/name``, or ``Kind/namespace/name`` of several."""
-    return any(name in (change.name, change.full_name) for name in names)
+    """Tell whether an object's name allows its change: ``Kind/name``, or ``Kind/namespace/name`` of several.
+
+    ``Component/name`` allows what goes with a component that is removed, but for what takes data or a guard with it.
+    """
+    whole = f"Component/{change.component}" if change.with_component else ""
+    return any(name in (change.name, change.full_name, whole) for name in names)
 
 
 def unknown_names(found: Plan, names: Iterable[str]) -> list[str]:
@@ -115,8 +122,49 @@ def unknown_names(found: Plan, names: Iterable[str]) -> list[str]:
 def allow_names(found: Plan) -> list[str]:
     """Return the shortest names that allow all dangerous changes."""
     short = Counter(change.name for change in found.dangerous)
-    names = (change.name if short[change.name] == 1 else change.full_name for change in found.dangerous)
+    whole = Counter(change.component for change in found.dangerous if change.with_component)
+    names = (
+        f"Component/{change.component}"
+        if change.with_component and whole[change.component] > 1
+        else change.name
+        if short[change.name] == 1
+        else change.full_name
+        for change in found.dangerous
+    )
     return list(dict.fromkeys(names))
+
+
+def _with_components(steps: Sequence[Step], remaining: Iterable[Application]) -> list[Step]:
+    """Return steps in which is marked what goes with a component that is removed.
+
+    What takes data with it has to be named, and the Namespace as well if there is data in it, or if one of the
+    ``remaining`` Applications deploys there.
+    """
+    removed: dict[str, list[Change]] = {}
+    for step in steps:
+        for change in step.changes:
+            if change.kind == "Application" and change.action == "delete" and not change.moves:
+                removed[change.component] = []
+    if not removed:
+        return [*steps]
+    for step in steps:
+        for change in step.changes:
+            if change.component in removed:
+                removed[change.component].append(change)
+    used = {inner(each.item.spec, "destination", "namespace") for each in remaining if each.item}
+    keeping = {
+        component
+        for component, changes in removed.items()
+        if any(each.effect in (Effect.DATA_LOSS, Effect.KEPT) and each.kind != "Namespace" for each in changes)
+    }
+
+    def marked(change: Change) -> Change:
+        if change.component not in removed or change.action != "delete" or change.widens:
+            return change
+        is_empty = change.kind == "Namespace" and change.component not in keeping and change.identity[3] not in used
+        return replace(change, with_component=is_empty or change.effect != Effect.DATA_LOSS)
+
+    return [replace(step, changes=[*map(marked, step.changes)]) for step in steps]
 
 
 class _Ordering:

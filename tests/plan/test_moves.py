@@ -9,7 +9,7 @@ import pytest
 from trees import Manifest, application, between, config, root, tree, with_fields, written
 
 from constructs_lib.plan.change import Change, Effect
-from constructs_lib.plan.plan import Plan, allow_names
+from constructs_lib.plan.plan import Plan, allow_names, allowed, unknown_names
 from constructs_lib.plan.report.json_report import document
 from constructs_lib.plan.report.markdown import render
 from constructs_lib.publish.checkout import PublishError
@@ -313,12 +313,7 @@ def test_one_component_goes_and_an_unrelated_one_comes() -> None:
         reasons = "\n".join(told(change) for change in found.changes)
         assert "takes its place" not in reasons
         assert "starts empty" not in reasons
-        assert sorted(allow_names(found)) == [
-            "Application/orders",
-            "Deployment/orders",
-            "Service/orders",
-            "StatefulSet/orders-db",
-        ]
+        assert allow_names(found) == ["Component/orders"]
 
 
 def test_a_worker_of_the_same_image_that_does_something_else() -> None:
@@ -369,3 +364,40 @@ def test_what_is_kept_leaves_its_application_synced_if_it_says_so() -> None:
         assert change.effect == Effect.KEPT
         assert ("app is OutOfSync (requires pruning)" in told(change)) == differs
         assert ("kubectl annotate configmap a --namespace ns argocd.argoproj.io/tracking-id-" in change.fix) == differs
+
+
+# Agreement to the removal of a component as a whole.
+
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}}
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "files", "namespace": "ns"},
+    "spec": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("objects", "place", "names"),
+    [
+        ([*server()], "other", ["Component/app"]),
+        ([NAMESPACE, *server()], "other", ["Component/app"]),
+        ([NAMESPACE, *server()], "ns", ["Component/app", "Namespace/ns"]),
+        ([NAMESPACE, *server(), CLAIM], "other", ["Component/app", "Namespace/ns", "PersistentVolumeClaim/files"]),
+    ],
+    ids=["without a namespace", "stateless", "beside another one", "with data"],
+)
+def test_name_of_a_component_allows_what_goes_with_it(objects: list[Manifest], place: str, names: list[str]) -> None:
+    beside = {"site": [config("b")]}
+    old = deployed({"app": objects, **beside}, {"site": place})
+    found = between(old, deployed(beside, {"site": place}))
+    assert allow_names(found) == names
+    assert all(allowed(change, names) for change in found.dangerous)
+    assert unknown_names(found, names) == []
+    dangers = [change.name for change in found.dangerous]
+    assert all(allowed(change, dangers) for change in found.dangerous), "each can be named as well"
+    # As long as the component stays, its name allows nothing.
+    found = between(old, deployed({"app": [config("c")], **beside}, {"site": place}))
+    assert found.dangerous
+    assert not any(allowed(change, ["Component/app"]) for change in found.dangerous)
+    assert unknown_names(found, ["Component/app"]) == ["Component/app"]
