@@ -6,6 +6,7 @@ It is configured as the bootstrap configures it in the cluster.
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ APPLICATIONS = Resource(API, "Application", "applications", True)
 _WRAPPERS = {"git-verify-wrapper.sh": 'git verify-commit "$1" 2>&1 || true', "gpg-wrapper.sh": 'exec gpg "$@"'}
 #: Seconds in which a controller has assigned the cluster to a shard.
 _ASSIGNED = 4
-_REFRESH = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
+#: How an Application is asked to be compared anew: https://argo-cd.readthedocs.io/en/stable/user-guide/annotations-and-labels/
+_REFRESH = "argocd.argoproj.io/refresh"
 
 
 class ArgoCD:
@@ -169,7 +171,9 @@ class ArgoCD:
     def refresh(self, applications: Iterable[dict[str, Any]] | None = None) -> None:
         """Have Applications compared anew, by default all, as the webhook of a Git host does after a push."""
         for application in self.applications() if applications is None else applications:
-            self._plane.client.patch(application, _REFRESH)
+            # Without a time of its own, one that comes while another is under way is taken for that one, and lost.
+            asked = {_REFRESH: "normal", f"{_REFRESH}-timestamp": datetime.now(UTC).isoformat()}
+            self._plane.client.patch(application, {"metadata": {"annotations": asked}})
 
     def applications(self) -> list[dict[str, Any]]:
         """Return all Applications."""
