@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from app_runs import run_process
 from repositories import IDENTITY, git
 from running import wait_for
 from stage import Stage, shop, stage
+
+from constructs_lib.kubernetes.manifest import Manifest
 
 #: The declaration of the shop, whose plans are looked at.
 APP = """\
@@ -34,22 +35,32 @@ kind: Application
 metadata: {name: evil-application, namespace: argocd}
 spec:
   project: default
-  source: {repoURL: URL, targetRevision: main, path: stuff}
+  source: {repoURL: ADDRESS, targetRevision: main, path: stuff}
   destination: {server: https://kubernetes.default.svc, namespace: kube-system}
   syncPolicy: {automated: {prune: true, selfHeal: true}}
 """
 CONFIGS = {"evil-pinned-config": "front", "evil-config": "basket"}
-#: What the attacker tries to bring in, by the branch that a pull request is made of.
+#: What the attacker tries to bring in, by the branch that a pull request is made of. The last one leaves the root's
+#: operation waiting for an Application that never becomes healthy.
 WAYS = {
     "pin": ("evil-pinned", "evil-pinned-config"),
     "folder": ("evil-folder", "evil-config", "evil-link", "evil-first", "evil-second"),
     "root": ("evil-root",),
     "application": ("evil-application", "evil-elsewhere"),
-    "project": ("evil-project", "evil-by-project"),
     "widened": ("shop-basket", "evil-widened", "evil-by-widened"),
+    "project": ("evil-project", "evil-by-project"),
+}
+#: Why it does not come in, as the root and the new Application say; a folder that no pin names is not even read.
+REFUSALS = {
+    "folder": (),
+    "root": ("ClusterRoleBinding is not permitted in project shop-root",),
+    "application": ("An Application of the branch has a project of the branch",),
+    "widened": ("An AppProject of the branch names its namespaces",),
+    "project": ("An AppProject of the branch names its namespaces", "project evil-project which does not exist"),
 }
 #: Whoever may change argocd/ may add an Application; what it would bring needs a project that permits it.
-HARMLESS = {"evil-application", "evil-project", "evil-widened"}
+HARMLESS = {"evil-project"}
+REFRESH = "argocd.argoproj.io/refresh"
 EVERYTHING = [{"group": "*", "kind": "*"}]
 
 
@@ -117,7 +128,7 @@ def attack(folder: Path) -> None:
     commit("root", "Add a comment")
 
     git(folder, "switch", "--quiet", "main")
-    write(argocd / "Application-evil.yaml", APPLICATION.replace("URL", url[1]))
+    write(argocd / "Application-evil.yaml", APPLICATION.replace("ADDRESS", url[1]))
     write(folder / "stuff/elsewhere.yaml", ROLE.format(name="evil-elsewhere"))
     commit("application", "Add a tool")
 
@@ -133,7 +144,7 @@ def attack(folder: Path) -> None:
             "clusterResourceWhitelist": EVERYTHING,
         }
         write(argocd / f"AppProject-{name}.yaml", yaml.safe_dump({**project, "spec": spec}))
-        text = APPLICATION.replace("URL", url[1]).replace("evil-application", f"evil-{way}")
+        text = APPLICATION.replace("ADDRESS", url[1]).replace("evil-application", f"evil-{way}")
         write(argocd / "Application-evil.yaml", text.replace("project: default", f"project: {name}"))
         write(folder / "stuff/tool.yaml", ROLE.format(name=f"evil-by-{way}"))
         commit(way, "Add a tool")
@@ -141,8 +152,7 @@ def attack(folder: Path) -> None:
 
 
 def test_a_pushed_branch_reaches_nothing(attacked: Stage, clone: Path) -> None:
-    attacked.rehearsal.argocd.refresh()
-    time.sleep(10)
+    look(attacked)
     assert not reached(attacked)
 
 
@@ -159,25 +169,57 @@ def test_nothing_reaches_the_cluster_that_is_not_named(attacked: Stage, clone: P
     before, commit = git(clone, "rev-parse", "origin/main"), git(clone, "rev-parse", way)
     git(clone, "push", "--quiet", "origin", f"{way}:main")
     attacked.rehearsal.argocd.refresh()
-    wait_for(lambda: sees(attacked, commit), f"Argo CD at {way}")
-    time.sleep(20)
+    wait_for(lambda: all(text in said(attacked, commit) for text in (commit, *REFUSALS[way])), f"Argo CD at {way}")
+    look(attacked)
     found = reached(attacked)
     git(clone, "push", "--quiet", "--force", "origin", f"{before}:main")
-    attacked.rehearsal.argocd.refresh()
+    end = {"status": {"operationState": {"phase": "Terminating"}}}
+    if REFUSALS[way]:
+        attacked.rehearsal.client.patch(applications(attacked)["shop"], end)
     assert found <= HARMLESS
 
 
-def sees(attacked: Stage, commit: str) -> bool:
-    """Tell whether Argo CD has compared the root with a commit."""
-    roots = [item for item in attacked.rehearsal.watcher.snapshot() if item["metadata"]["name"] == "shop"]
-    return any(commit in json.dumps(item.get("status", {})) for item in roots if item["kind"] == "Application")
+def applications(attacked: Stage) -> dict[str, Manifest]:
+    """Return the live Applications by their names."""
+    return {item["metadata"]["name"]: item for item in attacked.rehearsal.argocd.applications()}
+
+
+def said(attacked: Stage, commit: str) -> str:
+    """Return what Argo CD says of the root at a commit, what it tried to apply of it, and what holds up the others."""
+    found = applications(attacked)
+    status = found.pop("shop")["status"]
+    operation = status.get("operationState", {})
+    tried = operation if operation.get("syncResult", {}).get("revision") == commit else {}
+    return json.dumps(
+        [status.get("sync"), tried, [item.get("status", {}).get("conditions") for item in found.values()]]
+    )
+
+
+def look(attacked: Stage) -> None:
+    """Have Argo CD compare all Applications, and wait until it has done all that it does of itself after that."""
+    for _ in range(2):  # the first may begin with what it knew before
+        attacked.rehearsal.argocd.refresh()
+        wait_for(lambda: is_calm(attacked), "Argo CD to compare all Applications")
+
+
+def is_calm(attacked: Stage) -> bool:
+    """Tell whether no Application waits to be compared, and none but the root has an operation."""
+    return not any(
+        REFRESH in item["metadata"].get("annotations", {})
+        or (
+            name != "shop"
+            and ("operation" in item or item.get("status", {}).get("operationState", {}).get("phase") == "Running")
+        )
+        for name, item in applications(attacked).items()
+    )
 
 
 def reached(attacked: Stage) -> set[str]:
     """Return the names of what is in the cluster by the attacker's doing."""
     objects = [yaml.safe_load(ROLE.format(name=name)) for names in WAYS.values() for name in names]
     objects += [yaml.safe_load(CONFIG.format(name=name, namespace=place)) for name, place in CONFIGS.items()]
-    objects += [yaml.safe_load(APPLICATION.replace("evil-application", name)) for name in HARMLESS]
+    made = ("evil-application", "evil-project", "evil-widened")
+    objects += [yaml.safe_load(APPLICATION.replace("evil-application", name)) for name in made]
     client = attacked.rehearsal.client
     projects = [item for item in attacked.rehearsal.watcher.snapshot() if item["kind"] == "AppProject"]
     # Argo CD itself makes "default", in which nobody of the branch may be.
