@@ -25,6 +25,9 @@ os.environ["CONSTRUCTS_LIB_CHARTS"] = "0"
 
 ENVIRONMENTS = ("local", "production")
 
+# The programs in Go that tests start live for minutes: they take more memory, and less time to collect it.
+os.environ.setdefault("GOGC", "300")
+
 # On a busy machine an example may take long, whatever it is of.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -34,6 +37,11 @@ settings.load_profile("busy")
 SLOW_FOLDERS = {"publish"}
 SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repo_server", "repositories", "running", "stage"}
 SLOW_FIXTURES = {"cdk8s", "parse", "providers", "runner"}
+#: What takes longest, which is waiting for the most part: it begins first, so that nobody waits for it in the end.
+LONGEST = [
+    *("positionpal_production", "positionpal_local", "rehearsed_edges", "rehearsed_order", "rehearsed_projects"),
+    *("one_field", "attacker", "borrowed", "signatures"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -107,8 +115,8 @@ class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of processes: with rehearsals, which mostly wait, four more than cores."""
-    return (os.cpu_count() or 1) + (0 if config.option.markexpr == "not slow" else 4)
+    """Return the number of processes: with rehearsals, which mostly wait, six more than cores."""
+    return (os.cpu_count() or 1) + (0 if config.option.markexpr == "not slow" else 6)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
@@ -117,7 +125,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests, and begin with those of them that share a fixture."""
+    """Mark slow tests, and begin with those of them that take longest, then with those that share a fixture."""
     for item in items:
         fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
         helpers = {getattr(value, "__module__", None) for value in vars(item.module).values()}  # type: ignore[attr-defined]
@@ -125,7 +133,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if helpers & SLOW_HELPERS or fixtures.keys() & SLOW_FIXTURES or SLOW_FOLDERS.intersection(folders):
             item.add_marker("slow")
     shared = {item: bool(item.cls) or shares_a_fixture(item.nodeid.partition("::")[0]) for item in items}  # type: ignore[attr-defined]
-    items.sort(key=lambda item: (not item.get_closest_marker("slow"), not shared[item]))
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: (
+            not item.get_closest_marker("slow"),
+            not shared[item],
+            order.get(item.path.stem, len(order)),
+        )
+    )
 
 
 @pytest.hookimpl(wrapper=True)
