@@ -96,7 +96,46 @@ def plan(old: System | Path | str, new: System | Path | str, environment: str = 
     for state in (old, new):
         if isinstance(state, System):
             environment = environment or state.environment.name
-    return plan(_snapshot(old), _snapshot(new), folder=f"argocd/{environment}" if environment else None)
+    after, folder = _snapshot(new), f"argocd/{environment}" if environment else None
+    return with_refusals(plan(_snapshot(old), after, folder=folder), after, folder)
+
+
+def with_refusals(found: Plan, new: Snapshot, folder: str | None = None) -> Plan:
+    """Return a plan that tells what the API server would refuse of the tree afterwards, by what :func:`check` knows.
+
+    What Kustomize and charts make of an object is not known, and so not told.
+    """
+    from constructs_lib.argocd.objects import parse
+    from constructs_lib.check.bootstrap import cluster_of
+    from constructs_lib.check.schemas.proof import refused
+    from constructs_lib.kubernetes.manifest_reader import may_hold
+    from constructs_lib.plan.refusals import Refusal, with_refusals
+    from constructs_lib.repository.applications import CHART
+    from constructs_lib.repository.kustomizations import is_built
+
+    changes = [
+        change
+        for change in found.changes
+        if change.new and not change.file.startswith(CHART) and not is_built(new, change.file)
+    ]
+    if not changes:
+        return found
+    definitions = [
+        item.manifest
+        for path, content in new.files.items()
+        if may_hold(content, b"CustomResourceDefinition")
+        for item in parse(path, content)
+        if item.kind == "CustomResourceDefinition"
+    ]
+    refusals: dict[Identity, list[Refusal]] = {}
+    by_number = dict(enumerate(changes))
+    cluster = cluster_of(new.files, [folder] if folder else [], None)
+    for finding in refused([dict(change.new or {}) for change in changes], definitions, cluster):
+        change = by_number[int(finding.file.removesuffix(".json"))]
+        at = f" ({finding.field})" if finding.field else ""
+        text = f"{finding.problem.removesuffix('.')}{at}. {finding.check.why}"
+        refusals.setdefault(change.identity, []).append(Refusal(text, finding.fix, finding.check.refuses))
+    return with_refusals(found, refusals)
 
 
 def _snapshot(state: System | Path | str) -> Snapshot:

@@ -57,6 +57,12 @@ class Check:
     source: str = ""
     askable: bool = False
     lasting: bool = False
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the API server takes nothing of the object."""
+        return self.why in ("The API server refuses the object.", "The API server refuses it.")
+
     of_charts: bool = False
 
 

@@ -56,6 +56,10 @@ def look_into_charts(wanted: bool) -> None:
 WRONG_USAGE, NOT_JUDGED = 2, 3
 
 
+class NotJudgedError(UserError):
+    """What is to be judged cannot be read."""
+
+
 class CommandError(UserError):
     """A command was called with wrong arguments."""
 

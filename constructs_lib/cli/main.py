@@ -14,7 +14,7 @@ import typer
 
 from constructs_lib.cli import check as check_command
 from constructs_lib.cli import graph, observe, plan, publish, rehearse, synth, why
-from constructs_lib.cli.app import WRONG_USAGE, App, CommandError
+from constructs_lib.cli.app import NOT_JUDGED, WRONG_USAGE, App, CommandError, NotJudgedError
 from constructs_lib.cli.output import console, take_any_sign
 from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import DeclarationError, here
@@ -59,7 +59,8 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         sys.exit(USER_MISTAKE)
     except UserError as error:
         console().print(str(error))
-        sys.exit(WRONG_USAGE if isinstance(error, CommandError) else USER_MISTAKE)
+        codes = {CommandError: WRONG_USAGE, NotJudgedError: NOT_JUDGED}
+        sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), USER_MISTAKE))
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except Exception as fault:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts
+from constructs_lib.cli.app import CHARTS, NOT_JUDGED, App, CommandError, NotJudgedError, look_into_charts
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot, is_commit
@@ -74,6 +74,10 @@ def command(
     What takes effect as soon as what is checked out is merged or pushed is told apart from what publish does then.
     With both trees given, the declaration is not read: they may be of any repository.
 
+    It exits with 0; with --strict, with 1 if a change is dangerous or widens rights and is not allowed. Wrong usage,
+    such as a tree that there is not, gives 2; trees of which nothing can be seen, such as charts alone, and a revision
+    that cannot be read give 3; a fault of its own gives 70.
+
     Example: python app.py plan production
     """
     from constructs_lib.plan.plan import allowed
@@ -91,6 +95,8 @@ def command(
     _print(parts, form)
     if strict and any(not allowed(change, allow) for part in parts for change in part.plan.dangerous):
         raise typer.Exit(1)
+    if not any(part.plan.is_judged for part in parts):
+        raise typer.Exit(NOT_JUDGED)
 
 
 def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> list[Part]:
@@ -140,6 +146,7 @@ def _between(app: App, git: Git, name: str, before: Snapshot, after: Snapshot, t
 
     The pins of a Git revision are verified; what a folder has is taken for what its pins name.
     """
+    from constructs_lib.api import with_refusals
     from constructs_lib.plan.merging import plan_of_push
     from constructs_lib.plan.plan import plan
 
@@ -148,8 +155,9 @@ def _between(app: App, git: Git, name: str, before: Snapshot, after: Snapshot, t
     own = name or next(iter(after.environments), "")
     commit = None if Path(tree).is_dir() else git.commit(tree)
     if commit and own in branches:
-        return plan_of_push(git, own, branches[own], before, after, commit, folder=folder)
-    found = plan(before, after, folder=folder)
+        pushed = plan_of_push(git, own, branches[own], before, after, commit, folder=folder)
+        return with_refusals(pushed, after, folder)
+    found = with_refusals(plan(before, after, folder=folder), after, folder)
     unseen = [pin for pin in found.pins if is_commit(pin.new)] if commit is None else []
     said = [f"{pin.name}: what {pin.new} holds is taken from {tree}, and may be anything else." for pin in unseen]
     return replace(found, warnings=[*found.warnings, *said])
@@ -157,6 +165,7 @@ def _between(app: App, git: Git, name: str, before: Snapshot, after: Snapshot, t
 
 def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot | None) -> Iterator[Part]:
     """Yield the plans of a move to what is declared: without a tree ``before``, first what merging does by itself."""
+    from constructs_lib.api import with_refusals
     from constructs_lib.plan.merging import merge_of, plan_of_push
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import published_at
@@ -179,7 +188,8 @@ def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot |
                 now = merged
     if not before:
         tree.keep_open(now)
-    found = plan(now, Snapshot.of_files("the declaration", tree.files), folder=folder)
+    declared = Snapshot.of_files("the declaration", tree.files)
+    found = with_refusals(plan(now, declared, folder=folder), declared, folder)
     if head and tree.pins:
         held = rolled_back(git, head, name, tree.pins.components, tree.contents)
     yield Part(name, phase, _published(found, held))
@@ -190,6 +200,7 @@ def _merged(git: Git, environment: Environment, revision: str) -> Iterator[Part]
 
     Its declaration is not run, because it may be anybody's: that the files are what it gives, another check has to say.
     """
+    from constructs_lib.api import with_refusals
     from constructs_lib.plan.merging import plan_of_push
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import published_at
@@ -212,6 +223,7 @@ def _merged(git: Git, environment: Environment, revision: str) -> Iterator[Part]
         held = rolled_back(git, commit, name, pins.components, contents)
     # Without commits, the Applications read the files that there are.
     found = plan(now, replace(merged, name=f"{revision}, published", pinned=None), folder=folder)
+    found = with_refusals(found, merged, folder)
     yield Part(name, phase, _published(found, held))
 
 
@@ -242,7 +254,7 @@ def _snapshot(git: Git, tree: str) -> Snapshot:
     try:
         return Snapshot.of_revision(git, commit, tree)
     except GitError as error:
-        raise CommandError(f'The Git revision "{tree}" cannot be read: {error}') from error
+        raise NotJudgedError(f'The Git revision "{tree}" cannot be read: {error}') from error
 
 
 def _known(git: Git) -> list[str]:

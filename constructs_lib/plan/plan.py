@@ -27,6 +27,7 @@ class Plan:
         steps: What happens, component by component.
         pins: Applications that read another revision than before.
         warnings: What the plan does not know.
+        is_judged: Whether there was an object to look at, or nothing that nobody can look at.
     """
 
     old: str
@@ -34,6 +35,7 @@ class Plan:
     steps: Sequence[Step]
     pins: Sequence[Pin] = ()
     warnings: Sequence[str] = ()
+    is_judged: bool = True
 
     @property
     def changes(self) -> list[Change]:
@@ -82,9 +84,13 @@ def plan(
     comparison = Comparison(before.all, after.all, cache, verdicts or {})
     known = {key: text for key, text in {**before.warnings, **after.warnings}.items() if key not in unchanged}
     warnings = [*known.values(), *dict.fromkeys(comparison.warnings)]
-    return Plan(
-        old.name, new.name, _with_components(_Ordering(comparison.pairs).steps(), after.all), comparison.pins, warnings
-    )
+    steps = _with_components(_Ordering(comparison.pairs).steps(), after.all)
+    is_judged = bool(steps) or not warnings or any(map(_holds_objects, (*before.all, *after.all)))
+    return Plan(old.name, new.name, steps, comparison.pins, warnings, is_judged)
+
+
+def _holds_objects(application: Application) -> bool:
+    return any(application.read(path, content) for path, content in application.files.items())
 
 
 def _look_at_both(before: Sequence[Application], after: Sequence[Application]) -> set[str]:

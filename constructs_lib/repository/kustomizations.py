@@ -107,6 +107,15 @@ class Kustomizations:
         return found
 
 
+def is_built(snapshot: Snapshot, path: str) -> bool:
+    """Tell whether Kustomize may read a file, since there is a kustomization in its folder or above it."""
+    while path:
+        path = path.rpartition("/")[0]
+        if file_of(snapshot, path):
+            return True
+    return False
+
+
 def file_of(snapshot: Snapshot, folder: str) -> str | None:
     """Return the path of the kustomization of a folder; None if it has none."""
     paths = (posixpath.join(folder, name) for name in _NAMES)

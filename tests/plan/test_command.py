@@ -178,3 +178,23 @@ def test_unknown_format(shop: Path) -> None:
 
 def test_help(shop: Path) -> None:
     assert "Example: python app.py plan production" in run(shop, "plan", "--help").out
+
+
+def test_exit_codes(shop: Path, tmp_path: Path) -> None:
+    contents = {
+        "chart": {"Chart.yaml": "name: web\n", "templates/a.yaml": "kind: {{ .Values.kind }}\n"},
+        "plain": {"a.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"},
+        "none": {"a.txt": ""},
+    }
+    for name, files in contents.items():
+        for path, text in files.items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_text(text)
+
+    def code(old: str, new: str, *more: str) -> int:
+        return run(shop, "plan", "--from", str(tmp_path / old), "--to", str(tmp_path / new), *more).code
+
+    assert code("plain", "plain", "--strict") == code("plain", "none") == 0
+    assert code("plain", "none", "--strict") == 1
+    assert code("plain", "nowhere") == code("plain", "none", "--format", "odd") == 2
+    assert code("chart", "chart") == 3

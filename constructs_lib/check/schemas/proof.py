@@ -5,6 +5,7 @@ cluster does not know; custom resources to the CustomResourceDefinitions in the 
 ``crds/``. What schemas cannot express is in the modules beside this one.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,7 +14,8 @@ from typing import Any
 import yaml
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.finding import Finding, Proof
+from constructs_lib.check.bootstrap import Cluster
+from constructs_lib.check.finding import Finding, Proof, Severity
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.schemas.faults import Fault, Faults, Steps, path_text
 from constructs_lib.check.schemas.kinds import kind_faults, sync_faults
@@ -24,6 +26,7 @@ from constructs_lib.check.tools import is_placeholder, patched, templates
 from constructs_lib.kubernetes.bounds import nodes, parse_json
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.repository.applications import ALL_OBJECTS, Application
+from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.text import plural
 
 #: Parts in which null has a meaning: what controllers write, and the values of charts, where it removes a default.
@@ -70,6 +73,21 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
                 told.add((fault.code, fault.at))
                 yield Finding.of(fault.code, item, fault.problem, at=fault.at, fix=fault.fix)
     yield from kinds.unknown()
+
+
+def refused(manifests: Sequence[Manifest], definitions: Sequence[Manifest], cluster: Cluster) -> Iterator[Finding]:
+    """Yield what a cluster would not take of some objects, beside which the tree has definitions of kinds."""
+    files = {f"{number}.json": json.dumps(item).encode() for number, item in enumerate([*manifests, *definitions])}
+    # Each by itself: Argo CD's own among them tell of no others.
+    wanted = {f"{number}.json" for number in range(len(manifests))}
+    for argocd in (False, True):
+        chosen = {
+            path: text
+            for (path, text), item in zip(files.items(), [*manifests, *definitions], strict=True)
+            if path not in wanted or str(item.get("apiVersion")).startswith("argoproj.io/") is argocd
+        }
+        model = ClusterModel(Snapshot.of_files("", chosen), cluster=cluster)
+        yield from (each for each in prove(model) if each.file in wanted and each.check.severity == Severity.ERROR)
 
 
 PROOF = Proof(
