@@ -44,6 +44,7 @@ from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.kinds.postgres.construct import Postgres
 from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.kinds.stateful_set.construct import StatefulSet
+from constructs_lib.kinds.valkey.construct import Valkey
 from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.version import VERSION
 
@@ -76,6 +77,6 @@ __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "Metri
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]
 __all__ += ["Monitoring", "Postgres"]
-__all__ += ["CronJob", "DaemonSet", "Job", "StatefulSet", "Toleration"]
+__all__ += ["CronJob", "DaemonSet", "Job", "StatefulSet", "Toleration", "Valkey"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
 __all__ += ["DeclarationError", "Diagnostic"]

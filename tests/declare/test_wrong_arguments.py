@@ -94,6 +94,7 @@ NEEDED = {
     "System": {"environment": "environment", "name": '"shop"'},
     "Tcp": {"port": '"http"'},
     "Toleration": {"key": '"gpu"'},
+    "Valkey": {"image": "IMAGE"},
     "Webhook": {"url": 'supplied("pager")'},
     "Workload": {},
     "field": {"path": '"metadata.name"'},

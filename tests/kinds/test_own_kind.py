@@ -59,22 +59,22 @@ class Forgetful(Workload):
 
 @pytest.fixture
 def folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder ``valkey`` of the samples, beside ``valkey.py``."""
+    """The folder ``keydb`` of the samples, beside ``keydb.py``."""
     for sample in samples(root / "docs" / "constructs.md"):
-        if sample.file.startswith("valkey"):
+        if sample.file.startswith("keydb"):
             (tmp_path / sample.file).parent.mkdir(exist_ok=True)
             (tmp_path / sample.file).write_text(sample.text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "valkey", raising=False)
-    return tmp_path / "valkey"
+    monkeypatch.delitem(sys.modules, "keydb", raising=False)
+    return tmp_path / "keydb"
 
 
 @pytest.fixture
 def shop(folder: Path) -> System:
     """A shop with a cache, a service and a worker that need it, and Monitoring."""
-    kind: Any = import_module("valkey").Valkey
+    kind: Any = import_module("keydb").KeyDB
     system = monitored("laptop")
-    cache = kind(system, "cache", image="valkey/valkey:9.0.1")
+    cache = kind(system, "cache", image="example/keydb:6.3.4")
     web = Microservice(system, "web", image="example/web:1.2.3", ports={"http": 8080}, exposed="http", replicas=2)
     for client in (web, Worker(system, "worker")):
         client.needs(cache.endpoint("resp"), {"CACHE": "address", "CACHE_PASSWORD": "password"})
@@ -102,25 +102,25 @@ def test_nothing_is_wrong_with_it(shop: System) -> None:
 
 
 def test_is_shown(shop: System) -> None:
-    own = dashboard(shop, "Valkey")
+    own = dashboard(shop, "KeyDB")
     assert [row.title for row in own.rows] == ["Health", "Pods"]
     assert [variable.name for variable in own.variables] == ["namespace", "pod"]
     [panel] = [panel for panel in dashboard(shop, "shop: overview").panels() if panel.title == "cache"]
     assert [query.legend for query in panel.queries] == ["Commands", "Refused", "Memory"]
     assert panel.queries[2].expression == 'sum(redis_memory_used_bytes{namespace="cache", service="cache"})'
-    assert panel.link == own.uid == "shop-all-valkey"
+    assert panel.link == own.uid == "shop-all-keydb"
     assert ("cache", own.uid) in dashboard(shop, "web").links
 
 
 def test_is_alerted_on(shop: System) -> None:
-    [group] = objects(shop)["PrometheusRule/valkey"]["spec"]["groups"]
+    [group] = objects(shop)["PrometheusRule/keydb"]["spec"]["groups"]
     [alert] = group["rules"]
     assert alert["expr"] == 'max by (namespace, service) (redis_up{namespace="cache", service="cache"}) == 0'
-    assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/ValkeyDown.md")
+    assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/KeyDBDown.md")
     written = pages(Graph(shop))
-    assert "cannot log in" in written["runbooks/ValkeyDown.md"]
-    [row] = [line for line in written["observability.md"].splitlines() if "(runbooks/ValkeyDown.md)" in line]
-    assert row.endswith("| Valkey | documented |")
+    assert "cannot log in" in written["runbooks/KeyDBDown.md"]
+    [row] = [line for line in written["observability.md"].splitlines() if "(runbooks/KeyDBDown.md)" in line]
+    assert row.endswith("| KeyDB | documented |")
 
 
 def test_is_scraped_by_prometheus_alone(shop: System) -> None:
@@ -142,7 +142,7 @@ def test_is_drawn_as_what_it_is(shop: System) -> None:
     nodes = {node.id: node for node in architecture(Graph(shop)).nodes}
     assert nodes["cache"].role == Role.STORE
     [section] = nodes["cache"].sections
-    assert (section.kind, section.role) == ("Valkey", Role.STORE)
+    assert (section.kind, section.role) == ("KeyDB", Role.STORE)
     assert nodes["worker"].role == Role.SERVICE
 
 
@@ -177,7 +177,7 @@ def test_variable_that_no_container_gets_is_told(shop: System) -> None:
         ("alerts.yaml", "groups:", "groups: [", "{file} cannot be read: "),
         ("dashboard.yaml", "$chosen", "$chosn", "{file}: nothing defines the placeholder $chosn."),
         ("dashboard.yaml", "falling:", "faling:", "{file}, panel up: "),
-        ("dashboard.yaml", "title: Valkey", "- title", "{file} cannot be read: "),
+        ("dashboard.yaml", "title: KeyDB", "- title", "{file} cannot be read: "),
     ],
 )
 def test_mistake_in_its_files_is_told(shop: System, folder: Path, file: str, old: str, new: str, told: str) -> None:
@@ -189,8 +189,8 @@ def test_mistake_in_its_files_is_told(shop: System, folder: Path, file: str, old
 
 
 def test_missing_runbook_is_told(shop: System, folder: Path) -> None:
-    (folder / "runbooks" / "ValkeyDown.md").unlink()
-    with pytest.raises(UserError, match=r"There is no .*/ValkeyDown\.md; say there what to do when ValkeyDown fires\."):
+    (folder / "runbooks" / "KeyDBDown.md").unlink()
+    with pytest.raises(UserError, match=r"There is no .*/KeyDBDown\.md; say there what to do when KeyDBDown fires\."):
         pages(Graph(shop))
 
 

@@ -15,6 +15,7 @@ from constructs_lib import (
     Postgres,
     RabbitMQ,
     System,
+    Valkey,
 )
 
 
@@ -48,6 +49,7 @@ def watched() -> System:
         consumes=["orders.web"],
     )
     CronJob(system, "report", image="example/report:1.0.0", schedule="@hourly", timeout_seconds=1800)
+    Valkey(system, "cache", image="valkey/valkey:9.0.1", storage="1Gi")
     web.needs(orders.endpoint("grpc"))
     for service in (orders, web):
         service.needs(broker.endpoint("amqp"))

@@ -13,5 +13,7 @@ OPENTELEMETRY_JAVA = (
 OPENTELEMETRY_NODEJS = "otel/autoinstrumentation-nodejs:0.78.0-1"
 #: https://github.com/prometheus-community/postgres_exporter
 POSTGRES_EXPORTER = "prometheuscommunity/postgres-exporter:v0.19.1@sha256:e96064f876226d94bb6ce48a4c4b3dd76edba91168ec1ab024e5c4b959310b0f"  # noqa: E501
+#: https://github.com/oliver006/redis_exporter
+REDIS_EXPORTER = "oliver006/redis_exporter:v1.69.0"
 #: Waits for what a program needs: many programs come in images without a shell.
 WAIT = "busybox:1.37.0"

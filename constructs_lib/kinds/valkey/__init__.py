@@ -1,0 +1,1 @@
+"""Valkey, a cache or a store of keys in memory."""
