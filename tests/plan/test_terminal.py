@@ -10,7 +10,7 @@ import pytest
 from github_runner import heard
 from rich.console import Console
 from samples import nothing, sample
-from trees import Manifest, snapshot, tree
+from trees import Manifest, config, snapshot, tree
 
 from constructs_lib.plan.plan import Plan, plan
 from constructs_lib.plan.report.terminal import print_plan
@@ -42,6 +42,20 @@ def test_many_fields_are_counted() -> None:
     lines = printed(found, width=80).splitlines()
     assert lines[2:4] == ["  ~ ConfigMap/ns/a: update in place", "      data.key-000: 1 → 2"]
     assert lines[-4:-2] == ["      data.key-029: 1 → 2", "      … and 170 more fields"]
+
+
+def test_a_tree_that_is_all_new_is_summarized() -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "ns"}}
+    many = {"app": [*(config(f"c{number:02}") for number in range(20)), service], "site": [config("other")]}
+    new = snapshot(tree(many), "new")
+    lines = printed(plan(snapshot({}, "nothing"), new), width=400).splitlines()
+    assert "  + 21 objects: create (20 ConfigMap, Service)" in lines
+    assert "  + ConfigMap/ns/other: create" in lines
+    assert "Everything is new. Each object by itself: --format json." in lines
+    # What is not all new is shown one by one, and so is what is small.
+    old = snapshot(tree({"app": [config("old")]}), "old")
+    for found in (plan(old, new), plan(snapshot({}, "nothing"), old)):
+        assert "objects: create" not in printed(found, width=400)
 
 
 def test_a_long_value_is_shown_where_it_changes() -> None:

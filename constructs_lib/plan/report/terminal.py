@@ -1,14 +1,20 @@
 """A plan for a person at a terminal."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
 
 from rich.console import Console
 from rich.text import Text
 
-from constructs_lib.plan.change import Change, Reason
+from constructs_lib.plan.change import Change, Reason, Step
 from constructs_lib.plan.plan import Plan
 from constructs_lib.plan.report import words
 from constructs_lib.text import unheard
+
+#: The most changes of a tree that is all new that are shown one by one, and the fewest that are shown as one.
+_MOST, _FEW = 20, 3
 
 
 def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
@@ -23,17 +29,42 @@ def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
     for pin in plan.pins:
         yield plain(f"{pin.name} reads {pin.path or 'the repository'} from {pin.new}, no longer from {pin.old}.")
     sources: set[str] = set()
+    is_short = len(plan.changes) > _MOST and all(change.action == "create" for change in plan.changes)
     for step in plan.steps:
         yield plain()
         yield plain((step.component, "bold"), f"  {words.heading(step)}".rstrip())
-        for change, together in words.explained(step):
-            yield from _change(change, together, sources)
+        yield from _summary(step, sources) if is_short else _step(step, sources)
     if plan.steps:
         yield plain()
+    if is_short:
+        yield plain("Everything is new. Each object by itself: --format json.")
     dangerous = bool(plan.dangerous)
     yield plain((words.summary(plan), "bold red" if dangerous else "bold"))
     if dangerous and hint:
         yield plain(f"To publish it all the same: {words.allowing(plan)}")
+
+
+def _step(step: Step, sources: set[str]) -> Iterator[Text]:
+    for change, together in words.explained(step):
+        yield from _change(change, together, sources)
+
+
+def _summary(step: Step, sources: set[str]) -> Iterator[Text]:
+    """Yield a line for all objects of which there is nothing to say but that they come, and the others as they are."""
+
+    def alike(change: Change) -> object:
+        quiet = not (change.fields or change.reasons or change.needs_consent or change.fix or change.pods)
+        return change.effect if quiet and change.kind != "Application" else change.full_name
+
+    for _, group in groupby(step.changes, key=alike):
+        changes = [*group]
+        if len(changes) < _FEW:
+            yield from _step(replace(step, changes=changes), sources)
+            continue
+        sign, colour = words.look(changes[0])
+        kinds = Counter(change.kind for change in changes)
+        named = ", ".join(f"{number} {kind}" if number > 1 else kind for kind, number in kinds.items())
+        yield plain("  ", (f"{sign} {len(changes)} objects: {changes[0].words}", colour), f" ({named})")
 
 
 def plain(*parts: str | tuple[str, str]) -> Text:
