@@ -106,6 +106,7 @@ class App:
         """
         from constructs_lib.synth.pipeline import synthesize_all
 
+        self._demand_root()
         with self._telling("reading the declaration") as tell:
             return synthesize_all(
                 self.declaration, environments, self.root, tell, keep_manifests=keep_manifests, verify=verify
@@ -121,8 +122,37 @@ class App:
         """
         from constructs_lib.synth.pipeline import process
 
+        self._demand_root()
         with self._telling("reading the declaration") as tell:
             return process(self.declaration, environments, self.root, tell, complete=complete, check=check)
+
+    def _demand_root(self) -> None:
+        """Refuse to make files where Argo CD does not look for them.
+
+        A repository around the declaration counts if it may be the one that is declared: it has no other address.
+
+        Raises:
+            UserError: The declaration is in a folder of the repository.
+        """
+        from constructs_lib.repository.git import Git, GitError
+        from constructs_lib.repository.remote import is_same_repository, repository_name
+
+        if (self.root / ".git").exists() or not any((each / ".git").exists() for each in self.root.parents):
+            return
+        git = Git(self.root)
+        try:
+            folder = git.run("rev-parse", "--show-prefix").rstrip("/")
+            addresses = {repository_name(line.split()[1]) for line in git.run("remote", "--verbose").splitlines()}
+            if not folder or git.succeeds("check-ignore", "--quiet", "--", "."):
+                return
+        except GitError:
+            return
+        declared = [repository_name(environment.repository.url) for environment in self.environments]
+        if not addresses or any(is_same_repository(one, other) for one in addresses for other in declared):
+            raise UserError(
+                f"The declaration is in the folder {folder} of a Git repository, and Argo CD looks for dist/ and "
+                f"argocd/ in the root of it. Move it there, or give it a repository of its own (git init)."
+            )
 
     @contextmanager
     def _telling(self, first: str) -> Iterator[Callable[[str], None]]:
