@@ -16,4 +16,4 @@ POSTGRES_EXPORTER = "prometheuscommunity/postgres-exporter:v0.19.1@sha256:e96064
 #: https://github.com/oliver006/redis_exporter
 REDIS_EXPORTER = "oliver006/redis_exporter:v1.69.0"
 #: Waits for what a program needs: many programs come in images without a shell.
-WAIT = "busybox:1.37.0"
+WAIT = "busybox:1.38.0@sha256:fd8d9aa63ba2f0982b5304e1ee8d3b90a210bc1ffb5314d980eb6962f1a9715d"
