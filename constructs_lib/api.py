@@ -55,12 +55,13 @@ def objects_of(component: Component) -> list[dict[str, Any]]:
 
 
 @explained
-def check(tree: System | Path | str, environment: str = "") -> list[Finding]:
+def check(tree: System | Path | str, environment: str = "", *, charts: bool = False) -> list[Finding]:
     """Return what is wrong with manifests, waived or not: it would fail in the cluster, or may.
 
     Args:
         tree: A system, or a folder of manifests, whatever made them.
         environment: Of a folder: only what the Applications in ``argocd/<environment>`` deploy. Default: everything.
+        charts: Whether to look into charts with Helm, and fetch what is not in the cache. Default: no.
 
     Raises:
         DeclarationError: The declaration has errors.
@@ -68,17 +69,19 @@ def check(tree: System | Path | str, environment: str = "") -> list[Finding]:
     """
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.check.proofs import prove
+    from constructs_lib.repository.rendering import Charts, looking_with
     from constructs_lib.synth.pipeline import synthesize
 
-    if not isinstance(tree, System):
-        return prove(ClusterModel(_snapshot(tree), [f"argocd/{environment}"] if environment else []))
-    findings = prove(model_of(synthesize(tree, keep_manifests=True)))
+    with looking_with(Charts() if charts else None):
+        if not isinstance(tree, System):
+            return prove(ClusterModel(_snapshot(tree), [f"argocd/{environment}"] if environment else []))
+        findings = prove(model_of(synthesize(tree, keep_manifests=True)))
     lines = lines_of(tree) if findings else {}
     return [replace(found, location=lines.get(found.identity, "") if found.identity else "") for found in findings]
 
 
 @explained
-def plan(old: System | Path | str, new: System | Path | str, environment: str = "") -> Plan:
+def plan(old: System | Path | str, new: System | Path | str, environment: str = "", *, charts: bool = False) -> Plan:
     """Return what Argo CD does when one state takes the place of another, and how dangerous it is.
 
     Args:
@@ -86,18 +89,21 @@ def plan(old: System | Path | str, new: System | Path | str, environment: str = 
         new: The state afterwards.
         environment: Only what the Applications in ``argocd/<environment>`` deploy. Default: that of the system; of two
             folders, everything.
+        charts: Whether to look into charts with Helm, and fetch what is not in the cache. Default: no.
 
     Raises:
         DeclarationError: A declaration has errors.
         UserError: There is no such folder.
     """
     from constructs_lib.plan.plan import plan
+    from constructs_lib.repository.rendering import Charts, looking_with
 
     for state in (old, new):
         if isinstance(state, System):
             environment = environment or state.environment.name
     after, folder = _snapshot(new), f"argocd/{environment}" if environment else None
-    return with_refusals(plan(_snapshot(old), after, folder=folder), after, folder)
+    with looking_with(Charts() if charts else None):
+        return with_refusals(plan(_snapshot(old), after, folder=folder), after, folder)
 
 
 def with_refusals(found: Plan, new: Snapshot, folder: str | None = None) -> Plan:

@@ -17,7 +17,6 @@ from constructs_lib.cli.output import console
 from constructs_lib.declare.declaration import Declaration, run_all
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
-from constructs_lib.repository.rendering import Charts, looking
 from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
 
@@ -49,6 +48,8 @@ CHARTS = typer.Option(
 
 def look_into_charts(wanted: bool) -> None:
     """Have the rest of this run look into charts, if it is wanted."""
+    from constructs_lib.repository.rendering import Charts, looking
+
     looking.set(Charts() if wanted else None)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from constructs_lib.argocd.charts import OCI
 from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
+from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.user_cache import cache_folder
 from constructs_lib.text import plural
@@ -119,19 +120,20 @@ class Charts:
         if source.get("kustomize") or source.get("plugin") or source.get("directory"):
             raise NotRenderedError("its source has options that are not read here")
         key = _key({"source": dict(source), "release": vars(release), **({"twice": True} if twice else {})})
-        kept = self.folder / "rendered" / f"{key}.yaml"
+        kept = self.folder / "rendered" / f"{key}.json"
         if kept.is_file():
-            return dict(_documents(kept.read_text(encoding="utf-8")))
+            return {path: str(text).encode() for path, text in json.loads(kept.read_bytes()).items()}
         try:
             with self._fetched(source) as place:
                 text = self._rendered(source, helm, release, place)
                 again = dict(_documents(self._rendered(source, helm, release, place) if twice else text))
             if differing := sorted(path for path, content in _documents(text) if again.get(path) != content):
                 raise NotRenderedError(f"what it makes of {differing[0]} differs each time, by chance or by the clock")
-            _keep(kept, text)
+            found = dict(map(_as_json, _documents(text)))
+            _keep(kept, json.dumps({path: content.decode() for path, content in found.items()}))
         except OSError as error:
             raise NotRenderedError(f"{self.folder} cannot be used: {error.strerror}") from None
-        return dict(_documents(text))
+        return found
 
     @contextmanager
     def _fetched(self, source: Mapping[str, Any]) -> Iterator[Path]:
@@ -279,6 +281,16 @@ class Charts:
 looking: ContextVar[Charts | None] = ContextVar("looking", default=None)
 
 
+@contextmanager
+def looking_with(charts: Charts | None) -> Iterator[None]:
+    """Have charts looked into while the context lasts."""
+    token = looking.set(charts)
+    try:
+        yield
+    finally:
+        looking.reset(token)
+
+
 def _plain(folder: Path) -> str:
     """Return what Argo CD reads from a folder: through Kustomize, or its manifests as they are."""
     if not any((folder / name).is_file() for name in _KUSTOMIZATIONS):
@@ -300,6 +312,17 @@ def _documents(text: str) -> Iterator[tuple[str, bytes]]:
             found.setdefault(source[1] if source else "manifests.yaml", []).append(document.strip("\n"))
     for path, documents in sorted(found.items()):
         yield path, "\n---\n".join(documents).encode() + b"\n"
+
+
+def _as_json(file: tuple[str, bytes]) -> tuple[str, bytes]:
+    """Return a file as JSON, which is read ten times as fast; as it is if Argo CD cannot read it."""
+    path, content = file
+    manifests = Cache().manifests(path, content)
+    with suppress(ValueError):  # JSON has no infinity
+        if not isinstance(manifests, str):
+            items = {"apiVersion": "v1", "kind": "List", "items": manifests}
+            return f"{path}.json", json.dumps(items, allow_nan=False).encode()
+    return file
 
 
 def _keep(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.proofs import prove
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.manifest_yaml import dump
-from constructs_lib.repository.rendering import Charts, NotRenderedError, Release, looking
+from constructs_lib.repository.rendering import Charts, NotRenderedError, Release, looking_with
 from constructs_lib.repository.snapshot import Snapshot
 
 Manifest = dict[str, Any]
@@ -128,11 +128,8 @@ def findings(tree: Tree) -> list[Finding]:
     snapshot = Snapshot.of_files(tree.environment, tree.files)
     # The inputs of Terraform are no manifests, and say what the cluster is.
     snapshot = Snapshot(snapshot.name, tree.files, None)
-    token = looking.set(_Rendered(tree.rendered) if tree.rendered else None)
-    try:
+    with looking_with(_Rendered(tree.rendered) if tree.rendered else None):
         return prove(ClusterModel(snapshot, [f"argocd/{tree.environment}"], cache=_CACHE))
-    finally:
-        looking.reset(token)
 
 
 class _Rendered(Charts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.notes import notes
 from constructs_lib.check.proofs import prove
-from constructs_lib.repository.rendering import Charts, find_helm, looking
+from constructs_lib.repository.rendering import Charts, find_helm, looking_with
 from constructs_lib.synth.pipeline import synthesize as synthesize_tree
 
 WORKLOAD = """
@@ -93,16 +92,6 @@ class Store:
         """Declare the chart; all of it is permitted and open, unless something else is given."""
         given = {"version": "8.1.0", "kinds": KINDS, "cluster_kinds": CLUSTER_KINDS, "access": ACCESS, **more}
         return HelmChart(system, "cache", repository=f"oci://{self.address}/charts", chart="cache", **given)
-
-
-@contextmanager
-def looking_with(charts: Charts) -> Iterator[None]:
-    """Have charts looked into while the context lasts."""
-    token = looking.set(charts)
-    try:
-        yield
-    finally:
-        looking.reset(token)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from constructs_lib import (
 from constructs_lib.api import model_of
 from constructs_lib.check.proofs import prove
 from constructs_lib.derive.graph import Graph
-from constructs_lib.repository.rendering import Charts, find_helm, looking
+from constructs_lib.repository.rendering import Charts, find_helm, looking_with
 from constructs_lib.synth.pipeline import synthesize
 
 IMAGE = "example/web:1.2.3"
@@ -120,13 +120,10 @@ def test_what_follows_is_right_for_what_helm_renders(tmp_path: Path) -> None:
             more = {"values": {"secret": secret}, "endpoints": {"redis": endpoint}}
             system, cache, web = declared(repository, **more)
             web.needs(cache.endpoint("redis"), {"CACHE": "address", "CACHE_PASSWORD": "password"})
-            token = looking.set(charts)
-            try:
+            with looking_with(charts):
                 model = model_of(synthesize(system, keep_manifests=True))
-                assert not any("cache" in key for key in model.warnings)
-                return {each.check.code for each in prove(model)}
-            finally:
-                looking.reset(token)
+            assert not any("cache" in key for key in model.warnings)
+            return {each.check.code for each in prove(model)}
 
         assert found() == set()
         # Its pods do not listen there.

@@ -12,7 +12,7 @@ import yaml
 from charts import REGISTRY, archive, push, registry
 from systems import empty
 
-from constructs_lib import DeclarationError, HelmChart, PodAccess, synthesize
+from constructs_lib import DeclarationError, HelmChart, PodAccess, api, synthesize
 from constructs_lib.api import model_of
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.proofs import prove
@@ -134,6 +134,14 @@ def test_manifests_are_files_like_all_others(store: Store) -> None:
     assert project["sourceRepos"] == ["https://github.com/example/shop.git"]
     kinds = {(entry["kind"], entry.get("name")) for entry in project["clusterResourceWhitelist"]}
     assert {("Cache", "all"), ("CustomResourceDefinition", "caches.example.com")} <= kinds
+
+
+def test_from_python_charts_are_looked_into_if_it_is_asked_for(store: Store) -> None:
+    system = empty()
+    HelmChart(system, "cache", repository=f"oci://{store.address}/charts", chart="cache", version="8.1.0")
+    assert api.check(system) == []
+    codes = {finding.check.code for finding in api.check(system, charts=True)}
+    assert {"chart-kinds-refused", "chart-pods-closed"} <= codes
 
 
 def test_the_project_permits_what_is_rendered(store: Store) -> None:

@@ -9,9 +9,11 @@ import pytest
 from charts import REGISTRY, archive, push, registry
 from systems import empty
 
-from constructs_lib import HelmChart, api
+from constructs_lib import HelmChart, synthesize
 from constructs_lib.plan.plan import Plan
-from constructs_lib.repository.rendering import Charts, find_helm, looking
+from constructs_lib.plan.plan import plan as plan_of
+from constructs_lib.repository.rendering import Charts, find_helm, looking_with
+from constructs_lib.repository.snapshot import Snapshot
 
 CLAIM = """
 apiVersion: v1
@@ -55,11 +57,9 @@ def plan(address: str, old: str, new: str, charts: Charts) -> Plan:
         system = empty()
         HelmChart(system, "cache", repository=f"oci://{address}/charts", chart="cache", version=version)
         states.append(system)
-    token = looking.set(charts)
-    try:
-        return api.plan(states[0], states[1])
-    finally:
-        looking.reset(token)
+    before, after = (Snapshot.of_files("declared", synthesize(state).files) for state in states)
+    with looking_with(charts):
+        return plan_of(before, after, folder="argocd/staging")
 
 
 def told(found: Plan) -> dict[str, tuple[str, bool]]:
