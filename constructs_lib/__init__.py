@@ -45,6 +45,7 @@ from constructs_lib.kinds.postgres.construct import Postgres
 from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.kinds.stateful_set.construct import StatefulSet
 from constructs_lib.kinds.valkey.construct import Valkey
+from constructs_lib.kubernetes.node import Node
 from constructs_lib.kubernetes.pod import Resources
 from constructs_lib.version import VERSION
 
@@ -64,15 +65,16 @@ def main(declaration: Callable[[Environment], System], environments: Sequence[En
     main(declaration, environments)
 
 
-# Its own module knows nothing of declarations.
+# Their own modules know nothing of declarations.
 explained(Resources)
+explained(Node)
 # cdk8s asks a chart for its objects.
 Component.derivation = staticmethod(objects_of)
 
 # A system and where it runs; its components; what one is made of; values of variables; errors.
 __all__ = ["Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
 __all__ += ["ChartEndpoint", "Component", "Edge", "Endpoint", "Existing", "External", "InternetHost", "Kind"]
-__all__ += ["PodAccess", "Workload"]
+__all__ += ["Node", "PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]

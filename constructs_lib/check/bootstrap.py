@@ -2,13 +2,14 @@
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from constructs_lib.kubernetes.bounds import parse_json
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.manifest import inner, mapping, mappings, texts
 from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.node import NODES, Node
 from constructs_lib.repository.applications import Application
 from constructs_lib.repository.snapshot import Files
 
@@ -21,13 +22,16 @@ class Cluster:
         kind: ``digitalocean``, ``k3d``, or empty if it is not known.
         kubernetes: Its minor version, such as ``1.36``; None if it is not known.
         nodes: Its smallest number of nodes; None if it is not known.
-        size: The size of its nodes in the cloud's words, such as ``s-4vcpu-8gb``; empty if it is not known.
+        size: The size of its nodes in the cloud's words, such as ``s-4vcpu-8gb``, or in those of whoever told what they
+            have; empty if it is not known.
+        node: What each node has, where the tree tells of it.
     """
 
     kind: str = ""
     kubernetes: str | None = None
     nodes: int | None = None
     size: str = ""
+    node: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,38 @@ class Bootstrap:
         )
 
 
-def cluster_of(files: Files, folders: Iterable[str], version: str | None) -> Cluster:
+def cluster_of(
+    files: Files, folders: Iterable[str], version: str | None, applications: Iterable[Application] = ()
+) -> Cluster:
     """Return what the bootstrap says of the cluster of some folders of Applications, such as ``argocd/local``.
 
-    Where it names no version of Kubernetes, that is the given one.
+    Where it names no version of Kubernetes, that is the given one. Of its nodes, an Application may tell.
     """
+    cluster = _bootstrapped(files, folders, version)
+    written = (application.item.annotations.get(NODES) for application in applications if application.item)
+    told = next((found for text in written if text and (found := _told_nodes(text))), None)
+    if told is None or cluster.kind == "digitalocean":
+        return cluster
+    count, node = told
+    return replace(cluster, nodes=cluster.nodes or count, size=f"{node.cpu} CPU and {node.memory}", node=node)
+
+
+def _told_nodes(text: str) -> tuple[int, Node] | None:
+    """Return the number of nodes, and what each has; None for what is written wrongly."""
+    try:
+        told = mapping(parse_json(text.encode()))
+    except ValueError:
+        return None
+    count, pods = told.get("count"), told.get("pods", 110)
+    extended = {str(name): number for name, number in mapping(told.get("extended")).items() if isinstance(number, int)}
+    labels = texts(told["labels"]) if isinstance(told.get("labels"), dict) else None
+    if not isinstance(count, int) or not isinstance(pods, int):
+        return None
+    node = Node(cpu=str(told.get("cpu")), memory=str(told.get("memory")), pods=pods, labels=labels, extended=extended)
+    return None if count < 1 or any(node.problems()) else (count, node)
+
+
+def _bootstrapped(files: Files, folders: Iterable[str], version: str | None) -> Cluster:
     for environment in {folder.rstrip("/").rpartition("/")[2] for folder in folders}:
         if (inputs := _read(files, f"bootstrap/cluster/{environment}.tfvars.json")) is not None:
             pool = mapping(inputs.get("node_pool"))

@@ -150,6 +150,7 @@ class Proof:
         title: What it proves, in a sentence.
         prove: Yields what is wrong.
         looks_at: Returns what there is to look at, such as ``33 containers``: a proof of nothing always holds.
+        unproven: Returns what it cannot tell of a tree, and why; empty if it can tell all.
         relates: Whether it sets objects beside each other, so that it matters which of them are deployed together.
     """
 
@@ -158,6 +159,7 @@ class Proof:
     prove: Callable[[ClusterModel], Iterator[Finding]]
     looks_at: Callable[[ClusterModel], str]
     relates: bool = True
+    unproven: Callable[[ClusterModel], str] = lambda model: ""
 
     @property
     def checks(self) -> tuple[Check, ...]:

@@ -111,7 +111,7 @@ class ClusterModel:
             for item in application.read(path, application.files[path])
         ]
         self.objects: list[Object] = [item for _, item in self.deployed]
-        self.cluster = cluster or cluster_of(snapshot.files, folders, self._enforced_version())
+        self.cluster = cluster or cluster_of(snapshot.files, folders, self._enforced_version(), found.all)
 
     @cached_property
     def parts(self) -> list[ClusterModel]:

@@ -8,6 +8,7 @@ from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.kubernetes.names import image
+from constructs_lib.kubernetes.node import Node
 from constructs_lib.text import nearest, shown
 
 
@@ -19,6 +20,7 @@ class Cluster:
     Attributes:
         kubernetes: Minor version, for instance ``"1.34"``; the manifests are validated against its schemas.
         nodes: Number of worker nodes.
+        node: What each of them has for pods, so that ``check`` can prove that there is room. Default: not known.
         storage_class: StorageClass of the volumes; None takes the cluster's default.
         provides: What the cluster brings along, of :attr:`CAPABILITIES`.
         domain: DNS domain of the cluster.
@@ -32,6 +34,7 @@ class Cluster:
 
     kubernetes: str
     nodes: int
+    node: Node | None = None
     storage_class: str | None = None
     provides: tuple[str, ...] = ()
     domain: str = "cluster.local"
@@ -63,6 +66,7 @@ class Cluster:
             yield f'kubernetes: {shown(self.kubernetes)} is not known; give a version from "{first}" to "{last}".'
         if self.nodes < 1:
             yield f"nodes: {self.nodes} is no number of nodes; at least 1 is needed."
+        yield from (f"node, {problem}" for problem in self.node.problems()) if self.node else ()
         for capability in self.provides:
             if capability not in self.CAPABILITIES:
                 yield f"provides: {shown(capability)} is not known; {nearest(capability, self.CAPABILITIES)}"
@@ -124,6 +128,8 @@ class DigitalOcean(Cluster):
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the cluster."""
         yield from super().problems()
+        if self.node is not None:
+            yield "node: it follows from the size here; leave it out."
         for attribute in ("name", "pool"):
             if problem := validation.dns_label(getattr(self, attribute)):
                 yield f"{attribute}: {problem}"
@@ -147,7 +153,7 @@ class DigitalOcean(Cluster):
 class K3d(Cluster):
     """A cluster of k3s nodes in Docker containers, on a laptop. K3s brings metrics-server and a load balancer.
 
-    Everything is bound to 127.0.0.1.
+    Everything is bound to 127.0.0.1. Each node takes the whole machine for its own, so that ``node`` is to be its part.
 
     Attributes:
         image: Image of k3s with its digest; None leaves making the cluster to you, and no k3d configuration is written.

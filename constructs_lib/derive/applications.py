@@ -14,6 +14,8 @@ from constructs_lib.derive.patches import patched
 from constructs_lib.derive.places import check_kinds
 from constructs_lib.kubernetes.elsewhere import OUTSIDE, Elsewhere, written
 from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, mappings, protected
+from constructs_lib.kubernetes.node import NODES
+from constructs_lib.kubernetes.node import written as written_nodes
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
 ARGOCD_NAMESPACE = "argocd"
@@ -267,4 +269,6 @@ def root_application(system: System) -> Manifest:
     spec = _application_spec(project, {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)
     # Without paths of its own: with them Argo CD would never sync a commit that it saw first while another sync ran, if
     # that one then failed (``alreadyAttemptedSync``, and the revisions without changes in those paths).
-    return patched(_object(system, "Application", system.name, {}, spec), system)
+    cluster = environment.cluster
+    annotations = {NODES: written_nodes(cluster.nodes, cluster.node)} if cluster.node else {}
+    return patched(_object(system, "Application", system.name, annotations, spec), system)

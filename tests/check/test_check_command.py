@@ -85,7 +85,8 @@ def test_a_folder_with_faults(faulty: Path, trees: Mapping[str, Synthesized]) ->
     assert f"production: {len(trees['production'].parsed) + 1} objects" in result.out
     assert "  observability  1 error, 1 warning\n" in result.out
     assert "error  metric-unknown  PrometheusRule/monitoring/positionpal" in result.out
-    assert result.out.endswith("1 error, 1 warning.\ndocs/checks.md has a section for each code.\n")
+    assert "\n1 error, 1 warning.\n" in result.out
+    assert result.out.endswith("\ndocs/checks.md has a section for each code.\n")
 
 
 def test_one_environment_of_a_folder(faulty: Path) -> None:

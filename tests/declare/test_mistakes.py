@@ -61,8 +61,8 @@ def test_every_kind_of_mistake(app: Path, declaration: Bad) -> None:
     ("code", "message"),
     [
         pytest.param(
-            'K3d(node=3, kubernetes="1.36")',
-            'app.py:12: declaration: K3d() has no argument "node"; did you mean "nodes"?',
+            'K3d(nods=3, kubernetes="1.36")',
+            'app.py:12: declaration: K3d() has no argument "nods"; did you mean "nodes"?',
             id="unknown keyword",
         ),
         pytest.param(
@@ -134,6 +134,15 @@ MAIN_TAKES_ENVIRONMENTS = (
             [
                 "app.py:12: environment local: the name is taken by the environment declared at app.py:4; choose "
                 "another."
+            ],
+        ),
+        (
+            "main(shop, [Environment(name=name, repository=REPOSITORY, cluster=DigitalOcean(name='shop', "
+            "region=region, kubernetes='1.36', nodes=1, pool='shop', size='s-2vcpu-4gb')) "
+            "for name, region in (('a', 'fra1'), ('b', 'ams3'), ('c', 'fra1'))])",
+            [
+                "app.py:12: environment c: its cluster is that of a, declared at app.py:12, and Applications and "
+                "namespaces of the two have the same names; give each environment a cluster of its own."
             ],
         ),
     ],
@@ -301,15 +310,15 @@ def test_process_with_a_file_that_is_not_there(app: Path) -> None:
 #: What a script does outside of main(), and what is told of it.
 SCRIPTS = {
     "wrong call": (
-        "K3d(node=3)",
+        "K3d(nods=3)",
         [
-            'app.py:12: declaration: K3d() has no argument "node"; did you mean "nodes"?',
+            'app.py:12: declaration: K3d() has no argument "nods"; did you mean "nodes"?',
             'app.py:12: declaration: K3d() lacks the argument "kubernetes".',
         ],
     ),
     "wrong call in another file": (
         "import cluster",
-        ['cluster.py:2: declaration: K3d() has no argument "node"; did you mean "nodes"?'],
+        ['cluster.py:2: declaration: K3d() has no argument "nods"; did you mean "nodes"?'],
     ),
     "no system": (
         "System(None, 'shop')",
@@ -329,21 +338,21 @@ SCRIPTS = {
 def test_process_with_a_mistake_outside_of_the_function(app: Path, name: str) -> None:
     code, messages = SCRIPTS[name]
     app.write_text(f"{BEGINNING}{code}")
-    (app.parent / "cluster.py").write_text('from constructs_lib import K3d\nK3d(node=3, kubernetes="1.36")\n')
+    (app.parent / "cluster.py").write_text('from constructs_lib import K3d\nK3d(nods=3, kubernetes="1.36")\n')
     before = state(app.parent)
     assert run_alone(app, PYTHONDONTWRITEBYTECODE="1") == mistakes(*messages)
     assert state(app.parent) == before
 
 
 def test_process_may_catch_a_mistake(app: Path) -> None:
-    app.write_text(f"{BEGINNING}try:\n    K3d(node=3)\nexcept Exception as error:\n    print(len(error.diagnostics))\n")
+    app.write_text(f"{BEGINNING}try:\n    K3d(nods=3)\nexcept Exception as error:\n    print(len(error.diagnostics))\n")
     assert run_alone(app) == Outcome(0, [])
 
 
 def test_code_that_is_installed_is_not_ended_by_a_mistake() -> None:
     """Such as the test runner, or a notebook."""
     with pytest.raises(DeclarationError) as told:
-        K3d(node=3)  # type: ignore[call-arg]
+        K3d(nods=3)  # type: ignore[call-arg]
     assert not isinstance(told.value, SystemExit)
 
 

@@ -12,7 +12,8 @@ from app_runs import Outcome, run
 
 import constructs_lib
 
-BEGINNING = """from pathlib import Path
+BEGINNING = """from dataclasses import replace
+from pathlib import Path
 
 from constructs_lib import *
 
@@ -80,6 +81,7 @@ NEEDED = {
     "Memory": {"size": '"64Mi"'},
     "Microservice": {"image": "IMAGE"},
     "Monitoring": {"version": '"1.0.0"', "storage": '"1Gi"', "retention_days": "1"},
+    "Node": {"cpu": '"4"', "memory": '"15Gi"'},
     "Nodejs": {},
     "Objective": {},
     "Placement": {},
@@ -131,6 +133,7 @@ PLACES = {
     "Jvm": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry={value})',
     "K3d": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "Kind": 'HelmChart(system, "cache", repository="https://a.example", chart="c", version="1.0.0", kinds=[{value}])',
+    "Node": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster=replace(CLUSTER, node={value}))])",
     "Nodejs": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry={value})',
     "Objective": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry=Jvm(), objective={value})',
     "PodAccess": 'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", access=[{value}])',

@@ -94,7 +94,7 @@ def test_check_reads_what_the_library_writes() -> None:
     model = ClusterModel(Snapshot("place", tree.files, None), ["argocd/place"])
     looked = look(model, "place")
     assert [finding for finding in looked.findings if finding.check.proof in ("schemas", "reachability")] == []
-    assert not looked.remarks
+    assert len(looked.remarks) == 1 and looked.unproven == {"capacity"}
     assert not any("Kubernetes API" in note for note in looked.notes)
     answers = {name: can(model, "web", name, 443).allowed for name in ("a.example.com", "example.com", "internet")}
     assert answers == {"a.example.com": True, "example.com": False, "internet": False}

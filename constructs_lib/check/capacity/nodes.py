@@ -7,14 +7,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from constructs_lib.check.capacity.requests import amount_of
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts
-from constructs_lib.text import hint, listed
+from constructs_lib.text import hint, listed, plural
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 #: What nodes have by themselves, whatever cluster it is: https://kubernetes.io/docs/reference/node/node-labels/
 _OF_EVERY_NODE = {"kubernetes.io/os": {"linux"}, "kubernetes.io/hostname": set[str]()}
+#: What the nodes of a cloud have, with values that only it knows.
+_OF_CLOUDS = {
+    **{"kubernetes.io/arch": set[str](), "node.kubernetes.io/instance-type": set[str]()},
+    **{"topology.kubernetes.io/region": set[str](), "topology.kubernetes.io/zone": set[str]()},
+}
 _ARCHITECTURES = {"amd64", "arm64"}
 #: Resources that the kubelet offers by itself.
 _OWN = re.compile(r"cpu|memory|ephemeral-storage|hugepages-\w+|storage|pods")
@@ -28,8 +34,10 @@ def prove_nodes(model: ClusterModel) -> Iterator[Finding]:
         if labels is not None:
             yield from _selection(pods, labels)
             yield from _spreads(pods, labels)
+        if labels is not None or model.cluster.node:
             yield from _devices(model, pods)
         yield from _runtime(model, pods)
+    yield from _device_room(model)
 
 
 def _labels(model: ClusterModel) -> Mapping[str, set[str]] | None:
@@ -52,14 +60,18 @@ def _labels(model: ClusterModel) -> Mapping[str, set[str]] | None:
             "region": region,
             **{key: {value} for key, value in texts(pool.get("labels")).items()},
         }
+    told = {key: {value} for key, value in (cluster.node.labels or {}).items()} if cluster.node else {}
     if cluster.kind == "k3d":
         return {
             **_OF_EVERY_NODE,
             "kubernetes.io/arch": _ARCHITECTURES,
             "node.kubernetes.io/instance-type": {"k3s"},
             "node-role.kubernetes.io/control-plane": {"true"},
+            **told,
         }
-    return None
+    if cluster.node is None or cluster.node.labels is None:
+        return None
+    return {**_OF_EVERY_NODE, **_OF_CLOUDS, **told}
 
 
 def _terms(pods: Pods) -> Iterator[tuple[str, Sequence[tuple[str, str, list[str], str]]]]:
@@ -155,12 +167,33 @@ def _devices(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
 
 def _is_offered(model: ClusterModel, name: str) -> bool:
     """Tell whether a device plugin is there, or may come with a chart or with the nodes."""
-    if name.partition("/")[0].endswith("kubernetes.io") or model.cluster.size.startswith("gpu-"):
+    told = model.cluster.node.extended if model.cluster.node else {}
+    if name in told or name.partition("/")[0].endswith("kubernetes.io") or model.cluster.size.startswith("gpu-"):
         return True
     vendor = name.partition("/")[0].partition(".")[0]
     known = [*(chart.name for each in model.all_applications for chart in each.charts)]
     known += [pods.owner.name for pods in model.pods if pods.owner.kind == "DaemonSet"]
     return any(vendor in each or "device-plugin" in each or "gpu-operator" in each for each in known)
+
+
+def _device_room(model: ClusterModel) -> Iterator[Finding]:
+    """Yield what asks for more devices than one node has, or all of them together."""
+    node, nodes = model.cluster.node, model.cluster.nodes or 0
+    for name, offered in node.extended.items() if node else ():
+        asked = {pods: sum(_asked(container.manifest, name) for container in pods.containers) for pods in model.pods}
+        for pods, number in asked.items():
+            if number > offered:
+                problem = f"a pod asks for {number} of {name}; a node has {offered}."
+                yield Finding.of("pod-larger-than-node", pods.owner, problem, at=f"{pods.path}.containers")
+        total = sum(number * model.scales.of(pods.owner).minimum for pods, number in asked.items() if number <= offered)
+        if total > nodes * offered:
+            problem = f"the pods ask for {total} of {name}, and {plural(nodes, 'node')} with {offered} each have fewer."
+            yield Finding.of("no-room", None, problem)
+
+
+def _asked(container: Mapping[str, Any], name: str) -> int:
+    resources = mapping(container.get("resources"))
+    return amount_of(inner(resources, "limits", name) or inner(resources, "requests", name))
 
 
 def _runtime(model: ClusterModel, pods: Pods) -> Iterator[Finding]:

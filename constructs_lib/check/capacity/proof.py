@@ -2,8 +2,8 @@
 
 The requests of pods are read from the tree: from workloads and their autoscalers, and for the pods of charts from
 ``resources`` and ``replicas`` in the values of Applications. The defaults of charts are in no tree, so the sums here
-are lower bounds. What a node has is known for DigitalOcean. For k3d, whose nodes share one machine, and for unknown
-clusters, only the number of nodes counts.
+are lower bounds. What a node has is known for DigitalOcean by its size, and elsewhere where somebody told it. Where
+nobody did, only the number of nodes counts.
 """
 
 import re
@@ -14,7 +14,7 @@ from constructs_lib.check.calls import command, expanded_by_shell, mounted
 from constructs_lib.check.capacity.nodes import prove_nodes
 from constructs_lib.check.capacity.quotas import prove_quotas
 from constructs_lib.check.capacity.requests import amount_of, memory_limit, shown_bytes
-from constructs_lib.check.capacity.room import prove_placement, prove_room, prove_shared_volumes
+from constructs_lib.check.capacity.room import prove_placement, prove_room, prove_shared_volumes, room_of_a_node
 from constructs_lib.check.finding import Finding, Proof
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.traffic import Traffic, workload
@@ -152,9 +152,17 @@ def _memory_volumes(_: ClusterModel, pods: Pods) -> Iterator[Finding]:
             yield Finding.of("memory-volume-above-limit", pods.owner, problem, at=field)
 
 
+def _unproven(model: ClusterModel) -> str:
+    """Return that nobody knows what the nodes have."""
+    if not model.pods or (room_of_a_node(model) is not None and model.cluster.nodes):
+        return ""
+    return "whether the nodes have room for all pods: what a node has is not told, as by Cluster(node=Node(…))"
+
+
 PROOF = Proof(
     "capacity",
     "The nodes have room for all pods, and clusters of programs the size that they are told.",
     prove,
     lambda model: plural(len(model.pods), "workload"),
+    unproven=_unproven,
 )

@@ -12,7 +12,15 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack, sum_of
-from constructs_lib.check.capacity.requests import GIB, chart_items, requests, rolling_update, shown_bytes, volumes
+from constructs_lib.check.capacity.requests import (
+    GIB,
+    amount_of,
+    chart_items,
+    requests,
+    rolling_update,
+    shown_bytes,
+    volumes,
+)
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
@@ -55,9 +63,18 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 def prove_room(model: ClusterModel) -> Iterator[Finding]:
     """Yield what the nodes have no room for; nothing if their number or size is not known."""
-    node = node_of(model.cluster.size) if model.cluster.kind == "digitalocean" else None
-    if node is not None and model.cluster.nodes:
-        yield from _Room(model, node, model.cluster.nodes).findings()
+    node, count = room_of_a_node(model), model.cluster.nodes
+    if node is not None and count:
+        yield from _Room(model, node, count).findings()
+
+
+def room_of_a_node(model: ClusterModel) -> Amount | None:
+    """Return what each node has for pods, by its size or as the tree tells; None if nobody knows."""
+    told = model.cluster.node
+    if told is not None:
+        # How many volumes a node takes, and how large its disk is, is not told.
+        return Amount(amount_of(told.cpu, 1000), amount_of(told.memory), 2**63, 2**31, told.pods)
+    return node_of(model.cluster.size) if model.cluster.kind == "digitalocean" else None
 
 
 class _Room:
@@ -85,9 +102,9 @@ class _Room:
             return
         smallest = self._items(lambda scale: scale.minimum)
         shared = {claim for item in smallest for claim in item.claims}
-        count, places = len(shared) + sum(item.amount.volumes for item in smallest), nodes * VOLUMES_OF_A_NODE
+        count, places = len(shared) + sum(item.amount.volumes for item in smallest), nodes * self._node.volumes
         if count > places:
-            problem = f"the pods have {count} volumes; {nodes} nodes take {places}, {VOLUMES_OF_A_NODE} each."
+            problem = f"the pods have {count} volumes; {nodes} nodes take {places}, {self._node.volumes} each."
             yield Finding.of("too-many-volumes", None, problem)
             return
         if missing := self._missing(smallest, nodes):
@@ -182,12 +199,13 @@ class _Room:
     def _platform(self) -> list[Item]:
         """The pods of the cloud, and those of Argo CD for every bootstrap in the tree."""
         settings = (inputs for inputs in self._model.bootstrap.inputs("argocd").values() if inputs)
-        return [*CLUSTER_PODS, *(item for inputs in settings for item in _argocd_pods(inputs.get("ha") is True))]
+        of_the_cloud = CLUSTER_PODS if self._model.cluster.kind == "digitalocean" else ()
+        return [*of_the_cloud, *(item for inputs in settings for item in _argocd_pods(inputs.get("ha") is True))]
 
     @property
     def _most_pods(self) -> int:
         """The number of pods that cannot all find room, which is as good as any larger number."""
-        return self._most_nodes * PODS_OF_A_NODE + 1
+        return self._most_nodes * self._node.pods + 1
 
     @cached_property
     def _most_nodes(self) -> int:

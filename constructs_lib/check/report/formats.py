@@ -66,6 +66,8 @@ def _show_result(result: Result, console: Console) -> None:
             counts = Counter(finding.check.severity for finding in findings)
             words = [plural(counts[severity], severity.value) for severity in Severity if severity in counts]
             line.append(", ".join(words), _STYLES[Severity.ERROR if Severity.ERROR in counts else Severity.WARNING])
+        elif proof.name in looked.unproven:
+            line.append("not proven", "yellow").append(f"  {looked.counts.get(proof.name, '')}")
         elif looked.objects:
             line.append("holds", "green").append(f"  {looked.counts.get(proof.name, '')}")
         else:
@@ -127,7 +129,7 @@ def as_json(report: Report) -> str:
 
 def _environment(result: Result) -> dict[str, Any]:
     looked = result.looked
-    failing = {finding.check.proof for finding in result.findings}
+    failing = {finding.check.proof for finding in result.findings} | looked.unproven
     return {
         "name": looked.environment,
         "cluster": dataclasses.asdict(looked.cluster),

@@ -39,6 +39,7 @@ class Looked:
         remarks: What could not be looked at.
         notes: What is no fault, and worth knowing.
         files: The files of the tree.
+        unproven: The proofs that cannot tell all, by their names; the remarks say why.
     """
 
     environment: str
@@ -49,6 +50,7 @@ class Looked:
     remarks: Sequence[str] = ()
     notes: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    unproven: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,11 @@ class Report:
 def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object] = str) -> Looked:
     """Have all proofs look at an environment; ``on_proof`` is called with the name of every proof before it begins."""
     counts = {proof.name: proof.looks_at(model) for proof in PROOFS}
-    files, remarks = model.snapshot.files, (*model.warnings.values(), *unseen(model))
-    found = prove(model, on_proof)
-    return Looked(environment, model.cluster, len(model.objects), counts, found, remarks, [*notes(model)], files)
+    unproven = {proof.name: why for proof in PROOFS if (why := proof.unproven(model))}
+    files, remarks = model.snapshot.files, (*model.warnings.values(), *unseen(model), *unproven.values())
+    found, told = prove(model, on_proof), [*notes(model)]
+    objects = len(model.objects)
+    return Looked(environment, model.cluster, objects, counts, found, remarks, told, files, frozenset(unproven))
 
 
 def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:
