@@ -11,6 +11,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic, Location, here, new_diagnostics
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.patch import Patch, patch_of
+from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.server import Server
 from constructs_lib.kubernetes import platform
 from constructs_lib.text import nearest, shown
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 class System:
     """The root of a declaration: ``System(environment, "positionpal")``. It holds the components together."""
 
-    def __init__(self, environment: Environment, name: str) -> None:
+    def __init__(self, environment: Environment, name: str, *, pull_secret: Secret | None = None) -> None:
         """Declare a system.
 
         Args:
             environment: Where it runs.
             name: Its name; also that of the AppProject, and the value of ``app.kubernetes.io/part-of``.
+            pull_secret: The login with which the images of its programs are pulled, as ``.dockerconfigjson`` has it; a
+                program may have another one. Default: none.
 
         Raises:
             DeclarationError: The environment is none, so that nothing can be declared in it.
@@ -42,6 +45,7 @@ class System:
             raise DeclarationError(Diagnostic(place, "environment", problem) for place, problem in problems)
         self.environment = environment
         self.name = name
+        self.pull_secret: SecretReference | None = None
         self.location = here()
         self.diagnostics = new_diagnostics()
         self.patches: list[Patch] = []
@@ -52,6 +56,10 @@ class System:
         self._left: dict[str, Server] = {}
         if problem := validation.dns_label(name):
             self.diagnostics.report("system", problem)
+        for problem in misfits("pull_secret", pull_secret, Secret | None):
+            self.diagnostics.report("system", problem)
+        if isinstance(pull_secret, Secret):
+            self.pull_secret = SecretReference(name, "registry-login", pull_secret)
         for location, problem in environment.problems():
             self.diagnostics.report(f"environment {environment.name}", problem, location)
 

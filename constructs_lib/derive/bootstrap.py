@@ -71,8 +71,8 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
 
 def _secret_values(system: System) -> list[dict[str, Any]]:
     """Return every secret value of a system: which component and key of the store, who gives it, what it is for."""
-    # What is outside of the system is told to its clients, which have copies of the value.
-    outside = {server.name for server in system.outside}
+    # What belongs to no component: those who are told it have copies of the value.
+    outside = {server.name for server in system.outside} | ({system.name} if system.pull_secret else set())
     own = {
         reference
         for component in system.components

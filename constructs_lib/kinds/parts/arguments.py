@@ -37,7 +37,7 @@ class ProgramArguments(TypedDict, total=False):
         labels: Further labels of the pods.
         annotations: Annotations of the pods.
         user: Numeric user that it runs as. Default 10001.
-        pull_secret: The login with which its images are pulled, as ``.dockerconfigjson`` has it. Default: none.
+        pull_secret: The login with which its images are pulled, as ``.dockerconfigjson`` has it. Default: the system's.
         internet: Hosts outside of the cluster that it calls.
         rbac: Permissions in the Kubernetes API; without any, the pods get no token.
         wait_image: Image, with a shell, that waits for what the program needs. Default: one of the library's.

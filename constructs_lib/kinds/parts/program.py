@@ -59,7 +59,8 @@ class Program(Workload):
         #: Names of the variables for an agent. They stand with the pods and not in the ConfigMap: one of them has the
         #: version of the program, and a new image is to change nothing but the pods.
         self.agent_variables: set[str] = set()
-        self._pull: SecretReference | None = None
+        #: Name of the Secret with the login for its images; empty for none.
+        self._pull_name = ""
         self._container_env: dict[str, dict[str, object]] = {}
         self._missed: set[tuple[str, str]] = set()
 
@@ -77,8 +78,9 @@ class Program(Workload):
             values = {name: self._own_value(each, name, value) for name, value in each.env.items()}
             self._container_env[each.name] = {name: value for name, value in values.items() if value is not None}
         if login := given.get("pull_secret"):
-            self._pull = self.secret("pull-secret", login)
-            self.component.typed_secret(self._pull_name, _PULL_TYPE, {_PULL_KEY: self._pull})
+            self._pull_by(f"{self.name}-pull", self.secret("pull-secret", login))
+        elif self.system.pull_secret:
+            self._pull_by(f"{self.component.id}-registry", self.system.pull_secret)
         for problem in self._program_problems(given.get("wait_image")):
             self.report(problem)
 
@@ -87,9 +89,10 @@ class Program(Workload):
         """A service, even where it has a volume."""
         return Role.SERVICE
 
-    @property
-    def _pull_name(self) -> str:
-        return f"{self.name}-pull"
+    def _pull_by(self, name: str, login: SecretReference) -> None:
+        self._pull_name = name
+        self.component.secret_key(login)
+        self.component.typed_secret(name, _PULL_TYPE, {_PULL_KEY: login})
 
     def _program_problems(self, wait_image: str | None) -> Iterator[str]:
         tags = self.system.environment.image_tags
@@ -264,7 +267,7 @@ class Program(Workload):
                 spread=over if spread else (),
                 restart=restart,
             ),
-            **({"imagePullSecrets": [{"name": self._pull_name}]} if self._pull else {}),
+            **({"imagePullSecrets": [{"name": self._pull_name}]} if self._pull_name else {}),
             **placement.manifest(),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,28 @@ def test_login_of_a_registry_is_on_the_list_of_the_bootstrap(system: System) -> 
         '"purpose": "login for registry.example.com"'
         in synthesize(system).files["bootstrap/argocd/local.tfvars.json"].decode()
     )
+
+
+def test_login_of_the_system_is_supplied_once(system: System) -> None:
+    system = System(system.environment, "shop", pull_secret=supplied("login for registry.example.com"))
+    web = Microservice(system, "web", image=IMAGE)
+    Microservice(web, "worker", image=IMAGE)
+    Microservice(system, "other", image=IMAGE)
+    Microservice(system, "own", image=IMAGE, pull_secret=supplied("another login"))
+    names = {name: [each["name"] for each in pods(system, name)["imagePullSecrets"]] for name in ("web", "web-worker")}
+    assert names == {"web": ["web-registry"], "web-worker": ["web-registry"]}
+    assert pods(system, "own")["imagePullSecrets"] == [{"name": "own-pull"}]
+    values = json.loads(synthesize(system).files["bootstrap/argocd/local.tfvars.json"])
+    assert [(each["component"], each["key"]) for each in values["secrets"]] == [
+        ("own", "pull-secret"),
+        ("shop", "registry-login"),
+    ]
+    copies = {name: reader["copies"] for name, reader in values["secret_readers"].items()}
+    assert copies == {
+        "other": {"shop.registry-login": "shop/registry-login"},
+        "own": {},
+        "web": {"shop.registry-login": "shop/registry-login"},
+    }
 
 
 def test_several_exposed_ports(system: System) -> None:
