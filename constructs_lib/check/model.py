@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from constructs_lib.argocd.objects import Object, unreadable
+from constructs_lib.argocd.objects import Object, parse, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
 from constructs_lib.kubernetes import platform, workloads
 from constructs_lib.kubernetes.accounts import Accounts
 from constructs_lib.kubernetes.elsewhere import OUTSIDE, Elsewhere, outside_of
 from constructs_lib.kubernetes.manifest import mappings, sequence, texts
-from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.manifest_reader import Cache, may_hold
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.openings import declared, kept_in
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
@@ -112,6 +112,13 @@ class ClusterModel:
         ]
         self.objects: list[Object] = [item for _, item in self.deployed]
         self.cluster = cluster or cluster_of(snapshot.files, folders, self._enforced_version(), found.all)
+
+    @property
+    def undeployed_secrets(self) -> Iterator[Object]:
+        """The Secrets in files that nobody deploys, which are in the repository all the same."""
+        for path in (path for known in self.all_applications for path in known.unnamed):
+            if may_hold(content := self.snapshot.files[path], b"Secret"):
+                yield from (item for item in parse(path, content) if item.kind == "Secret" and not item.group)
 
     @cached_property
     def parts(self) -> list[ClusterModel]:
@@ -300,7 +307,8 @@ class ClusterModel:
 
         In all others a chart, a tool, an operator or a person may have created what the tree does not have.
         """
-        if self.has_generated_applications:
+        if self.has_generated_applications or any(not known.item and known.sources for known in self.all_applications):
+            # Nor does anybody know all that a tool makes of a part of a tree without Applications.
             return frozenset()
         declared = self.names("Namespace")
         if not self.has_applications:

@@ -65,8 +65,9 @@ def _proven(proof: Proof, model: ClusterModel) -> Iterator[Finding]:
     apart = {_place(finding) for part in judged for finding in proof.prove(part)}
     for finding in proof.prove(model):
         _, kind, _, name = finding.identity or ("", "", "", "")
-        changed = finding.check.code not in _WRITTEN and model.is_patched(finding.file, kind, name, finding.field)
-        if not changed and (not judged or _place(finding) in apart):
+        if finding.check.code in _WRITTEN or not (
+            model.is_patched(finding.file, kind, name, finding.field) or (judged and _place(finding) not in apart)
+        ):
             yield finding
 
 

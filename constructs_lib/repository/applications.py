@@ -114,6 +114,7 @@ class Application(Content):
         looked_into: The files that come from charts from elsewhere, by the chart's title; see :meth:`look_into`.
         parts: Of :data:`ALL_OBJECTS`, if tools read some of its files: what is deployed together as far as that is
             known, which is what each kustomization and each chart gives, and what no tool reads. None has all of it.
+        unnamed: Of the same, the files beside a kustomization that does not name them.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Application(Content):
     parent: Application | None
     reader: Reader = field(repr=False)
     parts: list[Application] = field(default_factory=list)
+    unnamed: Sequence[str] = ()
     looked_into: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -379,7 +381,7 @@ class _Search:
         loose = self._loose
         self._reader.forget(loose.unnamed)
         group = self._group(ALL_OBJECTS, loose.files)
-        group.rendered, group.skipped = loose.rendered, loose.skipped
+        group.rendered, group.skipped, group.unnamed = loose.rendered, loose.skipped, loose.unnamed
         for each in loose.parts:
             part = self._group(ALL_OBJECTS, each.files)
             part.sources += [each.source] if each.source else []

@@ -97,6 +97,23 @@ def test_what_is_in_git_is_told_though_an_overlay_changes_it() -> None:
     assert "secret-in-git" in codes(model(built("web", said, {"a.yaml": secret})))
 
 
+def test_a_secret_that_nobody_deploys_is_in_git_all_the_same() -> None:
+    secret = b"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2hunter2}"
+    assert "secret-in-git" in codes(model(built("web", "resources: []", {"a.yaml": secret})))
+
+
+def test_what_a_kustomization_fetches_is_not_missing() -> None:
+    binding = (
+        b"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: b}\n"
+        b"roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}\n"
+        b"subjects: [{kind: ServiceAccount, name: a, namespace: shop}]"
+    )
+    files = {"a.yaml": binding, "n.yaml": b"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}"}
+    said = "resources: [a.yaml, n.yaml, 'https://example.com/more.yaml']"
+    assert "role-subject-missing" not in codes(model(built("web", said, files)))
+    assert "role-subject-missing" in codes(model(files))
+
+
 def test_what_a_kustomization_may_generate_is_not_missing() -> None:
     pod = (
         b"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: 'example/web:1.0.0', "

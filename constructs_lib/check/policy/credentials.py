@@ -47,9 +47,12 @@ _ENTRIES = re.compile(r"(?:[a-z0-9]+[-_.])*(?:pass(?:word)?|secret|token|key|use
 #: Addresses that are secrets themselves.
 _HOOKS = re.compile(r"hooks\.slack\.com/|/api/webhooks/|webhook\.office\.com/|events\.pagerduty\.com/integration/")
 #: Keys of a Secret that say who logs in, and where.
-_PLAIN_KEYS = re.compile(r"(?:^|[_.-])(?:user(?:name)?|host(?:name)?|port|db|dbname|database|region)$", re.IGNORECASE)
+_PLAIN_KEYS = re.compile(
+    r"(?:^|[_.-])(?:user(?:name)?|host(?:name)?|port|db|dbname|database|region|version)$", re.IGNORECASE
+)
 #: What the names of files end in that programs are configured by.
 _CONFIGURATIONS = (".cfg", ".cnf", ".conf", ".ini", ".properties", ".toml", ".yaml", ".yml")
+_COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)
 #: A setting in such a file, also in one of JSON.
 _SETTING = re.compile(r"[\"']?([A-Za-z][\w.-]{0,80})[\"']?[ \t]{0,20}[:=][ \t]{0,20}[\"']?([^\s\"',{}]*)")
 #: Keys of a Secret that names a repository or cluster of Argo CD and needs no login.
@@ -97,8 +100,9 @@ def _is_plain(key: str, value: str, *, is_encoded: bool) -> bool:
         return "\n" not in value.strip()
     if not key.endswith(_CONFIGURATIONS):
         return False
+    value = _COMMENT.sub("", value)
     settings = [*_SETTING.finditer(value)]
-    return bool(settings) and not any(
+    return bool(settings or not value.strip()) and not any(
         holds_secret(setting[1], variables=True) and not _is_reference(setting[2]) for setting in settings
     )
 

@@ -25,6 +25,8 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from level_findings(model, levels)
     for item in model.objects:
         yield from credential_findings(item, model.pods_by_owner.get(item))
+    for item in model.undeployed_secrets:
+        yield from credential_findings(item, None)
     limited = {item.namespace for item in model.kind("LimitRange")}
     for pods in model.pods:
         if id(pods.owner.manifest) not in unfinished:
