@@ -5,7 +5,6 @@ Each imports what it needs when it is called: who only declares does without the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,7 @@ def check(tree: System | Path | str, environment: str = "", *, charts: bool = Fa
             return prove(ClusterModel(_snapshot(tree), [f"argocd/{environment}"] if environment else []))
         findings = prove(model_of(synthesize(tree, keep_manifests=True)))
     lines = lines_of(tree) if findings else {}
-    return [replace(found, location=lines.get(found.identity, "") if found.identity else "") for found in findings]
+    return [found.at_line_of(lines) for found in findings]
 
 
 @explained

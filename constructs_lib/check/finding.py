@@ -78,6 +78,7 @@ class Finding:
         problem: What is wrong, in one sentence that names the object, field or value.
         fix: What would be right.
         location: The line of the declaration that the object comes from, as ``file:line``, where it is known.
+        owner: Identity of the Application whose chart makes the object; None if it is in the tree itself.
         root: What is missing, such as ``Service shop/web``: findings with the same root go when it is there. Empty for
             a finding of its own.
     """
@@ -89,6 +90,7 @@ class Finding:
     problem: str
     fix: str
     location: str = dataclasses.field(default="", compare=False)
+    owner: Identity | None = dataclasses.field(default=None, compare=False)
     root: str = dataclasses.field(default="", compare=False)
 
     @classmethod
@@ -134,6 +136,11 @@ class Finding:
     def as_warning(self) -> Finding:
         """Return it as a warning: the declaration asks for what was found, or it may be meant so."""
         return dataclasses.replace(self, check=dataclasses.replace(self.check, severity=Severity.WARNING))
+
+    def at_line_of(self, locations: Mapping[Identity, str]) -> Finding:
+        """Return it with the line of the declaration that its object comes from, or the Application that brings it."""
+        known = [locations[each] for each in (self.identity, self.owner) if each and each in locations]
+        return dataclasses.replace(self, location=known[0] if known else "")
 
     @property
     def subject(self) -> str:

@@ -150,10 +150,10 @@ class ClusterModel:
         return self._cache.may_repeat_keys(path, content)
 
     @cached_property
-    def homes(self) -> Mapping[str, str]:
-        """The files of the Applications, by the files that their charts render, which are in no tree."""
+    def homes(self) -> Mapping[str, Object]:
+        """The Applications by the files that their charts render, which are in no tree."""
         return {
-            path: application.item.path
+            path: application.item
             for application in self.applications
             for paths in application.looked_into.values()
             for path in paths

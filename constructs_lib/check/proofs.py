@@ -51,7 +51,7 @@ def _at_home(findings: Iterable[Finding], model: ClusterModel) -> Iterator[Findi
         if (home := model.homes.get(finding.file)) is None:
             yield finding
         elif finding.check.of_charts:
-            yield replace(finding, file=home)
+            yield replace(finding, file=home.path, owner=home.identity)
 
 
 def _proven(proof: Proof, model: ClusterModel) -> Iterator[Finding]:

@@ -6,10 +6,12 @@ the user's cache, the network; the same declaration gives the same bytes all the
 
 from collections.abc import Iterator
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.declare.component import Component
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping
+from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, texts
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
+from constructs_lib.kubernetes.workloads import pods_of
 from constructs_lib.repository.rendering import Charts, NotRenderedError, Release
 from constructs_lib.text import within
 
@@ -25,13 +27,9 @@ def rendered_objects(component: Component) -> list[tuple[int, Manifest]]:
     source = component.chart_source
     if source is None or not source.is_committed:
         return []
-    found = source.source(component.id)
-    if "helm" in found:
-        # Argo CD never applies a chart's tests.
-        found["helm"] = {**found["helm"], "skipTests": True}
     release = Release(component.id, component.namespace_name, component.system.environment.cluster.kubernetes)
     try:
-        files = Charts().render(found, release, twice=True)
+        files = Charts().render(source.source(component.id), release, twice=True)
     except NotRenderedError as reason:
         problem = f"rendered=True: synth renders the {source.what} {source.name}, and cannot: {reason}."
         component.report(problem, component.location)
@@ -53,8 +51,27 @@ def rendered_objects(component: Component) -> list[tuple[int, Manifest]]:
             name = f'the Secret "{metadata["name"]}"{where}'
             problem = f"rendered=True: the chart makes {name} with its values, which would be in Git; {remedy}."
             component.report(problem, component.location)
+        _check_pods(component, made)
         placed.append((0 if kind == _DEFINITION else 1, made))
     return placed
+
+
+def _check_pods(component: Component, made: Manifest) -> None:
+    """Report pods that no policy would be about but that which closes their namespace."""
+    namespace = made["metadata"].get("namespace", "")
+    pods = pods_of(Object(made, "", namespace))
+    if pods is None or namespace != component.namespace_name or pods.spec.get("hostNetwork") is True:
+        return
+    if any(access.pods.items() <= pods.labels.items() for access in component.access):
+        return
+    labels = texts(inner(made, "spec", "selector", "matchLabels")) or pods.labels
+    name = made["metadata"]["name"]
+    written = ", ".join(f'"{key}": "{value}"' for key, value in labels.items())
+    problem = (
+        f"rendered=True: no PodAccess is about the pods of the {made['kind']} {name}, so that they could neither be "
+        f'called nor call anybody; add PodAccess("{name}", {{{written}}}) to access=[…], with what else they exchange.'
+    )
+    component.report(problem, component.location)
 
 
 def holds_data(manifest: Manifest) -> bool:

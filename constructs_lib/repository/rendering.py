@@ -212,7 +212,8 @@ class Charts:
             option = "--set-string" if parameter.get("forceString") is True else "--set"
             command += [option, f"{parameter.get('name')}={value}"]
         command += [] if helm.get("skipCrds") is True else ["--include-crds"]
-        command += ["--skip-tests"] if helm.get("skipTests") is True else []
+        # Argo CD applies none of them, whatever the source says.
+        command += ["--skip-tests"]
         with TemporaryDirectory() as folder:
             # Argo CD takes the object, and only without one the text.
             values = helm.get("valuesObject")

@@ -126,6 +126,8 @@ def test_what_follows_is_right_for_what_helm_renders(tmp_path: Path) -> None:
             return {each.check.code for each in prove(model)}
 
         assert found() == set()
+        # Nobody makes that Secret.
+        assert "secret-missing" in found(secret="cahce")
         # Its pods do not listen there.
         assert "call-blocked" in found(port=6380)
 

@@ -52,7 +52,10 @@ spec:
 apiVersion: batch/v1
 kind: Job
 metadata: {name: migrate, annotations: {helm.sh/hook: pre-upgrade, helm.sh/hook-weight: "-3"}}
-spec: {template: {spec: {restartPolicy: Never, containers: [{name: migrate, image: valkey:8.1.0}]}}}
+spec:
+  template:
+    metadata: {labels: {app: migrate}}
+    spec: {restartPolicy: Never, containers: [{name: migrate, image: valkey:8.1.0}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -105,7 +108,7 @@ def files(store: Store, **more: Any) -> Mapping[str, bytes]:
 def declared(store: Store, **more: Any) -> Any:
     system = empty()
     repository = f"oci://{store.address}/charts"
-    access = [PodAccess("cache", {"app": "cache"})]
+    access = [PodAccess("cache", {"app": "cache"}), PodAccess("migrate", {"app": "migrate"})]
     more = {"repository": repository, "chart": "cache", "version": "8.1.0", "access": access, **more}
     HelmChart(system, "cache", rendered=True, **more)
     return system
@@ -140,8 +143,10 @@ def test_from_python_charts_are_looked_into_if_it_is_asked_for(store: Store) -> 
     system = empty()
     HelmChart(system, "cache", repository=f"oci://{store.address}/charts", chart="cache", version="8.1.0")
     assert api.check(system) == []
-    codes = {finding.check.code for finding in api.check(system, charts=True)}
-    assert {"chart-kinds-refused", "chart-pods-closed"} <= codes
+    found = api.check(system, charts=True)
+    assert {"chart-kinds-refused", "chart-pods-closed", "pod-security-violated"} <= {each.check.code for each in found}
+    # Those on what the chart makes are told at the line of the chart, too.
+    assert {each.location.partition(":")[0] for each in found} == {__file__}
 
 
 def test_the_project_permits_what_is_rendered(store: Store) -> None:
@@ -156,6 +161,11 @@ def test_the_project_permits_what_is_rendered(store: Store) -> None:
     [
         ({"values": {"password": "x"}}, 'the chart makes the Secret "login" in the namespace cache with its values'),
         ({"values": {"random": True}}, "what it makes of templates/all.yaml differs each time"),
+        (
+            {"access": [PodAccess("migrate", {"app": "migrate"})]},
+            "no PodAccess is about the pods of the StatefulSet cache, so that they could neither be called nor call "
+            'anybody; add PodAccess("cache", {"app": "cache"}) to access=[…]',
+        ),
         ({"version": "9.9.9"}, "synth renders the Helm chart cache, and cannot: "),
     ],
 )

@@ -143,10 +143,7 @@ def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object
 
 def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:
     """Return an environment whose findings have the lines of the declaration that their objects come from."""
-    findings = [
-        dataclasses.replace(finding, location=locations.get(finding.identity, "") if finding.identity else "")
-        for finding in looked.findings
-    ]
+    findings = [finding.at_line_of(locations) for finding in looked.findings]
     return dataclasses.replace(looked, findings=findings)
 
 
