@@ -113,7 +113,9 @@ class App:
                 self.declaration, environments, self.root, tell, keep_manifests=keep_manifests, verify=verify
             )
 
-    def process(self, environments: Sequence[Environment], *, complete: bool, check: bool) -> tuple[list[Tree], Change]:
+    def process(
+        self, environments: Sequence[Environment], *, complete: bool, check: bool, adopt: bool = False
+    ) -> tuple[list[Tree], Change]:
         """Write or compare the files of some environments, with progress on the standard error.
 
         Raises:
@@ -125,7 +127,7 @@ class App:
 
         self._demand_root()
         with self._telling("reading the declaration") as tell:
-            return process(self.declaration, environments, self.root, tell, complete=complete, check=check)
+            return process(self.declaration, environments, self.root, tell, complete=complete, check=check, adopt=adopt)
 
     def _demand_root(self) -> None:
         """Refuse to make files where Argo CD does not look for them.

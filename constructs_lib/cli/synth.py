@@ -27,15 +27,16 @@ def command(
     context: typer.Context,
     names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
     check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
+    adopt: bool = typer.Option(False, "--adopt", help="Remove files of others from the folders of the generator."),
 ) -> None:
     """Write dist/ and argocd/ from the declaration.
 
     Example: python app.py synth local
     """
-    synth(context.obj, names or [], check=check)
+    synth(context.obj, names or [], check=check, adopt=adopt)
 
 
-def synth(app: App, names: Sequence[str], *, check: bool) -> None:
+def synth(app: App, names: Sequence[str], *, check: bool, adopt: bool = False) -> None:
     """Write the files of some environments, of all without names; or only compare, and exit with 1 if they differ."""
     chosen = app.choose(names)
     output = os.environ.get("CDK8S_OUTDIR")
@@ -44,7 +45,7 @@ def synth(app: App, names: Sequence[str], *, check: bool) -> None:
         trees = app.synthesize(chosen)
         change = _copy(Path(output), trees)
     else:
-        trees, change = app.process(chosen, complete=not names, check=check)
+        trees, change = app.process(chosen, complete=not names, check=check, adopt=adopt)
         if output:
             _copy(Path(output), trees)
     _report(trees, change, check=check)

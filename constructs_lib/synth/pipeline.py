@@ -32,6 +32,7 @@ from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pins, read_pins
 from constructs_lib.synth.paths import INPUTS, K3D_CONFIG, application_file, file_name, owned_paths, project_file
+from constructs_lib.synth.strangers import refuse_strangers
 from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import Change, compare, write
 
@@ -46,21 +47,27 @@ def process(
     *,
     complete: bool = True,
     check: bool = False,
+    adopt: bool = False,
 ) -> tuple[list[Tree], Change]:
     """Make the repository hold what is declared: the whole way. Return the files, and what was written.
 
     ``tell`` is called with the name of every component before it is synthesized. If the environments are all that there
-    are, the files of any other are removed. With ``check``, nothing is written, and only compared.
+    are, the files of any other are removed. With ``check``, nothing is written, and only compared. Files of others in
+    the generator's folders go only with ``adopt``.
 
     Raises:
         DeclarationError: The declaration has errors, in any environment.
         PinsError: The pins of an environment cannot be read, or the branch that is deployed does not bear them out.
-        WriteError: The files cannot be written.
+        WriteError: The files cannot be written, or files of others would go.
     """
     trees = synthesize_all(declaration, environments, root, tell)
     files = {path: content for tree in trees for path, content in tree.files.items()}
     owned = owned_paths(None if complete else [environment.name for environment in environments])
-    return trees, compare(root, files, owned) if check else write(root, files, owned)
+    change = compare(root, files, owned)
+    if not adopt:
+        refuse_strangers(root, change)
+    is_written = change.created or change.updated or change.removed
+    return trees, write(root, files, owned) if is_written and not check else change
 
 
 def synthesize_all(
