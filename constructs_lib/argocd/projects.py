@@ -180,6 +180,12 @@ def _matches(pattern: str, text: str, separator: str = "") -> bool:
     return pattern == "*" or glob(pattern, text, separator)
 
 
+def cluster_name(destination: object) -> str:
+    """Return the cluster of a destination, by its address or its name; empty for the one in which Argo CD runs."""
+    found = str(mapping(destination).get("server") or mapping(destination).get("name") or "").rstrip("/")
+    return "" if found in HERE.values() else found
+
+
 @lru_cache(maxsize=1024)
 def repository_name(address: str) -> str:
     """Return what addresses of the same repository have in common."""

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE, Object
-from constructs_lib.argocd.projects import HERE, repository_name
+from constructs_lib.argocd.projects import cluster_name, repository_name
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
 from constructs_lib.kubernetes.openings import kept_in
 from constructs_lib.kubernetes.quantity import quantity
@@ -14,7 +14,9 @@ from constructs_lib.plan.change import LASTING, ROLLING, Effect, Reason, Surroun
 from constructs_lib.plan.fields import RULES, FieldChange
 from constructs_lib.plan.holdings import (
     MAKING_SECRETS,
+    chosen_addresses,
     counts_members,
+    keeps_no_more,
     left_behind,
     loses_majority,
     owns_its_secret,
@@ -232,10 +234,14 @@ def _custom(case: _Case) -> None:
     for change in case.fields:
         if counts_members(change.keys[-1]) and loses_majority(change.old, change.new):
             case.verdict.because("majority-goes", number=change.old - change.new, all=change.old)
+        if keeps_no_more(change.keys[-1], change.old, change.new):
+            case.verdict.because("kept-no-more", field=change.path)
 
 
 def _service(case: _Case) -> None:
-    if inner(case.old.spec, "type") == "LoadBalancer" != inner(case.new.spec, "type"):
+    kinds = [inner(item.spec, "type") for item in (case.old, case.new)]
+    addresses = [chosen_addresses(item) for item in (case.old, case.new)]
+    if kinds[0] == "LoadBalancer" and (kinds[1] != kinds[0] or (addresses[0] and addresses[0] != addresses[1])):
         case.verdict.because("load-balancer-changed")
 
 
@@ -279,13 +285,6 @@ def _definition(case: _Case) -> None:
             case.verdict.because("version-not-served", version=name)
 
 
-def _cluster(item: Object) -> str:
-    """Return the cluster that an Application deploys to; empty for Argo CD's own."""
-    destination = mapping(item.spec.get("destination"))
-    found = str(destination.get("server") or destination.get("name") or "").rstrip("/")
-    return "" if found in HERE.values() else found
-
-
 def _application(case: _Case) -> None:
     old, new, verdict = case.old, case.new, case.verdict
     before, after = (mapping(item.spec.get("syncPolicy")).get("automated") for item in (old, new))
@@ -294,7 +293,7 @@ def _application(case: _Case) -> None:
     def turned_off(setting: str) -> bool:
         return mapping(before).get(setting) is True and mapping(after).get(setting) is not True
 
-    if _cluster(old) != _cluster(new):
+    if cluster_name(old.spec.get("destination")) != cluster_name(new.spec.get("destination")):
         verdict.because("other-cluster")
     elif case.touches("spec", "destination", "namespace"):
         verdict.because("other-namespace")
@@ -331,6 +330,7 @@ def _application(case: _Case) -> None:
 _JUDGES: dict[str, Callable[[_Case], None]] = {
     **dict.fromkeys(ROLLING | LASTING, _workload),
     **dict.fromkeys(("ConfigMap", "Secret", *MAKING_SECRETS), _configuration),
+    **dict.fromkeys((f"snapshot.storage.k8s.io/VolumeSnapshot{end}" for end in ("Class", "Content")), _custom),
     "batch/CronJob": _cron_job,
     "Pod": _pod,
     "Service": _service,

@@ -1,5 +1,6 @@
 """What a change leaves behind of what holds data: volumes that pods had, members of a quorum, and Secrets."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,9 +13,15 @@ _LASTING = (
     *("persistentVolumeClaim", "nfs", "iscsi", "fc", "rbd", "cephfs", "glusterfs", "awsElasticBlockStore"),
     *("azureDisk", "azureFile", "gcePersistentDisk", "vsphereVolume", "portworxVolume", "cinder"),
 )
+#: How fields are called that say what becomes of data when its owner goes.
+_POLICY = re.compile(r"(?:delet|reclaim|retention|retain|cleanup|terminat)\w*Policy$", re.IGNORECASE)
+_DELETES = re.compile(r"delete(?:Claim|Claims|PVC|PVCs|Volumes?|Data)|skipFinalSnapshot|forceDestroy", re.IGNORECASE)
+_PROTECTS = re.compile(r"deletionProtection(?:Enabled)?|preventDestroy|retainData|keepData", re.IGNORECASE)
+#: Ends of the names of annotations that tell a load balancer its address.
+_ADDRESSES = ("loadBalancerIPs", "load-balancer-ips", "-eip-allocations", "azure-load-balancer-ipv4", "/ipv4-address")
 MAKING_SECRETS = ("external-secrets.io/ExternalSecret", "bitnami.com/SealedSecret")
 #: How custom resources call the number of their members.
-_COUNTS = frozenset({"instances", "members", "nodeCount", "numberOfInstances", "replicas", "size"})
+_COUNTS = frozenset({"count", "instances", "members", "nodeCount", "numberOfInstances", "replicas", "size"})
 
 
 def left_behind(old: Object, new: Object) -> Iterator[tuple[str, str]]:
@@ -56,6 +63,26 @@ def loses_majority(before: object, after: object) -> bool:
     if isinstance(before, bool) or isinstance(after, bool) or not isinstance(before, int) or not isinstance(after, int):
         return False
     return before >= 3 and 0 < after <= before // 2
+
+
+def keeps_no_more(key: object, before: object, after: object) -> bool:
+    """Tell whether a field of a custom resource says from now on that data is deleted, or may be."""
+    name = str(key)
+    if isinstance(after, bool):
+        wants = after if _DELETES.fullmatch(name) else not after if _PROTECTS.fullmatch(name) else False
+        return wants and before is not after
+    return bool(_POLICY.search(name)) and _says_delete(after) and not (_says_delete(before) and before == after)
+
+
+def _says_delete(value: object) -> bool:
+    return isinstance(value, str) and any(word in value.lower() for word in ("delete", "wipeout", "destroy"))
+
+
+def chosen_addresses(service: Object) -> list[str]:
+    """Return the addresses that a load balancer is told to have."""
+    told = [str(service.spec.get("loadBalancerIP") or "")]
+    told += [value for name, value in sorted(service.annotations.items()) if name.endswith(_ADDRESSES)]
+    return [each for each in told if each]
 
 
 def counts_members(key: object) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.argocd.projects import GROUP, HERE, Project, repository_name
+from constructs_lib.argocd.projects import GROUP, Project, cluster_name, repository_name
 from constructs_lib.check.finding import Finding, check_of
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.secret_sources import SecretSources
@@ -143,9 +143,8 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
         generated = "name" not in item.metadata
         if application.name == BY_HAND or generated or (item.group == GROUP and item.kind == "Application"):
             continue
-        first, known = owners.setdefault(
-            (_cluster(application), application.renames, item.identity), (application, item)
-        )
+        cluster = cluster_name(application.item.spec.get("destination") if application.item else None)
+        first, known = owners.setdefault((cluster, application.renames, item.identity), (application, item))
         # Without Applications, two folders may be alternatives of which only one is deployed.
         apart = application.name == ALL_OBJECTS and posixpath.dirname(known.path) != posixpath.dirname(item.path)
         if known is item or apart:
@@ -164,13 +163,6 @@ def _owners(model: ClusterModel) -> Iterator[Finding]:
         what = f"It and {plural(len(items) - 1, 'other')} are" if items[1:] else "It is"
         problem = f"{what} in {path} as well, and no Application tells which of the files is deployed."
         yield Finding.of("object-owned-twice", items[0], problem, at="metadata.name").as_warning()
-
-
-def _cluster(application: Application) -> str:
-    """Return the cluster that an Application deploys to, by its name or its address; empty for Argo CD's own."""
-    destination = mapping(application.item.spec.get("destination")) if application.item else {}
-    found = str(destination.get("name") or destination.get("server") or "").rstrip("/")
-    return "" if found in HERE.values() else found
 
 
 def _namespaces(model: ClusterModel) -> Iterator[Finding]:
