@@ -5,7 +5,7 @@ the pins rest on.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from constructs_lib.declare.component import Component
 from constructs_lib.declare.patch import Patch
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
-from constructs_lib.kubernetes.manifest import Manifest, digest, inner, mapping, mappings
+from constructs_lib.kubernetes.manifest import Manifest, digest, inner, mapping, mappings, texts_in
 from constructs_lib.kubernetes.objects import Object
 from constructs_lib.kubernetes.patching import PatchError, merged
 from constructs_lib.kubernetes.workloads import pods_of
@@ -49,7 +49,12 @@ _FIXED_OF = {
         (("spec", "project"), "a component has a project of its own: patch the AppProject"),
         (("spec", "destination"), _IN_NAMESPACE),
     ),
+    "AppProject": ((("spec", "sourceIntegrity"), "say signed_by=… of the Environment"),),
 }
+#: What the guard of the bootstrap lets no AppProject have, and what names of repositories and kinds it lets have.
+_UNGUARDED = ("destinationServiceAccounts", "roles", "sourceNamespaces")
+_BY_BOOTSTRAP = "the guard of the bootstrap refuses it: rights of people and accounts are the bootstrap's"
+_WITHOUT_STARS = "the guard of the bootstrap refuses patterns: name each"
 #: What publish pins, and what says where an Application reads.
 _SOURCE = ("repoURL", "path", "chart", "targetRevision")
 _SOURCES = (
@@ -177,13 +182,27 @@ def _other_ground(before: Manifest, after: Manifest) -> Iterator[tuple[str, str]
     for path, advice in _FIXED_OF.get(before["kind"], ()):
         if inner(before, *path) != inner(after, *path):
             yield ".".join(path), advice
-    if before["kind"] == "Application":
+    if before["kind"] == "AppProject":
+        yield from _beyond_the_guard(mapping(after.get("spec")))
+    elif before["kind"] == "Application":
         if _sources(before) != _sources(after):
             yield "what spec.source names", _SOURCES
     elif labels := _selecting_labels(before):
         template = pods_of(Object(after, "", ""))
         if template is None or not labels.items() <= template.labels.items():
             yield f"the label {joined(labels, 'or')} of the pods", _SELECTOR
+
+
+def _beyond_the_guard(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what an AppProject may not have: ``bootstrap/argocd/guard.yaml`` would keep Argo CD from applying it."""
+    for field in _UNGUARDED:
+        if spec.get(field):
+            yield f"spec.{field}", _BY_BOOTSTRAP
+    for field in ("destinations", "namespaceResourceWhitelist", "sourceRepos"):
+        if any("*" in text or text.startswith("!") for text in texts_in(spec.get(field))):
+            yield f"spec.{field}", _WITHOUT_STARS
+    if "namespaceResourceWhitelist" not in spec:
+        yield "spec.namespaceResourceWhitelist", _WITHOUT_STARS
 
 
 def _sources(application: Manifest) -> list[tuple[Any, ...]]:

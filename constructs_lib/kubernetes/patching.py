@@ -32,6 +32,8 @@ _REPLACED = frozenset(
         "namespaceResourceWhitelist", "subjects",
     }
 )  # fmt: skip
+#: Lists in which several entries may be about the same, so that others are added.
+_ADDED = frozenset({"ignoreDifferences"})
 _DIRECTIVE = "$patch"
 _REPLACE, _DELETE = "replace", "delete"
 
@@ -98,6 +100,8 @@ def _merged_list(old: list[Any], new: list[Any], field: str, at: str) -> list[An
         return new[1:]
     if field == "syncOptions":
         return _merged_options(old, new)
+    if field in _ADDED:
+        return [*old, *(entry for entry in new if entry not in old)]
     key = _KEYS.get(field, "name")
     names = [entry.get(key) if isinstance(entry, dict) else None for entry in old]
     if field in _REPLACED or not old or None in names or len({*map(repr, names)}) < len(names):

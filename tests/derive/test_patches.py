@@ -352,6 +352,22 @@ MISTAKES: dict[str, tuple[Callable[[Shop], None], list[str]]] = {
         lambda shop: shop.system.patch("Deployment", {"spec": {}}),
         ["a system has its root Application to patch, and no Deployment: it is a component's."],
     ),
+    "what the guard refuses": (
+        lambda shop: shop.web.component.patch(
+            "AppProject", {"spec": {"roles": [{"name": "a"}], "sourceRepos": ["*"], "sourceIntegrity": {"git": {}}}}
+        ),
+        [
+            f'spec.{field} of the AppProject "shop-web" cannot be patched: {advice}.'
+            for field, advice in (
+                (
+                    "roles",
+                    "the guard of the bootstrap refuses it: rights of people and accounts are the bootstrap's",
+                ),
+                ("sourceIntegrity", "say signed_by=… of the Environment"),
+                ("sourceRepos", "the guard of the bootstrap refuses patterns: name each"),
+            )
+        ],
+    ),
     "of another shape": (
         lambda shop: shop.web.patch("Deployment", {"spec": {"template": {"spec": {"containers": {"name": "web"}}}}}),
         ['of the Deployment "web", spec.template.spec.containers is a list, which a mapping cannot replace.'],

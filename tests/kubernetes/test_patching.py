@@ -68,6 +68,16 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
         {"syncOptions": ["PruneLast=false", "Validate=false"]},
         {"syncOptions": ["PruneLast=false", "ServerSideApply=true", "Validate=false"]},
     ),
+    "differences are ignored as well": (
+        {"ignoreDifferences": [{"kind": "Deployment", "name": "a", "jsonPointers": ["/spec/replicas"]}]},
+        {"ignoreDifferences": [{"kind": "Deployment", "name": "a", "jsonPointers": ["/spec/paused"]}]},
+        {
+            "ignoreDifferences": [
+                {"kind": "Deployment", "name": "a", "jsonPointers": [f"/spec/{field}"]}
+                for field in ("replicas", "paused")
+            ]
+        },
+    ),
     "a source is known by its repository": (
         {"sources": [{"repoURL": "a", "chart": "x"}, {"repoURL": "b", "path": "y"}]},
         {"sources": [{"repoURL": "a", "helm": {"skipCrds": True}}]},
