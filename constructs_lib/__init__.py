@@ -13,10 +13,12 @@ from constructs_lib.declare.chart import ChartEndpoint, Kind, PodAccess
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.container import Container
+from constructs_lib.declare.controller import IngressController
 from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic
 from constructs_lib.declare.environment import Environment, GitRepository
 from constructs_lib.declare.load_balancer import LoadBalancer
 from constructs_lib.declare.outside import Existing, External
+from constructs_lib.declare.passage import ExistingController
 from constructs_lib.declare.placement import Placement, Toleration
 from constructs_lib.declare.port import Port
 from constructs_lib.declare.probe import Exec, Grpc, Http, Tcp
@@ -28,10 +30,24 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.volume import Claim, Empty, HostPath, Memory
 from constructs_lib.declare.workload import Edge, InternetHost, Workload
 from constructs_lib.kinds.cassandra.construct import Cassandra
+from constructs_lib.kinds.cert_manager.construct import CertManager
+from constructs_lib.kinds.cert_manager.issuer import (
+    LETS_ENCRYPT,
+    LETS_ENCRYPT_STAGING,
+    Acme,
+    ClusterIssuer,
+    Dns01,
+    ExistingIssuer,
+    Http01,
+    Issuer,
+    SelfSigned,
+)
 from constructs_lib.kinds.cron_job.construct import CronJob
 from constructs_lib.kinds.daemon_set.construct import DaemonSet
 from constructs_lib.kinds.external_secrets.construct import ExternalSecrets
+from constructs_lib.kinds.gateway.construct import Gateway, HttpRoute, Listener
 from constructs_lib.kinds.helm_chart.construct import HelmChart
+from constructs_lib.kinds.ingress.construct import Ingress
 from constructs_lib.kinds.job.construct import Job
 from constructs_lib.kinds.kustomization.construct import Kustomization
 from constructs_lib.kinds.metrics_server.construct import MetricsServer
@@ -44,6 +60,7 @@ from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.kinds.postgres.construct import Postgres
 from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
 from constructs_lib.kinds.stateful_set.construct import StatefulSet
+from constructs_lib.kinds.traefik.construct import Traefik
 from constructs_lib.kinds.valkey.construct import Valkey
 from constructs_lib.kubernetes.node import Node
 from constructs_lib.kubernetes.pod import Resources
@@ -81,4 +98,8 @@ __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBala
 __all__ += ["Monitoring", "Postgres"]
 __all__ += ["CronJob", "DaemonSet", "Job", "StatefulSet", "Toleration", "Valkey"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
+# The edge: who serves, what leads where, and who signs.
+__all__ += ["ExistingController", "Gateway", "HttpRoute", "Ingress", "IngressController", "Listener", "Traefik"]
+__all__ += ["Acme", "CertManager", "ClusterIssuer", "Dns01", "ExistingIssuer", "Http01", "Issuer", "SelfSigned"]
+__all__ += ["LETS_ENCRYPT", "LETS_ENCRYPT_STAGING"]
 __all__ += ["DeclarationError", "Diagnostic"]

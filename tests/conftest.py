@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,15 @@ def first_published(first_shop: Shop, tmp_path_factory: pytest.TempPathFactory) 
     shop = first_shop.copied(tmp_path_factory.mktemp("published"))
     shop.publish()
     return shop
+
+
+@pytest.fixture(autouse=True)
+def nothing_declared_before() -> Iterator[None]:
+    """Forget the environments of a command line that ran in this process: those of the next declaration are others."""
+    from constructs_lib.declare.environment import declared_environments
+
+    yield
+    declared_environments.set(())
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from constructs_lib.check.cilium import policies, unknown_namespaces
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.check.network import End, Network, Outside, Pod, Port, pod_of
+from constructs_lib.check.routes import Backend, backends, ingress_backends
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
 from constructs_lib.kubernetes.elsewhere import Elsewhere
@@ -28,7 +29,10 @@ API_PORTS: tuple[Port, ...] = tuple(("TCP", number) for number in platform.API_P
 #: The label that the Prometheus operator gives to its pods, in ``pkg/prometheus/common.go``.
 _PROMETHEUS = ("app.kubernetes.io/name", "prometheus")
 
-_ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "IngressRoute", "IngressRouteTCP")
+#: Resources that a controller of routes watches.
+_WATCHED = frozenset({"gateways", "httpproxies", "httproutes", "ingresses", "ingressroutes", "virtualservices", "*"})
+#: Kinds of routes that lead into the cluster: those of a mesh may be for calls within it.
+_FROM_OUTSIDE = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "IngressRoute", "IngressRouteTCP")
 
 
 @dataclass(frozen=True)
@@ -177,22 +181,31 @@ class Traffic:
     def _backends(self) -> Iterator[tuple[str, str, int | str | None]]:
         """Yield namespace, name and port of the Services that Ingresses, routes, webhooks and APIServices name."""
         kind = self.model.kind
-        for item in kind("Ingress"):
-            rules = mappings(item.spec.get("rules"))
-            paths = [path for rule in rules for path in mappings(inner(rule, "http", "paths"))]
-            for backend in (item.spec.get("defaultBackend"), *(path.get("backend") for path in paths)):
-                port = mapping(inner(backend, "service", "port"))
-                yield item.namespace, str(inner(backend, "service", "name")), port.get("number") or port.get("name")
-        for item in kind(*_ROUTES):
-            for rule in (*mappings(item.spec.get("rules")), *mappings(item.spec.get("routes"))):
-                for backend in (*mappings(rule.get("backendRefs")), *mappings(rule.get("services"))):
-                    namespace = str(backend.get("namespace") or item.namespace)
-                    yield namespace, str(backend.get("name")), backend.get("port")
+        for _, backend in self._route_backends():
+            port = backend.port
+            yield backend.namespace, backend.name, port if isinstance(port, int | str) else None
         configurations = kind("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
         webhooks = (webhook for item in configurations for webhook in mappings(item.manifest.get("webhooks")))
         services = [inner(webhook, "clientConfig", "service") for webhook in webhooks]
         for service in map(mapping, (*services, *(item.spec.get("service") for item in kind("APIService")))):
             yield str(service.get("namespace")), str(service.get("name")), service.get("port", 443)
+
+    def _route_backends(self) -> Iterator[tuple[Object, Backend]]:
+        for item in self.model.kind("Ingress"):
+            yield from ((item, backend) for backend in ingress_backends(item))
+        for item in self.model.kind(*_FROM_OUTSIDE):
+            yield from ((item, backend) for backend in backends(self.model, item))
+
+    @cached_property
+    def routed(self) -> Sequence[Offer]:
+        """The ports that Ingresses and routes lead to."""
+        return [
+            Offer(item, backend.at, pod, port)
+            for item, backend in self._route_backends()
+            if (service := self.model.get("Service", backend.namespace, backend.name)) is not None
+            and not self.model.has_several(service)
+            for pod, port in self.called_at(service, backend.port if isinstance(backend.port, int | str) else None)
+        ]
 
     @cached_property
     def scrapes(self) -> Sequence[Offer]:
@@ -230,6 +243,13 @@ class Traffic:
         accounts = self.model.accounts
         owners = ((pod, workload(pod)) for pod in self.pods)
         return {pod: None for pod, pods in owners if accounts.grants(pods) and accounts.holds_token(pods)}.keys()
+
+    @cached_property
+    def route_servers(self) -> frozenset[Pod]:
+        """The pods of the tree that may serve routes: they watch them, or the world reaches them."""
+        accounts = self.model.accounts
+        watching = {pod for pod in self.pods if any(map(_watches_routes, accounts.grants(workload(pod))))}
+        return frozenset(watching | {offer.target for offer in self.public})
 
     @cached_property
     def peers(self) -> Sequence[Pod]:
@@ -278,6 +298,11 @@ def end_of(told: Elsewhere) -> End:
         return Pod(*told.service, dict(told.pods))
     blocks = tuple(block for network in told.networks if (block := block_of(network)) is not None)
     return Outside(told.host, Area(blocks) if blocks else INTERNET)
+
+
+def _watches_routes(grant: Grant[Object]) -> bool:
+    """Tell whether a role permits to read what a controller of routes reads."""
+    return any(not _WATCHED.isdisjoint(map(str, sequence(rule.get("resources")))) for rule in grant.rules)
 
 
 def _finds_pods(grant: Grant[Object]) -> bool:

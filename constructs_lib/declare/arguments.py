@@ -24,12 +24,14 @@ Parameters = ParamSpec("Parameters")
 _PLACEHOLDERS: Mapping[str, object] = {
     "host": "unnamed.example",
     "image": "unnamed:0.0.0",
+    "listeners": {},
     "nodes": 1,
     "pods": {"app": "unnamed"},
     "ports": {"unnamed": 1},
     "repository": "https://unnamed.invalid/unnamed",
     "retention_days": 1,
     "revision": "0.0.0",
+    "routes": {},
     "storage": "1Gi",
     "version": "0.0.0",
 }
@@ -234,7 +236,8 @@ def _called(kind: Any) -> str:
         return joined([shown(choice) for choice in get_args(kind)], "or")
     if origin in (Mapping, Sequence, tuple):
         return f"{'a mapping' if origin is Mapping else 'a list'} such as {_written(kind)}"
-    return _written(kind) if dataclasses.is_dataclass(kind) else f"a {origin.__name__}"
+    name = origin.__name__
+    return _written(kind) if dataclasses.is_dataclass(kind) else f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
 
 
 def _written(kind: Any) -> str:

@@ -49,6 +49,32 @@ class TypedSecret:
     values: Mapping[str, SecretReference]
 
 
+class Addition:
+    """What makes objects in a component and is no workload, such as a route or an issuer; they come last in it."""
+
+    system: System
+    location: Location
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """The name of its class, which is also that of its kind in Kubernetes."""
+        return type(self).__name__
+
+    @property
+    def subject(self) -> str:
+        """How messages name it."""
+        raise NotImplementedError
+
+    def report(self, problem: str, location: Location | None = None) -> None:
+        """Report an error that concerns it, at ``location`` (default: the line being run)."""
+        self.system.diagnostics.report(self.subject, problem, location, construct=self)
+
+    def manifests(self, component: Component) -> Iterator[dict[str, Any]]:
+        """Yield its objects in a component."""
+        raise NotImplementedError
+
+
 class Component(on_demand.Chart):
     """A namespace with everything in it.
 
@@ -74,6 +100,8 @@ class Component(on_demand.Chart):
     other_namespaces: Sequence[str] = ()
     #: Namespaces beside its own that are also its own, with the Pod Security level that each enforces.
     further_namespaces: Mapping[str, PodSecurity] = {}
+    #: Whether it is there for routes: a controller, a Gateway, what makes their certificates.
+    serves_routes: ClassVar[bool] = False
     #: Arguments that were wrong and have placeholders in their place.
     replaced: frozenset[str] = frozenset()
     #: Derives its objects. The package sets it, because this room must not import ``derive``.
@@ -104,6 +132,8 @@ class Component(on_demand.Chart):
         self.patches: list[Patch] = []
         #: Secrets of their own beside the component's, by name.
         self.typed_secrets: dict[str, TypedSecret] = {}
+        #: Routes, issuers and certificates.
+        self.additions: list[Addition] = []
         self._workloads: dict[str, Workload] = {}
         if problem:
             scope.diagnostics.report("component", problem, self.location)

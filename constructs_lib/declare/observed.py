@@ -50,6 +50,8 @@ class Observed:
 
     #: Where ``dashboard.yaml``, ``alerts.yaml`` and ``runbooks`` of the kind are; None if it has none of them.
     folder: ClassVar[Path | None] = None
+    #: Whether its pods come and go by themselves, so that dashboards say nothing of them.
+    transient: ClassVar[bool] = False
     #: Exchanges and queues at its message broker that it publishes to and consumes from.
     publishes: Sequence[str] = ()
     consumes: Sequence[str] = ()

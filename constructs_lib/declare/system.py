@@ -17,7 +17,7 @@ from constructs_lib.kubernetes import platform
 from constructs_lib.text import nearest, shown
 
 if TYPE_CHECKING:
-    from constructs_lib.declare.component import Component
+    from constructs_lib.declare.component import Addition, Component
     from constructs_lib.declare.workload import Workload
 
 
@@ -54,6 +54,11 @@ class System:
         self._outside: dict[str, Server] = {}
         #: The namespaces that others own, by the first that names each.
         self._left: dict[str, Server] = {}
+        self.routes: list[Addition] = []
+        #: Whether routes lead into it, or a component is there for them.
+        self.has_edge = False
+        #: By who serves it, the host and the path, the route that has it.
+        self.claims: dict[tuple[str, str, str], Addition] = {}
         if problem := validation.dns_label(name):
             self.diagnostics.report("system", problem)
         for problem in misfits("pull_secret", pull_secret, Secret | None):
@@ -131,6 +136,7 @@ class System:
             what = "root Application" if component.id == self.name else "root Application's project"
             component.report(f"that is the name of the {what}; choose another for the component.")
         self._components[component.id] = component
+        self.has_edge = self.has_edge or component.serves_routes
         self.own(component.namespace_name, component)
 
     def owner_of(self, namespace: str) -> Component | None:

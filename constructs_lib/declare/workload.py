@@ -13,6 +13,7 @@ from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.diagnostics import Location
 from constructs_lib.declare.observed import Observed
+from constructs_lib.declare.passage import ExistingController, Passage
 from constructs_lib.declare.patch import patch_of
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.server import Endpoint, Server
@@ -134,6 +135,7 @@ class Workload(Observed, Server, on_demand.Construct):
         self.internet: list[InternetHost] = []
         self.uses_kubernetes_api = False
         self.exposed_ports: list[int] = []
+        self.passages: list[Passage] = []
         if len(name) > self.longest_name:
             self.report(
                 f'the name "{name}" has {len(name)} characters; at most {self.longest_name} leave room for what '
@@ -241,6 +243,10 @@ class Workload(Observed, Server, on_demand.Construct):
     def waits(self) -> list[Edge]:
         """The edges for which its pods wait before they start: only TCP has connections to be accepted."""
         return [edge for edge in self.edges if edge.order and edge.endpoint.protocol == "TCP"]
+
+    def passes(self, controller: ExistingController, *, inward: bool, reason: str, ports: tuple[int, ...] = ()) -> None:
+        """Open what goes between this workload and a controller that is no part of the system; no ports are all."""
+        self.passages.append(Passage(controller, inward, ports, reason, self.system.diagnostics.here(self)))
 
     @explained
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:

@@ -37,6 +37,12 @@ _RETRY = {"refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDurat
 #: needed until that has deleted what it deployed.
 #: https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#projects
 _PROJECT_FINALIZER = "resources-finalizer.argocd.argoproj.io"
+#: Kinds of routes: projects permit them where the system has what serves them, so that they can be pruned.
+_EDGE_KINDS = {
+    "cert-manager.io": ("Certificate",),
+    "gateway.networking.k8s.io": ("HTTPRoute",),
+    "networking.k8s.io": ("Ingress",),
+}
 #: What goes is deleted once all else is healthy (PruneLast), so that nobody still uses it: objects of a component, and
 #: components themselves.
 _ROOT_OPTIONS = ["FailOnSharedResource=true", "PruneLast=true", "ServerSideApply=true"]
@@ -97,6 +103,15 @@ def _called_outside(component: Component) -> list[Elsewhere]:
         told.append(
             Elsewhere(server.host, tuple(sorted(ports)), server.networks, namespace, tuple(sorted(pods.items())))
         )
+    # A controller is no Service that is called: its pods call, or are called at whatever port they listen to.
+    passing = {
+        passage.controller.namespace: passage.controller for each in component.workloads for passage in each.passages
+    }
+    owned = [each for each in passing.values() if component.system.owner_of(each.namespace) is None]
+    for controller in owned:
+        name = next(iter(controller.pods.values()), "controller")
+        host = f"{name}.{controller.namespace}.svc.{component.system.environment.cluster.domain}"
+        told.append(Elsewhere(host, (), (), controller.namespace, tuple(sorted(controller.pods.items()))))
     return told
 
 
@@ -147,6 +162,8 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
     # A project permits its kinds in all of its namespaces: in those of others, policies at most.
     groups = GIVEN_KINDS if len(namespaces) == 1 else ("cilium.io", "networking.k8s.io")
     kinds.update((group, kind) for group in groups for kind in GIVEN_KINDS[group])
+    if len(namespaces) == 1 and system.has_edge and (not component.chart_source or component.servers):
+        kinds.update((group, kind) for group, names in _EDGE_KINDS.items() for kind in names)
     of_any_name = {(kind.group, kind.kind) for kind in component.cluster_kinds if not kind.names}
     cluster = {entry for entry in cluster if entry[:2] not in of_any_name}
     cluster.update((kind.group, kind.kind, name) for kind in component.cluster_kinds for name in kind.names)

@@ -12,7 +12,7 @@ from constructs_lib.derive.applications import app_project, application, root_ap
 from constructs_lib.derive.graph import Dependency, Graph
 from constructs_lib.derive.manifests import component_objects
 from constructs_lib.derive.network import called, is_by_name, openings
-from constructs_lib.derive.patches import patches_of
+from constructs_lib.derive.patches import Source, patches_of
 from constructs_lib.kubernetes.manifest import Manifest
 
 
@@ -72,8 +72,8 @@ def _places(patches: Iterable[Patch]) -> tuple[Location, ...]:
     return tuple(patch.location for patch in patches)
 
 
-def _subject(source: Component | Workload) -> str:
-    name = source.subject if isinstance(source, Workload) else source.id
+def _subject(source: Source) -> str:
+    name = source.id if isinstance(source, Component) else source.subject
     return f"{type(source).__name__} {name}"
 
 

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from constructs_lib.argocd.objects import HELM_HOOK, HOOK_WEIGHT, WAVE
 from constructs_lib.declare.component import Component, PodSecurity
-from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.cilium import cilium_policies
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.images import loosened
 from constructs_lib.derive.network import DEFAULT_DENY, DNS, closed, network_policies
-from constructs_lib.derive.patches import Derived, patched_objects
+from constructs_lib.derive.patches import Derived, Source, patched_objects
 from constructs_lib.derive.places import check_place
 from constructs_lib.derive.promises import check_promises
 from constructs_lib.derive.rendered import holds_data, rendered_objects
@@ -44,7 +43,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     rendered = rendered_objects(component)
     if any(holds_data(each) for _, each in rendered):
         component.holds_data = True
-    staged: list[tuple[int, Manifest, Component | Workload]] = [*_set_up(component, graph)]
+    staged: list[tuple[int, Manifest, Source]] = [*_set_up(component, graph)]
     for stage, each in rendered:
         if holds_data(each):
             _protect(each)
@@ -64,6 +63,8 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     chart = component.chart_source
     late, offset = (2, -1) if chart and not chart.is_committed else (last + 1, 0)
     staged += [(late, each, component) for each in component.late_manifests(graph.waves)]
+    # What a route leads to is there before it.
+    staged += [(late, each, made) for made in component.additions for each in made.manifests(component)]
     objects: dict[tuple[str, str, str, str], Derived] = {}
     for stage, each, source in staged:
         kind, metadata = each["kind"], each["metadata"]
@@ -96,7 +97,7 @@ def _order(derived: Derived) -> tuple[int, str, str, str]:
     return int(metadata["annotations"][WAVE]), kind, metadata.get("namespace", ""), metadata["name"]
 
 
-def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest, Component | Workload]]:
+def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest, Source]]:
     # An ExternalSecret that comes before its store fails, and the sync with it.
     first = -1 if component.secrets else 0
     namespace = _namespace(component, component.namespace_name, component.pod_security, component.keeps_data)

@@ -83,6 +83,9 @@ def openings(workload: Workload, graph: Graph) -> Iterator[Opening]:
                         pods = (scraper.namespace_name, tuple(access.pods.items()))
                         reason = f"from {scraper.id} to {endpoint.name}"
                         yield Opening(True, pods, (endpoint.port,), reason, scraper.location)
+    for passage in workload.passages:
+        pods = (passage.controller.namespace, tuple(passage.controller.pods.items()))
+        yield Opening(passage.inward, pods, passage.ports, passage.reason, passage.location)
     for caller in graph.callers.get(workload, ()):
         source, endpoint = caller.edge.source, caller.edge.endpoint
         pods = (source.namespace_name, caller.labels)

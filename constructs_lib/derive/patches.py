@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE
-from constructs_lib.declare.component import Component
+from constructs_lib.declare.component import Addition, Component
 from constructs_lib.declare.patch import Patch
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
@@ -63,18 +63,17 @@ _SOURCES = (
 )
 
 
+#: What an object follows from.
+Source = Component | Workload | Addition
+
+
 @dataclass(frozen=True)
 class Derived:
     """An object, what it follows from, and what changed it."""
 
     manifest: Manifest
-    source: Component | Workload
+    source: Source
     patches: tuple[Patch, ...] = ()
-
-    @property
-    def source_component(self) -> Component:
-        """The component that it is of."""
-        return self.source.component if isinstance(self.source, Workload) else self.source
 
 
 def patched_objects(component: Component, objects: Sequence[Derived]) -> list[Derived]:
@@ -112,7 +111,7 @@ def _report(patch: Patch, problem: str) -> None:
 
 def _meant(patch: Patch, objects: Sequence[Derived]) -> int | None:
     """Return the place of the object that a patch is meant for; that there is none, or several, is reported."""
-    own = [each for each in objects if patch.source in (each.source, each.source_component)]
+    own = [each for each in objects if patch.source is each.source or isinstance(patch.source, Component)]
     kinds = {kind for each in own for kind in (each.manifest["kind"], _object(each).full_kind)}
     if not (alike := [each for each in own if patch.kind in (each.manifest["kind"], _object(each).full_kind)]):
         others = [each for each in objects if patch.kind in (each.manifest["kind"], _object(each).full_kind)]

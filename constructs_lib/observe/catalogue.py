@@ -138,7 +138,11 @@ def _overview(system: System, waves: Mapping[str, int], *, uid: str, uids: Mappi
 
 
 def _component(component: Component, uids: Mapping[str, str]) -> Sequence[Panel]:
-    shown = [_on_overview(workload, uids.get(workload.name, "")) for workload in component.workloads]
+    shown = [
+        _on_overview(workload, uids.get(workload.name, ""))
+        for workload in component.workloads
+        if not workload.transient
+    ]
     return shown or [_unmeasured(component.id, component.namespace_name, ".*", "")]
 
 

@@ -12,11 +12,9 @@ from pathlib import Path
 
 from constructs_lib.argocd.objects import SKIP_MARKER, is_skipped
 from constructs_lib.declare.cluster import DigitalOcean, K3d
-from constructs_lib.declare.component import Component
 from constructs_lib.declare.declaration import Declaration, run_all
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
-from constructs_lib.declare.workload import Workload
 from constructs_lib.derive.applications import (
     ROOT_FILE,
     app_project,
@@ -28,6 +26,7 @@ from constructs_lib.derive.applications import (
 from constructs_lib.derive.bootstrap import argocd_inputs, cluster_inputs, k3d_config
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_objects
+from constructs_lib.derive.patches import Source
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pins, read_pins
@@ -144,7 +143,7 @@ def synthesize(
     return tree
 
 
-def _refuse_marker(tree: Tree, path: str, manifest: Manifest, source: Component | Workload) -> None:
+def _refuse_marker(tree: Tree, path: str, manifest: Manifest, source: Source) -> None:
     """Report an error if a text in an object keeps Argo CD from rendering its file."""
     if is_skipped(tree.files[path]):
         name = f'the {manifest["kind"]} "{manifest["metadata"]["name"]}"'

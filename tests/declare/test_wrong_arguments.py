@@ -21,6 +21,8 @@ IMAGE = "example/service:1.2.3"
 PORTS = {"http": 8080}
 CLUSTER = K3d(kubernetes="1.36", nodes=1, provides=("external-secrets", "metrics-api"))
 REPOSITORY = GitRepository("https://github.com/example/shop.git")
+CONTROLLER = ExistingController("ingress", {"app": "nginx"}, ingress_class="nginx", gateway_class="nginx")
+DNS = Dns01("digitalocean", "api.digitalocean.com", {"token": supplied("token")})
 LOCAL = Environment(name="local", repository=REPOSITORY, cluster=CLUSTER)
 
 
@@ -31,17 +33,24 @@ def shop(environment):
 TOLD = (
     'Monitoring(system, "watch", version="1.0.0", storage="1Gi", retention_days=1, receivers={{"critical": {value}}})'
 )
+#: A call that takes an issuer's configuration, and what a route leads to.
+ISSUED = "ClusterIssuer(CertManager(system, version='1.0.0'), 'own', {value})"
+ROUTES = '{"/": Microservice(system, "shown", image=IMAGE, ports=PORTS).endpoint("http")}'
+TO_SHOWN = ROUTES.replace("{", "{{").replace("}", "}}")
 #: The line of a call in the function, and that of a call of ``main()``.
 IN_THE_FUNCTION, AT_THE_END = BEGINNING.count("\n") + 1, BEGINNING.count("\n") + 2
 
 #: Right values of the arguments without which nothing can be made, for every public constructor.
 NEEDED = {
+    "Acme": {"email": '"ops@example.com"', "solver": "DNS"},
     "AkkaCluster": {"service_name": '"web"', "contact_points": "1"},
     "Autoscale": {"minimum": "1", "maximum": "2"},
     "Cassandra": {"image": "IMAGE", "keyspace": '"shop"', "user": '"shop"', "nodes": "1", "storage": '"1Gi"'},
     "Claim": {"size": '"1Gi"'},
     "Cluster": {"kubernetes": '"1.36"', "nodes": "1"},
     "ChartEndpoint": {"service": '"web"', "port": "80", "pods": '{"app": "web"}'},
+    "CertManager": {"version": '"1.0.0"'},
+    "ClusterIssuer": {"scope": "CertManager(system, version='1.0.0')", "id": '"own"', "config": "SelfSigned()"},
     "Component": {},
     "Container": {"name": '"first"', "image": "IMAGE"},
     "CronJob": {"image": "IMAGE", "schedule": '"@daily"'},
@@ -64,19 +73,38 @@ NEEDED = {
         "ports": '{"kafka": 9092}',
     },
     "External": {"host": '"db.example.com"', "ports": '{"sql": 5432}'},
+    "Dns01": {"provider": '"digitalocean"', "host": '"api.digitalocean.com"', "settings": '{"key": supplied("token")}'},
+    "ExistingController": {"namespace": '"ingress"', "pods": '{"app": "nginx"}', "ingress_class": '"nginx"'},
+    "ExistingIssuer": {"name": '"own"'},
     "ExternalSecrets": {"version": '"1.0.0"'},
+    "Gateway": {"controller": "CONTROLLER", "listeners": '{"http": Listener()}'},
     "GitRepository": {"url": '"https://github.com/example/shop.git"'},
     "Grpc": {"port": '"http"'},
     "HelmChart": {"repository": '"https://charts.example.com"', "chart": '"cache"', "version": '"1.0.0"'},
     "HostPath": {"path": '"/var/log"'},
     "Http": {"path": '"/ready"', "port": '"http"'},
+    "Http01": {"controller": "CONTROLLER"},
+    "HttpRoute": {
+        "gateway": 'Gateway(system, controller=CONTROLLER, listeners={"http": Listener()})',
+        "host": '"shop.example.com"',
+        "routes": ROUTES,
+    },
+    "Ingress": {"host": '"shop.example.com"', "routes": ROUTES, "controller": "CONTROLLER"},
+    "IngressController": {
+        "scope": 'Component(system, "edge")',
+        "pods": '{"app": "nginx"}',
+        "ports": '{"http": 8080}',
+        "ingress_class": '"nginx"',
+    },
     "InternetHost": {"host": '"api.example.com"'},
     "Job": {"image": "IMAGE"},
+    "Issuer": {"scope": 'Component(system, "edge")', "id": '"own"', "config": "SelfSigned()"},
     "Jvm": {},
     "K3d": {"kubernetes": '"1.36"', "nodes": "1"},
     "Kind": {"group": '"apps"', "kind": '"Deployment"'},
     "Kustomization": {"repository": '"https://github.com/a/b.git"', "path": '"base"', "revision": '"v1.0.0"'},
     "LoadBalancer": {"ports": '{"http": 80}'},
+    "Listener": {},
     "MetricsServer": {"version": '"1.0.0"'},
     "Memory": {"size": '"64Mi"'},
     "Microservice": {"image": "IMAGE"},
@@ -91,12 +119,14 @@ NEEDED = {
     "RabbitMQ": {"image": "IMAGE", "user": '"shop"', "storage": '"1Gi"'},
     "Resources": {"cpu": '"1"', "memory": '"1Gi"'},
     "Rule": {"resources": '("pods",)', "verbs": '("get",)'},
+    "SelfSigned": {},
     "Slack": {"channel": '"#ops"', "url": 'supplied("chat")'},
     "StatefulSet": {"image": "IMAGE"},
     "System": {"environment": "environment", "name": '"shop"'},
     "Tcp": {"port": '"http"'},
     "Toleration": {"key": '"gpu"'},
     "Valkey": {"image": "IMAGE"},
+    "Traefik": {"version": '"1.0.0"'},
     "Webhook": {"url": 'supplied("pager")'},
     "Workload": {},
     "field": {"path": '"metadata.name"'},
@@ -120,25 +150,34 @@ PLACES = {
     "Port": 'Microservice(system, "web", image=IMAGE, ports={{"http": {value}}})',
     "Toleration": 'Microservice(system, "web", image=IMAGE, ports=PORTS, placement=Placement(tolerations=[{value}]))',
     "AkkaCluster": 'Microservice(system, "web", image=IMAGE, ports=PORTS).add({value})',
+    "Acme": ISSUED,
     "Autoscale": 'Microservice(system, "web", image=IMAGE, ports=PORTS, replicas={value})',
     "ChartEndpoint": (
         'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", endpoints={{"a": {value}}})'
     ),
     "Cluster": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "DigitalOcean": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
+    "Dns01": ISSUED.replace("{value}", 'Acme("ops@example.com", {value})'),
     "Environment": "main(shop, [{value}])",
+    "ExistingController": f"Ingress(system, 'web', host='a.example.com', routes={TO_SHOWN}, controller={{value}})",
+    "ExistingIssuer": (
+        f"Ingress(system, 'web', host='a.example.com', routes={TO_SHOWN}, controller=CONTROLLER, tls={{value}})"
+    ),
     "GitRepository": "main(shop, [Environment(name='local', repository={value}, cluster=CLUSTER)])",
     "Http": 'Microservice(system, "web", image=IMAGE, ports=PORTS, readiness={value})',
+    "Http01": ISSUED.replace("{value}", 'Acme("ops@example.com", {value})'),
     "InternetHost": 'Microservice(system, "web", image=IMAGE, ports=PORTS, internet=[{value}])',
     "Jvm": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry={value})',
     "K3d": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "Kind": 'HelmChart(system, "cache", repository="https://a.example", chart="c", version="1.0.0", kinds=[{value}])',
     "Node": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster=replace(CLUSTER, node={value}))])",
+    "Listener": 'Gateway(system, controller=CONTROLLER, listeners={{"http": {value}}})',
     "Nodejs": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry={value})',
     "Objective": 'Microservice(system, "web", image=IMAGE, ports=PORTS, telemetry=Jvm(), objective={value})',
     "PodAccess": 'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", access=[{value}])',
     "Resources": 'Microservice(system, "web", image=IMAGE, ports=PORTS, resources={value})',
     "Rule": 'Microservice(system, "web", image=IMAGE, ports=PORTS, rbac=[{value}])',
+    "SelfSigned": ISSUED,
     "Slack": TOLD,
     "Tcp": 'Microservice(system, "web", image=IMAGE, ports=PORTS, readiness={value})',
     "Webhook": TOLD,
@@ -155,6 +194,8 @@ NO_PART_OF_A_DECLARATION = {
     "Diagnostic",
     "Edge",
     "Endpoint",
+    "LETS_ENCRYPT",
+    "LETS_ENCRYPT_STAGING",
     "Role",
     "Telemetry",
     "main",

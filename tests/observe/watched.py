@@ -6,6 +6,7 @@ from systems import monitored
 
 from constructs_lib import (
     Cassandra,
+    CertManager,
     CronJob,
     Http,
     Jvm,
@@ -22,6 +23,7 @@ from constructs_lib import (
 def watched() -> System:
     """Declare the system."""
     system = monitored("test")
+    CertManager(system, version="v1.21.1")
     broker = RabbitMQ(system, "broker", image="rabbitmq:4.1.0-management", user="shop", storage="1Gi", nodes=3)
     database = Postgres(
         system, "database", image="postgres:17.5", database="shop", user="shop", storage="1Gi", namespace="data"

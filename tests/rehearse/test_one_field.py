@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 from crds import definitions
+from edge_shop import edge_shop, files_of
 from one_field import Case, Manifest, cases, kept
 from stage import tools
 from synthesized import Synthesized
 
+from constructs_lib import Gateway, HttpRoute, Ingress, Listener, supplied
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Severity
 from constructs_lib.check.model import ClusterModel
@@ -89,6 +91,23 @@ def test_what_the_server_fills_in_is_known(pairs: Pairs) -> None:
         for change in changed_fields(Object(old, "", ""), Object(kept(stored), "", ""))
     }
     assert sorted(differing) == []
+
+
+def test_the_server_takes_what_leads_into_a_system(client: ApiClient) -> None:
+    shop = edge_shop(gateways=True)
+    listeners = {"http": Listener(redirect=True), "https": Listener("*.example.com", supplied("certificate"))}
+    gateway = Gateway(shop.system, controller=shop.traefik, listeners=listeners)
+    routes = {"/": shop.web.endpoint("http"), "/api": shop.orders.endpoint("http")}
+    HttpRoute(shop.web, "web", gateway=gateway, host="www.example.com", routes=routes)
+    Ingress(shop.web, "shop", host="shop.example.org", routes=routes, controller=shop.traefik, tls=shop.issuer)
+    manifests = sorted(files_of(shop.system).values(), key=lambda manifest: manifest["kind"] != "Namespace")
+    changed = [
+        f"{manifest['kind']}: {change.path}"
+        for manifest in manifests
+        for change in changed_fields(Object(manifest, "", ""), Object(kept(client.apply(manifest)), "", ""))
+    ]
+    assert changed == []
+    assert {"Certificate", "ClusterIssuer", "Gateway", "HTTPRoute", "Ingress"} <= {each["kind"] for each in manifests}
 
 
 def snapshot(manifest: Manifest) -> Snapshot:

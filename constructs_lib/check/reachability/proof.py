@@ -14,6 +14,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.network import DIRECTIONS, End, Network, Outside, Pod, Port, Side, port_text
 from constructs_lib.check.reachability.explanation import fix, is_certain, port_list, reasons
 from constructs_lib.check.reachability.opened import prove_rules
+from constructs_lib.check.reachability.routes import prove_routes
 from constructs_lib.check.traffic import API, API_PORTS, DNS, DNS_PORTS, Offer, Traffic, workload
 from constructs_lib.kubernetes.manifest import mapping
 from constructs_lib.kubernetes.selectors import Selector
@@ -25,7 +26,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield what is blocked that should not be, and what is open that need not be."""
     traffic = model.once(Traffic)
     if traffic.network.policies:
-        for prove_blocked in (_calls, _elsewhere, _peers, _dns, _public, _scrapes, _outside):
+        for prove_blocked in (_calls, _elsewhere, _peers, _dns, _public, prove_routes, _scrapes, _outside):
             yield from prove_blocked(traffic)
         yield from prove_rules(traffic)
     yield from _unisolated(traffic)

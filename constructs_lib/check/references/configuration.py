@@ -52,7 +52,7 @@ def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
 
 
 def _references(model: ClusterModel) -> Iterator[tuple[Object, Reference]]:
-    """Yield what is read by pods, by Ingresses, and by accounts that pull images."""
+    """Yield what is read by pods, by Ingresses and Gateways, and by accounts that pull images."""
     for pods in model.pods:
         for reference in pods.references:
             if reference.kind != "PersistentVolumeClaim":
@@ -61,6 +61,14 @@ def _references(model: ClusterModel) -> Iterator[tuple[Object, Reference]]:
         for at, entry in entries(ingress.spec.get("tls"), "spec.tls"):
             if isinstance(name := entry.get("secretName"), str):
                 yield ingress, Reference("Secret", name, f"{at}.secretName")
+    for gateway in model.kind("Gateway"):
+        for at, listener in entries(gateway.spec.get("listeners"), "spec.listeners"):
+            for here, entry in entries(inner(listener, "tls", "certificateRefs"), f"{at}.tls.certificateRefs"):
+                if (
+                    entry.get("kind", "Secret") == "Secret"
+                    and entry.get("namespace", gateway.namespace) == gateway.namespace
+                ):
+                    yield gateway, Reference("Secret", str(entry.get("name")), f"{here}.name")
     for account in model.kind("ServiceAccount"):
         for at, entry in entries(account.manifest.get("imagePullSecrets"), "imagePullSecrets"):
             yield account, Reference("Secret", str(entry.get("name")), f"{at}.name")

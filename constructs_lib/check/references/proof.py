@@ -10,6 +10,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.references.addresses import prove_addresses
 from constructs_lib.check.references.charts import prove_charts
 from constructs_lib.check.references.configuration import prove_configuration
+from constructs_lib.check.references.issuers import prove_issuers
 from constructs_lib.check.references.ownership import prove_ownership
 from constructs_lib.check.references.routes import prove_routes
 from constructs_lib.check.references.scaling import prove_scaling
@@ -23,6 +24,7 @@ def _prove(model: ClusterModel) -> Iterator[Finding]:
     yield from prove_selections(model)
     yield from prove_scaling(model)
     yield from prove_routes(model)
+    yield from prove_issuers(model)
     yield from prove_configuration(model)
     yield from prove_secret_sources(model)
     yield from prove_secret_readers(model)

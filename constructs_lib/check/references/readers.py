@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.routes import GATEWAY
 from constructs_lib.kubernetes.accounts import ROLES
-from constructs_lib.kubernetes.manifest import mappings, sequence, texts_in
+from constructs_lib.kubernetes.manifest import inner, mappings, sequence, texts_in
 
 _RESOURCES = {"ConfigMap": "configmaps", "Secret": "secrets"}
 READING, MAKING = frozenset({"get", "list", "watch"}), frozenset({"create", "patch", "update"})
@@ -26,8 +27,13 @@ class OtherReaders:
                     self._rules[role.namespace, resource].append((verbs, names))
         self._named: Mapping[str, set[str]] = defaultdict(set)
         for item in model.objects:
-            if "." in item.group and not item.group.endswith(".k8s.io") and item.kind not in _MAKERS:
+            is_custom = "." in item.group and not item.group.endswith(".k8s.io") and item.kind not in _MAKERS
+            if is_custom or item.group == GATEWAY:
                 self._named[item.namespace].update(texts_in(item.spec))
+            # A Gateway may have the certificates of other namespaces, if these permit it.
+            for listener in mappings(item.spec.get("listeners")) if item.group == GATEWAY else ():
+                for entry in mappings(inner(listener, "tls", "certificateRefs")):
+                    self._named[str(entry.get("namespace") or item.namespace)].add(str(entry.get("name")))
 
     def may(self, verbs: Collection[str], kind: str, namespace: str, name: str, *, by_name: bool = False) -> bool:
         """Tell whether a Role lets somebody do one of some things with an object; with ``by_name``, with few others."""

@@ -1,93 +1,44 @@
-"""Whether routes into the cluster, and within a mesh, lead to Services and ports that there are.
+"""Whether routes lead to Services and ports that there are, from Gateways that take them, and no two claim one host.
 
-Ingresses are looked at in :mod:`constructs_lib.check.references.selections`.
+What an Ingress leads to is looked at in :mod:`constructs_lib.check.references.selections`.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.calls import resolve
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.routes import GATEWAY, ROUTES, Backend, backends
 from constructs_lib.check.tools import is_placeholder
-from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import service_ports
-from constructs_lib.text import hint, within
+from constructs_lib.text import hint, listed, within
 
-_GATEWAY = "gateway.networking.k8s.io"
-_TRAEFIK = ("traefik.io", "traefik.containo.us")
-_ISTIO = "networking.istio.io"
-_CONTOUR = "projectcontour.io"
-
-
-class _Backend(NamedTuple):
-    """Where a route leads: the field, the Service, its namespace, and its port; None if the route names none."""
-
-    at: str
-    name: str
-    namespace: str
-    port: object
+#: Kinds of routes with hosts that a listener of a Gateway takes or not.
+_WITH_HOSTS = ("HTTPRoute", "GRPCRoute", "TLSRoute")
+_CLASS = "kubernetes.io/ingress.class"
 
 
 def prove_routes(model: ClusterModel) -> Iterator[Finding]:
-    """Yield the routes that lead to no Service, or to no port of one."""
-    kinds = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "IngressRoute", "IngressRouteTCP")
-    for item in model.kind(*kinds, "IngressRouteUDP", "TraefikService", "VirtualService", "HTTPProxy"):
-        for backend in _backends(model, item):
+    """Yield the routes that lead to no Service, or to no port of one, that no Gateway takes, or that others have."""
+    for item in model.kind(*ROUTES):
+        for backend in backends(model, item):
             if not is_placeholder(f"{backend.name}{backend.namespace}{backend.port}"):
                 yield from _backend(model, item, backend)
+    for item in model.kind(*_WITH_HOSTS):
+        if item.group == GATEWAY:
+            for at, reference in entries(item.spec.get("parentRefs"), "spec.parentRefs"):
+                if (reference.get("group") or GATEWAY) == GATEWAY and reference.get("kind", "Gateway") == "Gateway":
+                    yield from _parent(model, item, at, reference)
+    # Of a tree without Applications it is not known what is deployed together.
+    if model.has_applications:
+        yield from _claimed_twice(model)
 
 
-def _backends(model: ClusterModel, item: Object) -> Iterator[_Backend]:
-    if item.group == _GATEWAY:
-        for at, rule in entries(item.spec.get("rules"), "spec.rules"):
-            for here, reference in entries(rule.get("backendRefs"), f"{at}.backendRefs"):
-                if reference.get("kind", "Service") == "Service" and not reference.get("group"):
-                    yield _of(item, here, reference)
-            for here, each in entries(rule.get("filters"), f"{at}.filters"):
-                mirror = mapping(inner(each, "requestMirror", "backendRef"))
-                if mirror and mirror.get("kind", "Service") == "Service" and not mirror.get("group"):
-                    yield _of(item, f"{here}.requestMirror.backendRef", mirror)
-    elif item.group in _TRAEFIK:
-        weighted = ("spec.weighted", mapping(item.spec.get("weighted")))
-        for at, group in (*entries(item.spec.get("routes"), "spec.routes"), weighted):
-            for here, service in entries(group.get("services"), f"{at}.services"):
-                if service.get("kind", "Service") == "Service":
-                    yield _of(item, here, service)
-        if (mirroring := mapping(item.spec.get("mirroring"))) and mirroring.get("kind", "Service") == "Service":
-            yield _of(item, "spec.mirroring", mirroring)
-    elif item.group == _ISTIO:
-        for kind in ("http", "tls", "tcp"):
-            for at, rule in entries(item.spec.get(kind), f"spec.{kind}"):
-                for here, route in entries(rule.get("route"), f"{at}.route"):
-                    yield from _of_host(model, item, f"{here}.destination", mapping(route.get("destination")))
-                if mirror := mapping(rule.get("mirror")):
-                    yield from _of_host(model, item, f"{at}.mirror", mirror)
-    elif item.group == _CONTOUR:
-        proxy = ("spec.tcpproxy", mapping(item.spec.get("tcpproxy")))
-        for at, route in (*entries(item.spec.get("routes"), "spec.routes"), proxy):
-            for here, service in entries(route.get("services"), f"{at}.services"):
-                yield _of(item, here, service)
-
-
-def _of(item: Object, at: str, reference: Any) -> _Backend:
-    namespace = str(reference.get("namespace") or item.namespace)
-    return _Backend(at, str(reference.get("name")), namespace, reference.get("port"))
-
-
-def _of_host(model: ClusterModel, item: Object, at: str, destination: Any) -> Iterator[_Backend]:
-    """Yield the Service that a host of Istio means: a short name is one of the namespace of the rule."""
-    host, port = str(destination.get("host")), inner(destination, "port", "number")
-    if any(host in sequence(entry.spec.get("hosts")) for entry in model.kind("ServiceEntry")):
-        return
-    if "." not in host:
-        yield _Backend(f"{at}.host", host, item.namespace, port)
-    elif (name := resolve(model, host, item.namespace)) is not None and name.namespace and not name.pod:
-        yield _Backend(f"{at}.host", name.service, name.namespace, port)
-
-
-def _backend(model: ClusterModel, item: Object, backend: _Backend) -> Iterator[Finding]:
+def _backend(model: ClusterModel, item: Object, backend: Backend) -> Iterator[Finding]:
     service, code = model.get("Service", backend.namespace, backend.name), "route-backend-missing"
     if service is None:
         if backend.namespace in model.closed_namespaces:
@@ -101,3 +52,108 @@ def _backend(model: ClusterModel, item: Object, backend: _Backend) -> Iterator[F
     if backend.port is not None and str(backend.port) not in numbers and service.spec.get("type") != "ExternalName":
         problem = f"The Service {backend.name}{within(backend.namespace)} has no port {backend.port}."
         yield Finding.of(code, item, problem, at=backend.at, fix=hint("port", str(backend.port), numbers))
+
+
+def _parent(model: ClusterModel, item: Object, at: str, reference: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield that a route names a Gateway that there is not, or of which no listener takes it.
+
+    https://gateway-api.sigs.k8s.io/api-types/httproute/#attaching-to-gateways
+    """
+    namespace, name = str(reference.get("namespace") or item.namespace), str(reference.get("name"))
+    if is_placeholder(f"{namespace}{name}"):
+        return
+    gateway = model.get("Gateway", namespace, name, GATEWAY)
+    if gateway is None:
+        if namespace in model.closed_namespaces:
+            known = model.names("Gateway", namespace)
+            yield Finding.missing("route-gateway-missing", item, f"{at}.name", "Gateway", name, known, namespace)
+        return
+    if model.has_several(gateway):
+        return
+    listeners = mappings(gateway.spec.get("listeners"))
+    section, port = reference.get("sectionName"), reference.get("port")
+    named = [each for each in listeners if section in (None, each.get("name")) and port in (None, each.get("port"))]
+    which = f"The Gateway {name}{within(namespace)}"
+    if not named:
+        what = f"called {section}" if section is not None else f"at port {port}"
+        offered = [str(each.get("name" if section is not None else "port")) for each in listeners]
+        field = f"{at}.{'sectionName' if section is not None else 'port'}"
+        wanted = str(section if section is not None else port)
+        fix = hint("listener", wanted, offered)
+        yield Finding.of("route-without-listener", item, f"{which} has no listener {what}.", at=field, fix=fix)
+        return
+    allowing = [each for each in named if _allows(model, each, gateway, item)]
+    if not allowing:
+        problem = f"{which} takes no routes from the namespace {item.namespace or 'of the route'}."
+        fix = "Let allowedRoutes.namespaces of the listener select it; without it, only its own namespace is."
+        yield Finding.of("route-without-listener", item, problem, at=at, fix=fix)
+        return
+    hosts = [str(host) for host in sequence(item.spec.get("hostnames"))]
+    served = [str(each.get("hostname") or "") for each in allowing]
+    if hosts and not any(_meet(host, other) for host in hosts for other in served):
+        problem = f"{which} serves {listed(sorted(served))} there, and none of {listed(hosts)}."
+        yield Finding.of("route-without-listener", item, problem, at="spec.hostnames")
+
+
+def _allows(model: ClusterModel, listener: Mapping[str, Any], gateway: Object, item: Object) -> bool:
+    namespaces = mapping(inner(listener, "allowedRoutes", "namespaces"))
+    match str(namespaces.get("from") or "Same"):
+        case "Same":
+            return item.namespace == gateway.namespace
+        case "Selector":
+            labels = model.namespaces.get(item.namespace)
+            # A namespace that is not in the tree may have any labels.
+            return item.namespace not in model.names("Namespace") or Selector(namespaces.get("selector")).matches(
+                labels or {}
+            )
+        case "None":
+            return False
+    return True
+
+
+def _meet(host: str, other: str) -> bool:
+    """Tell whether a host of a route and one of a listener have names in common."""
+    if not other or host == other:
+        return True
+    return any(wide.startswith("*.") and one.endswith(wide[1:]) for one, wide in ((host, other), (other, host)))
+
+
+def _claimed_twice(model: ClusterModel) -> Iterator[Finding]:
+    claims: dict[tuple[str, ...], Object] = {}
+    told: set[tuple[Object, Object]] = set()
+    for item, at, key, what in (*_ingress_claims(model), *_route_claims(model)):
+        other = claims.setdefault(key, item)
+        if other.identity != item.identity and (other, item) not in told:
+            told.add((other, item))
+            where = within(other.namespace)
+            yield Finding.of(
+                "host-claimed-twice", item, f"The {other.kind} {other.name}{where} has {what} already.", at=at
+            )
+
+
+def _ingress_claims(model: ClusterModel) -> Iterator[tuple[Object, str, tuple[str, ...], str]]:
+    for item in model.kind("Ingress"):
+        # One of the two is for a share of the requests.
+        if any(name.endswith("/canary") for name in item.annotations):
+            continue
+        by = str(item.spec.get("ingressClassName") or item.annotations.get(_CLASS))
+        for at, rule in entries(item.spec.get("rules"), "spec.rules"):
+            for here, path in entries(inner(rule, "http", "paths"), f"{at}.http.paths"):
+                text = str(path.get("path") or "/")
+                if path.get("pathType") == "Prefix":
+                    text = text.rstrip("/") or "/"
+                key = ("Ingress", by, str(rule.get("host")), str(path.get("pathType")), text)
+                yield item, f"{here}.path", key, f"the path {text} of {rule.get('host') or 'all hosts'}"
+
+
+def _route_claims(model: ClusterModel) -> Iterator[tuple[Object, str, tuple[str, ...], str]]:
+    for item in model.kind("HTTPRoute"):
+        for parent in mappings(item.spec.get("parentRefs")):
+            place = f"{parent.get('namespace') or item.namespace}/{parent.get('name')}/{parent.get('sectionName')}"
+            for host in sequence(item.spec.get("hostnames")) or ["all hosts"]:
+                for at, rule in entries(item.spec.get("rules"), "spec.rules"):
+                    for match in mappings(rule.get("matches")) or [{}]:
+                        path = {"type": "PathPrefix", "value": "/", **mapping(match.get("path"))}
+                        whole = json.dumps({**match, "path": path}, sort_keys=True)
+                        what = f"the path {path['value']} of {host}"
+                        yield item, at, ("HTTPRoute", place, str(host), whole), what

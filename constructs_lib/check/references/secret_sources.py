@@ -64,10 +64,13 @@ def _producers(model: ClusterModel) -> Iterator[tuple[Object, str]]:
     for item in model.kind("Certificate"):
         if isinstance(item.spec.get("secretName"), str):
             yield item, item.spec["secretName"]
-    for item in model.kind("Ingress"):
+    for item in model.kind("Ingress", "Gateway"):
         if any(annotation.startswith("cert-manager.io/") for annotation in item.annotations):
             for entry in mappings(item.spec.get("tls")):
                 yield item, str(entry.get("secretName"))
+            for listener in mappings(item.spec.get("listeners")):
+                for entry in mappings(inner(listener, "tls", "certificateRefs")):
+                    yield item, str(entry.get("name"))
 
 
 def external_secrets(model: ClusterModel) -> Iterator[Object]:

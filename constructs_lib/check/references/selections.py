@@ -27,6 +27,9 @@ _ADDED_LABELS = {
     *("batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-completion-index", "batch.kubernetes.io/job-name"),
 }
 
+#: A label of pods that cert-manager makes for as long as it takes to show that a host is ours.
+_ACME_SOLVER = "acme.cert-manager.io/http01-solver"
+
 
 def prove_selections(model: ClusterModel) -> Iterator[Finding]:
     """Yield selectors that find no pods, and references to workloads, Services and ports that do not exist."""
@@ -296,7 +299,7 @@ def _wanted_name(selector: object) -> str | None:
 
 def _policy(model: ClusterModel, namespaces: _Namespaces, policy: Object) -> Iterator[Finding]:
     selector = policy.spec.get("podSelector")
-    if selector:
+    if selector and _ACME_SOLVER not in texts(mapping(selector).get("matchLabels")):
         yield from _without_pods(model, "policy-without-pods", policy, "podSelector")
     own = model.selected(policy.namespace, selector or {})
     for direction, side in (("ingress", "from"), ("egress", "to")):
