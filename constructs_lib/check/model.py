@@ -124,7 +124,9 @@ class ClusterModel:
     def parts(self) -> list[ClusterModel]:
         """The parts of a tree without Applications that are deployed apart, if tools read some of it; else none."""
         parts = [part for known in self.all_applications for part in known.parts]
-        return [ClusterModel(self.snapshot, (), self.cluster, self._cache, self, part) for part in parts]
+        # Many overlays of the same base are alike.
+        unlike = {(frozenset(part.files), frozenset(part.patches), bool(part.sources)): part for part in parts}
+        return [ClusterModel(self.snapshot, (), self.cluster, self._cache, self, part) for part in unlike.values()]
 
     def is_patched(self, path: str, kind: str, name: str, field: str) -> bool:
         """Tell whether Kustomize changes a field of an object in a file wherever it is deployed."""
