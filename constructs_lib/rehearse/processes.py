@@ -66,7 +66,8 @@ class Workspace:
             (self.folder / "kept").touch()
             return
         for name in reversed([*self._processes]):
-            self.stop(name)
+            # The API server would wait for those who watch it, and has nothing to lose.
+            self.stop(name, kill=name == "kube-apiserver")
         shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock:
             self._lock.close()
