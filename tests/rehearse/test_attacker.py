@@ -167,7 +167,7 @@ def test_nothing_reaches_the_cluster_that_is_not_named(attacked: Stage, clone: P
         return
     assert [name for name in WAYS[way] if name not in planned.out] == []
     before, commit = git(clone, "rev-parse", "origin/main"), git(clone, "rev-parse", way)
-    git(clone, "push", "--quiet", "origin", f"{way}:main")
+    git(clone, "push", "--quiet", "--force", "origin", f"{way}:main")
     attacked.rehearsal.argocd.refresh()
     wait_for(lambda: all(text in said(attacked, commit) for text in (commit, *REFUSALS[way])), f"Argo CD at {way}")
     look(attacked)
