@@ -175,10 +175,12 @@ class PositionPalRollout:
     Attributes:
         environment: The environment.
         kill: Whether Argo CD's controller dies during the update.
+        reverts: Whether the update is taken back, as ``test_rehearsed_order.py`` does with autoscaled pods.
     """
 
     environment: str
     kill = False
+    reverts = True
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -191,19 +193,21 @@ class PositionPalRollout:
         assert not broken_promises(outcome)
         assert len(outcome.progress) == len(rehearsed.trees[0].applications)
 
+    def updated(self, rehearsed: Stage) -> Tree:
+        """Return the tree in which the pods of components in three waves restart."""
+        return altered(rehearsed.trees[0], "1", "chat-service", "user-service", "gateway")[0]
+
     def test_update_in_three_waves(self, rehearsed: Stage) -> None:
-        tree, _ = altered(rehearsed.trees[0], "1", "chat-service", "user-service", "gateway")
-        outcome = rehearsed.publish(tree, kill=self.kill)
+        outcome = rehearsed.publish(self.updated(rehearsed), kill=self.kill)
         assert not broken_promises(outcome)
         assert in_order(outcome) == ["chat-service", "user-service", "gateway"]
-
-    def test_revert(self, rehearsed: Stage) -> None:
-        outcome = rehearsed.revert()
-        assert not broken_promises(outcome)
+        if self.reverts:
+            assert not broken_promises(rehearsed.revert())
 
     def test_broken_and_mended(self, rehearsed: Stage) -> None:
+        tree = rehearsed.trees[0] if self.reverts else self.updated(rehearsed)
         names = ("notification-service", "user-service", "gateway")
-        fixed, faulty = altered(rehearsed.trees[0], "2", *names, broken="notification-service")
+        fixed, faulty = altered(tree, "2", *names, broken="notification-service")
         outcome = rehearsed.publish(faulty, broken=["notification-service"])
         assert not broken_promises(outcome)
         assert [row.component for row in outcome.progress if row.is_held] == [*names]

@@ -6,3 +6,4 @@ from stage import PositionPalRollout
 class TestProduction(PositionPalRollout):
     environment = "production"
     kill = True
+    reverts = False
