@@ -39,7 +39,7 @@ SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repo_server", 
 SLOW_FIXTURES = {"cdk8s", "parse", "providers", "runner"}
 #: What takes longest, which is waiting for the most part: it begins first, so that nobody waits for it in the end.
 LONGEST = [
-    *("positionpal_production", "positionpal_local", "rehearsed_edges", "rehearsed_order", "rehearsed_projects"),
+    *("positionpal_local", "positionpal_production", "rehearsed_edges", "rehearsed_order", "rehearsed_projects"),
     *("one_field", "attacker", "borrowed", "signatures"),
 ]
 
