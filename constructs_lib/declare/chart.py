@@ -127,7 +127,7 @@ class PodAccess:
                 if problem := validation.label(name, value):
                     yield problem
         for host in self.hosts:
-            if problem := validation.host_name(host):
+            if problem := validation.internet_host(host):
                 yield problem
         for namespace, _ in self.from_namespaces:
             if problem := validation.dns_label(namespace):

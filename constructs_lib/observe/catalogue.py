@@ -47,7 +47,8 @@ def dashboards(system: System, waves: Mapping[str, int]) -> list[Dashboard]:
     ]
     for uid, (kind, workloads) in shown.items():
         own = {workload.name for workload in workloads}
-        needed = {edge.endpoint.server.name for workload in workloads for edge in workload.edges}
+        servers = (edge.endpoint.server for workload in workloads for edge in workload.edges)
+        needed = {server.name for server in servers if isinstance(server, Workload)}
         links = tuple((name, uids[name]) for name in sorted(needed & uids.keys() - own))
         dashboard = kind.dashboard(workloads)
         found.append(

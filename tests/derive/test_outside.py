@@ -12,11 +12,22 @@ from network import Network, Outside, Pod
 from synthesized import Synthesized
 from systems import empty
 
-from constructs_lib import Existing, External, ExternalSecrets, Microservice, Postgres, System, supplied, synthesize
+from constructs_lib import (
+    Existing,
+    External,
+    ExternalSecrets,
+    HelmChart,
+    Microservice,
+    PodAccess,
+    Port,
+    Postgres,
+    System,
+    supplied,
+    synthesize,
+)
 from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.reachability.can import can
 from constructs_lib.check.report.report import look
-from constructs_lib.declare.port import Port
 from constructs_lib.derive.graph import Graph
 from constructs_lib.draw.architecture import architecture
 from constructs_lib.repository.snapshot import Snapshot
@@ -222,6 +233,63 @@ def test_an_annotation_that_is_written_wrongly_tells_nothing(text: str) -> None:
         application["metadata"]["annotations"]["constructs-lib/outside"] = text
 
     assert findings(edited(files(), "argocd/place/Application-web.yaml", garbled))
+
+
+def test_any_object_of_a_tree_of_others_may_tell() -> None:
+    """There are no Applications in it, and the annotation stands at the Deployment that calls."""
+    calls = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  namespace: web
+  annotations:
+    constructs-lib/outside: '[{"host": "db.example.com", "ports": [{"port": 5432}], "networks": ["10.20.0.0/16"]}]'
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: example/web:1.0.0
+        env: [{name: DB_HOST, value: db.example.com}, {name: DB_PORT, value: "5432"}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: web}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Egress]
+  egress:
+  - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+  - to: [{ipBlock: {cidr: 10.20.0.0/16}}]
+    ports: [{port: 5432, protocol: TCP}]
+"""
+    for network, expected in (("10.20.0.0/16", 0), ("10.21.0.0/16", 1)):
+        tree = {"all.yaml": calls.replace("cidr: 10.20.0.0/16", f"cidr: {network}").encode()}
+        looked = look(ClusterModel(Snapshot("all", tree, None)), "")
+        assert [finding.check.code for finding in looked.findings].count("call-blocked") == expected
+
+
+def test_a_chart_may_call_what_is_outside() -> None:
+    """As it calls endpoints of the system."""
+    for provides, opened in (((), "ipBlock"), (("cilium",), "toFQDNs")):
+        system = empty("place", *provides)
+        stats = External(system, "stats", host="stats.example.com", ports={"statsd": Port(8125, protocol="UDP")})
+        HelmChart(
+            system,
+            "cache",
+            repository="https://charts.example.com",
+            chart="cache",
+            version="1.0.0",
+            access=[PodAccess("cache", {"app": "cache"}, to_endpoints=(stats.endpoint("statsd"),))],
+        )
+        tree = Synthesized("place", dict(synthesize(system).files))
+        kinds = ("NetworkPolicy", "CiliumNetworkPolicy")
+        policies = [each for kind in kinds for each in tree.objects(kind) if each["metadata"]["name"] == "cache"]
+        (rule,) = [rule for each in policies for rule in each["spec"].get("egress", []) if opened in str(rule)]
+        assert "8125" in str(rule) and "UDP" in str(rule)
 
 
 def test_pods_of_a_store_may_call_each_other() -> None:

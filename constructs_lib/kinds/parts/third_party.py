@@ -11,7 +11,8 @@ from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.server import Endpoint, Server
 from constructs_lib.declare.system import System
-from constructs_lib.text import nearest
+from constructs_lib.kubernetes.names import is_private_host
+from constructs_lib.text import nearest, shown
 
 
 class ChartService(Server):
@@ -147,6 +148,12 @@ class ThirdParty(Component):
         for access in self.access:
             for problem in access.problems():
                 self.report(f"access: {problem}")
+            for host in access.hosts:
+                if is_private_host(host) and "cilium" not in self.system.environment.cluster.provides:
+                    self.report(
+                        f"access: {shown(host)} is a name in a private network, and only the internet is opened; name "
+                        f"an endpoint of an External(…, networks=…) in to_endpoints."
+                    )
         known = [dict(access.pods) for access in self.access]
         for access in self.access:
             for labels, _ in access.to_pods:
