@@ -43,6 +43,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._declared = False
         self._before: str | None = None
 
     def follow(self, sample: Sample) -> None:
@@ -51,6 +52,8 @@ class Reader:
             self._run(sample.text)
             self._forget_mistake()
         elif sample.file.startswith(_GENERATED):
+            if self._declared:
+                self.command("python app.py")
             found = (self.folder / sample.file).read_text(encoding="utf-8")
             shown = sample.text.partition("\n")[2]
             assert re.search(_pattern(shown, r" *# …\n"), found), f"{sample.file} lacks\n{shown}"
@@ -62,6 +65,7 @@ class Reader:
             self._declare(sample.text)
 
     def _declare(self, lines: str) -> None:
+        self._declared = True
         app = self.folder / "app.py"
         text = app.read_text(encoding="utf-8")
         if lines.lstrip().startswith("# a mistake"):
@@ -74,6 +78,7 @@ class Reader:
             self._before = None
 
     def _run(self, session: str) -> None:
+        self._declared = False
         for step in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
             command, _, expected = step.partition("\n")
             found = self.command(command)

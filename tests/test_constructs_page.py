@@ -1,7 +1,9 @@
-"""What docs/constructs.md shows is what comes out."""
+"""What docs/constructs.md and docs/programs.md show is what comes out, and has the types that it should."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,19 @@ from page_samples import Reader, samples
 
 
 @pytest.mark.slow
-def test_samples(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["constructs", "programs"])
+def test_samples(root: Path, tmp_path: Path, page: str) -> None:
     reader = Reader(tmp_path)
-    for sample in samples(root / "docs" / "constructs.md"):
+    for sample in samples(root / "docs" / f"{page}.md"):
         reader.follow(sample)
+    folders = sorted({file.parent for file in tmp_path.rglob("*.py")})
+    assert folders
+    for folder in folders:
+        checked = subprocess.run(
+            [sys.executable, "-m", "mypy", *map(str, sorted(folder.glob("*.py")))],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -26,7 +26,10 @@ class Container:
             with these names. What an agent is told is the program's alone. Default False.
         resources: What it asks for. Default: 50m CPU, 64Mi memory, limit 256Mi.
         mounts: Paths of volumes and folders of files of the program that it shares. Default: none.
-        startup: When it has started; of a sidecar, for which what comes after it waits. Default: at once.
+        startup: Of a sidecar: when it has started, for which what comes after it waits. Default: at once.
+        readiness: Of a sidecar: when the pod takes traffic, as far as it is concerned. Default: as ``startup``, or its
+            first port in a Service accepts connections; without one, once it runs.
+        liveness: Of a sidecar: when it is left alive. Default: always.
     """
 
     name: str
@@ -38,6 +41,14 @@ class Container:
     resources: Resources = SCRIPT_RESOURCES
     mounts: Sequence[str] = ()
     startup: Probe | None = None
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+
+    @property
+    def probes(self) -> dict[str, Probe]:
+        """Its probes, by their argument."""
+        given = {"startup": self.startup, "readiness": self.readiness, "liveness": self.liveness}
+        return {name: probe for name, probe in given.items() if probe is not None}
 
     def problems(self, paths: Sequence[str], tags: validation.ImageTags = "exact") -> Iterator[str]:
         """Yield what is wrong with it, where the program has something mounted at these paths."""
@@ -48,6 +59,6 @@ class Container:
         for path in self.mounts:
             if path not in paths:
                 yield f"mounts: the program has nothing at {shown(path)}; {nearest(path, paths)}"
-        if self.startup is not None:
-            for problem in self.startup.problems():
-                yield f"startup: {problem}"
+        for argument, probe in self.probes.items():
+            for problem in probe.problems():
+                yield f"{argument}: {problem}"

@@ -61,10 +61,11 @@ class LongRunning(Program):
             if not 1 <= seconds <= 3600:
                 self.report(f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed.")
         for each in (*self.sidecars, *self.init_containers):
-            if each.startup and each in self.init_containers:
-                self.report(f"init_containers, {each.name}: only a sidecar has a startup probe; leave it out.")
-            elif each.startup:
-                self._check_probe(f"sidecars, {each.name}, startup", each.startup)
+            for argument, probe in each.probes.items():
+                if each in self.init_containers:
+                    self.report(f"init_containers, {each.name}: only a sidecar has a {argument} probe; leave it out.")
+                else:
+                    self._check_asked(f"sidecars, {each.name}, {argument}", probe)
 
     def offer_more(self) -> None:
         """Offer endpoints that follow from other arguments of the kind. Default: none."""
@@ -107,6 +108,9 @@ class LongRunning(Program):
     def _check_probe(self, argument: str, probe: Probe) -> None:
         for problem in probe.problems():
             self.report(f"{argument}: {problem}")
+        self._check_asked(argument, probe)
+
+    def _check_asked(self, argument: str, probe: Probe) -> None:
         if (name := probe.port_name) is not None:
             self.check_port(argument, name)
             if name in self.endpoints and (protocol := self.endpoints[name].protocol) != "TCP":
@@ -221,9 +225,20 @@ class LongRunning(Program):
         return (pod.DEREGISTRATION_SECONDS if self._is_called else 0) + self.drain_seconds
 
     def sidecar_fields(self, sidecar: Container) -> dict[str, Any]:
-        """Return the ports of a sidecar, and its startup probe."""
-        startup = sidecar.startup
-        probe = {}
-        if startup:
-            probe["startupProbe"] = self._asked(startup, container=sidecar.name, periodSeconds=5, failureThreshold=36)
-        return {**self._ports_of(sidecar.name), **probe}
+        """Return the ports of a sidecar, and its probes."""
+        offered = [
+            Tcp(name)
+            for name, endpoint in self.endpoints.items()
+            if self._sidecars_of.get(name) == sidecar.name and endpoint.protocol == "TCP" and not endpoint.internal
+        ]
+        fields = self._ports_of(sidecar.name)
+        if startup := sidecar.startup:
+            fields["startupProbe"] = self._asked(startup, container=sidecar.name, periodSeconds=5, failureThreshold=36)
+        default = (startup.untimed if startup else offered[0]) if offered else None
+        if ready := sidecar.readiness or default:
+            fields["readinessProbe"] = self._asked(ready, container=sidecar.name, periodSeconds=5, timeoutSeconds=3)
+        if alive := sidecar.liveness:
+            fields["livenessProbe"] = self._asked(
+                alive, container=sidecar.name, periodSeconds=10, timeoutSeconds=5, failureThreshold=6
+            )
+        return fields

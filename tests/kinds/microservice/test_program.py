@@ -269,6 +269,28 @@ def test_ports_of_sidecars_are_asked_by_number(system: System) -> None:
     assert found["initContainers"][0]["startupProbe"]["httpGet"] == {"path": "/up", "port": "proxy"}
 
 
+def test_probes_of_sidecars(system: System) -> None:
+    """What a Service sends to a sidecar, it sends once that is ready."""
+    ports = {name: Port(9000 + number, sidecar=name) for number, name in enumerate(("plain", "asked", "started"))}
+    sidecars = [
+        Container(name="plain", image=IMAGE),
+        Container(name="asked", image=IMAGE, readiness=Grpc("asked", failures=1), liveness=Tcp("asked")),
+        Container(name="started", image=IMAGE, startup=Http("/up", "started", period_seconds=1)),
+        Container(name="silent", image=IMAGE),
+    ]
+    Microservice(system, "web", image=IMAGE, ports=ports, sidecars=sidecars)
+    found = {each["name"]: each for each in pods(system)["initContainers"]}
+    often = {"periodSeconds": 5, "timeoutSeconds": 3}
+    assert found["plain"]["readinessProbe"] == {"tcpSocket": {"port": "plain"}, **often}
+    assert found["asked"]["readinessProbe"] == {"grpc": {"port": 9001}, **often, "failureThreshold": 1}
+    assert found["asked"]["livenessProbe"]["failureThreshold"] == 6
+    assert found["started"]["readinessProbe"] == {"httpGet": {"path": "/up", "port": "started"}, **often}
+    assert "readinessProbe" not in found["silent"]
+    assert "livenessProbe" not in found["started"]
+    # Nothing of its own listens: it is ready once it runs.
+    assert "readinessProbe" not in pods(system)["containers"][0]
+
+
 def test_variables_of_further_containers(system: System) -> None:
     """Some of the program's, and their own instead; what the agent is told would stop one that has no agent."""
     web = Microservice(
