@@ -396,6 +396,8 @@ def test_exception_in_a_construct_of_ones_own_is_a_mistake(app: Path) -> None:
 
 
 def test_good_declaration_is_written(app: Path) -> None:
+    for path in COMMITTED:
+        (app.parent / path).unlink()
     GOOD.write(app.parent)
     assert run(app) == Outcome(0, [])
     assert "sync-wave" in (app.parent / "argocd/local/Application-web.yaml").read_text()
