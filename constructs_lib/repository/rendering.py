@@ -34,7 +34,7 @@ FETCHING, RENDERING = 20, 60
 _SOURCE = re.compile(r"# Source: [^/\s]+/(\S+)")
 #: What Helm says when a chart in Git comes without the charts that it needs.
 _MISSING = "found in Chart.yaml, but missing in charts/ directory"
-_REPOSITORY = re.compile(r"^\s*(?:- )?repository: \"?(https?://[^\s\"]+)", re.MULTILINE)
+_REPOSITORY = re.compile(r"^[ -]{0,20}repository: \"?(https?://[^\s\"]+)", re.MULTILINE)
 _UNREACHABLE = re.compile(r'looks like "([^"]+)" is not a valid chart repository or cannot be reached: ')
 #: What is said where nobody answers, and not of a chart alone.
 _UNANSWERED = re.compile(r"cannot be reached|no answer|dial tcp|[Cc]ould not resolve|refused|unable to access")
