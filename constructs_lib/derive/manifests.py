@@ -14,7 +14,7 @@ from constructs_lib.derive.places import check_place
 from constructs_lib.derive.promises import check_promises
 from constructs_lib.derive.rendered import holds_data, rendered_objects
 from constructs_lib.derive.secrets import external_secrets, store_manifests
-from constructs_lib.derive.yields import yielded
+from constructs_lib.derive.yields import yielded, yielded_late
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.manifest import Manifest, manifest, mapping, protected
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
@@ -62,7 +62,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     # In a component with a chart, stage 1 is the chart.
     chart = component.chart_source
     late, offset = (2, -1) if chart and not chart.is_committed else (last + 1, 0)
-    staged += [(late, each, component) for each in component.late_manifests(graph.waves)]
+    staged += [(late, each, component) for each in yielded_late(component, graph.waves)]
     # What a route leads to is there before it.
     staged += [(late, each, made) for made in component.additions for each in made.manifests(component)]
     objects: dict[tuple[str, str, str, str], Derived] = {}

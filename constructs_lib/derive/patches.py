@@ -112,13 +112,14 @@ def _report(patch: Patch, problem: str) -> None:
 def _meant(patch: Patch, objects: Sequence[Derived]) -> int | None:
     """Return the place of the object that a patch is meant for; that there is none, or several, is reported."""
     own = [each for each in objects if patch.source is each.source or isinstance(patch.source, Component)]
-    kinds = {kind for each in own for kind in (each.manifest["kind"], _object(each).full_kind)}
+    kinds = {_object(each).full_kind if "/" in patch.kind else each.manifest["kind"] for each in own}
     if not (alike := [each for each in own if patch.kind in (each.manifest["kind"], _object(each).full_kind)]):
         others = [each for each in objects if patch.kind in (each.manifest["kind"], _object(each).full_kind)]
         if others or patch.kind in ARGOCD_KINDS:
             _report(patch, f"the {patch.kind} is the component's: say component.patch(…) in the place of this.")
         else:
-            _report(patch, f"it has no {patch.kind}; {nearest(patch.kind, kinds | {*ARGOCD_KINDS})}")
+            known = f"it has no {patch.kind}; {nearest(patch.kind, kinds | {*ARGOCD_KINDS})}"
+            _report(patch, f"{known}{_unseen(patch)}")
         return None
     called = patch.name or (patch.source.id if isinstance(patch.source, Component) else patch.source.name)
     found = [
@@ -140,8 +141,16 @@ def _meant(patch: Patch, objects: Sequence[Derived]) -> int | None:
         places = joined(sorted({_object(each).namespace for each in alike}), "or")
         _report(patch, f'{patch.kind} "{patch.name}" is in {places}, and not in {patch.namespace}.')
     else:
-        _report(patch, f'it has no {patch.kind} "{patch.name}"; {nearest(patch.name, names)}')
+        _report(patch, f'it has no {patch.kind} "{patch.name}"; {nearest(patch.name, names)}{_unseen(patch)}')
     return None
+
+
+def _unseen(patch: Patch) -> str:
+    """Return why an object may be none here, as a further sentence: Argo CD renders the charts that are not kept."""
+    chart = patch.source.chart_source if isinstance(patch.source, Component) else None
+    if chart is None or chart.is_committed:
+        return ""
+    return " What Argo CD renders of its chart is out of reach: say it in values=…, or declare it with rendered=True."
 
 
 def _object(derived: Derived) -> Object:

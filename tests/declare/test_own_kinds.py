@@ -198,6 +198,17 @@ db.needs(web.endpoint("http"), {"WEB": "address"}, order=False)
             "container_variables(self).",
         ),
         (
+            'yield 1, {**self.manifest("v1", "ConfigMap"), "metadata": {"name": "worker", "namespace": "a", '
+            '"annotations": None}}',
+            'kinds.py:32: worker: manifests() of Worker: metadata.annotations of the ConfigMap "worker" are None, and '
+            "no mapping.",
+        ),
+        (
+            'yield 1, self.manifest("v1", "ConfigMap", annotations={"argocd.argoproj.io/sync-wave": "first"})',
+            'kinds.py:32: worker: manifests() of Worker: the ConfigMap "worker" has the sync wave "first"; a whole '
+            "number is needed.",
+        ),
+        (
             "yield from self._more()\n\n    def _more(self):\n        yield 1, None",
             "kinds.py:35: worker: manifests() of Worker: it yields the pair of 1 and None; yield a stage and an "
             "object, such as yield 1, self.manifest(…).",
@@ -242,3 +253,30 @@ kinds.Worker.usual(system, "worker")
         "app.py:32",
         "3 mistakes in the declaration; nothing was written.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return None", "kinds.py:6: charts: late_manifests() of Charts: it yields None in the place of an object."),
+        (
+            'yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}',
+            'kinds.py:7: charts: late_manifests() of Charts: the ConfigMap "a" has no metadata.namespace; make it with '
+            "self.manifest(…), or give it self.namespace_name.",
+        ),
+        ("yield 1 / 0", "kinds.py:7: declaration: it broke off here with ZeroDivisionError: division by zero."),
+        (
+            'yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "charts"}}',
+            "",
+        ),
+    ],
+)
+def test_mistake_in_what_a_component_yields_is_told_at_its_line(tmp_path: Path, body: str, told: str) -> None:
+    kinds = (
+        "from constructs_lib import Component\n\n\nclass Charts(Component):\n"
+        f'    """A component."""\n    def late_manifests(self, waves):\n        {body}\n'
+    )
+    code = DECLARED.partition("web =")[0] + 'kinds.Charts(system, "charts")\n'
+    bad("own component", code, files={"kinds.py": kinds.encode()}).write(tmp_path)
+    outcome = run(tmp_path / "app.py")
+    assert outcome == mistakes(told) if told else outcome.code == 0

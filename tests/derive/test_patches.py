@@ -237,6 +237,13 @@ MISTAKES: dict[str, tuple[Callable[[Shop], None], list[str]]] = {
         lambda shop: shop.web.patch("Deploymnet", {"spec": {}}),
         ['it has no Deploymnet; did you mean "Deployment"?'],
     ),
+    "what a chart makes": (
+        lambda shop: shop.chart.patch("Deployment", {"spec": {}}),
+        [
+            "it has no Deployment; one of AppProject, Application, Namespace, NetworkPolicy. What Argo CD renders of "
+            "its chart is out of reach: say it in values=…, or declare it with rendered=True."
+        ],
+    ),
     "no such name": (
         lambda shop: shop.web.patch("Deployment", {"spec": {}}, name="wep"),
         ['it has no Deployment "wep"; did you mean "web"?'],
