@@ -264,14 +264,15 @@ class Calls:
         if port is None and variable is None and not (address.scheme or address.is_host or "." in address.host):
             return
         name = resolve(self._model, address.host, pods.namespace)
-        if told := self._model.elsewhere.get(address.host) or (name and name.elsewhere(self._model)):
+        service = name.of(self._model) if name else None
+        told = self._model.elsewhere.get(address.host) or (name and name.elsewhere(self._model))
+        if told and service is None:
             offered = tuple((protocol, target) for protocol, number, target in told.ports if port in (None, number))
             if not offered and address.is_loose:
                 offered = tuple((protocol, target) for protocol, _, target in told.ports)
             ports = offered or ((("TCP", port),) if port else ())
             self.elsewhere += [ElsewhereCall(pods, told, ports, str(address), at)] if ports else []
             return
-        service = name.of(self._model) if name else None
         if name is None and address.scheme == "https" and _is_outside(address.host):
             self.outside.append(OutsideCall(pods, address.host, port or 443, at))
         if name is None or service is None:

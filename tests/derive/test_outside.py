@@ -272,6 +272,22 @@ spec:
         assert [finding.check.code for finding in looked.findings].count("call-blocked") == expected
 
 
+def test_what_the_tree_has_is_judged_whatever_is_told_of_it() -> None:
+    """Else an annotation would silence what is found about a Service of the tree."""
+
+    def claimed(application: Any) -> None:
+        host = "worker.worker.svc.cluster.local"
+        told = [{"host": host, "ports": [{"port": 8080}], "namespace": "worker", "pods": {"app": "none"}}]
+        application["metadata"]["annotations"]["constructs-lib/outside"] = json.dumps(told)
+
+    def calling(config: Any) -> None:
+        config["data"]["WORKER"] = "worker.worker.svc.cluster.local:9090"
+
+    tree = edited(files(), "argocd/place/Application-worker.yaml", claimed)
+    tree = edited(tree, "dist/place/web/ConfigMap-web.yaml", calling)
+    assert "address-port-unknown" in {code for code, _ in findings(tree)}
+
+
 def test_a_chart_may_call_what_is_outside() -> None:
     """As it calls endpoints of the system."""
     for provides, opened in (((), "ipBlock"), (("cilium",), "toFQDNs")):

@@ -121,8 +121,6 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
         # A host of the world may be called so, but hardly after a namespace of the tree.
         if name.namespace in model.namespaces:
             yield _nowhere(found, f"The domain of the cluster is {domain} everywhere else.")
-    elif name.elsewhere(model) is not None:
-        return
     elif (service := name.of(model)) is not None:
         if found.beside:
             at = found.beside.at if not found.beside.config_map else found.at
@@ -131,6 +129,8 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
             yield from _port(model, item, found.at, service, found.address.port)
         if name.pod:
             yield from _pod(model, found, service)
+    elif name.elsewhere(model) is not None:
+        return
     elif name.namespace in model.closed_namespaces:
         elsewhere = [] if name.is_full else _namespaces_with(model, name.service, None)
         problem = f"There is no Service {name.service}{within(name.namespace)}."
