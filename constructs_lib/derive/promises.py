@@ -81,8 +81,9 @@ class _Arrived:
     def _variables(self) -> Iterator[tuple[str, Location, str]]:
         workload = self._workload
         names = {name for pods in self._every for name in _variable_names(pods)}
-        keys = {key for item in self._objects for key in (*mapping(item.manifest.get("data")), *_items(item))}
-        told = "\n".join(_told(self._objects)) if workload.environment.keys() - names - keys else ""
+        read = [*self._read()]
+        keys = {key for item in read for key in (*mapping(item.manifest.get("data")), *_items(item))}
+        told = "\n".join(_told(read)) if workload.environment.keys() - names - keys else ""
         for name, value in workload.environment.items():
             if name in names or name in keys or _is_told(told, name):
                 continue
@@ -94,6 +95,12 @@ class _Arrived:
             to_do = self._to_do("pass on what container_variables(self) returns")
             problem = f"it is told {name}, and no container gets it: {to_do}"
             yield "variables", workload.told_at.get(name, workload.location), problem
+
+    def _read(self) -> Iterator[Object]:
+        """Yield the objects but those ConfigMaps that no pods mount or have for variables."""
+        references = {each.name for pods in self._every for each in pods.references if each.kind == "ConfigMap"}
+        asks = self._workload.uses_kubernetes_api or not self._every
+        return (item for item in self._objects if asks or item.kind != "ConfigMap" or item.name in references)
 
     def _waits(self) -> Iterator[tuple[str, Location, str]]:
         running = [pods for pods in self._pods if pods.owner.kind not in _TASKS] or self._pods

@@ -147,6 +147,19 @@ def test_what_does_not_arrive_is_told_where_it_is_declared(
     assert run(tmp_path / "app.py").code == 0
 
 
+DEPLOYMENT = '        yield 1, self.manifest("apps/v1"'
+CONFIG_MAP = '        yield 0, self.manifest("v1", "ConfigMap", data=self.environment)\n'
+
+
+def test_a_config_map_counts_if_it_is_read(tmp_path: Path) -> None:
+    unread = KINDS.replace(", *container_variables(self)", "").replace(DEPLOYMENT, CONFIG_MAP + DEPLOYMENT)
+    read = unread.replace("env=[", "config_map=self.name, env=[")
+    bad("own kind", DECLARED, files={"kinds.py": read.encode()}).write(tmp_path)
+    assert run(tmp_path / "app.py").code == 0
+    (tmp_path / "kinds.py").write_text(unread)
+    assert "app.py:27: worker: it is told WEB, and no container gets it" in "\n".join(run(tmp_path / "app.py").said)
+
+
 def test_what_a_kind_cannot_see_to_is_told(tmp_path: Path) -> None:
     outcome = said(tmp_path, '    """A program."""', '    sees_to = ("waits",)')
     problem = 'sees_to of Worker: there is no "waits"; did you mean "wait"?'
