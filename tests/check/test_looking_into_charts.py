@@ -24,7 +24,7 @@ from constructs_lib.synth.pipeline import synthesize as synthesize_tree
 WORKLOAD = """
 apiVersion: apps/v1
 kind: StatefulSet
-metadata: {name: {{ .Release.Name }}, labels: {app: cache}}
+metadata: {name: {{ .Release.Name }}, labels: {app: cache}, annotations: {owner: {{ .Values.annotation }}}}
 spec:
   serviceName: {{ .Release.Name }}
   selector: {matchLabels: {app: cache}}
@@ -64,7 +64,10 @@ data:
   kubernetes: "{{ .Capabilities.KubeVersion.Version }}"
 {{- end }}
 """
-FILES = {"values.yaml": "primary: ''\nprivileged: false\nmonitor: false\n", "templates/all.yaml": WORKLOAD}
+FILES = {
+    "values.yaml": "primary: ''\nprivileged: false\nmonitor: false\nannotation: team\n",
+    "templates/all.yaml": WORKLOAD,
+}
 DEFINITION = """
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -157,6 +160,7 @@ def test_kinds_that_are_not_needed_are_noted(store: Store) -> None:
     ("values", "code"),
     [
         ({"privileged": True}, "pod-security-violated"),
+        ({"annotation": True}, "wrong-type"),
         ({"primary": "web.web.svc.cluster.local:8080"}, "call-blocked"),
         ({}, None),
     ],
