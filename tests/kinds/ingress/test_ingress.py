@@ -110,6 +110,13 @@ def test_what_a_route_leads_to_has_to_be_there(shop: EdgeShop) -> None:
     assert "ingress-backend-missing" in found_without(shop.system, "web/Service-web", drop)
 
 
+def test_a_way_in_is_dangerous(shop: EdgeShop) -> None:
+    closed = edge_shop().system
+    found = {change.identity[1:]: change for change in api.plan(closed, shop.system).changes}
+    assert found["Ingress", "web", "shop"].needs_consent
+    assert not api.plan(shop.system, shop.system).changes
+
+
 def test_projects_permit_routes_where_something_serves_them(shop: EdgeShop) -> None:
     bare = edge_shop()
     for system in (shop.system, bare.system):
@@ -123,6 +130,7 @@ def test_a_controller_that_exists_already() -> None:
     files = files_of(shop.system)
     assert peers(files["web/NetworkPolicy-web"], "ingress") == {"ingress-nginx": [3000]}
     assert files["web/Ingress-web"]["spec"]["ingressClassName"] == "nginx"
+    assert "Users reach web http 3000" in {edge.meaning for edge in architecture(Graph(shop.system)).edges}
     # It waits for orders alone.
     assert Graph(shop.system).waves["web"] == 1
     assert {path.partition("/")[0] for path in files} == {
