@@ -81,7 +81,7 @@ def test_an_empty_remote_has_nothing_of_what_an_old_one_had(published: Shop) -> 
     published.git("remote", "set-url", "origin", str(empty))
     published.change(*BASKET)
     said = published.publish()
-    assert "+ Deployment/stock/stock: create" in said
+    assert "Everything is new." in said
     assert published.git("rev-parse", "main", folder=empty) == published.git("rev-parse", "HEAD")
 
 
