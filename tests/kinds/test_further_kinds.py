@@ -9,9 +9,11 @@ from systems import empty, monitored
 from constructs_lib import (
     Claim,
     Component,
+    Container,
     CronJob,
     DaemonSet,
     DeclarationError,
+    Exec,
     HostPath,
     Job,
     Microservice,
@@ -182,3 +184,12 @@ def test_agent_on_every_node(system: System) -> None:
     assert "topologySpreadConstraints" not in pods
     assert spec["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 1}
     assert {"name": "host-log", "hostPath": {"path": "/var/log"}} in pods["volumes"]
+
+
+def test_sidecar_of_a_job_is_asked(system: System) -> None:
+    """What comes after it, the program among it, waits until it has started."""
+    proxy = Container(name="proxy", image=IMAGE, startup=Exec(["/bin/up"], failures=9))
+    Job(system, "migration", image=IMAGE, sidecars=[proxy])
+    job = one(tree_of(system), "Job", "migration")
+    (sidecar,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert sidecar["startupProbe"] == {"exec": {"command": ["/bin/up"]}, "periodSeconds": 5, "failureThreshold": 9}

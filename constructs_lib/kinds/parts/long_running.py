@@ -1,6 +1,6 @@
 """A program that keeps running: its ports, its Service, its probes, and how it ends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, Protocol, Self, Unpack
 
@@ -15,7 +15,7 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.parts.arguments import LongRunningArguments
 from constructs_lib.kinds.parts.ports import container_ports, service_ports
-from constructs_lib.kinds.parts.program import Program
+from constructs_lib.kinds.parts.program import TIMINGS, Program
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.text import nearest, shown
@@ -37,13 +37,12 @@ class LongRunning(Program):
         self.start_seconds = given.get("start_seconds", 180)
         self.drain_seconds = given.get("drain_seconds", 30)
         self.load_balancer: LoadBalancer | None = None
-        self._sidecars_of: dict[str, str] = {}
         self._startup = given.get("startup")
         metrics, exposed = given.get("metrics"), given.get("exposed")
         for name, value in given.get("ports", {}).items():
             port = value if isinstance(value, Port) else Port(value)
             self._take_port(name, port, ("/metrics",) if name == metrics else ())
-        own = (each for name, each in self.endpoints.items() if name not in self._sidecars_of)
+        own = (each for name, each in self.endpoints.items() if name not in self.port_owners)
         first = next((each.name for each in own if each.protocol == "TCP"), None)
         default = Tcp(first) if first else None
         #: When it is ready and alive; None if nobody asks it.
@@ -60,12 +59,6 @@ class LongRunning(Program):
         for argument, seconds in (("start_seconds", self.start_seconds), ("drain_seconds", self.drain_seconds)):
             if not 1 <= seconds <= 3600:
                 self.report(f"{argument}: {seconds} is out of range; 1 to 3600 seconds are allowed.")
-        for each in (*self.sidecars, *self.init_containers):
-            for argument, probe in each.probes.items():
-                if each in self.init_containers:
-                    self.report(f"init_containers, {each.name}: only a sidecar has a {argument} probe; leave it out.")
-                else:
-                    self._check_asked(f"sidecars, {each.name}, {argument}", probe)
 
     def offer_more(self) -> None:
         """Offer endpoints that follow from other arguments of the kind. Default: none."""
@@ -85,7 +78,7 @@ class LongRunning(Program):
             names = [each.name for each in self.sidecars]
             if port.sidecar not in names:
                 self.report(f"ports, {name}: there is no sidecar {shown(port.sidecar)}; {nearest(port.sidecar, names)}")
-            self._sidecars_of[name] = port.sidecar
+            self.port_owners[name] = port.sidecar
 
     def _expose(self, exposed: str | list[str] | tuple[str, ...] | LoadBalancer | Any) -> None:
         if isinstance(exposed, LoadBalancer):
@@ -108,20 +101,7 @@ class LongRunning(Program):
     def _check_probe(self, argument: str, probe: Probe) -> None:
         for problem in probe.problems():
             self.report(f"{argument}: {problem}")
-        self._check_asked(argument, probe)
-
-    def _check_asked(self, argument: str, probe: Probe) -> None:
-        if (name := probe.port_name) is not None:
-            self.check_port(argument, name)
-            if name in self.endpoints and (protocol := self.endpoints[name].protocol) != "TCP":
-                self.report(
-                    f'{argument}: the port "{name}" is {protocol}, which no probe asks; ask another one, or take Exec.'
-                )
-
-    def check_port(self, argument: str, name: str) -> None:
-        """Report that an argument names a port that there is not."""
-        if not self.may_offer(name):
-            self.report(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
+        self.check_asked(argument, probe)
 
     def add(self, *additions: Addition) -> None:
         """Add what changes the program as a whole, such as :class:`AkkaCluster`."""
@@ -182,7 +162,7 @@ class LongRunning(Program):
         return Dashboard("program", name, f"What the pods of {name} use, and whether they are ready.", ())
 
     def _ports_of(self, sidecar: str) -> dict[str, Any]:
-        names = [name for name in self.endpoints if self._sidecars_of.get(name, "") == sidecar]
+        names = [name for name in self.endpoints if self.port_owners.get(name, "") == sidecar]
         ports = container_ports(self, names) if names else []
         return {"ports": ports} if ports else {}
 
@@ -193,27 +173,15 @@ class LongRunning(Program):
             period = alive.period_seconds if self._startup and alive.period_seconds else 5
             if not self._startup:
                 alive = alive.untimed
-            fields["startupProbe"] = self._asked(
-                alive, periodSeconds=5, timeoutSeconds=3, failureThreshold=-(-self.start_seconds // period)
-            )
+            patient = {"periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": -(-self.start_seconds // period)}
+            fields["startupProbe"] = self.asked(alive, patient)
         if self.readiness:
-            fields["readinessProbe"] = self._asked(self.readiness, periodSeconds=5, timeoutSeconds=3)
+            fields["readinessProbe"] = self.asked(self.readiness, TIMINGS["readiness"])
         if self.liveness:
-            fields["livenessProbe"] = self._asked(self.liveness, periodSeconds=10, timeoutSeconds=5, failureThreshold=6)
+            fields["livenessProbe"] = self.asked(self.liveness, TIMINGS["liveness"])
         # A worker is told at once: nobody sends it anything.
         pause = {"preStop": {"sleep": {"seconds": pod.DEREGISTRATION_SECONDS}}}
         return {**fields, **({"lifecycle": pause} if self._is_called else {})}
-
-    def _asked(self, probe: Probe, /, *, container: str = "", **timings: int) -> dict[str, Any]:
-        """Return a probe of a container (default: the program's), which has no names for the ports of the others."""
-        numbers = {name: endpoint.port for name, endpoint in self.endpoints.items()}
-        found = probe.manifest(numbers, **timings)
-        name = probe.port_name
-        if name is not None and self._sidecars_of.get(name, "") != container:
-            for how in ("httpGet", "tcpSocket"):
-                if how in found:
-                    found[how]["port"] = numbers[name]
-        return found
 
     @property
     def _is_called(self) -> bool:
@@ -226,19 +194,15 @@ class LongRunning(Program):
 
     def sidecar_fields(self, sidecar: Container) -> dict[str, Any]:
         """Return the ports of a sidecar, and its probes."""
+        return {**self._ports_of(sidecar.name), **super().sidecar_fields(sidecar)}
+
+    def probes_of(self, sidecar: Container) -> Mapping[str, Probe]:
+        """Return the probes of a sidecar: what a Service sends to it, it gets once it is ready."""
         offered = [
             Tcp(name)
             for name, endpoint in self.endpoints.items()
-            if self._sidecars_of.get(name) == sidecar.name and endpoint.protocol == "TCP" and not endpoint.internal
+            if self.port_owners.get(name) == sidecar.name and endpoint.protocol == "TCP" and not endpoint.internal
         ]
-        fields = self._ports_of(sidecar.name)
-        if startup := sidecar.startup:
-            fields["startupProbe"] = self._asked(startup, container=sidecar.name, periodSeconds=5, failureThreshold=36)
-        default = (startup.untimed if startup else offered[0]) if offered else None
-        if ready := sidecar.readiness or default:
-            fields["readinessProbe"] = self._asked(ready, container=sidecar.name, periodSeconds=5, timeoutSeconds=3)
-        if alive := sidecar.liveness:
-            fields["livenessProbe"] = self._asked(
-                alive, container=sidecar.name, periodSeconds=10, timeoutSeconds=5, failureThreshold=6
-            )
-        return fields
+        if not offered:
+            return sidecar.probes
+        return {"readiness": sidecar.startup.untimed if sidecar.startup else offered[0], **sidecar.probes}

@@ -7,6 +7,7 @@ from constructs_lib.declare import validation
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.container import Container
 from constructs_lib.declare.placement import Placement
+from constructs_lib.declare.probe import Probe
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import Field, Plain, Secret, SecretReference
 from constructs_lib.declare.system import System
@@ -27,6 +28,13 @@ _DEFAULT_RESOURCES = pod.Resources("100m", "256Mi", "512Mi")
 #: Where the login for a registry stands in a Secret that the kubelet reads.
 #: https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
 _PULL_TYPE, _PULL_KEY = "kubernetes.io/dockerconfigjson", ".dockerconfigjson"
+
+#: How often a probe asks, and how patient it is, where it does not say so.
+TIMINGS: Mapping[str, Mapping[str, int]] = {
+    "startup": {"periodSeconds": 5, "failureThreshold": 36},
+    "readiness": {"periodSeconds": 5, "timeoutSeconds": 3},
+    "liveness": {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+}
 
 
 class Program(Workload):
@@ -63,6 +71,8 @@ class Program(Workload):
         self._pull_name = ""
         self._container_env: dict[str, dict[str, object]] = {}
         self._missed: set[tuple[str, str]] = set()
+        #: Names of the sidecars that listen at ports, by the names of these.
+        self.port_owners: dict[str, str] = {}
 
         for name, value in given.get("env", {}).items():
             self._take_variable(name, value)
@@ -147,9 +157,13 @@ class Program(Workload):
         return None if problem else value
 
     def complete(self) -> None:
-        """Report containers that are to get variables which there are not: edges have given theirs by now."""
+        """Report containers that get variables, or ask ports, which there are not once all is declared."""
         super().complete()
         for each in (*self.init_containers, *self.sidecars):
+            if each.probes and (each.name, "") not in self._missed:
+                self._missed.add((each.name, ""))
+                with self.system.diagnostics.at(self.location):
+                    self._check_probes(each)
             for name in () if isinstance(each.with_variables, bool) else each.with_variables:
                 if name not in self.environment and (each.name, name) not in self._missed:
                     self._missed.add((each.name, name))
@@ -158,6 +172,27 @@ class Program(Workload):
                         f"{nearest(name, self.environment)}",
                         self.location,
                     )
+
+    def _check_probes(self, each: Container) -> None:
+        for argument, probe in each.probes.items():
+            if each in self.init_containers:
+                self.report(f"init_containers, {each.name}: only a sidecar has a {argument} probe; leave it out.")
+            else:
+                self.check_asked(f"sidecars, {each.name}, {argument}", probe)
+
+    def check_port(self, argument: str, name: str) -> None:
+        """Report that an argument names a port that there is not."""
+        if not self.may_offer(name):
+            self.report(f"{argument}: there is no port {shown(name)}; {nearest(name, self.endpoints)}")
+
+    def check_asked(self, argument: str, probe: Probe) -> None:
+        """Report that a probe asks a port that there is not, or that no probe asks."""
+        if (name := probe.port_name) is not None:
+            self.check_port(argument, name)
+            if name in self.endpoints and (protocol := self.endpoints[name].protocol) != "TCP":
+                self.report(
+                    f'{argument}: the port "{name}" is {protocol}, which no probe asks; ask another one, or take Exec.'
+                )
 
     @property
     def config(self) -> dict[str, str]:
@@ -184,8 +219,26 @@ class Program(Workload):
         return {}
 
     def sidecar_fields(self, sidecar: Container) -> dict[str, Any]:
-        """Return what a sidecar has beside what it says: its ports and probes. Default: nothing."""
-        return {}
+        """Return what a sidecar has beside what it says: its probes."""
+        return {
+            f"{name}Probe": self.asked(probe, TIMINGS[name], sidecar.name)
+            for name, probe in self.probes_of(sidecar).items()
+        }
+
+    def probes_of(self, sidecar: Container) -> Mapping[str, Probe]:
+        """Return the probes of a sidecar, by their argument. Default: those that it says."""
+        return sidecar.probes
+
+    def asked(self, probe: Probe, timings: Mapping[str, int], container: str = "") -> dict[str, Any]:
+        """Return a probe of a container (default: the program's), which has no names for the ports of the others."""
+        numbers = {name: endpoint.port for name, endpoint in self.endpoints.items()}
+        found = probe.manifest(numbers, **timings)
+        name = probe.port_name
+        if name is not None and self.port_owners.get(name, "") != container:
+            for how in ("httpGet", "tcpSocket"):
+                if how in found:
+                    found[how]["port"] = numbers[name]
+        return found
 
     def pod_template(
         self, *, restart: str = "", grace_seconds: int | None = None, spread: bool = True
