@@ -17,11 +17,14 @@ from constructs_lib import (
     Claim,
     Component,
     Container,
+    CronJob,
+    DaemonSet,
     Empty,
     Exec,
     Grpc,
     HostPath,
     Http,
+    Job,
     Jvm,
     LoadBalancer,
     Memory,
@@ -30,9 +33,11 @@ from constructs_lib import (
     Port,
     Resources,
     Rule,
+    StatefulSet,
     System,
     Tcp,
     Toleration,
+    Valkey,
     field,
     generated,
     supplied,
@@ -112,7 +117,14 @@ def everything() -> System:
     worker.needs(web.endpoint("dns"), {"DNS": "address"})
     Microservice(system, "asleep", image=IMAGE, replicas=0, exposed=["a", "b"], ports={"a": 1, "b": 2, "c": 3})
     agents = Component(system, "agents", pod_security="privileged")
-    Microservice(agents, "agents", image=IMAGE, volumes={"/host/log": HostPath("/var/log")})
+    DaemonSet(agents, "agents", image=IMAGE, volumes={"/host/log": HostPath("/var/log")})
+    claims = {"/data": Claim("5Gi"), "/wal": Claim("1Gi", storage_class="local-path")}
+    ring = StatefulSet(system, "ring", image=IMAGE, ports={"sql": 5432}, volumes=claims, replicas=3, parallel=True)
+    helper = Container(name="helper", image=IMAGE, startup=Exec(["/bin/up"]), liveness=Exec(["/bin/up"]))
+    migration = Job(ring, "migration", image=IMAGE, sidecars=[helper], files={"/etc/sql/1.sql": "SELECT 1;\n"})
+    migration.needs(ring.endpoint("sql"), {"RING": "address"})
+    CronJob(system, "report", image=IMAGE, schedule="17 3 * * *", zone="Europe/Berlin", volumes={"/data": Empty()})
+    Valkey(system, "cache", image="valkey/valkey:9.0.1", storage="1Gi")
     return system
 
 
@@ -134,11 +146,15 @@ def test_all_objects_are_accepted(client: ApiClient, system: System) -> None:
         client.apply(each)
     for pods in tree.pods():
         # A Deployment is accepted whatever Pod Security says of its pods.
+        # The controller of a StatefulSet adds the volumes.
+        claims = [each["metadata"]["name"] for each in pods.owner["spec"].get("volumeClaimTemplates", ())]
+        added = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims]
+        spec = {**pods.spec, "volumes": [*pods.spec["volumes"], *added]}
         metadata = {
             "name": pods.name,
             "namespace": pods.namespace,
             "labels": pods.labels,
             "annotations": pods.annotations,
         }
-        client.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pods.spec}, dry_run=True)
+        client.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dry_run=True)
     assert [*client.warnings] == []
