@@ -19,7 +19,7 @@ from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.kubernetes.workloads import Container, Variable, expanded, is_headless, service_ports
 
 #: The default ports of schemes.
-_SCHEMES: Mapping[str, int] = yaml.load(Path(__file__).with_name("schemes.yaml").read_bytes(), Loader=yaml.CSafeLoader)
+SCHEMES: Mapping[str, int] = yaml.load(Path(__file__).with_name("schemes.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 _LABEL = r"_?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ADDRESS = re.compile(
     # pg_isready -h host, redis-cli --host=host: the option says that the word is a host.
@@ -29,11 +29,18 @@ _ADDRESS = re.compile(
     # nc -z host 80, /dev/tcp/host/80, psql -h host -p 80: the number after the host is its port.
     r"(?::(?P<port>\d{1,5})(?!\d)|(?:\s+(?:(?:-p|-P|--port)[\s=]*)?|/)(?P<loose>\d{2,5})(?![\w.]))?"
 )
-_UNKNOWN = re.compile(r"\$\([^)]{0,255}\)|\$\{[^}]{0,255}\}")
-#: Replaces an unexpanded variable such as ``$(POD_NAME)``, so that the host still parses.
-_PLACEHOLDER = "unknown"
-#: What may come before and after an address that is alone: a login or another scheme (``jdbc:``), and a path.
-_BEFORE = re.compile(r"(?:[a-z][a-z0-9+.:-]*:|[^\s/@]*@)?")
+_UNKNOWN = re.compile(r"\$\([^)]{0,255}\)|\$\{[^}]{0,255}\}|\{\{[^}]{0,255}\}\}")
+#: Replaces an unexpanded variable such as ``$(POD_NAME)``, or a part of a template, so that the host still parses.
+PLACEHOLDER = "unknown"
+#: What may come before and after an address that is alone: an option that it is the value of, a login or another scheme
+#: (``jdbc:``), and a path.
+_BEFORE = re.compile(r"(?:--?[\w.-]+=)?(?:[a-z][a-z0-9+.:-]*:|[^\s/@]*@)?")
+#: What connects to the host, and to the port, that come next; and programs of which the option ``-h`` is a host.
+_DIALS = re.compile(r"(?:^|[\s/(])(?:nc|ncat|netcat|telnet)(?:\s+-\w+(?:[\s=]\d+)?)*\s+$|/dev/tcp/$")
+_CLIENT = re.compile(
+    r"(?:^|[\s/(])(?:clickhouse-client|cqlsh|createdb|dropdb|mariadb[\w-]*|mongo\w*|mysql\w*|pg_\w+|psql|redis-cli)\s"
+)
+_COMMAND_BREAKS = re.compile(r"[;|&\n]")
 _BEHIND = re.compile(r"(?:[/?]\S*)?")
 #: How far to look around an address, so that the time does not grow with the square of the text.
 _FAR = 1000
@@ -55,6 +62,7 @@ class Address:
         is_host: Whether it is the value of an option for a host.
         is_alone: Whether it makes up the whole text, or the whole part between two commas.
         is_word: Whether it is a whole word, and not the end of a path.
+        is_dialed: Whether a program is told to connect to it, as by ``nc -z host 80`` or ``psql -h host``.
     """
 
     scheme: str
@@ -64,6 +72,7 @@ class Address:
     is_host: bool
     is_alone: bool
     is_word: bool
+    is_dialed: bool = False
 
     def __str__(self) -> str:
         return self.host if self.port is None else f"{self.host}:{self.port}"
@@ -73,7 +82,7 @@ class Address:
 @lru_cache(maxsize=4096)
 def addresses(text: str) -> tuple[Address, ...]:
     """Return everything in a text that may be an address."""
-    text = _UNKNOWN.sub(_PLACEHOLDER, text) if "$" in text else text
+    text = _UNKNOWN.sub(PLACEHOLDER, text) if "$" in text or "{{" in text else text
     return tuple(_address(text, match) for match in _ADDRESS.finditer(text))
 
 
@@ -82,10 +91,17 @@ def _address(text: str, match: re.Match[str]) -> Address:
     start, end = match.start(), match.end()
     before = text[max(0, start - _FAR) : start].rpartition(",")[2].strip()
     behind = text[end : end + _FAR].partition(",")[0].strip()
-    port = int(number or loose) if number or loose else _SCHEMES.get(scheme)
+    port = int(number or loose) if number or loose else SCHEMES.get(scheme)
     is_alone = not loose and bool(_BEFORE.fullmatch(before) and _BEHIND.fullmatch(behind))
-    is_word = start == 0 or text[start - 1] in _WORD_BREAKS
-    return Address(scheme, match["host"], port, loose is not None, match["option"] is not None, is_alone, is_word)
+    is_word, is_host = start == 0 or text[start - 1] in _WORD_BREAKS, match["option"] is not None
+    is_dialed = (is_host or loose is not None) and _is_dialed(text[max(0, start - _FAR) : start], is_host)
+    return Address(scheme, match["host"], port, loose is not None, is_host, is_alone, is_word, is_dialed)
+
+
+def _is_dialed(before: str, is_host: bool) -> bool:
+    """Tell whether the command that the text before an address ends with connects to it."""
+    said = _COMMAND_BREAKS.split(before)[-1]
+    return bool((_CLIENT if is_host else _DIALS).search(said))
 
 
 @dataclass(frozen=True)
@@ -140,10 +156,10 @@ def _certain(labels: list[str]) -> Name | None:
     domain = ".".join(labels[place + 1 :])
     # The name of an SRV record begins with _port._protocol.
     names = [label for label in labels[:place] if not label.startswith("_")]
-    if len(names) >= 2 and not any(_PLACEHOLDER in name for name in names[-2:]):
-        pod = names[-3] if len(names) == 3 and _PLACEHOLDER not in names[-3] else ""
+    if len(names) >= 2 and not any(PLACEHOLDER in name for name in names[-2:]):
+        pod = names[-3] if len(names) == 3 and PLACEHOLDER not in names[-3] else ""
         return Name(names[-2], names[-1], pod, domain, is_certain=True, is_full=True)
-    if len(names) == 1 and "." in domain and _PLACEHOLDER not in names[0]:
+    if len(names) == 1 and "." in domain and PLACEHOLDER not in names[0]:
         return Name(names[0], "", "", domain, is_certain=True)
     return None
 
@@ -233,6 +249,22 @@ class ElsewhereCall:
     at: str
 
 
+@dataclass(frozen=True)
+class ForeignCall:
+    """A call of a Service that the tree does not have, in a namespace where a chart or another tree may bring it.
+
+    Attributes:
+        address: The address as it is written.
+        at: The field of the workload that holds it.
+    """
+
+    source: Pods
+    namespace: str
+    port: int | None
+    address: str
+    at: str
+
+
 class Calls:
     """The calls of all pods of a tree, of its Services, of hosts outside and of what it tells of, one an address."""
 
@@ -242,6 +274,9 @@ class Calls:
         self.inside: list[ServiceCall] = []
         self.outside: list[OutsideCall] = []
         self.elsewhere: list[ElsewhereCall] = []
+        #: Namespaces of the tree, of its charts and of Kubernetes: others may be misspelled.
+        self._namespaces = {*model.namespaces, *model.open_namespaces, "kube-system"} - {"default"}
+        self.foreign: list[ForeignCall] = []
         for pods in model.pods:
             for container in pods.containers:
                 known = model.variables(pods, container)
@@ -275,6 +310,10 @@ class Calls:
             return
         if name is None and address.scheme == "https" and _is_outside(address.host):
             self.outside.append(OutsideCall(pods, address.host, port or 443, at))
+        if service is None:
+            namespace = self._foreign(name, address)
+            if namespace and namespace != pods.namespace:
+                self.foreign.append(ForeignCall(pods, namespace, port, str(address), at))
         if name is None or service is None:
             return
         numbers = {offered.number for offered in service_ports(service)}
@@ -284,6 +323,16 @@ class Calls:
         is_offered = port in numbers or (is_headless(service) and not address.is_loose)
         if is_offered if port is not None else _is_call(address, name, variable):
             self.inside.append(ServiceCall(pods, container, service, port, str(address), at))
+
+    def _foreign(self, name: Name | None, address: Address) -> str:
+        """Return the namespace of a Service that others bring; empty if an address names none."""
+        if name is not None:
+            is_known = name.namespace in self._namespaces and name.domain in ("", "cluster.local")
+            is_lacked = self._model.lacks("Service", name.namespace, name.service)
+            return name.namespace if name.is_certain and is_known and not is_lacked else ""
+        service, _, namespace = address.host.rpartition(".")
+        is_one = address.is_alone and service and "." not in service and address.port is not None
+        return namespace if is_one and namespace in self._model.open_namespaces else ""
 
 
 def _is_call(address: Address, name: Name, variable: str | None) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from constructs_lib.argocd.objects import Object, parse, unreadable
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
+from constructs_lib.check.operators import Maker, makes_others
 from constructs_lib.kubernetes import platform, workloads
 from constructs_lib.kubernetes.accounts import Accounts
 from constructs_lib.kubernetes.elsewhere import OUTSIDE, Elsewhere, outside_of
@@ -32,13 +33,6 @@ Key = TypeVar("Key")
 Result = TypeVar("Result")
 Pods = workloads.Pods[Object]
 
-#: Groups whose objects make neither pods nor Services, ConfigMaps or Secrets that others could refer to by accident.
-_QUIET_GROUPS = frozenset(
-    {
-        *("argoproj.io", "cert-manager.io", "external-secrets.io", "keda.sh", "monitoring.coreos.com"),
-        *("cilium.io", "networking.istio.io", "projectcontour.io", "traefik.containo.us", "traefik.io"),
-    }
-)
 #: What programs make for themselves, and nobody else refers to.
 _OF_PROGRAMS = frozenset(
     {
@@ -46,8 +40,6 @@ _OF_PROGRAMS = frozenset(
         *("selfsubjectrulesreviews", "subjectaccessreviews", "tokenreviews"),
     }
 )
-#: Kinds of these groups that do make pods.
-_POD_MAKERS = frozenset({"Alertmanager", "Prometheus", "PrometheusAgent", "ThanosRuler", "Workflow"})
 
 
 def grouped(pairs: Iterable[tuple[Key, Result]]) -> Mapping[Key, list[Result]]:
@@ -309,6 +301,31 @@ class ClusterModel:
 
         In all others a chart, a tool, an operator or a person may have created what the tree does not have.
         """
+        made = self._own_namespaces
+        return made - {
+            namespace for namespace in made if any(not each.makes_only_secrets for each in self._makers[namespace])
+        }
+
+    def lacks(self, kind: str, namespace: str, *names: str) -> bool:
+        """Tell whether a namespace surely has no objects of a kind with one of some names that the tree does not have.
+
+        For pods, the names are the texts in their labels.
+        """
+        if not self.has_applications and not namespace:
+            # All that names no namespace is taken together, and much of it may belong to other namespaces.
+            return namespace in self.closed_namespaces
+        return namespace in self._own_namespaces and not any(
+            maker.may_make(kind, names) for maker in self._makers[namespace]
+        )
+
+    @cached_property
+    def _makers(self) -> Mapping[str, list[Maker]]:
+        found = grouped((item.namespace, Maker(item)) for item in self.objects if makes_others(item))
+        return defaultdict(list, found)
+
+    @cached_property
+    def _own_namespaces(self) -> frozenset[str]:
+        """Namespaces of which the tree tells everything but what operators make."""
         if self.has_generated_applications or any(not known.item and known.sources for known in self.all_applications):
             # Nor does anybody know all that a tool makes of a part of a tree without Applications.
             return frozenset()
@@ -316,9 +333,9 @@ class ClusterModel:
         if not self.has_applications:
             # Objects without a namespace are all taken to be in the same one, which is called "" here.
             declared = {"", *(declared or {item.namespace for item in self.objects})}
-        operated = {item.namespace for known, item in self.deployed if _makes_others(item) or _is_rendered(known)}
+        rendered = {item.namespace for known, item in self.deployed if _is_rendered(known)}
         made = declared | self.created_namespaces
-        return frozenset(made - operated - self.open_namespaces - platform.NAMESPACES)
+        return frozenset(made - rendered - self.open_namespaces - platform.NAMESPACES)
 
     @cached_property
     def created_namespaces(self) -> frozenset[str]:
@@ -367,9 +384,3 @@ def _may_make(item: Object) -> bool:
         and not _OF_PROGRAMS.issuperset(map(str, sequence(rule.get("resources"))))
         for rule in mappings(item.manifest.get("rules"))
     )
-
-
-def _makes_others(item: Object) -> bool:
-    """Tell whether an operator or a controller creates objects from this one that the tree does not have."""
-    own = "." not in item.group or item.group.endswith(".k8s.io")
-    return item.kind in _POD_MAKERS or not (own or item.group in _QUIET_GROUPS)

@@ -15,7 +15,7 @@ _CONTOUR = "projectcontour.io"
 #: Kinds that lead from outside of the cluster to Services, beside Ingresses.
 ROUTES = (
     *("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "IngressRoute", "IngressRouteTCP"),
-    *("IngressRouteUDP", "TraefikService", "VirtualService", "HTTPProxy"),
+    *("IngressRouteUDP", "TraefikService", "VirtualService", "HTTPProxy", "DestinationRule"),
 )
 
 
@@ -59,6 +59,8 @@ def backends(model: ClusterModel, item: Object) -> Iterator[Backend]:
                     yield _of(item, here, service)
         if (mirroring := mapping(item.spec.get("mirroring"))) and mirroring.get("kind", "Service") == "Service":
             yield _of(item, "spec.mirroring", mirroring)
+    elif item.kind == "DestinationRule":
+        yield from _of_host(model, item, "spec", item.spec)
     elif item.group == _ISTIO:
         for kind in ("http", "tls", "tcp"):
             for at, rule in entries(item.spec.get(kind), f"spec.{kind}"):

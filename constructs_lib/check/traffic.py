@@ -7,11 +7,11 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.areas import CLUSTER, INTERNET, Area, block_of
-from constructs_lib.check.calls import Calls, ElsewhereCall, OutsideCall
+from constructs_lib.check.calls import Calls, ElsewhereCall, ForeignCall, OutsideCall
 from constructs_lib.check.cilium import policies, unknown_namespaces
 from constructs_lib.check.model import ClusterModel, Pods, grouped
 from constructs_lib.check.monitors import Monitor, monitors
-from constructs_lib.check.network import End, Network, Outside, Pod, Port, pod_of
+from constructs_lib.check.network import End, Network, Outside, Peer, Pod, Port, Rule, pod_of
 from constructs_lib.check.routes import Backend, backends, ingress_backends
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import Grant
@@ -112,6 +112,28 @@ class Traffic:
         calls = self.model.once(Calls).elsewhere
         ends = {told: end_of(told) for told in {call.target for call in calls}}
         return [(self._by_pods[call.source], ends[call.target], call) for call in calls]
+
+    @cached_property
+    def foreign_calls(self) -> Sequence[tuple[Pod, ForeignCall]]:
+        """The calls of Services that the tree does not have."""
+        return [(self._by_pods[call.source], call) for call in self.model.once(Calls).foreign]
+
+    def may_lead_to(self, rule: Rule, namespace: str) -> bool:
+        """Tell whether a rule may lead to pods of others, in a namespace of which only the name may be known."""
+        is_dns = rule.ports and all(entry.first == platform.DNS_PORT for entry in rule.ports)
+        return not is_dns and (rule.peers is None or any(self._may_match(peer, namespace) for peer in rule.peers))
+
+    def _may_match(self, peer: Peer, namespace: str) -> bool:
+        if peer.block is not None:
+            return CLUSTER.may_lie_in(peer.block, peer.holes)
+        if peer.entities or peer.hosts:
+            return not peer.entities.isdisjoint({"all", "cluster"})
+        if peer.namespaces is None:
+            return peer.own_namespace == namespace
+        known = self.model.get("Namespace", "", namespace)
+        labels = {platform.NAME_LABEL: namespace, **(known.labels if known else {})}
+        is_told = known is not None or peer.namespaces.labels.keys() <= {platform.NAME_LABEL}
+        return peer.namespaces.matches(labels) or (not is_told and peer.namespace in (None, namespace))
 
     @cached_property
     def _by_pods(self) -> Mapping[Pods, Pod]:

@@ -55,7 +55,7 @@ def test_keys_of_secrets() -> None:
 
 
 def test_what_an_operator_may_make_is_not_missing() -> None:
-    web = pod(volumes=[{"name": "v", "secret": {"secretName": "app-user"}}])
+    web = pod(volumes=[{"name": "v", "secret": {"secretName": "db-app"}}])
     web["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
     service = manifest("Service", "db", spec={"selector": {"role": "primary"}, "ports": [{"port": 5432}]})
     assert codes(model_of(web, service)) == ["secret-missing", "service-without-pods"]

@@ -22,6 +22,11 @@ _OF_CLOUDS = {
     **{"topology.kubernetes.io/region": set[str](), "topology.kubernetes.io/zone": set[str]()},
 }
 _ARCHITECTURES = {"amd64", "arm64"}
+#: What Kubernetes is built for: https://kubernetes.io/releases/download/#binaries
+_WELL_KNOWN = {
+    "kubernetes.io/arch": {*_ARCHITECTURES, "386", "arm", "ppc64le", "riscv64", "s390x"},
+    "kubernetes.io/os": {"linux", "windows"},
+}
 #: Resources that the kubelet offers by itself.
 _OWN = re.compile(r"cpu|memory|ephemeral-storage|hugepages-\w+|storage|pods")
 
@@ -31,7 +36,10 @@ def prove_nodes(model: ClusterModel) -> Iterator[Finding]:
     labels = _labels(model)
     for pods in model.pods:
         yield from _contradictions(pods)
-        if labels is not None:
+        yield from _scheduler(model, pods)
+        if labels is None:
+            yield from _selection(pods, _WELL_KNOWN, only_known=True)
+        else:
             yield from _selection(pods, labels)
             yield from _spreads(pods, labels)
         if labels is not None or model.cluster.node:
@@ -93,27 +101,31 @@ def _requirements(term: Mapping[str, Any], at: str) -> Iterator[tuple[str, str, 
 
 
 def _contradictions(pods: Pods) -> Iterator[Finding]:
-    found = []
+    found: list[tuple[str, str]] = []
     for _, requirements in _terms(pods):
         by_label: dict[str, set[str]] = {}
-        for key, operator, values, at in requirements:
+        before = len(found)
+        for key, operator, values, at in sorted(requirements, key=lambda each: each[1] != "In"):
             if operator == "In":
-                common = by_label.get(key, set(values)) & set(values)
-                if not common:
-                    found.append((key, at))
-                by_label[key] = common
-        if not found:
+                by_label[key] = by_label.get(key, set(values)) & set(values)
+            elif operator == "NotIn" and key in by_label:
+                by_label[key] -= set(values)
+            if by_label.get(key, {""}) == set() or (operator == "DoesNotExist" and key in by_label):
+                found.append((key, at))
+        if len(found) == before:
             return
     if found:
         key, at = found[0]
-        problem = f"It wants nodes of which the label {key} has two values at once."
+        problem = f"It wants nodes of which the label {key} has values that exclude each other."
         yield Finding.of("node-selection-contradicts", pods.owner, problem, at=at)
 
 
-def _selection(pods: Pods, labels: Mapping[str, set[str]]) -> Iterator[Finding]:
+def _selection(pods: Pods, labels: Mapping[str, set[str]], *, only_known: bool = False) -> Iterator[Finding]:
+    """Yield pods of which no node has the labels; with ``only_known``, nodes may have others that are not known."""
     unmet = []
     for _, requirements in _terms(pods):
-        missing = next((each for each in requirements if not _is_met(each[0], each[1], each[2], labels)), None)
+        judged = [each for each in requirements if not only_known or (each[1] == "In" and each[0] in labels)]
+        missing = next((each for each in judged if not _is_met(each[0], each[1], each[2], labels)), None)
         if missing is None:
             return
         unmet.append(missing)
@@ -194,6 +206,20 @@ def _device_room(model: ClusterModel) -> Iterator[Finding]:
 def _asked(container: Mapping[str, Any], name: str) -> int:
     resources = mapping(container.get("resources"))
     return amount_of(inner(resources, "limits", name) or inner(resources, "requests", name))
+
+
+def _scheduler(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
+    """Yield pods for a scheduler of which the tree tells nothing."""
+    name = pods.spec.get("schedulerName")
+    if not isinstance(name, str) or name in ("", "default-scheduler") or model.is_named_by_chart(name):
+        return
+    said = (
+        text for each in model.pods for text in (each.owner.name, *map(str, (c.get("image") for c in each.containers)))
+    )
+    maps = (text for item in model.kind("ConfigMap") for text in model.texts_of(item).values())
+    if not any(name in text for text in (*said, *maps)) and not model.has_generated_applications:
+        problem = f"Nothing in the tree is a scheduler {name}."
+        yield Finding.of("scheduler-missing", pods.owner, problem, at=f"{pods.path}.schedulerName")
 
 
 def _runtime(model: ClusterModel, pods: Pods) -> Iterator[Finding]:

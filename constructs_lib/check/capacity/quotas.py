@@ -22,7 +22,6 @@ _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 #: Names of quotas for how many objects of a kind there are, beside ``count/<resource>.<group>``.
 _COUNTED = {
     "configmaps": "ConfigMap",
-    "persistentvolumeclaims": "PersistentVolumeClaim",
     "secrets": "Secret",
     "services": "Service",
     "count/configmaps": "ConfigMap",
@@ -30,7 +29,6 @@ _COUNTED = {
     "count/deployments.apps": "Deployment",
     "count/ingresses.networking.k8s.io": "Ingress",
     "count/jobs.batch": "Job",
-    "count/persistentvolumeclaims": "PersistentVolumeClaim",
     "count/secrets": "Secret",
     "count/services": "Service",
     "count/statefulsets.apps": "StatefulSet",
@@ -50,6 +48,9 @@ def prove_quotas(model: ClusterModel) -> Iterator[Finding]:
         for pods in model.pods_by_namespace.get(namespace, ()):
             for item in items:
                 yield from _range(item, pods)
+        for claim in model.kind("PersistentVolumeClaim"):
+            for item in items if claim.namespace == namespace else ():
+                yield from _claim_range(item, claim)
 
 
 def _quota(model: ClusterModel, quota: Object, ranges: Sequence[Object]) -> Iterator[Finding]:
@@ -73,6 +74,14 @@ def _quota(model: ClusterModel, quota: Object, ranges: Sequence[Object]) -> Iter
             types = ("LoadBalancer",) if name.endswith("loadbalancers") else ("LoadBalancer", "NodePort")
             found = [item for item in model.services.get(quota.namespace, ()) if item.spec.get("type") in types]
             yield from _too_many(quota, at, hard, found)
+        elif name.removeprefix("count/") == "persistentvolumeclaims":
+            alone = [
+                (None, Decimal(1)) for item in model.kind("PersistentVolumeClaim") if item.namespace == quota.namespace
+            ]
+            made = [
+                (pods, Decimal(1)) for pods in everything for _ in mappings(pods.owner.spec.get("volumeClaimTemplates"))
+            ]
+            yield from _too_small(model, quota, at, hard, "claims", [*alone, *made])
         elif name in _COUNTED:
             found = [item for item in model.kind(_COUNTED[name]) if item.namespace == quota.namespace]
             yield from _too_many(quota, at, hard, found)
@@ -175,21 +184,55 @@ def _range(item: Object, pods: Pods) -> Iterator[Finding]:
                     resource: (_given(container, "requests", resource), _given(container, "limits", resource))
                     for resource in _bounded(limit)
                 }
-                yield from _outside(item, at, limit, given, pods, f"{container.path}.resources")
+                yield from _outside(item, at, limit, given, pods.owner, f"{container.path}.resources")
+                with_defaults = {
+                    resource: (
+                        _default([item], "requests", resource) if request is None else request,
+                        _default([item], "limits", resource) if most is None else most,
+                    )
+                    for resource, (request, most) in given.items()
+                }
+                yield from _ratio(item, at, limit, with_defaults, pods.owner, f"{container.path}.resources")
         elif limit.get("type") == "Pod":
             sums = {
                 resource: (_of_pod(pods, "requests", resource, [item]), _of_pod(pods, "limits", resource, [item]))
                 for resource in _bounded(limit)
             }
-            yield from _outside(item, at, limit, sums, pods, f"{pods.path}.containers")
+            yield from _outside(item, at, limit, sums, pods.owner, f"{pods.path}.containers")
+            yield from _ratio(item, at, limit, sums, pods.owner, f"{pods.path}.containers")
         elif limit.get("type") == "PersistentVolumeClaim":
             for field, _, spec in claims(pods.owner):
                 asked = quantity(inner(spec, "resources", "requests", "storage"))
-                yield from _outside(item, at, limit, {"storage": (asked, None)}, pods, field)
+                yield from _outside(item, at, limit, {"storage": (asked, None)}, pods.owner, field)
+
+
+def _claim_range(item: Object, claim: Object) -> Iterator[Finding]:
+    asked = quantity(inner(claim.spec, "resources", "requests", "storage"))
+    for at, limit in entries(item.spec.get("limits"), "spec.limits"):
+        if limit.get("type") == "PersistentVolumeClaim":
+            field = "spec.resources.requests.storage"
+            yield from _outside(item, at, limit, {"storage": (asked, None)}, claim, field)
+
+
+def _ratio(
+    item: Object,
+    at: str,
+    limit: Mapping[str, Any],
+    given: Mapping[str, tuple[Decimal | None, Decimal | None]],
+    owner: Object,
+    field: str,
+) -> Iterator[Finding]:
+    """Yield limits that are more than so many times what is requested."""
+    for resource, (request, most) in sorted(given.items()):
+        ratio = quantity(inner(limit, "maxLimitRequestRatio", resource))
+        if ratio is not None and (not request or not most or most / request > ratio):
+            is_of = f"{_plain(most / request)} times the request" if request and most else "not known"
+            problem = f"The LimitRange {item.name} permits {_plain(ratio)} times the request as limit of {resource}"
+            yield Finding.of("limit-range-violated", owner, f"{problem} ({at}), and it is {is_of}.", at=field)
 
 
 def _bounded(limit: Mapping[str, Any]) -> set[str]:
-    return {resource for field in ("min", "max") for resource in mapping(limit.get(field))}
+    return {resource for field in ("min", "max", "maxLimitRequestRatio") for resource in mapping(limit.get(field))}
 
 
 def _outside(
@@ -197,7 +240,7 @@ def _outside(
     at: str,
     limit: Mapping[str, Any],
     given: Mapping[str, tuple[Decimal | None, Decimal | None]],
-    pods: Pods,
+    owner: Object,
     field: str,
 ) -> Iterator[Finding]:
     for resource, (request, most) in sorted(given.items()):
@@ -210,4 +253,4 @@ def _outside(
                 f"The LimitRange {item.name} has {_plain(number or Decimal(0))} as {bound} of {resource} for a "
                 f"{limit['type']} ({at}), which this is {'below' if below else 'above'}."
             )
-            yield Finding.of("limit-range-violated", pods.owner, problem, at=field)
+            yield Finding.of("limit-range-violated", owner, problem, at=field)

@@ -21,11 +21,13 @@ from constructs_lib.check.references.readers import MAKING, OtherReaders
 from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts
 from constructs_lib.kubernetes.manifest_reader import Cache
-from constructs_lib.text import hint, listed
+from constructs_lib.text import closest, hint, listed
 
 _FILES = ("alertmanager.yaml", "alertmanager.yml")
 #: Severities of alerts that are there to be told to nobody, by the rules of kube-prometheus.
 _SILENT = frozenset({"none", "info"})
+#: Severities that alerts of charts have.
+_SEVERITIES = frozenset({*_SILENT, "critical", "error", "page", "warning"})
 _MATCHER = re.compile(r"(?<!\w)(\w+)\"?\s*(=~|!~|!=|=)\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([^\s,\"'}]*))")
 _WORD = re.compile(r"[\w-]*")
 _SELECTOR = frozenset({"name", "key", "optional"})
@@ -64,6 +66,7 @@ def prove_alertmanager(model: ClusterModel, rules: Sequence[Rule]) -> Iterator[F
     found = [*_configurations(model)]
     for configuration in found:
         yield from _unknown(configuration)
+        yield from _misspelled(configuration, rules)
         if configuration.item.kind == "AlertmanagerConfig":
             yield from _secrets(model, configuration)
     if any(not each.namespace for each in found):
@@ -110,6 +113,19 @@ def _unknown(configuration: _Configuration) -> Iterator[Finding]:
             yield Finding.of("receiver-unknown", configuration.item, problem, at=at, fix=fix)
 
 
+def _misspelled(configuration: _Configuration, rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Yield routes for a severity that no alert has, and that is almost one which alerts have."""
+    known = {texts(rule.content.get("labels")).get("severity", "") for rule in rules} | _SEVERITIES
+    for at, route in _routes(configuration):
+        for name, operator, value in _matchers(route):
+            for word in value.split("|") if name == "severity" and operator in ("=", "=~") else ():
+                close = closest(word, known, 0.75) if _WORD.fullmatch(word) and word not in known else None
+                if close:
+                    problem, fix = f"No alert has the severity {word}.", f"Did you mean {close}?"
+                    at = f"{at}.matchers" if configuration.item.kind == "AlertmanagerConfig" else configuration.at
+                    yield Finding.of("route-without-alerts", configuration.item, problem, at=at, fix=fix)
+
+
 def _routes(configuration: _Configuration) -> Iterator[tuple[str, Mapping[str, Any]]]:
     queue = [(f"{configuration.at}.route", mapping(configuration.content.get("route")))]
     while queue:
@@ -120,15 +136,13 @@ def _routes(configuration: _Configuration) -> Iterator[tuple[str, Mapping[str, A
 
 def _secrets(model: ClusterModel, configuration: _Configuration) -> Iterator[Finding]:
     item, sources, others = configuration.item, model.once(SecretSources), model.once(OtherReaders)
-    if item.namespace not in model.closed_namespaces:
-        return
     for at, receiver in entries(item.spec.get("receivers"), "spec.receivers"):
         for here, reference in _references(receiver, at):
             name, key = str(reference["name"]), str(reference["key"])
             if reference.get("optional") is True or others.may(MAKING, "Secret", item.namespace, name):
                 continue
             known, keys = sources.names(item.namespace), sources.keys(item.namespace, name)
-            if not sources.makes(item.namespace, name):
+            if not sources.makes(item.namespace, name) and model.lacks("Secret", item.namespace, name):
                 yield Finding.missing("receiver-secret-missing", item, here, "Secret", name, known, item.namespace)
             elif keys is not None and key not in keys:
                 problem, fix = f"The Secret {name} has no key {key}.", hint("key", key, keys)

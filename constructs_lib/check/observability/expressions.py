@@ -18,6 +18,72 @@ _LONGEST_WAIT = 24 * 3600
 _TEMPLATE = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 _VARIABLE = re.compile(r"\$(\w+)")
 _ASSIGNED = re.compile(r"\$(\w+)(?:\s*,\s*\$(\w+))?\s*:?=")
+_TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
+_FUNCTION = re.compile(r"(?:^-?\s*|\|\s*|\(\s*)([A-Za-z_]\w*)(?![\w.])")
+#: ``NewTemplateExpander`` of Prometheus in template/template.go, and what Go's templates have by themselves.
+_FUNCTIONS = frozenset(
+    {
+        *(
+            "args",
+            "externalURL",
+            "first",
+            "graphLink",
+            "humanize",
+            "humanize1024",
+            "humanizeDuration",
+            "humanizePercentage",
+        ),
+        *(
+            "humanizeTimestamp",
+            "label",
+            "match",
+            "now",
+            "parseDuration",
+            "pathPrefix",
+            "query",
+            "reReplaceAll",
+            "safeHtml",
+            "sortByLabel",
+        ),
+        *(
+            "stripDomain",
+            "stripPort",
+            "strvalue",
+            "tableLink",
+            "title",
+            "tmpl",
+            "toDuration",
+            "toLower",
+            "toTime",
+            "toUpper",
+            "urlQueryEscape",
+        ),
+        *(
+            "value",
+            "and",
+            "call",
+            "eq",
+            "ge",
+            "gt",
+            "html",
+            "index",
+            "js",
+            "le",
+            "len",
+            "lt",
+            "ne",
+            "not",
+            "or",
+            "print",
+            "printf",
+            "println",
+            "slice",
+            "urlquery",
+            "block",
+        ),
+        *("break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with", "true", "false"),
+    }
+)
 _VARIABLES = {"labels", "externalLabels", "externalURL", "value"}
 _SHOWN_LABEL = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+\"([^\"]+)\"")
 _LEGEND_LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
@@ -179,6 +245,14 @@ def _template(rule: Rule, at: str, text: str) -> Iterator[Finding]:
             close = closest(name, known)
             fix = f"Did you mean ${close}?" if close else ""
             yield Finding.of("alert-template-invalid", rule.item, problem, at=at, fix=fix)
+    for action in _TEMPLATE.findall(text):
+        # The first word of an action, of a pipe's part or of parentheses is a function.
+        for name in _FUNCTION.findall(_TEXT.sub('""', action)):
+            if name not in _FUNCTIONS:
+                problem = f"There is no function {name} in templates of Prometheus."
+                close = closest(name, _FUNCTIONS)
+                fix = f"Did you mean {close}?" if close else ""
+                yield Finding.of("alert-template-invalid", rule.item, problem, at=at, fix=fix)
     if isinstance(rule.expression, Expression):
         yield from _dropped_labels(rule.expression, at, (one or other for one, other in _SHOWN_LABEL.findall(inside)))
 

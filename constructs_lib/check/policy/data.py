@@ -15,12 +15,17 @@ from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.manifest import mapping, mappings
 from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.workloads import Container
+from constructs_lib.text import listed
 
 _KEPT = ("Deployment", "StatefulSet", "ReplicaSet")
 #: Volumes that last no longer than their pod, or hold nothing that it writes.
 _FLEETING = frozenset({"emptyDir", "configMap", "secret", "projected", "downwardAPI", "image"})
 #: What tells a server that may be a cache to keep its data, and what tells it not to.
 _KEEPING = re.compile(r"appendonly\s+[\"']?yes")
+#: What tells a server to keep its data elsewhere.
+_ELSEWHERE = re.compile(
+    r"data[-_]?dir|dbpath|--dir\b|^dir |\bPGDATA=|path\.data|mnesia|\s-D\s", re.IGNORECASE | re.MULTILINE
+)
 _FORGETTING = re.compile(r"appendonly\s+[\"']?no|save\s+[\"']{2}|maxmemory")
 #: Where files lie that tell a server what to do.
 _TELLING = re.compile(r"conf|init|etc|scripts", re.IGNORECASE)
@@ -28,10 +33,12 @@ _TELLING = re.compile(r"conf|init|etc|scripts", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Server:
-    """A server of data: what makes several of them one cluster, and whether it is used as a cache as well."""
+    """A server of data: what makes several of them one cluster, whether it may be a cache, and where its data are."""
 
     replicated: Sequence[str]
     cache: bool = False
+    path: str = ""
+    variable: str = ""
 
 
 @cache
@@ -60,7 +67,9 @@ def _on_no_volume(model: ClusterModel, pods: Pods, container: Container, server:
         (str(mount.get("mountPath")), str(mount.get("name"))) for mount in mappings(container.get("volumeMounts"))
     ]
     # What is not among the volumes is a claim of the StatefulSet.
-    if any(name not in volumes or _FLEETING.isdisjoint(volumes[name][1]) for _, name in mounts):
+    kept = [path for path, name in mounts if name not in volumes or _FLEETING.isdisjoint(volumes[name][1])]
+    if kept:
+        yield from _beside(model, pods, container, server, kept)
         return
     said = "\n".join([*_said(model, pods, container), *(text for _, text in mounted(model, pods))])
     if server.cache and not _KEEPING.search(said) and (pods.owner.kind != "StatefulSet" or _FORGETTING.search(said)):
@@ -71,6 +80,25 @@ def _on_no_volume(model: ClusterModel, pods: Pods, container: Container, server:
         yield Finding.of("data-on-no-volume", pods.owner, problem, at=lost[1])
     else:
         problem = f"{container.name} keeps nothing beyond its pod: it mounts no volume for data."
+        yield Finding.of("data-on-no-volume", pods.owner, problem, at=f"{container.path}.volumeMounts")
+
+
+def _beside(
+    model: ClusterModel, pods: Pods, container: Container, server: _Server, kept: Sequence[str]
+) -> Iterator[Finding]:
+    """Yield a server of which all volumes are elsewhere than its data."""
+    found, known = image(str(container.get("image"))), model.variables(pods, container)
+    named = known.get(server.variable)
+    told = {str(entry.get("name")) for entry in mappings(container.get("env"))} - known.keys()
+    # Images of others have places of their own, and a newer PostgreSQL a folder of its version.
+    is_usual = found is not None and found.path.removeprefix("library/") == found.name and not found.registry
+    is_newer = found is not None and found.name == "postgres" and not re.match(r"v?(?:9|1[0-7])(?!\d)", found.tag)
+    said = " ".join([*command(container, known), *(text for _, text in mounted(model, pods))])
+    if server.variable in told or _ELSEWHERE.search(said) or not (named or (is_usual and server.path and not is_newer)):
+        return
+    path = (named.value if named else server.path).rstrip("/")
+    if not any(f"{path}/".startswith(f"{mount.rstrip('/')}/") or mount.startswith(f"{path}/") for mount in kept):
+        problem = f"{container.name} keeps its data in {path}, and its volumes are mounted at {listed(sorted(kept))}."
         yield Finding.of("data-on-no-volume", pods.owner, problem, at=f"{container.path}.volumeMounts")
 
 

@@ -13,7 +13,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.kubernetes import platform
 from constructs_lib.kubernetes.accounts import BINDINGS, ROLES
 from constructs_lib.kubernetes.manifest import entries, mapping, mappings, sequence
-from constructs_lib.text import hint, listed
+from constructs_lib.text import closest, hint, listed
 
 #: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb
 _VERBS = {
@@ -66,6 +66,9 @@ def _rule(role: Object, at: str, rule: Mapping[str, Any]) -> Iterator[Finding]:
     groups, resources, verbs = ([*map(str, sequence(rule.get(field)))] for field in ("apiGroups", "resources", "verbs"))
     known = _URL_VERBS if rule.get("nonResourceURLs") else _VERBS
     own = set(groups) <= _resources().keys()
+    if groups and all(map(_is_no_group, groups)) and not _is_covered(role, rule):
+        problem, fix = f'There is no API group "{groups[0]}".', hint("group", groups[0], _resources())
+        yield Finding.of("role-resource-unknown", role, problem, at=f"{at}.apiGroups", fix=fix)
     for verb in verbs:
         if verb not in known and (own or rule.get("nonResourceURLs")):
             problem = f'There is no verb "{verb}".'
@@ -82,6 +85,21 @@ def _rule(role: Object, at: str, rule: Mapping[str, Any]) -> Iterator[Finding]:
         fix = f'It is in the group "{others[0]}".' if others else hint("resource", resource, offered)
         problem = f"There is no {resource} in the API group {where}."
         yield Finding.of("role-resource-unknown", role, problem, at=f"{at}.resources", fix=fix)
+
+
+def _is_covered(role: Object, rule: Mapping[str, Any]) -> bool:
+    """Tell whether other rules permit the same resources in groups that there are: this one is for old clusters."""
+    wanted = set(map(str, sequence(rule.get("resources"))))
+    for other in mappings(role.manifest.get("rules")):
+        if {"*", *_resources()} & set(map(str, sequence(other.get("apiGroups")))):
+            resources = set(map(str, sequence(other.get("resources"))))
+            wanted -= wanted if "*" in resources else resources
+    return not wanted
+
+
+def _is_no_group(group: str) -> bool:
+    """Tell whether no API group is called so: those of custom resources are called like domains."""
+    return group not in ("*", *_resources()) and ("." not in group or closest(group, _resources(), 0.9) is not None)
 
 
 def _subjects(model: ClusterModel, binding: Object) -> Iterator[Finding]:

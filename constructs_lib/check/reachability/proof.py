@@ -26,7 +26,17 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     """Yield what is blocked that should not be, and what is open that need not be."""
     traffic = model.once(Traffic)
     if traffic.network.policies:
-        for prove_blocked in (_calls, _elsewhere, _peers, _dns, _public, prove_routes, _scrapes, _outside):
+        for prove_blocked in (
+            _calls,
+            _foreign_calls,
+            _elsewhere,
+            _peers,
+            _dns,
+            _public,
+            prove_routes,
+            _scrapes,
+            _outside,
+        ):
             yield from prove_blocked(traffic)
         yield from prove_rules(traffic)
     yield from _unisolated(traffic)
@@ -71,6 +81,23 @@ def _elsewhere(traffic: Traffic) -> Iterator[Finding]:
         problem = f"{pod} calls {call.address}, port {port_text(port)} of {end}, outside of the tree"
         how = fix(traffic, connections[0], port)
         yield Finding.of("call-blocked", workload(pod).owner, f"{problem}; {reasons([closed])}.", at=call.at, fix=how)
+
+
+def _foreign_calls(traffic: Traffic) -> Iterator[Finding]:
+    """Yield the calls into namespaces of charts, and of others, that no rule of the caller lets out."""
+    seen: set[tuple[Pod, str]] = set()
+    for pod, call in traffic.foreign_calls:
+        policies = traffic.network.isolating(pod, "Egress")
+        rules = (rule for policy in policies for rule in policy.rules["Egress"])
+        # Which labels its pods have, and which port they listen on, is not known here.
+        is_open = not policies or any(traffic.may_lead_to(rule, call.namespace) for rule in rules)
+        closed = Side("Egress", pod, policies, ())
+        if not is_open and (pod, call.namespace) not in seen and is_certain(traffic, [closed]):
+            seen.add((pod, call.namespace))
+            problem = f"{pod} calls {call.address}; {reasons([closed])}."
+            names = [policy.name for policy in policies if not policy.selector.is_empty] or ["of its pods"]
+            fix = f"NetworkPolicy {names[0]} needs an egress rule to the namespace {call.namespace}."
+            yield Finding.of("call-blocked", workload(pod).owner, problem, at=call.at, fix=fix)
 
 
 def _peers(traffic: Traffic) -> Iterator[Finding]:

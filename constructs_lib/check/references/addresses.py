@@ -1,20 +1,46 @@
 """Proof that every address of a Service in configuration leads to one, on a port that it offers."""
 
+import base64
+import binascii
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.check.calls import Address, Name, addresses, is_host, port_beside, resolve
+from constructs_lib.check.calls import (
+    PLACEHOLDER,
+    SCHEMES,
+    Address,
+    Name,
+    addresses,
+    command,
+    is_host,
+    port_beside,
+    resolve,
+)
+from constructs_lib.check.files import lines
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods, grouped
+from constructs_lib.check.references.secret_sources import external_secrets
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.manifest import inner, mappings, sequence
+from constructs_lib.kubernetes.manifest import entries, inner, mappings, sequence, texts, texts_in
 from constructs_lib.kubernetes.workloads import Variable, expanded, is_headless, service_ports
 from constructs_lib.text import closest, hint, listed, within
 
 #: The domain of Services that several clusters share.
 _SHARED_DOMAIN = "clusterset.local"
+#: What pods know by themselves, or by the clouds that they run in.
+_OWN_HOSTS = frozenset({"kubernetes", "localhost", "metadata"})
+#: Variables that tell a program its own names, or whom it serves.
+_OWN_NAMES = re.compile(
+    r"(?:^|_)(?:HOSTNAME|(?:SERVER|NODE|HOST)_?NAME|(?:ALLOWED|TRUSTED|VIRTUAL|PUBLIC|EXTERNAL)_\w+)$", re.IGNORECASE
+)
+_USUAL_PORTS = frozenset(port for port in SCHEMES.values() if port > 1000)
+#: Schemes of the internet, in whose addresses the namespace of a Service may as well be a top-level domain.
+_WEB = frozenset({"http", "https", "ws", "wss"})
+_OPTION = re.compile(r"--?([\w.-]+)=")
 
 
 @dataclass(frozen=True)
@@ -35,7 +61,7 @@ class _Found:
 
 def prove_addresses(model: ClusterModel) -> Iterator[Finding]:
     """Yield addresses of Services, pods and ports that do not exist."""
-    found = [*_in_maps(model), *_in_containers(model)]
+    found = [*_in_maps(model), *_in_containers(model), *_in_triggers(model), *_in_charts(model)]
     domains = Counter(each.name.domain for each in found if each.name.domain and each.name.namespace)
     domain = domains.most_common(1)[0][0] if domains else ""
     for each in found:
@@ -43,10 +69,51 @@ def prove_addresses(model: ClusterModel) -> Iterator[Finding]:
 
 
 def _in_maps(model: ClusterModel) -> Iterator[_Found]:
-    for item in model.kind("ConfigMap"):
-        values = {name: Variable(name, value, f"data.{name}") for name, value in model.texts_of(item).items()}
+    """Yield what stands in ConfigMaps, and in the texts from which External Secrets makes Secrets."""
+    maps = [(item, "data", model.texts_of(item)) for item in model.kind("ConfigMap")]
+    template = ("target", "template", "data")
+    maps += [
+        (item, ".".join(("spec", *template)), texts(inner(item.spec, *template))) for item in external_secrets(model)
+    ]
+    maps += [(item, "stringData", _secret_texts(item)) for item in model.kind("Secret") if not item.group]
+    for item, at, data in maps:
+        values = {name: Variable(name, value, f"{at}.{name}") for name, value in data.items()}
         for variable in values.values():
             yield from _in_text(model, item, variable, values)
+            for line in lines(variable):
+                yield from _in_text(model, item, line, {})
+
+
+def _secret_texts(item: Object) -> Mapping[str, str]:
+    """Return the texts of a Secret that is in the tree, which tells what it holds."""
+    found = dict(texts(item.manifest.get("stringData")))
+    for key, value in texts(item.manifest.get("data")).items():
+        with suppress(binascii.Error, ValueError):
+            found.setdefault(key, base64.b64decode(value, validate=True).decode())
+    return found
+
+
+def _in_triggers(model: ClusterModel) -> Iterator[_Found]:
+    """Yield what KEDA asks."""
+    for item in model.kind("ScaledObject", "ScaledJob"):
+        for at, trigger in entries(item.spec.get("triggers"), "spec.triggers"):
+            values = {
+                name: Variable(name, value, f"{at}.metadata.{name}")
+                for name, value in texts(trigger.get("metadata")).items()
+            }
+            for variable in values.values():
+                yield from _in_text(model, item, variable, values)
+
+
+def _in_charts(model: ClusterModel) -> Iterator[_Found]:
+    """Yield the full names of Services in the values of charts."""
+    for application in model.applications:
+        item = application.item
+        told = (text for chart in application.charts for text in texts_in(chart.helm) if ".svc" in text)
+        for address in (address for text in told for address in addresses(text)) if item is not None else ():
+            name = resolve(model, address.host, application.namespace)
+            if name is not None and name.is_certain and item is not None:
+                yield _Found(item, "spec.sources", address, name, None)
 
 
 def _in_containers(model: ClusterModel) -> Iterator[_Found]:
@@ -60,7 +127,14 @@ def _in_containers(model: ClusterModel) -> Iterator[_Found]:
                     if not variable.config_map or (each.beside and each.beside.config_map != variable.config_map):
                         yield each
             for at, word in container.words:
-                yield from _in_text(model, pods.owner, Variable("", expanded(word, known), at), {})
+                option = _OPTION.match(word)
+                name = option[1] if option else ""
+                yield from _in_text(model, pods.owner, Variable(name, expanded(word, known), at), {})
+            words = " ".join(word for word in command(container, known) if "\n" not in word)
+            for address in addresses(words):
+                # An option and the host that is its value may be two words.
+                if address.is_host and (near := _nearly(model, pods.owner, "", address, {})) is not None:
+                    yield _Found(pods.owner, container.words_at, address, near, None)
 
 
 def _in_text(model: ClusterModel, item: Object, variable: Variable, values: Mapping[str, Variable]) -> Iterator[_Found]:
@@ -68,31 +142,54 @@ def _in_text(model: ClusterModel, item: Object, variable: Variable, values: Mapp
         # A file: nothing in it is alone.
         return
     for address in addresses(variable.value):
-        may_be_one = address.is_alone or ".svc" in address.host
+        may_be_one = address.is_alone or address.is_dialed or ".svc" in address.host
         name = resolve(model, address.host, item.namespace) if may_be_one else None
         if name is None:
-            if (near := _nearly(model, item, variable.name, address)) is not None:
+            if (near := _nearly(model, item, variable.name, address, values)) is not None:
                 yield _Found(item, variable.at, address, near, None)
             continue
         beside = port_beside(variable.name, values) if address.port is None else None
         is_address = address.port is not None or beside or address.scheme or name.is_full or is_host(variable.name)
         # A short name within other words is more often the name of something else.
-        if name.is_certain or (address.is_alone and is_address):
+        if name.is_certain or address.is_dialed or (address.is_alone and is_address):
             yield _Found(item, variable.at, address, name, beside)
 
 
-def _nearly(model: ClusterModel, item: Object, variable: str, address: Address) -> Name | None:
-    """Return what an address that names no Service almost names: one of another namespace, or one letter beside it."""
+def _nearly(
+    model: ClusterModel, item: Object, variable: str, address: Address, values: Mapping[str, Variable]
+) -> Name | None:
+    """Return what an address that names no Service means: one of another namespace, one letter beside it, or none."""
     service, _, namespace = address.host.partition(".")
-    if "." in namespace or not (address.is_alone or address.is_word):
+    if _OWN_NAMES.search(variable) and not address.scheme:
+        return None
+    if "." in namespace or service.isdecimal() or not (address.is_alone or address.is_word or address.is_dialed):
         return None
     offering = _namespaces_with(model, service, address.port if address.is_loose else None)
     is_told = address.scheme or (address.port is not None and not address.is_loose) or is_host(variable)
-    if not namespace:
-        is_called = (is_told and address.is_alone) or address.is_host or (address.is_loose and offering)
-        return Name(service, item.namespace) if is_called and offering and not _is_alias(model, item, service) else None
-    close = namespace in model.namespaces and closest(service, model.names("Service", namespace), 0.8)
-    return Name(service, namespace, is_full=True) if is_told and address.is_alone and close else None
+    known = model.names("Service", namespace or item.namespace)
+    if namespace:
+        is_close = namespace in model.namespaces and closest(service, known, 0.8)
+        is_port = address.port is not None and not (address.scheme in _WEB and address.port in (80, 443))
+        # A namespace of the tree, or the default one, where the tree has a Service of this name elsewhere.
+        is_one = is_port and (model.lacks("Service", namespace, service) or (namespace == "default" and offering))
+        return Name(service, namespace, is_full=True) if is_told and address.is_alone and (is_close or is_one) else None
+    if _is_alias(model, item, service) or service in _OWN_HOSTS or PLACEHOLDER in service:
+        return None
+    is_called = (
+        (is_told and address.is_alone) or address.is_host or address.is_dialed or (address.is_loose and offering)
+    )
+    has_port = address.port is not None and not address.is_loose
+    is_of_two = is_host(variable) and address.port is None and port_beside(variable, values) is not None
+    if address.is_alone and has_port and not address.scheme and not is_host(variable):
+        # The number may be the version of an image, or of anything else, but for a port that is offered.
+        offering = _namespaces_with(model, service, address.port)
+    # Without a Service of its name anywhere, the word must be a host and nothing else.
+    is_telling = is_host(variable) or address.port in _USUAL_PORTS
+    is_certain = address.is_dialed or (
+        address.is_alone and (address.scheme in SCHEMES or (is_telling and has_port) or is_of_two)
+    )
+    is_meant = offering or is_certain or (has_port and address.is_alone and closest(service, known, 0.8))
+    return Name(service, item.namespace) if is_called and is_meant else None
 
 
 def _namespaces_with(model: ClusterModel, service: str, port: int | None) -> list[str]:
@@ -125,13 +222,13 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
         if found.beside:
             at = found.beside.at if not found.beside.config_map else found.at
             yield from _port(model, item, at, service, int(found.beside.value))
-        elif found.address.port is not None and not found.address.is_loose:
+        elif found.address.port is not None and (found.address.is_dialed or not found.address.is_loose):
             yield from _port(model, item, found.at, service, found.address.port)
         if name.pod:
             yield from _pod(model, found, service)
     elif name.elsewhere(model) is not None:
         return
-    elif name.namespace in model.closed_namespaces:
+    elif model.lacks("Service", name.namespace, name.service):
         elsewhere = [] if name.is_full else _namespaces_with(model, name.service, None)
         problem = f"There is no Service {name.service}{within(name.namespace)}."
         if elsewhere:
@@ -140,6 +237,10 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
             return
         nowhere = _nowhere(found, problem, hint("Service", name.service, model.names("Service", name.namespace)))
         yield nowhere.because_of("Service", name.namespace, name.service)
+    elif name.namespace == "default" and (elsewhere := _namespaces_with(model, name.service, found.address.port)):
+        near = " or ".join(f"{name.service}.{namespace}" for namespace in elsewhere)
+        problem = f"The tree has no Service {name.service} in the namespace default."
+        yield _nowhere(found, problem, f"Did you mean {near}?")
     else:
         # A namespace with a name close to one of the tree's is a mistake; of others nobody knows whether they exist.
         known = {*model.namespaces, *model.open_namespaces, *platform.NAMESPACES, *model.others_namespaces}

@@ -1,7 +1,8 @@
 """Proof that the ConfigMaps, Secrets, accounts, variables and volumes of pods exist, and that each one is used."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
@@ -11,7 +12,7 @@ from constructs_lib.check.references.secret_sources import SecretSources
 from constructs_lib.check.storage import claims, class_of, is_shared, known_classes, storage_classes
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings
 from constructs_lib.kubernetes.workloads import Container, Reference, references
-from constructs_lib.text import hint, within
+from constructs_lib.text import closest, hint, within
 
 #: ConfigMaps that controllers create in every namespace.
 _GIVEN_CONFIG_MAPS = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
@@ -41,6 +42,7 @@ def prove_configuration(model: ClusterModel) -> Iterator[Finding]:
         yield from _unexpanded_variables(model, pods)
         templates = {name for _, name, _ in claims(pods.owner)}
         yield from _mounts(pods, templates)
+        yield from _parts(model, pods)
         yield from _claims(model, pods, templates)
     yield from _classes(model)
     for item in model.kind("ConfigMap"):
@@ -69,6 +71,9 @@ def _references(model: ClusterModel) -> Iterator[tuple[Object, Reference]]:
                     and entry.get("namespace", gateway.namespace) == gateway.namespace
                 ):
                     yield gateway, Reference("Secret", str(entry.get("name")), f"{here}.name")
+    for route in model.kind("IngressRoute", "IngressRouteTCP"):
+        if isinstance(name := inner(route.spec, "tls", "secretName"), str):
+            yield route, Reference("Secret", name, "spec.tls.secretName")
     for account in model.kind("ServiceAccount"):
         for at, entry in entries(account.manifest.get("imagePullSecrets"), "imagePullSecrets"):
             yield account, Reference("Secret", str(entry.get("name")), f"{at}.name")
@@ -82,7 +87,7 @@ def _config_map(model: ClusterModel, owner: Object, reference: Reference) -> Ite
         if key is not None and key not in keys and not model.has_several(found):
             problem = f'The ConfigMap {name} has no key "{key}".'
             yield Finding.of("config-map-key-missing", owner, problem, at=at, fix=hint("key", key, keys))
-    elif namespace in model.closed_namespaces and name not in _GIVEN_CONFIG_MAPS:
+    elif model.lacks("ConfigMap", namespace, name) and name not in _GIVEN_CONFIG_MAPS:
         known = model.names("ConfigMap", namespace)
         yield Finding.missing("config-map-missing", owner, at, "ConfigMap", name, known, namespace)
 
@@ -95,7 +100,9 @@ def _secret(model: ClusterModel, owner: Object, reference: Reference) -> Iterato
         if key is not None and keys is not None and key not in keys:
             problem = f'The Secret {name} gets no key "{key}".'
             yield Finding.of("secret-key-missing", owner, problem, at=at, fix=hint("key", key, keys))
-    elif namespace in model.closed_namespaces and not _may_be_made(model, namespace, name):
+    elif model.lacks("Secret", namespace, name) and (
+        not _may_be_made(model, namespace, name) or closest(name, secrets.names(namespace), 0.9)
+    ):
         problem = f"Nothing makes a Secret {name}{within(namespace)}."
         code = "pull-secret-missing" if "imagePullSecrets" in at else "secret-missing"
         found = Finding.of(code, owner, problem, at=at, fix=hint("Secret", name, secrets.names(namespace)))
@@ -105,7 +112,7 @@ def _secret(model: ClusterModel, owner: Object, reference: Reference) -> Iterato
 def _service_account(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
     name, namespace = pods.account, pods.namespace
     known = model.names("ServiceAccount", namespace)
-    if name != "default" and name not in known and namespace in model.closed_namespaces:
+    if name != "default" and name not in known and model.lacks("ServiceAccount", namespace, name):
         at = f"{pods.path}.serviceAccountName"
         yield Finding.missing("service-account-missing", pods.owner, at, "ServiceAccount", name, known, namespace)
 
@@ -222,6 +229,34 @@ def _mounts(pods: Pods, templates: set[str]) -> Iterator[Finding]:
         yield Finding.of("volume-not-mounted", pods.owner, problem, at=f"{pods.path}.volumes[{name}]")
 
 
+def _parts(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
+    """Yield the mounts of one file of a ConfigMap or Secret that has no such file: a folder is mounted in its place."""
+    for container in pods.containers:
+        for at, mount in entries(container.get("volumeMounts"), f"{container.path}.volumeMounts"):
+            part, name = mount.get("subPath"), mount.get("name")
+            volume = next((each for _, each in pods.volumes if each.get("name") == name), {})
+            files = _files(model, pods, volume) if isinstance(part, str) and part else None
+            if files is not None and part not in {file[: len(str(part))] for file in files}:
+                problem, fix = f"The volume {name} has no file {part}.", hint("file", str(part), files)
+                yield Finding.of("mount-without-file", pods.owner, problem, at=f"{at}.subPath", fix=fix)
+
+
+def _files(model: ClusterModel, pods: Pods, volume: Mapping[str, Any]) -> set[str] | None:
+    """Return the files in a volume of a ConfigMap or a Secret; None for others, and where they are not known."""
+    config_map, secret = mapping(volume.get("configMap")), mapping(volume.get("secret"))
+    source = config_map or secret
+    if not source or source.get("optional") is True:
+        return None
+    if items := mappings(source.get("items")):
+        return {str(item.get("path")) for item in items}
+    if secret:
+        return model.once(SecretSources).keys(pods.namespace, str(secret.get("secretName")))
+    found = model.get("ConfigMap", pods.namespace, str(config_map.get("name")))
+    if found is None or model.has_several(found):
+        return None
+    return {*mapping(found.manifest.get("data")), *mapping(found.manifest.get("binaryData"))}
+
+
 def _claims(model: ClusterModel, pods: Pods, templates: set[str]) -> Iterator[Finding]:
     known = model.names("PersistentVolumeClaim", pods.namespace)
     for path, volume in pods.volumes:
@@ -229,7 +264,9 @@ def _claims(model: ClusterModel, pods: Pods, templates: set[str]) -> Iterator[Fi
         # The controller of a StatefulSet replaces a volume that has the name of a template by the pod's own claim.
         if not isinstance(name, str) or name in known or str(volume.get("name")) in templates:
             continue
-        if pods.namespace in model.closed_namespaces and not _is_of_template(model, name, pods.namespace):
+        if model.lacks("PersistentVolumeClaim", pods.namespace, name) and not _is_of_template(
+            model, name, pods.namespace
+        ):
             kind, at = "PersistentVolumeClaim", f"{path}.persistentVolumeClaim.claimName"
             yield Finding.missing("claim-missing", pods.owner, at, kind, name, known, pods.namespace, "claim")
 

@@ -31,6 +31,7 @@ def _issuer(model: ClusterModel, item: Object, kind: str, name: str, at: str) ->
     namespace = item.namespace if kind == "Issuer" else ""
     known = model.names(kind, namespace)
     # A tree without any of the kind relies on one that exists in the cluster.
-    may_exist = namespace not in model.closed_namespaces if kind == "Issuer" else not known
+    may_exist = not model.lacks(kind, namespace, name) if kind == "Issuer" else not known
     if name not in known and not may_exist and not is_placeholder(name) and kind in _ANNOTATIONS.values():
-        yield Finding.missing("issuer-missing", item, at, kind, name, known, namespace)
+        every = {*known, *model.names("ClusterIssuer")}
+        yield Finding.missing("issuer-missing", item, at, kind, name, every, namespace)

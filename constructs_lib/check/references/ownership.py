@@ -213,7 +213,7 @@ def _accounts(model: ClusterModel, binding: Object) -> Iterator[Finding]:
         name, namespace = str(entry.get("name")), str(entry.get("namespace") or binding.namespace)
         is_nowhere = binding.kind == "ClusterRoleBinding" and not namespace
         is_account = entry.get("kind") == "ServiceAccount" and name != "default" and not is_nowhere
-        if not is_account or namespace not in model.closed_namespaces:
+        if not is_account or not model.lacks("ServiceAccount", namespace, name):
             continue
         if model.get("ServiceAccount", namespace, name) is None:
             known = model.names("ServiceAccount", namespace)
@@ -225,18 +225,18 @@ def _objects(model: ClusterModel, role: Object) -> Iterator[Finding]:
         kinds = [_RESOURCES[name] for name in map(str, sequence(rule.get("resources"))) if name in _RESOURCES]
         if len(kinds) != 1 or not _EXISTING.intersection(map(str, sequence(rule.get("verbs")))):
             continue
-        known = _known(model, kinds[0], role.namespace)
         for name in map(str, sequence(rule.get("resourceNames"))):
+            known = _known(model, kinds[0], role.namespace, name)
             if known is not None and name not in known:
                 field, where = f"{at}.resourceNames", role.namespace
                 yield Finding.missing("role-object-missing", role, field, kinds[0], name, known, where, "name")
 
 
-def _known(model: ClusterModel, kind: str, namespace: str) -> set[str] | None:
-    """Return the names of all objects of a kind in a namespace, or None if there may be others."""
+def _known(model: ClusterModel, kind: str, namespace: str, name: str) -> set[str] | None:
+    """Return the names of all objects of a kind in a namespace, or None if others may have made one of a name."""
     store = model.bootstrap.store
     in_store = store is not None and kind == "Secret" and namespace == store.namespace
-    if not in_store and namespace not in model.closed_namespaces:
+    if not in_store and not model.lacks(kind, namespace, name):
         return None
     names = model.names(kind, namespace)
     if kind == "Secret":

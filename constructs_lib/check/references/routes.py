@@ -15,10 +15,16 @@ from constructs_lib.check.tools import is_placeholder
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import service_ports
-from constructs_lib.text import hint, listed, within
+from constructs_lib.text import closest, hint, listed, within
 
-#: Kinds of routes with hosts that a listener of a Gateway takes or not.
-_WITH_HOSTS = ("HTTPRoute", "GRPCRoute", "TLSRoute")
+#: The kinds of routes that a listener of a protocol takes, unless it says otherwise.
+_TAKEN = {
+    "HTTP": {"HTTPRoute", "GRPCRoute"},
+    "HTTPS": {"HTTPRoute", "GRPCRoute"},
+    "TLS": {"TLSRoute", "TCPRoute"},
+    "TCP": {"TCPRoute"},
+    "UDP": {"UDPRoute"},
+}
 _CLASS = "kubernetes.io/ingress.class"
 
 
@@ -28,7 +34,7 @@ def prove_routes(model: ClusterModel) -> Iterator[Finding]:
         for backend in backends(model, item):
             if not is_placeholder(f"{backend.name}{backend.namespace}{backend.port}"):
                 yield from _backend(model, item, backend)
-    for item in model.kind(*_WITH_HOSTS):
+    for item in model.kind("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute"):
         if item.group == GATEWAY:
             for at, reference in entries(item.spec.get("parentRefs"), "spec.parentRefs"):
                 if (reference.get("group") or GATEWAY) == GATEWAY and reference.get("kind", "Gateway") == "Gateway":
@@ -41,9 +47,12 @@ def prove_routes(model: ClusterModel) -> Iterator[Finding]:
 def _backend(model: ClusterModel, item: Object, backend: Backend) -> Iterator[Finding]:
     service, code = model.get("Service", backend.namespace, backend.name), "route-backend-missing"
     if service is None:
-        if backend.namespace in model.closed_namespaces:
+        if model.lacks("Service", backend.namespace, backend.name):
             known = model.names("Service", backend.namespace)
             yield Finding.missing(code, item, backend.at, "Service", backend.name, known, backend.namespace)
+        elif backend.namespace not in model.namespaces and closest(backend.namespace, model.namespaces):
+            fix = hint("namespace", backend.namespace, model.namespaces)
+            yield Finding.of(code, item, f"There is no namespace {backend.namespace}.", at=backend.at, fix=fix)
         return
     if model.has_several(service):
         return
@@ -64,7 +73,7 @@ def _parent(model: ClusterModel, item: Object, at: str, reference: Mapping[str, 
         return
     gateway = model.get("Gateway", namespace, name, GATEWAY)
     if gateway is None:
-        if namespace in model.closed_namespaces:
+        if model.lacks("Gateway", namespace, name):
             known = model.names("Gateway", namespace)
             yield Finding.missing("route-gateway-missing", item, f"{at}.name", "Gateway", name, known, namespace)
         return
@@ -82,6 +91,11 @@ def _parent(model: ClusterModel, item: Object, at: str, reference: Mapping[str, 
         fix = hint("listener", wanted, offered)
         yield Finding.of("route-without-listener", item, f"{which} has no listener {what}.", at=field, fix=fix)
         return
+    named = [each for each in named if item.kind in _kinds(each)]
+    if not named:
+        problem = f"{which} takes no {item.kind} there."
+        yield Finding.of("route-without-listener", item, problem, at=at)
+        return
     allowing = [each for each in named if _allows(model, each, gateway, item)]
     if not allowing:
         problem = f"{which} takes no routes from the namespace {item.namespace or 'of the route'}."
@@ -93,6 +107,11 @@ def _parent(model: ClusterModel, item: Object, at: str, reference: Mapping[str, 
     if hosts and not any(_meet(host, other) for host in hosts for other in served):
         problem = f"{which} serves {listed(sorted(served))} there, and none of {listed(hosts)}."
         yield Finding.of("route-without-listener", item, problem, at="spec.hostnames")
+
+
+def _kinds(listener: Mapping[str, Any]) -> set[str]:
+    told = {str(each.get("kind")) for each in mappings(inner(listener, "allowedRoutes", "kinds"))}
+    return told or _TAKEN.get(str(listener.get("protocol")), {kind for kinds in _TAKEN.values() for kind in kinds})
 
 
 def _allows(model: ClusterModel, listener: Mapping[str, Any], gateway: Object, item: Object) -> bool:

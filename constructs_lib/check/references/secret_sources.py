@@ -138,7 +138,7 @@ def _store(model: ClusterModel, item: Object, at: str, reference: Mapping[str, A
     elif found is None:
         # A tree without any store of the kind relies on one that exists in the cluster.
         known = model.names(kind, namespace)
-        if known or namespace in model.closed_namespaces:
+        if known or model.lacks(kind, namespace, name):
             yield Finding.missing("secret-store-missing", item, f"{at}.name", kind, name, known, hinted="store")
     elif not _serves(model, found, item.namespace):
         problem = f"The {kind} {name} does not serve the namespace {item.namespace}."

@@ -9,10 +9,10 @@ from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.monitors import Monitor, monitors
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, texts
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts, texts_in
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.kubernetes.workloads import SCALERS, is_headless, service_ports
+from constructs_lib.kubernetes.workloads import SCALERS, Container, is_headless, service_ports
 from constructs_lib.kubernetes.workloads import scaled as scaled_by
 from constructs_lib.text import closest, hint, nearest, within
 
@@ -57,10 +57,22 @@ def prove_selections(model: ClusterModel) -> Iterator[Finding]:
 def _without_pods(model: ClusterModel, code: str, item: Object, field: str) -> Iterator[Finding]:
     """Yield a finding if a selector in the spec of an object finds no pods in its namespace."""
     selector, namespace = item.spec.get(field), item.namespace
-    if namespace in model.closed_namespaces and not model.selected(namespace, selector):
+    labels = texts(mapping(selector).get("matchLabels"))
+    if not model.selected(namespace, selector) and _lacks_pods(model, namespace, labels):
         problem = f"No pods{within(namespace)} match {Selector(selector)}."
-        fix = _labels_hint(model, namespace, texts(mapping(selector).get("matchLabels")))
+        fix = _labels_hint(model, namespace, labels)
         yield Finding.of(code, item, problem, at=f"spec.{field}", fix=fix)
+
+
+def _lacks_pods(model: ClusterModel, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Tell whether no pods have some labels, since there are no other pods, or since one label is a misspelled one."""
+    if namespace in model.closed_namespaces:
+        return True
+    own = {label for pods in model.pods_by_namespace.get(namespace, ()) for label in pods.labels.items()}
+    unknown = [label for label in labels.items() if label not in own]
+    return model.lacks("Pod", namespace, *labels, *labels.values()) and any(
+        closest(value, {known for name, known in own if name == key}) for key, value in unknown
+    )
 
 
 def _labels_hint(model: ClusterModel, namespace: str, selector: Mapping[str, str]) -> str:
@@ -91,7 +103,7 @@ def _scale_target(model: ClusterModel, autoscaler: Object, identity: Identity) -
     group, kind, namespace, name = identity
     known = group in ("", "apps") and kind in (*_SCALABLE, "DaemonSet")
     missing = identity not in model.by_identity
-    if not known or not (missing or kind == "DaemonSet") or (missing and namespace not in model.closed_namespaces):
+    if not known or not (missing or kind == "DaemonSet") or (missing and not model.lacks(kind, namespace, name)):
         return
     problem = f'There is no {kind} {name} of the API group "{group}"{within(namespace)} that can be scaled.'
     others = {other for scalable in _SCALABLE for other in model.names(scalable, namespace)}
@@ -110,7 +122,8 @@ def _monitor(model: ClusterModel, monitor: Monitor) -> Iterator[Finding]:
         yield Finding.missing(code, item, "spec.namespaceSelector", "namespace", unknown, model.namespaces)
         return
     if not (monitor.services if monitor.is_of_services else monitor.pods):
-        if model.closed_namespaces.issuperset(monitor.namespaces):
+        kind, wanted = ("Service" if monitor.is_of_services else "Pod"), texts_in(item.spec.get("selector"))
+        if all(model.lacks(kind, name, *wanted) for name in monitor.namespaces):
             what = "Services" if monitor.is_of_services else "pods"
             where, selector = ", ".join(sorted(monitor.namespaces)), Selector(item.spec.get("selector", {}))
             yield Finding.of(code, item, f"No {what} in the namespaces {where} match {selector}.", at="spec.selector")
@@ -141,10 +154,12 @@ def _spread(model: ClusterModel, pods: Pods) -> Iterator[Finding]:
         for at, term in _terms(affinity, f"{pods.path}.affinity.{kind}"):
             selector = term.get("labelSelector")
             elsewhere = term.get("namespaces") or term.get("namespaceSelector") is not None
-            if selector is None or elsewhere or pods.namespace not in model.closed_namespaces:
+            places = [*map(str, sequence(term.get("namespaces")))] if elsewhere else [pods.namespace]
+            if selector is None or not places or term.get("namespaceSelector") is not None:
                 continue
-            if not model.selected(pods.namespace, selector):
-                problem = f"No pods{within(pods.namespace)} match {Selector(selector)}."
+            labels = texts(mapping(selector).get("matchLabels"))
+            if not any(model.selected(place, selector) or not _lacks_pods(model, place, labels) for place in places):
+                problem = f"No pods in the namespace {' or '.join(places)} match {Selector(selector)}."
                 yield Finding.of("spread-without-pods", pods.owner, problem, at=f"{at}.labelSelector")
 
 
@@ -162,7 +177,7 @@ def _service(model: ClusterModel, service: Object) -> Iterator[Finding]:
         return
     wanted = {key: value for key, value in selector.items() if key not in _ADDED_LABELS}
     selected = model.selected(service.namespace, {"matchLabels": wanted})
-    if not selected and service.namespace in model.closed_namespaces:
+    if not selected and _lacks_pods(model, service.namespace, selector):
         problem = f"No pods{within(service.namespace)} have the labels {Selector({'matchLabels': selector})}."
         fix = _labels_hint(model, service.namespace, selector)
         yield Finding.of("service-without-pods", service, problem, at="spec.selector", fix=fix)
@@ -195,7 +210,7 @@ def _target(service: Object, port: Mapping[str, Any], pods: Pods, at: str) -> It
 def _named(model: ClusterModel, code: str, item: Object, name: str, at: str) -> Iterator[Finding]:
     """Yield a finding if there is no Service of a name beside an object."""
     namespace = item.namespace
-    if model.get("Service", namespace, name) is None and namespace in model.closed_namespaces:
+    if model.get("Service", namespace, name) is None and model.lacks("Service", namespace, name):
         known = model.names("Service", namespace)
         yield Finding.missing(code, item, at, "Service", name, known, namespace)
 
@@ -238,7 +253,7 @@ def _ingress(model: ClusterModel, ingress: Object) -> Iterator[Finding]:
         for here, path in entries(inner(rule, "http", "paths"), f"{at}.http.paths"):
             yield from _backend(model, ingress, inner(path, "backend", "service"), f"{here}.backend")
     named, known = ingress.spec.get("ingressClassName"), model.names("IngressClass")
-    if isinstance(named, str) and named not in known and not _may_exist(model, named):
+    if isinstance(named, str) and named not in known and (not _may_exist(model, named) or closest(named, known, 0.7)):
         at = "spec.ingressClassName"
         yield Finding.missing("ingress-class-missing", ingress, at, "IngressClass", named, known, hinted="class")
 
@@ -271,12 +286,27 @@ def _probes(pods: Pods) -> Iterator[Finding]:
     for container in pods.containers:
         names = {port.name for port in container.ports if port.name}
         for field, handler in container.handlers:
-            for action in ("httpGet", "tcpSocket"):
+            for action in ("httpGet", "tcpSocket", "grpc"):
                 port = inner(handler, action, "port")
+                if isinstance(port, int) and container.runs:
+                    yield from _undeclared(pods, container, f"{container.path}.{field}.{action}.port", port)
                 if isinstance(port, str) and not port.isdecimal() and port not in names:
                     problem = f'The container {container.name} has no port named "{port}".'
                     at, fix = f"{container.path}.{field}.{action}.port", hint("port's name", port, names)
                     yield Finding.of("probe-port-unknown", pods.owner, problem, at=at, fix=fix)
+
+
+def _undeclared(pods: Pods, container: Container, at: str, port: int) -> Iterator[Finding]:
+    """Yield a probe of a port that is almost one of the container's, and that nothing tells it to listen on."""
+    numbers = {str(each.number) for each in container.ports}
+    every = {str(each.number) for each in pods.ports}
+    told = any(
+        str(port) in str(text)
+        for text in texts_in([container.get("args"), container.get("command"), container.get("env")])
+    )
+    if numbers and str(port) not in every and not told and closest(str(port), numbers, 0.75):
+        problem, fix = f"The container {container.name} declares no port {port}.", hint("port", str(port), numbers)
+        yield Finding.of("probe-port-undeclared", pods.owner, problem, at=at, fix=fix)
 
 
 class _Namespaces:

@@ -17,6 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 Steps = tuple[str | int, ...]
 
 _SCALED = ("cpu", "memory", "ephemeral-storage")
+_STANDARD = frozenset({*_SCALED, "storage"})
 _IN_BYTES = ("memory", "ephemeral-storage", "storage")
 #: Suffixes as people write them, and as Kubernetes does.
 _SUFFIXES = {"mb": "M", "gb": "G", "kb": "k", "mib": "Mi", "gib": "Gi", "kib": "Ki", "mi": "Mi", "gi": "Gi"}
@@ -139,6 +140,9 @@ def resource_faults(resources: object, at: str) -> Faults:
     """Yield what is wrong with requests and limits (``ValidateResourceRequirements``)."""
     for field in ("requests", "limits"):
         for resource, value in mapping(inner(resources, field)).items():
+            if resource not in _STANDARD and "/" not in resource and not resource.startswith("hugepages-"):
+                fix = "Write cpu or memory, or the full name of what a device plugin offers, such as nvidia.com/gpu."
+                yield Fault("bad-value", f"{at}.{field}.{resource}", f'There is no resource "{resource}".', fix)
             yield from quantity_faults(resource, value, f"{at}.{field}.{resource}")
     for resource in _SCALED:
         limits = mapping(inner(resources, "limits"))

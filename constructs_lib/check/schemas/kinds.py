@@ -4,18 +4,27 @@ The rules are those of ``pkg/apis/<group>/validation/validation.go`` in https://
 ``LabelSelectorAsSelector`` in apimachinery, and of ``ValidatePermissions`` in Argo CD's ``util/argo/argo.go``.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from constructs_lib.argocd.objects import SYNC_OPTIONS, WAVE, Object
-from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, field_tables, resource_faults
+from constructs_lib.check.schemas.faults import (
+    Fault,
+    Faults,
+    field_faults,
+    field_tables,
+    quantity_faults,
+    resource_faults,
+)
 from constructs_lib.check.schemas.metadata import annotation_faults, data_faults, label_faults, selector_faults
 from constructs_lib.check.schemas.network import ingress_faults, policy_faults, service_faults
 from constructs_lib.check.schemas.sources import name_faults
 from constructs_lib.kubernetes.cron import known_zones, schedule_problem, zone_problem
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence, texts
 from constructs_lib.kubernetes.names import is_label
+from constructs_lib.kubernetes.quantity import quantity
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.text import closest, given, nearest, sentence
 
@@ -61,6 +70,10 @@ def _workload(item: Object) -> Faults:
     yield from _strategy_faults(item)
     for at, claim in entries(spec.get("volumeClaimTemplates"), "spec.volumeClaimTemplates"):
         yield from _claim_spec(mapping(claim.get("spec")), f"{at}.spec")
+        name = inner(claim, "metadata", "name")
+        if isinstance(name, str) and not is_label(name):
+            problem = f"{given(name)} is no name of a volume."
+            yield Fault("bad-name", f"{at}.metadata.name", problem, "It has lower-case letters, digits and hyphens.")
 
 
 def _strategy_faults(item: Object) -> Faults:
@@ -77,6 +90,13 @@ def _strategy_faults(item: Object) -> Faults:
             yield Fault("bad-value", f"{at}.{name}", f"{given(value)} is no amount.", fix)
         elif isinstance(value, int) and value < 0:
             yield Fault("bad-range", f"{at}.{name}", f"{value} pods are less than none.")
+    if (
+        item.kind == "DaemonSet"
+        and bounds.get("maxUnavailable") in (0, "0%")
+        and bounds.get("maxSurge") in (None, 0, "0%")
+    ):
+        problem = "No node may lack its pod and none have two, so that none can be replaced."
+        yield Fault("contradictory-fields", f"{at}.maxUnavailable", problem, "Let maxSurge or maxUnavailable be 1.")
     if item.kind == "Deployment" and all(bounds.get(name) in (0, "0%") for name in ("maxSurge", "maxUnavailable")):
         problem = "No pod may be more than wanted and none less, so that none can be replaced."
         yield Fault("contradictory-fields", at, problem, "Let maxSurge or maxUnavailable be 1.")
@@ -182,6 +202,50 @@ def _claim_spec(spec: Mapping[str, Any], at: str) -> Faults:
     yield from resource_faults(spec.get("resources"), f"{at}.resources")
 
 
+def _ingress_class(item: Object) -> Faults:
+    name = item.spec.get("controller")
+    if isinstance(name, str) and name and "/" not in name:
+        problem = f"{given(name)} has no domain before it."
+        yield Fault("bad-value", "spec.controller", problem, "Write it like k8s.io/ingress-nginx.")
+
+
+def _priority(item: Object) -> Faults:
+    value = item.manifest.get("value")
+    if isinstance(value, int) and value > 1_000_000_000 and not item.name.startswith("system-"):
+        problem = f"{value} is above what is left to users."
+        yield Fault("bad-range", "value", problem, "At most 1000000000 is allowed.")
+
+
+def _quota(item: Object) -> Faults:
+    for name, value in mapping(item.spec.get("hard")).items():
+        yield from quantity_faults(name.rpartition(".")[2], value, f"spec.hard[{name}]")
+
+
+#: The fields of a range, from the least to the most, and what is said of two in the wrong order.
+_BOUNDS = ("min", "defaultRequest", "default", "max")
+
+
+def _range(item: Object) -> Faults:
+    """Yield what is wrong with a LimitRange (``ValidateLimitRange``)."""
+    for at, limit in entries(item.spec.get("limits"), "spec.limits"):
+        if limit.get("type") == "Pod":
+            for field in ("default", "defaultRequest"):
+                if limit.get(field):
+                    problem = "A pod has no resources of its own that could be filled in."
+                    yield Fault("contradictory-fields", f"{at}.{field}", problem, "Give it for the type Container.")
+        for field in (*_BOUNDS, "maxLimitRequestRatio"):
+            for resource, value in mapping(limit.get(field)).items():
+                yield from quantity_faults(resource, value, f"{at}.{field}.{resource}")
+        for resource in {name for field in _BOUNDS for name in mapping(limit.get(field))}:
+            told = [(field, quantity(inner(limit, field, resource))) for field in _BOUNDS]
+            known = [(field, amount) for field, amount in told if amount is not None]
+            for (low, less), (high, more) in itertools.pairwise(known):
+                if less > more:
+                    problem = f"The {low} of {resource} is above the {high}."
+                    yield Fault("bad-range", f"{at}.{low}.{resource}", problem)
+                    break
+
+
 def _role(item: Object) -> Faults:
     for at, rule in entries(item.manifest.get("rules"), "rules"):
         if not sequence(rule.get("verbs")):
@@ -217,7 +281,18 @@ def _binding(item: Object) -> Faults:
             yield Fault("bad-value", f"{at}.apiGroup", problem, f'"{wanted}" is needed.')
 
 
+def _scaled(item: Object) -> Faults:
+    least, most = item.spec.get("minReplicaCount", 0), item.spec.get("maxReplicaCount", 100)
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        problem = f"It wants at least {least} replicas and at most {most}."
+        yield Fault("bad-range", "spec.maxReplicaCount", problem, f"At least {least} are needed.")
+
+
 def _definition(item: Object) -> Faults:
+    stored = [version for version in mappings(item.spec.get("versions")) if version.get("storage") is True]
+    if len(stored) != 1:
+        problem = f"{len(stored)} of its versions are stored."
+        yield Fault("contradictory-fields", "spec.versions", problem, "Let storage be true for one of them.")
     wanted = f"{inner(item.spec, 'names', 'plural')}.{item.spec.get('group')}"
     named = item.spec.get("group") and inner(item.spec, "names", "plural")
     if named and item.metadata.get("name") != wanted:
@@ -293,12 +368,17 @@ _RULES: Mapping[str, Callable[[Object], Faults]] = {
     "Service": service_faults,
     **dict.fromkeys(("ConfigMap", "Secret"), data_faults),
     "PersistentVolumeClaim": _claim,
+    "ResourceQuota": _quota,
+    "IngressClass.networking.k8s.io": _ingress_class,
+    "PriorityClass.scheduling.k8s.io": _priority,
+    "LimitRange": _range,
     "PodDisruptionBudget.policy": _budget,
     "HorizontalPodAutoscaler.autoscaling": _autoscaler,
     "NetworkPolicy.networking.k8s.io": policy_faults,
     "Ingress.networking.k8s.io": ingress_faults,
     **dict.fromkeys((f"Role.{_RBAC}", f"ClusterRole.{_RBAC}"), _role),
     **dict.fromkeys((f"RoleBinding.{_RBAC}", f"ClusterRoleBinding.{_RBAC}"), _binding),
+    "ScaledObject.keda.sh": _scaled,
     "CustomResourceDefinition.apiextensions.k8s.io": _definition,
     "Application.argoproj.io": _application,
 }

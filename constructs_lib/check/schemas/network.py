@@ -48,7 +48,7 @@ def service_faults(item: Object) -> Faults:
             yield Fault("bad-name", at, f'"{name}" is no name of a host.', "Give a DNS name.")
         return
     address = spec.get("clusterIP")
-    if isinstance(address, str) and address not in ("", "None") and not _is_address(address):
+    if isinstance(address, str) and address not in ("", "None") and not is_address(address):
         fix = "Take it away, or write None for a Service without an address."
         yield Fault("bad-value", "spec.clusterIP", f"{given(address)} is no address.", fix)
     if headless and kind != "ClusterIP":
@@ -73,6 +73,10 @@ def _service_ports(value: object) -> Faults:
             is_given = number not in (None, "") and (field != "nodePort" or number != 0)
             if is_given and (field == "targetPort" or not isinstance(number, str)):
                 yield from port_faults(number, f"{at}.{field}")
+        node_port = port.get("nodePort")
+        if isinstance(node_port, int) and node_port and not 30000 <= node_port <= 32767 and 1 <= node_port <= 65535:
+            fix = "Take it away, or give one from 30000 to 32767, as the API server wants if nobody tells it others."
+            yield Fault("bad-port", f"{at}.nodePort", f"{node_port} is no port of the nodes.", fix)
         name = port.get("name")
         if isinstance(name, str) and name:
             if not is_label(name):
@@ -89,7 +93,8 @@ def _block_faults(block: object, at: str) -> Faults:
         yield Fault("bad-value", at, f"{given(block)} is no range of addresses.", "Write 10.0.0.0/8.")
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address."""
     try:
         return bool(ipaddress.ip_address(text))
     except ValueError:
@@ -162,11 +167,14 @@ def ingress_faults(item: Object) -> Faults:
     """Yield what is wrong with an Ingress."""
     if not sequence(item.spec.get("rules")) and not item.spec.get("defaultBackend"):
         yield Fault("missing-field", "spec.rules", "It has neither rules nor a defaultBackend.")
-    for at, rule in entries(item.spec.get("rules"), "spec.rules"):
-        host = rule.get("host")
+    hosts = [(f"{at}.host", rule.get("host")) for at, rule in entries(item.spec.get("rules"), "spec.rules")]
+    for at, entry in entries(item.spec.get("tls"), "spec.tls"):
+        hosts += [(f"{at}.hosts[{number}]", host) for number, host in enumerate(sequence(entry.get("hosts")))]
+    for at, host in hosts:
         if isinstance(host, str) and host and not is_subdomain(host.removeprefix("*.")):
             fix = "Give a DNS name without scheme, port and capitals; its first part may be *."
-            yield Fault("bad-name", f"{at}.host", f'"{host}" is no name of a host.', fix)
+            yield Fault("bad-name", at, f'"{host}" is no name of a host.', fix)
+    for at, rule in entries(item.spec.get("rules"), "spec.rules"):
         for here, path in entries(inner(rule, "http", "paths"), f"{at}.http.paths"):
             text = path.get("path")
             if path.get("pathType") in ("Exact", "Prefix") and not str(text or "").startswith("/"):

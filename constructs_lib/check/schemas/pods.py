@@ -11,7 +11,7 @@ from constructs_lib.check.bootstrap import version_number
 from constructs_lib.check.model import Pods
 from constructs_lib.check.schemas.faults import Fault, Faults, field_faults, repeated, resource_faults
 from constructs_lib.check.schemas.metadata import label_faults, selector_faults
-from constructs_lib.check.schemas.network import port_faults, twin_faults
+from constructs_lib.check.schemas.network import is_address, port_faults, twin_faults
 from constructs_lib.check.schemas.sources import (
     all_variables_faults,
     name_faults,
@@ -41,6 +41,9 @@ def pod_faults(pods: Pods, version: str) -> Faults:
     yield from _names([(at, volume.get("name")) for at, volume in pods.volumes], "volume")
     for at, volume in pods.volumes:
         yield from volume_faults(volume, at)
+    for at, alias in entries(spec.get("hostAliases"), f"{path}.hostAliases"):
+        if not is_address(str(alias.get("ip"))):
+            yield Fault("bad-value", f"{at}.ip", f"{given(alias.get('ip'))} is no address.", "Give an IP address.")
     for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
         yield from name_faults(spec.get(field), f"{path}.{field}")
     yield from _placement_faults(spec, path)
