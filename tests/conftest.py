@@ -26,7 +26,7 @@ os.environ["CONSTRUCTS_LIB_CHARTS"] = "0"
 ENVIRONMENTS = ("local", "production")
 
 # The programs in Go that tests start live for minutes: they take more memory, and less time to collect it.
-os.environ.setdefault("GOGC", "300")
+os.environ.setdefault("GOGC", "200")
 
 # On a busy machine an example may take long, whatever it is of.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,11 +37,8 @@ settings.load_profile("busy")
 SLOW_FOLDERS = {"publish"}
 SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repo_server", "repositories", "running", "stage"}
 SLOW_FIXTURES = {"cdk8s", "parse", "providers", "runner"}
-#: What takes longest, which is waiting for the most part: it begins first, so that nobody waits for it in the end.
-LONGEST = [
-    *("positionpal_local", "positionpal_production", "rehearsed_edges", "rehearsed_order", "rehearsed_projects"),
-    *("one_field", "attacker", "borrowed", "signatures"),
-]
+#: What takes longest, which is waiting for the most part: it begins first, beside what keeps the processor busy.
+LONGEST = ("positionpal_local", "positionpal_production", "rehearsed_edges", "rehearsed_order")
 
 
 @pytest.fixture(scope="session")
@@ -124,8 +121,8 @@ class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of processes: with rehearsals, which mostly wait, six more than cores."""
-    return (os.cpu_count() or 1) + (0 if config.option.markexpr == "not slow" else 6)
+    """Return the number of processes: with rehearsals, which mostly wait, five more than cores."""
+    return (os.cpu_count() or 1) + (0 if config.option.markexpr == "not slow" else 5)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
