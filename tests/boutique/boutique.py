@@ -89,8 +89,8 @@ def boutique(environment: Environment) -> System:
         image=IMAGE.format("frontend"),
         ports={"http": Port(8080, service=80)},
         exposed=LoadBalancer({"http": 80}),
-        # The program asks for the last one when it starts; the original deploys no such service.
-        env={"PORT": "8080", "ENABLE_PROFILER": "0", "SHOPPING_ASSISTANT_SERVICE_ADDR": "shoppingassistantservice:80"},
+        # The program does not start without the last one; neither the original nor this deploys such a service.
+        env={"PORT": "8080", "ENABLE_PROFILER": "0", "SHOPPING_ASSISTANT_SERVICE_ADDR": "nowhere.invalid:80"},
         readiness=Http("/_healthz", "http", {"Cookie": "shop_session-id=x-readiness-probe"}, delay_seconds=10),
         liveness=Http("/_healthz", "http", {"Cookie": "shop_session-id=x-liveness-probe"}, delay_seconds=10),
         annotations=ISTIO,
