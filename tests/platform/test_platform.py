@@ -98,6 +98,7 @@ def without(*path: str) -> Omission:
         ("dist/team/orders/NetworkPolicy-orders.yaml", without_rule("ingress", "traefik"), "route-blocked"),
         ("dist/team/orders/Service-orders.yaml", None, "ingress-backend-missing"),
         ("dist/team/orders/Certificate-shop-tls.yaml", None, "secret-missing"),
+        ("dist/team/orders/NetworkPolicy-orders.yaml", without_rule("egress", "valkey"), "call-blocked"),
         ("dist/team/cache/ExternalSecret-cache.yaml", None, "secret-value-unread"),
         ("dist/team/report/NetworkPolicy-report.yaml", without_rule("egress", "10.20.0.5"), "call-blocked"),
         ("dist/team/report/ConfigMap-report.yaml", None, "config-map-missing"),
