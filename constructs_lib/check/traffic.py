@@ -125,7 +125,8 @@ class Traffic:
 
     def _may_match(self, peer: Peer, namespace: str) -> bool:
         if peer.block is not None:
-            return CLUSTER.may_lie_in(peer.block, peer.holes)
+            # A single address is that of a host: those of pods change.
+            return peer.block.num_addresses > 1 and CLUSTER.may_lie_in(peer.block, peer.holes)
         if peer.entities or peer.hosts:
             return not peer.entities.isdisjoint({"all", "cluster"})
         if peer.namespaces is None:
