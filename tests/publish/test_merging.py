@@ -169,7 +169,7 @@ def test_a_change_of_the_declaration_is_told_in_the_part_in_which_it_takes_effec
     request_.change(BILLING[1], BILLING[0])
     assert request_.run("synth", "laptop").code == 0
     request_.commit("Synthesize")
-    assert "Application/billing" in dangers(request_)["merging"]
+    assert "Component/billing" in dangers(request_)["merging"]
 
 
 @pytest.mark.parametrize("component", ["Application-basket", "AppProject-shop-basket", "root"])
