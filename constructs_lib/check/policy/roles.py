@@ -98,8 +98,12 @@ def _is_covered(role: Object, rule: Mapping[str, Any]) -> bool:
 
 
 def _is_no_group(group: str) -> bool:
-    """Tell whether no API group is called so: those of custom resources are called like domains."""
-    return group not in ("*", *_resources()) and ("." not in group or closest(group, _resources(), 0.9) is not None)
+    """Tell whether no API group is called so: those of custom resources are called like domains.
+
+    Those of special interest groups of Kubernetes end in x-k8s.io: scheduling.x-k8s.io beside scheduling.k8s.io.
+    """
+    is_other = group in ("*", *_resources()) or group.endswith(".x-k8s.io")
+    return not is_other and ("." not in group or closest(group, _resources(), 0.9) is not None)
 
 
 def _subjects(model: ClusterModel, binding: Object) -> Iterator[Finding]:
