@@ -3,7 +3,6 @@
 What an Ingress leads to is looked at in :mod:`constructs_lib.check.references.selections`.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -173,6 +172,6 @@ def _route_claims(model: ClusterModel) -> Iterator[tuple[Object, str, tuple[str,
                 for at, rule in entries(item.spec.get("rules"), "spec.rules"):
                     for match in mappings(rule.get("matches")) or [{}]:
                         path = {"type": "PathPrefix", "value": "/", **mapping(match.get("path"))}
-                        whole = json.dumps({**match, "path": path}, sort_keys=True)
+                        whole = str(sorted(map(str, {**match, "path": path}.items())))
                         what = f"the path {path['value']} of {host}"
                         yield item, at, ("HTTPRoute", place, str(host), whole), what
