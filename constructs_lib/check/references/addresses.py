@@ -171,6 +171,9 @@ def _nearly(
         is_close = namespace in model.namespaces and closest(service, known, 0.8)
         is_port = address.port is not None and not (address.scheme in _WEB and address.port in (80, 443))
         # A namespace of the tree, or the default one, where the tree has a Service of this name elsewhere.
+        near = None if namespace in model.namespaces else closest(namespace, model.namespaces, 0.75)
+        if is_port and address.is_alone and near and service in model.names("Service", near):
+            return Name(service, namespace, is_full=True)
         is_one = is_port and (model.lacks("Service", namespace, service) or (namespace == "default" and offering))
         return Name(service, namespace, is_full=True) if is_told and address.is_alone and (is_close or is_one) else None
     if _is_alias(model, item, service) or service in _OWN_HOSTS or PLACEHOLDER in service:
@@ -235,7 +238,10 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
             near = " or ".join(f"{name.service}.{namespace}" for namespace in elsewhere)
             yield _nowhere(found, f"{problem[:-1]}; one is in {listed(elsewhere)}.", f"Did you mean {near}?")
             return
-        nowhere = _nowhere(found, problem, hint("Service", name.service, model.names("Service", name.namespace)))
+        known = model.names("Service", name.namespace)
+        # A host of one word that no Service is called like may be for something that is never called.
+        code = "address-without-service" if name.is_full or closest(name.service, known, 0.75) else "host-unknown"
+        nowhere = _nowhere(found, problem, hint("Service", name.service, known), code)
         yield nowhere.because_of("Service", name.namespace, name.service)
     elif name.namespace == "default" and (elsewhere := _namespaces_with(model, name.service, found.address.port)):
         near = " or ".join(f"{name.service}.{namespace}" for namespace in elsewhere)
@@ -249,9 +255,8 @@ def _prove(model: ClusterModel, domain: str, found: _Found) -> Iterator[Finding]
             yield _nowhere(found, problem, hint("namespace", name.namespace, model.namespaces))
 
 
-def _nowhere(found: _Found, reason: str, fix: str = "") -> Finding:
-    problem = f"{found.address.host} leads nowhere. {reason}"
-    return Finding.of("address-without-service", found.item, problem, at=found.at, fix=fix)
+def _nowhere(found: _Found, reason: str, fix: str = "", code: str = "address-without-service") -> Finding:
+    return Finding.of(code, found.item, f"{found.address.host} leads nowhere. {reason}", at=found.at, fix=fix)
 
 
 def _port(model: ClusterModel, item: Object, at: str, service: Object, port: int) -> Iterator[Finding]:

@@ -44,6 +44,10 @@ def pod_faults(pods: Pods, version: str) -> Faults:
     for at, alias in entries(spec.get("hostAliases"), f"{path}.hostAliases"):
         if not is_address(str(alias.get("ip"))):
             yield Fault("bad-value", f"{at}.ip", f"{given(alias.get('ip'))} is no address.", "Give an IP address.")
+    for number, server in enumerate(sequence(inner(spec, "dnsConfig", "nameservers"))):
+        if not is_address(str(server)):
+            field = f"{path}.dnsConfig.nameservers[{number}]"
+            yield Fault("bad-value", field, f"{given(server)} is no address.", "Give an IP address.")
     for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
         yield from name_faults(spec.get(field), f"{path}.{field}")
     yield from _placement_faults(spec, path)
