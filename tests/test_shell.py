@@ -14,6 +14,9 @@ import pytest
 import yaml
 from github_runner import heard
 from synthesized import Synthesized
+from systems import monitored
+
+from constructs_lib import Valkey, synthesize
 
 ROOT = Path(__file__).parent.parent
 SHEBANG = re.compile(r"#!\s*/(?:usr/)?bin/(?:env )?(bash|sh)\b")
@@ -100,7 +103,11 @@ def test_steps_of_the_workflows() -> None:
 
 def test_commands_of_the_generated_objects(tree: Synthesized) -> None:
     """The library's scripts as they arrive in the pods, and what the constructs add to them."""
-    scripts = {script for manifest in tree.objects() for script in embedded(manifest)}
+    # PositionPal has none of this kind.
+    system = monitored("test")
+    Valkey(system, "cache", image="valkey/valkey:9.0.1")
+    objects = [*tree.objects(), *Synthesized("test", synthesize(system).files).objects()]
+    scripts = {script for manifest in objects for script in embedded(manifest)}
     own = {path.read_text(encoding="utf-8") for path in (ROOT / "constructs_lib/kinds").glob("*/scripts/*.sh")}
     assert own <= {text for _, text in scripts}
     assert [problem for shell, text in scripts if (problem := check(shell, text))] == []

@@ -7,11 +7,14 @@ from constructs_lib.kubernetes.workloads import Variable
 
 #: Files that people read, and programs: what looks like an address in them may be an example, or a part of a text.
 _TEXTS = (".htm", ".html", ".js", ".lua", ".md", ".py", ".sql", ".tmpl", ".txt", ".xml")
-_COMMENT = re.compile(r"^\s*(?:#|//|;|--|\*).*$|\s#.*$", re.MULTILINE)
-_KEY = re.compile(r"""^\s*(?:-\s+)?["']?([\w.-]+)["']?\s*[:=]\s*["']?([^\s"',;]+)["']?\s*[,;]?\s*$""", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*(?:#|//|;|--|\*).*$|\s#.*$", re.MULTILINE)
+_KEY = re.compile(
+    r"""^[ \t]*(?:-[ \t]+)?["']?([\w.-]+)["']?[ \t]*[:=][ \t]*["']?([^\s"',;]+)["']?(?:[ \t]*[,;])?[ \t\r]*$""",
+    re.MULTILINE,
+)
 _URL = re.compile(r"""(?<![\w:+])[a-z][a-z0-9+]*://[^\s"',;)}<>]+""")
 #: Names that a file of nginx or of HAProxy gives to hosts of its own.
-_OWN = re.compile(r"^\s*(?:upstream|backend)\s+([\w.-]+)", re.MULTILINE)
+_OWN = re.compile(r"^[ \t]*(?:upstream|backend)[ \t]+([\w.-]+)", re.MULTILINE)
 _MAY_BE = re.compile(r"://|[:=]\s*[\"']?[a-z][\w.-]*:\d")
 
 

@@ -14,7 +14,7 @@ _LASTING = (
     *("azureDisk", "azureFile", "gcePersistentDisk", "vsphereVolume", "portworxVolume", "cinder"),
 )
 #: How fields are called that say what becomes of data when its owner goes.
-_POLICY = re.compile(r"(?:delet|reclaim|retention|retain|cleanup|terminat)\w*Policy$", re.IGNORECASE)
+_POLICY = re.compile(r"(?:delet|reclaim|retention|retain|cleanup|terminat)\w{0,60}Policy$", re.IGNORECASE)
 _DELETES = re.compile(r"delete(?:Claim|Claims|PVC|PVCs|Volumes?|Data)|skipFinalSnapshot|forceDestroy", re.IGNORECASE)
 _PROTECTS = re.compile(r"deletionProtection(?:Enabled)?|preventDestroy|retainData|keepData", re.IGNORECASE)
 #: Ends of the names of annotations that tell a load balancer its address.

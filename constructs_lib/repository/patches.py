@@ -13,7 +13,7 @@ from constructs_lib.kubernetes.manifest import mapping, mappings, sequence, text
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.snapshot import Snapshot
 
-_INDEX = re.compile(r"\.?\[[^\]]*\]|\.(?:\d+|-)(?=\.|\Z)")
+_INDEX = re.compile(r"\.?\[[^][]*\]|\.(?:\d+|-)(?=\.|\Z)")
 _FRAME = frozenset({"apiVersion", "kind", "metadata.name", "metadata.namespace"})
 #: Fields whose values are patched whatever the object is called.
 _BY_NAME = {"images": "image", "replicas": "spec.replicas"}

@@ -18,7 +18,8 @@ _LONGEST_WAIT = 24 * 3600
 _TEMPLATE = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 _VARIABLE = re.compile(r"\$(\w+)")
 _ASSIGNED = re.compile(r"\$(\w+)(?:\s*,\s*\$(\w+))?\s*:?=")
-_TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
+#: One without an end goes on to the end of the text: so no other begins within it, and the time grows with the text.
+_TEXT = re.compile(r"\"(?:[^\"\\]|\\[\s\S])*(?:\"|\\?\Z)|`[^`]*(?:`|\Z)")
 _FUNCTION = re.compile(r"(?:^-?\s*|\|\s*|\(\s*)([A-Za-z_]\w*)(?![\w.])")
 #: ``NewTemplateExpander`` of Prometheus in template/template.go, and what Go's templates have by themselves.
 _FUNCTIONS = frozenset(

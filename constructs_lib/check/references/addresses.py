@@ -35,7 +35,8 @@ _SHARED_DOMAIN = "clusterset.local"
 _OWN_HOSTS = frozenset({"kubernetes", "localhost", "metadata"})
 #: Variables that tell a program its own names, or whom it serves.
 _OWN_NAMES = re.compile(
-    r"(?:^|_)(?:HOSTNAME|(?:SERVER|NODE|HOST)_?NAME|(?:ALLOWED|TRUSTED|VIRTUAL|PUBLIC|EXTERNAL)_\w+)$", re.IGNORECASE
+    r"(?:^|_)(?:HOSTNAME|(?:SERVER|NODE|HOST)_?NAME|(?:ALLOWED|TRUSTED|VIRTUAL|PUBLIC|EXTERNAL)_\w{1,200})$",
+    re.IGNORECASE,
 )
 _USUAL_PORTS = frozenset(port for port in SCHEMES.values() if port > 1000)
 #: Schemes of the internet, in whose addresses the namespace of a Service may as well be a top-level domain.

@@ -14,7 +14,7 @@ from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequenc
 from constructs_lib.text import hint, within
 
 _GROUP = "external-secrets.io"
-_ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_ACTION = re.compile(r"\{\{((?:(?!\{\{|\}\})[\s\S])*)\}\}")
 #: A field of what the template is given, and not of a part of it, a number or the end of a name.
 _FIELD = re.compile(r"""(?<![\w.)\]"'])(?:\$)?\.([A-Za-z_][\w-]*)|index\s+\.\s+"([^"]+)\"""")
 _QUOTED = re.compile(r"""(?<!\.\s)"[^"]*"|`[^`]*`""")
