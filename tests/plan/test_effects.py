@@ -13,7 +13,7 @@ from constructs_lib.plan import change as changes
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.plan import Plan, plan
 
-TABLE = yaml.safe_load((Path(__file__).parent / "pairs.yaml").read_text())
+TABLE = yaml.load((Path(__file__).parent / "pairs.yaml").read_text(), yaml.CSafeLoader)
 PAIRS: list[dict[str, Any]] = TABLE["pairs"]
 PROTECTED = {"metadata.annotations": {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}}
 

@@ -21,8 +21,8 @@ from constructs_lib.publish.scope import refuse_dangers
 from constructs_lib.repository.snapshot import Snapshot
 
 FOLDER = Path(__file__).parent
-OBJECTS: dict[str, Manifest] = yaml.safe_load((FOLDER / "rights_objects.yaml").read_text())
-PAIRS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rights.yaml").read_text())["pairs"]
+OBJECTS: dict[str, Manifest] = yaml.load((FOLDER / "rights_objects.yaml").read_text(), yaml.CSafeLoader)
+PAIRS: list[dict[str, Any]] = yaml.load((FOLDER / "rights.yaml").read_text(), yaml.CSafeLoader)["pairs"]
 
 
 def planned(pair: dict[str, Any]) -> Plan:

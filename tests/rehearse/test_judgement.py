@@ -9,7 +9,7 @@ import pytest
 import yaml
 from lab import Lab
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
+CASES = yaml.load((Path(__file__).parent / "cases.yaml").read_text(), yaml.CSafeLoader)
 
 
 @pytest.mark.parametrize("case", CASES["cases"], ids=lambda case: case["name"])
