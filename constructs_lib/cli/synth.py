@@ -80,7 +80,7 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
     if not changed:
         out.print(f"{change.unchanged} files are up to date; nothing was written.")
     elif check:
-        out.print(f"The files are not up to date ({counts}); run make synth and commit what it writes.")
+        out.print(f"The files are not up to date ({counts}); run python app.py and commit what it writes.")
     else:
         written = len(change.created) + len(change.updated)
         out.print(f"Wrote {plural(written, 'file')}: {counts}.")

@@ -61,7 +61,8 @@ class Environment:
         image_tags: Whether images need an exact version or a digest (``exact``), or may have any tag, such as ``main``
             or ``build-123`` (``any``). What is lost then: which image runs is up to whoever pushes to the registry,
             pods of one workload may run different ones, a new image under an old tag is rolled out by nobody, and a
-            rollback may not bring back what ran before. Images are pulled at every start. Default ``exact``.
+            rollback may not bring back what ran before. Images are pulled at every start. Data stores need an exact
+            version in any case. Default ``exact``.
     """
 
     name: str

@@ -147,7 +147,8 @@ class Server:
         elif name in self.endpoints:
             return self.endpoints[name]
         elif not self.may_offer(name):
-            self.report(f'there is no endpoint "{name}"; {nearest(name, self.endpoints)}')
+            known = nearest(name, self.endpoints) if self.endpoints else "it offers none at all."
+            self.report(f'there is no endpoint "{name}"; {known}')
         return self._placeholder(name)
 
     def may_offer(self, name: str) -> bool:

@@ -63,7 +63,9 @@ class System:
             self.diagnostics.report("system", problem)
         for problem in misfits("pull_secret", pull_secret, Secret | None):
             self.diagnostics.report("system", problem)
-        if isinstance(pull_secret, Secret):
+        if isinstance(pull_secret, Secret) and (problem := validation.pull_secret(pull_secret.owner)):
+            self.diagnostics.report("system", problem)
+        elif isinstance(pull_secret, Secret):
             self.pull_secret = SecretReference(name, "registry-login", pull_secret)
         for location, problem in environment.problems():
             self.diagnostics.report(f"environment {environment.name}", problem, location)

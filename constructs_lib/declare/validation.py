@@ -120,6 +120,13 @@ def image(reference: object, tags: ImageTags | None = None) -> str | None:
     )
 
 
+def pull_secret(owner: str) -> str | None:
+    """Check by whom the login for a registry is given, which is a file with an address, a user and a password."""
+    if owner == "generated":
+        return 'pull_secret: generated("…") makes a password, and a login is what a registry gave; use supplied("…").'
+    return None
+
+
 def java_heap(heap: object, limit: str) -> str | None:
     """Check the size of a Java heap, which leaves at least a third of the container's memory to the rest of Java."""
     if not isinstance(heap, str) or not re.fullmatch(r"[1-9]\d*[MG]", heap):

@@ -19,6 +19,7 @@ from constructs_lib.plan.holdings import (
     keeps_no_more,
     left_behind,
     loses_majority,
+    other_format,
     owns_its_secret,
     secret_of,
 )
@@ -166,6 +167,8 @@ def _workload(case: _Case) -> None:
             _judge_restart(case)
         for place, source in left_behind(case.old, case.new):
             case.verdict.because("volume-left-behind", place=place, source=source)
+        for old, new in other_format(case.old, case.new):
+            case.verdict.because("data-of-another-version", old=old, new=new)
     _judge_scale(case)
     _judge_retention(case)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
+from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.workloads import pods_of
 
 #: Kinds of volumes that hold what a pod wrote when the pod is gone, whatever node the next one is on.
@@ -22,6 +23,35 @@ _ADDRESSES = ("loadBalancerIPs", "load-balancer-ips", "-eip-allocations", "azure
 MAKING_SECRETS = ("external-secrets.io/ExternalSecret", "bitnami.com/SealedSecret")
 #: How custom resources call the number of their members.
 _COUNTS = frozenset({"count", "instances", "members", "nodeCount", "numberOfInstances", "replicas", "size"})
+
+
+#: Images of databases whose data another major version cannot read, and of those that cannot go back to an older one.
+_OWN_FORMAT = frozenset({"pgvector", "postgis", "postgres", "postgresql", "timescaledb"})
+_ONLY_FORWARD = frozenset(
+    {
+        *("cassandra", "clickhouse-server", "elasticsearch", "influxdb", "kafka", "mariadb", "mongo", "mongodb"),
+        *("mysql", "neo4j", "opensearch", "rabbitmq", "redis", "scylla", "valkey"),
+    }
+)
+_VERSION = re.compile(r"v?([0-9]{1,5})(?:[.]([0-9]{1,5}))?(?![0-9])")
+
+
+def other_format(old: Object, new: Object) -> Iterator[tuple[str, str]]:
+    """Yield the versions, before and after, of databases with a volume whose data the new one cannot read."""
+    before, after = pods_of(old), pods_of(new)
+    if before is None or after is None or not any(source for _, source in _mounts(new)):
+        return
+    images = {container.name: str(container.get("image")) for container in before.containers if container.runs}
+    for container in after.containers:
+        names = [image(text) for text in (images.get(container.name, ""), str(container.get("image")))]
+        programs = {found.name.rpartition("/")[2] for found in names if found}
+        versions = [_VERSION.match(found.tag) for found in names if found]
+        if len(programs) != 1 or len(versions) != 2 or None in versions:
+            continue
+        was, becomes = (tuple(int(part or 0) for part in match.groups()) for match in versions if match)
+        forward_only = bool(programs & _ONLY_FORWARD) and becomes < was
+        if forward_only or (programs & _OWN_FORMAT and becomes[0] != was[0]):
+            yield (found := [each.tag for each in names if each])[0], found[1]
 
 
 def left_behind(old: Object, new: Object) -> Iterator[tuple[str, str]]:

@@ -87,7 +87,9 @@ class Program(Workload):
         for each in (*self.init_containers, *self.sidecars):
             values = {name: self._own_value(each, name, value) for name, value in each.env.items()}
             self._container_env[each.name] = {name: value for name, value in values.items() if value is not None}
-        if login := given.get("pull_secret"):
+        if (login := given.get("pull_secret")) and (problem := validation.pull_secret(login.owner)):
+            self.report(problem)
+        elif login:
             self._pull_by(f"{self.name}-pull", self.secret("pull-secret", login))
         elif self.system.pull_secret:
             self._pull_by(f"{self.component.id}-registry", self.system.pull_secret)

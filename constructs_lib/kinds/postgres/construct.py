@@ -1,5 +1,6 @@
 """PostgreSQL: one database on one volume, with its schema and scheduled dumps."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -22,10 +23,13 @@ from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.cron import longest_pause
 from constructs_lib.kubernetes.manifest import Manifest, digest
+from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.quantity import quantity_problem
 from constructs_lib.prometheus.rules import one_of
 
 _PASSWORD_FOLDER = "/run/secrets/postgres"
+#: Of the images before version 18.
+_OLD_FOLDER = "/var/lib/postgresql/data"
 _METRICS_FOLDER = "/run/secrets/metrics"
 #: The role as which the exporter logs in; it may read statistics and nothing else.
 _METRICS_ROLE = "metrics_exporter"
@@ -164,6 +168,9 @@ class Postgres(Store):
             # Without it, PostgreSQL lets everybody in the pod log in without a password.
             "POSTGRES_INITDB_ARGS": "--auth-local=scram-sha-256 --auth-host=scram-sha-256",
         }
+        if self._data_folder == _OLD_FOLDER:
+            # A volume may have a folder lost+found, and the server wants an empty one.
+            settings["PGDATA"] = f"{_OLD_FOLDER}/pgdata"
         server = self.server(
             ["sql"],
             env=variables(settings),
@@ -172,8 +179,7 @@ class Postgres(Store):
             readinessProbe={**probe, "periodSeconds": 10},
             livenessProbe={**probe, "periodSeconds": 20, "failureThreshold": 6},
             mounts=[
-                # The image of version 18 keeps its data two folders below this one.
-                pod.mount("data", "/var/lib/postgresql"),
+                pod.mount("data", self._data_folder),
                 pod.mount("run", "/var/run/postgresql"),
                 pod.mount("tmp", "/tmp"),
                 pod.mount("password", _PASSWORD_FOLDER, read_only=True),
@@ -192,6 +198,18 @@ class Postgres(Store):
                 grace_seconds=self.grace_seconds,
             ),
         )
+
+    @property
+    def _data_folder(self) -> str:
+        """Where the volume is mounted.
+
+        The images up to version 17 declare a volume of their own at the folder of their data, which would go with the
+        container; that of version 18 keeps its data two folders below the one that it declares.
+        https://github.com/docker-library/docs/blob/master/postgres/README.md#pgdata
+        """
+        found = image(self.image)
+        version = re.match(r"[0-9]{1,5}", found.tag) if found else None
+        return _OLD_FOLDER if version and int(version[0]) < 18 else "/var/lib/postgresql"
 
     @property
     def _password_volume(self) -> dict[str, Any]:
