@@ -47,6 +47,8 @@ _EXAMPLES: Mapping[str, str] = {
     "image": "name:1.2.3",
     "memory": "256Mi",
     "memory_limit": "512Mi",
+    "port": "http",
+    "size": "1Gi",
     "storage": "10Gi",
     "version": "1.2.3",
     "wait_image": "name:1.2.3",

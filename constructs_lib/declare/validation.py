@@ -145,7 +145,12 @@ def network(block: str) -> str | None:
     try:
         written = ipaddress.IPv4Network(block)
     except ValueError:
-        return f'{shown(block)} is no network; write it like "10.0.0.0/8".'
+        try:
+            meant = ipaddress.IPv4Network(block, strict=False)
+        except ValueError:
+            return f'{shown(block)} is no network; write it like "10.0.0.0/8".'
+        alone = f"{block.partition('/')[0]}/32"
+        return f'{shown(block)} is an address in a network; write "{meant}", or "{alone}" for it alone.'
     return None if "/" in block else f'{shown(block)} lacks its length; write "{written}".'
 
 

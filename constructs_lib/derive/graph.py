@@ -145,12 +145,10 @@ class Graph:
             path = [reasons[source][target] for source, target in zip(cycle, cycle[1:] + cycle[:1], strict=True)]
             chain = " → ".join([*cycle, cycle[0]])
             edges = "; ".join(f"{reason} ({location})" for reason, location in path)
-            self.system.diagnostics.report(
-                subject or cycle[-1],
-                f"these {what} wait for each other: {chain}. {edges}. Take one of the edges away, or declare it with "
-                f"order=False.",
-                path[-1][1],
-            )
+            # What comes after something without calling it has no order to leave out.
+            or_without = ", or declare it with order=False" if any(" needs " in reason for reason, _ in path) else ""
+            problem = f"these {what} wait for each other: {chain}. {edges}. Take one of the edges away{or_without}."
+            self.system.diagnostics.report(subject or cycle[-1], problem, path[-1][1])
         return bool(found)
 
     def _callers(self) -> Mapping[Server, list[Caller]]:

@@ -192,6 +192,9 @@ def _tasks(workload: Workload, objects: Sequence[Manifest]) -> Iterator[str]:
     for task in _of(objects, "Job", "CronJob"):
         metadata = task["metadata"]
         name = metadata.get("labels", {}).get("app.kubernetes.io/name", metadata["name"])
-        tasks.append(f"{task['kind']} {name.removeprefix(workload.name)}")
+        if own := name.removeprefix(workload.name).removeprefix("-"):
+            tasks.append(f"{task['kind']} {own}")
+        elif schedule := task["spec"].get("schedule"):
+            tasks.append(f"at {schedule}")
     if tasks:
-        yield ", ".join(tasks).replace(" -", " ")
+        yield ", ".join(tasks)

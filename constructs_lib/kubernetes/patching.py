@@ -42,6 +42,10 @@ class PatchError(Exception):
     """A patch does not fit what it is to change; the message says where, and what would fit."""
 
 
+#: Lists of containers.
+_WITH_IMAGES = ("containers", "initContainers")
+
+
 def json_value(value: object, at: str = "") -> Any:
     """Return a copy of a value as what JSON can hold.
 
@@ -120,6 +124,9 @@ def _merged_list(old: list[Any], new: list[Any], field: str, at: str) -> list[An
             if name not in result:
                 raise PatchError(f"{at} has no {entry[key]} to delete; {nearest(str(entry[key]), map(str, names))}")
             del result[name]
+        elif field in _WITH_IMAGES and name not in result and not entry.get("image"):
+            near = nearest(str(entry[key]), map(str, names))
+            raise PatchError(f"{at} has no {entry[key]}, and a new one needs an image; {near}")
         else:
             result[name] = merged(result.get(name, {}), entry, f"{at}[{entry[key]}]")
     return [*result.values()]

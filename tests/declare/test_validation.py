@@ -268,9 +268,12 @@ class TestNames:
     def test_right_network(self, block: str) -> None:
         assert validation.network(block) is None
 
-    @pytest.mark.parametrize("block", ["", "10.0.0.1/8", "10.0.0.0/33", "fd00::/8", "example.com"])
+    @pytest.mark.parametrize("block", ["", "10.0.0.0/33", "fd00::/8", "example.com"])
     def test_wrong_network(self, block: str) -> None:
         assert "is no network" in str(validation.network(block))
+
+    def test_address_in_a_network(self) -> None:
+        assert 'write "10.0.0.0/8", or "10.0.0.1/32"' in str(validation.network("10.0.0.1/8"))
 
     def test_files_of_one_name(self) -> None:
         paths = [PurePath("a/shop.sql"), PurePath("b/shop.sql")]

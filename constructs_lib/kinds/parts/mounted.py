@@ -1,6 +1,7 @@
 """What a program has mounted: files from its declaration, and volumes."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from constructs_lib.text import shown
 _FULL_FOLDERS = frozenset(
     ("/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/tmp", "/usr", "/var")
 )
+#: What may be the name of a file, or its path.
+_IS_NAME = re.compile(r"[\w./-]{1,200}\.\w{1,10}")
 #: Bytes that a ConfigMap may hold: https://kubernetes.io/docs/concepts/configuration/configmap/.
 _MOST = 1024**2
 
@@ -66,6 +69,9 @@ class Mounted:
                 self.secrets[path] = self._workload.secret(_key(path) if is_second else name, content)
             else:
                 text = self._read(path, content) if isinstance(content, Path) else content
+                beside = Path(self._workload.location.file).parent / text if _IS_NAME.fullmatch(text) else None
+                if isinstance(content, str) and beside and beside.is_file():
+                    report(f'files: "{path}" would hold the text {shown(text)}; for the file write Path("{text}").')
                 if any(logins(text)) or is_well_known(text):
                     report(f'files: "{path}" holds a password or a token in plain text; use supplied("…").')
                 self.texts[path] = text
