@@ -58,6 +58,9 @@ def here(construct: object = None) -> Location:
     Code of a kind that a user writes runs for those who declare one: what it does with its own ``construct``, in
     ``__init__`` for instance, is told at the line that has it do so.
     """
+    if construct is not None and type(construct).__module__.startswith("constructs_lib."):
+        # No code of a user is of its class.
+        construct = None
     place = None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

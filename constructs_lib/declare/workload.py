@@ -79,6 +79,8 @@ class Workload(Observed, Server, on_demand.Construct):
     holds_data = False
     #: How many stages its objects have beside the set-up, see :meth:`manifests`.
     stages = 1
+    #: Whether its kind, as the library has it, passes on whatever it is told, so that nobody need look.
+    passes_all_on = False
     #: Longest name: a StatefulSet's pods carry it with a revision hash of up to 11 characters in a label.
     longest_name = 52
     #: Seconds that one of its pods may take to start when it is rolled out.

@@ -24,6 +24,8 @@ def check_promises(workload: Workload, manifests: Sequence[Manifest]) -> None:
         if word not in PROMISES:
             problem = f"sees_to of {type(workload).__name__}: there is no {shown(word)}; {nearest(str(word), PROMISES)}"
             workload.report(problem, workload.location)
+    if workload.passes_all_on and type(workload).__module__.startswith("constructs_lib."):
+        return
     arrived = _Arrived(workload, manifests)
     for word, location, problem in arrived.missing():
         if word not in workload.sees_to:

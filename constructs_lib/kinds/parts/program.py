@@ -44,6 +44,7 @@ class Program(Workload):
     :meth:`pod_template` into its Deployment, Job or the like.
     """
 
+    passes_all_on = True
     telemetry: Telemetry | None = None
 
     def __init__(self, scope: System | Component | Workload, id: str, **given: Unpack[ProgramArguments]) -> None:
