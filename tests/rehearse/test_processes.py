@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from running import PATIENCE
 from stage import ROOT, tools
 
 from constructs_lib.rehearse.processes import RehearsalError, Workspace, end_processes, remove_kept
@@ -21,7 +22,7 @@ from constructs_lib.rehearse.tools import Tool
 
 #: Starts etcd in a workspace, says where it is, and goes on until it is told to stop.
 COMMAND = """
-import signal, sys, time
+import select, signal, sys, time
 from constructs_lib.rehearse.processes import Workspace, free_port
 
 client, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
@@ -37,7 +38,9 @@ with Workspace() as workspace:
         ],
     )
     print(workspace.folder, client.rpartition(":")[2], flush=True)
-    sys.stdin.read()
+    # A signal that comes just before a read would not end it.
+    while not select.select([sys.stdin], [], [], 0.5)[0]:
+        pass
     workspace.keep = sys.argv[2] == "keep"
 """
 
@@ -66,11 +69,11 @@ class Rehearsal:
 
     def end(self) -> None:
         """Tell it to stop, and wait."""
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=PATIENCE)
 
 
 def wait_until(happens: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while not happens():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -128,7 +131,7 @@ def test_many_that_begin_at_once_leave_each_other_alone(cache: Path) -> None:
 def test_nothing_is_left_when_it_is_interrupted(etcd: Tool, cache: Path) -> None:
     with rehearsal(etcd) as interrupted:
         interrupted.process.send_signal(signal.SIGINT)
-        interrupted.process.wait(30)
+        interrupted.process.wait(PATIENCE)
         assert not interrupted.answers and not interrupted.folder.exists()
 
 
@@ -175,7 +178,7 @@ def test_clearing_leaves_one_alone_that_begins(cache: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(tempfile, "mkdtemp", make)
     with Workspace() as workspace:
-        assert clearing[0].communicate(timeout=30)[0] == "0\n"
+        assert clearing[0].communicate(timeout=PATIENCE)[0] == "0\n"
         assert workspace.folder.exists()
 
 
