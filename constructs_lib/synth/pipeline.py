@@ -62,11 +62,16 @@ def process(
     trees = synthesize_all(declaration, environments, root, tell)
     files = {path: content for tree in trees for path, content in tree.files.items()}
     owned = owned_paths(None if complete else [environment.name for environment in environments])
-    change = compare(root, files, owned)
-    if not adopt:
-        refuse_strangers(root, change)
-    is_written = change.created or change.updated or change.removed
-    return trees, write(root, files, owned) if is_written and not check else change
+
+    def refuse(change: Change) -> None:
+        if not adopt:
+            refuse_strangers(root, change)
+
+    if check:
+        refuse(change := compare(root, files, owned))
+    else:
+        change = write(root, files, owned, before=refuse)
+    return trees, change
 
 
 def synthesize_all(

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,9 @@ class Change:
     unchanged: int
 
 
-def write(root: Path, files: Mapping[str, bytes], owned: Sequence[str]) -> Change:
+def write(
+    root: Path, files: Mapping[str, bytes], owned: Sequence[str], *, before: Callable[[Change], None] = lambda _: None
+) -> Change:
     """Make the owned part of a tree hold exactly the given files, and return what that changed.
 
     An unchanged file keeps its times and permissions. Folders that become empty are removed.
@@ -54,6 +56,7 @@ def write(root: Path, files: Mapping[str, bytes], owned: Sequence[str]) -> Chang
             ``*`` stands for any part of one name, and folders, ending in ``/``, from which all that is not in
             ``files`` is removed. One such as ``dist/local/`` is the folder of an environment, one such as ``dist/``
             holds those of all environments; none is inside of another. Links are removed or replaced, never followed.
+        before: Called with what will change before anything does; what it raises leaves the tree as it is.
 
     Raises:
         WriteError: The tree cannot be written, or another run is writing to it.
@@ -64,6 +67,7 @@ def write(root: Path, files: Mapping[str, bytes], owned: Sequence[str]) -> Chang
         if staging.exists():
             shutil.rmtree(staging)
         change, differing = _compare(root, files, owned)
+        before(change)
         places = _places(differing, owned)
         try:
             with _readable_errors("; all files are as they were before"):
