@@ -1,17 +1,15 @@
 """Third-party software that comes as a Helm chart, as a component among the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from constructs_lib.argocd.charts import OCI
 from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
-from constructs_lib.declare.chart import ChartEndpoint, ChartSource, Kind, PodAccess
-from constructs_lib.declare.component import PodSecurity
-from constructs_lib.declare.secret import Secret
+from constructs_lib.declare.chart import ChartSource, Kind, PodAccess
 from constructs_lib.declare.system import System
-from constructs_lib.kinds.parts.third_party import ThirdParty
+from constructs_lib.kinds.parts.third_party import ThirdParty, ThirdPartyArguments
 from constructs_lib.template import Template
 
 
@@ -79,16 +77,7 @@ class HelmChart(ThirdParty):
         path: str | None = None,
         revision: str | None = None,
         values: Mapping[str, Any] | None = None,
-        namespace: str | None = None,
-        pod_security: PodSecurity = "restricted",
-        kinds: Sequence[Kind] = (),
-        cluster_kinds: Sequence[Kind] = (),
-        other_namespaces: Sequence[str] = (),
-        further_namespaces: Mapping[str, PodSecurity] | None = None,
-        access: Sequence[PodAccess] = (),
-        endpoints: Mapping[str, ChartEndpoint] | None = None,
-        secrets: Mapping[str, Secret] | None = None,
-        rendered: bool = False,
+        **given: Unpack[ThirdPartyArguments],
     ) -> None:
         """Declare a chart.
 
@@ -104,35 +93,9 @@ class HelmChart(ThirdParty):
             path: Folder of the chart in a Git repository, in the place of ``chart``.
             revision: Commit or tag of the Git repository, in the place of ``version``.
             values: Its values; they are part of the Application, so that a diff shows them.
-            namespace: Default: the id.
-            pod_security: Pod Security level that the chart's pods meet. Default ``restricted``.
-            kinds: Namespaced kinds that it contains, for the AppProject.
-            cluster_kinds: Cluster-scoped kinds that it contains, for the AppProject; with ``names``, the chart can make
-                and change no others.
-            other_namespaces: Namespaces of others into which it puts objects.
-            further_namespaces: Namespaces beside its own that are made for it, with their Pod Security levels: for pods
-                of the chart that need more rights than the others, such as agents on the nodes.
-            access: What its pods may exchange.
-            endpoints: What workloads can need of it, by name: ``{"redis": ChartEndpoint("cache-valkey", 6379, …)}``.
-            secrets: Secret values, by their keys in the Secret that is called as the component, for its pods to read.
-                Clients may be told them as attributes of its endpoints.
-            rendered: Whether the repository keeps the chart's manifests, rendered by synth with Helm. Default: Argo CD
-                renders it.
+            given: What all software of others can be told (:class:`ThirdPartyArguments`).
         """
-        super().__init__(
-            scope,
-            id,
-            namespace=namespace,
-            pod_security=pod_security,
-            kinds=kinds,
-            cluster_kinds=cluster_kinds,
-            other_namespaces=other_namespaces,
-            further_namespaces=further_namespaces,
-            access=access,
-            endpoints=endpoints,
-            secrets=secrets,
-        )
-        self.rendered = rendered
+        super().__init__(scope, id, **given)
         self.repository = repository
         self.chart = chart
         self.version = version

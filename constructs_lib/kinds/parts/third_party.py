@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypedDict, Unpack
 
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
@@ -60,6 +61,37 @@ class ChartService(Server):
             self.endpoints[name] = replace(offered, attributes=attributes)
 
 
+class ThirdPartyArguments(TypedDict, total=False):
+    """What every kind of such software can be told.
+
+    Attributes:
+        namespace: Where objects go that name no namespace. Default: the id.
+        pod_security: Pod Security level that its pods meet. Default ``restricted``.
+        kinds: Namespaced kinds that it contains, for the AppProject.
+        cluster_kinds: Cluster-scoped kinds that it contains, for the AppProject; with ``names``, it can make and change
+            no others.
+        other_namespaces: Namespaces of others into which it puts objects.
+        further_namespaces: Namespaces beside its own that are made for it, with their Pod Security levels: for pods of
+            it that need more rights than the others, such as agents on the nodes.
+        access: What its pods may exchange.
+        endpoints: What workloads can need of it, by name: ``{"redis": ChartEndpoint("cache-valkey", 6379, …)}``.
+        secrets: Secret values, by their keys in the Secret that is called as the component, for its pods to read.
+            Clients may be told them as attributes of its endpoints.
+        rendered: Whether the repository keeps its manifests, rendered by synth. Default: Argo CD renders it.
+    """
+
+    namespace: str | None
+    pod_security: PodSecurity
+    kinds: Sequence[Kind]
+    cluster_kinds: Sequence[Kind]
+    other_namespaces: Sequence[str]
+    further_namespaces: Mapping[str, PodSecurity] | None
+    access: Sequence[PodAccess]
+    endpoints: Mapping[str, ChartEndpoint] | None
+    secrets: Mapping[str, Secret] | None
+    rendered: bool
+
+
 class ThirdParty(Component):
     """A component whose objects are in a repository of somebody else.
 
@@ -68,31 +100,20 @@ class ThirdParty(Component):
 
     role = Role.PLATFORM
 
-    def __init__(
-        self,
-        scope: System,
-        id: str,
-        *,
-        namespace: str | None,
-        pod_security: PodSecurity,
-        kinds: Sequence[Kind],
-        cluster_kinds: Sequence[Kind],
-        other_namespaces: Sequence[str],
-        further_namespaces: Mapping[str, PodSecurity] | None,
-        access: Sequence[PodAccess],
-        endpoints: Mapping[str, ChartEndpoint] | None,
-        secrets: Mapping[str, Secret] | None,
-    ) -> None:
-        """Declare what every kind of such software is declared with; its constructor says what the arguments are."""
-        super().__init__(scope, id, namespace=namespace, pod_security=pod_security)
-        self.kinds = tuple(kinds)
-        self.cluster_kinds = tuple(cluster_kinds)
-        self.other_namespaces = tuple(other_namespaces)
-        self.further_namespaces = dict(further_namespaces or {})
-        self.access = tuple(access)
+    def __init__(self, scope: System, id: str, **given: Unpack[ThirdPartyArguments]) -> None:
+        """Declare software of others; the kind says what the arguments are, and where it is."""
+        super().__init__(
+            scope, id, namespace=given.get("namespace"), pod_security=given.get("pod_security", "restricted")
+        )
+        self.kinds = tuple(given.get("kinds", ()))
+        self.cluster_kinds = tuple(given.get("cluster_kinds", ()))
+        self.other_namespaces = tuple(given.get("other_namespaces", ()))
+        self.further_namespaces = dict(given.get("further_namespaces") or {})
+        self.access = tuple(given.get("access", ()))
+        self.rendered = given.get("rendered", False)
         self._check_what_it_may()
         self.servers: Sequence[ChartService] = ()
-        self._offer(endpoints or {}, secrets or {})
+        self._offer(given.get("endpoints") or {}, given.get("secrets") or {})
 
     def _offer(self, endpoints: Mapping[str, ChartEndpoint], secrets: Mapping[str, Secret]) -> None:
         references = {key: SecretReference(self.id, key, secret) for key, secret in secrets.items()}
