@@ -55,7 +55,7 @@ def stateful_set(
 
 
 class Store(Workload):
-    """A data store on an official image: the base of :class:`Postgres`, :class:`Cassandra` and :class:`RabbitMQ`."""
+    """A data store on an official image: the base of :class:`Postgres`, :class:`Cassandra` and the like."""
 
     holds_data = True
     #: In a rollout. After a crash, or while data is moved, its startup probe leaves a node more time than that.
@@ -66,6 +66,8 @@ class Store(Workload):
     schema_seconds = 0
     #: User and group of the official images.
     user_id = 999
+    #: A usual size of its volume, for messages.
+    usual_storage = "10Gi"
 
     def __init__(
         self,
@@ -74,10 +76,10 @@ class Store(Workload):
         *,
         namespace: str | None,
         image: str,
-        storage: str,
+        storage: str | None,
         resources: pod.Resources,
     ) -> None:
-        """Declare a store; its kind says what the arguments mean."""
+        """Declare a store; its kind says what the arguments mean. Without ``storage``, all goes with its pod."""
         super().__init__(scope, id, namespace=namespace)
         self.image = image
         self.storage = storage
@@ -85,7 +87,8 @@ class Store(Workload):
         # Whatever the environment permits programs: a tag that moves would one day be one that cannot read the data.
         if problem := validation.image(image):
             self.report(problem)
-        if problem := quantity_problem(storage, "10Gi"):
+        self.holds_data = storage is not None
+        if storage is not None and (problem := quantity_problem(storage, self.usual_storage)):
             self.report(f"storage: {problem}")
         for problem in resources.problems():
             self.report(problem)
@@ -145,7 +148,7 @@ class Store(Workload):
         template: dict[str, Any] = {"metadata": {"labels": self.labels}, "spec": dict(spec)}
         if checksum is not None:
             template["metadata"]["annotations"] = {"checksum/config": digest(checksum)}
-        claims = [{"metadata": {"name": "data"}, "spec": self.claim(self.storage)}]
+        claims = [{"metadata": {"name": "data"}, "spec": self.claim(self.storage)}] if self.storage else []
         return stateful_set(self, replicas=replicas, parallel=parallel, template=template, claims=claims)
 
     def claim(self, storage: str) -> dict[str, Any]:

@@ -15,18 +15,18 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script
-from constructs_lib.kinds.parts.ports import container_ports, service_ports
-from constructs_lib.kinds.parts.store import stateful_set
+from constructs_lib.kinds.parts.ports import container_ports
+from constructs_lib.kinds.parts.store import Store
 from constructs_lib.kubernetes import pod
-from constructs_lib.kubernetes.manifest import Manifest, digest
-from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
+from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.quantity import parse_quantity
 
 _PASSWORD_FOLDER = "/run/secrets/valkey"
 #: Share of the memory limit that keys may take: buffers, fragmentation and the rewriting of the log need the rest.
 _KEYS = 0.7
 
 
-class Valkey(Workload):
+class Valkey(Store):
     """A Valkey server on the official image, of one node; Redis' images are taken as well.
 
     It offers the endpoint ``resp``, which tells ``host``, ``port``, ``address``, ``username`` and ``password``. Without
@@ -39,8 +39,7 @@ class Valkey(Workload):
     grace_seconds = 60
     #: The headless Service is called ``…-nodes``.
     longest_name = 46
-    #: User and group of the official images.
-    user_id = 999
+    usual_storage = "5Gi"
 
     @checked
     def __init__(
@@ -69,21 +68,11 @@ class Valkey(Workload):
             exporter: Image of redis_exporter, which is there if the system is monitored; None for none. Default: one
                 that the library pins.
         """
-        super().__init__(scope, id, namespace=namespace)
-        self.image = image
-        self.storage = storage
-        self.holds_data = storage is not None
+        super().__init__(scope, id, namespace=namespace, image=image, storage=storage, resources=resources)
         self.eviction = eviction or ("noeviction" if storage else "allkeys-lru")
-        self.resources = resources
         self.exporter = exporter
-        if problem := validation.image(image):
-            self.report(problem)
         if exporter is not None and (problem := validation.image(exporter)):
             self.report(f"exporter: {problem}")
-        if storage is not None and (problem := quantity_problem(storage, "5Gi")):
-            self.report(f"storage: {problem}")
-        for problem in resources.problems():
-            self.report(problem)
         self.password = self.secret("password", generated("password of the Valkey server"))
         self.offer("resp", 6379, username="default", password=self.password)
 
@@ -107,10 +96,6 @@ class Valkey(Workload):
         full = [each for each in workloads if each.eviction == "noeviction"]
         return {**super().placeholders(workloads), "keeping": own(full) if full else None}
 
-    def rollout_seconds(self, *, first: bool) -> int:
-        """Return how many seconds its pod may take, which ends before it starts anew."""
-        return self.pod_seconds + (0 if first else self.grace_seconds)
-
     def _configuration(self) -> str:
         limit = parse_quantity(self.resources.memory_limit or self.resources.memory)
         lines = [
@@ -130,31 +115,18 @@ class Valkey(Workload):
         files = {"valkey.conf": self._configuration()}
         yield 0, service_account(self)
         yield 0, self.manifest("v1", "ConfigMap", data=files)
-        yield 1, self.manifest("v1", "Service", spec={"selector": self.selector, "ports": service_ports(self)})
-        peers = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": self.selector}
-        yield (
-            1,
-            self.manifest("v1", "Service", "-nodes", spec={**peers, "ports": service_ports(self, internal=True)}),
-        )
-        claim = pod.volume_claim(self.storage or "", self.system.environment.cluster.storage_class)
-        claims = [{"metadata": {"name": "data"}, "spec": claim}] if self.storage else []
-        template = {
-            "metadata": {"labels": self.labels, "annotations": {"checksum/config": digest(files)}},
-            "spec": self._pods(),
-        }
+        for service in self.services():
+            yield 1, service
         # With OrderedReady, a broken pod would not be replaced when its template is fixed. There is only one pod.
-        yield 1, stateful_set(self, replicas=1, parallel=True, template=template, claims=claims)
+        yield 1, self.stateful_set(replicas=1, parallel=True, spec=self._pods(), checksum=files)
         yield 1, disruption_budget(self)
 
     def _pods(self) -> dict[str, Any]:
         answers = {"exec": {"command": ["/bin/sh", "-c", script("valkey", "ping.sh")]}, "timeoutSeconds": 5}
         password = pod.mount("password", _PASSWORD_FOLDER, read_only=True)
-        server = container(
-            "valkey",
-            self.image,
+        server = self.server(
+            ["resp"],
             command=["/bin/sh", "-c", script("valkey", "start.sh")],
-            ports=container_ports(self, {"resp"}),
-            resources=self.resources,
             # A log of writes is replayed before it answers; a kill would begin that anew.
             startupProbe={**answers, "periodSeconds": 5, "failureThreshold": 120},
             readinessProbe={**answers, "periodSeconds": 10},
@@ -171,7 +143,7 @@ class Valkey(Workload):
             pod.config_volume("config", self.name),
             # What is secret must not reach the node's disk.
             pod.empty_volume("login", memory=True),
-            pod.secret_volume("password", self.component.id, {self.component.secret_key(self.password): "password"}),
+            self.secret_files("password", {"password": self.password}),
             pod.empty_volume("tmp"),
             *([] if self.storage else [pod.empty_volume("data")]),
         ]
