@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from facts import Facts, facts
+from sound import problems
 from synthesized import Synthesized
 
 from constructs_lib import synthesize
-from constructs_lib.api import check
 from constructs_lib.check.finding import Severity
 
 FOLDER = Path(__file__).parent
@@ -72,8 +72,7 @@ def test_it_deploys_what_the_original_does(environment: str) -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_nothing_in_it_is_wrong(environment: str) -> None:
-    found = check(boutique(environment))
-    assert [each.problem for each in found if each.check.severity in (Severity.ERROR, Severity.WARNING)] == []
+    assert problems(boutique(environment), Severity.ERROR, Severity.WARNING) == []
 
 
 def test_it_is_short() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from synthesized import Synthesized
+from sound import one, sound_tree
 from systems import empty, monitored
 
 from constructs_lib import (
@@ -22,10 +22,7 @@ from constructs_lib import (
     StatefulSet,
     System,
     Toleration,
-    synthesize,
 )
-from constructs_lib.api import check
-from constructs_lib.check.finding import Severity
 from constructs_lib.derive.graph import Graph
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.observe.catalogue import dashboards, groups
@@ -39,19 +36,6 @@ def system() -> System:
     return empty("local", "external-secrets", "metrics-api")
 
 
-def tree_of(system: System) -> Synthesized:
-    """Return what is synthesized, once nothing in it is wrong for `check`."""
-    findings = check(system)
-    assert [each.problem for each in findings if each.check.severity == Severity.ERROR] == []
-    return Synthesized("local", synthesize(system).files)
-
-
-def one(tree: Synthesized, kind: str, name: str) -> Manifest:
-    """Return the object with a name, or of which it is the beginning."""
-    (found,) = (each for each in tree.objects(kind) if each["metadata"]["name"].startswith(name))
-    return found
-
-
 def wave(manifest: Manifest) -> int:
     """Return the wave of an object in its component."""
     return int(manifest["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
@@ -63,7 +47,7 @@ def test_cron_job(system: System) -> None:
         orders, "report", image=IMAGE, schedule="30 6 * * 1-5", zone="Europe/Rome", args=["report"], timeout_seconds=600
     )
     report.needs(orders.endpoint("http"), {"ORDERS": "address"})
-    tree = tree_of(system)
+    tree = sound_tree(system)
     spec = one(tree, "CronJob", "orders-report")["spec"]
     assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("30 6 * * 1-5", "Europe/Rome", "Forbid")
     job = spec["jobTemplate"]["spec"]
@@ -101,7 +85,7 @@ def test_migration_runs_before_its_service_at_each_change(system: System) -> Non
         for each in (orders, migration):
             each.needs(database.endpoint("sql"), {"DB": "address", "PASSWORD": "password"})
         orders.after(migration, reason="its tables have to be there")
-        tree = tree_of(system)
+        tree = sound_tree(system)
         job = one(tree, "Job", "orders-migration-")
         names.add(job["metadata"]["name"])
         assert wave(one(tree, "StatefulSet", "orders-database")) < wave(job)
@@ -143,7 +127,7 @@ def test_stateful_set(system: System) -> None:
     )
     web = Microservice(system, "web", image=IMAGE)
     web.needs(index.endpoint("http"), {"INDEX": "address"})
-    tree = tree_of(system)
+    tree = sound_tree(system)
     found = one(tree, "StatefulSet", "index")
     spec = found["spec"]
     assert (spec["replicas"], spec["serviceName"], spec["podManagementPolicy"]) == (3, "index-nodes", "Parallel")
@@ -162,7 +146,7 @@ def test_stateful_set(system: System) -> None:
 
 def test_stateful_set_without_volumes_goes_like_any_other(system: System) -> None:
     StatefulSet(system, "queue", image=IMAGE, ports={"http": 8080})
-    found = one(tree_of(system), "StatefulSet", "queue")
+    found = one(sound_tree(system), "StatefulSet", "queue")
     assert "volumeClaimTemplates" not in found["spec"]
     assert "argocd.argoproj.io/sync-options" not in found["metadata"]["annotations"]
 
@@ -178,7 +162,7 @@ def test_agent_on_every_node(system: System) -> None:
         volumes={"/host/log": HostPath("/var/log")},
         placement=Placement(tolerations=(Toleration(""),)),
     )
-    spec = one(tree_of(system), "DaemonSet", "agents-logs")["spec"]
+    spec = one(sound_tree(system), "DaemonSet", "agents-logs")["spec"]
     pods = spec["template"]["spec"]
     assert pods["tolerations"] == [{"operator": "Exists"}]
     assert "topologySpreadConstraints" not in pods
@@ -190,6 +174,6 @@ def test_sidecar_of_a_job_is_asked(system: System) -> None:
     """What comes after it, the program among it, waits until it has started."""
     proxy = Container(name="proxy", image=IMAGE, startup=Exec(["/bin/up"], failures=9))
     Job(system, "migration", image=IMAGE, sidecars=[proxy])
-    job = one(tree_of(system), "Job", "migration")
+    job = one(sound_tree(system), "Job", "migration-")
     (sidecar,) = job["spec"]["template"]["spec"]["initContainers"]
     assert sidecar["startupProbe"] == {"exec": {"command": ["/bin/up"]}, "periodSeconds": 5, "failureThreshold": 9}

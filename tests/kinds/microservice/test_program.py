@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sound import one, sound_tree
 from synthesized import Synthesized
 from systems import empty
 
@@ -34,8 +35,6 @@ from constructs_lib import (
     supplied,
     synthesize,
 )
-from constructs_lib.api import check
-from constructs_lib.check.finding import Severity
 from constructs_lib.declare.secret import Secret
 from constructs_lib.kinds.parts import images
 from constructs_lib.kubernetes.manifest import Manifest
@@ -49,28 +48,15 @@ def system() -> System:
     return empty("local", "external-secrets", "metrics-api")
 
 
-def tree_of(system: System) -> Synthesized:
-    """Return what is synthesized, once nothing in it is wrong for `check`."""
-    findings = check(system)
-    assert [each.problem for each in findings if each.check.severity == Severity.ERROR] == []
-    return Synthesized("local", synthesize(system).files)
-
-
-def one(tree: Synthesized, kind: str, name: str) -> Manifest:
-    """Return the object with a name."""
-    (found,) = (each for each in tree.objects(kind) if each["metadata"]["name"] == name)
-    return found
-
-
 def pods(system: System, name: str = "web") -> Manifest:
     """Return the spec of the pods of a Deployment."""
-    deployment = one(tree_of(system), "Deployment", name)
+    deployment = one(sound_tree(system), "Deployment", name)
     return dict(deployment["spec"]["template"]["spec"])
 
 
 def test_worker(system: System) -> None:
     Microservice(system, "web", image=IMAGE, command=["/bin/worker"], args=["--queue", "mail"])
-    tree = tree_of(system)
+    tree = sound_tree(system)
     assert [*tree.objects("Service", "web")] == []
     program = pods(system)["containers"][0]
     assert program["command"] == ["/bin/worker"]
@@ -86,7 +72,7 @@ def test_numbers_of_the_service_and_of_the_pods(system: System) -> None:
     caller = Microservice(system, "caller", image=IMAGE)
     caller.needs(web.endpoint("http"), {"WEB": "address", "PORT": "port"})
     caller.needs(web.endpoint("dns"), {"DNS": "address"})
-    tree = tree_of(system)
+    tree = sound_tree(system)
     service = one(tree, "Service", "web")
     assert [(each["port"], each["targetPort"], each["protocol"]) for each in service["spec"]["ports"]] == [
         (80, "http", "TCP"),
@@ -166,7 +152,7 @@ def test_files_of_all_kinds(system: System, tmp_path: Path) -> None:
         "/etc/secret/key.json": supplied("another key"),
     }
     Microservice(system, "web", image=IMAGE, files=files)
-    tree = tree_of(system)
+    tree = sound_tree(system)
     config = one(tree, "ConfigMap", "web-files")
     assert config["data"] == {"etc.more.app.conf": "other = 1\n", "etc.web.app.conf": "level = info\n"}
     volumes = {each["name"]: each for each in pods(system)["volumes"]}
@@ -183,7 +169,7 @@ def test_change_of_a_file_replaces_the_pods() -> None:
     for text in ("a", "b"):
         system = empty("local", "external-secrets")
         Microservice(system, "web", image=IMAGE, files={"/etc/web/app.conf": text})
-        deployment = one(tree_of(system), "Deployment", "web")
+        deployment = one(sound_tree(system), "Deployment", "web")
         checksums.add(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
     assert len(checksums) == 2
 
@@ -210,7 +196,7 @@ def test_volumes(system: System) -> None:
         "host-log": {"name": "host-log", "hostPath": {"path": "/var/log"}},
     }
     assert {"name": "host-log", "mountPath": "/host/log", "readOnly": True} in found["containers"][0]["volumeMounts"]
-    tree = tree_of(system)
+    tree = sound_tree(system)
     claim = one(tree, "PersistentVolumeClaim", "agent-data")
     assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
     assert claim["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
@@ -356,7 +342,7 @@ def test_placement_and_resources(system: System) -> None:
 def test_login_of_a_registry_is_on_the_list_of_the_bootstrap(system: System) -> None:
     Microservice(system, "web", image=IMAGE, pull_secret=supplied("login for registry.example.com"))
     assert pods(system)["imagePullSecrets"] == [{"name": "web-pull"}]
-    tree = tree_of(system)
+    tree = sound_tree(system)
     (secret,) = tree.objects("ExternalSecret")
     assert secret["metadata"]["name"] == "web-pull"
     assert secret["spec"]["target"]["template"]["type"] == "kubernetes.io/dockerconfigjson"
@@ -395,7 +381,7 @@ def test_several_exposed_ports(system: System) -> None:
     Microservice(
         system, "web", image=IMAGE, ports={"http": 8080, "mqtt": 1883, "admin": 9000}, exposed=["http", "mqtt"]
     )
-    tree = tree_of(system)
+    tree = sound_tree(system)
     # A load balancer opens all ports of its Service: that of the cluster has one more.
     assert one(tree, "Service", "web")["spec"]["type"] == "ClusterIP"
     outside = one(tree, "Service", "web-external")["spec"]
@@ -414,7 +400,7 @@ def test_load_balancer_beside_the_service(system: System) -> None:
             {"http": 443}, ("203.0.113.0/24",), annotations={"example.com/idle": "60"}, keeps_client_address=True
         ),
     )
-    inside, outside = sorted(tree_of(system).objects("Service"), key=lambda each: each["metadata"]["name"])
+    inside, outside = sorted(sound_tree(system).objects("Service"), key=lambda each: each["metadata"]["name"])
     assert (inside["metadata"]["name"], inside["spec"]["type"]) == ("web", "ClusterIP")
     assert outside["metadata"]["name"] == "web-external"
     assert outside["metadata"]["annotations"]["example.com/idle"] == "60"
@@ -429,7 +415,7 @@ def test_load_balancer_beside_the_service(system: System) -> None:
 
 def test_no_pods(system: System) -> None:
     Microservice(system, "web", image=IMAGE, ports={"http": 8080}, replicas=0)
-    deployment = one(tree_of(system), "Deployment", "web")
+    deployment = one(sound_tree(system), "Deployment", "web")
     assert deployment["spec"]["replicas"] == 0
 
 
@@ -440,5 +426,5 @@ def test_akka_is_added(system: System) -> None:
     assert program["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "management"}
     assert program["livenessProbe"]["tcpSocket"] == {"port": "http"}
     assert [each["containerPort"] for each in program["ports"]] == [8080, 8559, 25520]
-    service = one(tree_of(system), "Service", "web")
+    service = one(sound_tree(system), "Service", "web")
     assert [each["name"] for each in service["spec"]["ports"]] == ["http"]

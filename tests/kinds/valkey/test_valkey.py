@@ -17,12 +17,11 @@ from pathlib import Path
 import pytest
 import yaml
 from running import PATIENCE, free_port, start
-from synthesized import PodTemplate, Synthesized
+from sound import sound_tree
+from synthesized import PodTemplate
 from systems import monitored
 
-from constructs_lib import Microservice, System, Valkey, synthesize
-from constructs_lib.api import check
-from constructs_lib.check.finding import Severity
+from constructs_lib import Microservice, System, Valkey
 from constructs_lib.observe.evidence import selectors
 
 IMAGE = "valkey/valkey:9.0.1"
@@ -40,14 +39,8 @@ def shop(**arguments: str) -> System:
     return system
 
 
-def tree_of(system: System) -> Synthesized:
-    findings = check(system)
-    assert [each.problem for each in findings if each.check.severity == Severity.ERROR] == []
-    return Synthesized("local", synthesize(system).files)
-
-
 def test_cache_goes_with_its_pod() -> None:
-    tree = tree_of(shop())
+    tree = sound_tree(shop())
     (server,) = tree.objects("StatefulSet", "cache")
     assert "volumeClaimTemplates" not in server["spec"]
     (config,) = tree.objects("ConfigMap", "cache")
@@ -57,7 +50,7 @@ def test_cache_goes_with_its_pod() -> None:
 
 
 def test_store_outlives_its_pod() -> None:
-    tree = tree_of(shop(storage="5Gi"))
+    tree = sound_tree(shop(storage="5Gi"))
     (server,) = tree.objects("StatefulSet", "cache")
     (claim,) = server["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "5Gi"
@@ -119,7 +112,7 @@ def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that runs as its pod does, with its files in a folder of ours."""
     if not (shutil.which("valkey-server") or shutil.which("redis-server")):
         pytest.skip("neither valkey-server nor redis-server is installed; Debian has the package redis-server")
-    tree = tree_of(shop(**getattr(request, "param", {"storage": "1Gi"})))
+    tree = sound_tree(shop(**getattr(request, "param", {"storage": "1Gi"})))
     (config,) = tree.objects("ConfigMap", "cache")
     (template,) = tree.pods("cache", ["StatefulSet"])
     port, data = free_port(), tmp_path / "data"
