@@ -151,13 +151,12 @@ class Program(Workload):
     def _own_value(self, each: Container, name: str, value: str | Secret | Field | Plain) -> object:
         """Return the value of a variable of a further container, with the place of a secret; None if it is wrong."""
         problem = validation.environment_variable(name)
-        if isinstance(value, Secret):
-            return self.secret(f"{each.name}-{name}", value)
         if isinstance(value, str):
             problem = problem or validation.plain_secret(name, value)
         if problem:
             self.report(f"{each.name}, env: {problem}")
-        return None if problem else value
+            return None
+        return self.secret(f"{each.name}-{name}", value) if isinstance(value, Secret) else value
 
     def complete(self) -> None:
         """Report containers that get variables, or ask ports, which there are not once all is declared."""
