@@ -21,8 +21,8 @@ from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.text import nearest, shown
 
 
-class Addition(Protocol):
-    """Something that is added to a program, such as :class:`AkkaCluster`, by :meth:`LongRunning.add`."""
+class Trait(Protocol):
+    """What a program as a whole can be given, such as :class:`AkkaCluster`, by :meth:`LongRunning.add`."""
 
     def add_to(self, program: "LongRunning") -> None:
         """Change the program, which is declared by now; what is wrong is reported to it."""
@@ -103,19 +103,19 @@ class LongRunning(Program):
             self.report(f"{argument}: {problem}")
         self.check_asked(argument, probe)
 
-    def add(self, *additions: Addition) -> None:
+    def add(self, *traits: Trait) -> None:
         """Add what changes the program as a whole, such as :class:`AkkaCluster`."""
-        for addition in additions:
-            problems = [problem for _, problem in field_misfits(addition)] if is_dataclass(addition) else []
-            if not hasattr(addition, "add_to"):
-                problems.append(f"add() takes something like AkkaCluster(…), not {shown(addition)}.")
+        for trait in traits:
+            problems = [problem for _, problem in field_misfits(trait)] if is_dataclass(trait) else []
+            if not hasattr(trait, "add_to"):
+                problems.append(f"add() takes something like AkkaCluster(…), not {shown(trait)}.")
             for problem in problems:
                 self.report(problem)
             if not problems:
-                addition.add_to(self)
+                trait.add_to(self)
 
     def ask(self, ready: Probe, alive: Probe) -> None:
-        """Have an addition say by which probes the program is asked, where the declaration does not."""
+        """Have a trait say by which probes the program is asked, where the declaration does not."""
         chose_readiness, chose_liveness = self._chose_probes
         if not chose_readiness:
             self.readiness = ready
