@@ -18,7 +18,7 @@ from constructs_lib.kubernetes.manifest_reader import Cache, may_hold
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.openings import declared, kept_in
 from constructs_lib.kubernetes.selectors import LabelIndex, Selector
-from constructs_lib.kubernetes.workloads import SCALERS, Container, Scales, Variable, pods_of
+from constructs_lib.kubernetes.workloads import SCALING, Container, Scales, Variable, pods_of
 from constructs_lib.repository.applications import (
     ALL_OBJECTS,
     CHART,
@@ -232,7 +232,7 @@ class ClusterModel:
     @cached_property
     def scales(self) -> Scales[Object]:
         """The numbers of pods of all workloads."""
-        return Scales(self.kind(*SCALERS))
+        return Scales(self.kind(*SCALING))
 
     @cached_property
     def accounts(self) -> Accounts[Object]:

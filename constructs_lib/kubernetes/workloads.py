@@ -187,6 +187,8 @@ def number(value: object, default: int) -> int:
 #: What sets the number of pods of a workload, and KEDA's objects, which make such an object
 #: (https://keda.sh/docs/latest/reference/scaledobject-spec/).
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+#: What :class:`Scales` has to know.
+SCALING = (*SCALERS, "Rollout")
 #: The fields of a scaler for the smallest and the largest number, and what counts where they are missing.
 BOUNDS: Mapping[str, tuple[tuple[str, int], tuple[str, int]]] = {
     "HorizontalPodAutoscaler": (("minReplicas", 1), ("maxReplicas", 1)),
@@ -346,13 +348,28 @@ class Scale(Generic[Owner]):
     autoscaler: Owner | None = None
     per_node: bool = False
 
+    @property
+    def is_none(self) -> bool:
+        """Whether there are no pods, whatever the load."""
+        return self.maximum == 0 and not self.per_node
+
 
 class Scales(Generic[Owner]):
-    """The numbers of pods of workloads: their own, or what their scalers make of them."""
+    """The numbers of pods of workloads: their own, or what their scalers make of them.
 
-    def __init__(self, scalers: Iterable[Owner]) -> None:
-        """Take in the scalers."""
-        self._scalers = {scaled(item): item for item in scalers}
+    A Rollout with a ``workloadRef`` runs the pods of a Deployment in its place
+    (https://argo-rollouts.readthedocs.io/en/stable/migrating/#reference-deployment-from-rollout).
+    """
+
+    def __init__(self, items: Iterable[Owner]) -> None:
+        """Take in what is of one of :data:`SCALING`; other objects are passed over."""
+        self._scalers: dict[tuple[str, str, str], Owner] = {}
+        self._rollouts: dict[tuple[str, str, str], Owner] = {}
+        for item in items:
+            if item.kind in SCALERS:
+                self._scalers[scaled(item)] = item
+            elif item.kind == "Rollout" and (reference := mapping(item.spec.get("workloadRef"))):
+                self._rollouts[str(reference.get("kind")), item.namespace, str(reference.get("name"))] = item
 
     def scaler(self, workload: Object) -> Owner | None:
         """Return what scales a workload; None for nothing."""
@@ -362,6 +379,12 @@ class Scales(Generic[Owner]):
         """Return the number of pods of a workload; of a Job, those that run at once; of a CronJob and a Pod, one."""
         if workload.kind == "DaemonSet":
             return Scale(0, 0, per_node=True)
+        rollout = self._rollouts.get((workload.kind, workload.namespace, workload.name))
+        if rollout is not None:
+            there = self.of(rollout)
+            kept = mapping(rollout.spec.get("workloadRef")).get("scaleDown", "never") == "never"
+            own = _count(workload, "replicas", 1) if kept else 0
+            return Scale(own + there.minimum, own + there.maximum, there.autoscaler)
         scaler = self.scaler(workload)
         if scaler is None:
             field = "parallelism" if workload.kind == "Job" else "replicas"

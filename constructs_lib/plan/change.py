@@ -17,7 +17,7 @@ from constructs_lib.kubernetes.manifest_reader import may_hold
 from constructs_lib.kubernetes.objects import Identity
 from constructs_lib.kubernetes.platform import NAME_LABEL
 from constructs_lib.kubernetes.selectors import Selector
-from constructs_lib.kubernetes.workloads import SCALERS, Scales, pods_of
+from constructs_lib.kubernetes.workloads import SCALING, Scales, pods_of
 from constructs_lib.plan.fields import RULES, FieldChange
 from constructs_lib.repository.applications import Application
 from constructs_lib.text import plural
@@ -255,7 +255,7 @@ class Surroundings:
     @cached_property
     def scales(self) -> Scales[Object]:
         """The numbers of pods of its workloads."""
-        return Scales(item for item in self._holding(*map(str.encode, SCALERS)) if item.kind in SCALERS)
+        return Scales(self._holding(*map(str.encode, SCALING)))
 
     @cached_property
     def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:

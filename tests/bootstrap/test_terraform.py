@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_samples import samples
 from provider_schemas import served
 from synthesized import Synthesized
 
@@ -132,6 +133,44 @@ def test_modules(terraform: Terraform, module: str, environment: str) -> None:
     assert "(sensitive value)" in result.stdout
     assert MARK in (ROOT / f"bootstrap/{module}/tests/{environment}.tftest.hcl").read_text()
     assert MARK not in result.stdout + result.stderr
+
+
+def page_sample(file: str) -> str:
+    """Return a file that docs/bootstrap.md shows."""
+    found = [each.text for each in samples(ROOT / "docs/bootstrap.md") if each.file == file]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_own_values_come_after_those_of_the_module(terraform: Terraform) -> None:
+    module = terraform.modules / "argocd"
+    (module / "production.values.yaml").write_text(page_sample("bootstrap/argocd/production.values.yaml"))
+    tests = module / "tests/production.tftest.hcl"
+    mocks = tests.read_text().partition('run "')[0]
+    tests.write_text(
+        f"""{mocks}
+run "own" {{
+  command = plan
+
+  assert {{
+    condition     = helm_release.argocd.values[1] == file("production.values.yaml")
+    error_message = "They are the last, as Helm takes the last."
+  }}
+}}
+"""
+    )
+    result = terraform.test("argocd", "production")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (module / "production.values.yaml").rename(module / "local.values.yaml")
+    assert terraform.test("argocd", "production").returncode == 1
+
+
+def test_previews_are_a_sound_tree(tmp_path: Path) -> None:
+    (tmp_path / "previews.yaml").write_text(page_sample("previews.yaml"))
+    command = [sys.executable, "app.py", "check", "--tree", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "error  " not in result.stdout
 
 
 def test_every_run_asserts_something() -> None:

@@ -150,6 +150,12 @@ def scaler(kind: str, target: dict[str, str], **spec: Any) -> Object:
     return new(kind, "scaler", "x/v1", spec={"scaleTargetRef": {"name": "web", **target}, **spec})
 
 
+def rollout(name: str = "web", scale_down: str = "onsuccess", **spec: Any) -> Object:
+    reference = {"kind": "Deployment", "name": name, "scaleDown": scale_down}
+    spec["workloadRef"] = reference if scale_down else {"kind": "Deployment", "name": name}
+    return new("Rollout", "canary", "argoproj.io/v1alpha1", spec=spec)
+
+
 DEPLOYMENT, OTHER = {"kind": "Deployment"}, {"kind": "StatefulSet"}
 
 
@@ -173,13 +179,28 @@ DEPLOYMENT, OTHER = {"kind": "Deployment"}, {"kind": "StatefulSet"}
         ("Deployment", {"replicas": 9}, [scaler("ScaledObject", {})], (0, 100)),
         ("StatefulSet", {"replicas": 9}, [scaler("ScaledObject", {})], (9, 9)),
         ("StatefulSet", {"replicas": 9}, [scaler("ScaledObject", OTHER, maxReplicaCount=3)], (0, 3)),
+        ("Deployment", {"replicas": 0}, [rollout(replicas=4)], (4, 4)),
+        ("Deployment", {"replicas": 2}, [rollout(replicas=4)], (4, 4)),
+        ("Deployment", {"replicas": 2}, [rollout(replicas=4, scale_down="never")], (6, 6)),
+        ("Deployment", {"replicas": 2}, [rollout(replicas=4, scale_down="")], (6, 6)),
+        ("Deployment", {"replicas": 9}, [rollout("another", replicas=4)], (9, 9)),
+        ("StatefulSet", {"replicas": 9}, [rollout(replicas=4)], (9, 9)),
+        ("Deployment", {"replicas": 9}, [new("Rollout", "web", "argoproj.io/v1alpha1", spec={"replicas": 4})], (9, 9)),
     ],
 )  # fmt: skip
 def test_numbers_of_pods(kind: str, spec: Any, scalers: list[Object], bounds: tuple[int, int]) -> None:
     found: Scale[Object] = Scales(scalers).of(new(kind, spec=spec))
     assert (found.minimum, found.maximum) == bounds
     assert found.per_node == (kind == "DaemonSet")
-    assert found.autoscaler == (scalers[0] if scalers and bounds != (9, 9) else None)
+    scales = bounds != (9, 9) and any(item.kind != "Rollout" for item in scalers)
+    assert found.autoscaler == (scalers[0] if scales else None)
+
+
+def test_a_rollout_is_scaled_in_the_place_of_its_deployment() -> None:
+    scaled = scaler("HorizontalPodAutoscaler", {"kind": "Rollout", "name": "canary"}, minReplicas=2, maxReplicas=6)
+    found: Scale[Object] = Scales([rollout(replicas=4), scaled]).of(new("Deployment", spec={"replicas": 0}))
+    assert (found.minimum, found.maximum, found.autoscaler) == (2, 6, scaled)
+    assert not found.is_none
 
 
 RBAC = "rbac.authorization.k8s.io/v1"

@@ -48,7 +48,7 @@ def _claims(model: ClusterModel) -> Iterator[Finding]:
         if known is None or not known.waits or claim.spec.get("volumeName"):
             continue
         owners = mounting.get((claim.namespace, claim.name), [])
-        starting = [item for item in owners if item.kind != "CronJob" and item.spec.get("replicas") != 0]
+        starting = [item for item in owners if item.kind != "CronJob" and not model.scales.of(item).is_none]
         problem = "Its volume is made for the first pod, and "
         if not starting:
             problem += f"only the CronJob {owners[0].name}, in its time, mounts it." if owners else "nothing mounts it."

@@ -174,7 +174,7 @@ class _Waits:
                 continue
             first = providers[0]
             target = f"the {first.kind} {first.name} behind the Service {call.service.name}"
-            if all(item.spec.get("replicas") == 0 for item in providers):
+            if all(self._model.scales.of(item).is_none for item in providers):
                 problem = f"It waits for {target}, which has none."
                 yield Finding.of("dependency-without-replicas", caller, problem, at=call.at)
             if any(self._timeline.compare(item, caller) > 0 for item in (*providers, call.service)):
