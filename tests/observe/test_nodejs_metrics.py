@@ -12,20 +12,14 @@ from exposition import by_label, parsed, total
 from processes import FOLDERS, NODE, PACKAGES, NodeProgram, here, node_program
 from running import free_port, run, wait_for
 
+from constructs_lib import Nodejs
+
 SCRIPT = FOLDERS["/telemetry-metrics"] / "nodejs-metrics.js"
 REGISTER = "node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js"
 #: As the library sets them.
 VARIABLES = {
-    "NODE_OPTIONS": f"--require /telemetry/{REGISTER} --require /telemetry-metrics/{SCRIPT.name}",
-    "OTEL_METRICS_EXPORTER": "prometheus",
-    "OTEL_TRACES_EXPORTER": "none",
-    "OTEL_LOGS_EXPORTER": "none",
-    "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
-    "OTEL_EXPORTER_PROMETHEUS_PORT": "9464",
-    "OTEL_SEMCONV_STABILITY_OPT_IN": "http,rpc",
-    "OTEL_SERVICE_NAME": "shop",
-    "OTEL_RESOURCE_ATTRIBUTES": "service.namespace=system,service.version=1.0.0,deployment.environment.name=production",
-    "OTEL_NODE_RESOURCE_DETECTORS": "env",
+    "NODE_OPTIONS": Nodejs.option,
+    **Nodejs().variables("shop", "system", "production", "example/shop:1.0.0"),
 }
 SERVER, CLIENT = "rpc_server_call_duration", "rpc_client_call_duration"
 OPEN, OPENED = "nodejs_websocket_connections", "nodejs_websocket_opened_total"

@@ -116,7 +116,7 @@ def test_agent_of_cassandra(tree: Synthesized, service: str) -> None:
     assert mount["readOnly"] is True
     assert "org.apache.cassandra.metrics:type=ClientRequest" in rules
     limits = template.program["resources"]
-    assert (limits["requests"]["memory"], limits["limits"]["memory"]) == ("1152Mi", "1664Mi")
+    assert (limits["requests"]["memory"], limits["limits"]["memory"]) == ("1184Mi", "1696Mi")
 
 
 def test_dashboards(tree: Synthesized) -> None:

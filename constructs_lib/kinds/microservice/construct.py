@@ -104,6 +104,8 @@ class Microservice(MeasuredProgram):
             self.report(f"ports: the agent's port is called {PORT_NAME}; choose another name.")
             return
         self.offer(PORT_NAME, telemetry.port, metrics=("/metrics",), internal=True)
+        for problem in telemetry.override_problems(self.environment):
+            self.report(problem)
         option = self.environment.pop(telemetry.option_variable, "")
         if isinstance(option, Plain):
             option = option.text
@@ -114,14 +116,9 @@ class Microservice(MeasuredProgram):
             option = ""
         self.set_variable(telemetry.option_variable, f"{option} {telemetry.option}".lstrip())
         self.agent_variables.add(telemetry.option_variable)
-        if "OTEL_EXPORTER_PROMETHEUS_PORT" in self.environment:
-            self.report(
-                f"OTEL_EXPORTER_PROMETHEUS_PORT: Prometheus would look for the metrics at {telemetry.port} all the "
-                f"same; say telemetry={type(telemetry).__name__}(port=…)."
-            )
         told = telemetry.variables(self.name, self.system.name, self.system.environment.name, self.image)
         for variable, value in told.items():
-            # A variable that is declared wins: it may set the agent up in another way.
+            # A variable that is declared wins: it may set the agent up in another way, under which there are metrics.
             if variable not in self.environment:
                 self.set_variable(variable, value)
                 self.agent_variables.add(variable)

@@ -29,6 +29,7 @@ EXPORTER = {
     "OTEL_EXPORTER_PROMETHEUS_HOST": "0.0.0.0",
     "OTEL_EXPORTER_PROMETHEUS_PORT": "9464",
     "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
     "OTEL_METRICS_EXPORTER": "prometheus",
     "OTEL_TRACES_EXPORTER": "none",
 }
@@ -61,7 +62,7 @@ def config(tree: Synthesized) -> dict[str, str]:
                 "OTEL_RESOURCE_DISABLED_KEYS": "process.command_args,process.command_line",
             },
             ["cp", "/javaagent.jar", "/telemetry/javaagent.jar"],
-            ("384Mi", "640Mi"),
+            ("416Mi", "672Mi"),
         ),
         (
             Nodejs(),
@@ -197,19 +198,68 @@ def test_without_an_agent_options_are_left_alone() -> None:
     assert config(tree_of(system)) == {"JAVA_TOOL_OPTIONS": "-Dfirst=1", "OTEL_SERVICE_NAME": "mine"}
 
 
-#: Another port would be one that nobody scrapes.
-OF_ONES_OWN = [name for name in EXPORTER if name != "OTEL_EXPORTER_PROMETHEUS_PORT"]
+#: Values with which there are metrics as before.
+HARMLESS = {
+    "OTEL_EXPORTER_PROMETHEUS_HOST": "::",
+    "OTEL_EXPORTER_PROMETHEUS_PORT": "9464",
+    "OTEL_LOGS_EXPORTER": "otlp",
+    "OTEL_LOG_LEVEL": "debug",
+    "OTEL_METRICS_EXEMPLAR_FILTER": "trace_based",
+    "OTEL_METRICS_EXPORTER": "prometheus, otlp",
+    "OTEL_RESOURCE_ATTRIBUTES": "mine=1",
+    "OTEL_SERVICE_NAME": "mine",
+    "OTEL_TRACES_EXPORTER": "otlp",
+}
 
 
-@pytest.mark.parametrize("variable", [*OF_ONES_OWN, "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"])
+@pytest.mark.parametrize("variable", HARMLESS)
 def test_a_variable_of_ones_own_wins(variable: str) -> None:
     system = shop()
-    web(system, telemetry=Jvm(), env={variable: "mine"})
+    web(system, telemetry=Jvm(), env={variable: HARMLESS[variable]})
     found = config(tree_of(system))
-    assert found[variable] == "mine"
+    assert found[variable] == HARMLESS[variable]
     assert {name: value for name, value in found.items() if name in EXPORTER and name != variable} == {
         name: value for name, value in EXPORTER.items() if name != variable
     }
+
+
+@pytest.mark.parametrize(
+    ("telemetry", "variable", "wrong", "right"),
+    [
+        (Jvm(), "OTEL_METRICS_EXPORTER", "otlp", "prometheus,otlp"),
+        (Nodejs(), "OTEL_METRICS_EXPORTER", "", "prometheus"),
+        (Nodejs(), "OTEL_EXPORTER_PROMETHEUS_HOST", "localhost", "0.0.0.0"),
+        (Jvm(port=9999), "OTEL_EXPORTER_PROMETHEUS_PORT", "9464", "9999"),
+        (Nodejs(), "OTEL_SDK_DISABLED", "True", "false"),
+        (Jvm(), "OTEL_JAVAAGENT_ENABLED", "false", "true"),
+        (Jvm(), "OTEL_SEMCONV_STABILITY_OPT_IN", "database,rpc", "database,rpc/dup"),
+        (Jvm(), "JAVA_TOOL_OPTIONS", "-Xmx1g -Dotel.metrics.exporter=none", "-Dotel.traces.exporter=otlp"),
+        (Jvm(), "JDK_JAVA_OPTIONS", "-Dotel.javaagent.enabled=false", "-Dmy.otel.sdk.disabled=true"),
+        (Nodejs(), "OTEL_SEMCONV_STABILITY_OPT_IN", "rpc", "rpc,http/dup"),
+        (Nodejs(), "OTEL_NODE_ENABLED_INSTRUMENTATIONS", "grpc,pg", "grpc,http"),
+        (Nodejs(), "OTEL_NODE_DISABLED_INSTRUMENTATIONS", "fs,http", "fs,dns"),
+        (Nodejs(), "JDK_JAVA_OPTIONS", None, "-Dotel.metrics.exporter=none"),
+    ],
+)
+def test_a_variable_that_takes_the_metrics_away_is_a_mistake(
+    telemetry: Telemetry, variable: str, wrong: str | None, right: str
+) -> None:
+    for value, is_mistake in ((wrong, True), (right, False)):
+        if value is not None:
+            system = shop()
+            web(system, telemetry=telemetry, env={variable: value})
+            problems = [each.problem for each in system.diagnostics.found]
+            assert len(problems) == is_mistake, problems
+            assert all(
+                problem.startswith(variable) and "Prometheus finds no metrics" in problem for problem in problems
+            )
+
+
+def test_whether_a_secret_variable_leaves_metrics_nobody_can_tell() -> None:
+    system = shop()
+    web(system, telemetry=Jvm(), env={"OTEL_METRICS_EXPORTER": generated("exporter")})
+    [mistake] = system.diagnostics.found
+    assert "it must be a plain text" in mistake.problem
 
 
 def test_a_secret_variable_of_ones_own_wins_too() -> None:
