@@ -65,20 +65,44 @@ class CommandError(UserError):
     """A command was called with wrong arguments."""
 
 
+class NoDeclarationError(CommandError):
+    """A command needs the declaration, and the console command, which has none, runs it."""
+
+
 @dataclass(frozen=True)
 class App:
-    """What ``main()`` was called with, and the repository's root: the folder of the file that holds the declaration."""
+    """What ``main()`` was called with, and the repository's root: the folder of the file that holds the declaration.
 
-    declaration: Declaration
+    Attributes:
+        declared: The declaration; None for commands that the console command runs without an app.
+        environments: All environments; none without a declaration.
+        root: The repository's root; without a declaration the current folder.
+    """
+
+    declared: Declaration | None
     environments: Sequence[Environment]
     root: Path
+
+    @property
+    def declaration(self) -> Declaration:
+        """The declaration.
+
+        Raises:
+            NoDeclarationError: There is none.
+        """
+        if self.declared is None:
+            raise NoDeclarationError("There is no declaration.")
+        return self.declared
 
     def choose(self, names: Sequence[str]) -> list[Environment]:
         """Return the environments with these names, each once; all of them if there are no names.
 
         Raises:
             CommandError: There is no such environment.
+            NoDeclarationError: There is no declaration.
         """
+        if self.declared is None:
+            raise NoDeclarationError("There is no declaration.")
         known = {environment.name: environment for environment in self.environments}
         for name in names:
             if name not in known:

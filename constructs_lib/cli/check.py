@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from constructs_lib.cli.app import CHARTS, NOT_JUDGED, App, CommandError, look_into_charts
+from constructs_lib.cli.completion import environments
 from constructs_lib.cli.output import harmless, result_console, write_result
 from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+    names: list[str] = typer.Argument(
+        None, metavar="[ENVIRONMENT]...", autocompletion=environments, help="Default: all of them."
+    ),
     tree: Path | None = typer.Option(
         None, "--tree", metavar="DIR", help="Check the manifests in a folder instead, whatever made them."
     ),

@@ -6,6 +6,7 @@ from typing import Literal
 import typer
 
 from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.completion import environments
 from constructs_lib.cli.documents import CHECK, demand_folder, document, write
 from constructs_lib.cli.output import console, write_result
 from constructs_lib.declare.system import System
@@ -20,7 +21,9 @@ Format = Literal["mermaid", "svg"]
 
 def command(
     context: typer.Context,
-    name: str = typer.Argument(None, metavar="[ENVIRONMENT]", help="Default: the last one declared."),
+    name: str = typer.Argument(
+        None, metavar="[ENVIRONMENT]", autocompletion=environments, help="Default: the last one declared."
+    ),
     view: View = typer.Option(None, "--view", help="Default: architecture."),
     format: Format = typer.Option(None, "--format", help="Default: mermaid; svg if FILE ends in .svg."),
     output: Path = typer.Option(None, "--output", metavar="FILE", help="Default: the standard output."),

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.completion import environments
 from constructs_lib.cli.documents import CHECK, document
 from constructs_lib.cli.output import result_console
 from constructs_lib.declare.system import System
@@ -12,7 +13,9 @@ from constructs_lib.declare.system import System
 
 def command(
     context: typer.Context,
-    name: str = typer.Argument(None, metavar="[ENVIRONMENT]", help="Default: the last one declared."),
+    name: str = typer.Argument(
+        None, metavar="[ENVIRONMENT]", autocompletion=environments, help="Default: the last one declared."
+    ),
     docs: Path = typer.Option(
         None, "--docs", metavar="FOLDER", help="Write observability.md and the alerts' runbooks there."
     ),

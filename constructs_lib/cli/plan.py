@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from constructs_lib.cli.app import CHARTS, NOT_JUDGED, App, CommandError, NotJudgedError, look_into_charts
+from constructs_lib.cli.completion import environments
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot, is_commit
@@ -47,7 +48,9 @@ class Part:
 
 def command(
     context: typer.Context,
-    names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+    names: list[str] = typer.Argument(
+        None, metavar="[ENVIRONMENT]...", autocompletion=environments, help="Default: all of them."
+    ),
     old: str = typer.Option(
         None, "--from", metavar="TREE", help="A folder or a Git revision. Default: what is published."
     ),
@@ -102,7 +105,6 @@ def command(
 def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> list[Part]:
     """Return the plans of some environments; trees without environments have one plan, with an empty name."""
     git = Git(app.root)
-    chosen = app.choose(names)
     before, after = (None if tree is None else _snapshot(git, tree) for tree in (old, new))
     if before and after:
         known = dict.fromkeys([*before.environments, *after.environments])
@@ -115,6 +117,7 @@ def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None
         # Applications of several environments have the same names.
         parts = names or (known if len(known) > 1 else [""])
         return [Part(name, "", _between(app, git, name, before, after, str(new))) for name in parts]
+    chosen = app.choose(names)
     if after:
         return [
             Part(each.name, "", _between(app, git, each.name, before or _now(git, each), after, str(new)))

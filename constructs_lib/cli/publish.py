@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts, print_some
+from constructs_lib.cli.completion import components, environments
 from constructs_lib.cli.output import result_console
 from constructs_lib.repository.git import Git
 from constructs_lib.text import plural
@@ -29,11 +30,12 @@ _NAMED = 10
 
 def command(
     context: typer.Context,
-    name: str = typer.Argument(metavar="ENVIRONMENT"),
+    name: str = typer.Argument(metavar="ENVIRONMENT", autocompletion=environments),
     only: list[str] = typer.Option(
         [],
         "--only",
         metavar="COMPONENT",
+        autocompletion=components,
         help="Move the pin of this component alone, and of what must go with it. May be repeated.",
     ),
     allow: list[str] = typer.Option(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.completion import components, environments
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.cli.plan import Format
 from constructs_lib.text import listed, nearest, plural
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    name: str = typer.Argument(None, metavar="ENVIRONMENT"),
+    name: str = typer.Argument(None, metavar="ENVIRONMENT", autocompletion=environments),
     setup: bool = typer.Option(False, "--setup", help="Build with Go what is needed and not there yet, once."),
     install: bool = typer.Option(False, "--install", help="Install what is declared, from nothing."),
     old: str = typer.Option(
@@ -41,6 +42,7 @@ def command(
         [],
         "--break",
         metavar="COMPONENT",
+        autocompletion=components,
         help="No new pod of this component gets ready; then comes the fix, and a rollback. May be repeated.",
     ),
     kill: bool = typer.Option(False, "--kill", help="Kill Argo CD's controller in the middle of each change."),
@@ -91,7 +93,7 @@ def command(
         out.print(str(find_tools(tools)))
         return
     if not name:
-        raise CommandError("Which environment? " + ", ".join(each.name for each in app.environments))
+        raise CommandError("Which environment? " + ", ".join(each.name for each in app.choose([])))
     if install and (old or new or broken or kill):
         raise CommandError(
             "--install installs what is declared, and nothing else: leave out --from, --to, --break and --kill."

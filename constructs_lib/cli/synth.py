@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from constructs_lib.cli.app import App, print_some
+from constructs_lib.cli.completion import environments
 from constructs_lib.cli.output import result_console
 from constructs_lib.text import listed, plural
 
@@ -25,7 +26,9 @@ CDK8S_FOLDER = ".cdk8s"
 
 def command(
     context: typer.Context,
-    names: list[str] = typer.Argument(None, metavar="[ENVIRONMENT]...", help="Default: all of them."),
+    names: list[str] = typer.Argument(
+        None, metavar="[ENVIRONMENT]...", autocompletion=environments, help="Default: all of them."
+    ),
     check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
     adopt: bool = typer.Option(False, "--adopt", help="Remove files of others from the folders of the generator."),
 ) -> None:

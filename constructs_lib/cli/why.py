@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.completion import components, environments
 from constructs_lib.cli.output import result_console
 from constructs_lib.declare.declaration import run_all
 from constructs_lib.declare.system import System
@@ -25,22 +26,23 @@ def command(
     context: typer.Context,
     name: str = typer.Argument(
         metavar="COMPONENT|KIND/NAME",
+        autocompletion=components,
         help="A component, what is outside, or an object: Kind/name or Kind/namespace/name.",
     ),
-    environments: list[str] = typer.Option(
-        [], "--environment", "-e", metavar="ENVIRONMENT", help="Where. Default: in all of them. May be repeated."
+    names: list[str] = typer.Argument(
+        None, metavar="[ENVIRONMENT]...", autocompletion=environments, help="Default: all of them."
     ),
 ) -> None:
     """Explain the wave of a component, or which line of the declaration an object comes from.
 
     Example: python app.py why gateway
 
-    Example: python app.py why NetworkPolicy/rabbitmq --environment production
+    Example: python app.py why NetworkPolicy/rabbitmq production
     """
     from constructs_lib.derive.graph import Graph
 
     app: App = context.obj
-    chosen = app.choose(environments)
+    chosen = app.choose(names or [])
     # The environments by the explanation that is the same for them.
     answers: dict[str, list[str]] = {}
     known: set[str] = set()

@@ -92,16 +92,19 @@ def run(declaration: Declaration, environment: Environment, finish: Callable[[Sy
     """Return what ``finish`` makes of the system that is declared for an environment.
 
     Raises:
-        DeclarationError: There are errors, before or after whatever kept the declaration from its end.
+        DeclarationError: There are errors, before or after whatever kept the declaration from its end, which is then
+            their cause.
     """
     opened: list[Diagnostics] = []
+    cause: BaseException | None = None
     token = open_diagnostics.set(opened)
     try:
         result = finish(_declare(declaration, environment))
         found: list[Diagnostic] = []
     except DeclarationError as error:
-        found = [*error.diagnostics]
+        found, cause = [*error.diagnostics], error.__cause__
     except Exception as failure:
+        cause = failure
         found = [diagnostic] if (diagnostic := diagnostic_from(failure)) else []
         # The error most likely caused this exception; if not, it comes again once the error is fixed.
         if not found and not any(diagnostics.found for diagnostics in opened):
@@ -110,7 +113,7 @@ def run(declaration: Declaration, environment: Environment, finish: Callable[[Sy
         open_diagnostics.reset(token)
     found += [diagnostic for diagnostics in opened for diagnostic in diagnostics.found]
     if found:
-        raise DeclarationError(found)
+        raise DeclarationError(found) from cause
     return result
 
 
@@ -124,13 +127,15 @@ def run_all(
     """
     results: list[Result] = []
     found: list[Diagnostic] = []
+    cause: BaseException | None = None
     for environment in environments:
         try:
             results.append(run(declaration, environment, finish))
         except DeclarationError as error:
             found += error.diagnostics
+            cause = cause or error.__cause__
     if found:
-        raise DeclarationError(found)
+        raise DeclarationError(found) from cause
     return results
 
 

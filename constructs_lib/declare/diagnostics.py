@@ -144,7 +144,8 @@ def _script() -> Path | None:
         file = frame.f_code.co_filename
         if file.startswith(_INSTALLED) and not is_library_code(file):
             return None
-        if frame.f_globals.get("__name__") == "__main__" and is_user_code(file):
+        # Around the app that the console command runs, the file of that command is another one.
+        if script is None and frame.f_globals.get("__name__") == "__main__" and is_user_code(file):
             script = Path(file).resolve()
         frame = frame.f_back
     return script

@@ -25,7 +25,7 @@ def line_of(text: str) -> int:
 
 
 def test_the_chain_of_the_gateway() -> None:
-    said = answer("gateway", "-e", "production")
+    said = answer("gateway", "production")
     assert said.startswith("production: gateway is in wave 4, because of the longest chain below it:\n")
     chain = re.findall(r"^  wave (\d)  (\S+) ", said.partition("It also")[0], re.MULTILINE)
     assert [int(wave) for wave, _ in chain] == [4, 3, 2, 1, 0]
@@ -41,7 +41,7 @@ def test_environments_that_agree_share_an_answer() -> None:
 
 
 def test_a_component_that_comes_after_nothing() -> None:
-    said = answer("external-secrets", "-e", "local")
+    said = answer("external-secrets", "local")
     line = line_of("ExternalSecrets(system")
     assert f"external-secrets is in wave 0: it comes after nothing (app.py:{line})." in said
     assert "After it come:" in said
@@ -62,7 +62,7 @@ def test_a_component_that_comes_after_nothing() -> None:
     ],
 )
 def test_the_line_of_an_object(name: str, construct: str, text: str) -> None:
-    assert f" comes from {construct} (app.py:{line_of(text)})" in answer(name, "-e", "production")
+    assert f" comes from {construct} (app.py:{line_of(text)})" in answer(name, "production")
 
 
 def test_what_a_policy_opens() -> None:
@@ -78,7 +78,7 @@ def test_what_a_policy_opens() -> None:
     [
         (["gatewy"], 'There is no component "gatewy"; did you mean "gateway"?'),
         (["Deployment/gatewy"], 'There is no object "Deployment/gatewy"; did you mean "Deployment/gateway"?'),
-        (["gateway", "-e", "prodution"], 'There is no environment "prodution"; did you mean "production"?'),
+        (["gateway", "prodution"], 'There is no environment "prodution"; did you mean "production"?'),
     ],
 )
 def test_unknown_names(arguments: list[str], message: str) -> None:
