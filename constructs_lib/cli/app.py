@@ -77,11 +77,13 @@ class App:
         declared: The declaration; None for commands that the console command runs without an app.
         environments: All environments; none without a declaration.
         root: The repository's root; without a declaration the current folder.
+        file: The file that called ``main()``; None without a declaration.
     """
 
     declared: Declaration | None
     environments: Sequence[Environment]
     root: Path
+    file: Path | None = None
 
     @property
     def declaration(self) -> Declaration:
@@ -93,6 +95,17 @@ class App:
         if self.declared is None:
             raise NoDeclarationError("There is no declaration.")
         return self.declared
+
+    @property
+    def program(self) -> str:
+        """The file that called ``main()``, relative to the root.
+
+        Raises:
+            NoDeclarationError: There is no declaration.
+        """
+        if self.file is None:
+            raise NoDeclarationError("There is no declaration.")
+        return self.file.resolve().relative_to(self.root).as_posix()
 
     def choose(self, names: Sequence[str]) -> list[Environment]:
         """Return the environments with these names, each once; all of them if there are no names.

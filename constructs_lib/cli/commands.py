@@ -14,7 +14,7 @@ from types import ModuleType
 
 import typer
 
-from constructs_lib.cli import check, graph, observe, plan, publish, rehearse, synth, why
+from constructs_lib.cli import check, graph, observe, plan, promote, publish, rehearse, synth, why
 from constructs_lib.cli.app import NOT_JUDGED, WRONG_USAGE, CommandError, NotJudgedError
 from constructs_lib.cli.output import console, result_console, take_any_sign
 from constructs_lib.declare.diagnostics import DeclarationError
@@ -23,7 +23,7 @@ from constructs_lib.user_error import UserError
 from constructs_lib.version import VERSION
 
 #: Commands of an app. Each is a module of that name with a function ``command``.
-COMMANDS = (synth, plan, check, publish, rehearse, graph, observe, why)
+COMMANDS = (synth, plan, check, publish, promote, rehearse, graph, observe, why)
 
 #: Exit codes: mistakes in what is declared, findings and refusals; faults of the library (EX_SOFTWARE of sysexits.h);
 #: Ctrl-C.

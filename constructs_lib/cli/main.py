@@ -32,5 +32,5 @@ def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
         root = root_of(declaration)
         # Without its standalone mode, Typer returns the code of typer.Exit.
         with reported(root):
-            if code := cli(standalone_mode=False, obj=App(declaration, environments, root)):
+            if code := cli(standalone_mode=False, obj=App(declaration, environments, root, Path(location.file))):
                 sys.exit(code)

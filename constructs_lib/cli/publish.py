@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,26 +58,55 @@ def command(
 
     Example: python app.py publish production --dry-run
     """
-    from constructs_lib.plan.report.terminal import print_plan
-    from constructs_lib.plan.report.words import summary
     from constructs_lib.publish.checkout import open_checkout
-    from constructs_lib.publish.publication import carry_out, prepare
-    from constructs_lib.publish.scope import closed_by, narrow, refuse_dangers
+    from constructs_lib.publish.publication import prepare
 
     app: App = context.obj
     look_into_charts(charts)
-    out = result_console()
     (environment,) = app.choose([name])
-    git = Git(app.root)
-    checkout = open_checkout(git, environment.repository.branch, environment.repository.url)
+    checkout = open_checkout(Git(app.root), environment.repository.branch, environment.repository.url)
     (tree,) = app.synthesize([environment], keep_manifests=True, verify=False)
-    takeover, rolling = _takeover(tree, cluster, kubeconfig, out)
+    takeover, rolling = start_takeover(tree, cluster, kubeconfig, result_console())
     publication = prepare(checkout, tree, rolling=rolling)
+    publish(app, publication, takeover, only=only, allow=allow, dry_run=dry_run)
+
+
+def publish(
+    app: App,
+    publication: Publication,
+    takeover: Takeover | None = None,
+    *,
+    only: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    dry_run: bool = False,
+    refusal: str = "",
+) -> None:
+    """Show what publishing does, refuse what nobody has allowed, and do it.
+
+    Args:
+        app: The app.
+        publication: What would be published.
+        takeover: What takes over from a publication that hangs. Default: nothing.
+        only: Components whose pins move. Default: all.
+        allow: What is dangerous and agreed to.
+        dry_run: Whether to make no commits.
+        refusal: Why nothing may be published. Default: it may.
+
+    Raises:
+        UserError: It is refused.
+    """
+    from constructs_lib.plan.report.terminal import print_plan
+    from constructs_lib.plan.report.words import summary
+    from constructs_lib.publish.publication import carry_out
+    from constructs_lib.publish.scope import closed_by, narrow, refuse_dangers
+
+    out, checkout, tree = result_console(), publication.checkout, publication.tree
+    name, git = tree.environment, checkout.git
     publication, found, joined = narrow(publication, publication.plan(), only)
     for problem in publication.repair.problems:
         out.print(f"Set right: {problem}")
     if not publication.is_empty:
-        _refuse_errors(app, tree)
+        _refuse_errors(app, publication)
         publication = replace(publication, summary=summary(found) if found.changes else "")
         print_plan(found, out, hint=False)
         if publication.foreign:
@@ -89,19 +119,25 @@ def command(
         out.print(f"Closes {plural(closed, 'connection')} that the last publication kept open.")
     for component, reason in joined.items():
         out.print(f"With it: {component}: {reason}.")
+    command = publication.command
     for component in publication.unpublished:
         commit = "" if only else publication.rolled_back.get(component, "")
         why = (
             f", because {commit[:12]} rolled back these manifests; revert their cause as well, or roll them out again "
-            f"with python app.py publish {name} --only {component}"
+            f"with {command} --only {component}"
         )
         out.print(f"Held back: {component}{why if commit else ''}.")
     if publication.is_empty:
         all_else = "everything else" if publication.unpublished else "everything"
-        out.print(f"Nothing to publish: {checkout.upstream} has {all_else} that {name} is declared to be.")
+        source = publication.promoted_from
+        nothing = f"promote: {name} has {all_else} that {source} runs" if source else ""
+        nothing = nothing or f"publish: {checkout.upstream} has {all_else} that {name} is declared to be"
+        out.print(f"Nothing to {nothing}.")
         if not dry_run:
             _take_over(takeover, tree, git)
         return
+    if refusal:
+        raise UserError(refusal)
     refuse_dangers(found, allow)
     _tell_what_else_is_pushed(app, publication, out)
     if dry_run:
@@ -115,13 +151,14 @@ def command(
         out.print(f"{commit[:12]} {message.splitlines()[0]}")
     out.print(f"Pushed to {checkout.upstream}.")
     if checkout.is_folder:
-        out.print(f"{checkout.remote} is a folder: what is there has to get to {environment.repository.url} by itself.")
+        url = app.choose([name])[0].repository.url
+        out.print(f"{checkout.remote} is a folder: what is there has to get to {url} by itself.")
     if publication.can_be_reverted and (publication.moved or publication.removed):
         out.print(f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}")
     if kept:
         out.print(
-            f"Kept open for the old pods: {plural(kept, 'connection')}. A later publication closes that, or python "
-            f"app.py publish {name} once this one is rolled out."
+            f"Kept open for the old pods: {plural(kept, 'connection')}. A later publication closes that, or {command} "
+            f"once this one is rolled out."
         )
     if any(change.kind == "Application" for change in found.changes):
         what = "What is new, removed, or a chart's version or values"
@@ -131,14 +168,16 @@ def command(
         _tell_how_to_take_over(publication, out)
 
 
-def _root(tree: Tree) -> Manifest:
+def root_of(tree: Tree) -> Manifest:
     """Return the root Application."""
     from constructs_lib.derive.applications import ROOT_FILE
 
-    return (tree.manifests or {})[f"argocd/{tree.environment}/{ROOT_FILE}"]
+    return tree.manifest(f"argocd/{tree.environment}/{ROOT_FILE}")
 
 
-def _takeover(tree: Tree, context: str, kubeconfig: Path | None, out: Console) -> tuple[Takeover | None, bool | None]:
+def start_takeover(
+    tree: Tree, context: str, kubeconfig: Path | None, out: Console
+) -> tuple[Takeover | None, bool | None]:
     """Tell what a cluster rolls out; return what takes over and whether it does, or None if there is no context."""
     from constructs_lib.publish.takeover import Takeover, kubectl
 
@@ -146,7 +185,7 @@ def _takeover(tree: Tree, context: str, kubeconfig: Path | None, out: Console) -
         if kubeconfig:
             raise CommandError("--kubeconfig needs --context, which names the cluster.")
         return None, None
-    takeover = Takeover(kubectl(context, kubeconfig), _root(tree), out.print)
+    takeover = Takeover(kubectl(context, kubeconfig), root_of(tree), out.print)
     rollout = takeover.look()
     takeover.describe(rollout)
     return takeover, rollout.running or bool(rollout.hangs or rollout.unsettled)
@@ -172,16 +211,20 @@ def _tell_how_to_take_over(publication: Publication, out: Console) -> None:
     last = checkout.git.run("log", "-1", "--format=%ct", *pushed) if publication.old else ""
     inputs = json.loads(tree.files[INPUTS.format(module="argocd", environment=tree.environment)])
     if last and time.time() - int(last) < inputs["sync_timeout_seconds"]:
-        see, end = by_hand(_root(tree))
+        see, end = by_hand(root_of(tree))
         out.print(f"If the publication before hangs, this one waits for it. To see that: {see}")
-        out.print(f"To end it: publish with --context, or {end}")
+        by = "promote with --to-context" if publication.promoted_from else "publish with --context"
+        out.print(f"To end it: {by}, or {end}")
 
 
-def _refuse_errors(app: App, tree: Tree) -> None:
+def _refuse_errors(app: App, publication: Publication) -> None:
     """Refuse to publish if check finds an error; then its report is printed."""
     from constructs_lib.api import model_of
     from constructs_lib.check.report.formats import show
 
+    tree = publication.tree
+    if publication.restored:
+        tree = replace(tree, files={**publication.deployed}, manifests=None)
     report = app.check({tree.environment: model_of(tree)})
     if report.errors:
         show(report, result_console())

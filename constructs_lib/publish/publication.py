@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from constructs_lib.plan.change import Verdict
 from constructs_lib.plan.merging import undone
 from constructs_lib.plan.plan import Plan, plan
 from constructs_lib.publish.checkout import Checkout, PublishError
@@ -37,7 +38,11 @@ class Publication:
         pins: The pins as they will be. Those to the commit that is not made yet have an empty revision.
         unpublished: Components with changes that are held back.
         rolled_back: Components of which these very manifests were rolled back, with the commit that did it.
+        elsewhere: Components that are deployed from an earlier commit, though the files hold something else.
+        verdicts: What else is to be said of Applications whose pins move, by component.
         summary: The effect on the cluster in one line, for the message of the last commit.
+        promoted_from: The environment that runs what is published; empty if it is what is declared.
+        promoted: The commit of the declaration that this environment runs.
     """
 
     checkout: Checkout
@@ -48,7 +53,17 @@ class Publication:
     pins: Mapping[str, Pin]
     unpublished: tuple[str, ...] = ()
     rolled_back: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, Pin] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     summary: str = ""
+    promoted_from: str = ""
+    promoted: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that does it."""
+        what = f"promote {self.promoted_from}" if self.promoted_from else "publish"
+        return f"python app.py {what} {self.tree.environment}"
 
     @property
     def foreign(self) -> list[str]:
@@ -93,7 +108,10 @@ class Publication:
         if components := [*moved, *removed]:
             short = ", ".join(components) if len(components) <= 3 else f"{len(components)} components"
             unpinned = "the branch" if self.old is None else "new"
-            lines = [f"Publish {environment}: {short}", "", *([self.summary, ""] if self.summary else [])]
+            source = self.promoted_from
+            origin = f"Promoted from {source}, which runs the declaration of {self.promoted[:12]}." if source else ""
+            said = [text for text in (origin, self.summary) if text]
+            lines = [f"Publish {environment}: {short}", "", *said, *([""] if said else [])]
             for component, pin in moved.items():
                 revision = self.pins[component].revision[:12] or "the commit before"
                 lines.append(f"{component}: {pin.revision[:12] if pin else unpinned} -> {revision}")
@@ -105,22 +123,30 @@ class Publication:
 
     @property
     def restored(self) -> dict[str, Pin]:
-        """Components that are held back, and whose pins were wrong: they become what they were before."""
+        """Components that become something else than the files hold: what they were before, or are elsewhere."""
         sound, declared = self.repair.sound, self.tree.contents
         return {
-            name: pin for name, pin in self.pins.items() if pin == sound.get(name) and pin.content != declared[name]
+            name: pin
+            for name, pin in self.pins.items()
+            if pin in (sound.get(name), self.elsewhere.get(name)) and pin.content != declared.get(name)
         }
 
-    def plan(self) -> Plan:
-        """Return what Argo CD does if all components become what they are declared to be, or are restored."""
+    @property
+    def deployed(self) -> Mapping[str, bytes]:
+        """The files with those of each component as it becomes."""
         environment, files = self.tree.environment, self.tree.files
         for name, pin in self.restored.items():
             folder = f"dist/{environment}/{name}"
             others = {path: content for path, content in files.items() if not path.startswith(f"{folder}/")}
             files = {**others, **self.checkout.git.files(pin.revision, [folder])}
-        new, folder = Snapshot.of_files("the declaration", files), f"argocd/{environment}"
+        return files
+
+    def plan(self) -> Plan:
+        """Return what Argo CD does if all components become what they are declared to be, or are restored."""
+        new, folder = Snapshot.of_files("the declaration", self.deployed), f"argocd/{self.tree.environment}"
+        verdicts = {name: verdict for name, verdict in self.verdicts.items() if name in self.moved}
         # The Applications still have the published pins, but the files that they read are the new ones.
-        found = plan(self.repair.published, new, folder=folder)
+        found = plan(self.repair.published, new, folder=folder, verdicts=verdicts)
         if self.repair.problems:
             found = undone(found, plan(self.repair.trusted, new, folder=folder), self.repair.smuggled)
         return replace(found, pins=())
@@ -136,11 +162,19 @@ class Publication:
         return not self.commits and self.checkout.head == self.checkout.remote_head
 
 
-def prepare(checkout: Checkout, tree: Tree, *, rolling: bool | None = None) -> Publication:
+def prepare(
+    checkout: Checkout, tree: Tree, *, rolling: bool | None = None, sources: Mapping[str, str] | None = None
+) -> Publication:
     """Return what publishing an environment would do, without changing anything in the repository.
 
     The tree is given the pins of the last commit, because those in the working tree may be from a run that was killed.
-    ``rolling`` tells whether the cluster still rolls out what is published, None that it was not asked.
+
+    Args:
+        checkout: The checkout.
+        tree: What is to be published.
+        rolling: Whether the cluster still rolls out what is published. Default: it was not asked.
+        sources: Commits that may hold the manifests of components already, if the tree is not what is declared now:
+            where one does, it is pinned, and the manifests of the last commit stay. Default: the tree is declared now.
 
     Raises:
         PublishError: The working tree has changes that are not generated.
@@ -154,20 +188,41 @@ def prepare(checkout: Checkout, tree: Tree, *, rolling: bool | None = None) -> P
     old = repair.pins
     tree.pin(old)
     tree.keep_open(repair.trusted, rolling=rolling)
-    # What is kept belongs to the manifests: it stays when the pins are reverted.
-    manifests = tuple(_differing(git, head, _with_pins(tree), owned))
     kept = {name: pin for name, pin in (old.components if old else {}).items() if name not in repair.wrong}
     kept |= repair.sound
-    rolled = rolled_back(git, head, environment, kept, tree.contents)
+    contents = tree.contents
+    rolled = rolled_back(git, head, environment, kept, contents)
+    elsewhere = _elsewhere(checkout, tree, kept, sources or {})
+    for component in elsewhere:
+        tree.leave(component, git.files(head, [f"dist/{environment}/{component}"]))
+    # What is kept belongs to the manifests: it stays when the pins are reverted.
+    manifests = tuple(_differing(git, head, _with_pins(tree), owned))
     pins: dict[str, Pin] = {}
-    for component, content in sorted(tree.contents.items()):
-        new = Pin("" if manifests else head, content, tree.namespaces[component])
+    for component, content in sorted(contents.items()):
+        new = elsewhere.get(component, Pin("" if manifests else head, content, tree.namespaces[component]))
         old_pin = kept.get(component, new)
         pins[component] = old_pin if old_pin.content == content else new
-    publication = Publication(checkout, tree, repair, manifests, old, pins, rolled_back=rolled)
+    publication = Publication(checkout, tree, repair, manifests, old, pins, rolled_back=rolled, elsewhere=elsewhere)
     if pins_file(environment) in dirty and not publication.commits:
         raise PublishError(f"{pins_file(environment)} is not as publish wrote it; git checkout HEAD -- pins first.")
     return publication
+
+
+def _elsewhere(checkout: Checkout, tree: Tree, pins: Mapping[str, Pin], sources: Mapping[str, str]) -> dict[str, Pin]:
+    """Return the components whose manifests are in another commit than the last one: in their pin's, or in a source."""
+    git, environment = checkout.git, tree.environment
+    history, found = History(git, checkout.upstream, [checkout.head]), {}
+    for component, source in sources.items():
+        manifests, content = tree.manifests_of(component), tree.contents[component]
+        is_kept = tree.pins is not None and not tree.pins.kept.keys().isdisjoint(manifests)
+        if is_kept or git.files(checkout.head, [f"dist/{environment}/{component}"]) == manifests:
+            continue
+        candidates = (pins.get(component), Pin(source, content, tree.namespaces[component]))
+        for pin in (pin for pin in candidates if pin and pin.content == content):
+            if not history.wrong(environment, Pins({component: pin})):
+                found[component] = pin
+                break
+    return found
 
 
 def rolled_back(

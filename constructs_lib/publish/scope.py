@@ -33,7 +33,7 @@ def narrow(publication: Publication, found: Plan, only: Sequence[str]) -> tuple[
     pins = {name: pin if name in wanted else before.get(name, pin) for name, pin in publication.pins.items()}
     held = {name for name in publication.moved if pins[name] != publication.pins[name]}
     narrowed = replace(publication, pins=pins, unpublished=tuple(sorted(held)))
-    found = narrowed.plan() if narrowed.restored else found
+    found = narrowed.plan() if narrowed.restored or narrowed.verdicts else found
     return narrowed, without(found, held - narrowed.restored.keys()), joined
 
 

@@ -47,7 +47,7 @@ class KubectlError(UserError):
 
 
 def kubectl(context: str, kubeconfig: Path | None = None, program: str = "kubectl") -> Kubectl:
-    """Return what runs kubectl in a context of a kubeconfig, by default that of the user.
+    """Return what runs kubectl in a context of a kubeconfig, by default that of the user; without one, in the current.
 
     The program is looked for on the PATH, unless it is given as a path.
 
@@ -57,17 +57,18 @@ def kubectl(context: str, kubeconfig: Path | None = None, program: str = "kubect
     found = shutil.which(program)
     if found is None:
         raise KubectlError(
-            "There is no kubectl on the PATH, with which --context asks the cluster: install it "
+            "There is no kubectl on the PATH, with which the cluster is asked: install it "
             "(https://kubernetes.io/docs/tasks/tools/), or publish without --context."
         )
-    where = [f"--context={context}", *([f"--kubeconfig={kubeconfig}"] if kubeconfig else [])]
+    where = [*([f"--context={context}"] if context else []), *([f"--kubeconfig={kubeconfig}"] if kubeconfig else [])]
+    which = f"the context {context}" if context else "the current context"
 
     def run(*arguments: str) -> str:
         command = [found, *where, "--request-timeout=30s", *arguments]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             said = result.stderr.strip().splitlines() or ["it says nothing."]
-            raise KubectlError(f"kubectl {' '.join(arguments[:3])} in the context {context}: {said[-1]}")
+            raise KubectlError(f"kubectl {' '.join(arguments[:3])} in {which}: {said[-1]}")
         return result.stdout
 
     return run
@@ -131,7 +132,7 @@ class Takeover:
             KubectlError: The cluster does not answer.
             PublishError: The cluster has no such root, or one that deploys something else.
         """
-        root, children = self._applications()
+        root, children = self.applications()
         hangs: dict[str, list[str]] = {}
         stuck: list[StuckPod] = []
         objects: dict[str, list[Manifest]] = {}
@@ -181,7 +182,7 @@ class Takeover:
             PublishError: Argo CD does not end its operations.
         """
         rollout = self._wait(head)
-        root, children = self._applications()
+        root, children = self.applications()
         every = {**children, self._name: root}
         moving = {name for name, child in children.items() if name in pins and pins[name] not in deployed(child)}
         if rollout.hangs:
@@ -209,8 +210,13 @@ class Takeover:
             self._pause(2)
         return rollout
 
-    def _applications(self) -> tuple[Manifest, dict[str, Manifest]]:
-        """Return the root and the Applications that it deploys."""
+    def applications(self) -> tuple[Manifest, dict[str, Manifest]]:
+        """Return the root and the Applications that it deploys, by their names.
+
+        Raises:
+            KubectlError: The cluster does not answer.
+            PublishError: The cluster has no such root, or one that deploys something else.
+        """
         found = {item["metadata"]["name"]: item for item in self._list(_APPLICATIONS, self._namespace)}
         root = found.get(self._name)
         if root is None:

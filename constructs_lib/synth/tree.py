@@ -47,6 +47,49 @@ class Tree:
     #: The files of objects that keep something open, as they are declared.
     _declared: dict[str, Manifest] = field(default_factory=dict)
 
+    @classmethod
+    def of_files(cls, environment: str, revision: str, files: Mapping[str, bytes]) -> Tree:
+        """Return the tree that was written as these files, before anything was published of it."""
+        tree = cls(environment, revision, dict(files))
+        begin, end = f"argocd/{environment}/Application-", ".yaml"
+        for path in files:
+            if path.startswith(begin) and path.endswith(end):
+                manifest = tree.manifest(path)
+                component = path.removeprefix(begin).removesuffix(end)
+                project = {"metadata": {"name": manifest["spec"]["project"]}}
+                tree.applications[component] = manifest
+                tree.projects[component] = tree.manifest(project_file(environment, project))
+        return tree
+
+    def take(self, component: str, other: Tree) -> None:
+        """Take a component as another tree of the same environment has it: not at all, if that one lacks it."""
+        old, new = self._files_of(component), other._files_of(component)
+        self.files = {path: content for path, content in self.files.items() if path not in old}
+        self.files |= {path: other.files[path] for path in new}
+        self.manifests = None
+        for mine, its in ((self.applications, other.applications), (self.projects, other.projects)):
+            mine.pop(component, None)
+            mine.update({component: its[component]} if component in its else {})
+        self.__dict__.pop("contents", None)
+
+    def leave(self, component: str, files: Mapping[str, bytes]) -> None:
+        """Leave the manifests of a component as they are, because it is deployed from another commit."""
+        own = self.manifests_of(component)
+        self.files = {path: content for path, content in self.files.items() if path not in own} | {**files}
+        self.manifests = None
+        self.__dict__.pop("contents", None)
+
+    def manifests_of(self, component: str) -> dict[str, bytes]:
+        """Return the files in the folder of a component."""
+        folder = f"dist/{self.environment}/{component}/"
+        return {path: content for path, content in self.files.items() if path.startswith(folder)}
+
+    def _files_of(self, component: str) -> set[str]:
+        """Return the paths of a component's manifests, its Application and its AppProject."""
+        own = {application_file(self.environment, component), *self.manifests_of(component)}
+        own |= {project_file(self.environment, self.projects[component])} if component in self.projects else set()
+        return self.files.keys() & own
+
     def add(self, path: str, manifest: Manifest) -> None:
         """Add an object as a file.
 
@@ -110,29 +153,24 @@ class Tree:
                 if opens(path) and self.files.get(path, content) != content:
                     for old in parse(path, content):
                         before = old.manifest if rolling else declared(old.manifest)
-                        if entries := closing(before, self._object(path)):
+                        if entries := closing(before, self.manifest(path)):
                             kept[path] = entries
         self.pin(replace(self.pins, kept=kept))
 
     def _changes(self, application: Application) -> bool:
         """Tell whether a published component differs from the declared one in more than what it keeps open."""
-        folder = f"dist/{self.environment}/{application.name}/"
-        old = {
-            path: dump(declared(each.manifest)) if opens(path) and kept_in(each.manifest) else content
-            for path, content in application.files.items()
-            for each in parse(path, content)
-        }
-        return old != {path: content for path, content in self.files.items() if path.startswith(folder)}
+        return as_declared(application.files) != self.manifests_of(application.name)
 
     def _keep(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
         for path, manifest in self._declared.items():
             self._put(path, manifest)
-        self._declared = {path: self._object(path) for path in kept if path in self.files}
+        self._declared = {path: self.manifest(path) for path in kept if path in self.files}
         for path, manifest in self._declared.items():
             self._put(path, keeping(manifest, kept[path]))
         self.__dict__.pop("contents", None)
 
-    def _object(self, path: str) -> Manifest:
+    def manifest(self, path: str) -> Manifest:
+        """Return the object in a file."""
         return self.manifests[path] if self.manifests is not None else parse(path, self.files[path])[0].manifest
 
     @cached_property
@@ -162,6 +200,15 @@ class Tree:
             for component in sorted(old.keys() | self.contents.keys())
             if old.get(component) != self.contents.get(component)
         }
+
+
+def as_declared(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return manifests without what they only keep open."""
+    return {
+        path: dump(declared(each.manifest)) if opens(path) and kept_in(each.manifest) else content
+        for path, content in files.items()
+        for each in parse(path, content)
+    }
 
 
 def _keeps(application: Application) -> bool:

@@ -12,8 +12,8 @@ from repositories import change, newer, positionpal, run
 
 import versions
 
-#: What a rehearsal shows is in tests/rehearse.
-REHEARSE = "rehearse"
+#: What a rehearsal shows is in tests/rehearse; what is promoted was published, in tests/publish/test_promote.py.
+ELSEWHERE = ["promote", "rehearse"]
 COMMANDS = ["check", "graph", "observe", "plan", "publish", "synth", "why"]
 
 
@@ -37,7 +37,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_is_listed() -> None:
-    assert sorted(commands()) == sorted([*COMMANDS, REHEARSE])
+    assert sorted(commands()) == sorted([*COMMANDS, *ELSEWHERE])
 
 
 @pytest.mark.parametrize("command", COMMANDS)

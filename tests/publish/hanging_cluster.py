@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.publish.takeover import KubectlError, Takeover
@@ -172,3 +173,12 @@ def hanging(**more: Any) -> Iterator[Item]:
     yield child("front", BAD, "Deployment", settled=True)
     yield workload("Deployment", "stock")
     yield pod("stock", waits="ImagePullBackOff")
+
+
+def kubectl_of(folder: Path, script: str) -> dict[str, str]:
+    """Return variables with which kubectl is a script."""
+    program = folder / "bin" / "kubectl"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:/usr/bin:/bin"}

@@ -23,6 +23,7 @@ from hanging_cluster import (
     Item,
     child,
     hanging,
+    kubectl_of,
     merge,
     pod,
     root,
@@ -245,15 +246,6 @@ def test_pods_that_kubernetes_replaces_or_that_nothing_mends_are_left_alone(poli
 
 
 # The command.
-
-
-def kubectl_of(folder: Path, script: str) -> dict[str, str]:
-    """Return variables with which kubectl is a script."""
-    program = folder / "bin" / "kubectl"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    return {"PATH": f"{program.parent}:/usr/bin:/bin"}
 
 
 def test_asks_the_cluster_of_a_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

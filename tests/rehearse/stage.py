@@ -19,6 +19,8 @@ from systems import environment as environment_of
 
 from constructs_lib import Autoscale, Microservice, Postgres, System, synthesize
 from constructs_lib.kubernetes.manifest import Manifest, manifest
+from constructs_lib.publish.health import unhealthy
+from constructs_lib.publish.takeover import Takeover, kubectl
 from constructs_lib.rehearse import changes
 from constructs_lib.rehearse.api_client import ApiError
 from constructs_lib.rehearse.changes import restarted
@@ -26,6 +28,7 @@ from constructs_lib.rehearse.judgement import Outcome
 from constructs_lib.rehearse.rehearsal import Rehearsal
 from constructs_lib.rehearse.settings import settings_of
 from constructs_lib.rehearse.tools import Tools, find_tools
+from constructs_lib.repository.pins import Pins
 from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.tree import Tree
 from constructs_lib.user_error import UserError
@@ -75,6 +78,13 @@ class Stage:
                 client.apply(probe)
                 client.delete(probe)
                 time.sleep(0.5)
+
+    def unhealthy(self) -> list[str]:
+        """Return why the cluster is not healthy with what is published, as ``promote`` asks it."""
+        run = kubectl("rehearsal", self.rehearsal.kubeconfig, os.fspath(tools().kubectl))
+        tree = self.trees[0]
+        root = tree.manifest(f"argocd/{tree.environment}/root.yaml")
+        return unhealthy(Takeover(run, root), Pins(self.rehearsal.scratch.pins(tree.environment)))
 
     def revert(self) -> Outcome:
         """Roll the last publication back."""

@@ -24,6 +24,7 @@ def test_install(changes: Stage) -> None:
     outcome = changes.install(changes.trees[0])
     assert not broken_promises(outcome)
     assert [(row.component, row.wave) for row in outcome.progress] == [("stock", 0), ("basket", 1), ("front", 2)]
+    assert changes.unhealthy() == []
 
 
 def test_update_in_three_waves_while_the_controller_dies(changes: Stage) -> None:
@@ -45,8 +46,15 @@ def test_what_is_broken_holds_what_comes_later(changes: Stage) -> None:
     outcome = changes.publish(faulty, broken=["stock"])
     assert not broken_promises(outcome)
     assert [row.component for row in outcome.progress if row.is_held] == ["stock", "basket", "front"]
+    assert [line.partition(":")[0].strip() for line in changes.unhealthy()] == [
+        "basket",
+        "front",
+        "stock",
+        "Deployment/stock",
+    ]
     outcome = changes.publish(fixed, take_over=True)
     assert not broken_promises(outcome)
+    assert changes.unhealthy() == []
 
 
 def test_planted_difference(changes: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
