@@ -39,11 +39,14 @@ def declared_at(git: Git, revision: str, app: PurePosixPath, environments: Seque
         try:
             for name in names:
                 (root / pins_file(name)).unlink(missing_ok=True)
+            # What is imported from elsewhere comes from where it comes from now.
+            others = [path for path in sys.path if path and Path(path).resolve() != git.root.resolve()]
             variables = {name: value for name, value in os.environ.items() if name != "CDK8S_OUTDIR"}
+            variables |= {"PYTHONPATH": os.pathsep.join(others), "PYTHONDONTWRITEBYTECODE": "1"}
             result = subprocess.run(
                 [sys.executable, str(root / app), "synth", "--adopt", *names],
                 cwd=root,
-                env={**variables, "PYTHONDONTWRITEBYTECODE": "1"},
+                env=variables,
                 capture_output=True,
                 text=True,
                 check=False,
