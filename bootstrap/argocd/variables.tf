@@ -15,6 +15,12 @@ variable "context" {
   type        = string
 }
 
+variable "generated_as" {
+  description = "Path of the file with these inputs, by which make synth knows that it wrote the file itself."
+  type        = string
+  default     = null
+}
+
 variable "environment" {
   description = "Name of the environment; also that of the workspace, so that no state meets the inputs of another."
   type        = string

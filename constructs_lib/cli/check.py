@@ -11,6 +11,7 @@ import typer
 
 from constructs_lib.cli.app import CHARTS, NOT_JUDGED, App, CommandError, look_into_charts
 from constructs_lib.cli.completion import environments
+from constructs_lib.cli.documents import refuse_strangers
 from constructs_lib.cli.output import harmless, result_console, write_result
 from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
@@ -63,6 +64,7 @@ def command(
     if docs:
         from constructs_lib.check.report import checks_page
 
+        refuse_strangers([docs])
         before = docs.read_text(encoding="utf-8") if docs.exists() else ""
         docs.write_text(checks_page.render(checks_page.judges_of(before)), encoding="utf-8")
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import typer
@@ -17,6 +18,9 @@ from constructs_lib.user_error import UserError
 CHECK = typer.Option(False, "--check", help="With --docs: write nothing; exit 1 if the files are not up to date.")
 #: The most files that a message names.
 _NAMED = 4
+#: What a generated page says of itself at its beginning.
+_GENERATED = re.compile(rb"Generated (from the declaration )?by `?(python app\.py |make docs)")
+_BEGINNING = 1000
 
 
 def demand_folder(folder: Path) -> None:
@@ -47,6 +51,7 @@ def document(app: App, name: str | None, folder: Path, pages: Pages, *, check: b
         console().print(f"Not up to date: {names}; run the command without --check and commit what it writes.")
         raise typer.Exit(1)
     else:
+        refuse_strangers(differing)
         write(differing)
         console().print(f"Wrote {names}.")
 
@@ -57,6 +62,23 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes() if path.is_file() else None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from error
+
+
+def refuse_strangers(paths: Iterable[Path]) -> None:
+    """Refuse to overwrite files that do not say that they are generated.
+
+    Raises:
+        CommandError: There are some.
+    """
+    found = [
+        str(path) for path in paths if path.is_file() and not _GENERATED.search((_content(path) or b"")[:_BEGINNING])
+    ]
+    if found:
+        them, are = ("it", "is") if len(found) == 1 else ("them", "are")
+        raise CommandError(
+            f"{listed(found, _NAMED)} {are} not generated; move {them} away, or name another folder. "
+            "Nothing was written."
+        )
 
 
 def write(files: Mapping[Path, str]) -> None:

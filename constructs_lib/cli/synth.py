@@ -46,20 +46,27 @@ def synth(app: App, names: Sequence[str], *, check: bool, adopt: bool = False) -
     if output and Path(output).resolve() != app.root / CDK8S_FOLDER:
         # The user called cdk8s synth with another folder, or for the standard output.
         trees = app.synthesize(chosen)
-        change = _copy(Path(output), trees)
+        change = _copy(Path(output), trees, adopt=adopt)
     else:
         trees, change = app.process(chosen, complete=not names, check=check, adopt=adopt)
         if output:
-            _copy(Path(output), trees)
+            _copy(Path(output), trees, adopt=True)
     _report(trees, change, check=check)
     if check and (change.created or change.updated or change.removed):
         raise typer.Exit(1)
 
 
-def _copy(folder: Path, trees: Sequence[Tree]) -> Change:
-    from constructs_lib.synth.writer import Change
+def _copy(folder: Path, trees: Sequence[Tree], *, adopt: bool) -> Change:
+    from constructs_lib.synth.ownership import refuse_strangers
+    from constructs_lib.synth.writer import Change, compare
 
     files = {path: content for tree in trees for path, content in tree.files.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    change = compare(folder, files, [])
+    if not adopt:
+        refuse_strangers(folder, change)
+    for path in change.updated:
+        (folder / path).unlink()
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ REASONS = {
 class Effect(IntEnum):
     """What happens in the cluster; the greater, the worse."""
 
-    NONE, CREATE, ADOPT, UPDATE, RESTART, KEPT, DELETE, REPLACEMENT, DATA_LOSS = range(9)
+    NONE, CREATE, ADOPT, TAKE_OVER, UPDATE, RESTART, KEPT, DELETE, REPLACEMENT, DATA_LOSS = range(10)
 
     @property
     def words(self) -> str:

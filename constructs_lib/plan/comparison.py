@@ -34,8 +34,13 @@ class Comparison:
         after: Sequence[Application],
         cache: Cache,
         verdicts: Mapping[str, Verdict],
+        *,
+        published: bool = True,
     ) -> None:
-        """Compare all Applications and groups of two trees; ``verdicts`` are on Applications, by name."""
+        """Compare all Applications and groups of two trees; ``verdicts`` are on Applications, by name.
+
+        ``published`` tells whether the tree before is one that Argo CD has deployed from.
+        """
         self._cache = cache
         self.warnings: list[str] = []
         self.pins: list[Pin] = []
@@ -47,7 +52,7 @@ class Comparison:
         #: Applications with a change that the trees do not show, and the file that it is about.
         self._unseen: list[tuple[Pair, Verdict, str]] = []
         self._departures = Departures(self.pairs)
-        self._began = any(application.files for application in before)
+        self._began = published and any(application.files for application in before)
         self._before = before
         self._seen = {
             pair.now.name

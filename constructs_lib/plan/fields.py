@@ -156,10 +156,8 @@ def _seconds(value: object) -> int | None:
 
 
 def _list_differences(old: list[Any], new: list[Any], keys: Keys, texts: Sequence[str] | None) -> Iterator[FieldChange]:
-    name = next((name for name in _NAMES if _names(old, name) and _names(new, name)), None) if old and new else None
-    if name is not None:
-        before = {str(_named(item, name)): item for item in old}
-        after = {str(_named(item, name)): item for item in new}
+    if items := by_name(old, new):
+        before, after = items
         for key in {**before, **after}:
             yield from _differences(before.get(key), after.get(key), (*keys, f"[{key}]"), texts)
         common = [key for key in before if key in after]
@@ -184,6 +182,15 @@ def _list_differences(old: list[Any], new: list[Any], keys: Keys, texts: Sequenc
                 yield FieldChange(shown_path((*keys, index)), old[index], None, keys=(*keys, index))
             for index in range(start + pairs, stop):
                 yield FieldChange(shown_path((*keys, index)), None, new[index], keys=(*keys, index))
+
+
+def by_name(old: list[Any], new: list[Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the items of two lists by the field that identifies them; None if none does in both."""
+    name = next((name for name in _NAMES if _names(old, name) and _names(new, name)), None) if old and new else None
+    if name is None:
+        return None
+    before, after = ({str(_named(item, name)): item for item in items} for items in (old, new))
+    return before, after
 
 
 def _names(items: list[Any], name: str) -> bool:

@@ -5,14 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.sync_order import Task, cascade_order, sync_order
 from constructs_lib.kubernetes.manifest import inner
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.plan.change import Change, Effect, Pin, Step, Verdict
+from constructs_lib.plan.change import Change, Effect, Pin, Step, Verdict, reason
 from constructs_lib.plan.comparison import Comparison
+from constructs_lib.plan.effects import loss_with
 from constructs_lib.plan.pair import Key, Pair, key_of
-from constructs_lib.repository.applications import Application, find_applications, unseen_chart
+from constructs_lib.plan.running import is_foreign, running, with_owners
+from constructs_lib.repository.applications import Application, Applications, find_applications, unseen_chart
 from constructs_lib.repository.rendering import looking
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -79,12 +82,22 @@ def plan(
     Nothing is raised because of what the manifests hold: what cannot be read is in :attr:`Plan.warnings`.
     """
     folders, cache = [folder] if folder else [], Cache()
-    before, after = (find_applications(snapshot, folders, cache, looking.get()) for snapshot in (old, new))
+    after = find_applications(new, folders, cache, looking.get())
+    marks: Mapping[Identity, Object] = {}
+    if is_foreign(old, folder):
+        groups, marks = running(old, after.all, cache)
+        before = Applications(
+            groups, {"running": f"What runs is taken from {old.name}, and whatever is not there for new."}
+        )
+    else:
+        before = find_applications(old, folders, cache, looking.get())
     unchanged = _look_at_both(before.all, after.all)
-    comparison = Comparison(before.all, after.all, cache, verdicts or {})
+    comparison = Comparison(before.all, after.all, cache, verdicts or {}, published=not marks)
     known = {key: text for key, text in {**before.warnings, **after.warnings}.items() if key not in unchanged}
     warnings = [*known.values(), *dict.fromkeys(comparison.warnings)]
     steps = _with_components(_Ordering(comparison.pairs).steps(), after.all)
+    if marks:
+        steps = [replace(step, changes=[with_owners(change, marks) for change in step.changes]) for step in steps]
     is_judged = bool(steps) or not warnings or any(map(_holds_objects, (*before.all, *after.all)))
     return Plan(old.name, new.name, steps, comparison.pins, warnings, is_judged)
 
@@ -143,8 +156,8 @@ def allow_names(found: Plan) -> list[str]:
 def _with_components(steps: Sequence[Step], remaining: Iterable[Application]) -> list[Step]:
     """Return steps in which is marked what goes with a component that is removed.
 
-    What takes data with it has to be named, and the Namespace as well if there is data in it, or if one of the
-    ``remaining`` Applications deploys there.
+    What takes data with it, or may, has to be named, and the Namespace as well if there is data in it, or if one of the
+    ``remaining`` Applications deploys there. Otherwise its Namespace is no loss.
     """
     removed: dict[str, list[Change]] = {}
     for step in steps:
@@ -161,16 +174,24 @@ def _with_components(steps: Sequence[Step], remaining: Iterable[Application]) ->
     keeping = {
         component
         for component, changes in removed.items()
-        if any(each.effect in (Effect.DATA_LOSS, Effect.KEPT) and each.kind != "Namespace" for each in changes)
+        if any(_holds_data(each) and each.kind != "Namespace" for each in changes)
     }
 
     def marked(change: Change) -> Change:
         if change.component not in removed or change.action != "delete" or change.widens:
             return change
-        is_empty = change.kind == "Namespace" and change.component not in keeping and change.identity[3] not in used
-        return replace(change, with_component=is_empty or change.effect != Effect.DATA_LOSS)
+        if change.kind == "Namespace" and change.component not in keeping and change.identity[3] not in used:
+            loss = loss_with(Object(change.old or {}, change.file, ""))
+            reasons = [each for each in change.reasons if each != loss]
+            return replace(change, with_component=True, effect=Effect.DELETE, reasons=reasons, fix="")
+        return replace(change, with_component=not _holds_data(change))
 
     return [replace(step, changes=[*map(marked, step.changes)]) for step in steps]
+
+
+def _holds_data(change: Change) -> bool:
+    """Tell whether data goes with what is removed, or stays with it, or may."""
+    return change.effect in (Effect.DATA_LOSS, Effect.KEPT) or reason("operator-deletes") in change.reasons
 
 
 class _Ordering:

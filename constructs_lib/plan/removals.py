@@ -228,6 +228,8 @@ def moved(removal: Placed, addition: Placed, verdict: Verdict, *, last: bool) ->
     names = {"old": old.name, "new": new.name}
     if old.item is None or (last and not strict):
         change.because("taken-over", new=new.name)
+        if old.item is None and not fields:
+            change.effect = Effect.TAKE_OVER
     elif verdict.effect == Effect.KEPT:
         why = verdict.reasons[0]
         change.because("moves-and-stays", why=why.text, source=why.source, **names)

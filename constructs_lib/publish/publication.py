@@ -18,9 +18,10 @@ from constructs_lib.repository.deployed import History, pins_at
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, pins_file
 from constructs_lib.repository.snapshot import LINK, SUBMODULE, Snapshot
+from constructs_lib.synth.ownership import refuse_strangers
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
-from constructs_lib.synth.writer import write
+from constructs_lib.synth.writer import compare, write
 from constructs_lib.text import listed
 
 #: How the names of generated files end: Kind-name.yaml, or root.yaml.
@@ -179,11 +180,13 @@ def prepare(
     Raises:
         PublishError: The working tree has changes that are not generated.
         PinsError: The committed pins cannot be read.
+        WriteError: Files of others would go.
     """
     git, environment, head = checkout.git, tree.environment, checkout.head
     owned = [*owned_paths([environment]), pins_file(environment)]
     _refuse_links(git, head, environment, owned)
     dirty = checkout.dirty([*owned_paths(), pins_file("*")])
+    refuse_strangers(git.root, compare(git.root, tree.files, owned_paths([environment])))
     repair = repair_of(checkout, environment, tree.revision, tree.namespaces)
     old = repair.pins
     tree.pin(old)

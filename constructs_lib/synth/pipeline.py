@@ -28,10 +28,9 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_objects
 from constructs_lib.derive.patches import Source
 from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.repository.pins import Pins, read_pins
+from constructs_lib.synth.ownership import GENERATED_AS, generated, refuse_strangers
 from constructs_lib.synth.paths import INPUTS, K3D_CONFIG, application_file, file_name, owned_paths, project_file
-from constructs_lib.synth.strangers import refuse_strangers
 from constructs_lib.synth.tree import Tree
 from constructs_lib.synth.writer import Change, compare, write
 
@@ -164,8 +163,10 @@ def _bootstrap_files(system: System, graph: Graph) -> dict[str, bytes]:
         inputs["cluster"] = cluster_inputs(cluster)
     files = {}
     for module, variables in inputs.items():
-        text = json.dumps({"environment": environment, **variables}, indent=2, ensure_ascii=False)
-        files[INPUTS.format(module=module, environment=environment)] = f"{text}\n".encode()
+        path = INPUTS.format(module=module, environment=environment)
+        named = {GENERATED_AS: path, "environment": environment, **variables}
+        files[path] = f"{json.dumps(named, indent=2, ensure_ascii=False)}\n".encode()
     if isinstance(cluster, K3d) and cluster.image:
-        files[K3D_CONFIG.format(environment=environment)] = dump(k3d_config(system, cluster))
+        path = K3D_CONFIG.format(environment=environment)
+        files[path] = generated(path, k3d_config(system, cluster))
     return files

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from constructs_lib.argocd.objects import parse
 from constructs_lib.derive.applications import permitting
 from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.kubernetes.openings import KEPT, closing, declared, keeping, kept_in, opens
 from constructs_lib.repository.pins import Pins, folder_id
+from constructs_lib.synth.ownership import generated
 from constructs_lib.synth.paths import application_file, project_file
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Tree:
         self.objects += 1
 
     def _put(self, path: str, manifest: Manifest) -> None:
-        self.files[path] = dump(manifest)
+        self.files[path] = generated(path, manifest)
         if self.manifests is not None:
             self.manifests[path] = manifest
 
@@ -205,7 +205,7 @@ class Tree:
 def as_declared(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return manifests without what they only keep open."""
     return {
-        path: dump(declared(each.manifest)) if opens(path) and kept_in(each.manifest) else content
+        path: generated(path, declared(each.manifest)) if opens(path) and kept_in(each.manifest) else content
         for path, content in files.items()
         for each in parse(path, content)
     }

@@ -110,11 +110,22 @@ def test_docs(app: Path) -> None:
 
 def test_docs_writes_what_differs_alone(app: Path) -> None:
     assert run(app, "graph", "--docs", "docs").code == 0
-    Path("docs/architecture.svg").write_text("by hand")
+    with Path("docs/architecture.svg").open("a") as picture:
+        picture.write("by hand")
     Path("docs/deployment-order.svg").unlink()
     assert run(app, "graph", "--docs", "docs") == Outcome(
         0, ["Wrote docs/architecture.svg, docs/deployment-order.svg."]
     )
+
+
+@pytest.mark.parametrize("command", [["graph", "--docs", "docs"], ["check", "--docs", "docs/architecture.md"]])
+def test_page_of_somebody_else_is_not_replaced(app: Path, command: list[str]) -> None:
+    Path("docs").mkdir()
+    Path("docs/architecture.md").write_text("# How it is built\n")
+    said = "docs/architecture.md is not generated; move it away, or name another folder. Nothing was written."
+    assert run(app, *command) == Outcome(2, [said])
+    assert [path.name for path in Path("docs").iterdir()] == ["architecture.md"]
+    assert Path("docs/architecture.md").read_text() == "# How it is built\n"
 
 
 def test_check_of_docs_writes_nothing(app: Path) -> None:

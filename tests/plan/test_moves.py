@@ -375,6 +375,12 @@ CLAIM = {
     "metadata": {"name": "files", "namespace": "ns"},
     "spec": {},
 }
+CLUSTER = {
+    "apiVersion": "postgresql.cnpg.io/v1",
+    "kind": "Cluster",
+    "metadata": {"name": "db", "namespace": "ns"},
+    "spec": {"instances": 1, "storage": {"size": "1Gi"}},
+}
 
 
 @pytest.mark.parametrize(
@@ -384,14 +390,17 @@ CLAIM = {
         ([NAMESPACE, *server()], "other", ["Component/app"]),
         ([NAMESPACE, *server()], "ns", ["Component/app", "Namespace/ns"]),
         ([NAMESPACE, *server(), CLAIM], "other", ["Component/app", "Namespace/ns", "PersistentVolumeClaim/files"]),
+        ([NAMESPACE, *server(), CLUSTER], "other", ["Component/app", "Namespace/ns", "Cluster/db"]),
     ],
-    ids=["without a namespace", "stateless", "beside another one", "with data"],
+    ids=["without a namespace", "stateless", "beside another one", "with data", "with what an operator makes"],
 )
 def test_name_of_a_component_allows_what_goes_with_it(objects: list[Manifest], place: str, names: list[str]) -> None:
     beside = {"site": [config("b")]}
     old = deployed({"app": objects, **beside}, {"site": place})
     found = between(old, deployed(beside, {"site": place}))
-    assert allow_names(found) == names
+    assert sorted(allow_names(found)) == sorted(names)
+    lost = [change.name for change in found.changes if change.effect == Effect.DATA_LOSS]
+    assert ("Namespace/ns" in lost) is ("Namespace/ns" in names)
     assert all(allowed(change, names) for change in found.dangerous)
     assert unknown_names(found, names) == []
     dangers = [change.name for change in found.dangerous]

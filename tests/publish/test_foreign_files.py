@@ -1,10 +1,11 @@
-"""Files that nobody generated, merged into the folders that Argo CD reads, are named and taken away."""
+"""What is not generated and lies in the folders that Argo CD reads is named, and stops a publication."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from app_runs import state
 from shop import Shop
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: foreign, namespace: basket}\n"
@@ -21,34 +22,46 @@ def merged(shop: Shop, links: dict[str, str], files: dict[str, str]) -> None:
     shop.git("push", "--quiet")
 
 
-def test_they_are_named_and_taken_away(published: Shop) -> None:
+def test_they_stop_a_publication_until_somebody_decides(published: Shop) -> None:
+    """Merged or not, and ignored by Git or not."""
     override = "argocd/laptop/.argocd-source.yaml"
     links = {"dist/laptop/basket/zz.yaml": "../../../stuff/x.txt", "argocd/laptop/notes": "../../stuff/x.txt"}
+    mine, ignored = "argocd/laptop/Application-mine.yaml", "dist/laptop/basket/notes.txt"
+    copy = (published.folder / "argocd/laptop/Application-basket.yaml").read_text().replace("basket", "mine")
     merged(
         published,
         links,
         {
+            ".gitignore": "__pycache__/\nnotes.txt\n",
             "stuff/x.txt": CONFIG,
             "dist/laptop/basket/evil.jsonnet": "{}",
             override: "directory: {exclude: '{root,Application-front}.yaml'}\n",
         },
     )
-    said = published.run("publish", "laptop", "--dry-run").said
-    assert "Nothing to publish" not in said
-    assert "Taken away, because nothing generates it:" in said
-    for path in (*links, override, "dist/laptop/basket/evil.jsonnet"):
-        assert path in said.partition("Taken away")[2]
+    (published.folder / mine).write_text(copy)
+    (published.folder / ignored).write_text("theirs")
+    before = state(published.folder)
+    for arguments in ((), ("--dry-run",), ("--only", "basket")):
+        said = published.run("publish", "laptop", *arguments).said
+        assert said.startswith("6 files in folders that belong to the generator are not from it: ")
+        for path in (*links, override, "dist/laptop/basket/evil.jsonnet", mine, ignored):
+            assert path in said
+    after = state(published.folder)
+    assert {path for path in after if not path.startswith(".git/") and after[path] != before.get(path)} == set()
+    assert published.run("synth", "--adopt").code == 0
     # What was left out is a way in from outside, which opens again.
-    published.publish("--allow=Service/front")
-    assert not any((published.folder / path).is_symlink() for path in links)
+    assert "Taken away, because nothing generates it:" in published.publish("--allow=Service/front")
     assert published.run("synth", "--check", "laptop").code == 0
     assert "Nothing to publish" in published.publish()
 
 
-def test_a_link_in_the_place_of_a_folder_is_replaced(published: Shop) -> None:
+def test_a_link_in_the_place_of_a_folder_stops_it_too(published: Shop) -> None:
     folder = published.folder / "dist" / "laptop"
     folder.rename(published.folder / "elsewhere")
     merged(published, {"dist/laptop": "../elsewhere"}, {})
+    assert "are not from it: dist/laptop" in published.run("publish", "laptop").said.replace(" is ", " are ")
+    assert folder.is_symlink()
+    assert published.run("synth", "--adopt").code == 0
     assert "dist/laptop" in published.publish()
     assert folder.is_dir() and not folder.is_symlink()
     assert published.run("synth", "--check", "laptop").code == 0

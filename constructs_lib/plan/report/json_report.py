@@ -6,8 +6,9 @@ The schema, version 1; what is added later is added to it, and what changes its 
     plans          of the command, each with its environment and its phase: merging, publishing, or empty if there is
                    only one of the two
     old, new       names of the two trees
-    summary        how often each effect comes: create, create or adopt (what was kept when it was removed), update in
-                   place, rolling restart, kept in the cluster, delete, replacement, data loss, no effect in the cluster
+    summary        how often each effect comes: create, create or adopt (what was kept when it was removed), taken over
+                   as it is (by Argo CD, of what something else deployed), update in place, rolling restart, kept in the
+                   cluster, delete, replacement, data loss, no effect in the cluster
     dangerous      full names of the objects whose changes a person has to agree to
     losing         those of them by whose changes something is lost or stops
     widening       those of them whose changes widen rights
