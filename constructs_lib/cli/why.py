@@ -66,7 +66,7 @@ def command(
 
 
 def _order(system: System, graph: Graph, name: str, root: Path) -> tuple[str, list[str]]:
-    components = {component.id: component for component in system.components}
+    components = {name: each for each in system.components for name in (each.id, each.title)}
     outside = {server.name: server for server in system.outside}
     lines: Iterator[str] = iter(())
     if name in components:
@@ -90,26 +90,28 @@ def _order_lines(component: Component, graph: Graph, root: Path) -> Iterator[str
     from constructs_lib.derive.explanation import explain_order
 
     chain, others, followers = explain_order(component, graph)
-    name = component.id
+    name = component.title
     if not chain:
         yield f"{name} is in wave 0: it comes after nothing ({component.location.relative_to(root)})."
     else:
-        yield f"{name} is in wave {graph.waves[name]}, because of the longest chain below it:"
-        width = max(len(name), *(len(dependency.target.id) for dependency in chain))
+        yield f"{name} is in wave {graph.waves[component.id]}, because of the longest chain below it:"
+        width = max(len(name), *(len(dependency.target.title) for dependency in chain))
         for dependency in chain:
             wave = graph.waves[dependency.source.id]
-            yield f"  wave {wave}  {dependency.source.id:{width}}  {_reason(dependency, root)}"
+            yield f"  wave {wave}  {dependency.source.title:{width}}  {_reason(dependency, root)}"
         last = chain[-1].target
-        yield f"  wave 0  {last.id:{width}}  declared ({last.location.relative_to(root)})"
+        yield f"  wave 0  {last.title:{width}}  declared ({last.location.relative_to(root)})"
+    if name != component.id:
+        yield f"In the cluster and the repository it is called {component.id}, as it was formerly."
     for title, found in (
-        ("It also comes after", [(dependency.target.id, dependency) for dependency in others]),
-        ("After it come", [(dependency.source.id, dependency) for dependency in followers]),
+        ("It also comes after", [(dependency.target, dependency) for dependency in others]),
+        ("After it come", [(dependency.source, dependency) for dependency in followers]),
     ):
         if found:
             yield f"{title}:"
-            width = max(len(id) for id, _ in found)
-            for id, dependency in sorted(found, key=lambda pair: pair[0]):
-                yield f"  wave {graph.waves[id]}  {id:{width}}  {_reason(dependency, root)}"
+            width = max(len(other.title) for other, _ in found)
+            for other, dependency in sorted(found, key=lambda pair: pair[0].title):
+                yield f"  wave {graph.waves[other.id]}  {other.title:{width}}  {_reason(dependency, root)}"
 
 
 def _reason(dependency: Dependency, root: Path) -> str:

@@ -123,7 +123,9 @@ class Component(on_demand.Chart):
         self.location = scope.diagnostics.here(self)
         problem = validation.dns_label(id)
         self.system = scope
-        self.id = scope.placeholder_id() if problem else id
+        #: What the declaration and pictures call it, and the lasting name of its objects, folder and Application.
+        self.title = scope.placeholder_id() if problem else id
+        self.id = self.title if problem else scope.lasting_id(id)
         self.namespace_name = namespace if namespace is not None else self.id
         self.pod_security: PodSecurity = pod_security
         self.predecessors: list[Predecessor] = []
@@ -185,7 +187,7 @@ class Component(on_demand.Chart):
     @explained
     def report(self, problem: str, location: Location | None = None) -> None:
         """Report an error that concerns this component, at ``location`` (default: the line being run)."""
-        self.system.diagnostics.report(self.id, problem, location, construct=self)
+        self.system.diagnostics.report(self.title, problem, location, construct=self)
 
     def after(self, *others: Component | Workload, reason: str = "declared with after()") -> None:
         """Roll out only once ``others``, or their components, are healthy; ``reason`` is for the command ``why``."""

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 class System:
     """The root of a declaration: ``System(environment, "positionpal")``. It holds the components together."""
 
-    def __init__(self, environment: Environment, name: str, *, pull_secret: Secret | None = None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        name: str,
+        *,
+        pull_secret: Secret | None = None,
+        formerly: Mapping[str, str] | None = None,
+    ) -> None:
         """Declare a system.
 
         Args:
@@ -33,6 +40,9 @@ class System:
             name: Its name; also that of the AppProject, and the value of ``app.kubernetes.io/part-of``.
             pull_secret: The login with which the images of its programs are pulled, as ``.dockerconfigjson`` has it; a
                 program may have another one. Default: none.
+            formerly: What components, and workloads inside of them (``component/workload``), were called when they were
+                published first, by their ids in the declaration. They keep that name in the cluster and in the
+                repository, so that renaming them in the declaration moves nothing. Default: nothing was renamed.
 
         Raises:
             DeclarationError: The environment is none, so that nothing can be declared in it.
@@ -49,6 +59,9 @@ class System:
         self.location = here()
         self.diagnostics = new_diagnostics()
         self.patches: list[Patch] = []
+        self._formerly: dict[str, str] = {}
+        #: The ids that the declaration gives, which may differ from the lasting ones.
+        self._declared: set[str] = set()
         self._components: dict[str, Component] = {}
         self._owners: dict[str, Component] = {}
         self._outside: dict[str, Server] = {}
@@ -61,6 +74,17 @@ class System:
         self.claims: dict[tuple[str, str, str], Addition] = {}
         if problem := validation.dns_label(name):
             self.diagnostics.report("system", problem)
+        for problem in misfits("formerly", formerly, Mapping[str, str] | None):
+            self.diagnostics.report("system", problem)
+            formerly = None
+        for called, lasting in (formerly or {}).items():
+            problem = validation.dns_label(lasting)
+            if called.rpartition("/")[2] == lasting:
+                problem = "that is what it is called; leave it out."
+            if problem:
+                self.diagnostics.report("system", f"formerly: {shown(called)}: {problem}")
+            else:
+                self._formerly[called] = lasting
         for problem in misfits("pull_secret", pull_secret, Secret | None):
             self.diagnostics.report("system", problem)
         if isinstance(pull_secret, Secret) and (problem := validation.pull_secret(pull_secret.owner)):
@@ -90,16 +114,31 @@ class System:
         """Whether a component collects the metrics of the others, so that exporters are worth their memory."""
         return any(component.scrapes for component in self.components)
 
+    def lasting_id(self, id: str, component: str = "") -> str:
+        """Return the id that lasts of a component, or of a workload inside of one, by what the declaration calls it."""
+        called = f"{component}/{id}" if component else id
+        self._declared.add(called)
+        return self._formerly.get(called, id)
+
+    def report_stale_names(self) -> None:
+        """Report former names of what is not declared."""
+        for called in self._formerly.keys() - self._declared:
+            what = "workload" if "/" in called else "component"
+            near = nearest(called, {each for each in self._declared if ("/" in each) is ("/" in called)})
+            problem = f"formerly: there is no {what} {shown(called)}; {near}"
+            self.diagnostics.report("system", problem, self.location)
+
     def component(self, name: str) -> Component:
         """Return a component by its id.
 
         Raises:
             DeclarationError: There is no such component.
         """
-        if name not in self._components:
-            problem = f"there is no component {shown(name)}; {nearest(str(name), self._components)}"
+        found = {component.title: component for component in self.components}
+        if name not in found:
+            problem = f"there is no component {shown(name)}; {nearest(str(name), found)}"
             raise DeclarationError([Diagnostic(here(), "system", problem)])
-        return self._components[name]
+        return found[name]
 
     @explained
     def patch(self, kind: str, change: Mapping[str, object], *, name: str | None = None) -> None:

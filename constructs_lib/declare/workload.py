@@ -104,9 +104,12 @@ class Workload(Observed, Server, on_demand.Construct):
         if isinstance(scope, System):
             with diagnostics.at(self.location):
                 component = Component(scope, id, namespace=namespace)
-            name = id = component.id
+            called, name = component.title, component.id
+            lasting = id = component.id
         else:
             component = scope if isinstance(scope, Component) else scope.component
+            called = id
+            lasting = id = component.system.lasting_id(id, component.title)
             if problem := validation.dns_label(id):
                 component.report(problem, self.location)
                 id = "unnamed"
@@ -124,6 +127,8 @@ class Workload(Observed, Server, on_demand.Construct):
                 )
             name = component.id if id == component.id else f"{component.id}-{id}"
         self.id = id
+        #: What the declaration calls it; its id is the lasting name.
+        self.title = called if id == lasting else id
         self.component = component
         self.namespace_name = component.namespace_name
         self.system = component.system
@@ -161,7 +166,7 @@ class Workload(Observed, Server, on_demand.Construct):
     @property
     def subject(self) -> str:
         """How messages name the workload."""
-        return self.component.id if self.name == self.component.id else f"{self.component.id}/{self.id}"
+        return self.component.title if self.name == self.component.id else f"{self.component.title}/{self.title}"
 
     @property
     def is_measured(self) -> bool:

@@ -45,6 +45,7 @@ class Graph:
         #: The component that brings each capability of :attr:`Cluster.CAPABILITIES`, where the system has one.
         self.providers = self._find_providers()
         self._check_providers()
+        system.report_stale_names()
         for workload in system.workloads:
             with system.diagnostics.at(workload.location):
                 workload.complete()

@@ -63,7 +63,7 @@ def _endpoint_id(endpoint: Endpoint) -> str:
 def _node(component: Component) -> Node:
     sections = (*map(_section, component.workloads), *_chart_sections(component))
     facts = (f"namespace {component.namespace_name}",)
-    return Node(component.id, component.id, role_of_component(component), facts, sections)
+    return Node(component.id, component.title, role_of_component(component), facts, sections)
 
 
 def _section(workload: Workload) -> Section:

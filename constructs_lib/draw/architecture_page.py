@@ -22,8 +22,8 @@ def pages(graph: Graph) -> dict[str, str]:
     called, deployed = architecture(graph), order(graph)
     components = ""
     for component in sorted(system.components, key=lambda component: graph.waves[component.id]):
-        reasons = "<br>".join(f"{found.target.id}: {found.reason}" for found in graph.dependencies[component.id])
-        components += _row(str(graph.waves[component.id]), component.id, component.namespace_name, reasons)
+        reasons = "<br>".join(f"{found.target.title}: {found.reason}" for found in graph.dependencies[component.id])
+        components += _row(str(graph.waves[component.id]), component.title, component.namespace_name, reasons)
     hosts = dict.fromkeys((host, workload.name) for workload in system.workloads for host in workload.internet)
     called_outside = [(host.host, host.port, name) for host, name in hosts]
     called_outside += [

@@ -42,7 +42,7 @@ def _node(component: Component, wave: int) -> Node:
         what = "chart" if chart.values is not None else "folder"
         facts = [f"{what} {chart.name} {chart.version}"]
         facts += textwrap.wrap(f"pods {names}", 36, break_on_hyphens=False) if names else []
-    return Node(component.id, component.id, role, tuple(facts), layer=wave + 1)
+    return Node(component.id, component.title, role, tuple(facts), layer=wave + 1)
 
 
 def transitive_reduction(targets: Mapping[str, Iterable[str]], levels: Mapping[str, int]) -> dict[str, list[str]]:

@@ -34,6 +34,7 @@ _EXPECTED: Mapping[Effect, Collection[Happened]] = {
     Effect.NONE: {Happened.NOTHING, Happened.IN_PLACE},
     Effect.CREATE: {Happened.CREATED},
     Effect.ADOPT: {Happened.CREATED, Happened.ADOPTED, Happened.RESTARTED},
+    Effect.TAKE_OVER: {Happened.IN_PLACE},
     Effect.UPDATE: {Happened.IN_PLACE},
     Effect.RESTART: {Happened.RESTARTED},
     Effect.REPLACEMENT: {Happened.REPLACED},

@@ -27,7 +27,7 @@ def test_they_stop_a_publication_until_somebody_decides(published: Shop) -> None
     override = "argocd/laptop/.argocd-source.yaml"
     links = {"dist/laptop/basket/zz.yaml": "../../../stuff/x.txt", "argocd/laptop/notes": "../../stuff/x.txt"}
     mine, ignored = "argocd/laptop/Application-mine.yaml", "dist/laptop/basket/notes.txt"
-    copy = (published.folder / "argocd/laptop/Application-basket.yaml").read_text().replace("basket", "mine")
+    basket = (published.folder / "argocd/laptop/Application-basket.yaml").read_text()
     merged(
         published,
         links,
@@ -38,7 +38,7 @@ def test_they_stop_a_publication_until_somebody_decides(published: Shop) -> None
             override: "directory: {exclude: '{root,Application-front}.yaml'}\n",
         },
     )
-    (published.folder / mine).write_text(copy)
+    (published.folder / mine).write_text(basket.replace("name: basket", "name: mine"))
     (published.folder / ignored).write_text("theirs")
     before = state(published.folder)
     for arguments in ((), ("--dry-run",), ("--only", "basket")):
