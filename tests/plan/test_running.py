@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ CLAIM: Manifest = {
 }
 
 
-def live(manifest: Manifest, applied: Manifest | None = None, **fields: Any) -> Manifest:
+def live(manifest: Manifest, applied: Mapping[str, Any] | None = None, fields: Mapping[str, Any] = {}) -> Manifest:
     """Return an object as the API server has it, with what it and controllers have added."""
     more = {"metadata.uid": "0", "metadata.resourceVersion": "1", "metadata.generation": 3, "status": {"replicas": 2}}
     found = with_fields(manifest, {**more, **fields})
@@ -108,7 +109,7 @@ def test_what_is_as_it_is_declared_is_taken_over_as_it_is() -> None:
     }
     runs = live(with_fields(WEB, more), WEB)
     addresses = {"spec.clusterIP": "10.0.0.7", "spec.clusterIPs": ["10.0.0.7"], "spec.ipFamilies": ["IPv4"]}
-    found = taken_over(runs, live(SERVICE, **addresses), live(DB), live(CLAIM), declared=(WEB, SERVICE, DB))
+    found = taken_over(runs, live(SERVICE, fields=addresses), live(DB), live(CLAIM), declared=(WEB, SERVICE, DB))
     effects = {change.name: change.effect.words for change in found.changes}
     assert effects == {
         "Application/app": "create",
@@ -223,14 +224,14 @@ def test_application_of_the_same_name_prunes_what_is_declared_no_more() -> None:
 
 
 def test_what_kubernetes_makes_and_what_is_elsewhere_is_left_out() -> None:
-    owned = live(config("made"), **{"metadata.ownerReferences": [{"kind": "ReplicaSet", "name": "web-1"}]})
+    owned = live(config("made"), fields={"metadata.ownerReferences": [{"kind": "ReplicaSet", "name": "web-1"}]})
     release = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "helm.sh/release.v1",
         "metadata": {"name": "r", "namespace": "ns"},
     }
-    elsewhere = live(config("there"), **{"metadata.namespace": "other"})
+    elsewhere = live(config("there"), fields={"metadata.namespace": "other"})
     found = taken_over(live(WEB), owned, release, elsewhere, live(config("kube-root-ca.crt")))
     assert [change.name for change in found.changes if change.action != "create"] == ["Deployment/web"]
 
