@@ -109,7 +109,13 @@ class Component(on_demand.Chart):
 
     @checked
     def __init__(
-        self, scope: System, id: str, *, namespace: str | None = None, pod_security: PodSecurity = "restricted"
+        self,
+        scope: System,
+        id: str,
+        *,
+        namespace: str | None = None,
+        pod_security: PodSecurity = "restricted",
+        prefix: bool = True,
     ) -> None:
         """Declare a component.
 
@@ -119,6 +125,8 @@ class Component(on_demand.Chart):
             namespace: Its namespace. Default: the id.
             pod_security: Pod Security level that the namespace enforces. Default ``restricted``
                 (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
+            prefix: Whether the names of its workloads begin with its id. False is for programs that run already under
+                names of their own. Default True.
         """
         self.location = scope.diagnostics.here(self)
         problem = validation.dns_label(id)
@@ -128,6 +136,7 @@ class Component(on_demand.Chart):
         self.id = self.title if problem else scope.lasting_id(id)
         self.namespace_name = namespace if namespace is not None else self.id
         self.pod_security: PodSecurity = pod_security
+        self.prefix = prefix
         self.predecessors: list[Predecessor] = []
         self.secrets: dict[str, SecretReference] = {}
         #: Of its objects, those of its workloads among them.

@@ -17,6 +17,8 @@ from constructs_lib.text import shown
 ImageTags = Literal["exact", "any"]
 
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
+#: A text that is another variable of the program.
+_REFERENCE = re.compile(r"\$\([^)]+\)")
 _SCHEMELESS = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[^\s@]*)?")
 _LOGIN_IN_HTTPS = re.compile(r"https?://[^/\s@]+@", re.IGNORECASE)
 _GIT_URL = re.compile(r"https://[^\s/]+/\S+|ssh://\S+|git@[^\s:]+:\S+")
@@ -203,7 +205,7 @@ def plain_secret(name: str, value: str) -> str | None:
     unless = 'or plain("…") if it is none.'
     if value and (names_password(name) or names_secret(name)) and name not in ("PWD", "OLDPWD"):
         return f'{name} looks like a secret and is given as plain text; use generated("…") or supplied("…"), {unless}'
-    if any(logins(value)):
+    if any(not _REFERENCE.fullmatch(password) for _, password in logins(value)):
         return (
             f"{name} holds a URL with a password in plain text; give the password as a secret of its own, "
             f'or use plain("…") if it is none.'

@@ -1,7 +1,7 @@
 """Volumes of a program, by what becomes of what is written there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from constructs_lib.declare.calls import explained
@@ -54,11 +54,14 @@ class Claim:
         storage_class: Its class. Default: the cluster's.
         access: ``ReadWriteOnce`` (the pods of one node), ``ReadWriteOncePod`` (one pod), ``ReadWriteMany`` or
             ``ReadOnlyMany`` (any pods, of a class that can do so, such as one of NFS). Default ``ReadWriteOnce``.
+        name: Name of the claim that is there already; of a StatefulSet, that of the template it makes them from.
+            Default: one from the name of the program and the path.
     """
 
     size: str
     storage_class: str | None = None
     access: Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"] = "ReadWriteOnce"
+    name: str | None = field(default=None, kw_only=True)
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with it."""
@@ -66,6 +69,8 @@ class Claim:
             yield f"size: {problem}"
         if self.storage_class is not None and not is_subdomain(self.storage_class):
             yield f'storage_class: {shown(self.storage_class)} is no name; write it like "local-path".'
+        if self.name is not None and not is_subdomain(self.name):
+            yield f'name: {shown(self.name)} is no name of a claim; write it like "data".'
 
     @property
     def is_for_one(self) -> bool:

@@ -79,6 +79,8 @@ class Workload(Observed, Server, on_demand.Construct):
     holds_data = False
     #: How many stages its objects have beside the set-up, see :meth:`manifests`.
     stages = 1
+    #: Labels by which its pods are selected, where they run already. Default: its name.
+    selecting: Mapping[str, str] = {}
     #: Whether its kind, as the library has it, passes on whatever it is told, so that nobody need look.
     passes_all_on = False
     #: Longest name: a StatefulSet's pods carry it with a revision hash of up to 11 characters in a label.
@@ -125,7 +127,7 @@ class Workload(Observed, Server, on_demand.Construct):
                     f"{component.namespace_name}; leave the namespace out.",
                     self.location,
                 )
-            name = component.id if id == component.id else f"{component.id}-{id}"
+            name = f"{component.id}-{id}" if component.prefix and id != component.id else id
         self.id = id
         #: What the declaration calls it; its id is the lasting name.
         self.title = called if id == lasting else id
@@ -181,7 +183,7 @@ class Workload(Observed, Server, on_demand.Construct):
     @property
     def selector(self) -> dict[str, str]:
         """Labels that select its pods; never changed, because selectors are immutable."""
-        return {"app.kubernetes.io/name": self.name}
+        return dict(self.selecting) or {"app.kubernetes.io/name": self.name}
 
     @property
     def says_ports(self) -> bool:
@@ -195,7 +197,11 @@ class Workload(Observed, Server, on_demand.Construct):
     @property
     def labels(self) -> dict[str, str]:
         """Labels of its objects."""
-        return {**self.selector, "app.kubernetes.io/part-of": self.system.name}
+        return {
+            "app.kubernetes.io/name": self.name,
+            "app.kubernetes.io/part-of": self.system.name,
+            **self.selecting,
+        }
 
     @explained
     def needs(self, endpoint: Endpoint, variables: Mapping[str, str] | None = None, *, order: bool = True) -> None:

@@ -35,6 +35,8 @@ class ProgramArguments(TypedDict, total=False):
         sidecars: Containers that start before it, run as long as it does, and end after it.
         placement: On which nodes it runs. Default: any, its pods spread over them.
         labels: Further labels of the pods.
+        selector: Labels by which its pods are selected, for a program that runs already: Kubernetes lets nobody change
+            them. Default: ``app.kubernetes.io/name``, with its name.
         annotations: Annotations of the pods.
         user: Numeric user that it runs as. Default 10001.
         pull_secret: The login with which its images are pulled, as ``.dockerconfigjson`` has it. Default: the system's.
@@ -55,6 +57,7 @@ class ProgramArguments(TypedDict, total=False):
     sidecars: Sequence[Container]
     placement: Placement
     labels: Mapping[str, str]
+    selector: Mapping[str, str]
     annotations: Mapping[str, str]
     user: int
     pull_secret: Secret | None

@@ -8,15 +8,43 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.pods import container, script
 from constructs_lib.kubernetes import pod
+from constructs_lib.kubernetes.workloads import references
 
 
 def container_variables(workload: Workload, names: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Return the environment variables of a workload's container, by name: all of them, or those with the ``names``."""
-    return [
-        variable(workload, name, value)
-        for name, value in sorted(workload.environment.items())
-        if names is None or name in names
-    ]
+    """Return the environment variables of a workload's container, by name: all of them, or those with the ``names``.
+
+    What a text refers to by ``$(NAME)`` comes before it: Kubernetes fills in only what it knows by then.
+    """
+    chosen = [name for name in sorted(workload.environment) if names is None or name in names]
+    found: dict[str, object] = {}
+
+    def take(name: str, around: frozenset[str]) -> None:
+        if name in found or name in around:
+            return
+        value = workload.environment[name]
+        for each in references(value) if isinstance(value, str) else ():
+            if each in chosen:
+                take(each, around | {name})
+        found[name] = value
+
+    for name in chosen:
+        take(name, frozenset())
+    return [variable(workload, name, value) for name, value in found.items()]
+
+
+def referring(workload: Workload) -> set[str]:
+    """Return the variables whose texts refer to others of the workload by ``$(NAME)``, and those others.
+
+    https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+    Kubernetes fills in none of them in what a ConfigMap holds, nor from there.
+    """
+    found: set[str] = set()
+    for name, value in workload.environment.items():
+        known = workload.environment.keys() - {name}
+        if isinstance(value, str) and (named := {*references(value)} & known):
+            found |= {name, *named}
+    return found
 
 
 def variable(workload: Workload, name: str, value: object) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from constructs_lib.kubernetes.manifest import Manifest, protected
 from constructs_lib.text import shown
 
 #: Folders that are not empty in most images: a volume would hide what is in them.
-_FULL_FOLDERS = frozenset(
+FULL_FOLDERS = frozenset(
     ("/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/tmp", "/usr", "/var")
 )
 #: What may be the name of a file, or its path.
@@ -56,7 +56,7 @@ class Mounted:
             folder, name = posixpath.split(path)
             if not path.startswith("/") or posixpath.normpath(path) != path or not name:
                 report(f'files: {shown(path)} is no absolute path of a file; write it like "/etc/service/key.json".')
-            elif folder in _FULL_FOLDERS:
+            elif folder in FULL_FOLDERS:
                 report(
                     f'files: "{path}": a volume would hide what {folder} holds; give the file a folder of its own, for '
                     f'instance "{folder.rstrip("/")}/{self._workload.id}/{name}".'
@@ -97,7 +97,7 @@ class Mounted:
                 report(f"volumes, {path}: {problem}")
             if not path.startswith("/") or posixpath.normpath(path) != path:
                 report(f'volumes: {shown(path)} is no absolute path; write it like "/var/lib/service".')
-            elif path in _FULL_FOLDERS:
+            elif path in FULL_FOLDERS:
                 hint = "it is writable in any case; leave it out" if path == "/tmp" else "choose a folder of its own"
                 report(f'volumes: "{path}": a volume would hide what {path} holds; {hint}.')
             elif path in self._folders():
@@ -129,11 +129,12 @@ class Mounted:
             yield 0, self._workload.manifest("v1", "ConfigMap", "-files", data=data)
         for path, claim in () if self.has_templates else sorted(self.claims.items()):
             spec = self.claim_spec(claim)
+            made = self._workload.manifest(
+                "v1", "PersistentVolumeClaim", f"-{_slug(path)}", annotations=protected(), spec=spec
+            )
             yield (
                 1,
-                self._workload.manifest(
-                    "v1", "PersistentVolumeClaim", f"-{_slug(path)}", annotations=protected(), spec=spec
-                ),
+                {**made, "metadata": {**made["metadata"], "name": claim.name}} if claim.name else made,
             )
 
     def claim_spec(self, claim: Claim) -> dict[str, Any]:
@@ -144,7 +145,7 @@ class Mounted:
     def claim_templates(self) -> list[dict[str, Any]]:
         """Return the claims as a StatefulSet makes them, one for every pod."""
         return [
-            {"metadata": {"name": _slug(path)}, "spec": self.claim_spec(claim)}
+            {"metadata": {"name": claim.name or _slug(path)}, "spec": self.claim_spec(claim)}
             for path, claim in sorted(self.claims.items())
         ]
 
@@ -173,11 +174,13 @@ class Mounted:
         """Yield each volume with how it is mounted; the volume is None where a StatefulSet makes it."""
         for path, volume in sorted(self.volumes.items()):
             name = _slug(path)
+            if isinstance(volume, Claim) and volume.name and self.has_templates:
+                name = volume.name
             mount = pod.mount(name, path)
             if isinstance(volume, Claim):
                 if volume.access == "ReadOnlyMany":
                     mount = pod.mount(name, path, read_only=True)
-                claim = {"persistentVolumeClaim": {"claimName": f"{self._workload.name}-{name}"}}
+                claim = {"persistentVolumeClaim": {"claimName": volume.name or f"{self._workload.name}-{name}"}}
                 yield None if self.has_templates else {"name": name, **claim}, mount
             elif isinstance(volume, HostPath):
                 yield (

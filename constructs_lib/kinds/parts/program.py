@@ -14,7 +14,7 @@ from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
 from constructs_lib.kinds.parts import images
 from constructs_lib.kinds.parts.arguments import ProgramArguments
-from constructs_lib.kinds.parts.client import container_variables, variable, wait_containers
+from constructs_lib.kinds.parts.client import container_variables, referring, variable, wait_containers
 from constructs_lib.kinds.parts.mounted import Mounted
 from constructs_lib.kinds.parts.objects import service_account
 from constructs_lib.kinds.parts.permissions import permissions
@@ -63,6 +63,7 @@ class Program(Workload):
         self.internet = [*given.get("internet", ())]
         self.rbac = [*given.get("rbac", ())]
         self.uses_kubernetes_api = bool(self.rbac)
+        self.selecting = dict(given.get("selector", {}))
         self.wait_image = given.get("wait_image") or images.WAIT
         self.mounted = Mounted(self)
         #: Names of the variables for an agent. They stand with the pods and not in the ConfigMap: one of them has the
@@ -81,6 +82,9 @@ class Program(Workload):
         self.mounted.take_volumes(given.get("volumes", {}))
         for name, text in given.get("labels", {}).items():
             self._take_label(name, text)
+        for name, text in given.get("selector", {}).items():
+            if problem := validation.label(name, text):
+                self.report(f"selector: {problem}")
         for name, text in given.get("annotations", {}).items():
             if problem := validation.label(name, ""):
                 self.report(f"annotations: {problem.replace('a label', 'an annotation')}")
@@ -199,10 +203,11 @@ class Program(Workload):
     @property
     def config(self) -> dict[str, str]:
         """The variables in its ConfigMap."""
+        apart = self.agent_variables | referring(self)
         return {
             name: value.text if isinstance(value, Plain) else value
             for name, value in sorted(self.environment.items())
-            if isinstance(value, str | Plain) and name not in self.agent_variables
+            if isinstance(value, str | Plain) and name not in apart
         }
 
     def set_up(self) -> Iterator[tuple[int, Manifest]]:
