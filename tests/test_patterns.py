@@ -17,7 +17,7 @@ import pytest
 
 import constructs_lib
 
-ROOMS = ("check", "plan", "repository", "prometheus", "argocd", "kubernetes", "credentials", "text")
+ROOMS = ("importer", "check", "plan", "repository", "prometheus", "argocd", "kubernetes", "credentials", "text")
 #: Characters of a text; where time grows with the square, it takes 50 times as long as may be.
 LENGTH, SECONDS = 20_000, 0.25
 #: What is between parts of a text, or is all of it.

@@ -1,0 +1,1 @@
+"""What others have becomes a declaration: Compose files, manifests, rendered charts."""
