@@ -53,10 +53,6 @@ def look_into_charts(wanted: bool) -> None:
     looking.set(Charts() if wanted else None)
 
 
-#: Exit codes: a command was called with wrong arguments; it could judge nothing.
-WRONG_USAGE, NOT_JUDGED = 2, 3
-
-
 class NotJudgedError(UserError):
     """What is to be judged cannot be read."""
 

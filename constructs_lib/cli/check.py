@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constructs_lib.cli.app import CHARTS, NOT_JUDGED, App, CommandError, look_into_charts
+from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts
 from constructs_lib.cli.completion import environments
 from constructs_lib.cli.documents import refuse_strangers
+from constructs_lib.cli.exit_codes import ExitCode
 from constructs_lib.cli.output import harmless, result_console, write_result
 from constructs_lib.text import nearest
 from constructs_lib.user_error import UserError
@@ -79,9 +80,9 @@ def command(
     report = app.check(models, waivers, tree, complete=not names)
     _show(report, format, output)
     if report.errors or (strict and report.warnings):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
     if not report.is_judged:
-        raise typer.Exit(NOT_JUDGED)
+        raise typer.Exit(ExitCode.NOT_JUDGED)
 
 
 def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str | None) -> dict[str, ClusterModel]:
@@ -133,7 +134,7 @@ def _answer(models: dict[str, ClusterModel], source: str, target: str, port: str
     for name, answer in answers.items():
         out.print(f"{name}: {answer}" if name else str(answer))
     if not all(answer.allowed for answer in answers.values()):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def _show(report: Report, format: str, output: Path | None) -> None:

@@ -15,8 +15,9 @@ from types import ModuleType
 import typer
 
 from constructs_lib.cli import check, graph, observe, plan, promote, publish, rehearse, synth, why
-from constructs_lib.cli.app import NOT_JUDGED, WRONG_USAGE, CommandError, NotJudgedError
-from constructs_lib.cli.output import console, result_console, take_any_sign
+from constructs_lib.cli.app import CommandError, NotJudgedError
+from constructs_lib.cli.exit_codes import ExitCode
+from constructs_lib.cli.output import choose_format, console, result_console, take_any_sign
 from constructs_lib.declare.diagnostics import DeclarationError
 from constructs_lib.declare.environment import declared_environments
 from constructs_lib.user_error import UserError
@@ -24,10 +25,6 @@ from constructs_lib.version import VERSION
 
 #: Commands of an app. Each is a module of that name with a function ``command``.
 COMMANDS = (synth, plan, check, publish, promote, rehearse, graph, observe, why)
-
-#: Exit codes: mistakes in what is declared, findings and refusals; faults of the library (EX_SOFTWARE of sysexits.h);
-#: Ctrl-C.
-USER_MISTAKE, INTERNAL_FAULT, INTERRUPTED = 1, 70, 130
 
 #: Whether the traceback behind a message is shown, too.
 _debugging: ContextVar[bool] = ContextVar("debugging", default=False)
@@ -84,26 +81,27 @@ def reported(root: Path) -> Iterator[None]:
     atexit.register(gc.freeze)
     take_any_sign()
     _debugging.set(False)
+    choose_format("terminal")
     try:
         yield
     except DeclarationError as error:
         _show_traceback(error.__cause__)
         console().print(error.report(root))
-        sys.exit(USER_MISTAKE)
+        sys.exit(ExitCode.REFUSED)
     except UserError as error:
         _show_traceback(error)
         console().print(str(error))
-        codes = {CommandError: WRONG_USAGE, NotJudgedError: NOT_JUDGED}
-        sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), USER_MISTAKE))
+        codes = {CommandError: ExitCode.WRONG_USAGE, NotJudgedError: ExitCode.NOT_JUDGED}
+        sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), ExitCode.REFUSED))
     except typer.Abort:
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     except Exception as fault:
         if hasattr(fault, "format_message"):
             console().print(fault.format_message().replace("Value error, ", ""))
-            sys.exit(WRONG_USAGE)
+            sys.exit(ExitCode.WRONG_USAGE)
         console().print(traceback.format_exc().rstrip())
         console().print("This is a fault of constructs_lib, not of your declaration; nothing was written.")
-        sys.exit(INTERNAL_FAULT)
+        sys.exit(ExitCode.INTERNAL_FAULT)
     finally:
         # Whoever goes on after this, such as a test, may declare for others.
         declared_environments.set(())

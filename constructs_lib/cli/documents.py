@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli.app import App, CommandError
+from constructs_lib.cli.exit_codes import ExitCode
 from constructs_lib.cli.output import console
 from constructs_lib.declare.system import System
 from constructs_lib.text import listed
@@ -49,7 +50,7 @@ def document(app: App, name: str | None, folder: Path, pages: Pages, *, check: b
         console().print(f"Up to date: {names}; nothing was written.")
     elif check:
         console().print(f"Not up to date: {names}; run the command without --check and commit what it writes.")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
     else:
         refuse_strangers(differing)
         write(differing)

@@ -1,22 +1,30 @@
 """The command ``graph``: draw the system."""
 
+from __future__ import annotations
+
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.completion import environments
 from constructs_lib.cli.documents import CHECK, demand_folder, document, write
-from constructs_lib.cli.output import console, write_result
+from constructs_lib.cli.output import console, write_json, write_result
 from constructs_lib.declare.system import System
+
+if TYPE_CHECKING:
+    from constructs_lib.draw.diagram import Diagram
 
 #: The ending of files that hold SVG, and those of files that hold Mermaid unless ``--format`` says otherwise.
 _SVG = ".svg"
 _OTHERS = (".mmd", ".md", ".txt")
 #: What a picture shows, and what it is made of.
 View = Literal["architecture", "order"]
-Format = Literal["mermaid", "svg"]
+Format = Literal["mermaid", "svg", "json"]
+#: The version of the document in JSON: increased when an entry is removed or changes its meaning.
+VERSION = 1
 
 
 def command(
@@ -41,8 +49,13 @@ def command(
         raise CommandError("--docs writes both views as it needs them; leave out --view, --format and --output.")
     if check and not docs:
         raise CommandError("--check compares what --docs would write; name the folder with --docs FOLDER.")
+    if format == "json" and output:
+        raise CommandError("--format json goes to the standard output; leave out --output.")
     if docs:
         document(app, name, docs, _pages, check=check)
+        return
+    if format == "json":
+        write_json(app.declare_one(name, lambda system: _document(system, view)))
         return
     as_svg = _is_svg(output, format)
     if output:
@@ -76,13 +89,21 @@ def _pages(system: System) -> dict[str, str]:
     return pages(Graph(system))
 
 
-def _picture(app: App, name: str | None, view: View | None, *, as_svg: bool) -> str:
+def _diagram(system: System, view: View | None) -> Diagram:
     from constructs_lib.derive.graph import Graph
     from constructs_lib.draw.architecture import architecture
     from constructs_lib.draw.deployment_order import order
+
+    return (order if view == "order" else architecture)(Graph(system))
+
+
+def _document(system: System, view: View | None) -> dict[str, Any]:
+    return {"version": VERSION, "environment": system.environment.name, **asdict(_diagram(system, view))}
+
+
+def _picture(app: App, name: str | None, view: View | None, *, as_svg: bool) -> str:
     from constructs_lib.draw.mermaid import mermaid
     from constructs_lib.draw.svg import svg
 
-    diagram_of = order if view == "order" else architecture
-    diagram = app.declare_one(name, lambda system: diagram_of(Graph(system)))
+    diagram = app.declare_one(name, lambda system: _diagram(system, view))
     return svg(diagram) if as_svg else mermaid(diagram)

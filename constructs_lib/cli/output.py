@@ -6,12 +6,39 @@ What is printed names what stands in trees of people who are not trusted: files,
 import codecs
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from typing import Any, Literal
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from constructs_lib.text import safe, unheard
+
+#: How a command shows what it found, if it has no other formats: to people, or by the schema of its name in schemas/.
+Format = Literal["terminal", "json"]
+#: Whether that is JSON, to which the standard output belongs then.
+_is_json: ContextVar[bool] = ContextVar("is_json", default=False)
+
+
+def choose_format(form: str) -> str:
+    """Have the rest of this run write in a format: with ``json``, texts for people go to the standard error."""
+    _is_json.set(form == "json")
+    return form
+
+
+def is_json() -> bool:
+    """Tell whether this run writes JSON."""
+    return _is_json.get()
+
+
+FORMAT: Any = typer.Option(
+    "terminal",
+    "--format",
+    callback=choose_format,
+    help="How to show it. In json, what is for people goes to the standard error.",
+)
 
 #: What stands for our own signs where the encoding of the output does not have them.
 _PLAIN = {
@@ -37,7 +64,7 @@ def console() -> Console:
 
 def result_console() -> Console:
     """Return the console for the result of a command; it prints texts without interpreting them."""
-    return SafeConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    return SafeConsole(stderr=is_json(), highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def harmless(text: str, form: str = "") -> str:
@@ -58,6 +85,13 @@ def write_result(text: str, form: str = "", *, encoding: str | None = None) -> N
         sys.stdout.reconfigure(encoding=encoding)
     sys.stdout.write(harmless(text, form))
     sys.stdout.flush()
+
+
+def write_json(document: Mapping[str, Any]) -> None:
+    """Write the result of a command as JSON to the standard output."""
+    from constructs_lib.plan.report.json_report import dump
+
+    write_result(dump(document), "json")
 
 
 def take_any_sign() -> None:

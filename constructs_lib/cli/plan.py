@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from constructs_lib.cli.app import CHARTS, NOT_JUDGED, App, CommandError, NotJudgedError, look_into_charts
+from constructs_lib.cli.app import CHARTS, App, CommandError, NotJudgedError, look_into_charts
 from constructs_lib.cli.completion import environments
+from constructs_lib.cli.exit_codes import ExitCode
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.snapshot import Snapshot, is_commit
@@ -97,9 +98,9 @@ def command(
         parts = _compare(app, names or [], old=old, new=new)
     _print(parts, form)
     if strict and any(not allowed(change, allow) for part in parts for change in part.plan.dangerous):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
     if not any(part.plan.is_judged for part in parts):
-        raise typer.Exit(NOT_JUDGED)
+        raise typer.Exit(ExitCode.NOT_JUDGED)
 
 
 def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None) -> list[Part]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,14 @@ from rich.console import Console
 
 from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts, print_some
 from constructs_lib.cli.completion import components, environments
-from constructs_lib.cli.output import result_console
+from constructs_lib.cli.output import FORMAT, Format, is_json, result_console, write_json
 from constructs_lib.repository.git import Git
 from constructs_lib.text import plural
 from constructs_lib.user_error import UserError
 
 if TYPE_CHECKING:
     from constructs_lib.kubernetes.manifest import Manifest
+    from constructs_lib.plan.plan import Plan
     from constructs_lib.publish.publication import Publication
     from constructs_lib.publish.takeover import Takeover
     from constructs_lib.synth.tree import Tree
@@ -51,6 +52,7 @@ def command(
     kubeconfig: Path = typer.Option(None, "--kubeconfig", metavar="FILE", help="The kubeconfig. Default: kubectl's."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
     charts: bool = CHARTS,
+    form: Format = FORMAT,
 ) -> None:
     """Commit the manifests of an environment, pin what changed to that commit, and push.
 
@@ -135,6 +137,7 @@ def publish(
         out.print(f"Nothing to {nothing}.")
         if not dry_run:
             _take_over(takeover, tree, git)
+        _tell_programs(publication, found, joined)
         return
     if refusal:
         raise UserError(refusal)
@@ -145,6 +148,7 @@ def publish(
             out.print(f"\n{message}")
             print_some(files, out, _NAMED)
         out.print("\nNothing was changed.")
+        _tell_programs(publication, found, joined)
         return
     made = carry_out(publication, app.root)
     for commit, (message, _) in zip(made, publication.commits, strict=True):
@@ -166,6 +170,17 @@ def publish(
     _take_over(takeover, tree, git)
     if not takeover:
         _tell_how_to_take_over(publication, out)
+    _tell_programs(publication, found, joined, made)
+
+
+def _tell_programs(
+    publication: Publication, found: Plan, joined: Mapping[str, str], made: Sequence[str] | None = None
+) -> None:
+    """Write what was published as JSON, if that is the format: without commits that were ``made``, what would be."""
+    if is_json():
+        from constructs_lib.publish.json_report import document
+
+        write_json(document(publication, found, joined, made))
 
 
 def root_of(tree: Tree) -> Manifest:

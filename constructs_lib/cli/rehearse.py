@@ -14,6 +14,7 @@ import typer
 
 from constructs_lib.cli.app import App, CommandError
 from constructs_lib.cli.completion import components, environments
+from constructs_lib.cli.exit_codes import ExitCode
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.cli.plan import Format
 from constructs_lib.text import listed, nearest, plural
@@ -116,7 +117,7 @@ def command(
     outcomes = _play(find_tools(tools), settings, scenario, trees, cluster, keep=keep)
     _print(outcomes, form, picture)
     if not all(outcome.kept for outcome in outcomes):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def _scenario(

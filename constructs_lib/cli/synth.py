@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from constructs_lib.cli.app import App, print_some
 from constructs_lib.cli.completion import environments
-from constructs_lib.cli.output import result_console
+from constructs_lib.cli.exit_codes import ExitCode
+from constructs_lib.cli.output import FORMAT, Format, result_console, write_json
 from constructs_lib.text import listed, plural
 
 if TYPE_CHECKING:
     from constructs_lib.synth.tree import Tree
     from constructs_lib.synth.writer import Change
 
+#: The version of the document in JSON: increased when an entry is removed or changes its meaning.
+VERSION = 1
 #: The most files and components that are named.
 _NAMED = 20
 #: The output folder in ``cdk8s.yaml``; the cdk8s command line empties it before it runs the app.
@@ -31,15 +35,16 @@ def command(
     ),
     check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
     adopt: bool = typer.Option(False, "--adopt", help="Remove files of others from the folders of the generator."),
+    form: Format = FORMAT,
 ) -> None:
     """Write dist/ and argocd/ from the declaration.
 
     Example: python app.py synth local
     """
-    synth(context.obj, names or [], check=check, adopt=adopt)
+    synth(context.obj, names or [], check=check, adopt=adopt, form=form)
 
 
-def synth(app: App, names: Sequence[str], *, check: bool, adopt: bool = False) -> None:
+def synth(app: App, names: Sequence[str], *, check: bool, adopt: bool = False, form: Format = "terminal") -> None:
     """Write the files of some environments, of all without names; or only compare, and exit with 1 if they differ."""
     chosen = app.choose(names)
     output = os.environ.get("CDK8S_OUTDIR")
@@ -51,9 +56,12 @@ def synth(app: App, names: Sequence[str], *, check: bool, adopt: bool = False) -
         trees, change = app.process(chosen, complete=not names, check=check, adopt=adopt)
         if output:
             _copy(Path(output), trees, adopt=True)
-    _report(trees, change, check=check)
+    if form == "json":
+        write_json(_document(trees, change))
+    else:
+        _report(trees, change, check=check)
     if check and (change.created or change.updated or change.removed):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def _copy(folder: Path, trees: Sequence[Tree], *, adopt: bool) -> Change:
@@ -72,6 +80,26 @@ def _copy(folder: Path, trees: Sequence[Tree], *, adopt: bool) -> Change:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
     return Change(tuple(sorted(files)), (), (), 0)
+
+
+def _document(trees: Sequence[Tree], change: Change) -> dict[str, Any]:
+    environments = [
+        {
+            "name": tree.environment,
+            "objects": tree.objects,
+            "components": len(tree.applications),
+            "waves": tree.waves,
+            "unpublished": tree.unpublished,
+            "kept_open": _kept_open(tree),
+        }
+        for tree in trees
+    ]
+    return {"version": VERSION, "environments": environments, **dataclasses.asdict(change)}
+
+
+def _kept_open(tree: Tree) -> int:
+    """Return the number of connections that are kept open until the next publication."""
+    return sum(len(entries) for entries in tree.pins.kept.values()) if tree.pins else 0
 
 
 def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
@@ -100,5 +128,5 @@ def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
                 f"Not published to {tree.environment} yet: {listed(unpublished, _NAMED)}; "
                 f"python app.py publish {tree.environment} rolls it out, in order."
             )
-        if kept := sum(len(entries) for entries in tree.pins.kept.values()) if tree.pins else 0:
+        if kept := _kept_open(tree):
             out.print(f"Kept open in {tree.environment} until the next publication: {plural(kept, 'connection')}.")

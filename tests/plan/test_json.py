@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from json_schemas import valid
 from samples import nothing, sample
 
 from constructs_lib.plan.report.json_report import VERSION, document, dump
@@ -12,6 +13,8 @@ from constructs_lib.plan.report.json_report import VERSION, document, dump
 def test_plan() -> None:
     found = json.loads(dump(document(sample())))
     assert found == document(sample())
+    plans = [{"environment": "here", "phase": "", **found}]
+    valid("plan", dump({"version": VERSION, "plans": plans}))
     assert {key: value for key, value in found.items() if key not in ("steps", "warnings")} == {
         "version": 1,
         "old": "old",

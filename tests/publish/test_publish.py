@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from json_schemas import valid
 from shop import BASKET, Shop
 
 BILLING = (
@@ -239,6 +242,32 @@ def test_dry_run_shows_the_commits_and_makes_none(published: Shop) -> None:
     assert "dist/laptop/basket/Deployment-basket.yaml" in said
     assert "Publish laptop: basket" in said
     assert (published.git("rev-parse", "HEAD"), published.pushed, published.status) == before
+
+
+def test_programs_are_told_what_people_are(published: Shop) -> None:
+    published.change(*BASKET)
+    published.change("example/stock:1.0.0", "example/stock:1.1.0")
+
+    def told(*arguments: str) -> dict[str, Any]:
+        run = published.run("publish", "laptop", "--format", "json", *arguments)
+        assert run.code == 0, run.said
+        # Whoever looks on reads the rest.
+        assert "laptop" in run.err
+        return valid("publish", run.out)
+
+    would = told("--dry-run", "--only", "basket")
+    assert [commit["id"] for commit in would["commits"]] == [None, None]
+    assert would["commits"][0]["message"] == "Synthesize laptop"
+    done = told("--only", "basket")
+    made = published.git("log", "--reverse", "--format=%H", "-2").split()
+    assert [commit["id"] for commit in done["commits"]] == made
+    assert published.git("log", "-1", "--format=%B") == done["commits"][1]["message"]
+    assert (would["pushed"], done["pushed"], done["moved"]) == (False, True, ["basket"])
+    assert done["held_back"] == {"stock": ""}
+    assert done["plan"]["summary"] == {"rolling restart": 1}
+    assert told()["moved"] == ["stock"]
+    nothing = told()
+    assert (nothing["pushed"], nothing["plan"], nothing["commits"]) == (False, None, [])
 
 
 def test_reverting_the_pins_rolls_back(published: Shop) -> None:

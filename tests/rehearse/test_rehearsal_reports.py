@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from json_schemas import valid
 from lab import Lab
 from rich.console import Console
 
@@ -66,7 +66,7 @@ HOSTILE = "</details>\n# <script>alert(1)</script> | `code` [link](https://examp
 
 
 def test_json_tells_everything() -> None:
-    found = json.loads(json_report.render([outcome(IN_ORDER), outcome({10: ["app db"], 20: ["all api"]})]))
+    found = valid("rehearse", json_report.render([outcome(IN_ORDER), outcome({10: ["app db"], 20: ["all api"]})]))
     assert (found["version"], found["kept"], [phase["kept"] for phase in found["phases"]]) == (1, False, [True, False])
     assert found["phases"][0]["progress"][0] == {
         "component": "db",
