@@ -24,12 +24,14 @@ check: $(VENV)/ready ## Prove that what app.py gives will work
 up-to-date: $(VENV)/ready ## Fail if the committed files are not what app.py gives
 	@failed=0; $(BIN)/python app.py synth --check || failed=1; \
 		$(BIN)/python app.py graph --docs docs --check || failed=1; \
-		$(BIN)/python app.py observe --docs docs --check || failed=1; exit $$failed
+		$(BIN)/python app.py observe --docs docs --check || failed=1; \
+		$(BIN)/python -m constructs_lib.cli.pages docs --check || failed=1; exit $$failed
 
-docs: $(VENV)/ready ## Draw the system into docs/, and list all checks, dashboards and alerts there
+docs: $(VENV)/ready ## Draw the system into docs/, and list all checks, commands, constructs, dashboards and alerts there
 	@$(BIN)/python app.py graph --docs docs
 	@$(BIN)/python app.py observe --docs docs
 	@$(BIN)/python app.py check --docs docs/checks.md
+	@$(BIN)/python -m constructs_lib.cli.pages docs
 
 checkov: .venv-checkov/ready ## Have checkov judge the manifests in dist/
 	@set -e; for environment in dist/*; do \

@@ -62,7 +62,16 @@ class CommandError(UserError):
 
 
 class NoDeclarationError(CommandError):
-    """A command needs the declaration, and the console command, which has none, runs it."""
+    """A command needs the declaration, and the console command, which has none, runs it.
+
+    Attributes:
+        app: The file of the app that is to run. Default: that of the current folder.
+    """
+
+    def __init__(self, app: Path | None = None) -> None:
+        """Ask for an app."""
+        super().__init__("There is no declaration.")
+        self.app = app
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class App:
             NoDeclarationError: There is none.
         """
         if self.declared is None:
-            raise NoDeclarationError("There is no declaration.")
+            raise NoDeclarationError
         return self.declared
 
     @property
@@ -100,7 +109,7 @@ class App:
             NoDeclarationError: There is no declaration.
         """
         if self.file is None:
-            raise NoDeclarationError("There is no declaration.")
+            raise NoDeclarationError
         return self.file.resolve().relative_to(self.root).as_posix()
 
     def choose(self, names: Sequence[str]) -> list[Environment]:
@@ -111,7 +120,7 @@ class App:
             NoDeclarationError: There is no declaration.
         """
         if self.declared is None:
-            raise NoDeclarationError("There is no declaration.")
+            raise NoDeclarationError
         known = {environment.name: environment for environment in self.environments}
         for name in names:
             if name not in known:

@@ -41,9 +41,13 @@ Pages = Callable[[System], Mapping[str, str]]
 
 
 def document(app: App, name: str | None, folder: Path, pages: Pages, *, check: bool) -> None:
-    """Write what is not up to date in a folder and name it; with ``check``, only name it, and exit with 1."""
+    """Write the pages of a system into a folder, as :func:`settle` does."""
     demand_folder(folder if folder.exists() else folder.parent)
-    files = {folder / file: text for file, text in app.declare_one(name, pages).items()}
+    settle({folder / file: text for file, text in app.declare_one(name, pages).items()}, check=check)
+
+
+def settle(files: Mapping[Path, str], *, check: bool) -> None:
+    """Write files that are not up to date and name them; with ``check``, only name them, and exit with 1."""
     differing = {path: text for path, text in files.items() if _content(path) != text.encode()}
     names = listed(map(str, differing or files), _NAMED)
     if not differing:

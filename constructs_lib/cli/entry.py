@@ -26,44 +26,41 @@ ALONE: tuple[ModuleType, ...] = (import_,)
 
 #: The file that holds the declaration, in the current folder.
 APP_FILE = "app.py"
+_PURPOSE = (
+    f"Generates the repository that Argo CD deploys from, by the {APP_FILE} of this folder; and judges any other."
+)
+
+
+def default(
+    context: typer.Context,
+    app: Path = typer.Option(
+        None, "--app", metavar="FILE", help=f"The app, which every command is given to then. Default: {APP_FILE}."
+    ),
+    version: bool = SHOW_VERSION,
+    debug: bool = DEBUG,
+) -> None:
+    """Look for what is before the command, and do what an app does without one."""
+    if app and context.invoked_subcommand not in [name_of(each) for each in ALONE]:
+        raise NoDeclarationError(app)
+    if context.invoked_subcommand is None:
+        if Path(APP_FILE).is_file():
+            raise NoDeclarationError
+        write_result(f"{context.get_help()}\n")
 
 
 def run() -> None:
     """Run the console command with the arguments of this process, and exit."""
-    cli = command_line(
-        [*COMMANDS, *ALONE],
-        f"Generates the repository that Argo CD deploys from, by the {APP_FILE} of this folder; and judges any other.",
-        completes=True,
-    )
-    chosen: list[Path] = []
-
-    @cli.callback(invoke_without_command=True)
-    def default(
-        context: typer.Context,
-        app: Path = typer.Option(
-            None, "--app", metavar="FILE", help=f"The app, which every command is given to then. Default: {APP_FILE}."
-        ),
-        version: bool = SHOW_VERSION,
-        debug: bool = DEBUG,
-    ) -> None:
-        if app:
-            chosen.append(app)
-            if context.invoked_subcommand not in [name_of(each) for each in ALONE]:
-                raise NoDeclarationError
-        elif context.invoked_subcommand is None:
-            if Path(APP_FILE).is_file():
-                raise NoDeclarationError
-            write_result(f"{context.get_help()}\n")
-
+    cli = command_line([*COMMANDS, *ALONE], _PURPOSE, completes=True)
+    cli.callback(invoke_without_command=True, help=_PURPOSE)(default)
     with reported(Path.cwd()):
         try:
             sys.exit(cli(prog_name="constructs-lib", standalone_mode=False, obj=App(None, (), Path.cwd())))
-        except NoDeclarationError:
-            file = _app_file(*chosen)
+        except NoDeclarationError as error:
+            file = _app_file(error.app)
     _run_app(file, _without_app(sys.argv[1:]))
 
 
-def _app_file(chosen: Path | None = None) -> Path:
+def _app_file(chosen: Path | None) -> Path:
     """Return the app that is to run.
 
     Raises:

@@ -32,13 +32,14 @@ _MEANINGS = {
 
 #: What makes each command exit with 1, beside mistakes in the declaration.
 REFUSALS = {
-    "synth": "Files of others are in the folders of the generator. With `--check`, files are not up to date.",
-    "plan": "With `--strict`, a change is dangerous or widens rights, and no `--allow` names it.",
-    "check": "There is an error; with `--strict`, or a warning. With `--can`, the one cannot reach the other.",
-    "publish": "A change is dangerous or widens rights, and no `--allow` names it; `check` finds an error; or Git, or "
-    "the remote, does not take the commits.",
-    "rehearse": "Something did not happen in order, as planned, or at all; or a program that is needed is not there.",
-    "graph": "With `--docs --check`, files are not up to date.",
-    "observe": "With `--docs --check`, files are not up to date.",
-    "why": "Nothing else.",
+    "synth": "files of others in the folders of the generator; with `--check`, files that are not up to date.",
+    "plan": "with `--strict`, a change that is dangerous or widens rights, and that no `--allow` names.",
+    "check": "an error; with `--strict`, a warning; with `--can`, that the one cannot reach the other.",
+    "publish": "a change that is dangerous or widens rights, and that no `--allow` names; an error that `check` finds; "
+    "Git, or the remote, that does not take the commits.",
+    "promote": "as of publish; an environment that is not healthy with what it runs, or is not known to be.",
+    "rehearse": "what did not happen in order, as planned, or at all; a program that is needed and not there.",
+    "graph": "with `--docs --check`, files that are not up to date.",
+    "observe": "with `--docs --check`, files that are not up to date.",
+    "why": "",
 }

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts
-from constructs_lib.cli.output import result_console
+from constructs_lib.cli.completion import components, environments
+from constructs_lib.cli.output import FORMAT, Format, result_console
 from constructs_lib.cli.publish import publish, root_of, start_takeover
 from constructs_lib.repository.git import Git
 from constructs_lib.user_error import UserError
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    source: str = typer.Argument(metavar="FROM"),
-    name: str = typer.Argument(metavar="TO"),
+    source: str = typer.Argument(
+        metavar="FROM", autocompletion=environments, help="The environment whose declaration goes on."
+    ),
+    name: str = typer.Argument(metavar="TO", autocompletion=environments, help="The environment to publish."),
     only: list[str] = typer.Option(
         [],
         "--only",
         metavar="COMPONENT",
+        autocompletion=components,
         help="Promote this component alone, and what must go with it. May be repeated.",
     ),
     allow: list[str] = typer.Option(
@@ -48,6 +52,7 @@ def command(
     skip_health: bool = typer.Option(False, "--skip-health", help="Do not ask whether FROM is healthy."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
     charts: bool = CHARTS,
+    form: Format = FORMAT,
 ) -> None:
     """Publish to TO the declaration that FROM runs, as it is for TO, if FROM is healthy with it.
 

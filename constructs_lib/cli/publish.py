@@ -32,7 +32,7 @@ _NAMED = 10
 
 def command(
     context: typer.Context,
-    name: str = typer.Argument(metavar="ENVIRONMENT", autocompletion=environments),
+    name: str = typer.Argument(metavar="ENVIRONMENT", autocompletion=environments, help="The one to publish."),
     only: list[str] = typer.Option(
         [],
         "--only",

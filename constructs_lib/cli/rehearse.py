@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    name: str = typer.Argument(None, metavar="ENVIRONMENT", autocompletion=environments),
+    name: str = typer.Argument(None, metavar="[ENVIRONMENT]", autocompletion=environments, help="The one to rehearse."),
     setup: bool = typer.Option(False, "--setup", help="Build with Go what is needed and not there yet, once."),
     install: bool = typer.Option(False, "--install", help="Install what is declared, from nothing."),
     old: str = typer.Option(

@@ -87,7 +87,13 @@ def _is_method_of(construct: object, frame: FrameType) -> bool:
 
 @dataclass(frozen=True, order=True)
 class Diagnostic:
-    """One error: its line, the construct that it concerns, and in a sentence or two what is wrong, with the remedy."""
+    """One error.
+
+    Attributes:
+        location: Its line.
+        subject: The construct that it concerns.
+        problem: In a sentence or two, what is wrong, with the remedy.
+    """
 
     location: Location
     subject: str

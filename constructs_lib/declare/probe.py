@@ -104,7 +104,11 @@ class Http(Timings):
 @explained
 @dataclass(frozen=True)
 class Tcp(Timings):
-    """A connection to a port, by its name, that must be accepted."""
+    """A connection to a port that must be accepted.
+
+    Attributes:
+        port: Name of the port.
+    """
 
     port: str
 
@@ -136,7 +140,11 @@ class Grpc(Timings):
 @explained
 @dataclass(frozen=True)
 class Exec(Timings):
-    """A command in the container that must end with 0. Each run starts a process: prefer the others."""
+    """A command in the container that must end with 0. Each run starts a process: prefer the others.
+
+    Attributes:
+        command: The program and its arguments; no shell reads them.
+    """
 
     command: Sequence[str] = field(hash=False)
 

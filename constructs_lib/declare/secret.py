@@ -46,23 +46,39 @@ class Plain:
 
 @explained
 def generated(purpose: str) -> Secret:
-    """Return a secret that the bootstrap makes once and keeps."""
+    """Return a secret that the bootstrap makes once and keeps.
+
+    Args:
+        purpose: What it is for, in words for those who look after the store.
+    """
     return Secret("generated", purpose)
 
 
 @explained
 def supplied(purpose: str) -> Secret:
-    """Return a secret that a person gives: a licence, an API key, an account file."""
+    """Return a secret that a person gives: a licence, an API key, an account file.
+
+    Args:
+        purpose: What it is for, in words for those who give it.
+    """
     return Secret("supplied", purpose)
 
 
 @explained
 def field(path: str) -> Field:
-    """Return a field of the pod, for instance ``field("metadata.namespace")``."""
+    """Return a field of the pod, as the value of a variable.
+
+    Args:
+        path: Where it is, for instance ``metadata.namespace``.
+    """
     return Field(path)
 
 
 @explained
 def plain(text: str) -> Plain:
-    """Return ``text`` for a variable whose name looks like that of a secret, such as ``TOKEN_TTL_KEY``."""
+    """Return a text for a variable whose name looks like that of a secret, such as ``TOKEN_TTL_KEY``.
+
+    Args:
+        text: The value, which anybody may read.
+    """
     return Plain(text)

@@ -31,7 +31,14 @@ PROMISES = ("labels", "variables", "wait", "secrets", "exposed", "metrics")
 
 @dataclass(frozen=True)
 class Edge:
-    """One workload needs an endpoint, and if ``order`` is set, the endpoint's component must be healthy first."""
+    """One workload needs an endpoint.
+
+    Attributes:
+        source: The workload.
+        endpoint: What it needs.
+        order: Whether the endpoint's component must be healthy first.
+        location: The line that declares it.
+    """
 
     source: Workload
     endpoint: Endpoint

@@ -29,6 +29,7 @@ def document(
     return {
         "version": VERSION,
         "environment": publication.tree.environment,
+        "promoted_from": publication.promoted_from,
         "pushed": made is not None,
         "moved": sorted(publication.moved),
         "removed": publication.removed,
