@@ -14,8 +14,9 @@ from constructs_lib.importer.model import GUESSED, INCLUDED, LEFT_OUT, TAKEN_UP,
 from constructs_lib.importer.openings import let_peers_call, open_hosts, open_ways_in
 from constructs_lib.importer.pods import PodReader, level_of_pods
 from constructs_lib.importer.ports import name_ports
+from constructs_lib.importer.values import holds_secret_text
 from constructs_lib.kubernetes import platform
-from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence, texts
+from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings, sequence, texts, texts_in
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED, Object
 from constructs_lib.kubernetes.workloads import pods_of
 
@@ -354,6 +355,9 @@ class _Reader:
 
     def _include(self, group: Group, manifest: Manifest, reason: str) -> None:
         self.done.add(id(manifest))
+        if any(map(holds_secret_text, texts_in(manifest))):
+            name = f"{manifest['kind']}/{key_of(manifest)[2]}"
+            return self.imported.note(LEFT_OUT, f"{name}: it holds a secret, which is kept out of Git.")
         found = copy.deepcopy(manifest)
         if found["metadata"].get("namespace") == group.namespace:
             del found["metadata"]["namespace"]

@@ -103,9 +103,11 @@ def _files(
         if not data:
             return None
         return {
-            posixpath.join(path, items.get(key, key)): values.file(
-                imported, str(config["name"]), items.get(key, key), text
+            posixpath.join(path, items.get(key, key)): values.secret(
+                imported, program.id, f"file {items.get(key, key)}"
             )
+            if values.holds_secret_text(text)
+            else values.file(imported, str(config["name"]), items.get(key, key), text)
             for key, text in data.items()
             if not items or key in items
         }

@@ -57,6 +57,7 @@ class PodReader:
         template: The template of the pods, which is taken apart.
         runs_on: Whether the program keeps running, so that it has ports and probes.
         ports: The names of its ports, by their number and by the name that they have in the manifest.
+        hidden: Variables in the place of secrets in the command that was read last.
     """
 
     imported: Imported
@@ -66,6 +67,7 @@ class PodReader:
     template: dict[str, Any]
     runs_on: bool = True
     ports: dict[int | str, str] = field(default_factory=dict)
+    hidden: dict[str, Any] = field(default_factory=dict)
 
     def read(self, selector: Mapping[str, str]) -> None:
         """Give the program what its pods say."""
@@ -97,11 +99,19 @@ class PodReader:
         for key in ("command", "args"):
             if words := sequence(container.pop(key, None)):
                 owner = name or self.program.id
-                found[key] = [values.word(self.imported, owner, str(each)) for each in words]
+                found[key] = [self._word(owner, str(each)) for each in words]
         return found
 
+    def _word(self, owner: str, text: str) -> Any:
+        """Return a word of a command; one with a secret is a variable there."""
+        if not values.holds_secret_text(text):
+            return values.word(self.imported, owner, text)
+        name = f"ARGUMENT_{len(self.hidden) + 1}"
+        self.hidden[name] = values.secret(self.imported, owner, name)
+        return f"$({name})"
+
     def _env(self, container: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        found, self.hidden = self.hidden, {}
         left = []
         for source in mappings(container.pop("envFrom", None)):
             taken = self._all_of(source)
@@ -145,7 +155,8 @@ class PodReader:
             text = str(entry.get("value") or "")
             # Of variables that nobody declares, and of escapes, the library makes something else.
             is_odd = "$$" in text or not {*references(text)} <= beside
-            return None if is_odd else values.variable(self.imported, self.program.id, name, text)
+            is_secret = values.holds_secret_text(text) or validation.plain_secret(name, text)
+            return None if is_odd and not is_secret else values.variable(self.imported, self.program.id, name, text)
         if path := mapping(source.get("fieldRef")).get("fieldPath"):
             return call("field", str(path))
         if secret := mapping(source.get("secretKeyRef")):

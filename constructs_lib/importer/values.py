@@ -40,6 +40,11 @@ def variable(imported: Imported, program: str, name: str, value: str) -> str | C
     return secret(imported, program, name)
 
 
+def holds_secret_text(text: str) -> bool:
+    """Tell whether a text holds a login with its password, a key or a token."""
+    return is_well_known(text) or any(not password.startswith("$(") for _, password in logins(text))
+
+
 def secret(imported: Imported, program: str, name: str, *, holds_login: bool = False) -> Call:
     """Return a secret in the place of a value that is left out, and have a person told what to supply."""
     purpose = f"{name} of {program}"

@@ -151,6 +151,31 @@ def test_the_proof_finds_what_is_lost(results: dict[str, Imported]) -> None:
     assert gone == ["Service/web: it is gone"]
 
 
+def test_secrets_of_commands_files_and_objects_are_not_in_it(tmp_path: Path) -> None:
+    login = "postgres://me:never-to-be-seen@db/x"
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"app.conf": f"db = {login}"}}
+    container = {
+        "name": "web",
+        "image": "example/web:1.0.0",
+        "args": ["--db", login],
+        "env": [{"name": "URL", "value": f"{login}?$$"}, {"name": "SIGNING_KEY", "value": "never-to-be-seen$$"}],
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/web"}],
+    }
+    pod = {"containers": [container], "volumes": [{"name": "config", "configMap": {"name": "files"}}]}
+    labels = {"app": "web"}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    objects = [
+        {**config, "metadata": {"name": "files"}},
+        {**config, "metadata": {"name": "unread"}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec},
+    ]
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(objects))
+    found = imported(tmp_path / "all.yaml", tmp_path / "out", name="desk")
+    assert not any("never-to-be-seen" in text for text in found.result.files.values())
+    assert 'args=["--db", "$(ARGUMENT_1)"]' in found.app
+    assert found.notes("left out") == ["ConfigMap/unread: it holds a secret, which is kept out of Git."]
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
