@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hanging_cluster import child, kubectl_of, root
+from json_schemas import valid
 from shop import BASKET, Shop
 
 STOCK = ("example/stock:1.0.0", "example/stock:1.1.0")
@@ -55,6 +56,9 @@ def test_what_is_declared_is_promoted(promoted: Shop) -> None:
     promoted.change(*BASKET)
     promoted.publish()
     declared = promoted.git("rev-parse", "HEAD~2")
+    told = promoted.run("promote", "laptop", "cloud", "--skip-health", "--dry-run", "--format", "json")
+    would = valid("promote", told.out)
+    assert (would["environment"], would["promoted_from"], would["moved"]) == ("cloud", "laptop", ["basket"])
     said = promote(promoted)
     promoted.check("cloud")
     assert images(promoted) == {
