@@ -49,6 +49,19 @@ def test_images_of_the_library_are_found() -> None:
     assert sorted(captured) == sorted(value for name, value in vars(images).items() if name.isupper())
 
 
+def test_versions_of_new_repositories_are_found() -> None:
+    """Here, as part of the library, and there, by what the repository gets."""
+    files = [f"constructs_lib/init/files/{name}.py" for name in ("versions", "versions_k3d")]
+    constants = re.findall(r'^[A-Z0-9_]+ = "(.*)"$', "".join((ROOT / file).read_text() for file in files), re.MULTILINE)
+    new = json.loads((ROOT / "constructs_lib/init/files/renovate.json").read_text())
+    named = "".join((ROOT / file).read_text() for file in files)
+    expressions = [text for manager in new["customManagers"] for text in manager["matchStrings"]]
+    there = [match["currentValue"] for text in expressions for match in re.finditer(text.replace("(?<", "(?P<"), named)]
+    here = [dependency["currentValue"] for file in files for dependency in found(file)]
+    assert sorted(there) == sorted(here)
+    assert len(here) == len(constants)
+
+
 def test_charts_are_looked_up_where_argo_cd_fetches_them() -> None:
     looked_up = {
         (dependency["depName"], dependency["registryUrl"], dependency["currentValue"])

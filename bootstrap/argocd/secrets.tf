@@ -4,7 +4,7 @@
 #
 # Supplied values reach the cluster as write-only arguments, so that no state holds them. Generated ones are made once
 # and kept in the state: passwords of databases whose volumes outlive the cluster must outlive it, too. So the state is
-# to be guarded like the passwords themselves (docs/bootstrap.md, "State").
+# to be guarded like the passwords themselves (State, in the documentation of the bootstrap).
 
 locals {
   secrets   = { for secret in var.secrets : "${secret.component}/${secret.key}" => secret }

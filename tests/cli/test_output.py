@@ -156,7 +156,9 @@ def test_no_encoding_is_too_small(encoding: str, form: str, hostile: Path, tmp_p
 
 def test_there_is_one_way_out() -> None:
     found: dict[str, set[str]] = {}
-    for path in sorted((ROOT / "constructs_lib").rglob("*.py")):
+    # What init writes for others runs without the library.
+    own = (path for path in (ROOT / "constructs_lib").rglob("*.py") if "init/files" not in path.as_posix())
+    for path in sorted(own):
         for node in ast.walk(ast.parse(path.read_text())):
             name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
             if name in ("echo", "secho", "print_exc") or (name in ("stdout", "stderr") and "sys." in ast.unparse(node)):
