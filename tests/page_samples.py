@@ -56,7 +56,7 @@ class Reader:
                 self.command("python app.py")
             found = (self.folder / sample.file).read_text(encoding="utf-8")
             shown = sample.text.partition("\n")[2]
-            assert re.search(_pattern(shown, r" *# …\n"), found), f"{sample.file} lacks\n{shown}"
+            assert re.search(pattern(shown, r" *# …\n"), found), f"{sample.file} lacks\n{shown}"
         elif sample.file:
             file = self.folder / sample.file
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class Reader:
         for step in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
             command, _, expected = step.partition("\n")
             found = self.command(command)
-            assert re.fullmatch(_pattern(expected, r"(?:  )?…\n"), found), f"$ {command}\n{found}"
+            assert re.fullmatch(pattern(expected, r"(?:  )?…\n"), found), f"$ {command}\n{found}"
 
     def command(self, command: str) -> str:
         """Return what a command prints."""
@@ -100,6 +100,6 @@ class Reader:
         ).stdout
 
 
-def _pattern(text: str, gap: str) -> str:
+def pattern(text: str, gap: str) -> str:
     """Return a pattern for a text in which lines may be left out."""
     return r"(?:.*\n)*?".join(re.escape(part) for part in re.split(gap, text))

@@ -16,13 +16,13 @@ from types import ModuleType
 
 import typer
 
-from constructs_lib.cli import import_
+from constructs_lib.cli import import_, init
 from constructs_lib.cli.app import App, CommandError, NoDeclarationError
 from constructs_lib.cli.commands import COMMANDS, DEBUG, SHOW_VERSION, command_line, name_of, reported
 from constructs_lib.cli.output import write_result
 
 #: Commands of the console command alone, which begin a declaration or need none: modules as those of ``COMMANDS``.
-ALONE: tuple[ModuleType, ...] = (import_,)
+ALONE: tuple[ModuleType, ...] = (init, import_)
 
 #: The file that holds the declaration, in the current folder.
 APP_FILE = "app.py"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
 from typer.testing import CliRunner
 
-from constructs_lib.cli import init
+from constructs_lib.cli import init, synth
 from constructs_lib.cli.app import CommandError
+from constructs_lib.cli.commands import command_line
 from constructs_lib.user_error import UserError
 
 URL = "https://github.com/example/shop.git"
@@ -20,9 +20,7 @@ ALL = ("local:k3d", "production:existing", "eu:digitalocean")
 
 def run(*arguments: str, code: int = 0, given: str | None = None) -> str:
     """Return what ``init`` says, which has to end with a code; nobody is asked."""
-    cli = typer.Typer()
-    cli.callback()(lambda: None)
-    cli.command("init")(init.command)
+    cli = command_line([init, synth], "")
     result = CliRunner().invoke(cli, ["init", *arguments], input=given)
     if isinstance(result.exception, UserError):
         found = 2 if isinstance(result.exception, CommandError) else 1
