@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from constructs_lib.init.content import files_kept_up_to_date, files_written_once, is_program
@@ -40,14 +40,19 @@ def begin(root: Path, settings: Settings) -> list[str]:
     files = {**files_written_once(settings), **kept}
     if root.is_dir() and any(path.name.lower().startswith("readme") for path in root.iterdir()):
         del files["README.md"]
-    if there := sorted(path for path in files if _is_there(root, path)):
+    folders = {folder.as_posix() for path in files for folder in PurePath(path).parents}
+    in_the_way = {folder for folder in folders if (root / folder).is_symlink() or (root / folder).is_file()}
+    if there := sorted({path for path in [*files, RECORD] if _is_there(root, path)} | in_the_way - {"."}):
         raise UserError(
             f"{joined(there, 'and')} {'is' if len(there) == 1 else 'are'} in {root} already, and init did not write "
             f"{'it' if len(there) == 1 else 'them'}. Move {'it' if len(there) == 1 else 'them'} away, or begin in "
             f"another folder; nothing was written."
         )
     files[RECORD] = _record(settings, {path: _digest(content) for path, content in kept.items()})
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; nothing was written.") from None
     _write(root, files)
     return sorted(files)
 

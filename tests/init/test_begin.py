@@ -168,6 +168,18 @@ def test_files_of_others_are_named_and_stay(tmp_path: Path) -> None:
     assert files(tmp_path) == before and (tmp_path / "app.py").is_symlink()
 
 
+def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine\n")
+    told = ["--name", "shop", "--repository", HOSTS[0], "--library", "constructs-lib==1.2.3"]
+    for folder in (tmp_path / "file", tmp_path / "file/shop"):
+        assert run(str(folder), *told, code=1).endswith("; nothing was written.")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/bootstrap").write_text("mine\n")
+    (tmp_path / "shop/tests").symlink_to("..")
+    assert run(str(tmp_path / "shop"), *told, code=1).startswith("bootstrap and tests are in ")
+    assert files(tmp_path) == {"file": b"mine\n", "shop/bootstrap": b"mine\n"}
+
+
 def test_it_begins_once(shop: Path) -> None:
     before = files(shop)
     assert "init --update" in run(str(shop), code=1)

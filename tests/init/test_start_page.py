@@ -27,7 +27,7 @@ MARK = "-- the next command --"
 def wheel(tmp_path: Path) -> Path:
     """The library as others get it."""
     source = tmp_path / "source"
-    parts = ("constructs_lib", "pyproject.toml", "README.md", "LICENSE")
+    parts = ("constructs_lib", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
     for name in git(ROOT, "ls-files", "-co", "--exclude-standard", "--", *parts).splitlines():
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
