@@ -59,6 +59,19 @@ def literals(parsed: Any) -> Iterator[str]:
                         yield from literals(each)
 
 
+def took(pattern: re.Pattern[Any], text: Any, anywhere: bool) -> float:
+    """Return how many seconds of the processor a pattern takes for a text."""
+    before = time.process_time()
+    if anywhere:
+        pattern.search(text)
+        for _ in pattern.finditer(text):
+            pass
+    else:
+        pattern.match(text)
+        pattern.fullmatch(text)
+    return time.process_time() - before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "anywhere"), [pytest.param(*rest, id=name) for name, *rest in patterns()])
 def test_no_pattern_takes_a_time_that_grows_with_the_square(pattern: re.Pattern[Any], anywhere: bool) -> None:
@@ -71,12 +84,5 @@ def test_no_pattern_takes_a_time_that_grows_with_the_square(pattern: re.Pattern[
         hostile: Any = (begin + unit * (LENGTH // len(unit)) + "\0")[: LENGTH + 1]
         if not isinstance(pattern.pattern, str):
             hostile = hostile.encode()
-        before = time.process_time()
-        if anywhere:
-            pattern.search(hostile)
-            for _ in pattern.finditer(hostile):
-                pass
-        else:
-            pattern.match(hostile)
-            pattern.fullmatch(hostile)
-        assert time.process_time() - before < SECONDS, (begin, unit)
+        # Whatever else the machine is busy with makes one try slow, and not each.
+        assert any(took(pattern, hostile, anywhere) < SECONDS for _ in range(4)), (begin, unit)
