@@ -131,8 +131,8 @@ def positionpal(environment: Environment) -> System:
         "chat-service",
         namespace="pp-cs",
         image=versions.CHAT_SERVICE,
-        # Akka gRPC is plain HTTP to the agent.
-        telemetry=Jvm(grpc=False),
+        # With HTTP/2, which Akka gRPC needs, the agent sees no requests; the gateway's counts those that it sends.
+        telemetry=Jvm(sees_requests=False),
         consumes=["group_updates_chat_service"],
         ports={"http": 8080, "grpc": 5052},
         env={

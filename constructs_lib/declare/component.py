@@ -193,6 +193,11 @@ class Component(on_demand.Chart):
         """Whether something in it must outlive the component's removal."""
         return self.holds_data or any(workload.holds_data for workload in self._workloads.values())
 
+    @property
+    def tells(self) -> str:
+        """In words, who is told about alerts. Default: empty, for what sends none."""
+        return ""
+
     @explained
     def report(self, problem: str, location: Location | None = None) -> None:
         """Report an error that concerns this component, at ``location`` (default: the line being run)."""

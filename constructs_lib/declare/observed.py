@@ -62,6 +62,11 @@ class Observed:
         return frozenset()
 
     @property
+    def measured_by(self) -> str:
+        """In words, whose agents count the requests that it serves. Default: empty, for what serves none."""
+        return ""
+
+    @property
     def role(self) -> Role:
         """What it is for. Default: a data store if it holds data, else a service."""
         return Role.STORE if self.holds_data else Role.SERVICE

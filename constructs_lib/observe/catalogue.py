@@ -11,7 +11,7 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import CHOSEN, Dashboard, Panel, Query, Row, Variable
 from constructs_lib.kubernetes.manifest import digest
-from constructs_lib.prometheus.rules import Group, rules
+from constructs_lib.prometheus.rules import Group, one_of, rules
 
 _HERE = Path(__file__).parent
 _OVERVIEW = _HERE / "overview.yaml"
@@ -31,7 +31,23 @@ def groups(system: System) -> list[Group]:
     # What the slowest component may take when nothing of it runs yet.
     minutes = -(-max((each.rollout_seconds(first=True) for each in system.components), default=0) // 60)
     waiting = {"root": system.name, "minutes": minutes, "samples": minutes - 2}
-    return [*found, rules(_HERE / "workload_alerts.yaml", {}), rules(_HERE / "argocd_alerts.yaml", waiting)]
+    pods = rules(_HERE / "workload_alerts.yaml", {"running": _running(system)})
+    return [*found, pods, rules(_HERE / "argocd_alerts.yaml", waiting)]
+
+
+def _running(system: System) -> str | None:
+    """Return which containers run of workloads that are scraped; None if none is."""
+    scraped: dict[str, set[str]] = {}
+    for workload in system.workloads:
+        if any(endpoint.metrics for endpoint in workload.endpoints.values()):
+            scraped.setdefault(workload.namespace_name, set()).add(workload.container)
+    return (
+        " or ".join(
+            f'kube_pod_container_status_running{{namespace="{namespace}", container{one_of(sorted(containers))}}}'
+            for namespace, containers in sorted(scraped.items())
+        )
+        or None
+    )
 
 
 def dashboards(system: System, waves: Mapping[str, int]) -> list[Dashboard]:

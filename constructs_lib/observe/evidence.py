@@ -14,7 +14,10 @@ import yaml
 from constructs_lib.prometheus.promql import Selector, parse, without_variables
 
 #: Labels whose values belong to one system.
-_OWN = "container|cronjob|exchange|http_route|namespace|persistentvolumeclaim|pod|project|queue|service|statefulset"
+_OWN = (
+    "container|cronjob|exchange|http_route|namespace|persistentvolumeclaim|pod|project|queue|server_address|service"
+    "|statefulset"
+)
 _VALUE = re.compile(rf'\b({_OWN})(=~?|!~?=?)"(?:[^"\\]|\\.)*"')
 FILE = Path(__file__).parent / "evidence.yaml"
 

@@ -53,6 +53,7 @@ def _page(graph: Graph, groups: Sequence[Group]) -> str:
     system = graph.system
     dashboards = catalogue.dashboards(system, graph.waves)
     knowledge = _Knowledge(system, groups)
+    services = sorted(system.workloads, key=lambda workload: workload.name)
     records = [record for group in groups for record in group.records]
     alerts = sorted((alert for group in groups for alert in group.alerts), key=lambda alert: alert.name)
     shown = [query.expression for dashboard in dashboards for panel in dashboard.panels() for query in panel.queries]
@@ -65,6 +66,8 @@ def _page(graph: Graph, groups: Sequence[Group]) -> str:
         number_of_alerts=len(alerts),
         number_of_expressions=seen.total(),
         seen=", ".join(f"{number} {word}" for word, number in seen.most_common()),
+        measured="\n".join(_row(workload.name, by) for workload in services if (by := workload.measured_by)),
+        told="\n\n".join(component.tells for component in system.components if component.tells),
         links="\n".join(f"[{dashboard.title}](#{dashboard.uid})," for dashboard in dashboards),
         dashboards="\n".join(line for dashboard in dashboards for line in _dashboard(dashboard, knowledge)),
         alerts="\n".join(

@@ -43,6 +43,7 @@ from systems import monitored
 
 from constructs_lib import (
     Http,
+    Jvm,
     Microservice,
     Nodejs,
     Postgres,
@@ -72,7 +73,15 @@ pg_stat_user_tables:
     - n_tup_del: {usage: COUNTER, description: rows deleted}
 """
 #: Panels that show failures: nothing or zero while all is well, more than that when it is not.
-ERRORS = ("microservice/http-errors", "microservice/grpc-errors", "microservice/burning", "system/microservice")
+ERRORS = (
+    "microservice/http-errors",
+    "microservice/grpc-errors",
+    "microservice/called-http-errors",
+    "microservice/called-grpc-errors",
+    "microservice/caller-errors",
+    "microservice/burning",
+    "system/microservice",
+)
 
 
 def shop() -> System:
@@ -97,11 +106,21 @@ def shop() -> System:
         publishes=["events"],
         consumes=sorted(traffic.QUEUES.values()),
     )
+    chat = Microservice(
+        system,
+        "chat",
+        image="example/chat:1.0.0",
+        ports={"http": 8080, "grpc": 5052},
+        telemetry=Jvm(sees_requests=False),
+    )
     database = Postgres(orders, "database", image="postgres:18.6", database="shop", user="user", storage="1Gi")
     orders.needs(database.endpoint("sql"))
     orders.needs(broker.endpoint("amqp"))
     orders.needs(stock.endpoint("http"))
     orders.needs(stock.endpoint("grpc"))
+    # By this name the program calls itself: what a caller's agent tells of a service is the same, whoever answers.
+    orders.needs(chat.endpoint("http"), {"CALLED": "host"})
+    orders.needs(chat.endpoint("grpc"))
     return system
 
 
@@ -211,7 +230,7 @@ def live(trees: Mapping[str, Synthesized]) -> Iterator[Live]:
         time.sleep(1.1)
         calm = time.time()
         for _ in range(3):
-            traffic.http(program, [*well, "/fail", *traffic.FAILURES])
+            traffic.http(program, [*well, "/fail", "/request?path=fail", *traffic.FAILURES])
             # A tenth of the rows is updated, and tables with few dead rows are not shown.
             traffic.postgres(database, rows=20_000)
             for number in range(5):
@@ -249,8 +268,15 @@ def scraped(live: Live) -> set[str]:
 
 
 def concerns(live: Live, dashboard: Dashboard, expression: str, there: set[str]) -> bool:
-    """Tell whether an expression is about what runs here: its metrics are there, and it is not about ``stock``."""
-    if dashboard.title == "stock" or '"stock"' in expression:
+    """Tell whether an expression is about what runs here: its metrics are there, and it is not about ``stock``.
+
+    Of ``chat`` its callers tell, and it has no pods here.
+    """
+    if (
+        dashboard.title == "stock"
+        or '"stock"' in expression
+        or (dashboard.title == "chat" and "target_info" in expression)
+    ):
         return False
     return evidence.metrics(expression, recorded(live)) <= there
 
@@ -307,6 +333,16 @@ def test_what_is_shown_is_what_happened(live: Live) -> None:
     server = live.server
     assert server.value('sum(nodejs_websocket_connections{namespace="orders", url_path="/ws/chat"})') == 2
     sent = 3 * sum(answer.status == 200 for answer in traffic.ANSWERS.values())
+    # Of another service its callers tell: who did not answer, whose answer came too late, and what share failed.
+    called = 'server_address="chat.chat.svc.cluster.local"'
+    assert server.value(f'sum(http_client_request_duration_count{{{called}, error_type="Error"}})') >= 3
+    late = f'{called}, rpc_response_status_code="DEADLINE_EXCEEDED"'
+    assert server.value(f"sum(rpc_client_call_duration_count{{{late}}})") >= 3
+    [chat] = server.query('service:requests:rate5m{service="chat"}')
+    assert chat.labels["namespace"] == "chat" and chat.value > 0
+    # With these an alert fires, once there were some more of them.
+    for window in ("1h", "5m"):
+        assert server.value(f'service:request_errors:ratio_rate{window}{{service="chat"}}') > 0.072
     counted = 'http_server_request_duration_count{service="orders", http_response_status_code="200"}'
     assert server.value(f"sum({counted})") >= 2 * sent
     assert server.value(f"sum({counted.replace('200', '500')})") >= 3

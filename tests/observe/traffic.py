@@ -35,8 +35,9 @@ ANSWERS = {
     "/request?path=ok": Response(200, '{"ok":true}'),
     "/request?path=fail": Response(500, '{"ok":false}'),
 }
-#: Requests that fail in gRPC, by the number of the status.
-FAILURES = {
+#: Requests that fail in gRPC, by the number of the status, and one that nobody answers.
+FAILURES: dict[str, int | str] = {
+    "/refused": "ECONNREFUSED",
     "/grpc/fail": 13,
     "/grpc/break": 13,
     "/grpc/unknown?method=Invented": 12,

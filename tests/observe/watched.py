@@ -50,9 +50,19 @@ def watched() -> System:
         objective=Objective(availability=99),
         consumes=["orders.web"],
     )
+    chat = Microservice(
+        system,
+        "chat",
+        image="example/chat:1.0.0",
+        ports={"http": 8080, "grpc": 5052},
+        telemetry=Jvm(sees_requests=False),
+    )
     CronJob(system, "report", image="example/report:1.0.0", schedule="@hourly", timeout_seconds=1800)
     Valkey(system, "cache", image="valkey/valkey:9.0.1", storage="1Gi")
     web.needs(orders.endpoint("grpc"))
+    for name in ("http", "grpc"):
+        web.needs(chat.endpoint(name))
+        orders.needs(chat.endpoint(name))
     for service in (orders, web):
         service.needs(broker.endpoint("amqp"))
         service.needs(database.endpoint("sql"))

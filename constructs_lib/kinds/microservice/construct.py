@@ -12,7 +12,7 @@ from constructs_lib.declare.secret import Plain
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Workload
 from constructs_lib.grafana.model import Dashboard, Panel
-from constructs_lib.kinds.microservice import dashboard, requests
+from constructs_lib.kinds.microservice import dashboard, requests, series
 from constructs_lib.kinds.microservice.program import MeasuredProgram, Objective
 from constructs_lib.kinds.parts.arguments import LongRunningArguments
 from constructs_lib.kinds.parts.objects import autoscaler, disruption_budget
@@ -63,7 +63,7 @@ class Microservice(MeasuredProgram):
         super().__init__(scope, id, **given)
         self.replicas = replicas
         self.objective = objective
-        self._missed_broker = False
+        self._missed_broker = self._missed_callers = False
         self.publishes = tuple(publishes)
         self.consumes = tuple(consumes)
         for wrong in self._problems():
@@ -124,8 +124,9 @@ class Microservice(MeasuredProgram):
                 self.agent_variables.add(variable)
 
     def complete(self) -> None:
-        """Report exchanges and queues without a broker that would have them."""
+        """Report exchanges and queues without a broker that would have them, and what nobody measures."""
         super().complete()
+        self._complete_objective()
         has_broker = any(edge.endpoint.server.role is Role.MESSAGING for edge in self.edges)
         if not has_broker and not self._missed_broker:
             for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
@@ -136,6 +137,16 @@ class Microservice(MeasuredProgram):
                         f'needs(broker.endpoint("amqp"), …).',
                         self.location,
                     )
+
+    def _complete_objective(self) -> None:
+        unseen = self.telemetry and not self.telemetry.sees_requests
+        if unseen and self.objective != Objective() and not self._missed_callers and not series.callers(self):
+            self._missed_callers = True
+            self.report(
+                "objective: nothing measures whether it is kept: its agent does not see its requests, and no program "
+                "with telemetry calls it; leave it out, or give telemetry to one that needs it.",
+                self.location,
+            )
 
     @property
     def pod_seconds(self) -> int:
@@ -161,13 +172,18 @@ class Microservice(MeasuredProgram):
         return requests.group(workloads)
 
     def signals(self) -> Sequence[Panel]:
-        """Return its traffic, errors, latency and saturation."""
+        """Return its traffic, errors, latency and saturation, as far as they are measured."""
         return dashboard.signals(self)
 
     @property
     def own_metrics(self) -> frozenset[str]:
-        """The histograms of its agent."""
-        return self.telemetry.metrics if self.telemetry else frozenset()
+        """The histograms that tell of its requests."""
+        return series.metrics(self)
+
+    @property
+    def measured_by(self) -> str:
+        """Whose agents count its requests."""
+        return series.measured_by(self)
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: configuration first, then the pods with all that surrounds them."""

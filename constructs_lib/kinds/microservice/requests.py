@@ -1,14 +1,13 @@
 """Requests that services serve: rate, failures and duration, whatever their runtime, and budgets for promises."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from constructs_lib.declare.probe import Http
+from constructs_lib.kinds.microservice import series
 from constructs_lib.kinds.microservice.program import MeasuredProgram, Objective
-from constructs_lib.kinds.parts.telemetry import Telemetry
+from constructs_lib.kinds.microservice.series import Series
 from constructs_lib.prometheus.rules import Group, Record, one_of, rules
 
 #: Windows over which failures are counted: in each alert a long one, which is significant, and a short one, which ends
@@ -21,109 +20,134 @@ _FEW = "0.0167"
 _ALERTS = Path(__file__).parent / "alerts.yaml"
 
 
-def group(services: Sequence[MeasuredProgram]) -> Group | None:
+class Services:
+    """Services with an agent, and which series tell of their requests.
+
+    Attributes:
+        seen: Those whose own agents see their requests.
+        called: Who calls the others; one that nobody calls who is measured is not among them.
+    """
+
+    def __init__(self, services: Sequence[MeasuredProgram]) -> None:
+        """Tell them apart."""
+        self._calls = series.calls(services[0].system) if services else {}
+        self.seen = [each for each in services if each.telemetry and each.telemetry.sees_requests]
+        unseen = [each for each in services if each.telemetry and not each.telemetry.sees_requests]
+        self.called = {each: self._calls[each] for each in unseen if each in self._calls}
+
+    @property
+    def measured(self) -> list[MeasuredProgram]:
+        """All of them whose requests are measured."""
+        return [*self.seen, *self.called]
+
+    def summed(
+        self,
+        suffix: str,
+        window: str,
+        choose: Callable[[Series], Sequence[str]],
+        among: Iterable[MeasuredProgram] | None = None,
+    ) -> str:
+        """Return the rate of requests over a window by service, by the series with a suffix of the agents' histograms.
+
+        Args:
+            suffix: Of the series.
+            window: Over how long.
+            choose: Which requests are meant, any of several choices.
+            among: Some of the services. Default: all that are measured.
+        """
+        chosen = [*(self.measured if among is None else among)]
+        own = series.own(each for each in chosen if each not in self.called)
+        rates = [rate for each in own for rate in each.rates(suffix, window, *choose(each))]
+        if calls := [call for each in chosen for call in self.called.get(each, ())]:
+            found = series.by_histogram(calls, series.to_services([call.host for call in calls]))
+            of_callers = [rate for each in found for rate in each.rates(suffix, window, *choose(each))]
+            rates.append(series.as_of_the_called(" or ".join(of_callers)))
+        return f"sum by (namespace, service) ({' or '.join(rates)})"
+
+    def not_measured(self) -> str | None:
+        """Return what is true of services that run and answer, while their agents see nothing of it.
+
+        Their callers got answers within the last hour, or the kubelet's probes by HTTP are not counted, which never
+        end. One that is idle is neither. None if nothing could tell.
+        """
+        found = []
+        asked = [(each, self._calls[each]) for each in self.seen if each in self._calls]
+        if asked:
+            of_callers = series.by_histogram((call for _, calls in asked for call in calls), series.to_services())
+            answered = " or ".join(rate for each in of_callers for rate in each.rates("_count", "1h", *each.succeeded))
+            found.append(
+                f"(sum by (namespace, service) ({series.as_of_the_called(answered)}) > 0 "
+                f"and on (namespace, service) {_running([each for each, _ in asked])}) "
+                "unless on (namespace, service) (service:requests:rate1h > 0)"
+            )
+        probed: dict[str, list[MeasuredProgram]] = {}
+        for each in self.seen:
+            if each.telemetry and _is_probed(each):
+                probed.setdefault(each.telemetry.http_histogram, []).append(each)
+        found += [
+            f"group by (namespace, service) ({_running(services)}) "
+            f"unless on (namespace, service) {histogram}_count{{{_named(services)}}}"
+            for histogram, services in sorted(probed.items())
+        ]
+        return " or ".join(f"({each})" for each in found) or None
+
+
+def group(workloads: Sequence[MeasuredProgram]) -> Group | None:
     """Return the rules of all services that are measured; None if none is."""
-    measured = [service for service in services if service.telemetry]
-    if not measured:
+    services = Services(workloads)
+    if not services.measured:
         return None
     records: list[Record] = []
     for window in WINDOWS:
-        requests = _summed(measured, "_count", window)
-        failed = _summed(measured, "_count", window, ['http_response_status_code=~"5.."'], _blamed)
-        records.append(Record(f"service:requests:rate{window}", requests))
+        records.append(Record(f"service:requests:rate{window}", services.summed("_count", window, _all)))
+        answered = f"service:answered_requests:rate{window}"
+        records.append(Record(answered, services.summed("_count", window, lambda each: each.answered)))
+        failed = services.summed("_count", window, lambda each: each.failed)
         # Without any failure there is no series; the ratio is then zero.
         records.append(
-            Record(
-                f"service:request_errors:ratio_rate{window}",
-                f"({failed} or 0 * service:requests:rate{window}) / (service:requests:rate{window} > 0)",
-            )
+            Record(f"service:request_errors:ratio_rate{window}", f"({failed} or 0 * {answered}) / ({answered} > 0)")
         )
-        for objective, names in _by_objective(measured).items():
-            promised = [service for service in measured if service.objective == objective]
-            fast = _summed(
-                promised, "_bucket", window, [_boundary(objective.seconds)], partial(_fast_call, objective.seconds)
-            )
-            total = f"(service:requests:rate{window}{{service{one_of(names)}}} > 0)"
+        for objective, promising in _by_objective(services.measured).items():
+            fast = services.summed("_bucket", window, _fast(objective.seconds), promising)
+            total = f"(service:requests:rate{window}{{{_named(promising)}}} > 0)"
             records.append(
                 Record(f"service:slow_requests:ratio_rate{window}", f"1 - ({fast} or 0 * {total}) / {total}")
             )
-    return replace(rules(_ALERTS, _burning_services(_by_objective(measured))), records=records)
-
-
-def without_probes(service: MeasuredProgram) -> str:
-    """Return a matcher that leaves out the kubelet's probes of a service, which are no requests of anybody.
-
-    One of the path ``/`` cannot be told from a request of a person. Nothing if there is nothing to leave out.
-    """
-    paths = {
-        path
-        for probe in (service.readiness, service.liveness)
-        if isinstance(probe, Http) and (path := probe.path.partition("?")[0].rstrip("/"))
+    by_objective = {
+        objective: [each.name for each in promising]
+        for objective, promising in _by_objective(services.measured).items()
     }
-    if not paths:
-        return ""
-    escaped = "|".join(re.sub(r"[^\w/-]", lambda match: f"[{match[0]}]", path) for path in sorted(paths))
-    return f'http_route!~"({escaped})/?"'
+    values = {**_burning_services(by_objective), "not_measured": services.not_measured()}
+    return replace(rules(_ALERTS, values), records=records)
 
 
-def _by_objective(services: Iterable[MeasuredProgram]) -> dict[Objective, list[str]]:
-    found: dict[Objective, list[str]] = {}
+def _by_objective(services: Iterable[MeasuredProgram]) -> dict[Objective, list[MeasuredProgram]]:
+    found: dict[Objective, list[MeasuredProgram]] = {}
     for service in sorted(services, key=lambda service: service.name):
-        found.setdefault(service.objective, []).append(service.name)
+        found.setdefault(service.objective, []).append(service)
     return found
 
 
-def _summed(
-    services: Sequence[MeasuredProgram],
-    suffix: str,
-    window: str,
-    http: Sequence[str] = (),
-    grpc: Callable[[Telemetry], str] | None = None,
-) -> str:
-    """Return the rate of some services' requests over a window, by the series with a suffix of the agents' histograms.
-
-    The matchers ``http`` choose HTTP requests, and the one that ``grpc`` returns for an agent chooses gRPC calls.
-    """
-    by_probes: dict[tuple[str, str], list[str]] = {}
-    by_agent: dict[type[Telemetry], list[str]] = {}
-    agents: dict[type[Telemetry], Telemetry] = {}
-    for service in sorted(services, key=lambda service: service.name):
-        if runtime := service.telemetry:
-            by_probes.setdefault((runtime.http_histogram, without_probes(service)), []).append(service.name)
-            by_agent.setdefault(type(runtime), []).append(service.name)
-            agents[type(runtime)] = runtime
-    parts = [
-        _rate(f"{histogram}{suffix}", [f"service{one_of(names)}", *http, probes], window)
-        for (histogram, probes), names in sorted(by_probes.items())
-    ]
-    parts += [
-        _rate(
-            f"{runtime.grpc_histogram}{suffix}",
-            [f"service{one_of(by_agent[kind])}", grpc(runtime) if grpc else ""],
-            window,
-        )
-        for kind, runtime in sorted(agents.items(), key=lambda item: item[0].__name__)
-        if runtime.grpc_histogram
-    ]
-    return f"sum by (namespace, service) ({' or '.join(parts)})"
+def _all(_: Series) -> Sequence[str]:
+    return ()
 
 
-def _rate(metric: str, matchers: Sequence[str], window: str) -> str:
-    return f"rate({metric}{{{', '.join(filter(None, matchers))}}}[{window}])"
+def _fast(seconds: float) -> Callable[[Series], Sequence[str]]:
+    return lambda each: each.fast(seconds)
 
 
-def _fast_call(seconds: float, runtime: Telemetry) -> str:
-    return _boundary(seconds * runtime.grpc_scale)
+def _named(services: Iterable[MeasuredProgram]) -> str:
+    return f"service{one_of(sorted(each.name for each in services))}"
 
 
-def _blamed(runtime: Telemetry) -> str:
-    return f'{runtime.grpc_status}=~"{runtime.grpc_failures}"'
+def _running(services: Iterable[MeasuredProgram]) -> str:
+    return f"target_info{{{_named(services)}}}"
 
 
-def _boundary(value: float) -> str:
-    """Return the matcher of a bucket; Prometheus 3 writes whole numbers with a fraction, agents may not."""
-    text = f"{value:g}"
-    return f'le="{text}"' if "." in text else f'le=~"{text}([.]0)?"'
+def _is_probed(service: MeasuredProgram) -> bool:
+    """Tell whether the kubelet asks a service by HTTP, at a port of its own and not of what it is built with."""
+    asked = (each.port for each in (service.readiness, service.liveness) if isinstance(each, Http))
+    return any(name in service.endpoints and not service.endpoints[name].internal for name in asked)
 
 
 def _burning_services(by_objective: Mapping[Objective, Sequence[str]]) -> dict[str, str]:

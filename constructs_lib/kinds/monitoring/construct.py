@@ -12,7 +12,7 @@ from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
 from constructs_lib.grafana.model import FOLDER_ANNOTATION
 from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged, release_names
-from constructs_lib.kinds.monitoring.receiver import Receiver
+from constructs_lib.kinds.monitoring.receiver import Receiver, Webhook
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.kubernetes.quantity import parse_quantity, quantity_problem
@@ -24,6 +24,14 @@ _HERE = Path(__file__).parent
 #: By the severity of an alert, after how long somebody is told again of one that still fires: a critical one wakes
 #: somebody up, a warning waits for the morning.
 _REPEATED = {"critical": "1h", "warning": "1d"}
+#: The chart's alert that always fires, and how often that is sent on: who is to be told of silence must hear something.
+_WATCHDOG, _WATCHDOG_EVERY = "Watchdog", "5m"
+#: Values of the chart under which that alert is not there.
+_WITHOUT_WATCHDOG = (
+    (("create",), False),
+    (("rules", "general"), False),
+    (("disabled", _WATCHDOG), True),
+)
 #: The port of every node at which node-exporter listens: not the usual 9100, so that it starts beside one that is there
 #: already. That may be one of before, in the namespace of Grafana: Argo CD deletes it only once the new one is healthy
 #: (PruneLast), which it would never become while the old one holds its port.
@@ -68,6 +76,7 @@ class Monitoring(HelmChart):
         retention_days: int,
         version: str,
         receivers: Mapping[str, Receiver] | None = None,
+        watchdog: Webhook | None = None,
         runbooks: str | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
@@ -82,12 +91,16 @@ class Monitoring(HelmChart):
             receivers: Who is told about alerts, by severity, ``critical`` and ``warning``, such as
                 ``{"critical": Webhook(supplied("…"))}``.
                 Default: nobody; Alertmanager and Grafana show them.
+            watchdog: Address that is called every five minutes as long as Prometheus and Alertmanager work, of a
+                service outside of the cluster that tells somebody when the calls stop (a dead man's switch). Default:
+                none, and nobody is told when monitoring itself stops.
             runbooks: Address of the folder in which the alerts' runbooks can be read. Default: ``docs/runbooks`` of the
                 environment's repository, where ``python app.py observe --docs docs`` writes them.
             values: Further values, over the library's own.
         """
-        called = [receiver.host for receiver in (receivers or {}).values()]
-        are_known = all(called) and not any(True for each in (receivers or {}).values() for _ in each.problems())
+        called_out = [*(receivers or {}).values(), *([watchdog] if watchdog else [])]
+        called = [receiver.host for receiver in called_out]
+        are_known = all(called) and not any(True for each in called_out for _ in each.problems())
         told = {"receiver_ports": (443,) if called else (), "receiver_hosts": called if are_known else ()}
         names = release_names(id, merged(Template(_HERE / "values.yaml", {}).content, values))
         nodes = {"nodes_namespace": f"{id}-nodes", "node_port": _NODE_PORT}
@@ -108,6 +121,12 @@ class Monitoring(HelmChart):
                 self.report(f"receivers: no alert has the severity {shown(severity)}; {nearest(severity, _REPEATED)}")
             for problem in receiver.problems():
                 self.report(f"receivers, {severity}: {problem}")
+        self.watchdog = watchdog
+        if watchdog:
+            address = SecretReference(self.id, "watchdog-receiver", watchdog.url)
+            self.receiver_keys["watchdog"] = self.secret_key(address)
+            for problem in (*watchdog.problems(), *_watchdog_problems(values or {})):
+                self.report(f"watchdog: {problem}")
         if runbooks is not None and not re.fullmatch(r"https?://[^\s/]\S*", runbooks):
             self.report(f'runbooks: {shown(runbooks)} is no address; write it like "https://…".')
         self.runbooks = (runbooks or _runbooks(scope.environment.repository)).rstrip("/")
@@ -129,6 +148,23 @@ class Monitoring(HelmChart):
         if "user-namespaces" in scope.environment.cluster.provides:
             own = merged(own, Template(_HERE / "user_namespaces.yaml", {}).whole())
         self.values = merged(own, values)
+
+    @property
+    def tells(self) -> str:
+        """Who is told about alerts, and when there are none because monitoring stopped."""
+        told = [f"`{severity}` goes to {type(each).__name__}." for severity, each in self.receivers.items()]
+        told += [f"Nobody is told about `{severity}`." for severity in _REPEATED if severity not in self.receivers]
+        if self.watchdog:
+            told.append(
+                f"A webhook is called every {_WATCHDOG_EVERY} as long as Prometheus and Alertmanager work; whoever has "
+                "it tells when the calls stop."
+            )
+        else:
+            told.append(
+                "Nobody is told when monitoring itself stops: no alert can. `Monitoring(…, watchdog=Webhook(…))` calls "
+                "a service outside of the cluster, which notices that the calls stop."
+            )
+        return " ".join(told)
 
     def late_manifests(self, waves: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """Yield the monitors, rules, routes and dashboards of the whole system."""
@@ -152,6 +188,28 @@ class Monitoring(HelmChart):
                 key = self.receiver_keys[severity]
                 receiver |= declared.manifest({"name": self.id, "key": key})
             receivers.append(receiver)
+        routes = [
+            {
+                "receiver": severity,
+                "matchers": [{"name": "severity", "value": severity, "matchType": "="}],
+                "repeatInterval": repeated,
+            }
+            for severity, repeated in _REPEATED.items()
+        ]
+        if self.watchdog:
+            receivers.append(
+                {"name": "watchdog", **self.watchdog.manifest({"name": self.id, "key": self.receiver_keys["watchdog"]})}
+            )
+            routes.insert(
+                0,
+                {
+                    "receiver": "watchdog",
+                    "matchers": [{"name": "alertname", "value": _WATCHDOG, "matchType": "="}],
+                    "groupWait": "0s",
+                    "groupInterval": "1m",
+                    "repeatInterval": _WATCHDOG_EVERY,
+                },
+            )
         return manifest(
             "monitoring.coreos.com/v1alpha1",
             "AlertmanagerConfig",
@@ -165,14 +223,7 @@ class Monitoring(HelmChart):
                     "groupWait": "30s",
                     "groupInterval": "5m",
                     "repeatInterval": "12h",
-                    "routes": [
-                        {
-                            "receiver": severity,
-                            "matchers": [{"name": "severity", "value": severity, "matchType": "="}],
-                            "repeatInterval": repeated,
-                        }
-                        for severity, repeated in _REPEATED.items()
-                    ],
+                    "routes": routes,
                 },
                 "receivers": receivers,
                 "inhibitRules": [
@@ -186,3 +237,14 @@ class Monitoring(HelmChart):
                 ],
             },
         )
+
+
+def _watchdog_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which values of the chart take the alert away that the watchdog is told of."""
+    for path, off in _WITHOUT_WATCHDOG:
+        found: Any = values.get("defaultRules")
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if found is off:
+            name = ".".join(("defaultRules", *path))
+            yield f"the value {name} takes the chart's alert {_WATCHDOG} away, so that nobody is called; leave it out."

@@ -40,13 +40,17 @@ class Telemetry:
         port: Port of the metrics. Default 9464.
         memory: Memory that the agent takes beside the program: what the container asks for and may use grows by it.
         grpc: Whether the agent knows the program's gRPC as such. Say False for a library that serves it as plain HTTP,
-            such as Akka gRPC and Pekko gRPC: then it is counted among the HTTP requests, and its statuses are not seen.
+            such as Pekko gRPC: then it is counted among the HTTP requests, and its statuses are not seen.
+        sees_requests: Whether the agent sees the requests that the program serves. Say False for Akka gRPC: it needs
+            ``akka.http.server.enable-http2 = on``, and the Java agent 2.32.0 does not instrument what Akka HTTP then
+            serves with, HTTP/1.1 and WebSockets included. Its requests are measured by the agents of its callers.
     """
 
     image: str
     port: int = 9464
     memory: str = "64Mi"
     grpc: bool = True
+    sees_requests: bool = True
 
     #: Environment variable from which the runtime takes options.
     option_variable: ClassVar[str] = ""
@@ -76,6 +80,11 @@ class Telemetry:
     #: Label with the status of a gRPC call, and the statuses that are the service's fault.
     grpc_status: ClassVar[str] = "rpc_response_status_code"
     grpc_failures: ClassVar[str] = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
+    #: The status of a call that succeeded, of one that its client gave up, and of one that its client did not wait for.
+    #: A server sees the last one as given up, or as either.
+    grpc_ok: ClassVar[str] = "OK"
+    grpc_cancelled: ClassVar[str] = "CANCELLED"
+    grpc_late: ClassVar[str] = "DEADLINE_EXCEEDED"
     #: Gauge of the open WebSockets; empty if it has none.
     websockets: ClassVar[str] = ""
 
@@ -164,6 +173,7 @@ class Jvm(Telemetry):
     grpc_status = "rpc_grpc_status_code"
     #: The numbers of the same statuses (https://grpc.io/docs/guides/status-codes/).
     grpc_failures = "2|4|12|13|14|15"
+    grpc_ok, grpc_cancelled, grpc_late = "0", "1", "4"
     row = "JVM"
     needed: ClassVar = {
         "OTEL_JAVAAGENT_ENABLED": Setting("|true", "leave it out, or take telemetry away."),

@@ -219,6 +219,17 @@ def test_each_severity_reaches_its_receiver(told: Told, tmp_path: Path) -> None:
     assert len(told.bodies) == 2
 
 
+def test_the_watchdog_is_called_beside_the_others(told: Told, tmp_path: Path) -> None:
+    found = config(objects(watchdog=Webhook(supplied("silence")), receivers={"critical": Webhook(supplied("pager"))}))
+    with closing(Alertmanager(native(found, f"http://127.0.0.1:{told.server_port}/"), tmp_path)) as server:
+        server.fire({"alertname": "Watchdog", "severity": "none"}, {"alertname": "A", "severity": "critical"})
+        _until(lambda: len(told.bodies) >= 2)
+    heard = {body["receiver"]: [alert["labels"]["alertname"] for alert in body["alerts"]] for body in told.bodies}
+    assert heard == {"watchdog": ["Watchdog"], "critical": ["A"]}
+    route = found["spec"]["route"]["routes"][0]
+    assert (route["receiver"], route["groupInterval"], route["repeatInterval"]) == ("watchdog", "1m", "5m")
+
+
 def test_nobody_is_told_by_default(tmp_path: Path) -> None:
     found = objects()
     assert all(set(receiver) == {"name"} for receiver in config(found)["spec"]["receivers"])
@@ -286,3 +297,4 @@ def test_alertmanager_may_call_out_only_if_somebody_is_to_be_told() -> None:
     [rule] = egress(objects(receivers={"critical": Webhook(supplied("pager"))}))
     assert rule["to"][0]["ipBlock"]["cidr"] == "0.0.0.0/0"
     assert rule["ports"] == [{"port": 443, "protocol": "TCP"}]
+    assert egress(objects(watchdog=Webhook(supplied("silence")))) == [rule]

@@ -1,6 +1,7 @@
 "use strict";
 // A program as others write them: it knows nothing of telemetry.
 
+const dns = require("node:dns");
 const { once } = require("node:events");
 const http = require("node:http");
 const { setTimeout: sleep } = require("node:timers/promises");
@@ -9,6 +10,14 @@ const grpc = require("@grpc/grpc-js");
 const { WebSocketServer } = require("ws");
 
 const SLOW = 300;
+// Who is called; by default itself, as by any other name.
+const CALLED = process.env.CALLED || "localhost";
+
+// The names of Services mean this machine, as no cluster is there to resolve them.
+for (const names of [dns, dns.promises]) {
+  const { lookup } = names;
+  names.lookup = (name, ...rest) => lookup(name.endsWith(".svc.cluster.local") ? "127.0.0.1" : name, ...rest);
+}
 
 const method = (name, requestStream, responseStream) => ({
   path: `/shop.Orders/${name}`,
@@ -80,7 +89,7 @@ function collect(stream, callback) {
 
 function routes() {
   const Client = grpc.makeGenericClientConstructor(SERVICE, "shop.Orders");
-  const client = new Client(`localhost:${process.env.GRPC_PORT}`, grpc.credentials.createInsecure());
+  const client = new Client(`${CALLED}:${process.env.GRPC_PORT}`, grpc.credentials.createInsecure());
   const bare = new grpc.Client(`127.0.0.1:${process.env.GRPC_PORT}`, grpc.credentials.createInsecure());
   const app = express();
   app.get("/ok", (request, response) => response.json({ ok: true }));
@@ -121,10 +130,14 @@ function routes() {
     response.status(answer.status).json(await answer.json());
   });
   app.get("/request", (request, response) => {
-    http.get(`http://127.0.0.1:${process.env.PORT}/${request.query.path}`, (answer) => {
+    http.get(`http://${process.env.CALLED || "127.0.0.1"}:${process.env.PORT}/${request.query.path}`, (answer) => {
       response.status(answer.statusCode);
       answer.pipe(response);
     });
+  });
+  // Nobody listens at this port.
+  app.get("/refused", (request, response) => {
+    http.get(`http://${CALLED}:1/`).on("error", ({ code }) => response.status(502).json({ code }));
   });
   return app;
 }
