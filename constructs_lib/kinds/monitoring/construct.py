@@ -197,9 +197,11 @@ class Monitoring(HelmChart):
             for severity, repeated in _REPEATED.items()
         ]
         if self.watchdog:
-            receivers.append(
-                {"name": "watchdog", **self.watchdog.manifest({"name": self.id, "key": self.receiver_keys["watchdog"]})}
-            )
+            [webhook] = self.watchdog.manifest({"name": self.id, "key": self.receiver_keys["watchdog"]})[
+                "webhookConfigs"
+            ]
+            # That it is over would be one call more, once Prometheus is silent.
+            receivers.append({"name": "watchdog", "webhookConfigs": [{**webhook, "sendResolved": False}]})
             routes.insert(
                 0,
                 {

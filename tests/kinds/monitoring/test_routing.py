@@ -63,7 +63,9 @@ def native(manifest: Manifest, address: str) -> dict[str, Any]:
     def receiver(found: Mapping[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {"name": found["name"]}
         if "webhookConfigs" in found:
-            result["webhook_configs"] = [{"url": address, "send_resolved": True} for _ in found["webhookConfigs"]]
+            result["webhook_configs"] = [
+                {"url": address, "send_resolved": webhook["sendResolved"]} for webhook in found["webhookConfigs"]
+            ]
         if "slackConfigs" in found:
             result["slack_configs"] = [
                 {
@@ -220,6 +222,7 @@ def test_each_severity_reaches_its_receiver(told: Told, tmp_path: Path) -> None:
 
 
 def test_the_watchdog_is_called_beside_the_others(told: Told, tmp_path: Path) -> None:
+    """As long as it fires: its end is silence."""
     found = config(objects(watchdog=Webhook(supplied("silence")), receivers={"critical": Webhook(supplied("pager"))}))
     with closing(Alertmanager(native(found, f"http://127.0.0.1:{told.server_port}/"), tmp_path)) as server:
         server.fire({"alertname": "Watchdog", "severity": "none"}, {"alertname": "A", "severity": "critical"})
@@ -228,6 +231,8 @@ def test_the_watchdog_is_called_beside_the_others(told: Told, tmp_path: Path) ->
     assert heard == {"watchdog": ["Watchdog"], "critical": ["A"]}
     route = found["spec"]["route"]["routes"][0]
     assert (route["receiver"], route["groupInterval"], route["repeatInterval"]) == ("watchdog", "1m", "5m")
+    [watchdog] = [entry for entry in found["spec"]["receivers"] if entry["name"] == "watchdog"]
+    assert [each["sendResolved"] for each in watchdog["webhookConfigs"]] == [False]
 
 
 def test_nobody_is_told_by_default(tmp_path: Path) -> None:
