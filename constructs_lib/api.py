@@ -147,7 +147,7 @@ def _snapshot(state: System | Path | str) -> Snapshot:
     from constructs_lib.repository.snapshot import Snapshot
 
     if isinstance(state, System):
-        return Snapshot.of_files("the declaration", synthesize(state).files)
+        return synthesize(state).snapshot("the declaration")
     if not Path(state).is_dir():
         raise UserError(f"{state} is no folder.")
     return Snapshot.of_folder(Path(state))
@@ -157,12 +157,11 @@ def model_of(tree: Tree) -> ClusterModel:
     """Return what the proofs look at of a synthesized tree that has kept its manifests."""
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.kubernetes.manifest_reader import Cache
-    from constructs_lib.repository.snapshot import Snapshot
 
     cache = Cache()
     for path, manifest in (tree.manifests or {}).items():
         cache.written(tree.files[path], manifest)
-    return ClusterModel(Snapshot.of_files(tree.environment, tree.files), [f"argocd/{tree.environment}"], cache=cache)
+    return ClusterModel(tree.snapshot(tree.environment), [f"argocd/{tree.environment}"], cache=cache)
 
 
 def lines_of(system: System, root: Path | None = None) -> dict[Identity, str]:

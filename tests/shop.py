@@ -127,7 +127,7 @@ class Shop:
 
     def pins_file(self, environment: str = "laptop", revision: str = "HEAD") -> dict[str, Any]:
         """Return the content of the committed file of pins."""
-        content: dict[str, Any] = json.loads(self.git("show", f"{revision}:pins/{environment}.json"))
+        content: dict[str, Any] = json.loads(self.git("show", f"{revision}:./pins/{environment}.json"))
         return content
 
     def permitted(self, component: str, environment: str = "laptop", revision: str = "HEAD") -> set[str]:

@@ -1,4 +1,4 @@
-"""What docs/constructs.md and docs/programs.md show is what comes out, and has the types that it should."""
+"""What the pages of samples in docs/ show is what comes out, and has the types that it should."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from page_samples import Reader, samples
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["constructs", "programs"])
+@pytest.mark.parametrize("page", ["constructs", "programs", "topologies"])
 def test_samples(root: Path, tmp_path: Path, page: str) -> None:
     reader = Reader(tmp_path)
     for sample in samples(root / "docs" / f"{page}.md"):

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from constructs_lib.cli.output import console
 from constructs_lib.declare.declaration import Declaration, run_all
+from constructs_lib.declare.diagnostics import DeclarationError, Diagnostic
 from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.system import System
 from constructs_lib.text import nearest
@@ -177,27 +178,37 @@ class App:
         A repository around the declaration counts if it may be the one that is declared: it has no other address.
 
         Raises:
-            UserError: The declaration is in a folder of the repository.
+            DeclarationError: The declaration is in another folder of the repository than it says.
         """
         from constructs_lib.repository.git import Git, GitError
         from constructs_lib.repository.remote import is_same_repository, repository_name
 
-        if (self.root / ".git").exists() or not any((each / ".git").exists() for each in self.root.parents):
+        is_top = (self.root / ".git").exists()
+        if is_top and not any(environment.repository.path for environment in self.environments):
+            return
+        if not is_top and not any((each / ".git").exists() for each in self.root.parents):
             return
         git = Git(self.root)
         try:
-            folder = git.run("rev-parse", "--show-prefix").rstrip("/")
+            folder = git.folder
             addresses = {repository_name(line.split()[1]) for line in git.run("remote", "--verbose").splitlines()}
-            if not folder or git.succeeds("check-ignore", "--quiet", "--", "."):
+            if folder and git.succeeds("check-ignore", "--quiet", "--", "."):
                 return
         except GitError:
             return
-        declared = [repository_name(environment.repository.url) for environment in self.environments]
-        if not addresses or any(is_same_repository(one, other) for one in addresses for other in declared):
-            raise UserError(
-                f"The declaration is in the folder {folder} of a Git repository, and Argo CD looks for dist/ and "
-                f"argocd/ in the root of it. Move it there, or give it a repository of its own (git init)."
+        wrong = [
+            Diagnostic(environment.location, f"environment {environment.name}", _says_where(folder, environment))
+            for environment in self.environments
+            # What is no path at all is told with all else that is wrong.
+            if environment.repository.path != folder
+            and not environment.repository.folder_problem()
+            and (
+                not addresses
+                or any(is_same_repository(each, repository_name(environment.repository.url)) for each in addresses)
             )
+        ]
+        if wrong:
+            raise DeclarationError(wrong)
 
     @contextmanager
     def _telling(self, first: str) -> Iterator[Callable[[str], None]]:
@@ -243,8 +254,20 @@ class App:
             # The declaration runs once more, to find the line from which each object comes.
             lines = run_all(self.declaration, self.choose([*models]), lambda system: lines_of(system, self.root))
             found = [located(looked, places) for looked, places in zip(found, lines, strict=True)]
-        base = _seen_from_here(tree) if tree else ""
+        base = _seen_from_here(tree) if tree else next((each.repository.path for each in self.environments), "")
         return report(found, known, datetime.date.today(), file, complete=complete, base=base)
+
+
+def _says_where(folder: str, environment: Environment) -> str:
+    """Return what is wrong with a repository that names another folder than the declaration is in."""
+    said, add = environment.repository.path, f'GitRepository(…, path="{folder}")'
+    where = f"in the folder {folder}" if folder else "in the root"
+    told = f"in the folder {said}" if said else "in the root"
+    return (
+        f"the declaration is {where} of a Git repository, and Argo CD would look for dist/ and argocd/ {told}: "
+        + (f"write {add}" if folder else "leave out path in GitRepository(…)")
+        + (", or give it a repository of its own (git init)." if folder and not said else ".")
+    )
 
 
 def _seen_from_here(tree: Path) -> str:

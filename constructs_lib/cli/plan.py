@@ -192,7 +192,7 @@ def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot |
                 now = merged
     if not before:
         tree.keep_open(now)
-    declared = Snapshot.of_files("the declaration", tree.files)
+    declared = tree.snapshot("the declaration")
     found = with_refusals(plan(now, declared, folder=folder), declared, folder)
     if head and tree.pins:
         held = rolled_back(git, head, name, tree.pins.components, tree.contents)

@@ -136,7 +136,6 @@ def _scenario(
     from constructs_lib.rehearse.scenario import Scenario
     from constructs_lib.repository.deployed import History, pins_at, published_revision
     from constructs_lib.repository.git import Git, GitError
-    from constructs_lib.repository.snapshot import Snapshot
 
     git, name = Git(app.root), environment.name
     try:
@@ -165,7 +164,7 @@ def _scenario(
         if tree and component not in tree.applications:
             raise CommandError(f'There is no component "{component}"; {nearest(component, tree.applications)}')
     if tree:
-        trees.append(Snapshot.of_files("the declaration", tree.files))
+        trees.append(tree.snapshot("the declaration"))
     if not start and not install:
         console().print(f"Nothing of {name} is published: what is declared is installed.")
     return Scenario(start, tree, target, install or not (start or broken), tuple(broken), kill), trees

@@ -1,5 +1,6 @@
 """Environments: where one and the same system runs."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -28,10 +29,13 @@ class GitRepository:
     Attributes:
         url: Address, without credentials.
         branch: Branch that is deployed. Default ``main``.
+        path: The folder of the repository in which app.py is, for instance ``deploy/shop``; dist/, argocd/, pins/ and
+            bootstrap/ are in it. Default: the repository itself.
     """
 
     url: str
     branch: str = "main"
+    path: str = ""
 
     @property
     def revision(self) -> str:
@@ -41,6 +45,15 @@ class GitRepository:
         (https://argo-cd.readthedocs.io/en/stable/operator-manual/high_availability/).
         """
         return f"refs/heads/{self.branch}"
+
+    def folder_problem(self) -> str | None:
+        """Return what is wrong with :attr:`path`, or None."""
+        plain = posixpath.normpath(self.path) if self.path else ""
+        if plain == ".":
+            return "leave it out, where app.py is in the root of the repository."
+        if self.path and (problem := validation.git_folder(self.path)):
+            return problem
+        return None if plain == self.path else f"{shown(self.path)} is a roundabout way to write {shown(plain)}."
 
 
 @explained
@@ -116,6 +129,8 @@ class Environment:
             yield self.location, f"repository: {problem}"
         if problem := validation.git_branch(self.repository.branch):
             yield self.location, f"repository: {problem}"
+        if problem := self.repository.folder_problem():
+            yield self.location, f"repository: path: {problem}"
         if problem := validation.chart_version(self.argocd_chart):
             yield self.location, f"argocd_chart: {problem}"
         if self.argocd_ha and 1 <= self.cluster.nodes < 3:

@@ -1,5 +1,6 @@
 """What Argo CD needs: an AppProject and an Application for every component, and the root with a project of its own."""
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
@@ -50,7 +51,7 @@ _SYNC_OPTIONS = sorted([*_ROOT_OPTIONS, "RespectIgnoreDifferences=true"])
 
 
 def folder(component: Component) -> str:
-    """Return the folder of a component's manifests, relative to the repository."""
+    """Return the folder of a component's manifests, relative to that of app.py."""
     return f"dist/{component.system.environment.name}/{component.id}"
 
 
@@ -66,7 +67,8 @@ def application(component: Component, graph: Graph) -> Manifest:
     """
     system = component.system
     repository = system.environment.repository
-    manifests = {"repoURL": repository.url, "targetRevision": repository.revision, "path": folder(component)}
+    path = posixpath.join(repository.path, folder(component))
+    manifests = {"repoURL": repository.url, "targetRevision": repository.revision, "path": path}
     if (found := component.chart_source) and not found.is_committed:
         source: dict[str, Any] = {"sources": [found.source(component.id), manifests]}
     else:
@@ -280,7 +282,7 @@ def root_application(system: System) -> Manifest:
     source = {
         "repoURL": environment.repository.url,
         "targetRevision": environment.repository.revision,
-        "path": f"argocd/{environment.name}",
+        "path": posixpath.join(environment.repository.path, f"argocd/{environment.name}"),
         "directory": {"exclude": f"{{{ROOT_FILE},AppProject-{project}.yaml}}"},
     }
     spec = _application_spec(project, {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)

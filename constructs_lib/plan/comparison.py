@@ -262,7 +262,7 @@ def _without_pins(pair: Pair, item: Object, fields: Sequence[FieldChange]) -> Se
     pinned = {
         str(source.get("targetRevision"))
         for source in sources_of(item.spec)
-        if not source.get("chart") and str(source.get("path", "")).strip("./") in before & after
+        if not source.get("chart") and pair.new.folder_of(source).strip("./") in before & after
     }
     return [
         change

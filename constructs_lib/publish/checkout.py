@@ -1,10 +1,14 @@
 """The user's checkout, and the conditions under which something can be published from it."""
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.remote import is_same_repository, repository_name
+from constructs_lib.repository.snapshot import inside
 from constructs_lib.synth.paths import is_owned
 from constructs_lib.text import listed, plural
 from constructs_lib.user_error import UserError
@@ -61,7 +65,10 @@ class Checkout:
             PublishError: The generator does not own one of them, or there are conflicts.
         """
         output = self.git.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
-        states = {entry[3:]: entry[:2] for entry in output.split("\0") if entry}
+        states = {inside(self.git.folder, entry[3:]): entry[:2] for entry in output.split("\0") if entry}
+        # What is changed elsewhere in the repository is another system's, unless this one is made with it.
+        used = {os.path.relpath(file, self.git.root) for file in _loaded()} if self.git.folder else set()
+        states = {path: state for path, state in states.items() if not path.startswith("../") or path in used}
         conflicts = sorted(path for path, state in states.items() if "U" in state or state in ("AA", "DD"))
         if conflicts:
             raise PublishError(f"There are conflicts in {listed(conflicts, _NAMED)}; resolve them and commit first.")
@@ -77,6 +84,13 @@ class Checkout:
         return [path for path in states if path not in made]
 
 
+def _loaded() -> Iterator[str]:
+    """Yield the files of all modules that the declaration has imported."""
+    for module in [*sys.modules.values()]:
+        if file := getattr(module, "__file__", None):
+            yield str(Path(file).resolve())
+
+
 def open_checkout(git: Git, branch: str, url: str = "") -> Checkout:
     """Return the checkout of the branch that is deployed, after fetching the remote branch.
 
@@ -90,8 +104,8 @@ def open_checkout(git: Git, branch: str, url: str = "") -> Checkout:
             answer, or has commits that are missing here.
         GitError: There is no repository.
     """
-    if git.run("rev-parse", "--is-inside-work-tree") != "true" or git.run("rev-parse", "--show-prefix"):
-        raise PublishError("app.py must stand in the root of the Git repository: Argo CD reads dist/… from there.")
+    if git.run("rev-parse", "--is-inside-work-tree") != "true":
+        raise PublishError("This is no working tree of Git, in which a commit could be made.")
     if git.run("rev-parse", "--is-shallow-repository") == "true":
         raise PublishError("The clone is shallow, so that pins cannot be checked; git fetch --unshallow first.")
     current = git.run("branch", "--show-current")

@@ -144,7 +144,7 @@ class Publication:
 
     def plan(self) -> Plan:
         """Return what Argo CD does if all components become what they are declared to be, or are restored."""
-        new, folder = Snapshot.of_files("the declaration", self.deployed), f"argocd/{self.tree.environment}"
+        new, folder = self.tree.snapshot("the declaration", self.deployed), f"argocd/{self.tree.environment}"
         verdicts = {name: verdict for name, verdict in self.verdicts.items() if name in self.moved}
         # The Applications still have the published pins, but the files that they read are the new ones.
         found = plan(self.repair.published, new, folder=folder, verdicts=verdicts)
@@ -320,7 +320,8 @@ def carry_out(publication: Publication, root: Path) -> list[str]:
         _push(checkout)
     except PublishError:
         if made:
-            git.run("reset", "--quiet", checkout.head)
+            git.run("reset", "--quiet", "--soft", checkout.head)
+            _unstage(git)
             tree.pin(publication.old)
             write(root, _with_pins(tree), own)
         raise
@@ -335,17 +336,24 @@ def _with_pins(tree: Tree) -> dict[str, bytes]:
 def _commit(git: Git, paths: Sequence[str], message: str) -> str:
     """Commit only these files."""
     # Whatever is staged is generated, else prepare() would have refused it; unstaging keeps it in the working tree.
-    git.run("reset", "--quiet")
+    _unstage(git)
     names = "".join(f"{path}\0" for path in paths).encode()
-    add = ("add", "--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+    these = ("--pathspec-from-file=-", "--pathspec-file-nul")
     try:
-        git.run("--literal-pathspecs", *add, input=names)
-        git.run("commit", "--quiet", f"--message={message}")
+        git.run("--literal-pathspecs", "add", "--all", "--force", *these, input=names)
+        # What others have staged elsewhere in the repository stays staged.
+        only = ("--only", *these) if git.folder else ()
+        git.run("--literal-pathspecs", "commit", "--quiet", f"--message={message}", *only, input=names)
     except GitError as error:
-        git.run("reset", "--quiet")
+        _unstage(git)
         back = "Git refuses the commit, so nothing was published; what is synthesized is in the working tree."
         raise PublishError(str(error), back) from error
     return git.run("rev-parse", "HEAD")
+
+
+def _unstage(git: Git) -> None:
+    """Unstage what is staged below the folder of the declaration."""
+    git.run("reset", "--quiet", *(("--", ".") if git.folder else ()))
 
 
 def _push(checkout: Checkout) -> None:

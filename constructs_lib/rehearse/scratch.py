@@ -31,16 +31,18 @@ class ScratchRepository:
         Raises:
             GitError: The source is no repository.
         """
-        self.remote, self._work, self._branch = folder / "remote.git", folder / "work", branch
+        work, inner = folder / "work", Git(source).folder
+        self.remote, self._root, self._branch = folder / "remote.git", work / inner, branch
         objects = (source / Git(source).run("rev-parse", "--git-path", "objects")).resolve()
         for name in _PLACES:
             os.environ.pop(name, None)
         here = Git(folder)
         here.run("init", "--quiet", "--bare", f"--initial-branch={branch}", str(self.remote))
-        here.run("init", "--quiet", f"--initial-branch={branch}", str(self._work))
-        for repository in (self.remote, self._work / ".git"):
+        here.run("init", "--quiet", f"--initial-branch={branch}", str(work))
+        for repository in (self.remote, work / ".git"):
             (repository / "objects/info/alternates").write_text(f"{objects}\n")
-        self._git = Git(self._work)
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._git = Git(self._root)
         self._git.run("remote", "add", "origin", str(self.remote))
         for key, value in _CONFIGURATION.items():
             self._git.run("config", key, value)
@@ -55,13 +57,14 @@ class ScratchRepository:
         Git(self.remote).run("update-ref", f"refs/heads/{self._branch}", commit)
         self._git.run("fetch", "--quiet", "origin")
         self._git.run("reset", "--quiet", "--hard", f"origin/{self._branch}")
+        self._root.mkdir(parents=True, exist_ok=True)
 
     def commit_tree(self, tree: Tree) -> None:
         """Commit and push the files of an environment as they are, as somebody does who has never published."""
         for path in [f"argocd/{tree.environment}", f"dist/{tree.environment}"]:
             self._git.run("rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", path)
         for path, content in tree.files.items():
-            file = self._work / path
+            file = self._root / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         self._git.run("add", "--all", "--force")
@@ -75,7 +78,7 @@ class ScratchRepository:
             PublishError: It is refused.
         """
         publication = self._prepare(tree)
-        return [] if publication.is_empty else carry_out(publication, self._work)
+        return [] if publication.is_empty else carry_out(publication, self._root)
 
     def has_news(self, tree: Tree) -> bool:
         """Tell whether publishing a tree would change anything.

@@ -182,7 +182,7 @@ class Application(Content):
 
     def lost_folders(self, before: Application) -> bool:
         """Tell whether it still names a folder that it had before and that is not there any more."""
-        named = {normal(str(source.get("path"))) for source in sources_of(self.item.spec)} if self.item else set()
+        named = {self.folder_of(source) for source in sources_of(self.item.spec)} if self.item else set()
         return bool({source.path for source in before.sources} & named - {source.path for source in self.sources})
 
     @property

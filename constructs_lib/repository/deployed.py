@@ -16,7 +16,7 @@ from constructs_lib.kubernetes.manifest import inner
 from constructs_lib.repository.applications import find_applications
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pins, PinsError, parse_pins, pins_file
-from constructs_lib.repository.snapshot import Snapshot, is_commit, normal
+from constructs_lib.repository.snapshot import Snapshot, is_commit
 from constructs_lib.repository.sources import sources_of
 
 
@@ -122,12 +122,12 @@ class History:
         found = self._found(
             name
             for component, pin in entries.items()
-            for name in (f"{pin.revision}^{{commit}}", f"{pin.revision}:dist/{environment}/{component}")
+            for name in (f"{pin.revision}^{{commit}}", self.git.at(pin.revision, f"dist/{environment}/{component}"))
         )
         here = {pin.revision for pin in entries.values() if found[f"{pin.revision}^{{commit}}"] == pin.revision}
         elsewhere = self._elsewhere(here)
         files = {
-            component: f"{pin.revision}:argocd/{environment}/Application-{component}.yaml"
+            component: self.git.at(pin.revision, f"argocd/{environment}/Application-{component}.yaml")
             for component, pin in entries.items()
             if pin.revision in here
         }
@@ -135,7 +135,7 @@ class History:
         wrong: dict[str, str] = {}
         for component, pin in entries.items():
             folder = f"dist/{environment}/{component}"
-            content = found[f"{pin.revision}:{folder}"]
+            content = found[self.git.at(pin.revision, folder)]
             if pin.revision not in here:
                 wrong[component] = f"{component}: there is no commit {pin.revision} here, and so none on {self.name}."
             elif pin.revision in elsewhere:
@@ -170,7 +170,8 @@ class History:
 
     def held(self, folder: str, revision: str) -> bool:
         """Tell whether the branch ever held a folder as it is in some commit, which need not be on it."""
-        content = self._found(iter([f"{revision}:{folder}"]))[f"{revision}:{folder}"]
+        name = self.git.at(revision, folder)
+        content = self._found(iter([name]))[name]
         search = ("log", "-1", "-t", "--format=%H", f"--find-object={content}", *self.tips, "--", folder)
         return bool(content and self.git.run(*search))
 
@@ -201,9 +202,9 @@ class History:
     def _versions(self, environment: str, *options: str) -> Iterator[tuple[str, Pins | None]]:
         file = pins_file(environment)
         commits = self.git.run("log", "--format=%H", *options, "--", file).splitlines()
-        contents = self.git.contents(f"{commit}:{file}" for commit in commits)
+        contents = self.git.contents(self.git.at(commit, file) for commit in commits)
         for commit in commits:
-            content = contents.get(f"{commit}:{file}")
+            content = contents.get(self.git.at(commit, file))
             with suppress(PinsError):
                 yield commit, None if content is None else parse_pins(content, file)
 
@@ -238,5 +239,4 @@ def reads(snapshot: Snapshot, environment: str) -> Iterator[tuple[str, str, str]
     for application in find_applications(snapshot, [f"argocd/{environment}"]).all:
         for source in sources_of(application.item.spec) if application.item else ():
             if isinstance(source.get("path"), str) or source.get("ref"):
-                folder, revision = normal(str(source.get("path") or "")), str(source.get("targetRevision") or "HEAD")
-                yield application.name, folder, revision
+                yield application.name, application.folder_of(source), str(source.get("targetRevision") or "HEAD")

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -35,6 +36,19 @@ class Git:
     """
 
     root: Path
+
+    @cached_property
+    def folder(self) -> str:
+        """The folder of the repository that :attr:`root` is, such as ``deploy``; empty for the repository itself.
+
+        Raises:
+            GitError: There is no repository.
+        """
+        return self.run("rev-parse", "--show-prefix").rstrip("/")
+
+    def at(self, revision: str, path: str) -> str:
+        """Return Git's name of a file or folder in a revision, such as ``HEAD:deploy/app.py``."""
+        return f"{revision}:{self.folder}/{path}" if self.folder else f"{revision}:{path}"
 
     def run(self, *arguments: str, input: bytes | None = None) -> str:
         """Return what ``git`` prints, without the line break at its end.

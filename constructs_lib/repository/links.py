@@ -13,11 +13,13 @@ class Links:
 
     Attributes:
         targets: What they hold.
+        base: The folder of the repository from which their paths are told; empty for the repository itself.
     """
 
-    def __init__(self, targets: Mapping[str, str] | None = None) -> None:
+    def __init__(self, targets: Mapping[str, str] | None = None, base: str = "") -> None:
         """Follow nothing yet."""
         self.targets: Mapping[str, str] = targets or {}
+        self.base = base
 
     @cached_property
     def outside(self) -> list[str]:
@@ -25,10 +27,10 @@ class Links:
 
         ``CheckOutOfBoundsSymlinks`` in ``util/app/path/path.go`` of Argo CD.
         """
-        return sorted(path for path, target in self.targets.items() if _leaves(path, target))
+        return sorted(path for path, target in self.targets.items() if _leaves(posixpath.join(self.base, path), target))
 
     def resolve(self, path: str) -> str | None:
-        """Return a path with all links in it followed; None if they go round in a circle or leave the repository."""
+        """Return a path with all links in it followed; None if they go round in a circle or leave :attr:`base`."""
         if not self.targets:
             return path
         pending, found, followed = path.split("/")[::-1], list[str](), 0

@@ -38,6 +38,12 @@ def normal(path: str) -> str:
     return "" if normal == "." else normal
 
 
+def inside(folder: str, path: str) -> str:
+    """Return a path of the repository as it is seen from a folder in it; what is outside begins with ``..``."""
+    relative = posixpath.relpath(f"/{normal(path)}", f"/{folder}") if folder else normal(path)
+    return "" if relative == "." else relative
+
+
 class Lazy(Mapping[str, bytes]):
     """Files that are read when they are asked for."""
 
@@ -72,6 +78,8 @@ class Snapshot:
         others: Content of all other files by path, read when it is asked for.
         links: The symbolic links.
         submodules: Where Argo CD puts other repositories (Git submodules).
+        base: The folder of the repository in which all of that is, and from which its paths are told; empty for the
+            repository itself.
     """
 
     name: str
@@ -80,12 +88,17 @@ class Snapshot:
     others: Files = field(default_factory=dict, repr=False)
     links: Links = field(default_factory=Links, repr=False)
     submodules: Sequence[str] = ()
+    base: str = ""
 
     @property
     def environments(self) -> list[str]:
         """The environments in it, sorted: the folders in ``argocd/`` that hold Applications."""
         below = {path: content for path, content in self.files.items() if re.match("argocd/[^/]+/", path)}
         return sorted({path.split("/")[1] for path, content in below.items() if _APPLICATION.search(content)})
+
+    def inside(self, path: str) -> str:
+        """Return a path of the repository as it is seen from :attr:`base`; what is outside begins with ``..``."""
+        return inside(self.base, path)
 
     def find(self, path: str) -> bytes | None:
         """Return the content of a file; None if there is none."""
@@ -106,14 +119,18 @@ class Snapshot:
         return frozenset(found)
 
     @classmethod
-    def of_files(cls, name: str, files: Files) -> Snapshot:
+    def of_files(cls, name: str, files: Files, base: str = "") -> Snapshot:
         """Return a snapshot of files in memory, such as a synthesized tree."""
         manifests = {path: content for path, content in files.items() if path.endswith(_SUFFIXES)}
-        return cls(name, manifests, others={path: files[path] for path in files.keys() - manifests.keys()})
+        others = {path: files[path] for path in files.keys() - manifests.keys()}
+        return cls(name, manifests, others=others, base=base)
 
     @classmethod
     def of_folder(cls, folder: Path, name: str | None = None) -> Snapshot:
-        """Return a snapshot of a folder, which counts as all of its repository; what cannot be read is left out.
+        """Return a snapshot of a folder; what cannot be read is left out.
+
+        It counts as all of its repository, unless it is in one whose Git knows it by a path that Applications in it
+        begin with.
 
         Raises:
             UserError: There are more files than anybody deploys from.
@@ -121,10 +138,11 @@ class Snapshot:
         places: dict[str, str] = {}
         targets: dict[str, str] = {}
         _walk(folder, places, targets)
-        links = Links(targets)
+        base = _folder_in_git(folder)
+        links = Links(targets, base)
         # Links that Git ignores are no part of the repository.
         if links.outside and (ignored := {path for path in links.outside if _is_ignored(folder, path)}):
-            links = Links({path: target for path, target in targets.items() if path not in ignored})
+            links = Links({path: target for path, target in targets.items() if path not in ignored}, base)
         places |= {path: places[target] for path, target in links.files(places)}
         manifests = [path for path in sorted(places) if path.endswith(_SUFFIXES)]
         demand_tree(len(manifests))
@@ -143,7 +161,9 @@ class Snapshot:
                 size += len(files[path]) if files[path] is not OVERSIZED else 0
                 demand_tree(0, size)
         others = {path: place for path, place in sorted(places.items()) if not path.endswith(_SUFFIXES)}
-        return cls(name or str(folder), files, others=Lazy(others, _content), links=links)
+        if base and not _reads_from(base, files):
+            base, links = "", Links(links.targets)
+        return cls(name or str(folder), files, others=Lazy(others, _content), links=links, base=base)
 
     @classmethod
     def of_revision(cls, git: Git, revision: str, name: str | None = None, folders: Sequence[str] = ()) -> Snapshot:
@@ -167,7 +187,8 @@ class Snapshot:
         blobs = {path: blob for path, (mode, blob) in entries.items() if mode.startswith("100")}
         linked = {path: blob for path, (mode, blob) in entries.items() if mode == LINK}
         held = git.read(linked.values())
-        links = Links({path: held[blob].decode(errors="surrogateescape") for path, blob in linked.items()})
+        targets = {path: held[blob].decode(errors="surrogateescape") for path, blob in linked.items()}
+        links = Links(targets, git.folder)
         blobs |= {path: blobs[target] for path, target in links.files(blobs)}
         begins = tuple(f"{links.resolve(folder) or folder}/" for folder in folders)
         wanted = {
@@ -186,6 +207,7 @@ class Snapshot:
             Lazy(others, lambda blob: git.read([blob])[blob]),
             links,
             [path for path, (mode, _) in entries.items() if mode == SUBMODULE],
+            git.folder,
         )
 
 
@@ -212,6 +234,22 @@ def _is_skipped(root: Path, path: str, name: str) -> bool:
         return not Git(root).run("ls-files", "--", path)
     except GitError:
         return True
+
+
+def _folder_in_git(folder: Path) -> str:
+    """Return the folder of a Git repository that this one is; empty for the repository itself, and without one."""
+    if not any((each / ".git").exists() for each in folder.resolve().parents):
+        return ""
+    try:
+        return Git(folder).folder
+    except GitError:
+        return ""
+
+
+def _reads_from(base: str, files: Files) -> bool:
+    """Tell whether Applications in some files read folders below ``base``."""
+    source = re.compile(rb"""\bpath["']?:[ ]*["']?(?:\./)?""" + re.escape(base).encode() + rb"/")
+    return any(_APPLICATION.search(content) and source.search(content) for content in files.values())
 
 
 def _is_ignored(folder: Path, path: str) -> bool:

@@ -20,10 +20,10 @@ from constructs_lib.kubernetes.manifest import mapping, mappings, sequence
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.repository.kustomizations import Kustomizations, file_of
 from constructs_lib.repository.patches import Patch
-from constructs_lib.repository.snapshot import Files, Snapshot, is_commit, normal
+from constructs_lib.repository.snapshot import Files, Snapshot, inside, is_commit, normal
 
 #: Where the bootstrap is told the address of the repository.
-_INPUTS = re.compile(r"bootstrap/argocd/[^/]+\.tfvars\.json")
+_INPUTS = re.compile(r"(?:.+/)?bootstrap/argocd/[^/]+\.tfvars\.json")
 #: Tools whose objects are not known at all.
 OPAQUE = ("Helm", "Jsonnet", "a plugin", "a Git submodule", "the source hydrator")
 #: What a source may declare, and the tool that is meant.
@@ -84,6 +84,7 @@ class Content:
         problems: Why Argo CD renders nothing of it at all.
         renames: What Kustomize puts into the names of its objects; the same for the same names.
         patches: What Kustomize changes in its objects.
+        base: The folder of the repository from which all paths are told (:attr:`Snapshot.base`).
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -97,6 +98,11 @@ class Content:
     problems: list[str] = field(default_factory=list)
     renames: str = ""
     patches: list[Patch] = field(default_factory=list)
+    base: str = ""
+
+    def folder_of(self, source: Mapping[str, Any]) -> str:
+        """Return the folder that a source of the Application names; one outside of :attr:`base` begins with ``..``."""
+        return inside(self.base, str(source.get("path") or ""))
 
 
 class Folders:
@@ -127,11 +133,11 @@ class Sources:
 
     def content(self, spec: Mapping[str, Any], *names: str) -> Content:
         """Return what an Application with this spec deploys; ``names`` are those that Argo CD may call it by."""
-        content = Content()
+        content = Content(base=self._snapshot.base)
         if hydrator := mapping(spec.get("sourceHydrator")):
             # It counts before all other sources. What it makes of the folder is on a branch of its own.
             dry = mapping(hydrator.get("drySource"))
-            path = normal(str(dry.get("path") or ""))
+            path = self._snapshot.inside(str(dry.get("path") or ""))
             content.rendered |= everything(self._snapshot, path)
             content.sources.append(Source(path, str(dry.get("targetRevision") or "HEAD"), "the source hydrator"))
             return content
@@ -141,7 +147,7 @@ class Sources:
             if found := self._from_elsewhere(source, helm):
                 content.charts.append(found)
             elif isinstance(source.get("path"), str):
-                self._add_folder(content, source, normal(source["path"]), names)
+                self._add_folder(content, source, self._snapshot.inside(source["path"]), names)
         return content
 
     def _from_elsewhere(self, source: Mapping[str, Any], helm: Mapping[str, Any]) -> Chart | None:
@@ -153,7 +159,8 @@ class Sources:
         if source.get("chart"):
             return Chart(str(source["chart"]), helm, source)
         # Mostly the tree does not tell what its repository is called, so that any may be meant.
-        if not path or not self._own or _place(address) in self._own:
+        is_here = not self._own or _place(address) in self._own
+        if not path or (is_here and not self._snapshot.inside(path).startswith("..")):
             return None
         return Chart(normal(path).rpartition("/")[2] or _place(address).rpartition("/")[2], helm, source)
 
@@ -275,7 +282,10 @@ class Sources:
     def _value_files(self, helm: Mapping[str, Any], folder: str) -> dict[str, bytes]:
         """Return the files of values that lie in the tree; ``$name/`` stands for the root of another source."""
         texts = map(str, sequence(helm.get("valueFiles")))
-        paths = (text.partition("/")[2] if text.startswith("$") else posixpath.join(folder, text) for text in texts)
+        paths = (
+            self._snapshot.inside(text.partition("/")[2]) if text.startswith("$") else posixpath.join(folder, text)
+            for text in texts
+        )
         found = {path: self._snapshot.find(path) for path in map(normal, paths)}
         return {path: text for path, text in found.items() if text is not None}
 

@@ -116,10 +116,10 @@ def synthesize(
     Raises:
         DeclarationError: The declaration has errors; all of them are in it.
     """
-    environment = system.environment.name
+    environment, repository = system.environment.name, system.environment.repository
     # Derive the order of the components, and who calls whom.
     graph = Graph(system)
-    tree = Tree(environment, system.environment.repository.revision, waves=len(set(graph.waves.values())))
+    tree = Tree(environment, repository.revision, waves=len(set(graph.waves.values())), base=repository.path)
     tree.manifests = {} if keep_manifests else None
     # Derive the objects of every component, dashboards and alerts among them, and the Application that deploys them.
     for component in system.components:

@@ -26,13 +26,14 @@ class Tree:
 
     Attributes:
         revision: The branch that is deployed, as a full reference.
-        files: Content by path, relative to the repository.
+        files: Content by path, relative to the folder of app.py.
         manifests: The objects in the files, by path; None if they are not kept.
         applications: The Application of every component.
         projects: The AppProject of every component, without the namespaces that it has left.
         objects: Number of Kubernetes objects in them.
         waves: Number of waves in which Argo CD rolls the components out.
         pins: Pins of the components; None if the environment was never published.
+        base: The folder of the repository in which the files are; empty for the repository itself.
     """
 
     environment: str
@@ -44,6 +45,7 @@ class Tree:
     objects: int = 0
     waves: int = 0
     pins: Pins | None = None
+    base: str = ""
     #: The files of objects that keep something open, as they are declared.
     _declared: dict[str, Manifest] = field(default_factory=dict)
 
@@ -125,6 +127,13 @@ class Tree:
             *_, manifests = spec.get("sources") or [spec["source"]]
             manifests["targetRevision"] = pin.revision if pin else self.revision
             self._put(application_file(self.environment, component), manifest)
+
+    def snapshot(self, name: str, files: Mapping[str, bytes] | None = None) -> Snapshot:
+        """Return the tree as people see a repository, under a name. ``files`` may take the place of its own."""
+        # Who only synthesizes does without Git.
+        from constructs_lib.repository.snapshot import Snapshot
+
+        return Snapshot.of_files(name, self.files if files is None else files, self.base)
 
     def keep_open(self, published: Snapshot, *, rolling: bool | None = None) -> None:
         """Keep open what was published and is declared no more, until the publication after this one.

@@ -69,7 +69,7 @@ def test_refuses_an_app_below_the_root(published: Shop) -> None:
     published.commit("Move")
     run = Shop(inner, published.remote).run("publish", "laptop")
     assert run.code == 1
-    assert "must stand in the root of the Git repository" in run.said
+    assert 'write GitRepository(…, path="inner")' in run.said
 
 
 def test_refuses_when_the_remote_has_moved(published: Shop, tmp_path: Path) -> None:

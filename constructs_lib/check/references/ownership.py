@@ -62,7 +62,7 @@ def _folders(
         path = source.get("path")
         if source.get("chart") or not isinstance(path, str) or _repository(source) not in repositories:
             continue
-        folder = _normal(path)
+        folder = application.folder_of(source)
         empty = not application.files and not application.rendered and len(application.sources) == 1
         if folder not in deployed or empty:
             problem = f"There is no manifest in the folder {folder}."
@@ -83,14 +83,8 @@ def _own_repositories(model: ClusterModel) -> frozenset[str]:
         for application in model.applications
         if application.item
         for _, source in sources(application.item)
-        if any(known.path == _normal(str(source.get("path"))) for known in application.sources)
+        if any(known.path == application.folder_of(source) for known in application.sources)
     )
-
-
-def _normal(path: str) -> str:
-    """Return a path relative to the root of the repository; empty for the root itself."""
-    normal = posixpath.normpath(path.strip("/") or ".")
-    return "" if normal == "." else normal
 
 
 def _repository(source: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Prometheus, Alertmanager and Grafana, by the chart kube-prometheus-stack."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -42,11 +43,12 @@ def _runbooks(repository: GitRepository) -> str:
     """Return where a repository shows its folder ``docs/runbooks``, as GitHub, GitLab and Gitea do."""
     url = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", repository.url).removesuffix(".git")
     host = url.partition("://")[2].partition("/")[0]
+    folder = posixpath.join(repository.path, "docs/runbooks")
     if "gitlab" in host:
-        return f"{url}/-/blob/{repository.branch}/docs/runbooks"
+        return f"{url}/-/blob/{repository.branch}/{folder}"
     if "gitea" in host or "codeberg" in host or "forgejo" in host:
-        return f"{url}/src/branch/{repository.branch}/docs/runbooks"
-    return f"{url}/blob/{repository.branch}/docs/runbooks"
+        return f"{url}/src/branch/{repository.branch}/{folder}"
+    return f"{url}/blob/{repository.branch}/{folder}"
 
 
 def _retention_size(storage: str) -> str:
