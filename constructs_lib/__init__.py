@@ -7,6 +7,7 @@ What a declaration needs is exported here. ``constructs_lib.api`` has the rest o
 from collections.abc import Callable, Sequence
 
 from constructs_lib.api import objects_of, synthesize
+from constructs_lib.declare.argocd import ArgoCD
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.chart import ChartEndpoint, Kind, PodAccess
@@ -89,7 +90,7 @@ explained(Node)
 Component.derivation = staticmethod(objects_of)
 
 # A system and where it runs; its components; what one is made of; values of variables; errors.
-__all__ = ["Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
+__all__ = ["ArgoCD", "Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
 __all__ += ["ChartEndpoint", "Component", "Edge", "Endpoint", "Existing", "External", "InternetHost", "Kind"]
 __all__ += ["Node", "PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]

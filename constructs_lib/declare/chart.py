@@ -50,8 +50,8 @@ class ChartSource:
             return self.repository
         return f"{self.repository.rstrip('/')}/{self.name}" if self.digest else registry(self.repository)
 
-    def source(self, release: str) -> dict[str, Any]:
-        """Return the source of an Application, with the name of the release."""
+    def source(self, release: str, *, named: bool = False) -> dict[str, Any]:
+        """Return the source of an Application; the name of the release is told with values, or if it has to be."""
         where: dict[str, Any] = {"repoURL": self.address}
         if self.is_folder:
             where |= {"path": self.name, "targetRevision": self.version}
@@ -61,6 +61,8 @@ class ChartSource:
             where |= {"chart": self.name, "targetRevision": self.version}
         if self.values is not None:
             where["helm"] = {"releaseName": release, "valuesObject": self.values}
+        elif named and not self.is_folder:
+            where["helm"] = {"releaseName": release}
         return where
 
 

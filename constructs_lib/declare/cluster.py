@@ -4,12 +4,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from constructs_lib.argocd.projects import HERE
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.kubernetes.names import image
 from constructs_lib.kubernetes.node import Node
 from constructs_lib.text import nearest, shown
+
+_SERVER = re.compile(r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[^\s/*!]+)*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,252}")
 
 
 @explained
@@ -30,6 +34,13 @@ class Cluster:
             behind its Service. Default: not known, so that pods that call it may call any address at its ports.
         node_networks: CIDR blocks of the nodes. Default: not known, so that what calls the kubelets and node-exporter
             may call any address at their ports.
+        destination_server: Address of its API server by which an Argo CD in another cluster knows it
+            (``destination.server``), for instance ``https://10.0.0.1:6443``. Default: Argo CD runs in this cluster.
+        destination_name: Name by which an Argo CD in another cluster knows it (``destination.name``), in the place of
+            the address.
+        external_secrets_account: Namespace and name of the ServiceAccount of External Secrets, such as
+            ``external-secrets/external-secrets``, where another environment or system brings it to the cluster: it then
+            may ask for tokens of the accounts that read secrets, and of no others. Default: it may anyway.
     """
 
     kubernetes: str
@@ -49,6 +60,9 @@ class Cluster:
     )
     api_networks: tuple[str, ...] = ()
     node_networks: tuple[str, ...] = ()
+    destination_server: str = ""
+    destination_name: str = ""
+    external_secrets_account: str = ""
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     #: ``metrics-api``: ``metrics.k8s.io`` answers, so autoscaling works without metrics-server. ``external-secrets``:
@@ -59,8 +73,36 @@ class Cluster:
     #: Versions whose strict schemas the tests have.
     SUPPORTED_VERSIONS = tuple(f"1.{minor}" for minor in range(30, 38))
 
+    @property
+    def destination(self) -> dict[str, str]:
+        """The cluster as Applications and AppProjects name it.
+
+        https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#clusters
+        """
+        if self.destination_name:
+            return {"name": self.destination_name}
+        return {"server": self.destination_server or HERE["server"]}
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What no other cluster has, where it is known; else empty: the rest tells what it is like, not which it is."""
+        return ()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether Argo CD runs in another cluster."""
+        return bool(self.destination_name or self.destination_server)
+
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the cluster."""
+        yield from self._destination_problems()
+        if account := self.external_secrets_account:
+            namespace, _, name = account.partition("/")
+            if validation.dns_label(namespace) or validation.dns_label(name):
+                what = 'is no account; write "namespace/name", such as "external-secrets/external-secrets".'
+                yield f"external_secrets_account: {shown(account)} {what}"
+            elif "external-secrets" not in self.provides:
+                yield 'external_secrets_account: the cluster has none by itself; write provides=("external-secrets",).'
         if self.kubernetes not in self.SUPPORTED_VERSIONS:
             first, last = self.SUPPORTED_VERSIONS[0], self.SUPPORTED_VERSIONS[-1]
             yield f'kubernetes: {shown(self.kubernetes)} is not known; give a version from "{first}" to "{last}".'
@@ -80,6 +122,21 @@ class Cluster:
             yield f"provides: user-namespaces: Kubernetes {self.kubernetes} has them turned off; 1.33 has them on."
         if self.storage_class is not None and (problem := validation.dns_label(self.storage_class)):
             yield f"storage_class: {problem}"
+
+    def _destination_problems(self) -> Iterator[str]:
+        here = "it is the cluster in which Argo CD runs, which is meant without it; leave it out."
+        if self.destination_server and self.destination_name:
+            yield "destination_name: destination_server names the cluster already; give one of the two."
+        if self.destination_server.rstrip("/") == HERE["server"]:
+            yield f"destination_server: {here}"
+        elif self.destination_server and not _SERVER.fullmatch(self.destination_server):
+            what = 'is no address of an API server; write it like "https://10.0.0.1:6443", without a slash at its end.'
+            yield f"destination_server: {shown(self.destination_server)} {what}"
+        if self.destination_name == HERE["name"]:
+            yield f"destination_name: {here}"
+        elif self.destination_name and not _NAME.fullmatch(self.destination_name):
+            what = "is no name of a cluster: letters, digits and any of -_.:/@, at most 253."
+            yield f"destination_name: {shown(self.destination_name)} {what}"
 
 
 @explained
@@ -115,6 +172,11 @@ class DigitalOcean(Cluster):
     maintenance_start: str = "02:00"
     surge_upgrade: bool = True
     storage_class: str | None = "do-block-storage-retain"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Its name and region."""
+        return self.name, self.region
 
     #: https://docs.digitalocean.com/platform/regional-availability/
     REGIONS = (

@@ -130,11 +130,13 @@ class Component(on_demand.Chart):
         """
         self.location = scope.diagnostics.here(self)
         problem = validation.dns_label(id)
+        if not problem and scope.environment.prefix:
+            problem = validation.dns_label(f"{scope.environment.prefix}{id}")
         self.system = scope
         #: What the declaration and pictures call it, and the lasting name of its objects, folder and Application.
         self.title = scope.placeholder_id() if problem else id
         self.id = self.title if problem else scope.lasting_id(id)
-        self.namespace_name = namespace if namespace is not None else self.id
+        self.namespace_name = f"{scope.environment.prefix}{namespace if namespace is not None else self.id}"
         self.pod_security: PodSecurity = pod_security
         self.prefix = prefix
         self.predecessors: list[Predecessor] = []
@@ -148,7 +150,7 @@ class Component(on_demand.Chart):
         self._workloads: dict[str, Workload] = {}
         if problem:
             scope.diagnostics.report("component", problem, self.location)
-        elif namespace is not None and (problem := validation.dns_label(namespace)):
+        elif namespace is not None and (problem := validation.dns_label(self.namespace_name)):
             self.report(f"namespace: {problem}")
         scope.register(self)
 
@@ -157,6 +159,11 @@ class Component(on_demand.Chart):
         super().__init__(self.id)
         for workload in self._workloads.values():
             workload.make_in_cdk8s()
+
+    @property
+    def application_name(self) -> str:
+        """The name of its Application, and of its folder: the id behind the environment's prefix."""
+        return f"{self.system.environment.prefix}{self.id}"
 
     @property
     def workloads(self) -> Sequence[Workload]:

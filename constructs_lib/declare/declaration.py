@@ -9,7 +9,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from constructs_lib.declare.cluster import Cluster, DigitalOcean
 from constructs_lib.declare.diagnostics import (
     DeclarationError,
     Diagnostic,
@@ -58,26 +57,11 @@ def check(declaration: object, environments: object, location: Location) -> None
         elif (first := known.setdefault(environment.name, environment)) is not environment:
             problem = f"the name is taken by the environment declared at {first.location}; choose another."
             found.append(Diagnostic(environment.location, f"environment {environment.name}", problem))
-        elif (other := _in_one_cluster(environment, known.values())) is not None:
-            problem = (
-                f"its cluster is that of {other.name}, declared at {other.location}, and Applications and namespaces "
-                f"of the two have the same names; give each environment a cluster of its own."
-            )
-            found.append(Diagnostic(environment.location, f"environment {environment.name}", problem))
+        elif clashes := [*filter(None, map(environment.clash, known.values()))]:
+            found.append(Diagnostic(environment.location, f"environment {environment.name}", clashes[0]))
     if found:
         raise DeclarationError(found)
     declared_environments.set(tuple(known.values()))
-
-
-def _in_one_cluster(environment: Environment, others: Iterable[Environment]) -> Environment | None:
-    """Return another environment in the same cluster, as far as it can be known: DigitalOcean has one of a name."""
-
-    def identity(cluster: Cluster) -> tuple[str, str] | None:
-        return (cluster.name, cluster.region) if isinstance(cluster, DigitalOcean) else None
-
-    own = identity(environment.cluster)
-    same = (other for other in others if other is not environment and identity(other.cluster) == own)
-    return next(same, None) if own else None
 
 
 def _takes_one_argument(declaration: Callable[..., object]) -> bool:

@@ -9,10 +9,12 @@ from keyword import iskeyword
 from typing import TypeVar, cast
 
 from constructs_lib.declare import validation
+from constructs_lib.declare.argocd import ArgoCD
 from constructs_lib.declare.arguments import field_misfits
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.diagnostics import Location, here, report_outside_of_systems
+from constructs_lib.kubernetes import platform
 from constructs_lib.text import nearest, shown
 
 Value = TypeVar("Value")
@@ -67,6 +69,11 @@ class Environment:
         repository: The Git repository.
         secret_store_namespace: Namespace from which External Secrets reads; the bootstrap fills it. The stores and
             ServiceAccounts that read there have its name.
+        argocd: The Argo CD that deploys it; one object for environments that share one. Default: one of its own, in the
+            namespace ``argocd``.
+        prefix: What the names of its Applications, AppProjects and namespaces begin with, for instance ``staging-``, so
+            that another environment or system can be in the same cluster, or have the same Argo CD. Names of objects
+            inside of the namespaces have none. Default: nothing.
         argocd_chart: Version of the chart ``argo-cd`` that the bootstrap installs; 10.10.0 carries Argo CD 3.5.
         argocd_ha: Whether Argo CD is highly available: two of what serves, and a Redis of three, each on its own node.
         signed_by: Ids of OpenPGP keys, such as ``"B5690EEEBB952194"``: Argo CD deploys only commits that
@@ -82,11 +89,18 @@ class Environment:
     cluster: Cluster
     repository: GitRepository
     secret_store_namespace: str = "secret-store"
+    argocd: ArgoCD = field(default_factory=ArgoCD)
+    prefix: str = ""
     argocd_chart: str = "10.10.0"
     argocd_ha: bool = False
     signed_by: tuple[str, ...] = ()
     image_tags: validation.ImageTags = "exact"
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
+
+    @property
+    def reserved_namespaces(self) -> frozenset[str]:
+        """The namespaces that no component may have: of the cluster, of Argo CD, and that of the secret values."""
+        return platform.NAMESPACES | {*self.argocd.namespaces, self.secret_store_namespace}
 
     @explained
     def pick(self, **by_environment: Value) -> Value:
@@ -114,6 +128,46 @@ class Environment:
         report_outside_of_systems(f"environment {self.name}", problem)
         return next(iter(by_environment.values()), cast(Value, None))
 
+    def shares_argocd(self, other: "Environment") -> bool:
+        """Tell whether the same Argo CD deploys another environment, as far as it can be known."""
+        is_of_one_cluster = self.shares_cluster(other) and not self.cluster.is_remote and not other.cluster.is_remote
+        return self.argocd is other.argocd or (is_of_one_cluster and self.argocd.namespace == other.argocd.namespace)
+
+    def shares_cluster(self, other: "Environment") -> bool:
+        """Tell whether another environment is in the same cluster, as far as it can be known."""
+        is_named = bool(self.cluster.identity) and self.cluster.identity == other.cluster.identity
+        is_of_one_argocd = self.argocd is other.argocd and self.cluster.destination == other.cluster.destination
+        return is_named or is_of_one_argocd
+
+    def is_beside(self, other: "Environment") -> bool:
+        """Tell whether it has a cluster or an Argo CD together with another environment."""
+        return self is not other and (self.shares_argocd(other) or self.shares_cluster(other))
+
+    def clash(self, other: "Environment") -> str | None:
+        """Return what keeps two environments of the same system apart in no way; None if nothing does."""
+        they = f"{other.name}, declared at {other.location}"
+        if not self.is_beside(other):
+            return None
+        if self.prefix == other.prefix:
+            what = "cluster is that" if self.shares_cluster(other) else "Argo CD is that"
+            names = "Applications, AppProjects and namespaces" if self.shares_cluster(other) else "Applications"
+            return (
+                f"its {what} of {they}, and {names} of the two have the same names; give one of the two a prefix, such "
+                f'as prefix="{self.name}-", or each {"a cluster" if self.shares_cluster(other) else "an Argo CD"} of '
+                f"its own."
+            )
+        if self.shares_argocd(other) and self.argocd is not other.argocd:
+            return (
+                f"its cluster is that of {they}, and each would have an Argo CD in the namespace "
+                f"{self.argocd.namespace}; give both the same one: argocd=ARGOCD, with ARGOCD = ArgoCD()."
+            )
+        if self.shares_cluster(other) and self.secret_store_namespace == other.secret_store_namespace:
+            return (
+                f"its secret values would be in the namespace of those of {they}, {self.secret_store_namespace}; give "
+                f'it another, such as secret_store_namespace="{self.prefix or other.prefix}secret-store".'
+            )
+        return None
+
     def misfits(self) -> Iterator[tuple[Location, str]]:
         """Yield which fields of the environment and its cluster are of the wrong type."""
         for value, problem in field_misfits(self):
@@ -125,6 +179,10 @@ class Environment:
             yield self.location, f"name: {problem}"
         if problem := validation.dns_label(self.secret_store_namespace):
             yield self.location, f"secret_store_namespace: {problem}"
+        if self.prefix and (problem := validation.dns_label(f"{self.prefix}x")):
+            yield self.location, f"prefix: {problem}"
+        for problem in self.argocd.problems():
+            yield self.argocd.location, problem
         if problem := validation.git_url(self.repository.url):
             yield self.location, f"repository: {problem}"
         if problem := validation.git_branch(self.repository.branch):

@@ -13,7 +13,6 @@ from constructs_lib.declare.environment import Environment
 from constructs_lib.declare.patch import Patch, patch_of
 from constructs_lib.declare.secret import Secret, SecretReference
 from constructs_lib.declare.server import Server
-from constructs_lib.kubernetes import platform
 from constructs_lib.text import nearest, shown
 
 if TYPE_CHECKING:
@@ -93,6 +92,11 @@ class System:
             self.pull_secret = SecretReference(name, "registry-login", pull_secret)
         for location, problem in environment.problems():
             self.diagnostics.report(f"environment {environment.name}", problem, location)
+
+    @property
+    def application_name(self) -> str:
+        """The name of its root Application: its own behind the environment's prefix."""
+        return f"{self.environment.prefix}{self.name}"
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -209,7 +213,7 @@ class System:
 
     def own(self, namespace: str, component: Component) -> None:
         """Note whose a namespace is, and report it if it is somebody else's already."""
-        if namespace in (*platform.NAMESPACES, self.environment.secret_store_namespace):
+        if namespace in self.environment.reserved_namespaces:
             component.report(f'the namespace "{namespace}" has another owner already; choose one that is new.')
         elif (server := self._left.get(namespace)) is not None:
             component.report(

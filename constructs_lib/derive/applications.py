@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any
 
 from constructs_lib.argocd.objects import WAVE
-from constructs_lib.argocd.projects import GIVEN_KINDS
+from constructs_lib.argocd.projects import GIVEN_KINDS, HERE
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.server import Server
 from constructs_lib.declare.system import System
@@ -19,12 +19,12 @@ from constructs_lib.kubernetes.node import NODES
 from constructs_lib.kubernetes.node import written as written_nodes
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED
 
-ARGOCD_NAMESPACE = "argocd"
 ROOT_FILE = "root.yaml"
+#: The cluster of Argo CD itself, in which the Applications are, wherever they deploy to.
+HERE_BY_SERVER = {"server": HERE["server"]}
 #: In the name of its AppProject, in the place of a component's id.
 ROOT = "root"
 _API = "argoproj.io/v1alpha1"
-_SERVER = "https://kubernetes.default.svc"
 _PATHS = "argocd.argoproj.io/manifest-generate-paths"
 #: Deleting the Application deletes what it deployed, but for protected objects. The same as without a policy behind the
 #: slash (``finalizeApplicationDeletion`` of Argo CD), of which the API server warns.
@@ -52,12 +52,14 @@ _SYNC_OPTIONS = sorted([*_ROOT_OPTIONS, "RespectIgnoreDifferences=true"])
 
 def folder(component: Component) -> str:
     """Return the folder of a component's manifests, relative to that of app.py."""
-    return f"dist/{component.system.environment.name}/{component.id}"
+    return f"dist/{component.system.environment.name}/{component.application_name}"
 
 
 def _object(system: System, kind: str, name: str, annotations: Mapping[str, str], spec: Mapping[str, Any]) -> Manifest:
-    labels = {"app.kubernetes.io/part-of": system.name}
-    return manifest(_API, kind, name, ARGOCD_NAMESPACE, labels, annotations=annotations, spec=spec)
+    labels, argocd = {"app.kubernetes.io/part-of": system.name}, system.environment.argocd
+    # Those who may write where Applications are must not write what these may deploy.
+    namespace = argocd.namespace if kind == "AppProject" else argocd.applications
+    return manifest(_API, kind, name, namespace, labels, annotations=annotations, spec=spec)
 
 
 def application(component: Component, graph: Graph) -> Manifest:
@@ -70,7 +72,9 @@ def application(component: Component, graph: Graph) -> Manifest:
     path = posixpath.join(repository.path, folder(component))
     manifests = {"repoURL": repository.url, "targetRevision": repository.revision, "path": path}
     if (found := component.chart_source) and not found.is_committed:
-        source: dict[str, Any] = {"sources": [found.source(component.id), manifests]}
+        # Helm names the release by the Application unless it is told, and objects of charts are named by the release.
+        named = bool(system.environment.prefix)
+        source: dict[str, Any] = {"sources": [found.source(component.id, named=named), manifests]}
     else:
         source = {"source": manifests}
     # The manifest says how many pods there are at first. Without it, a workload that is handed to an autoscaler would
@@ -84,9 +88,10 @@ def application(component: Component, graph: Graph) -> Manifest:
     annotations = {_PATHS: ".", WAVE: str(graph.waves[component.id])}
     if outside := _called_outside(component):
         annotations[OUTSIDE] = written(outside)
-    namespace, more = component.namespace_name, {"ignoreDifferences": scaled} if scaled else {}
-    spec = _application_spec(project_name(system, component.id), source, namespace, _TRIES, _SYNC_OPTIONS, **more)
-    made = _object(system, "Application", component.id, annotations, spec)
+    more = {"ignoreDifferences": scaled} if scaled else {}
+    destination = {**system.environment.cluster.destination, "namespace": component.namespace_name}
+    spec = _application_spec(project_name(system, component.id), source, destination, _TRIES, _SYNC_OPTIONS, **more)
+    made = _object(system, "Application", component.application_name, annotations, spec)
     made["metadata"]["finalizers"] = [_FINALIZER]
     return patched(made, component)
 
@@ -114,17 +119,21 @@ def _called_outside(component: Component) -> list[Elsewhere]:
         name = next(iter(controller.pods.values()), "controller")
         host = f"{name}.{controller.namespace}.svc.{component.system.environment.cluster.domain}"
         told.append(Elsewhere(host, (), (), controller.namespace, tuple(sorted(controller.pods.items()))))
+    cluster = component.system.environment.cluster
+    if component.secrets and cluster.external_secrets_account:
+        namespace, _, name = cluster.external_secrets_account.partition("/")
+        told.append(Elsewhere(f"{name}.{namespace}.svc.{cluster.domain}", (), (), namespace))
     return told
 
 
 def _application_spec(
-    project: str, source: Mapping[str, Any], namespace: str, tries: int, options: list[str], **more: object
+    project: str, source: Mapping[str, Any], to: Mapping[str, str], tries: int, options: list[str], **more: object
 ) -> Mapping[str, Any]:
     retry = {"limit": tries, **_RETRY}
     return {
         "project": project,
         **source,
-        "destination": {"server": _SERVER, "namespace": namespace},
+        "destination": to,
         "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": retry, "syncOptions": options},
         **more,
         "revisionHistoryLimit": 5,
@@ -136,7 +145,7 @@ def project_name(system: System, component: str) -> str:
 
     Argo CD makes an AppProject ``default`` itself.
     """
-    return f"{system.name}-{component}"
+    return f"{system.application_name}-{component}"
 
 
 def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest:
@@ -174,7 +183,7 @@ def app_project(component: Component, manifests: Iterable[Manifest]) -> Manifest
         project_name(system, component.id),
         f"The component {component.id} of {system.name} on {system.environment.name}",
         {system.environment.repository.url, *([chart.address] if chart and not chart.is_committed else [])},
-        namespaces,
+        [{**system.environment.cluster.destination, "namespace": namespace} for namespace in sorted(namespaces)],
         kinds,
         [
             *({"group": group, "kind": kind, "name": name} for group, kind, name in sorted(cluster)),
@@ -195,10 +204,11 @@ def permitting(project: Manifest, namespaces: Iterable[str]) -> Manifest:
     # A patch may have taken or replaced any of them.
     spec = mapping(project.get("spec"))
     known = mappings(spec.get("destinations"))
+    clusters = [{key: entry[key] for key in ("server", "name") if key in entry} for entry in known] or [HERE_BY_SERVER]
     further = sorted({*namespaces} - {entry.get("namespace") for entry in known})
     if not further:
         return project
-    destinations = [*known, *({"server": _SERVER, "namespace": namespace} for namespace in further)]
+    destinations = [*known, *({**clusters[0], "namespace": namespace} for namespace in further)]
     permitted = mappings(spec.get("clusterResourceWhitelist"))
     cluster = [
         *(entry for entry in permitted if "name" in entry),
@@ -228,7 +238,7 @@ def root_project(system: System) -> Manifest:
         project_name(system, ROOT),
         f"The Applications of {system.name} on {system.environment.name}",
         {system.environment.repository.url},
-        {ARGOCD_NAMESPACE},
+        [{**HERE_BY_SERVER, "namespace": namespace} for namespace in sorted(system.environment.argocd.namespaces)],
         {("argoproj.io", "Application"), ("argoproj.io", "AppProject")},
         [],
     )
@@ -241,14 +251,18 @@ def _project(
     name: str,
     description: str,
     repositories: Iterable[str],
-    namespaces: Iterable[str],
+    destinations: list[dict[str, str]],
     kinds: Iterable[tuple[str, str]],
     cluster_kinds: list[dict[str, str]],
 ) -> Manifest:
+    argocd = system.environment.argocd
+    # Applications elsewhere than Argo CD itself may name a project only if it says so.
+    elsewhere = {"sourceNamespaces": [argocd.applications]} if argocd.applications != argocd.namespace else {}
     spec = {
         "description": description,
+        **elsewhere,
         "sourceRepos": sorted(repositories),
-        "destinations": [{"server": _SERVER, "namespace": namespace} for namespace in sorted(namespaces)],
+        "destinations": destinations,
         "clusterResourceWhitelist": cluster_kinds,
         "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in sorted(kinds)],
         **_integrity(system),
@@ -285,9 +299,10 @@ def root_application(system: System) -> Manifest:
         "path": posixpath.join(environment.repository.path, f"argocd/{environment.name}"),
         "directory": {"exclude": f"{{{ROOT_FILE},AppProject-{project}.yaml}}"},
     }
-    spec = _application_spec(project, {"source": source}, ARGOCD_NAMESPACE, -1, _ROOT_OPTIONS)
+    destination = {**HERE_BY_SERVER, "namespace": environment.argocd.applications}
+    spec = _application_spec(project, {"source": source}, destination, -1, _ROOT_OPTIONS)
     # Without paths of its own: with them Argo CD would never sync a commit that it saw first while another sync ran, if
     # that one then failed (``alreadyAttemptedSync``, and the revisions without changes in those paths).
     cluster = environment.cluster
     annotations = {NODES: written_nodes(cluster.nodes, cluster.node)} if cluster.node else {}
-    return patched(_object(system, "Application", system.name, annotations, spec), system)
+    return patched(_object(system, "Application", system.application_name, annotations, spec), system)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from constructs_lib.declare.cluster import DigitalOcean, K3d
+from constructs_lib.declare.environment import declared_environments
 from constructs_lib.declare.system import System
 
 #: Port of every k3d node behind which Argo CD's server answers; the load balancer of k3d leads to it.
@@ -60,6 +61,7 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
         "chart": environment.argocd_chart,
         "ha": environment.argocd_ha,
         "node_port": ARGOCD_NODE_PORT if isinstance(environment.cluster, K3d) else None,
+        **_argocd(system),
         "repository": {"url": environment.repository.url, "branch": environment.repository.branch},
         "sync_timeout_seconds": sync_timeout(system, waves),
         "secret_store": environment.secret_store_namespace,
@@ -67,6 +69,27 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
         "secret_readers": _secret_readers(system),
         **({"signed_by": list(environment.signed_by)} if environment.signed_by else {}),
     }
+
+
+def _argocd(system: System) -> dict[str, Any]:
+    """Return what is not as in a cluster with an Argo CD of its own: where it is, who installs it, whom it deploys."""
+    environment = system.environment
+    argocd, cluster = environment.argocd, environment.cluster
+    sharing = [each for each in declared_environments.get() if each.shares_argocd(environment)]
+    others = [f"{each.prefix}{system.name}" for each in sharing if each is not environment]
+    # The first that is in the cluster of Argo CD installs it.
+    installs = not cluster.is_remote and all(
+        each is environment or each.cluster.is_remote
+        for each in sharing[: sharing.index(environment) if environment in sharing else 0]
+    )
+    told = {
+        **({"namespace": argocd.namespace} if argocd.namespace != "argocd" else {}),
+        **({"applications": argocd.applications} if argocd.applications != "argocd" else {}),
+        **({} if installs else {"install": False}),
+        **({"remote": True, "destination": cluster.destination} if cluster.is_remote else {}),
+        **({"others": sorted({*argocd.others, *others})} if argocd.others or others else {}),
+    }
+    return {"argocd": told} if told else {}
 
 
 def _secret_values(system: System) -> list[dict[str, Any]]:

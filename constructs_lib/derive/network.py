@@ -311,8 +311,9 @@ def _chart_egress(component: Component, access: PodAccess, graph: Graph) -> list
         rules.append({"to": [_peer(platform.DNS_NAMESPACE, platform.DNS_LABELS)], "ports": _ports(9153)})
     if access.internet and not (access.hosts and "cilium" in cluster.provides):
         rules.append(_outside_rule(cluster, (), [(port, "TCP") for port in access.internet]))
-    if access.to_argocd:
-        rules.append({"to": [_peer("argocd", ARGOCD_CONTROLLER)], "ports": _ports(*access.to_argocd)})
+    if access.to_argocd and not cluster.is_remote:
+        argocd = _peer(component.system.environment.argocd.namespace, ARGOCD_CONTROLLER)
+        rules.append({"to": [argocd], "ports": _ports(*access.to_argocd)})
     called_outside = [each for each in outside(component, access) if not is_by_name(cluster, each)]
     others = [each for each in beyond_pods(component, access) if not is_by_name(cluster, each)]
     rules += [_cluster_rule(cluster, str(each.peer), each.ports) for each in others if each.peer != INTERNET]

@@ -21,7 +21,7 @@ def check_place(component: Component, derived: Derived) -> None:
     owner = system.owner_of(namespace) if namespace else None
     if manifest["apiVersion"].startswith(f"{_API_GROUP}/") and kind in _DEPLOYING:
         problem = f'it brings the {kind} "{name}", and {_ROOTS}.'
-    elif namespace in ("argocd", system.environment.secret_store_namespace):
+    elif namespace in (*system.environment.argocd.namespaces, system.environment.secret_store_namespace):
         problem = f'the {kind} "{name}" would be in the namespace {namespace}, where the bootstrap alone deploys.'
     elif owner is not None and owner is not component:
         problem = (

@@ -27,10 +27,13 @@ def store_manifests(component: Component, graph: Graph) -> Iterator[Manifest]:
 
     yield made("v1", "ServiceAccount", automountServiceAccountToken=False)
     operator = graph.providers.get("external-secrets")
+    namespace, _, reader = component.system.environment.cluster.external_secrets_account.partition("/")
     if operator is not None:
+        namespace, reader = operator.namespace_name, operator.reads_secrets_as
+    if reader:
         # The operator may ask for tokens of this account, and in this namespace of no other.
         rule = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": [name], "verbs": ["create"]}
-        account = {"kind": "ServiceAccount", "name": operator.reads_secrets_as, "namespace": operator.namespace_name}
+        account = {"kind": "ServiceAccount", "name": reader, "namespace": namespace}
         yield made(f"{_RBAC}/v1", "Role", rules=[rule])
         reference = {"apiGroup": _RBAC, "kind": "Role", "name": name}
         yield made(f"{_RBAC}/v1", "RoleBinding", roleRef=reference, subjects=[account])

@@ -1,6 +1,6 @@
 """What every cluster has: namespaces of its own, DNS, the API server, and labels that it reads itself."""
 
-#: Namespaces of the cluster, and the one of Argo CD.
+#: Namespaces of the cluster, and the one in which Argo CD mostly is.
 NAMESPACES = frozenset({"argocd", "default", "kube-node-lease", "kube-public", "kube-system"})
 #: The label that every namespace has with its name:
 #: https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-metadata-name

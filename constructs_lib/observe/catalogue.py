@@ -30,9 +30,11 @@ def groups(system: System) -> list[Group]:
             found.append(group)
     # What the slowest component may take when nothing of it runs yet.
     minutes = -(-max((each.rollout_seconds(first=True) for each in system.components), default=0) // 60)
-    waiting = {"root": system.name, "minutes": minutes, "samples": minutes - 2}
+    waiting = {"root": system.application_name, "minutes": minutes, "samples": minutes - 2}
     pods = rules(_HERE / "workload_alerts.yaml", {"running": _running(system)})
-    return [*found, pods, rules(_HERE / "argocd_alerts.yaml", waiting)]
+    # An Argo CD in another cluster is watched there.
+    of_argocd = [] if system.environment.cluster.is_remote else [rules(_HERE / "argocd_alerts.yaml", waiting)]
+    return [*found, pods, *of_argocd]
 
 
 def _running(system: System) -> str | None:
@@ -126,7 +128,7 @@ def _variables(workloads: Sequence[Workload]) -> tuple[Variable, ...]:
 
 def _uid(system: System, name: str) -> str:
     """Return an identifier that stays the same from run to run, because bookmarks hold it."""
-    uid = f"{system.name}-{name}"
+    uid = f"{system.application_name}-{name}"
     return uid if len(uid) <= _LONGEST_UID else f"{uid[: _LONGEST_UID - 9]}-{digest(uid, 8)}"
 
 
@@ -140,7 +142,7 @@ def _overview(system: System, waves: Mapping[str, int], *, uid: str, uids: Mappi
     for component in sorted(system.components, key=lambda component: component.id):
         by_wave.setdefault(waves[component.id], []).append(component)
     # Each component has an AppProject of its own, behind the name of the system; so has the root, of the system's name.
-    own = f'project=~"{system.name}-.+", name!="{system.name}"'
+    own = f'project=~"{system.application_name}-.+", name!="{system.application_name}"'
     rows = [panels.rows(_OVERVIEW, {"own": own, "name": None, "pods": None})["State"]]
     for wave, components in sorted(by_wave.items(), reverse=True):
         shown = [panel for component in components for panel in _component(component, uids)]

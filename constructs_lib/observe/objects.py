@@ -28,7 +28,9 @@ def observability(monitoring: Component, waves: Mapping[str, int], runbooks: str
     labels = {"app.kubernetes.io/part-of": system.name}
     yield from _pod_monitors(monitoring)
     endpoint = {"port": "metrics", "path": "/metrics", "interval": _INTERVAL}
-    yield _pod_monitor("argocd", namespace, labels, ("argocd", ARGOCD_CONTROLLER), [endpoint])
+    if not system.environment.cluster.is_remote:
+        argocd = system.environment.argocd.namespace
+        yield _pod_monitor("argocd", namespace, labels, (argocd, ARGOCD_CONTROLLER), [endpoint])
     for group in catalogue.groups(system):
         yield manifest(
             f"{_GROUP}/v1",

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from constructs_lib.declare.argocd import ArgoCD as Installed
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.rehearse.api_client import Resource
 from constructs_lib.rehearse.control_plane import Authority, ControlPlane
@@ -19,7 +20,6 @@ from constructs_lib.rehearse.processes import Workspace, free_port
 from constructs_lib.rehearse.remotes import Remotes
 from constructs_lib.rehearse.tools import Tools
 
-NAMESPACE = "argocd"
 API = "argoproj.io/v1alpha1"
 #: The controller of ApplicationSets, among the names of Argo CD's one program.
 APPLICATION_SETS = "argocd-applicationset-controller"
@@ -34,10 +34,20 @@ _REFRESH = "argocd.argoproj.io/refresh"
 
 
 class ArgoCD:
-    """An Argo CD that runs."""
+    """An Argo CD that runs.
+
+    Attributes:
+        installed: Where it runs, and where its Applications are.
+    """
 
     def __init__(
-        self, workspace: Workspace, tools: Tools, plane: ControlPlane, authority: Authority, remotes: Remotes
+        self,
+        workspace: Workspace,
+        tools: Tools,
+        plane: ControlPlane,
+        authority: Authority,
+        remotes: Remotes,
+        installed: Installed,
     ) -> None:
         """Start nothing yet.
 
@@ -47,7 +57,9 @@ class ArgoCD:
             plane: The control plane that it deploys to.
             authority: Who signed the certificates of the remotes.
             remotes: Where it reads from.
+            installed: Where it runs, and where its Applications are.
         """
+        self.installed = installed
         self._workspace = workspace
         self._tools = tools
         self._plane = plane
@@ -89,7 +101,7 @@ class ArgoCD:
             RehearsalError: A program does not start.
         """
         client = self._plane.client
-        for manifest in _configuration(settings):
+        for manifest in _configuration(settings, self.installed.namespace):
             client.apply(manifest)
         self.start_repositories()
         self._timeout = timeout
@@ -127,7 +139,8 @@ class ArgoCD:
             [
                 self._tools.argocd,
                 f"--kubeconfig={self._plane.kubeconfig}",
-                f"--namespace={NAMESPACE}",
+                f"--namespace={self.installed.namespace}",
+                *(f"--application-namespaces={each}" for each in self.installed.namespaces[1:]),
                 f"--repo-server=127.0.0.1:{self._repositories}",
                 "--repo-server-plaintext",
                 f"--redis=127.0.0.1:{self._redis}",
@@ -159,7 +172,8 @@ class ArgoCD:
             [
                 self._tools.argocd,
                 f"--kubeconfig={self._plane.kubeconfig}",
-                f"--namespace={NAMESPACE}",
+                f"--namespace={self.installed.namespace}",
+                *(f"--application-namespaces={each}" for each in self.installed.namespaces[1:]),
                 f"--argocd-repo-server=127.0.0.1:{self._repositories}",
                 "--repo-server-plaintext",
                 "--enable-progressive-syncs",
@@ -180,21 +194,21 @@ class ArgoCD:
         return self._plane.client.list(APPLICATIONS)
 
 
-def _configuration(settings: Mapping[str, str]) -> Iterator[Manifest]:
+def _configuration(settings: Mapping[str, str], namespace: str) -> Iterator[Manifest]:
     """Yield what the chart of Argo CD makes beside its programs."""
-    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     part = {"app.kubernetes.io/part-of": "argocd"}
     for name in ("cm", "rbac-cm", "cmd-params-cm", "ssh-known-hosts-cm", "tls-certs-cm", "gpg-keys-cm"):
         yield {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": f"argocd-{name}", "namespace": NAMESPACE, "labels": part},
+            "metadata": {"name": f"argocd-{name}", "namespace": namespace, "labels": part},
             "data": dict(settings) if name == "cm" else {},
         }
     yield {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "argocd-secret", "namespace": NAMESPACE, "labels": part},
+        "metadata": {"name": "argocd-secret", "namespace": namespace, "labels": part},
         "stringData": {"server.secretkey": secrets.token_hex(16)},
     }
 

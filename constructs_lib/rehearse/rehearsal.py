@@ -147,7 +147,7 @@ class Rehearsal:
         brought = "metrics-server" in rendered or APISERVICE in {item.name for item in self._objects()}
         if plane.metrics and not brought:
             plane.metrics.register()
-        self.argocd = ArgoCD(workspace, self._tools, plane, authority, remotes)
+        self.argocd = ArgoCD(workspace, self._tools, plane, authority, remotes, self._settings.argocd)
         health = {f"resource.customizations.health.{kind}": lua for kind, lua in self._settings.health.items()}
         self.argocd.start({"application.resourceTrackingMethod": "annotation", **health}, self._settings.sync_timeout)
         if self._context:
@@ -173,7 +173,11 @@ class Rehearsal:
         """Return the namespaces that the trees take for given, as the bootstrap makes them."""
         made = {item.name for item in self._objects() if item.kind == "Namespace"}
         made |= {each.namespace for found in self._found for each in found.all if each.creates_namespace}
-        names = {item.namespace for item in self._objects() if item.namespace} - made - {"argocd", *NAMESPACES}
+        names = (
+            {item.namespace for item in self._objects() if item.namespace}
+            - made
+            - {self._settings.argocd.namespace, *NAMESPACES}
+        )
         return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)]
 
     def _storage_classes(self) -> list[Manifest]:

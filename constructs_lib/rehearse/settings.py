@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from constructs_lib.check.capacity.room import node_of
+from constructs_lib.declare.argocd import ArgoCD
 from constructs_lib.declare.cluster import DigitalOcean
 from constructs_lib.declare.environment import Environment
 from constructs_lib.rehearse.control_plane import Nodes
@@ -29,6 +30,7 @@ class Settings:
         source: Root of the user's repository.
         nodes: The nodes.
         health: Health checks in Lua by group and kind, as the ConfigMap ``argocd-cm`` has them.
+        argocd: Where Argo CD runs, and where its Applications are.
         sync_timeout: Seconds after which Argo CD ends a sync.
         charts: Folder with archives of charts, named ``<name>-<version>.tgz``.
         patience: Seconds after which a phase that does not settle is ended.
@@ -40,6 +42,7 @@ class Settings:
     source: Path
     nodes: Nodes
     health: Mapping[str, str]
+    argocd: ArgoCD
     sync_timeout: int
     charts: Path | None = None
     patience: float = 600
@@ -63,6 +66,11 @@ def settings_of(environment: Environment, root: Path, charts: Path | None, patie
             f"Argo CD reads {url} by SSH, and a rehearsal stands in for addresses with https:// alone, so that no "
             f"request leaves the machine: declare the repository with such an address to rehearse."
         )
+    if environment.cluster.is_remote:
+        raise RehearsalError(
+            f"{environment.name} is deployed by an Argo CD in another cluster, and a rehearsal has one cluster: "
+            f"declare it without destination_server and destination_name to rehearse."
+        )
     bootstrap = root / "bootstrap/argocd"
     values = bootstrap / f"{environment.name}.tfvars.json"
     inputs = json.loads(values.read_text()) if values.exists() else {}
@@ -73,6 +81,7 @@ def settings_of(environment: Environment, root: Path, charts: Path | None, patie
         root,
         _nodes(environment),
         {kind: (bootstrap / file).read_text() for file, kind in HEALTH.items() if (bootstrap / file).exists()},
+        environment.argocd,
         inputs.get("sync_timeout_seconds", 1800),
         charts,
         patience,

@@ -13,7 +13,7 @@ from pathlib import Path
 from constructs_lib.argocd.objects import SKIP_MARKER, is_skipped
 from constructs_lib.declare.cluster import DigitalOcean, K3d
 from constructs_lib.declare.declaration import Declaration, run_all
-from constructs_lib.declare.environment import Environment
+from constructs_lib.declare.environment import Environment, declared_environments
 from constructs_lib.declare.system import System
 from constructs_lib.derive.applications import (
     ROOT_FILE,
@@ -29,6 +29,7 @@ from constructs_lib.derive.manifests import component_objects
 from constructs_lib.derive.patches import Source
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.repository.pins import Pins, read_pins
+from constructs_lib.synth.neighbours import refuse_neighbours
 from constructs_lib.synth.ownership import GENERATED_AS, generated, refuse_strangers
 from constructs_lib.synth.paths import INPUTS, K3D_CONFIG, application_file, file_name, owned_paths, project_file
 from constructs_lib.synth.tree import Tree
@@ -87,7 +88,8 @@ def synthesize_all(
     Only what sets pins right has no need to ``verify`` them.
 
     Raises:
-        DeclarationError: The declaration has errors, in any of them.
+        DeclarationError: The declaration has errors, in any of them, or one has something that another one in the same
+            cluster, or with the same Argo CD, has too.
         PinsError: The pins of one of them cannot be read, or the branch that is deployed does not bear them out.
     """
     pins = {environment.name: read_pins(root, environment.name) for environment in environments}
@@ -101,9 +103,14 @@ def synthesize_all(
                 History.of(Git(root), environment.repository.branch).verify(environment.name, found)
 
     def finish(system: System) -> Tree:
-        return synthesize(system, tell, pins[system.environment.name], keep_manifests=keep_manifests)
+        return synthesize(system, tell, pins.get(system.environment.name), keep_manifests=keep_manifests)
 
-    return run_all(declaration, environments, finish)
+    trees = run_all(declaration, environments, finish)
+    if neighbours := [each for each in declared_environments.get() if any(map(each.is_beside, environments))]:
+        others = [each for each in neighbours if all(each is not known for known in environments)]
+        beside = run_all(declaration, others, finish)
+        refuse_neighbours([*zip([*environments, *others], [*trees, *beside], strict=True)])
+    return trees
 
 
 def synthesize(
@@ -129,13 +136,20 @@ def synthesize(
             path = f"{folder(component)}/{file_name(derived.manifest, component.namespace_name)}"
             tree.add(path, derived.manifest)
             _refuse_marker(tree, path, derived.manifest, derived.source)
-        tree.applications[component.id] = application(component, graph)
-        path = application_file(environment, component.id)
-        tree.add(path, tree.applications[component.id])
-        _refuse_marker(tree, path, tree.applications[component.id], component)
+            tree.claim(derived.manifest, derived.source.location)
+        name = component.application_name
+        tree.applications[name] = application(component, graph)
+        path = application_file(environment, name)
+        tree.add(path, tree.applications[name])
+        _refuse_marker(tree, path, tree.applications[name], component)
+        tree.claim(tree.applications[name], component.location)
+        for kind in component.cluster_kinds:
+            for pattern in kind.names:
+                tree.claims[kind.group, kind.kind, pattern] = component.location
         # Permit what there is, and nothing else.
-        tree.projects[component.id] = app_project(component, [derived.manifest for derived in made])
-        tree.add(project_file(environment, tree.projects[component.id]), tree.projects[component.id])
+        tree.projects[name] = app_project(component, [derived.manifest for derived in made])
+        tree.add(project_file(environment, tree.projects[name]), tree.projects[name])
+        tree.claim(tree.projects[name], component.location)
     project, root = root_project(system), root_application(system)
     # What was wrong with the declaration is known by now.
     system.diagnostics.raise_if_any()

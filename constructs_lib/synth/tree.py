@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from constructs_lib.argocd.objects import parse
+from constructs_lib.declare.diagnostics import Location
 from constructs_lib.derive.applications import permitting
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.openings import KEPT, closing, declared, keeping, kept_in, opens
@@ -34,6 +35,8 @@ class Tree:
         waves: Number of waves in which Argo CD rolls the components out.
         pins: Pins of the components; None if the environment was never published.
         base: The folder of the repository in which the files are; empty for the repository itself.
+        claims: What a cluster or an Argo CD has once, with the line that declares it: group, kind and name. The name
+            may be a pattern, as a chart makes it.
     """
 
     environment: str
@@ -46,6 +49,7 @@ class Tree:
     waves: int = 0
     pins: Pins | None = None
     base: str = ""
+    claims: dict[tuple[str, str, str], Location] = field(default_factory=dict)
     #: The files of objects that keep something open, as they are declared.
     _declared: dict[str, Manifest] = field(default_factory=dict)
 
@@ -102,6 +106,12 @@ class Tree:
             raise ValueError(f"two objects would be written to {path}")
         self._put(path, manifest)
         self.objects += 1
+
+    def claim(self, manifest: Manifest, location: Location) -> None:
+        """Note an object that there is once, if it is one: it has no namespace, or is Argo CD's own."""
+        metadata, group = manifest["metadata"], manifest["apiVersion"].rpartition("/")[0]
+        if "namespace" not in metadata or group == "argoproj.io":
+            self.claims[group, manifest["kind"], metadata["name"]] = location
 
     def _put(self, path: str, manifest: Manifest) -> None:
         self.files[path] = generated(path, manifest)

@@ -17,7 +17,7 @@ import yaml
 from repositories import git
 from systems import environment as environment_of
 
-from constructs_lib import Autoscale, Microservice, Postgres, System, synthesize
+from constructs_lib import ArgoCD, Autoscale, Microservice, Postgres, System, synthesize
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.publish.health import unhealthy
 from constructs_lib.publish.takeover import Takeover, kubectl
@@ -50,6 +50,7 @@ class Stage:
     def __init__(self, rehearsal: Rehearsal, trees: Sequence[Tree]) -> None:
         self.rehearsal = rehearsal
         self.trees = trees
+        self.argocd = rehearsal.argocd.installed
 
     def install(self, tree: Tree) -> Outcome:
         """Publish a tree and let Argo CD install it."""
@@ -70,9 +71,9 @@ class Stage:
     def install_guard(self, tree: Tree) -> None:
         """Have the API server hold AppProjects to those of a tree, as the bootstrap does; wait until it does so."""
         client, end = self.rehearsal.client, time.monotonic() + 60
-        for made in _guard(tree):
+        for made in _guard(tree, self.argocd):
             client.apply(made)
-        probe = manifest("argoproj.io/v1alpha1", "AppProject", "probe", "argocd", {}, spec={})
+        probe = manifest("argoproj.io/v1alpha1", "AppProject", "probe", self.argocd.namespace, {}, spec={})
         with pytest.raises(ApiError, match="names its kinds"):
             while time.monotonic() < end:
                 client.apply(probe)
@@ -91,7 +92,7 @@ class Stage:
         return self.rehearsal.run("revert", self.rehearsal.scratch.revert)
 
 
-def _guard(tree: Tree) -> list[Manifest]:
+def _guard(tree: Tree, argocd: ArgoCD) -> list[Manifest]:
     """Return what holds AppProjects of the branch to what they are, as ``bootstrap/argocd/main.tf`` fills it in."""
     text = (ROOT / "bootstrap/argocd/guard.yaml").read_text(encoding="utf-8")
     granted = [
@@ -100,12 +101,14 @@ def _guard(tree: Tree) -> list[Manifest]:
         for each in project["spec"]["clusterResourceWhitelist"]
         if each["kind"] != "Namespace"
     ]
-    reserved = ["argocd", "default", "kube-node-lease", "kube-public", "kube-system", "secret-store"]
+    reserved = [*argocd.namespaces, "default", "kube-node-lease", "kube-public", "kube-system", "secret-store"]
     values = {"root": "shop", "project": "shop-root", "reserved": json.dumps(reserved), "granted": json.dumps(granted)}
+    values |= {"namespace": argocd.namespace, "applications": json.dumps(argocd.namespaces[1:])}
+    values |= {"others": "[]", "by": "server", "not_by": "name", "cluster": '"https://kubernetes.default.svc"'}
     for name, value in values.items():
         text = text.replace(f"${{{name}}}", value)
     # Here Argo CD and the test have the same account.
-    text = text.replace("system:serviceaccount:argocd:argocd-application-controller", "rehearsal")
+    text = text.replace(f"system:serviceaccount:{argocd.namespace}:argocd-application-controller", "rehearsal")
     return [made for made in yaml.safe_load_all(text) if made]
 
 

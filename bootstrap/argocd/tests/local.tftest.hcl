@@ -8,6 +8,11 @@ mock_provider "kubernetes" {
   override_during = plan
 }
 
+mock_provider "kubernetes" {
+  alias           = "argocd"
+  override_during = plan
+}
+
 mock_provider "random" {
   override_during = plan
 
@@ -32,23 +37,23 @@ run "small" {
   command = plan
 
   assert {
-    condition     = !yamldecode(helm_release.argocd.values[0])["redis-ha"].enabled && yamldecode(helm_release.argocd.values[0]).redis.enabled
+    condition     = !yamldecode(helm_release.argocd[0].values[0])["redis-ha"].enabled && yamldecode(helm_release.argocd[0].values[0]).redis.enabled
     error_message = "One Redis is enough on a laptop."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).server.replicas == 1 && yamldecode(helm_release.argocd.values[0]).repoServer.replicas == 1 && !yamldecode(helm_release.argocd.values[0]).server.pdb.enabled
+    condition     = yamldecode(helm_release.argocd[0].values[0]).server.replicas == 1 && yamldecode(helm_release.argocd[0].values[0]).repoServer.replicas == 1 && !yamldecode(helm_release.argocd[0].values[0]).server.pdb.enabled
     error_message = "Everything runs once on a laptop."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).server.service == { type = "NodePort", nodePortHttps = 30443 }
+    condition     = yamldecode(helm_release.argocd[0].values[0]).server.service == { type = "NodePort", nodePortHttps = 30443 }
     error_message = "The port that k3d maps leads to Argo CD."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["admin.enabled"] == "true"
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.cm["admin.enabled"] == "true"
     error_message = "A person at this machine logs in as admin."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["resource.customizations.health.argoproj.io_Application"] == file("application-health.lua")
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.cm["resource.customizations.health.argoproj.io_Application"] == file("application-health.lua")
     error_message = "The health check of Applications is in the values."
   }
 }

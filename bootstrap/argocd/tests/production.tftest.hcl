@@ -8,6 +8,11 @@ mock_provider "kubernetes" {
   override_during = plan
 }
 
+mock_provider "kubernetes" {
+  alias           = "argocd"
+  override_during = plan
+}
+
 mock_provider "random" {
   override_during = plan
 
@@ -32,58 +37,58 @@ run "argocd" {
   command = plan
 
   assert {
-    condition     = helm_release.argocd.version == var.chart && helm_release.argocd.chart == "argo-cd"
+    condition     = helm_release.argocd[0].version == var.chart && helm_release.argocd[0].chart == "argo-cd"
     error_message = "The declared version of the chart is installed."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["resource.customizations.health.argoproj.io_Application"] == file("application-health.lua")
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.cm["resource.customizations.health.argoproj.io_Application"] == file("application-health.lua")
     error_message = "The health check of Applications is in the values."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["resource.customizations.health.autoscaling_HorizontalPodAutoscaler"] == file("autoscaler-health.lua")
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.cm["resource.customizations.health.autoscaling_HorizontalPodAutoscaler"] == file("autoscaler-health.lua")
     error_message = "The health check of autoscalers is in the values."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["application.resourceTrackingMethod"] == "annotation"
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.cm["application.resourceTrackingMethod"] == "annotation"
     error_message = "Argo CD knows its objects by an annotation."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["users.anonymous.enabled"] == "false"
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.cm["users.anonymous.enabled"] == "false"
     error_message = "Nobody gets in without a login."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.cm["admin.enabled"] == "false"
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.cm["admin.enabled"] == "false"
     error_message = "There is no account with a password that nobody changes."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.params["controller.diff.server.side"] == "true"
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.params["controller.diff.server.side"] == "true"
     error_message = "The API server computes differences."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).configs.params["controller.sync.timeout.seconds"] == tostring(var.sync_timeout_seconds)
+    condition     = yamldecode(helm_release.argocd[0].values[0]).configs.params["controller.sync.timeout.seconds"] == tostring(var.sync_timeout_seconds)
     error_message = "A sync may take as long as the slowest healthy start."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).global.networkPolicy.create
+    condition     = yamldecode(helm_release.argocd[0].values[0]).global.networkPolicy.create
     error_message = "Argo CD has its network policies."
   }
   assert {
     condition = alltrue([
       for name in ["controller", "server", "repoServer", "redis"] :
-      can(yamldecode(helm_release.argocd.values[0])[name].resources.requests.cpu) && can(yamldecode(helm_release.argocd.values[0])[name].resources.limits.memory)
+      can(yamldecode(helm_release.argocd[0].values[0])[name].resources.requests.cpu) && can(yamldecode(helm_release.argocd[0].values[0])[name].resources.limits.memory)
     ])
     error_message = "All of it has requests and a memory limit."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0])["redis-ha"].enabled && !yamldecode(helm_release.argocd.values[0]).redis.enabled
+    condition     = yamldecode(helm_release.argocd[0].values[0])["redis-ha"].enabled && !yamldecode(helm_release.argocd[0].values[0]).redis.enabled
     error_message = "Redis is highly available in production."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).server.replicas == 2 && yamldecode(helm_release.argocd.values[0]).repoServer.replicas == 2 && yamldecode(helm_release.argocd.values[0]).server.pdb.enabled
+    condition     = yamldecode(helm_release.argocd[0].values[0]).server.replicas == 2 && yamldecode(helm_release.argocd[0].values[0]).repoServer.replicas == 2 && yamldecode(helm_release.argocd[0].values[0]).server.pdb.enabled
     error_message = "What serves runs twice in production."
   }
   assert {
-    condition     = yamldecode(helm_release.argocd.values[0]).server.service.type == "ClusterIP"
+    condition     = yamldecode(helm_release.argocd[0].values[0]).server.service.type == "ClusterIP"
     error_message = "Nothing of Argo CD is exposed in production."
   }
 }

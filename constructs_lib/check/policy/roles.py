@@ -128,7 +128,7 @@ def _may_be(model: ClusterModel, namespace: str) -> bool:
         return True
     made = {*model.names("Namespace"), *model.created_namespaces, *platform.NAMESPACES, *model.open_namespaces}
     homes = {application.item.namespace for application in model.all_applications if application.item}
-    return namespace in made | homes | {item.namespace for item in model.objects}
+    return namespace in made | homes | model.others_namespaces | {item.namespace for item in model.objects}
 
 
 def _reaches_far(role: Object) -> bool:

@@ -166,7 +166,9 @@ def _namespaces(model: ClusterModel) -> Iterator[Finding]:
     made = model.names("Namespace") | model.created_namespaces | platform.NAMESPACES
     if model.bootstrap.store is not None:
         made |= {model.bootstrap.store.namespace}
+    # Argo CD, which is there already, has its own objects in these.
     homes = {application.item.namespace for application in model.all_applications if application.item}
+    homes |= {item.namespace for item in model.kind("AppProject") if item.group == GROUP}
     first: dict[str, Object] = {}
     for item in model.objects:
         first.setdefault(item.namespace, item)
