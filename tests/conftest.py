@@ -36,7 +36,7 @@ settings.load_profile("busy")
 #: starts servers, installs programs or runs whole processes.
 SLOW_FOLDERS = {"publish"}
 SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repo_server", "repositories", "running", "stage"}
-SLOW_FIXTURES = {"cdk8s", "parse", "providers", "runner"}
+SLOW_FIXTURES = {"cdk8s", "mono", "parse", "providers", "runner", "topology"}
 #: What takes longest, which is waiting for the most part: it begins first, beside what keeps the processor busy.
 LONGEST = ("positionpal_local", "positionpal_production", "rehearsed_edges", "rehearsed_order")
 

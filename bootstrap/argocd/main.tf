@@ -122,8 +122,8 @@ resource "kubernetes_secret_v1" "repository" {
   count = nonsensitive(var.repository_credential != null) ? 1 : 0
 
   metadata {
-    # Several environments may have the same Argo CD.
-    name      = "${trimsuffix(local.root.metadata.name, local.root.metadata.labels["app.kubernetes.io/part-of"])}repository"
+    # Several environments and systems may have the same Argo CD.
+    name      = var.argocd.install ? "repository" : "repository-${local.root.metadata.name}"
     namespace = local.namespace
     labels = {
       "app.kubernetes.io/managed-by"   = "terraform"

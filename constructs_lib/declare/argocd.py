@@ -17,12 +17,14 @@ class ArgoCD:
         namespace: Namespace in which it runs, and in which its AppProjects are. Default ``argocd``.
         application_namespace: Namespace of the Applications (https://argo-cd.readthedocs.io/en/stable/operator-manual/app-any-namespace/);
             Argo CD has to be told of it (``application.namespaces``). Default: the one in which Argo CD runs.
+        install: Whether the bootstrap installs it. Default: it does, unless it runs in another cluster.
         others: Root Applications of other systems that it deploys, each with a bootstrap of its own that guards its
             AppProjects, which begin with the name of the root.
     """
 
     namespace: str = "argocd"
     application_namespace: str = ""
+    install: bool = True
     others: tuple[str, ...] = ()
     location: Location = field(default_factory=here, init=False, repr=False)
 

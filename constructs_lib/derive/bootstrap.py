@@ -78,9 +78,13 @@ def _argocd(system: System) -> dict[str, Any]:
     sharing = [each for each in declared_environments.get() if each.shares_argocd(environment)]
     others = [f"{each.prefix}{system.name}" for each in sharing if each is not environment]
     # The first that is in the cluster of Argo CD installs it.
-    installs = not cluster.is_remote and all(
-        each is environment or each.cluster.is_remote
-        for each in sharing[: sharing.index(environment) if environment in sharing else 0]
+    installs = (
+        argocd.install
+        and not cluster.is_remote
+        and all(
+            each is environment or each.cluster.is_remote
+            for each in sharing[: sharing.index(environment) if environment in sharing else 0]
+        )
     )
     told = {
         **({"namespace": argocd.namespace} if argocd.namespace != "argocd" else {}),

@@ -351,3 +351,45 @@ run "root" {
     error_message = "It lives beside Argo CD."
   }
 }
+
+run "argocd_elsewhere" {
+  command = plan
+
+  variables {
+    argocd_context = "hub"
+    argocd = {
+      namespace    = "gitops"
+      applications = "apps"
+      install      = false
+      remote       = true
+      destination  = { name = "production-fra1" }
+      others       = ["bank"]
+    }
+  }
+
+  assert {
+    condition     = length(helm_release.argocd) == 0 && length(kubernetes_namespace_v1.argocd) == 0 && length(kubernetes_namespace_v1.applications) == 0
+    error_message = "What is there already is not installed."
+  }
+  assert {
+    condition     = helm_release.root.namespace == "gitops" && helm_release.root.name == "root-positionpal"
+    error_message = "The root stands with the Argo CD that is told, beside those of others."
+  }
+  assert {
+    condition = alltrue([
+      for text in ["to.name == \"production-fra1\" && (!has(to.server)", "![\"bank-\"].exists(", "each in [\"apps\"]", "serviceaccount:gitops:"] :
+      strcontains(join("\n", [for text in local.guard : replace(text, "/\\s+/", " ")]), text)
+    ])
+    error_message = "The guard knows the cluster, the Argo CD, where its Applications are, and whose projects are not its own."
+  }
+}
+
+run "argocd_elsewhere_needs_its_context" {
+  command = plan
+
+  variables {
+    argocd = { install = false, remote = true, destination = { name = "production-fra1" } }
+  }
+
+  expect_failures = [var.argocd_context]
+}
