@@ -70,6 +70,17 @@ class Project:
         found = {pattern: _matches(pattern, name, "/") for pattern in self._repositories}
         return any(found.values()) and all(fits or not pattern.startswith("!") for pattern, fits in found.items())
 
+    def permits_applications_of(self, namespace: str) -> bool:
+        """Tell whether Applications of a namespace may name it: that of its own, and those that it lists.
+
+        ``IsAppNamespacePermitted``. An entry between slashes is a regular expression, which is taken to fit. What names
+        no namespace may be in any.
+        """
+        if not namespace or not self.item.namespace or namespace == self.item.namespace:
+            return True
+        listed = map(str, sequence(self.item.spec.get("sourceNamespaces")))
+        return any(text.startswith("/") or glob(text, namespace) for text in listed)
+
     def permits(self, item: Object, destination: Mapping[str, Any]) -> bool:
         """Tell whether it permits an object."""
         return self.permits_kind(item) and (not item.namespace or self.permits_namespace(item.namespace, destination))

@@ -164,3 +164,20 @@ def test_repositories(patterns: list[str], permitted: bool) -> None:
 def test_a_repository_has_several_addresses() -> None:
     addresses = ("git@github.com:Shop/gitops.git", "ssh://git@github.com/shop/gitops", " git@github.com/shop/gitops ")
     assert {repository_name(address) for address in addresses} == {"git@github.com/shop/gitops"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "namespace", "permitted"),
+    [
+        ([], "argocd", True),
+        ([], "apps", False),
+        (["apps"], "apps", True),
+        (["other", "app*"], "apps", True),
+        (["app"], "apps", False),
+        (["/^app.*$/"], "apps", True),
+        ([], "", True),
+    ],
+)
+def test_namespaces_of_applications(listed: list[str], namespace: str, permitted: bool) -> None:
+    found = Project(Object(project({"sourceNamespaces": listed}), "p.yaml", "argocd"))
+    assert found.permits_applications_of(namespace) is permitted

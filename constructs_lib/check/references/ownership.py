@@ -105,6 +105,9 @@ def _project(
         if repository and not project.permits_repository(repository):
             problem = f"The AppProject {name} does not permit the repository {repository}."
             yield Finding.of("project-refuses-repository", item, problem, at=f"{at}.repoURL")
+    if not project.permits_applications_of(item.namespace):
+        problem = f"The AppProject {name} does not permit Applications of the namespace {item.namespace}."
+        yield Finding.of("project-refuses-application", item, problem, at="metadata.namespace")
     yield from _destinations(application, item, project, items)
     for item in items:
         # What a chart makes has a check of its own.
