@@ -203,7 +203,8 @@ class App:
             if environment.repository.path != folder
             and not environment.repository.folder_problem()
             and (
-                not addresses
+                # What is pushed to a folder gets to an address that nobody tells.
+                not any(addresses)
                 or any(is_same_repository(each, repository_name(environment.repository.url)) for each in addresses)
             )
         ]
