@@ -241,7 +241,8 @@ def main() -> None:
             Git(Path(name)).run("init", "--quiet")
             repository = ENVIRONMENT.repository
             health = {"argoproj.io_Application": kind.health.read_text()}
-            settings = Settings(ENV, repository.url, repository.branch, Path(name), Nodes(3), health, timeout)
+            here = repository.url, repository.branch, Path(name)
+            settings = Settings(ENV, *here, Nodes(3), health, ENVIRONMENT.argocd, timeout)
             with Rehearsal(tools, settings, [Snapshot.of_files("declared", tree.files)], log) as rehearsal:
                 table[kind.title] = Trial(kind(rehearsal, tools, tree)).run(tree, without)
         log(json.dumps(table[kind.title], indent=2))

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from constructs_lib.declare.argocd import ArgoCD as Installed
 from constructs_lib.rehearse.api_client import ApiClient
 from constructs_lib.rehearse.argocd import ArgoCD
 from constructs_lib.rehearse.control_plane import Authority, ControlPlane
@@ -107,7 +108,7 @@ def repo_server(tools: Tools, charts: Mapping[Chart, bytes] | None = None) -> It
         remotes = Remotes(authority, {}, charts or {})
         client = ApiClient("https://127.0.0.1:1", authority.file, "none")
         plane = ControlPlane(client, workspace.folder / "no-cluster")
-        port = ArgoCD(workspace, tools, plane, authority, remotes).start_repositories()
+        port = ArgoCD(workspace, tools, plane, authority, remotes, Installed()).start_repositories()
         workspace.wait_for("argocd-repo-server", lambda: _listens(port))
         try:
             yield RepoServer(port)
