@@ -81,7 +81,10 @@ def command(
             return {source: running, name: tree}
         return declared_at(git, commit, PurePosixPath(app.program), [first, environment])
 
-    promotion = find_promotion(checkout, source, name, declared)
+    def renamed(component: str) -> str:
+        return f"{environment.prefix}{component.removeprefix(first.prefix)}"
+
+    promotion = find_promotion(checkout, source, name, declared, renamed)
     health = "" if skip_health else _refusal(promotion, running, cluster, kubeconfig)
     takeover, rolling = start_takeover(tree, to_cluster, kubeconfig if to_cluster else None, out)
     publication = prepare_promotion(checkout, promotion, rolling=rolling)

@@ -24,7 +24,7 @@ def declared_at(git: Git, revision: str, app: PurePosixPath, environments: Seque
     Args:
         git: The repository.
         revision: The commit.
-        app: The file that calls ``main()``, relative to the repository.
+        app: The file that calls ``main()``, relative to the folder of the declaration.
         environments: The environments.
 
     Raises:
@@ -33,9 +33,10 @@ def declared_at(git: Git, revision: str, app: PurePosixPath, environments: Seque
     """
     names = [environment.name for environment in environments]
     with TemporaryDirectory() as folder:
-        root = Path(folder, "checkout")
+        top = Path(folder, "checkout")
+        root = top / git.folder
         # Hooks of the person's are about their own checkout.
-        git.run("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", str(root), revision)
+        git.run("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", str(top), revision)
         try:
             for name in names:
                 (root / pins_file(name)).unlink(missing_ok=True)
@@ -58,7 +59,7 @@ def declared_at(git: Git, revision: str, app: PurePosixPath, environments: Seque
             files = {path.relative_to(root).as_posix(): path.read_bytes() for path in found if path.is_file()}
         finally:
             try:
-                git.run("worktree", "remove", "--force", str(root))
+                git.run("worktree", "remove", "--force", str(top))
             except GitError:
                 git.run("worktree", "prune")
     return {
@@ -66,6 +67,7 @@ def declared_at(git: Git, revision: str, app: PurePosixPath, environments: Seque
             each.name,
             each.repository.revision,
             {path: content for path, content in files.items() if is_owned(path, owned_paths([each.name]))},
+            each.repository.path,
         )
         for each in environments
     }

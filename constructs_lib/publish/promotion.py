@@ -49,7 +49,9 @@ class Promotion:
         return {name: commit for name, commit in self.sources.items() if commit != self.commit}
 
 
-def find_promotion(checkout: Checkout, source: str, environment: str, declared: Declared) -> Promotion:
+def find_promotion(
+    checkout: Checkout, source: str, environment: str, declared: Declared, renamed: Callable[[str], str] = str
+) -> Promotion:
     """Return what an environment runs, as its declaration is for another one.
 
     Args:
@@ -57,6 +59,7 @@ def find_promotion(checkout: Checkout, source: str, environment: str, declared: 
         source: Name of the environment that runs it.
         environment: Name of the other one.
         declared: Returns what the declaration of a commit gives.
+        renamed: Returns what the other environment calls a component of the first. Default: the same.
 
     Raises:
         PublishError: It is not known what the environment runs, or that is not declared as it was.
@@ -99,12 +102,13 @@ def find_promotion(checkout: Checkout, source: str, environment: str, declared: 
                 f"now: with another version of the library, for instance."
             )
         elif commit != whole:
-            tree.take(component, given(commit)[environment])
-            sources = {name: each for name, each in sources.items() if name != component}
-            sources |= {component: commit} if component in tree.applications else {}
+            other = renamed(component)
+            tree.take(other, given(commit)[environment])
+            sources = {name: each for name, each in sources.items() if name != other}
+            sources |= {other: commit} if other in tree.applications else {}
     if problems:
         raise PublishError(*problems, f"python app.py publish {source}, and promote that once it is healthy.")
-    unseen = sorted(tree.applications.keys() - first.applications.keys() - pins.components.keys())
+    unseen = sorted(tree.applications.keys() - {*map(renamed, (*first.applications, *pins.components))})
     return Promotion(source, pins, whole, tree, sources, unseen)
 
 

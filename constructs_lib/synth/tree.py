@@ -54,9 +54,9 @@ class Tree:
     _declared: dict[str, Manifest] = field(default_factory=dict)
 
     @classmethod
-    def of_files(cls, environment: str, revision: str, files: Mapping[str, bytes]) -> Tree:
+    def of_files(cls, environment: str, revision: str, files: Mapping[str, bytes], base: str = "") -> Tree:
         """Return the tree that was written as these files, before anything was published of it."""
-        tree = cls(environment, revision, dict(files))
+        tree = cls(environment, revision, dict(files), base=base)
         begin, end = f"argocd/{environment}/Application-", ".yaml"
         for path in files:
             if path.startswith(begin) and path.endswith(end):

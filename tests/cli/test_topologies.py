@@ -115,6 +115,19 @@ def test_one_change_is_one_component(topology: Shop) -> None:
     topology.git("reset", "--quiet", "--hard", "HEAD~1")
 
 
+def test_a_prefix_is_no_other_component_to_a_promotion(topology: Shop) -> None:
+    if not (topology.folder / "argocd/staging").exists():
+        pytest.skip("there is one environment")
+    topology.change("example/front:1.", "example/front:2.")
+    topology.publish(environment="staging")
+    topology.change("example/stock:1.0.0", "example/stock:1.1.0")
+    run = topology.run("promote", "staging", "laptop", "--skip-health")
+    assert run.code == 0, run.said
+    assert "alone: staging shows nothing about it" not in run.said
+    assert "Publish laptop: front" in run.said
+    topology.publish(environment="laptop")
+
+
 def written(tmp_path: Path, name: str) -> Path:
     (tmp_path / "app.py").write_text(APP.replace("HERE", TOPOLOGIES[name]))
     assert run(tmp_path / "app.py").code == 0
