@@ -59,12 +59,12 @@ class Bootstrap:
         """Read nothing yet. An environment is called after the folder that its Applications are in."""
         self._files = files
         self.environments = sorted(
-            {posixpath.basename(posixpath.dirname(known.item.path)) for known in applications if known.item}
+            {_environment(posixpath.dirname(known.item.path)) for known in applications if known.item}
         )
 
     def inputs(self, module: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the inputs of a Terraform module by the files that hold them, one for an environment."""
-        files = (f"bootstrap/{module}/{environment}.tfvars.json" for environment in self.environments)
+        files = (f"{above}bootstrap/{module}/{name}.tfvars.json" for above, name in self.environments)
         return {file: inputs for file in files if (inputs := _read(self._files, file)) is not None}
 
     @cached_property
@@ -89,8 +89,8 @@ class Bootstrap:
         """What a k3d cluster leaves out of what k3s brings along, such as ``traefik``."""
         return frozenset(
             name
-            for environment in self.environments
-            for entry in mappings(inner(_k3d(self._files, environment), "options", "k3s", "extraArgs"))
+            for above, name in self.environments
+            for entry in mappings(inner(_k3d(self._files, above, name), "options", "k3s", "extraArgs"))
             for flag, _, names in [str(entry.get("arg")).partition("=")]
             if flag == "--disable"
             for name in names.split(",")
@@ -129,11 +129,11 @@ def _told_nodes(text: str) -> tuple[int, Node] | None:
 
 
 def _bootstrapped(files: Files, folders: Iterable[str], version: str | None) -> Cluster:
-    for environment in {folder.rstrip("/").rpartition("/")[2] for folder in folders}:
-        if (inputs := _read(files, f"bootstrap/cluster/{environment}.tfvars.json")) is not None:
+    for above, environment in map(_environment, sorted({*folders})):
+        if (inputs := _read(files, f"{above}bootstrap/cluster/{environment}.tfvars.json")) is not None:
             pool = mapping(inputs.get("node_pool"))
             return Cluster("digitalocean", inputs.get("kubernetes"), pool.get("nodes"), str(pool.get("size", "")))
-        if config := _k3d(files, environment):
+        if config := _k3d(files, above, environment):
             return Cluster("k3d", version, int(config.get("servers", 1)) + int(config.get("agents", 0)))
     return Cluster(kubernetes=version)
 
@@ -151,6 +151,12 @@ def _read(files: Files, file: str) -> Mapping[str, Any] | None:
         return None
 
 
-def _k3d(files: Files, environment: str) -> Mapping[str, Any]:
+def _environment(folder: str) -> tuple[str, str]:
+    """Return the name of the environment whose Applications are in a folder, and in which folder its bootstrap is."""
+    above, _, name = folder.rstrip("/").rpartition("/")
+    return above.removesuffix("argocd") if f"/{above}".endswith("/argocd") else "", name
+
+
+def _k3d(files: Files, above: str, environment: str) -> Mapping[str, Any]:
     """Return the configuration of the k3d cluster of an environment; an empty one if there is none."""
-    return mapping(Cache().document(files.get(f"bootstrap/k3d/{environment}.yaml", b"")))
+    return mapping(Cache().document(files.get(f"{above}bootstrap/k3d/{environment}.yaml", b"")))

@@ -109,7 +109,7 @@ def _models(app: App, names: Sequence[str], tree: Path | None, kubernetes: str |
 def _models_of_folder(folder: Path, names: Sequence[str]) -> dict[str, ClusterModel]:
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.kubernetes.manifest_reader import Cache
-    from constructs_lib.repository.snapshot import Snapshot
+    from constructs_lib.repository.snapshot import Snapshot, applications_folder
 
     if not folder.is_dir():
         raise CommandError(f"--tree: {folder} is no folder.")
@@ -122,7 +122,7 @@ def _models_of_folder(folder: Path, names: Sequence[str]) -> dict[str, ClusterMo
             raise CommandError(f'{folder} has no environment "{name}"; {nearest(name, known)}')
     cache = Cache()
     chosen = list(dict.fromkeys(names)) or known or [""]
-    return {name: ClusterModel(snapshot, [f"argocd/{name}"] if name else [], cache=cache) for name in chosen}
+    return {name: ClusterModel(snapshot, [applications_folder(name)] if name else [], cache=cache) for name in chosen}
 
 
 def _answer(models: dict[str, ClusterModel], source: str, target: str, port: str) -> None:

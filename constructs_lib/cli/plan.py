@@ -14,7 +14,7 @@ from constructs_lib.cli.completion import environments
 from constructs_lib.cli.exit_codes import ExitCode
 from constructs_lib.cli.output import console, result_console, write_result
 from constructs_lib.repository.git import Git, GitError
-from constructs_lib.repository.snapshot import Snapshot, is_commit
+from constructs_lib.repository.snapshot import Snapshot, applications_folder, is_commit
 from constructs_lib.text import nearest, plural
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _between(app: App, git: Git, name: str, before: Snapshot, after: Snapshot, t
     from constructs_lib.plan.merging import plan_of_push
     from constructs_lib.plan.plan import plan
 
-    folder = f"argocd/{name}" if name else None
+    folder = applications_folder(name) if name else None
     branches = {environment.name: environment.repository.branch for environment in app.environments}
     own = name or next(iter(after.environments), "")
     commit = None if Path(tree).is_dir() else git.commit(tree)

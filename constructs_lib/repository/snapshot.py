@@ -22,9 +22,17 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".jsonnet")
 #: Folders with very many files that are no part of a repository, unless they were committed.
 _SKIPPED = {".venv", "node_modules"}
 _APPLICATION = re.compile(rb"""^[ ]*["']?kind["']?:[ ]*["']?Application\b""", re.MULTILINE)
+#: What the bootstrap is told of an environment, in a folder of a repository.
+_INPUTS = re.compile(r"(.+)/bootstrap/argocd/([^/]+)\.tfvars\.json")
 #: The modes of symbolic links and submodules in Git.
 LINK, SUBMODULE = "120000", "160000"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+def applications_folder(environment: str) -> str:
+    """Return the folder with the Applications of one of :attr:`Snapshot.environments`."""
+    above, _, name = environment.rpartition("/")
+    return posixpath.join(above, "argocd", name)
 
 
 def is_commit(revision: object) -> bool:
@@ -92,9 +100,16 @@ class Snapshot:
 
     @property
     def environments(self) -> list[str]:
-        """The environments in it, sorted: the folders in ``argocd/`` that hold Applications."""
+        """The environments in it, sorted: the folders in ``argocd/`` that hold Applications.
+
+        Those of systems in folders of their own are called by them, such as ``deploy/shop/production``: where
+        the bootstrap of this library is told of one.
+        """
         below = {path: content for path, content in self.files.items() if re.match("argocd/[^/]+/", path)}
-        return sorted({path.split("/")[1] for path, content in below.items() if _APPLICATION.search(content)})
+        own = {path.split("/")[1] for path, content in below.items() if _APPLICATION.search(content)}
+        inputs = filter(None, map(_INPUTS.fullmatch, self.files))
+        named = {f"{found[1]}/{found[2]}" for found in inputs}
+        return sorted(own | {name for name in named if f"{applications_folder(name)}/root.yaml" in self.files})
 
     def inside(self, path: str) -> str:
         """Return a path of the repository as it is seen from :attr:`base`; what is outside begins with ``..``."""
