@@ -383,9 +383,7 @@ def wait(local: Local) -> None:
     start, names = time.monotonic(), expected(local)
     seen: dict[str, str] = {}
     while True:
-        answer = local.kubectl(
-            "get", "applications.argoproj.io", "--namespace", local.namespaces[1], "--output", "json"
-        )
+        answer = local.kubectl("get", "applications.argoproj.io", "--namespace", local.namespaces[1], "--output=json")
         items = json.loads(answer)["items"] if answer else []
         states = dict.fromkeys(names, "not there yet")
         states |= {item["metadata"]["name"]: state(item) for item in items if item["metadata"]["name"] in names}
