@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana actionlint) .venv-sbom/ready
 
+# The processes of the tests compile each file once between them, also where the environment has Python keep nothing.
+test test-quick: export PYTHONDONTWRITEBYTECODE :=
+test test-quick: export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/compiled
+
 # Which tests run together, and which begin, is said in tests/conftest.py.
 ON_ALL_CORES := --numprocesses=auto --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 
@@ -13,6 +17,7 @@ synth: $(VENV)/ready ## Write dist/, argocd/ and bootstrap/ from app.py
 	@$(BIN)/python app.py
 
 test: $(VENV)/ready $(FOR_TESTS) ## Run all tests, the linter and the type checker among them
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true # compiles them, before many do at once
 	@$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-quick: $(VENV)/ready ## Run the tests that take less than a minute together: no servers, no type checker

@@ -69,6 +69,7 @@ class Local:
         branch: The branch that they follow.
         supplied: Purpose of every secret value that a person gives, by its ``component/key``.
         argocd: Address of Argo CD.
+        namespaces: Those of Argo CD and of its Applications.
         services: Addresses of what else the cluster offers on this machine.
     """
 
@@ -78,6 +79,7 @@ class Local:
     branch: str
     supplied: dict[str, str]
     argocd: str
+    namespaces: tuple[str, str]
     services: tuple[str, ...]
 
     @property
@@ -113,6 +115,7 @@ def load(environment: str) -> Local:
             f"on K3d(…, image=…), and make synth writes its files."
         )
     values, config = json.loads(inputs.read_text()), k3d.read_text()
+    told = values.get("argocd", {})
     ports = dict(reversed(match) for match in re.findall(r"port: 127\.0\.0\.1:(\d+):(\d+)", config))
     argocd = ports.pop(str(values["node_port"]))
     name = re.search(r"^metadata:\n  name: (\S+)$", config, re.MULTILINE)
@@ -128,6 +131,7 @@ def load(environment: str) -> Local:
             if secret["owner"] == "supplied"
         },
         argocd=f"https://127.0.0.1:{argocd}",
+        namespaces=(told.get("namespace", "argocd"), told.get("applications", "argocd")),
         services=tuple(f"http://127.0.0.1:{port}" for port in ports.values()),
     )
 
@@ -379,7 +383,7 @@ def wait(local: Local) -> None:
     start, names = time.monotonic(), expected(local)
     seen: dict[str, str] = {}
     while True:
-        answer = local.kubectl("get", "applications.argoproj.io", "--namespace", "argocd", "--output", "json")
+        answer = local.kubectl("get", "applications.argoproj.io", "--namespace", local.namespaces[1], "--output=json")
         items = json.loads(answer)["items"] if answer else []
         states = dict.fromkeys(names, "not there yet")
         states |= {item["metadata"]["name"]: state(item) for item in items if item["metadata"]["name"] in names}
@@ -418,7 +422,7 @@ def password(local: Local) -> None:
     """Print the password that Argo CD made for its user admin."""
     check_tools(["docker"])
     encoded = local.kubectl(
-        *("get", "secret", "argocd-initial-admin-secret", "--namespace", "argocd"),
+        *("get", "secret", "argocd-initial-admin-secret", "--namespace", local.namespaces[0]),
         *("--output", "jsonpath={.data.password}"),
     )
     if not encoded:

@@ -1,5 +1,5 @@
 locals {
-  kubectl = "--kubeconfig ${var.kubeconfig} --context ${var.context} --namespace argocd"
+  kubectl = "--kubeconfig ${var.kubeconfig} --context ${coalesce(var.argocd_context, var.context)} --namespace ${var.argocd.namespace}"
 }
 
 output "argocd" {

@@ -15,6 +15,36 @@ variable "context" {
   type        = string
 }
 
+variable "generated_as" {
+  description = "Path of the file with these inputs, by which make synth knows that it wrote the file itself."
+  type        = string
+  default     = null
+}
+
+variable "argocd_context" {
+  description = "Context of the cluster in which Argo CD runs, in the same kubeconfig. Default: that of context."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.argocd.remote == (var.argocd_context != null)
+    error_message = var.argocd.remote ? "Argo CD runs in another cluster, by app.py: say which with argocd_context." : "Argo CD runs in the cluster itself, by app.py: leave argocd_context out."
+  }
+}
+
+variable "argocd" {
+  description = "The Argo CD: where it runs, whether this installs it, and the cluster and root Applications that it knows."
+  type = object({
+    namespace    = optional(string, "argocd")
+    applications = optional(string, "argocd")
+    install      = optional(bool, true)
+    remote       = optional(bool, false)
+    destination  = optional(map(string), { server = "https://kubernetes.default.svc" })
+    others       = optional(list(string), [])
+  })
+  default = {}
+}
+
 variable "environment" {
   description = "Name of the environment; also that of the workspace, so that no state meets the inputs of another."
   type        = string

@@ -19,11 +19,18 @@ terraform {
   }
 }
 
+# Argo CD and what it reads may be in another cluster than what it deploys.
 provider "helm" {
   kubernetes = {
     config_path    = var.kubeconfig
-    config_context = var.context
+    config_context = coalesce(var.argocd_context, var.context)
   }
+}
+
+provider "kubernetes" {
+  alias          = "argocd"
+  config_path    = var.kubeconfig
+  config_context = coalesce(var.argocd_context, var.context)
 }
 
 provider "kubernetes" {

@@ -1,5 +1,11 @@
 # All values come from app.py: make synth writes them to <environment>.tfvars.json.
 
+variable "generated_as" {
+  description = "Path of the file with these inputs, by which make synth knows that it wrote the file itself."
+  type        = string
+  default     = null
+}
+
 variable "environment" {
   description = "Name of the environment; also that of the workspace, so that no state meets the inputs of another."
   type        = string
