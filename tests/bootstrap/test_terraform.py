@@ -153,7 +153,7 @@ run "own" {{
   command = plan
 
   assert {{
-    condition     = helm_release.argocd.values[1] == file("production.values.yaml")
+    condition     = helm_release.argocd[0].values[1] == file("production.values.yaml")
     error_message = "They are the last, as Helm takes the last."
   }}
 }}

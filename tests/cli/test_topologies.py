@@ -115,9 +115,8 @@ def test_one_change_is_one_component(topology: Shop) -> None:
     topology.git("reset", "--quiet", "--hard", "HEAD~1")
 
 
+@pytest.mark.parametrize("topology", ["two in one cluster"], indirect=True)
 def test_a_prefix_is_no_other_component_to_a_promotion(topology: Shop) -> None:
-    if not (topology.folder / "argocd/staging").exists():
-        pytest.skip("there is one environment")
     topology.change("example/front:1.", "example/front:2.")
     topology.publish(environment="staging")
     topology.change("example/stock:1.0.0", "example/stock:1.1.0")

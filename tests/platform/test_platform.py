@@ -19,7 +19,7 @@ from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.manifest_yaml import dump
 
 FOLDER = Path(__file__).parent
-DECLARED = runpy.run_path(str(FOLDER / "platform.py"))
+DECLARED = runpy.run_path(str(FOLDER / "estate.py"))
 #: What is taken away from a file; None takes the file itself.
 Omission = Callable[[Manifest], None] | None
 
@@ -40,7 +40,7 @@ def test_nothing_in_it_is_wrong() -> None:
 
 
 def test_it_needs_no_class_of_its_own() -> None:
-    text = (FOLDER / "platform.py").read_text(encoding="utf-8")
+    text = (FOLDER / "estate.py").read_text(encoding="utf-8")
     assert "class " not in text
     assert "patch" not in text
     assert "cdk8s" not in text
