@@ -18,7 +18,7 @@ from threading import Timer
 from typing import Any, TextIO
 
 #: Long enough for a loaded machine; no test that passes comes near it.
-PATIENCE = 120
+PATIENCE = 300
 
 #: Open files, whose locks tell which ports belong to this process.
 _CLAIMS: list[TextIO] = []

@@ -104,7 +104,7 @@ class ApiClient:
         """
         url = f"{path}?{urlencode(query)}" if query else path
         for attempt in (1, 2):
-            connection = getattr(self._local, "connection", None) or self._connect(30)
+            connection = getattr(self._local, "connection", None) or self._connect(120)
             self._local.connection = connection
             try:
                 connection.request(method, url, None if body is None else json.dumps(body), self._headers(content))

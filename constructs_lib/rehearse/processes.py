@@ -112,7 +112,7 @@ class Workspace:
             _signal(process.pid, signal.SIGKILL)
             process.wait()
 
-    def wait_for(self, what: str, is_there: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_for(self, what: str, is_there: Callable[[], bool], seconds: float = 600) -> None:
         """Wait until something is there.
 
         Raises:

@@ -87,7 +87,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         made.metrics.close()
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     """Return what a condition gives once it gives something."""
     end = time.monotonic() + seconds
     while not (found := condition()):

@@ -69,7 +69,7 @@ def pods(moving: Stage) -> set[str]:
     return {item["metadata"]["uid"] for item in moving.rehearsal.watcher.snapshot() if item["kind"] == "Pod"}
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def until(condition: Callable[[], object], seconds: float = 300) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not condition():
