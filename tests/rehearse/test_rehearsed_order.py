@@ -50,7 +50,7 @@ def test_what_is_broken_holds_what_comes_later(changes: Stage) -> None:
         "basket",
         "front",
         "stock",
-        "Deployment/stock",
+        "StatefulSet/stock-database",
     ]
     outcome = changes.publish(fixed, take_over=True)
     assert not broken_promises(outcome)
