@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 import yaml
 
 from constructs_lib.kubernetes.manifest import Manifest
-from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.kubernetes.names import image
+from constructs_lib.synth.ownership import generated
 from constructs_lib.synth.tree import Tree
 
 #: Tag of an image that no simulated node can pull; ``kubelet.yaml`` knows it.
@@ -50,7 +50,7 @@ def _altered(tree: Tree, components: Iterable[str], alter: Callable[[Manifest], 
             manifest = yaml.safe_load(content)
             if manifest.get("kind") in _TEMPLATES:
                 alter(manifest["spec"]["template"])
-                files[path] = dump(manifest)
+                files[path] = generated(path, manifest)
     other = copy.copy(tree)
     vars(other).pop("contents", None)
     other.files, other.manifests = files, None

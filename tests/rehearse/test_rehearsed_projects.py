@@ -13,8 +13,8 @@ from systems import environment
 
 from constructs_lib import Microservice, System
 from constructs_lib.kubernetes.manifest import Manifest, manifest
-from constructs_lib.kubernetes.manifest_yaml import dump
 from constructs_lib.rehearse.api_client import ApiError
+from constructs_lib.synth.ownership import generated
 from constructs_lib.synth.tree import Tree
 
 ROOT = "argocd/staging/AppProject-shop-root.yaml"
@@ -49,7 +49,7 @@ def before(tree: Tree) -> Tree:
             files[path] = content.replace(b'"{root.yaml,AppProject-shop-root.yaml}"', b"root.yaml")
     for path, project in ((ROOT, yaml.safe_load(files[ROOT])), ("argocd/staging/AppProject-shop.yaml", one)):
         project["metadata"]["annotations"] = {"argocd.argoproj.io/sync-wave": "-1"}
-        files[path] = dump(project)
+        files[path] = generated(path, project)
     return with_files(tree, files)
 
 
@@ -243,7 +243,7 @@ def test_a_pushed_project_is_refused_and_the_next_commit_is_not(guarded: Stage) 
         )
         for name in names
     }
-    pushed = {path: dump(project) for path, project in evil.items()}
+    pushed = {path: generated(path, project) for path, project in evil.items()}
     rehearsal.scratch.commit_tree(with_files(tree, {**tree.files, **pushed}))
     rehearsal.argocd.refresh()
     until(lambda: len(refused(guarded, "shop")) == len(names))
@@ -270,7 +270,8 @@ PLANTED = {
 def test_no_component_reaches_further_than_its_project(moving: Stage) -> None:
     """Each is refused for itself, and so nothing of the commit is applied, nor anything of it once it is mended."""
     rehearsal, tree = moving.rehearsal, moving.trees[0]
-    pushed = {f"dist/staging/front/{file}": dump(planted) for file, planted in PLANTED.items()}
+    planned = {f"dist/staging/front/{file}": planted for file, planted in PLANTED.items()}
+    pushed = {path: generated(path, planted) for path, planted in planned.items()}
     rehearsal.scratch.commit_tree(with_files(tree, {**tree.files, **pushed}))
     rehearsal.argocd.refresh()
     until(lambda: len(refused(moving, "front")) >= len(PLANTED))
