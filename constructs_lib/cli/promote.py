@@ -11,7 +11,7 @@ import typer
 from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts
 from constructs_lib.cli.completion import components, environments
 from constructs_lib.cli.output import FORMAT, Format, result_console
-from constructs_lib.cli.publish import publish, root_of, start_takeover
+from constructs_lib.cli.publish import ALLOW, DRY_RUN, KUBECONFIG, publish, root_of, start_takeover
 from constructs_lib.repository.git import Git
 from constructs_lib.user_error import UserError
 
@@ -33,9 +33,7 @@ def command(
         autocompletion=components,
         help="Promote this component alone, and what must go with it. May be repeated.",
     ),
-    allow: list[str] = typer.Option(
-        [], "--allow", metavar="KIND/NAME", help="Agree to what is dangerous or widens rights. May be repeated."
-    ),
+    allow: list[str] = ALLOW,
     cluster: str = typer.Option(
         "",
         "--context",
@@ -48,9 +46,9 @@ def command(
         metavar="NAME",
         help="Context of TO's cluster: tell whether the last publication hangs there, and take over.",
     ),
-    kubeconfig: Path = typer.Option(None, "--kubeconfig", metavar="FILE", help="The kubeconfig. Default: kubectl's."),
+    kubeconfig: Path = KUBECONFIG,
     skip_health: bool = typer.Option(False, "--skip-health", help="Do not ask whether FROM is healthy."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
+    dry_run: bool = DRY_RUN,
     charts: bool = CHARTS,
     form: Format = FORMAT,
 ) -> None:

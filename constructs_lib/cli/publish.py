@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from constructs_lib.publish.takeover import Takeover
     from constructs_lib.synth.tree import Tree
 
+#: Options of all commands that publish.
+ALLOW = typer.Option(
+    [], "--allow", metavar="KIND/NAME", help="Agree to what is dangerous or widens rights. May be repeated."
+)
+KUBECONFIG = typer.Option(None, "--kubeconfig", metavar="FILE", help="The kubeconfig. Default: kubectl's.")
+DRY_RUN = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none.")
+
 #: The most commits and files that are named.
 _NAMED = 10
 
@@ -40,17 +47,15 @@ def command(
         autocompletion=components,
         help="Move the pin of this component alone, and of what must go with it. May be repeated.",
     ),
-    allow: list[str] = typer.Option(
-        [], "--allow", metavar="KIND/NAME", help="Agree to what is dangerous or widens rights. May be repeated."
-    ),
+    allow: list[str] = ALLOW,
     cluster: str = typer.Option(
         "",
         "--context",
         metavar="NAME",
         help="Context of the cluster in the kubeconfig: tell whether the last publication hangs there, and take over.",
     ),
-    kubeconfig: Path = typer.Option(None, "--kubeconfig", metavar="FILE", help="The kubeconfig. Default: kubectl's."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and the commits, and make none."),
+    kubeconfig: Path = KUBECONFIG,
+    dry_run: bool = DRY_RUN,
     charts: bool = CHARTS,
     form: Format = FORMAT,
 ) -> None:

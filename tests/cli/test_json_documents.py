@@ -56,6 +56,12 @@ def test_each_command_has_a_schema() -> None:
         jsonschema_rs.meta.validate(schema)
 
 
+def test_what_is_promoted_is_told_as_what_is_published() -> None:
+    schemas = [json.loads((FOLDER / f"{name}.json").read_text()) for name in ("publish", "promote")]
+    one, other = ({key: part for key, part in each.items() if key not in ("title", "description")} for each in schemas)
+    assert one == other
+
+
 def test_synth(shop: Path) -> None:
     first = read(shop, "synth", "--check", code=1)
     assert read(shop, "synth") == first
