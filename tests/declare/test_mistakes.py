@@ -141,8 +141,9 @@ MAIN_TAKES_ENVIRONMENTS = (
             "region=region, kubernetes='1.36', nodes=1, pool='shop', size='s-2vcpu-4gb')) "
             "for name, region in (('a', 'fra1'), ('b', 'ams3'), ('c', 'fra1'))])",
             [
-                "app.py:12: environment c: its cluster is that of a, declared at app.py:12, and Applications and "
-                "namespaces of the two have the same names; give each environment a cluster of its own."
+                "app.py:12: environment c: its cluster is that of a, declared at app.py:12, and Applications, "
+                "AppProjects and namespaces of the two have the same names; give one of the two a prefix, such as "
+                'prefix="c-", or each a cluster of its own.'
             ],
         ),
     ],

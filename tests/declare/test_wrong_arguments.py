@@ -44,6 +44,7 @@ IN_THE_FUNCTION, AT_THE_END = BEGINNING.count("\n") + 1, BEGINNING.count("\n") +
 NEEDED = {
     "Acme": {"email": '"ops@example.com"', "solver": "DNS"},
     "AkkaCluster": {"service_name": '"web"', "contact_points": "1"},
+    "ArgoCD": {},
     "Autoscale": {"minimum": "1", "maximum": "2"},
     "Cassandra": {"image": "IMAGE", "keyspace": '"shop"', "user": '"shop"', "nodes": "1", "storage": '"1Gi"'},
     "Claim": {"size": '"1Gi"'},
@@ -155,6 +156,7 @@ PLACES = {
     "ChartEndpoint": (
         'HelmChart(system, "c", repository="https://a.example", chart="c", version="1.0.0", endpoints={{"a": {value}}})'
     ),
+    "ArgoCD": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster=CLUSTER, argocd={value})])",
     "Cluster": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "DigitalOcean": "main(shop, [Environment(name='local', repository=REPOSITORY, cluster={value})])",
     "Dns01": ISSUED.replace("{value}", 'Acme("ops@example.com", {value})'),
