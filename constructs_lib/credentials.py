@@ -28,6 +28,8 @@ _SIGNS = (
 )
 #: An address with a login: the user, and the password.
 LOGIN = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://([^\s/:@'\"]*):([^\s/@'\"]+)@", re.IGNORECASE)
+#: The value of another variable of a program.
+_VARIABLE = re.compile(r"\$\([^)]+\)")
 _PASSWORD = re.compile(r"(?:password|passwd|passphrase|(?:\b|_)(?:pass|pwd|pw))$", re.IGNORECASE)
 _SECRET = re.compile(
     r"(?:(?:api|access|account|encryption|licen[cs]e|private|secret|signing|auth)[_.-]?key|secret|token|credentials?)$",
@@ -116,3 +118,8 @@ def holds_secret(name: str, *, variables: bool) -> bool:
 def logins(text: str) -> Iterator[tuple[str, str]]:
     """Yield user and password of the logins in the addresses of a text."""
     return ((match[1], match[2]) for match in (LOGIN.finditer(text) if "://" in text else ()))
+
+
+def holds_login(text: str) -> bool:
+    """Tell whether an address in a text has a login whose password is not another variable's value, ``$(NAME)``."""
+    return any(not _VARIABLE.fullmatch(password) for _, password in logins(text))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Literal
 
-from constructs_lib.credentials import is_well_known, logins, names_password, names_secret
+from constructs_lib.credentials import holds_login, is_well_known, logins, names_password, names_secret
 from constructs_lib.kubernetes import names
 from constructs_lib.kubernetes import quantity as quantities
 from constructs_lib.kubernetes.cron import schedule_problem
@@ -17,8 +17,6 @@ from constructs_lib.text import shown
 ImageTags = Literal["exact", "any"]
 
 _CHART_REPOSITORY = re.compile(r"(https|oci)://[^\s/@]+(/\S*)?")
-#: A text that is another variable of the program.
-_REFERENCE = re.compile(r"\$\([^)]+\)")
 _SCHEMELESS = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[^\s@]*)?")
 _LOGIN_IN_HTTPS = re.compile(r"https?://[^/\s@]+@", re.IGNORECASE)
 _GIT_URL = re.compile(r"https://[^\s/]+/\S+|ssh://\S+|git@[^\s:]+:\S+")
@@ -205,7 +203,7 @@ def plain_secret(name: str, value: str) -> str | None:
     unless = 'or plain("…") if it is none.'
     if value and (names_password(name) or names_secret(name)) and name not in ("PWD", "OLDPWD"):
         return f'{name} looks like a secret and is given as plain text; use generated("…") or supplied("…"), {unless}'
-    if any(not _REFERENCE.fullmatch(password) for _, password in logins(value)):
+    if holds_login(value):
         return (
             f"{name} holds a URL with a password in plain text; give the password as a secret of its own, "
             f'or use plain("…") if it is none.'

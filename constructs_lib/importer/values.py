@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain, count
 
-from constructs_lib.credentials import holds_secret, is_well_known, logins
+from constructs_lib.credentials import holds_login, holds_secret, is_well_known
 from constructs_lib.declare import validation
 from constructs_lib.declare.component import PodSecurity
 from constructs_lib.importer.code import Call, Name, call
@@ -30,9 +31,8 @@ def level_of(capabilities: Iterable[str]) -> PodSecurity:
 def variable(imported: Imported, program: str, name: str, value: str) -> str | Call:
     """Return the value of a variable in the declaration: never one that is, or may be, a secret."""
     looks_secret = validation.plain_secret(name, value) is not None
-    holds_login = any(not password.startswith("$(") for _, password in logins(value))
-    if holds_login or is_well_known(value):
-        return secret(imported, program, name, holds_login=holds_login)
+    if holds_secret_text(value):
+        return secret(imported, program, name, is_address=holds_login(value))
     if not looks_secret and not holds_secret(name, variables=True):
         return value
     if _PLAIN.fullmatch(value):
@@ -42,13 +42,13 @@ def variable(imported: Imported, program: str, name: str, value: str) -> str | C
 
 def holds_secret_text(text: str) -> bool:
     """Tell whether a text holds a login with its password, a key or a token."""
-    return is_well_known(text) or any(not password.startswith("$(") for _, password in logins(text))
+    return is_well_known(text) or holds_login(text)
 
 
-def secret(imported: Imported, program: str, name: str, *, holds_login: bool = False) -> Call:
+def secret(imported: Imported, program: str, name: str, *, is_address: bool = False) -> Call:
     """Return a secret in the place of a value that is left out, and have a person told what to supply."""
     purpose = f"{name} of {program}"
-    more = ", an address with a login" if holds_login else ""
+    more = ", an address with a login" if is_address else ""
     imported.note(SUPPLIED, f"{purpose}{more}")
     return call("supplied", purpose)
 
@@ -96,21 +96,20 @@ def file(imported: Imported, owner: str, name: str, text: str) -> str | Name:
     """Return the content of a file: as it stands where it is short, else as a file beside the declaration."""
     if text.count("\n") < _SHORT and len(text) <= 80:
         return text
-    path, number = f"files/{name}", 0
-    while imported.files.get(path, text) != text:
-        number += 1
-        path = f"files/{owner}-{number}/{name}" if number > 1 else f"files/{owner}/{name}"
-    imported.files[path] = text
-    return Name(f'HERE / "{path}"')
+    paths = chain((f"files/{name}", f"files/{owner}/{name}"), (f"files/{owner}-{number}/{name}" for number in count(2)))
+    return Name(f'HERE / "{_beside(imported, text, paths)}"')
 
 
 def word(imported: Imported, program: str, text: str) -> str | Name:
     """Return a word of a command: a script of several lines is a file beside the declaration."""
     if text.count("\n") < _SHORT and len(text) <= 100:
         return text
-    path, several = f"files/{program}.sh", 1
-    while imported.files.get(path, text) != text:
-        several += 1
-        path = f"files/{program}-{several}.sh"
+    paths = chain((f"files/{program}.sh",), (f"files/{program}-{number}.sh" for number in count(2)))
+    return Name(f'(HERE / "{_beside(imported, text, paths)}").read_text()')
+
+
+def _beside(imported: Imported, text: str, paths: Iterable[str]) -> str:
+    """Have a file beside the declaration hold a text, and return its path: the first at which no other text is."""
+    path = next(path for path in paths if imported.files.get(path, text) == text)
     imported.files[path] = text
-    return Name(f'(HERE / "{path}").read_text()')
+    return path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from constructs_lib.declare.probe import Http
 from constructs_lib.declare.system import System
 from constructs_lib.kinds.microservice.program import MeasuredProgram
-from constructs_lib.kinds.parts.telemetry import Telemetry
+from constructs_lib.kinds.parts.telemetry import Telemetry, of_histograms
 from constructs_lib.prometheus.rules import one_of
 
 #: The name of a Service as clients are told it, by which their agents tell servers apart.
@@ -168,8 +168,7 @@ def metrics(service: MeasuredProgram) -> frozenset[str]:
         return frozenset()
     if service.telemetry.sees_requests:
         return service.telemetry.metrics
-    histograms = {call.series().histogram for call in callers(service)}
-    return frozenset(f"{name}{suffix}" for name in histograms for suffix in ("_bucket", "_count", "_sum"))
+    return of_histograms(call.series().histogram for call in callers(service))
 
 
 def measured_by(service: MeasuredProgram) -> str:

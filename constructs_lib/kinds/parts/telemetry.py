@@ -1,6 +1,6 @@
 """Metrics of a program that stays as it is: an agent that is mounted into its pods and started with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -143,8 +143,7 @@ class Telemetry:
     @property
     def metrics(self) -> frozenset[str]:
         """Names of the series that tell of the requests that are served."""
-        histograms = filter(None, (self.http_histogram, self.grpc_histogram))
-        return frozenset(f"{name}{suffix}" for name in histograms for suffix in ("_bucket", "_count", "_sum"))
+        return of_histograms(filter(None, (self.http_histogram, self.grpc_histogram)))
 
     def init_container(self) -> dict[str, Any]:
         """Return the container that copies the agent."""
@@ -231,3 +230,8 @@ def version(reference: str) -> str:
 def script_files(telemetry: Telemetry) -> Mapping[str, str]:
     """Return the scripts that an agent loads, by their names."""
     return {name: script("parts", name) for name in telemetry.scripts}
+
+
+def of_histograms(names: Iterable[str]) -> frozenset[str]:
+    """Return the names of the series of some histograms, as Prometheus has them."""
+    return frozenset(f"{name}{suffix}" for name in names for suffix in ("_bucket", "_count", "_sum"))
