@@ -13,13 +13,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from constructs_lib.argocd.destination import HERE
 from constructs_lib.argocd.globs import glob, path_match
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import entries, mapping, sequence
 
 GROUP = "argoproj.io"
-#: The cluster in which Argo CD runs, as Applications name it.
-HERE = {"server": "https://kubernetes.default.svc", "name": "in-cluster"}
 #: Kinds that the library writes into namespaces. A project permits all of them in the component's own namespace, used
 #: or not: if a kind left the project together with its last object, Argo CD would refuse to prune that object.
 GIVEN_KINDS = {

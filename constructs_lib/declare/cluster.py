@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from constructs_lib.argocd.projects import HERE
+from constructs_lib.argocd.destination import HERE
 from constructs_lib.declare import validation
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import Location, here

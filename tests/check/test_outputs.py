@@ -143,12 +143,12 @@ def test_json_tells_all_of_every_finding(told: Report) -> None:
     assert holds == {proof.name: proof.name != "observability" for proof in PROOFS}
 
 
-def test_json_points_to_the_line(told: Report, trees: Mapping[str, Synthesized]) -> None:
+def test_json_points_to_the_line(told: Report) -> None:
     content = json.loads(as_json(told))
     lines = {entry["code"]: entry["line"] for each in content["environments"] for entry in each["findings"]}
-    stateful_set = trees["production"].files["dist/production/rabbitmq/StatefulSet-rabbitmq.yaml"].decode().splitlines()
-    assert stateful_set[lines["metrics-unscraped"] - 1] == "      containers:"
     added = next(each.looked.files for each in told.results if each.looked.environment == "production")
+    stateful_set = added["dist/production/rabbitmq/StatefulSet-rabbitmq.yaml"].decode().splitlines()
+    assert stateful_set[lines["metrics-unscraped"] - 1] == "      containers:"
     rule = added["dist/production/monitoring/PrometheusRule-positionpal.yaml"].decode().splitlines()
     assert "expr: rabbitmq_queue_message_ready" in rule[lines["metric-unknown"] - 1]
     assert 'alert: "A, B: 50 %"' in rule[lines["alert-undescribed"] - 1].replace("'", '"')

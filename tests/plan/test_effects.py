@@ -9,6 +9,7 @@ import pytest
 import yaml
 from trees import Manifest, application, config, root, snapshot, with_fields, written
 
+import constructs_lib
 from constructs_lib.plan import change as changes
 from constructs_lib.plan.change import Effect
 from constructs_lib.plan.plan import Plan, plan
@@ -96,5 +97,5 @@ def test_table_covers_every_effect() -> None:
 
 
 def test_every_reason_is_given_somewhere() -> None:
-    code = "".join(file.read_text() for file in Path(changes.__file__).parent.rglob("*.py"))
+    code = "".join(file.read_text() for file in Path(constructs_lib.__file__).parent.rglob("*.py"))
     assert [name for name in changes.REASONS if f'"{name}"' not in code] == []

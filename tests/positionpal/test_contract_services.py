@@ -348,7 +348,7 @@ def test_replicas(tree: Synthesized, service: str) -> None:
 def test_resources(tree: Synthesized, service: str) -> None:
     """The program asks for and may use what the contract says, and exactly what its agent takes beside it."""
     wanted = SERVICES[service]["resources"]
-    agent = {"jvm": 128, "nodejs": 64}[SERVICES[service]["runtime"]]
+    agent = {"jvm": 160, "nodejs": 64}[SERVICES[service]["runtime"]]
 
     def with_agent(memory: str) -> str:
         return f"{int(memory.removesuffix('Mi').replace('Gi', '')) * (1024 if memory.endswith('Gi') else 1) + agent}Mi"

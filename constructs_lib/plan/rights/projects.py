@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from constructs_lib.argocd.destination import HERE
 from constructs_lib.argocd.globs import glob, path_match
 from constructs_lib.argocd.objects import Object
-from constructs_lib.argocd.projects import HERE, repository_name
+from constructs_lib.argocd.projects import repository_name
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
 from constructs_lib.plan.change import Reason
 from constructs_lib.plan.rights.pods import managed_namespace_widening
