@@ -1,7 +1,10 @@
 """Which expressions gave data when the tests ran them against the real thing, and which metrics were there at all.
 
-``evidence.yaml`` is written and compared by ``tests/observe/test_dashboards_live.py``: a program on Node.js under
-OpenTelemetry, RabbitMQ, PostgreSQL with its exporter and Prometheus are started there, and nothing else.
+Each run of real programs under a real Prometheus in the tests has a file in ``evidence``, which
+``tests/observe/asking.py`` writes and compares:
+
+- ``programs.yaml``: a program on Node.js under OpenTelemetry, RabbitMQ, PostgreSQL with its exporter, and
+  node-exporter, in ``tests/observe/test_dashboards_live.py``.
 """
 
 import re
@@ -18,8 +21,9 @@ _OWN = (
     "container|cronjob|exchange|http_route|namespace|persistentvolumeclaim|pod|project|queue|server_address|service"
     "|statefulset"
 )
-_VALUE = re.compile(rf'\b({_OWN})(=~?|!~?=?)"(?:[^"\\]|\\.)*"')
-FILE = Path(__file__).parent / "evidence.yaml"
+_VALUE = re.compile(rf'\b({_OWN})(!?)=?~?"(?:[^"\\]|\\.)*"')
+#: Where the files of the runs are.
+FOLDER = Path(__file__).parent / "evidence"
 
 
 @cache
@@ -37,7 +41,7 @@ def metrics(expression: str, recorded: Mapping[str, str]) -> frozenset[str]:
 
 def shape(expression: str) -> str:
     """Return an expression without what belongs to one system: names, ranges, and numbers that are compared with."""
-    text = _VALUE.sub(r'\1\2"…"', expression)
+    text = _VALUE.sub(r'\1\2="…"', expression)
     text = re.sub(r"\[(?:\d+[smhdw]|\$__rate_interval)\]", "[…]", text)
     return re.sub(r"rate\d+[smhd]\b", "rate…", text)
 
@@ -45,5 +49,6 @@ def shape(expression: str) -> str:
 @cache
 def seen() -> tuple[frozenset[str], frozenset[str]]:
     """Return the shapes of all expressions that gave data in a test, and all metrics that a real program had there."""
-    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return frozenset(content["expressions"]), frozenset(content["metrics"])
+    runs = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.yaml"))]
+    expressions, names = (frozenset(each for run in runs for each in run[what]) for what in ("expressions", "metrics"))
+    return expressions, names

@@ -6,26 +6,23 @@ the library's rules are evaluated. What gave data is the evidence that ``docs/ob
 
     WRITE_EVIDENCE=1 pytest tests/observe/test_dashboards_live.py
 
-writes ``constructs_lib/observe/evidence.yaml`` anew.
+writes ``constructs_lib/observe/evidence/programs.yaml`` anew.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import traffic
-import yaml
+from asking import Asked
 from processes import (
     NodeProgram,
-    Prometheus,
     fetch,
     installed,
     node_program,
@@ -52,8 +49,7 @@ from constructs_lib import (
 )
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
-from constructs_lib.grafana.model import Dashboard, Panel
-from constructs_lib.observe import catalogue, evidence
+from constructs_lib.observe import catalogue
 
 #: Debian's postgres_exporter is older than the one that the library pins, and cannot count rows by itself. The names
 #: and labels are those of version 0.19.1.
@@ -124,30 +120,17 @@ def shop() -> System:
     return system
 
 
-@dataclass(frozen=True)
-class Live:
+@dataclass(frozen=True, kw_only=True)
+class Live(Asked):
     """Everything that runs.
 
     Attributes:
-        server: Prometheus.
         program: The program on Node.js.
-        graph: The system that is watched.
         calm: When nothing had failed yet.
     """
 
-    server: Prometheus
     program: NodeProgram
-    graph: Graph
     calm: float
-
-    def ask(self, dashboard: Dashboard, expression: str, at: float | None = None) -> list[Any]:
-        """Return what an expression of a dashboard gives, with the variables as they stand at first."""
-        for variable in dashboard.variables:
-            value = variable.values[0] if variable.values else ".*"
-            expression = re.sub(rf"\$\{{?{variable.name}\b\}}?", value, expression)
-        expression = expression.replace("$__rate_interval", "1m").replace("$__range", "1m")
-        assert "$" not in expression, expression
-        return self.server.query(expression, at)
 
 
 def variables(manifests: list[Manifest], name: str) -> dict[str, str]:
@@ -240,45 +223,12 @@ def live(trees: Mapping[str, Synthesized]) -> Iterator[Live]:
         server.wait_for('service:request_errors:ratio_rate5m{service="orders"} > 0')
         server.wait_for('sum(rate(rabbitmq_channel_messages_published_total{exchange="events"}[1m])) > 0')
         server.wait_for("sum(rate(pg_stat_database_deadlocks[1m])) > 0")
-        yield Live(server, program, graph, calm)
+        yield Live(server, graph, absent={"stock"}, called={"chat"}, program=program, calm=calm)
 
 
 def _pod(namespace: str, name: str, ports: Mapping[str, str], container: str | None = None) -> Pod:
     labels = {"app.kubernetes.io/name": name}
     return Pod(namespace, f"{name}-0", ports, labels, container=container or name)
-
-
-def panels(live: Live) -> Iterator[tuple[Dashboard, Panel, str]]:
-    """Yield every expression of the dashboards with where it stands."""
-    for dashboard in catalogue.dashboards(live.graph.system, live.graph.waves):
-        for panel in dashboard.panels():
-            for query in panel.queries:
-                yield dashboard, panel, query.expression
-
-
-def recorded(live: Live) -> dict[str, str]:
-    """Return the expressions of recorded series."""
-    groups = catalogue.groups(live.graph.system)
-    return {record.name: record.expression for group in groups for record in group.records}
-
-
-def scraped(live: Live) -> set[str]:
-    """Return the names of all series that come from a program."""
-    return set(live.server.api("label/__name__/values")) - recorded(live).keys() - {"ALERTS", "ALERTS_FOR_STATE"}
-
-
-def concerns(live: Live, dashboard: Dashboard, expression: str, there: set[str]) -> bool:
-    """Tell whether an expression is about what runs here: its metrics are there, and it is not about ``stock``.
-
-    Of ``chat`` its callers tell, and it has no pods here.
-    """
-    if (
-        dashboard.title == "stock"
-        or '"stock"' in expression
-        or (dashboard.title == "chat" and "target_info" in expression)
-    ):
-        return False
-    return evidence.metrics(expression, recorded(live)) <= there
 
 
 def test_targets_are_up(live: Live) -> None:
@@ -296,28 +246,12 @@ def test_rules_are_evaluated(live: Live) -> None:
 
 
 def test_every_expression_that_concerns_them_gives_data(live: Live) -> None:
-    there = scraped(live)
-    silent = [
-        f"{dashboard.template}/{panel.id}: {expression}"
-        for dashboard, panel, expression in panels(live)
-        if concerns(live, dashboard, expression, there) and not live.ask(dashboard, expression)
-    ]
-    assert silent == []
-
-
-def test_every_recorded_series_is_there(live: Live) -> None:
-    there = scraped(live)
-    silent = [
-        name
-        for name, expression in recorded(live).items()
-        if evidence.metrics(expression, recorded(live)) <= there and not live.server.query(name)
-    ]
-    assert silent == []
+    assert live.silent() == []
 
 
 def test_failures_move_the_panels_of_failures(live: Live) -> None:
     moved = set()
-    for dashboard, panel, expression in panels(live):
+    for dashboard, panel, expression in live.panels():
         key = f"{dashboard.template}/{panel.id}"
         if key in ERRORS and dashboard.title != "stock" and '"stock"' not in expression:
             before = sum(sample.value for sample in live.ask(dashboard, expression, live.calm))
@@ -361,28 +295,4 @@ def test_program_of_the_pod_is_reached_by_its_port(live: Live) -> None:
 
 
 def test_evidence_is_true(live: Live) -> None:
-    there = scraped(live)
-    expressions = {
-        evidence.shape(expression)
-        for dashboard, _, expression in panels(live)
-        if concerns(live, dashboard, expression, there) and live.ask(dashboard, expression)
-    }
-    expressions |= {
-        evidence.shape(expression)
-        for name, expression in recorded(live).items()
-        if evidence.metrics(expression, recorded(live)) <= there and live.server.query(name)
-    }
-    used = {metric for _, _, expression in panels(live) for metric in evidence.metrics(expression, recorded(live))}
-    for group in catalogue.groups(live.graph.system):
-        for alert in group.alerts:
-            used |= evidence.metrics(alert.expression, recorded(live))
-    found = {"expressions": sorted(expressions), "metrics": sorted(used & there)}
-    if os.environ.get("WRITE_EVIDENCE"):
-        evidence.FILE.write_text(
-            "# Written by tests/observe/test_dashboards_live.py; see observe/evidence.py.\n"
-            + yaml.safe_dump(found, width=1000, allow_unicode=True),
-            encoding="utf-8",
-        )
-    committed = yaml.safe_load(evidence.FILE.read_text(encoding="utf-8"))
-    assert found["metrics"] == committed["metrics"]
-    assert found["expressions"] == committed["expressions"]
+    live.hold_to("programs")
