@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
+from constructs_lib.argocd.destination import HERE
 from constructs_lib.argocd.objects import WAVE
-from constructs_lib.argocd.projects import GIVEN_KINDS, HERE
+from constructs_lib.argocd.projects import GIVEN_KINDS
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.server import Server
 from constructs_lib.declare.system import System
