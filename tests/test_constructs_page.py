@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from page_samples import Reader, samples
+from type_checker import mypy
 
 
 @pytest.mark.slow
@@ -19,11 +18,5 @@ def test_samples(root: Path, tmp_path: Path, page: str) -> None:
     folders = sorted({file.parent for file in tmp_path.rglob("*.py")})
     assert folders
     for folder in folders:
-        checked = subprocess.run(
-            [sys.executable, "-m", "mypy", *map(str, sorted(folder.glob("*.py")))],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        checked = mypy(*sorted(folder.glob("*.py")))
         assert checked.returncode == 0, checked.stdout + checked.stderr
