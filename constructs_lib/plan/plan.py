@@ -97,7 +97,11 @@ def plan(
     warnings = [*known.values(), *dict.fromkeys(comparison.warnings)]
     steps = _with_components(_Ordering(comparison.pairs).steps(), after.all)
     if marks:
-        steps = [replace(step, changes=[with_owners(change, marks) for change in step.changes]) for step in steps]
+        server_side = {each.name for each in after.all if each.sync_options.get("ServerSideApply") == "true"}
+        steps = [
+            replace(step, changes=[with_owners(change, marks, server_side) for change in step.changes])
+            for step in steps
+        ]
     is_judged = bool(steps) or not warnings or any(map(_holds_objects, (*before.all, *after.all)))
     return Plan(old.name, new.name, steps, comparison.pins, warnings, is_judged)
 

@@ -18,13 +18,13 @@ from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED, Identity
 from constructs_lib.plan.change import Change, Reason
 from constructs_lib.plan.fields import by_name
+from constructs_lib.plan.leftovers import APPLIED, handover, owned, with_leftovers
 from constructs_lib.repository.applications import ALL_OBJECTS, Application, Reader
 from constructs_lib.repository.snapshot import Snapshot
 
 _APPLICATION = "argoproj.io/Application"
 _TRACKING = "argocd.argoproj.io/tracking-id"
 _INSTANCE = "app.kubernetes.io/instance"
-_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 #: Who else has an object, by the mark that it leaves there, and what is to be done about it.
 _OWNERS = yaml.load(Path(__file__).with_name("owners.yaml").read_bytes(), Loader=yaml.CSafeLoader)
 #: Groups of Kubernetes' own whose kinds have namespaces unless they are known to have none.
@@ -80,9 +80,15 @@ def running(
     return groups, {item.identity: item for item in found}
 
 
-def with_owners(change: Change, items: Mapping[Identity, Object]) -> Change:
-    """Return the change of an object with who else has it, which is dangerous: they change it back, or delete it."""
+def with_owners(change: Change, items: Mapping[Identity, Object], server_side: Set[str]) -> Change:
+    """Return the change of an object with who else has it, which is dangerous: they change it back, or delete it.
+
+    What others have applied stays beside what an Application applies on the server's side; ``server_side`` names those
+    that do.
+    """
     item = items.get(change.identity)
+    if change.component in server_side:
+        change = with_leftovers(change, item)
     if item is None or change.action != "change":
         return change
     known = {each.name for each in items.values() if each.full_kind == _APPLICATION}
@@ -92,8 +98,11 @@ def with_owners(change: Change, items: Mapping[Identity, Object]) -> Change:
             mark = _tracked_by(item, known)
         if mark and mark != change.component:
             names = {"name": mark, "namespace": item.namespace, "kind": item.kind.lower(), "object": item.name}
+            names["handover"] = f"{given}. " if (given := handover(item)) and given != change.fix else ""
+            names["home"] = _home(item, items)
+            names["where"] = f"--namespace {item.namespace} " if item.namespace else ""
             told = Reason(entry["text"].format(**names), entry["source"])
-            fix = change.fix or entry["fix"].format(**names)
+            fix = ". ".join(filter(None, (change.fix, entry["fix"].format(**names))))
             change = replace(change, reasons=(*change.reasons, told), fix=fix, dangerous=True)
     return change
 
@@ -123,6 +132,14 @@ def _tracked_by(item: Object, known: Set[str]) -> str:
     return label if label in known else ""
 
 
+def _home(item: Object, items: Mapping[Identity, Object]) -> str:
+    """Return the namespace of the Application that has an object, which its mark names if it is not Argo CD's own."""
+    owner = item.annotations.get(_TRACKING, "").partition(":")[0]
+    namespace, _, name = owner.rpartition("_")
+    known = (each.namespace for each in items.values() if each.full_kind == _APPLICATION and each.name == name)
+    return namespace or next(known, "argocd")
+
+
 def _unknown(name: str) -> Object:
     """Return an Application of which nothing is known."""
     metadata = {"name": name, "namespace": "argocd"}
@@ -134,10 +151,13 @@ def _told(item: Object, declared: Object | None) -> Manifest:
     if declared is None or "uid" not in item.metadata:
         return item.manifest
     try:
-        applied = json.loads(item.annotations.get(_APPLIED, "{}"))
+        applied = json.loads(item.annotations[APPLIED]) if APPLIED in item.annotations else owned(item)
     except ValueError:
         applied = {}
-    told = _part(item.manifest, declared.manifest, mapping(applied))
+    # Argo CD's own mark is none of what was applied.
+    marks = {key: mark for key, mark in item.annotations.items() if key != _TRACKING}
+    live = {**item.manifest, "metadata": {**item.metadata, "annotations": marks}}
+    told = _part(live, declared.manifest, mapping(applied))
     # What identifies it is there in any case, whatever version of the API is declared.
     identity = {"name": item.name, **({"namespace": item.namespace} if item.namespace else {})}
     metadata = {**mapping(told.get("metadata")), **identity}
@@ -146,20 +166,22 @@ def _told(item: Object, declared: Object | None) -> Manifest:
 
 def _part(live: Any, declared: Any, applied: Any) -> Any:
     """Return what there is of the fields that are declared, or were applied; items of lists by what identifies them."""
-    if isinstance(live, dict) and isinstance(declared, dict):
-        before = mapping(applied)
-        return {
-            key: _part(value, declared.get(key), before.get(key))
+    if isinstance(live, dict) and (isinstance(declared, dict) or (declared is None and isinstance(applied, dict))):
+        wanted, before = mapping(declared), mapping(applied)
+        parts = {
+            key: _part(value, wanted.get(key), before.get(key))
             for key, value in live.items()
-            if key in declared or key in before
+            if key in wanted or key in before
         }
-    if isinstance(live, list) and isinstance(declared, list) and (items := by_name(live, declared)):
-        there, wanted = items
-        pairs = by_name(live, applied) if isinstance(applied, list) else None
-        before = pairs[1] if pairs else {}
-        return [
-            _part(value, wanted.get(key), before.get(key))
-            for key, value in there.items()
-            if key in {**wanted, **before}
-        ]
+        # Of what only others have put there, nothing is left.
+        return {key: part for key, part in parts.items() if part or not live[key] or key in wanted}
+    if isinstance(live, list) and (isinstance(declared, list) or (declared is None and isinstance(applied, list))):
+        pairs = [by_name(live, each) if isinstance(each, list) else None for each in (declared, applied)]
+        if there := next((found[0] for found in pairs if found), None):
+            wanted, before = (found[1] if found else {} for found in pairs)
+            return [
+                _part(value, wanted.get(key), before.get(key))
+                for key, value in there.items()
+                if key in {**wanted, **before}
+            ]
     return live

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from constructs_lib.argocd.refresh import REFRESH, refresh
 from constructs_lib.kubernetes.manifest import Manifest, inner, mapping, mappings
 from constructs_lib.publish.checkout import PublishError
 from constructs_lib.publish.hanging import (
@@ -33,8 +34,6 @@ from constructs_lib.user_error import UserError
 #: Runs kubectl with some arguments and returns what it prints; raises :class:`KubectlError` if it fails.
 Kubectl = Callable[..., str]
 
-#: Argo CD looks for new commits at once: https://argo-cd.readthedocs.io/en/stable/user-guide/annotations-and-labels/
-_REFRESH = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
 _APPLICATIONS = "applications.argoproj.io"
 _END = {"status": {"operationState": {"phase": "Terminating"}}}
 #: How often something is looked at anew, a second apart: until Argo CD begins by itself; until operations are ended;
@@ -188,7 +187,7 @@ class Takeover:
         if rollout.hangs:
             old = [self._name] if head not in deployed(root) else []
             self._end({name: every[name] for name in (*old, *sorted(moving)) if is_running(every[name])})
-        self._patch(self._name, _REFRESH)
+        self._refresh()
         if head not in deployed(root):
             self._take_up(head)
         for name, application in every.items():
@@ -278,6 +277,18 @@ class Takeover:
                 return False
             raise
         return True
+
+    def _refresh(self) -> None:
+        """Have the root compared with the newest commit, once no comparison is under way that began before.
+
+        Argo CD before 3.6 knows no time of a request, and would take this one for that one.
+        """
+        for _ in range(_TRIES):
+            root = self._get(_APPLICATIONS, self._name, self._namespace)
+            if REFRESH not in mapping(inner(root, "metadata", "annotations")):
+                break
+            self._pause(1)
+        self._patch(self._name, refresh(self._now()))
 
     def _begin(self, application: Manifest) -> None:
         """Begin a sync anew that ended before it was done: Argo CD itself tries a commit only once."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from constructs_lib.argocd.refresh import refresh
 from constructs_lib.declare.argocd import ArgoCD as Installed
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.rehearse.api_client import Resource
@@ -29,8 +30,6 @@ APPLICATIONS = Resource(API, "Application", "applications", True)
 _WRAPPERS = {"git-verify-wrapper.sh": 'git verify-commit "$1" 2>&1 || true', "gpg-wrapper.sh": 'exec gpg "$@"'}
 #: Seconds in which a controller has assigned the cluster to a shard.
 _ASSIGNED = 4
-#: How an Application is asked to be compared anew: https://argo-cd.readthedocs.io/en/stable/user-guide/annotations-and-labels/
-_REFRESH = "argocd.argoproj.io/refresh"
 
 
 class ArgoCD:
@@ -185,9 +184,7 @@ class ArgoCD:
     def refresh(self, applications: Iterable[dict[str, Any]] | None = None) -> None:
         """Have Applications compared anew, by default all, as the webhook of a Git host does after a push."""
         for application in self.applications() if applications is None else applications:
-            # Without a time of its own, one that comes while another is under way is taken for that one, and lost.
-            asked = {_REFRESH: "normal", f"{_REFRESH}-timestamp": datetime.now(UTC).isoformat()}
-            self._plane.client.patch(application, {"metadata": {"annotations": asked}})
+            self._plane.client.patch(application, refresh(datetime.now(UTC)))
 
     def applications(self) -> list[dict[str, Any]]:
         """Return all Applications."""

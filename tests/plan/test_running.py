@@ -72,10 +72,10 @@ def marked(manifest: Manifest, place: str, name: str, value: str) -> Manifest:
     return dict(found)
 
 
-def taken_over(*runs: Manifest, declared: tuple[Manifest, ...] = (WEB,)) -> Plan:
+def taken_over(*runs: Manifest, declared: tuple[Manifest, ...] = (WEB,), server_side: str = "true") -> Plan:
     """Return the plan with which an Application in an environment takes over what runs."""
     app = application("app", "dist/local/app")
-    app["spec"]["syncPolicy"]["syncOptions"] = ["FailOnSharedResource=true"]
+    app["spec"]["syncPolicy"]["syncOptions"] = ["FailOnSharedResource=true", f"ServerSideApply={server_side}"]
     top = with_fields(root(), {"spec.source.path": "argocd/local", "spec.source.directory": {"exclude": "root.yaml"}})
     tree = {"argocd/local/root.yaml": written(top), "argocd/local/app.yaml": written(app)}
     tree |= {f"dist/local/app/{number}.yaml": written(each) for number, each in enumerate(declared)}
@@ -166,6 +166,19 @@ def test_what_was_applied_before_and_is_declared_no_more_goes() -> None:
     assert (field.path, field.old, field.new) == ("spec.replicas", 2, 1)
 
 
+def test_what_others_have_put_beside_it_stays_where_nothing_is_declared() -> None:
+    applied = with_fields(WEB, {"metadata.labels": {"team": "shop"}, **in_pod(env=[{"name": "OLD", "value": "1"}])})
+    more = {
+        "metadata.labels": {"team": "shop", "injected": "yes"},
+        **in_pod(env=[{"name": "OLD", "value": "1"}, {"name": "INJECTED", "value": "1"}]),
+    }
+    change = of(taken_over(live(WEB, applied, more)), "Deployment/web")
+    assert [(field.path, field.old) for field in change.fields] == [
+        ("metadata.labels", {"team": "shop"}),
+        ("spec.template.spec.containers[web].env", [{"name": "OLD", "value": "1"}]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("place", "mark", "value", "says", "fix"),
     [
@@ -243,3 +256,113 @@ def test_manifests_of_which_no_cluster_told_are_what_runs_as_well() -> None:
     assert of(found, "ConfigMap/left").effect.words == "kept in the cluster"
     [warning] = found.warnings
     assert warning == "What runs is taken from live, and whatever is not there for new."
+
+
+# What stays beside what is declared, because it is not Argo CD's: a real one shows it in rehearse/test_taken_over.py.
+
+TRACKING = "argocd.argoproj.io/tracking-id"
+FILLED_IN = {"spec.strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}}
+
+
+def in_pod(**fields: Any) -> dict[str, Any]:
+    """Return a change to the pods of the Deployment."""
+    [container] = WEB["spec"]["template"]["spec"]["containers"]
+    volumes = {"spec.template.spec.volumes": fields.pop("volumes")} if "volumes" in fields else {}
+    return {"spec.template.spec.containers": [{**container, **fields}], **volumes}
+
+
+def manager(name: str, operation: str, **fields: Any) -> dict[str, Any]:
+    annotations = {"f:kubectl.kubernetes.io/last-applied-configuration": {}} if operation == "Update" else {}
+    return {
+        "manager": name,
+        "operation": operation,
+        "fieldsV1": {"f:metadata": {"f:annotations": annotations}, "f:spec": fields},
+    }
+
+
+ALONE = {"spec.strategy": {"type": "Recreate"}}
+SECRET = {"valueFrom": {"secretKeyRef": {"name": "web", "key": "KEY"}}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "declared", "left"),
+    [
+        (FILLED_IN, ALONE, "spec.strategy.rollingUpdate"),
+        (
+            in_pod(env=[{"name": "KEY", "value": "x"}]),
+            in_pod(env=[{"name": "KEY", **SECRET}]),
+            "spec.template.spec.containers[web].env[KEY].value",
+        ),
+        (
+            in_pod(readinessProbe={"httpGet": {"path": "/", "port": 80}}),
+            in_pod(readinessProbe={"tcpSocket": {"port": 80}}),
+            "spec.template.spec.containers[web].readinessProbe.httpGet",
+        ),
+        (
+            in_pod(volumes=[{"name": "files", "configMap": {"name": "files", "defaultMode": 420}}]),
+            in_pod(volumes=[{"name": "files", "secret": {"secretName": "files"}}]),
+            "spec.template.spec.volumes[files].configMap",
+        ),
+    ],
+    ids=["strategy", "variable", "probe", "volume"],
+)
+def test_what_excludes_what_is_declared_has_to_be_argo_cds_first(
+    runs: dict[str, Any], declared: dict[str, Any], left: str
+) -> None:
+    wanted = with_fields(WEB, declared)
+    change = of(taken_over(live(WEB, WEB, runs), declared=(wanted,)), "Deployment/web")
+    assert change.dangerous
+    assert f"{left} is not Argo CD's, and stays beside what is declared." in told(change)
+    assert "/metadata/managedFields/0/manager" in change.fix
+    assert '"value": "kubectl-client-side-apply"' in change.fix
+    # Without a mark of kubectl's, nobody knows whose they are.
+    by_hand = of(taken_over(live(WEB, fields=runs), declared=(wanted,)), "Deployment/web")
+    assert by_hand.fix == (
+        f"Set it by hand to what is declared, without {left}: kubectl --namespace ns edit deployment web"
+    )
+    # On the client's side, what was applied goes with it.
+    found = taken_over(live(WEB, WEB, runs), declared=(wanted,), server_side="false")
+    assert not of(found, "Deployment/web").dangerous
+    # As declared, it may stay.
+    same = of(taken_over(live(WEB, WEB, runs), declared=(with_fields(WEB, runs),)), "Deployment/web")
+    assert not same.dangerous
+
+
+def test_who_has_the_fields_is_seen_where_kubectl_tells_it() -> None:
+    wanted = with_fields(WEB, ALONE)
+    others = manager("kube-controller-manager", "Update") | {"fieldsV1": {}, "subresource": "status"}
+    applied = manager("kubectl-client-side-apply", "Update")
+    found = taken_over(live(WEB, WEB, {**FILLED_IN, "metadata.managedFields": [others, applied]}), declared=(wanted,))
+    assert "/metadata/managedFields/1/manager" in of(found, "Deployment/web").fix
+    given = manager("argocd-controller", "Apply", **{"f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}}})
+    found = taken_over(live(WEB, WEB, {**FILLED_IN, "metadata.managedFields": [given]}), declared=(wanted,))
+    assert not of(found, "Deployment/web").dangerous
+    # What was filled in is nobody's.
+    found = taken_over(
+        live(WEB, fields={**FILLED_IN, "metadata.managedFields": [manager("argocd-controller", "Apply")]}),
+        declared=(wanted,),
+    )
+    assert "spec.strategy.rollingUpdate is not Argo CD's" in told(of(found, "Deployment/web"))
+
+
+def test_what_another_argo_cd_has_applied_on_the_servers_side_goes_with_it() -> None:
+    key = 'k:{"name":"web"}'
+    env = {"f:env": {'k:{"name":"OLD"}': {".": {}, "f:name": {}, "f:value": {}}}}
+    fields = {"f:template": {"f:spec": {"f:containers": {key: {"f:name": {}, **env}}}}}
+    runs = in_pod(env=[{"name": "OLD", "value": "1"}, {"name": "INJECTED", "value": "1"}])
+    given = manager("argocd-controller", "Apply", **fields)
+    given["fieldsV1"]["f:metadata"]["f:annotations"] = {f"f:{TRACKING}": {}}
+    runs["metadata.managedFields"] = [given]
+    runs["metadata.annotations"] = {TRACKING: "app:apps/Deployment:ns/web"}
+    wanted = with_fields(WEB, in_pod(env=[{"name": "NEW", "value": "1"}]))
+    change = of(taken_over(live(WEB, fields=runs), declared=(wanted,)), "Deployment/web")
+    paths = [field.path for field in change.fields]
+    assert paths == [f"spec.template.spec.containers[web].env[{name}]" for name in ("OLD", "NEW")]
+
+
+def test_what_an_application_elsewhere_has_is_let_go_of_there() -> None:
+    mark = TRACKING, "shop-apps_old:apps/Deployment:ns/web"
+    applied = marked(WEB, "annotations", *mark)
+    change = of(taken_over(marked(live(WEB, applied), "annotations", *mark)), "Deployment/web")
+    assert "kubectl --namespace shop-apps delete application old" in change.fix
+    assert '"value": "argocd-controller"' in change.fix

@@ -32,6 +32,7 @@ from hanging_cluster import (
 )
 from shop import BASKET, Shop
 
+from constructs_lib.argocd.refresh import REFRESH, refresh
 from constructs_lib.publish.checkout import PublishError
 from constructs_lib.publish.takeover import KubectlError, Takeover, by_hand, kubectl
 
@@ -50,10 +51,34 @@ def test_ends_the_root_and_looks_for_the_new_commit() -> None:
     found, said = takeover(cluster)
     found.take_over({"stock": GOOD, "front": BAD}, NEW)
     assert cluster.ended == ["shop"]
-    assert cluster["shop"]["metadata"]["annotations"] == {"argocd.argoproj.io/refresh": "normal"}
+    assert cluster["shop"]["metadata"]["annotations"] == refresh(NOW)["metadata"]["annotations"]
     # First the end, then the look: before, it takes up nothing.
     assert [name for name, _ in cluster.patches()] == ["shop", "shop"] and "status" in cluster.patches()[0][1]
     assert said == ["Ended the operation of shop."] and not cluster.begun
+
+
+def test_a_look_that_began_before_the_push_is_not_taken_for_the_new_one() -> None:
+    """At its end, Argo CD takes the request away, and with it one that came meanwhile, if its time is not known."""
+    cluster = Cluster(root(OLD, "stock", settled=True), child("stock", BAD, settled=True))
+    asked = cluster["shop"]["metadata"]["annotations"] = {REFRESH: "normal"}
+    pauses: list[int] = []
+
+    def controller() -> None:
+        pauses.append(len(cluster.patches()))
+        if len(pauses) == 3:
+            asked.clear()
+
+    cluster.controller = controller
+    takeover(cluster)[0].take_over({"stock": GOOD}, NEW)
+    assert pauses == [0, 0, 0]
+    assert asked == refresh(NOW)["metadata"]["annotations"]
+
+
+def test_a_look_that_never_ends_keeps_nobody_from_asking() -> None:
+    cluster = Cluster(root(OLD, "stock", settled=True), child("stock", BAD, settled=True))
+    cluster["shop"]["metadata"]["annotations"] = {REFRESH: "normal"}
+    takeover(cluster)[0].take_over({"stock": GOOD}, NEW)
+    assert cluster["shop"]["metadata"]["annotations"] == refresh(NOW)["metadata"]["annotations"]
 
 
 def test_begins_the_sync_of_the_root_where_argo_cd_does_not() -> None:

@@ -14,6 +14,7 @@ from repositories import IDENTITY, git
 from running import wait_for
 from stage import Stage, shop, stage
 
+from constructs_lib.argocd.refresh import REFRESH
 from constructs_lib.kubernetes.manifest import Manifest
 
 #: The declaration of the shop, whose plans are looked at.
@@ -60,7 +61,6 @@ REFUSALS = {
 }
 #: Whoever may change argocd/ may add an Application; what it would bring needs a project that permits it.
 HARMLESS = {"evil-project"}
-REFRESH = "argocd.argoproj.io/refresh"
 EVERYTHING = [{"group": "*", "kind": "*"}]
 
 

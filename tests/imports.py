@@ -14,7 +14,7 @@ import pytest
 from constructs_lib import System
 from constructs_lib.importer.importing import Result, import_source
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "importer"
 RUFF = Path(sys.executable).with_name("ruff")
 #: In a repository of its own, the library is somebody else's.
 _SETTINGS = ("--config", 'lint.isort.known-third-party=["constructs_lib"]')
