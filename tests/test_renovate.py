@@ -81,6 +81,15 @@ def test_charts_are_looked_up_where_argo_cd_fetches_them() -> None:
     assert looked_up == deployed | bootstrap
 
 
+def test_agents_of_the_tests_are_those_that_are_deployed() -> None:
+    package = json.loads((ROOT / "tests/observe/agent/package.json").read_text())
+    version = package["dependencies"]["@opentelemetry/auto-instrumentations-node"]
+    assert images.OPENTELEMETRY_NODEJS.partition(":")[2].partition("-")[0] == version
+    program = (ROOT / "tests/observe/jvm/pom.xml").read_text()
+    [version] = re.findall(r"<artifactId>opentelemetry-javaagent</artifactId>\s*<version>(.+)</version>", program)
+    assert images.OPENTELEMETRY_JAVA.partition(":")[2].partition("-")[0] == version
+
+
 def test_generated_files_are_left_alone() -> None:
     assert found("dist/production/gateway/Deployment-gateway.yaml") == []
     assert {"dist/**", "argocd/**"} <= set(CONFIGURATION["ignorePaths"])

@@ -4,7 +4,9 @@ Each run of real programs under a real Prometheus in the tests has a file in ``e
 ``tests/observe/asking.py`` writes and compares:
 
 - ``programs.yaml``: a program on Node.js under OpenTelemetry, RabbitMQ, PostgreSQL with its exporter, and
-  node-exporter, in ``tests/observe/test_dashboards_live.py``.
+  node-exporter, in ``tests/observe/test_dashboards_live.py``;
+- ``jvm.yaml``: PositionPal's gateway, location-service and chat-service, as programs on Node.js and the JVM under
+  OpenTelemetry's agents, in ``tests/observe/test_jvm_live.py``.
 """
 
 import re
@@ -21,7 +23,7 @@ _OWN = (
     "container|cronjob|exchange|http_route|namespace|persistentvolumeclaim|pod|project|queue|server_address|service"
     "|statefulset"
 )
-_VALUE = re.compile(rf'\b({_OWN})(!?)=?~?"(?:[^"\\]|\\.)*"')
+_VALUE = re.compile(rf'\b({_OWN})(!?)[=~]~?"(?:[^"\\]|\\.)*"')
 #: Where the files of the runs are.
 FOLDER = Path(__file__).parent / "evidence"
 

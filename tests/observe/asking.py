@@ -34,12 +34,14 @@ class Asked:
         graph: The system.
         absent: Names of workloads of which nothing runs here, and of which no caller tells.
         called: Names of workloads of which nothing runs here that is scraped, while their callers tell of them.
+        at: When to ask, in seconds since 1970. Default: whenever it is asked.
     """
 
     server: Prometheus
     graph: Graph
     absent: Collection[str] = ()
     called: Collection[str] = ()
+    at: float | None = None
 
     @cached_property
     def dashboards(self) -> list[Dashboard]:
@@ -77,16 +79,16 @@ class Asked:
         Args:
             dashboard: Where the expression stands.
             expression: As it stands there.
-            at: When to ask, in seconds since 1970. Default: now.
+            at: When to ask. Default: as for all else.
         """
-        expression = expression.replace("$__rate_interval", "1m").replace("$__range", "1m")
+        expression = expression.replace("$__rate_interval", "5m").replace("$__range", "5m")
         asked = {expression}
         for variable in dashboard.variables:
             name = rf"\$\{{?{variable.name}\b\}}?"
             asked = {re.sub(name, value, each) for each in asked for value in variable.values or (".*",)}
         for each in sorted(asked):
             assert "$" not in each.replace('"$1"', "").replace('"$2"', ""), each
-            if found := self.server.query(each, at):
+            if found := self.server.query(each, self.at if at is None else at):
                 return found
         return []
 
@@ -108,12 +110,12 @@ class Asked:
         records = [name for name, each in self.recorded.items() if self._is_there(each) and not self.server.query(name)]
         return panels + records
 
-    def hold_to(self, run: str, alerts: Collection[str] = ()) -> None:
+    def hold_to(self, run: str, also: Collection[str] = ()) -> None:
         """Compare what gives data with the evidence of a run, or write it anew.
 
         Args:
             run: Name of its file in ``constructs_lib/observe/evidence``.
-            alerts: Names of the alerts that are true here, each of which is asked as well.
+            also: Expressions that gave data in another test of this run, such as those of alerts that fired.
         """
         asked = [
             evidence.shape(expression)
@@ -123,13 +125,11 @@ class Asked:
         asked += [
             evidence.shape(expression)
             for name, expression in self.recorded.items()
-            if self._is_there(expression) and self.server.query(name)
+            if self._is_there(expression) and self.server.query(name, self.at)
         ]
-        for name in alerts:
-            assert self.server.query(self.alerts[name]), name
-            asked.append(evidence.shape(self.alerts[name]))
+        asked += map(evidence.shape, also)
         used = [expression for _, _, expression in self.panels()] + [*self.alerts.values()]
-        metrics = {metric for expression in used for metric in evidence.metrics(expression, self.recorded)}
+        metrics = {metric for expression in used for metric in self.read(expression)}
         found = {"expressions": sorted({*asked}), "metrics": sorted(metrics & self.scraped)}
         file = evidence.FOLDER / f"{run}.yaml"
         if os.environ.get("WRITE_EVIDENCE"):
@@ -139,5 +139,9 @@ class Asked:
         assert found["metrics"] == committed["metrics"]
         assert found["expressions"] == committed["expressions"]
 
+    def read(self, expression: str) -> frozenset[str]:
+        """Return which metrics of programs an expression reads, directly or through recorded series."""
+        return evidence.metrics(expression, self.recorded)
+
     def _is_there(self, expression: str) -> bool:
-        return evidence.metrics(expression, self.recorded) <= self.scraped
+        return self.read(expression) <= self.scraped

@@ -21,7 +21,7 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,13 +184,21 @@ def node_program(variables: Mapping[str, str], node: Path = NODE) -> Iterator[No
             yield NodeProgram(port, grpc_port, metrics_port, process, log)
 
 
-def here(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of a container as they are here, and PATH: with FOLDERS, and on loopback."""
+def here(variables: Mapping[str, str], folders: Mapping[str, Path] = FOLDERS) -> dict[str, str]:
+    """Return the environment variables of a container as they are here, and PATH: with its folders, and on loopback."""
     environment = {"PATH": os.environ["PATH"]}
     for name, value in variables.items():
-        used = {folder: path for folder, path in FOLDERS.items() if re.search(rf"(?<![\w./-]){folder}/", value)}
+        used = {folder: path for folder, path in folders.items() if re.search(rf"(?<![\w./-]){folder}/", value)}
         environment[name] = rehomed(value, used) if used else "127.0.0.1" if value == "0.0.0.0" else value
     return environment
+
+
+def variables_of(manifests: Iterable[Manifest], name: str) -> dict[str, str]:
+    """Return the environment variables of a Deployment's program, as the kubelet would give them to it, but secrets."""
+    found = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests}
+    [container] = found["Deployment", name]["spec"]["template"]["spec"]["containers"]
+    told = dict(found["ConfigMap", name]["data"])
+    return told | {each["name"]: each["value"] for each in container.get("env", ()) if "value" in each}
 
 
 @dataclass(frozen=True)

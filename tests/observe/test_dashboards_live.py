@@ -31,11 +31,12 @@ from processes import (
     prometheus,
     rabbitmq_node,
     running,
+    variables_of,
 )
 from rabbitmq_node import Amqp
 from running import free_port
 from scraping import Pod, scrape_configs
-from synthesized import Manifest, Synthesized
+from synthesized import Synthesized
 from systems import monitored
 
 from constructs_lib import (
@@ -133,17 +134,6 @@ class Live(Asked):
     calm: float
 
 
-def variables(manifests: list[Manifest], name: str) -> dict[str, str]:
-    """Return the environment variables of a Deployment's program, as the kubelet would give them to it."""
-    found = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests}
-    [container] = found["Deployment", name]["spec"]["template"]["spec"]["containers"]
-    told = dict(found["ConfigMap", name]["data"])
-    for variable in container.get("env", ()):
-        if "value" in variable:
-            told[variable["name"]] = variable["value"]
-    return told
-
-
 @contextmanager
 def node_exporter() -> Iterator[str]:
     """Run node-exporter, and yield where its metrics are."""
@@ -174,7 +164,7 @@ def live(trees: Mapping[str, Synthesized]) -> Iterator[Live]:
     manifests = {component.id: component_manifests(component, graph) for component in system.components}
     monitoring = manifests["monitoring"]
     with ExitStack() as stack:
-        told = variables(manifests["orders"], "orders")
+        told = variables_of(manifests["orders"], "orders")
         program = stack.enter_context(node_program(told))
         node = stack.enter_context(rabbitmq_node(trees["local"]))
         database = stack.enter_context(postgres_server("password"))

@@ -1,7 +1,7 @@
 """Images that the library itself adds to pods. Dashboards and alerts are written for exactly these versions.
 
-Renovate updates this file. The names of their metrics are in ``prometheus/metrics.yaml``: a test measures those of
-Node.js, those of the others are to be compared with the release notes.
+Renovate updates this file. The names of their metrics are in ``prometheus/metrics.yaml``: tests measure those of
+Node.js and of the JVM, those of the others are to be compared with the release notes.
 """
 
 #: OpenTelemetry's Java agent 2.32.0, from https://github.com/open-telemetry/opentelemetry-operator. The names of its

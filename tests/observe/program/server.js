@@ -135,6 +135,24 @@ function routes() {
       answer.pipe(response);
     });
   });
+  // Other services, at the addresses that variables have.
+  app.get("/others/http", (request, response) => {
+    const failed = ({ code }) => response.status(502).json({ code });
+    const { address, path } = request.query;
+    const asked = http.get(`http://${process.env[address]}/${path}`, (answer) => {
+      response.status(answer.statusCode);
+      answer.pipe(response);
+    });
+    asked.on("error", failed);
+  });
+  const others = {};
+  app.get("/others/grpc", (request, response) => {
+    const { address, method } = request.query;
+    others[address] ??= new grpc.Client(process.env[address], grpc.credentials.createInsecure());
+    others[address].makeUnaryRequest(`/shop.Orders/${method}`, encode, decode, { id: 7 }, (error, result) =>
+      error ? response.status(502).json({ code: error.code, details: error.details }) : response.json(result),
+    );
+  });
   // Nobody listens at this port.
   app.get("/refused", (request, response) => {
     http.get(`http://${CALLED}:1/`).on("error", ({ code }) => response.status(502).json({ code }));
