@@ -17,7 +17,7 @@ import yaml
 from repositories import git
 from systems import environment as environment_of
 
-from constructs_lib import ArgoCD, Autoscale, Microservice, Postgres, System, synthesize
+from constructs_lib import Autoscale, Environment, Microservice, Postgres, System, synthesize
 from constructs_lib.kubernetes.manifest import Manifest, manifest
 from constructs_lib.publish.health import unhealthy
 from constructs_lib.publish.takeover import Takeover, kubectl
@@ -29,7 +29,6 @@ from constructs_lib.rehearse.rehearsal import Rehearsal
 from constructs_lib.rehearse.settings import settings_of
 from constructs_lib.rehearse.tools import Tools, find_tools
 from constructs_lib.repository.pins import Pins
-from constructs_lib.repository.snapshot import Snapshot
 from constructs_lib.synth.tree import Tree
 from constructs_lib.user_error import UserError
 
@@ -47,10 +46,10 @@ def tools() -> Tools:
 class Stage:
     """A rehearsal, and the trees that are published in it."""
 
-    def __init__(self, rehearsal: Rehearsal, trees: Sequence[Tree]) -> None:
+    def __init__(self, rehearsal: Rehearsal, trees: Sequence[Tree], environment: Environment) -> None:
         self.rehearsal = rehearsal
         self.trees = trees
-        self.argocd = rehearsal.argocd.installed
+        self.environment = environment
 
     def install(self, tree: Tree) -> Outcome:
         """Publish a tree and let Argo CD install it."""
@@ -71,9 +70,9 @@ class Stage:
     def install_guard(self, tree: Tree) -> None:
         """Have the API server hold AppProjects to those of a tree, as the bootstrap does; wait until it does so."""
         client, end = self.rehearsal.client, time.monotonic() + 60
-        for made in _guard(tree, self.argocd):
+        for made in _guard(tree, self.environment):
             client.apply(made)
-        probe = manifest("argoproj.io/v1alpha1", "AppProject", "probe", self.argocd.namespace, {}, spec={})
+        probe = manifest("argoproj.io/v1alpha1", "AppProject", "probe", self.environment.argocd.namespace, {}, spec={})
         with pytest.raises(ApiError, match="names its kinds"):
             while time.monotonic() < end:
                 client.apply(probe)
@@ -92,8 +91,9 @@ class Stage:
         return self.rehearsal.run("revert", self.rehearsal.scratch.revert)
 
 
-def _guard(tree: Tree, argocd: ArgoCD) -> list[Manifest]:
+def _guard(tree: Tree, environment: Environment) -> list[Manifest]:
     """Return what holds AppProjects of the branch to what they are, as ``bootstrap/argocd/main.tf`` fills it in."""
+    argocd, root = environment.argocd, tree.manifest(f"argocd/{tree.environment}/root.yaml")
     text = (ROOT / "bootstrap/argocd/guard.yaml").read_text(encoding="utf-8")
     granted = [
         "/".join([project["metadata"]["name"], each["group"], each["kind"], each.get("name", "")])
@@ -101,8 +101,8 @@ def _guard(tree: Tree, argocd: ArgoCD) -> list[Manifest]:
         for each in project["spec"]["clusterResourceWhitelist"]
         if each["kind"] != "Namespace"
     ]
-    reserved = [*argocd.namespaces, "default", "kube-node-lease", "kube-public", "kube-system", "secret-store"]
-    values = {"root": "shop", "project": "shop-root", "reserved": json.dumps(reserved), "granted": json.dumps(granted)}
+    values = {"root": root["metadata"]["name"], "project": root["spec"]["project"], "granted": json.dumps(granted)}
+    values |= {"reserved": json.dumps(sorted(environment.reserved_namespaces))}
     values |= {"namespace": argocd.namespace, "applications": json.dumps(argocd.namespaces[1:])}
     values |= {"others": "[]", "by": "server", "not_by": "name", "cluster": '"https://kubernetes.default.svc"'}
     for name, value in values.items():
@@ -118,16 +118,16 @@ def stage(
 ) -> Iterator[Stage]:
     """Start a rehearsal in which some systems of one environment can be published."""
     environment = systems[0].environment
-    source = folder / "source"
+    source = folder / "source" / environment.repository.path
     (source / "bootstrap").mkdir(parents=True)
     shutil.copytree(ROOT / "bootstrap/argocd", source / "bootstrap/argocd")
-    git(source, "init", "--quiet", "--initial-branch=main")
+    git(folder / "source", "init", "--quiet", "--initial-branch=main")
     trees = [synthesize(system) for system in systems]
-    snapshots = [Snapshot.of_files("declared", tree.files) for tree in trees]
+    snapshots = [tree.snapshot("declared") for tree in trees]
     tell = print if os.environ.get("TELL") else lambda text: None
     settings = settings_of(environment, source, None, patience)
     with Rehearsal(tools(), settings, snapshots, tell, context) as rehearsal:
-        yield Stage(rehearsal, trees)
+        yield Stage(rehearsal, trees, environment)
 
 
 def positionpal(environment: str) -> System:
@@ -165,9 +165,10 @@ def shop(
     front_needs_stock: bool = False,
     basket: bool = True,
     basket_replicas: int | Autoscale = 2,
+    environment: Environment | None = None,
 ) -> System:
     """Return a shop: a store, a service on it with some ports, one that uses one of these, and what is in front."""
-    system = System(environment_of("staging", "external-secrets"), "shop")
+    system = System(environment or environment_of("staging", "external-secrets"), "shop")
     stock = Microservice(system, "stock", image="example/stock:1.0.0", ports=dict(ports), replicas=Autoscale(2, 3))
     database = Postgres(stock, "database", image="postgres:18.6", database="stock", user="stock", storage="1Gi")
     stock.needs(database.endpoint("sql"), {"DATABASE": "host"})
