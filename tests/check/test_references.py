@@ -233,9 +233,9 @@ def test_odd_input_raises_nothing(trees: Mapping[str, Synthesized]) -> None:
     few = {path: content for path, content in tree.files.items() if "/chat-service" in path or "argocd/" in path}
     others = {kind["kind"]: (f"dist/production/chat-service/{kind['kind']}.yaml", kind) for kind in more_kinds()}
     cache = Cache()
-    known: set[tuple[Any, ...]] = set()
+    broken: set[tuple[Any, ...]] = set()
     for path, found in (*largest.values(), *others.values()):
-        for odd in _broken(found, known):
+        for odd in _broken(found, broken):
             files = {**few, path: json.dumps(odd).encode()}
             cache.written(files[path], odd)
             model = ClusterModel(Snapshot("odd", files), ["argocd/production"], cache=cache)

@@ -272,7 +272,9 @@ def in_pod(**fields: Any) -> dict[str, Any]:
 
 
 def manager(name: str, operation: str, **fields: Any) -> dict[str, Any]:
-    annotations = {"f:kubectl.kubernetes.io/last-applied-configuration": {}} if operation == "Update" else {}
+    annotations: dict[str, Any] = (
+        {"f:kubectl.kubernetes.io/last-applied-configuration": {}} if operation == "Update" else {}
+    )
     return {
         "manager": name,
         "operation": operation,
@@ -347,7 +349,7 @@ def test_who_has_the_fields_is_seen_where_kubectl_tells_it() -> None:
 
 def test_what_another_argo_cd_has_applied_on_the_servers_side_goes_with_it() -> None:
     key = 'k:{"name":"web"}'
-    env = {"f:env": {'k:{"name":"OLD"}': {".": {}, "f:name": {}, "f:value": {}}}}
+    env: dict[str, Any] = {"f:env": {'k:{"name":"OLD"}': {".": {}, "f:name": {}, "f:value": {}}}}
     fields = {"f:template": {"f:spec": {"f:containers": {key: {"f:name": {}, **env}}}}}
     runs = in_pod(env=[{"name": "OLD", "value": "1"}, {"name": "INJECTED", "value": "1"}])
     given = manager("argocd-controller", "Apply", **fields)
