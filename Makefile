@@ -49,6 +49,7 @@ bench: $(VENV)/ready .bench/helm ## Measure synthesis beside helm and cdk8s, up 
 	@$(BIN)/python bench/synth.py
 	@$(BIN)/python bench/plan.py
 	@$(BIN)/python bench/check.py
+	@$(BIN)/python bench/watch.py
 
 rollouts: $(VENV)/ready ## Measure the order of rollouts beside the alternatives, on a real Argo CD, in 20 minutes
 	@$(BIN)/python app.py rehearse --setup

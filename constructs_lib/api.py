@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from constructs_lib.check.finding import Finding
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.declare.component import Component
+    from constructs_lib.kubernetes.manifest_reader import Cache
     from constructs_lib.kubernetes.objects import Identity
     from constructs_lib.plan.plan import Plan
     from constructs_lib.repository.pins import Pins
@@ -105,10 +106,10 @@ def plan(old: System | Path | str, new: System | Path | str, environment: str = 
         return with_refusals(plan(_snapshot(old), after, folder=folder), after, folder)
 
 
-def with_refusals(found: Plan, new: Snapshot, folder: str | None = None) -> Plan:
+def with_refusals(found: Plan, new: Snapshot, folder: str | None = None, cache: Cache | None = None) -> Plan:
     """Return a plan that tells what the API server would refuse of the tree afterwards, by what :func:`check` knows.
 
-    What Kustomize and charts make of an object is not known, and so not told.
+    What Kustomize and charts make of an object is not known, and so not told. The ``cache`` remembers what was read.
     """
     from constructs_lib.argocd.objects import parse
     from constructs_lib.check.bootstrap import cluster_of
@@ -129,7 +130,7 @@ def with_refusals(found: Plan, new: Snapshot, folder: str | None = None) -> Plan
         item.manifest
         for path, content in new.files.items()
         if may_hold(content, b"CustomResourceDefinition")
-        for item in parse(path, content)
+        for item in parse(path, content, cache)
         if item.kind == "CustomResourceDefinition"
     ]
     refusals: dict[Identity, list[Refusal]] = {}
@@ -153,12 +154,15 @@ def _snapshot(state: System | Path | str) -> Snapshot:
     return Snapshot.of_folder(Path(state))
 
 
-def model_of(tree: Tree) -> ClusterModel:
-    """Return what the proofs look at of a synthesized tree that has kept its manifests."""
+def model_of(tree: Tree, cache: Cache | None = None) -> ClusterModel:
+    """Return what the proofs look at of a synthesized tree that has kept its manifests.
+
+    The ``cache`` remembers what was read or written, for several trees.
+    """
     from constructs_lib.check.model import ClusterModel
     from constructs_lib.kubernetes.manifest_reader import Cache
 
-    cache = Cache()
+    cache = cache or Cache()
     for path, manifest in (tree.manifests or {}).items():
         cache.written(tree.files[path], manifest)
     return ClusterModel(tree.snapshot(tree.environment), [f"argocd/{tree.environment}"], cache=cache)

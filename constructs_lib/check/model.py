@@ -139,6 +139,14 @@ class ClusterModel:
         answer: Result = self._answers[ask]
         return answer
 
+    def is_alone(self, path: str, content: bytes) -> bool:
+        """Tell whether a file holds one object."""
+        return len(self._cache.manifests(path, content)) == 1
+
+    def once_of(self, content: bytes, key: object, find: Callable[[], Result]) -> Result:
+        """Return what follows from the content of a file and a key alone, for all models that share the cache."""
+        return self._cache.once(content, key, find)
+
     def may_repeat_keys(self, path: str, content: bytes) -> bool:
         """Tell whether a key may be there twice in one mapping of a file."""
         return self._cache.may_repeat_keys(path, content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -257,6 +258,10 @@ class App:
             found = [located(looked, places) for looked, places in zip(found, lines, strict=True)]
         base = _seen_from_here(tree) if tree else next((each.repository.path for each in self.environments), "")
         return report(found, known, datetime.date.today(), file, complete=complete, base=base)
+
+
+#: Takes what a file calls ``main()`` with, in place of running a command, while it is run again.
+taking: ContextVar[list[App] | None] = ContextVar("taking", default=None)
 
 
 def _says_where(folder: str, environment: Environment) -> str:

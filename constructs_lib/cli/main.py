@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from constructs_lib.cli import synth
-from constructs_lib.cli.app import App
+from constructs_lib.cli.app import App, taking
 from constructs_lib.cli.commands import COMMANDS, DEBUG, SHOW_VERSION, command_line, reported
 from constructs_lib.declare.declaration import Declaration, check, root_of
 from constructs_lib.declare.diagnostics import here
@@ -20,6 +20,10 @@ from constructs_lib.declare.environment import Environment
 def main(declaration: Declaration, environments: Sequence[Environment]) -> None:
     """Run the command line of an app, a function that declares the system for one of all environments, and exit."""
     location = here()
+    if (taken := taking.get()) is not None:
+        check(declaration, environments, location)
+        taken.append(App(declaration, environments, root_of(declaration), Path(location.file)))
+        return
     cli = command_line(COMMANDS, "Synthesizes the repository that Argo CD deploys from.")
 
     @cli.callback(invoke_without_command=True)

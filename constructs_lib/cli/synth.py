@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from constructs_lib.cli.app import App, print_some
+from constructs_lib.cli.app import CHARTS, App, CommandError, look_into_charts, print_some
 from constructs_lib.cli.completion import environments
 from constructs_lib.cli.exit_codes import ExitCode
 from constructs_lib.cli.output import FORMAT, Format, result_console, write_json
@@ -35,12 +35,28 @@ def command(
     ),
     check: bool = typer.Option(False, "--check", help="Write nothing; exit 1 if the files are not up to date."),
     adopt: bool = typer.Option(False, "--adopt", help="Remove files of others from the folders of the generator."),
+    watch: bool = typer.Option(
+        False, "--watch", help="Do it again whenever a file is saved, with the plan and the findings, until Ctrl-C."
+    ),
+    charts: bool = CHARTS,
     form: Format = FORMAT,
 ) -> None:
     """Write dist/ and argocd/ from the declaration.
 
+    With --watch it goes on: after each save it tells what it wrote, what publishing would do, and what check finds.
+
     Example: python app.py synth local
     """
+    if watch:
+        from constructs_lib.cli.watch import watch_for_changes
+
+        if os.environ.get("CDK8S_OUTDIR"):
+            raise CommandError("--watch is for python app.py, and not for the cdk8s command line.")
+        if form == "json":
+            raise CommandError("--watch tells a person; leave out --format json.")
+        look_into_charts(charts)
+        watch_for_changes(context.obj, names or [], check=check, adopt=adopt)
+        return
     synth(context.obj, names or [], check=check, adopt=adopt, form=form)
 
 
@@ -59,7 +75,7 @@ def synth(app: App, names: Sequence[str], *, check: bool, adopt: bool = False, f
     if form == "json":
         write_json(_document(trees, change))
     else:
-        _report(trees, change, check=check)
+        report(trees, change, check=check)
     if check and (change.created or change.updated or change.removed):
         raise typer.Exit(ExitCode.REFUSED)
 
@@ -102,7 +118,8 @@ def _kept_open(tree: Tree) -> int:
     return sum(len(entries) for entries in tree.pins.kept.values()) if tree.pins else 0
 
 
-def _report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
+def report(trees: Sequence[Tree], change: Change, *, check: bool) -> None:
+    """Print what was written, or with ``check`` would be."""
     out = result_console()
     for tree in trees:
         out.print(

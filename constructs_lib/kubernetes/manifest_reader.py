@@ -8,9 +8,10 @@ import base64
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from math import isfinite, isinf
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -31,6 +32,8 @@ from constructs_lib.kubernetes.bounds import (
 from constructs_lib.kubernetes.manifest import Manifest, mapping
 from constructs_lib.kubernetes.sizes import demand_size
 
+Result = TypeVar("Result")
+
 
 class Cache:
     """Objects of files that were read already, by the content of the file.
@@ -41,10 +44,26 @@ class Cache:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._read: dict[tuple[bool, bytes], tuple[list[Manifest] | str, bool]] = {}
+        self._found: dict[bytes, dict[object, Any]] = {}
 
     def written(self, content: bytes, manifest: Mapping[str, object]) -> None:
         """Remember from which object some YAML was written, so that it need not be read; the object may change then."""
-        self._read[False, content] = [*_expand(_plain(manifest))], False
+        if (False, content) not in self._read:
+            self._read[False, content] = [*_expand(_plain(manifest))], False
+
+    def only(self, contents: Iterable[bytes]) -> None:
+        """Forget all files but those with these contents."""
+        wanted = {*contents}
+        self._read = {key: found for key, found in self._read.items() if key[1] in wanted}
+        self._found = {content: found for content, found in self._found.items() if content in wanted}
+
+    def once(self, content: bytes, key: object, find: Callable[[], Result]) -> Result:
+        """Return what follows from the content of a file and a key, which is found out only once."""
+        known = self._found.setdefault(content, {})
+        if key not in known:
+            known[key] = find()
+        result: Result = known[key]
+        return result
 
     def manifests(self, path: str, content: bytes) -> list[Manifest] | str:
         """Return the objects of a file, or the reason why Argo CD cannot read it."""
@@ -176,7 +195,13 @@ def may_hold(content: bytes, *words: bytes) -> bool:
 
     It takes a moment where reading takes long. Escapes, a broken line, base64 and other encodings disguise a word.
     """
-    return any(word in content for word in words) or _DISGUISE.search(content) is not None
+    return any(word in content for word in words) or _is_disguised(content)
+
+
+@lru_cache(maxsize=16_384)
+def _is_disguised(content: bytes) -> bool:
+    """Tell whether words in a file may be written in other letters; the same files are asked for many words."""
+    return _DISGUISE.search(content) is not None
 
 
 def documents(content: bytes) -> Iterator[tuple[int, bytes]]:

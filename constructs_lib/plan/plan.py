@@ -73,15 +73,21 @@ class Plan:
 
 
 def plan(
-    old: Snapshot, new: Snapshot, *, folder: str | None = None, verdicts: Mapping[str, Verdict] | None = None
+    old: Snapshot,
+    new: Snapshot,
+    *,
+    folder: str | None = None,
+    verdicts: Mapping[str, Verdict] | None = None,
+    cache: Cache | None = None,
 ) -> Plan:
     """Return what Argo CD does when the manifests of all Applications, or of those in a folder, change.
 
-    ``verdicts`` on Applications, by name, are added to what the trees show of them.
+    ``verdicts`` on Applications, by name, are added to what the trees show of them. The ``cache`` remembers what was
+    read, for several plans.
 
     Nothing is raised because of what the manifests hold: what cannot be read is in :attr:`Plan.warnings`.
     """
-    folders, cache = [folder] if folder else [], Cache()
+    folders, cache = [folder] if folder else [], cache or Cache()
     after = find_applications(new, folders, cache, looking.get())
     marks: Mapping[Identity, Object] = {}
     if is_foreign(old, folder):

@@ -60,8 +60,17 @@ def process(
         WriteError: The files cannot be written, or files of others would go.
     """
     trees = synthesize_all(declaration, environments, root, tell)
+    return trees, put(trees, root, complete=complete, check=check, adopt=adopt)
+
+
+def put(trees: Sequence[Tree], root: Path, *, complete: bool, check: bool = False, adopt: bool = False) -> Change:
+    """Make the repository hold the files of some environments; the arguments are those of :func:`process`.
+
+    Raises:
+        WriteError: The files cannot be written, or files of others would go.
+    """
     files = {path: content for tree in trees for path, content in tree.files.items()}
-    owned = owned_paths(None if complete else [environment.name for environment in environments])
+    owned = owned_paths(None if complete else [tree.environment for tree in trees])
 
     def refuse(change: Change) -> None:
         if not adopt:
@@ -71,7 +80,7 @@ def process(
         refuse(change := compare(root, files, owned))
     else:
         change = write(root, files, owned, before=refuse)
-    return trees, change
+    return change
 
 
 def synthesize_all(

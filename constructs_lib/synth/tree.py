@@ -17,6 +17,7 @@ from constructs_lib.synth.ownership import generated
 from constructs_lib.synth.paths import application_file, project_file
 
 if TYPE_CHECKING:
+    from constructs_lib.kubernetes.manifest_reader import Cache
     from constructs_lib.repository.applications import Application
     from constructs_lib.repository.snapshot import Snapshot
 
@@ -145,13 +146,13 @@ class Tree:
 
         return Snapshot.of_files(name, self.files if files is None else files, self.base)
 
-    def keep_open(self, published: Snapshot, *, rolling: bool | None = None) -> None:
+    def keep_open(self, published: Snapshot, *, rolling: bool | None = None, cache: Cache | None = None) -> None:
         """Keep open what was published and is declared no more, until the publication after this one.
 
         It would close in the waves of the objects, while pods of later waves still run as they were. What the last
         publication only kept closes, unless that one is still ``rolling``, so that its old pods may run. Where this is
         not known, it is taken to be if this one changes again what that one changed: that may be to mend it. Where
-        nothing is pinned, there are no waves.
+        nothing is pinned, there are no waves. The ``cache`` remembers what was read.
         """
         # Who only synthesizes does without Git.
         from constructs_lib.repository.applications import find_applications
@@ -161,7 +162,7 @@ class Tree:
             return
         self.pin(replace(self.pins, kept={}))
         kept: dict[str, Mapping[str, Any]] = {}
-        found = find_applications(published, [f"argocd/{self.environment}"]).all
+        found = find_applications(published, [f"argocd/{self.environment}"], cache).all
         pinned = [each for each in found if any(is_commit(source.revision) for source in each.sources)]
         last = {source.revision for each in pinned if _keeps(each) for source in each.sources}
         if rolling is None:
@@ -170,7 +171,7 @@ class Tree:
         for application in pinned:
             for path, content in application.files.items():
                 if opens(path) and self.files.get(path, content) != content:
-                    for old in parse(path, content):
+                    for old in parse(path, content, cache):
                         before = old.manifest if rolling else declared(old.manifest)
                         if entries := closing(before, self.manifest(path)):
                             kept[path] = entries

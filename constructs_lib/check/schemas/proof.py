@@ -20,6 +20,7 @@ from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.check.schemas.faults import Fault, Faults, Steps, path_text
 from constructs_lib.check.schemas.kinds import kind_faults, sync_faults
 from constructs_lib.check.schemas.metadata import metadata_faults
+from constructs_lib.check.schemas.openapi import Schema
 from constructs_lib.check.schemas.pods import pod_faults
 from constructs_lib.check.schemas.served import Kinds
 from constructs_lib.check.tools import is_placeholder, patched, templates
@@ -64,7 +65,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
                     problem = f'The key "{key}" is there twice in one mapping{where}.'
                     yield Finding.of("duplicate-key", item, problem, at=f"line {line}")
         told: set[tuple[str, str]] = set()
-        for fault in _object_faults(item, model.pods_by_owner.get(item), kinds):
+        for fault in _faults(model, kinds, item, content):
             # Other tools have files that look like objects, such as kind: IstioOperator; nobody deploys these.
             is_none = not model.has_applications and "metadata" not in item.manifest and not kinds.knows(item)
             if (fault.code, fault.at) not in told and not (
@@ -105,6 +106,17 @@ def _is_fixed_by_tool(fault: Fault, application: Application, item: Object, unfi
         return True
     # SOPS adds a field of its own to the Secrets that it encrypts.
     return application.name == ALL_OBJECTS and (is_placeholder(fault.problem) or fault.at == "sops")
+
+
+def _faults(model: ClusterModel, kinds: Kinds, item: Object, content: bytes) -> Sequence[Fault]:
+    """Return the faults of an object, which follow from its file alone if a schema is known of its kind."""
+
+    def find() -> Sequence[Fault]:
+        return [*_object_faults(item, model.pods_by_owner.get(item), kinds)]
+
+    if isinstance(kinds.schema(item), Schema) and model.is_alone(item.path, content):
+        return model.once_of(content, (kinds.key, item.identity), find)
+    return find()
 
 
 def _object_faults(item: Object, pods: Pods | None, kinds: Kinds) -> Faults:

@@ -28,7 +28,10 @@ class Kinds:
         self._makers: dict[Gvk, Callable[[], Schema | None]] = {}
         self._served: dict[tuple[str, str], set[str]] = {}
         self._without_schema: dict[tuple[str, str], list[Object]] = {}
-        for definition in model.whole.kind("CustomResourceDefinition"):
+        deployed = [pair for pair in model.whole.deployed if pair[1].kind == "CustomResourceDefinition"]
+        #: What is the same for two trees with the same kinds.
+        self.key = self.version, tuple(application.files[item.path] for application, item in deployed)
+        for _, definition in deployed:
             for gvk, make in self._kubernetes.defined(definition):
                 self._makers[gvk] = make
                 self._served.setdefault((gvk[0], gvk[2]), set()).add(gvk[1])
