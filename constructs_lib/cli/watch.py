@@ -99,8 +99,11 @@ class Watch:
         while True:
             begin = time.perf_counter()
             files, state = files_of(self._app.root), _state_of_git(self._app.root)
-            while files != self._files and pause(_SETTLE) is None and (later := files_of(self._app.root)) != files:
-                files = later
+            settled = files == self._files
+            while not settled:
+                pause(_SETTLE)
+                later = files_of(self._app.root)
+                settled, files = later == files, later
             if files != self._files or state != self._state:
                 if state != self._state:
                     self._published.clear()
