@@ -349,7 +349,8 @@ def _is_call(address: Address, name: Name, variable: str | None) -> bool:
 
 def is_host(variable: str) -> bool:
     """Tell whether the name of a variable is like those of variables with a host."""
-    return any(word in variable.upper() for word in _HOST_WORDS)
+    upper = variable.upper()
+    return any(word in upper for word in _HOST_WORDS)
 
 
 def port_beside(name: str, known: Mapping[str, Variable]) -> Variable | None:
@@ -360,8 +361,9 @@ def port_beside(name: str, known: Mapping[str, Variable]) -> Variable | None:
 
 def _port_names(name: str) -> Iterator[str]:
     yield f"{name}_PORT"
+    upper = name.upper()
     for word in _HOST_WORDS:
-        begin = name.upper().rfind(word)
+        begin = upper.rfind(word)
         if begin >= 0:
             port = "PORT" if name[begin:].isupper() else "port" if name[begin].islower() else "Port"
             yield f"{name[:begin]}{port}{name[begin + len(word) :]}"

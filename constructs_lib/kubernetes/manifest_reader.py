@@ -9,7 +9,6 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
 from math import isfinite, isinf
 from typing import Any, TypeVar
 
@@ -168,7 +167,7 @@ for _name, _construct in (
 ):
     _Loader.add_constructor(_name, _construct)
 
-_DISGUISE = re.compile(rb"\\[xuU/\r\n]|binary|\A(?:\xfe\xff|\xff\xfe)")
+_ESCAPE, _MARKS = re.compile(rb"\\[xuU/\r\n]"), (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: A line that begins a document, and what else is on it.
 _SEPARATOR = re.compile(rb"^---(.*)(?:\n|\Z)", re.MULTILINE)
 #: Bytes in which a brace must come for a file to be read as JSON.
@@ -184,7 +183,7 @@ def decoded(content: bytes) -> bytes:
 
     ``utfutil.OpenFile`` in https://github.com/TomOnTime/utfutil.
     """
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if content.startswith(_MARKS):
         return content.decode("utf-16", "replace").encode()
     content = content.removeprefix(codecs.BOM_UTF8)
     return content if content.isascii() else content.decode(errors="replace").encode()
@@ -195,13 +194,8 @@ def may_hold(content: bytes, *words: bytes) -> bool:
 
     It takes a moment where reading takes long. Escapes, a broken line, base64 and other encodings disguise a word.
     """
-    return any(word in content for word in words) or _is_disguised(content)
-
-
-@lru_cache(maxsize=16_384)
-def _is_disguised(content: bytes) -> bool:
-    """Tell whether words in a file may be written in other letters; the same files are asked for many words."""
-    return _DISGUISE.search(content) is not None
+    is_disguised = b"binary" in content or content.startswith(_MARKS) or (b"\\" in content and _ESCAPE.search(content))
+    return bool(is_disguised) or any(word in content for word in words)
 
 
 def documents(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -100,13 +100,16 @@ def _others(model: ClusterModel) -> Iterator[Finding]:
         if application.item and application.namespace:
             homes[application.namespace].setdefault(str(application.item.spec.get("project")), application.item)
     used = {name for found in homes.values() for name in found}
+    destinations = {
+        namespace: mapping(next(iter(found.values())).spec.get("destination")) for namespace, found in homes.items()
+    }
     for item in model.kind("AppProject"):
         if item.name not in used:
             continue
         others = {
-            namespace: mapping(next(iter(found.values())).spec.get("destination"))
-            for namespace, found in homes.items()
-            if item.name not in found
+            namespace: destination
+            for namespace, destination in destinations.items()
+            if item.name not in homes[namespace]
         }
         for at, namespace in Project(item).others(others):
             name = next(iter(homes[namespace].values())).name

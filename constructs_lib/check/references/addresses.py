@@ -209,7 +209,8 @@ def _services_by_name(model: ClusterModel) -> Mapping[str, list[Object]]:
 
 def _is_alias(model: ClusterModel, item: Object, host: str) -> bool:
     """Tell whether pods know a host from their own file of hosts."""
-    aliases = (alias for pods in model.pods if pods.owner is item for alias in mappings(pods.spec.get("hostAliases")))
+    pods = model.pods_by_owner.get(item)
+    aliases = mappings(pods.spec.get("hostAliases")) if pods else ()
     return any(host in sequence(alias.get("hostnames")) for alias in aliases)
 
 

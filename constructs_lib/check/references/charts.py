@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
 from constructs_lib.check.finding import Finding
-from constructs_lib.check.model import ClusterModel
+from constructs_lib.check.model import ClusterModel, grouped
 from constructs_lib.text import listed
 
 _MOST = 8
@@ -14,16 +14,13 @@ _MOST = 8
 def prove_charts(model: ClusterModel) -> Iterator[Finding]:
     """Yield the Applications whose charts make kinds that their projects refuse."""
     projects = {item.name: Project(item) for item in model.kind("AppProject")}
+    made = grouped((id(known), item) for known, item in model.deployed if item.path in model.homes and item.phases)
     for application in model.applications:
         own = application.item
         project = projects.get(str(own.spec.get("project"))) if own else None
         if own is None or project is None:
             continue
-        refused = [
-            item
-            for known, item in model.deployed
-            if known is application and item.path in model.homes and item.phases and not project.permits_kind(item)
-        ]
+        refused = [item for item in made.get(id(application), ()) if not project.permits_kind(item)]
         if refused:
             kinds = sorted({f"{item.group}/{item.kind}".strip("/") for item in refused})
             problem = f"The AppProject {project.name} does not permit what its chart makes: {listed(kinds, _MOST)}."
