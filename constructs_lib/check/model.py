@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from constructs_lib.argocd.objects import Object, parse, unreadable
+from constructs_lib.argocd.projects import GROUP, Project
 from constructs_lib.check.bootstrap import Bootstrap, Cluster, cluster_of, version_number
 from constructs_lib.check.operators import Maker, makes_others
 from constructs_lib.kubernetes import platform, workloads
@@ -76,6 +77,7 @@ class ClusterModel:
         self.whole = whole or self
         self._answers: dict[Callable[[ClusterModel], Any], Any] = {}
         self._variables: dict[Container, Mapping[str, Variable]] = {}
+        self._behind: dict[Object, list[Pods]] = {}
         self._cache = cache = cache or Cache()
         found = Applications([part], {}) if part else find_applications(snapshot, folders, cache, looking.get())
         self.all_applications: Sequence[Application] = found.all
@@ -219,7 +221,10 @@ class ClusterModel:
 
     def behind(self, service: Object) -> list[Pods]:
         """Return the pods behind a Service; none if it has no selector."""
-        return self._pods_by_label.select(service.namespace, Selector.of_labels(service.spec.get("selector")))
+        if service not in self._behind:
+            selector = Selector.of_labels(service.spec.get("selector"))
+            self._behind[service] = self._pods_by_label.select(service.namespace, selector)
+        return self._behind[service]
 
     @cached_property
     def _pods_by_label(self) -> LabelIndex[Pods]:
@@ -241,6 +246,11 @@ class ClusterModel:
     def scales(self) -> Scales[Object]:
         """The numbers of pods of all workloads."""
         return Scales(self.kind(*SCALING))
+
+    @cached_property
+    def projects(self) -> Mapping[Object, Project]:
+        """What the AppProjects permit."""
+        return {item: Project(item) for item in self.kind("AppProject") if item.group == GROUP}
 
     @cached_property
     def accounts(self) -> Accounts[Object]:

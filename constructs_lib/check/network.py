@@ -361,6 +361,8 @@ class Network:
         self._policies_by_pair = grouped(((policy.namespace, policy.selector.pair), policy) for policy in self.policies)
         self._pods_by_label = LabelIndex(self.pods)
         self._isolating: dict[tuple[Pod, Direction], tuple[Policy, ...]] = {}
+        #: Several proofs ask for the same call, of both of its ends.
+        self._connections: dict[tuple[End, End, Port], Connection] = {}
 
     def selecting(self, namespace: str, selector: Selector) -> list[Pod]:
         """Return the pods of a namespace that a selector matches."""
@@ -412,4 +414,8 @@ class Network:
 
     def connection(self, source: End, target: End, port: Port) -> Connection:
         """Return what the policies of both ends say to a call."""
-        return Connection(self.side("Egress", source, target, port), self.side("Ingress", target, source, port))
+        key = source, target, port
+        if key not in self._connections:
+            sides = self.side("Egress", source, target, port), self.side("Ingress", target, source, port)
+            self._connections[key] = Connection(*sides)
+        return self._connections[key]

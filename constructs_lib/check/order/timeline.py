@@ -29,6 +29,7 @@ class Timeline:
         """Simulate the syncs of all Applications."""
         self._application = {id(item): application for application, item in model.deployed}
         self._steps: dict[tuple[int, Identity], Step] = {}
+        self._known_above: dict[int, list[_Place]] = {}
         applied: dict[int, list[Object]] = defaultdict(list)
         for application, item in model.deployed:
             if not set(item.phases).isdisjoint(_PHASES) and _is_sound(item):
@@ -70,11 +71,14 @@ class Timeline:
 
     def _above(self, application: Application) -> list[_Place]:
         """Return the places of an Application and of those above it, in the syncs that deploy them, from the top."""
-        above: list[_Place] = []
-        while application.item is not None and application.parent is not None:
-            above.append(self._place(application.parent, application.item))
-            application = application.parent
-        return above[::-1]
+        key = id(application)
+        if key not in self._known_above:
+            above: list[_Place] = []
+            while application.item is not None and application.parent is not None:
+                above.append(self._place(application.parent, application.item))
+                application = application.parent
+            self._known_above[key] = above[::-1]
+        return self._known_above[key]
 
 
 def _is_sound(item: Object) -> bool:

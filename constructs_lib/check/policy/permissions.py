@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.argocd.projects import Project
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods
 from constructs_lib.kubernetes.accounts import BINDINGS, ROLES
@@ -103,7 +102,7 @@ def _others(model: ClusterModel) -> Iterator[Finding]:
     destinations = {
         namespace: mapping(next(iter(found.values())).spec.get("destination")) for namespace, found in homes.items()
     }
-    for item in model.kind("AppProject"):
+    for item, project in model.projects.items():
         if item.name not in used:
             continue
         others = {
@@ -111,7 +110,7 @@ def _others(model: ClusterModel) -> Iterator[Finding]:
             for namespace, destination in destinations.items()
             if item.name not in homes[namespace]
         }
-        for at, namespace in Project(item).others(others):
+        for at, namespace in project.others(others):
             name = next(iter(homes[namespace].values())).name
             problem = (
                 f"It permits the namespace {namespace}, to which only others deploy, such as the Application {name}."

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from constructs_lib.argocd.objects import Object
-from constructs_lib.argocd.projects import Project
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, grouped
 from constructs_lib.text import listed
@@ -13,7 +12,7 @@ _MOST = 8
 
 def prove_charts(model: ClusterModel) -> Iterator[Finding]:
     """Yield the Applications whose charts make kinds that their projects refuse."""
-    projects = {item.name: Project(item) for item in model.kind("AppProject")}
+    projects = {item.name: project for item, project in model.projects.items()}
     made = grouped((id(known), item) for known, item in model.deployed if item.path in model.homes and item.phases)
     for application in model.applications:
         own = application.item

@@ -27,7 +27,7 @@ _EXISTING = frozenset({"get", "watch"})
 
 def prove_ownership(model: ClusterModel) -> Iterator[Finding]:
     """Yield what Argo CD refuses to deploy, what two Applications deploy, and roles of or for what does not exist."""
-    projects = {item.name: Project(item) for item in model.kind("AppProject") if item.group == GROUP}
+    projects = {item.name: project for item, project in model.projects.items()}
     objects: dict[int, list[Object]] = {}
     for application, item in model.deployed:
         objects.setdefault(id(application), []).append(item)

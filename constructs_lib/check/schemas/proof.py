@@ -110,16 +110,17 @@ def _is_fixed_by_tool(fault: Fault, application: Application, item: Object, unfi
 
 def _faults(model: ClusterModel, kinds: Kinds, item: Object, content: bytes) -> Sequence[Fault]:
     """Return the faults of an object, which follow from its file alone if a schema is known of its kind."""
+    schema = kinds.schema(item)
 
     def find() -> Sequence[Fault]:
-        return [*_object_faults(item, model.pods_by_owner.get(item), kinds)]
+        return [*_object_faults(item, schema, model.pods_by_owner.get(item), kinds)]
 
-    if isinstance(kinds.schema(item), Schema) and model.is_alone(item.path, content):
+    if isinstance(schema, Schema) and model.is_alone(item.path, content):
         return model.once_of(content, (kinds.key, item.identity), find)
     return find()
 
 
-def _object_faults(item: Object, pods: Pods | None, kinds: Kinds) -> Faults:
+def _object_faults(item: Object, schema: Schema | Fault | None, pods: Pods | None, kinds: Kinds) -> Faults:
     manifest = item.manifest
     if _holds_null(manifest):
         manifest, dropped = _without_nulls(manifest)
@@ -130,7 +131,6 @@ def _object_faults(item: Object, pods: Pods | None, kinds: Kinds) -> Faults:
             yield Fault("null-value", path_text(dropped[0]), f'"{dropped[0][-1]}" has no value{more}.')
         for steps in _empty_entries(manifest):
             yield Fault("wrong-type", path_text(steps), "An entry of the list has no value.", "Take it away.")
-    schema = kinds.schema(item)
     if isinstance(schema, Fault):
         yield schema
         return
