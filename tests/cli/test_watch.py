@@ -159,7 +159,13 @@ def test_what_is_watched(folder: Path) -> None:
 def test_ctrl_c_ends_a_process_that_watches(folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        [sys.executable, "app.py", "synth", "--watch"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "app.py", "synth", "--watch"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores it, and so does all that is started from there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     lines: queue.Queue[str] = queue.Queue()
     assert process.stdout is not None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from app_runs import Outcome, run, state
+
+from constructs_lib.cli.watch import Watch
 
 APP = """from constructs_lib import *
 
@@ -141,13 +144,14 @@ api.check(Path(__file__).parent)
 api.plan(Path(__file__).parent, system)
 sys.exit(1)
 """
-#: Every way in which a run can start, but for publish (tests/publish/test_foreign_files.py) and rehearse, which takes
-#: what plan does. Those that would write stop; the others write nothing.
+#: Every way in which a run can start, but for publish, promote and rehearse (tests/publish/test_foreign_files.py).
+#: Those that would write stop; the others write nothing.
 WAYS = {
     "python app.py": [],
     "synth": ["synth"],
     "synth of one environment": ["synth", "local"],
     "synth --check": ["synth", "--check"],
+    "synth --watch": ["synth", "--watch"],
     "cdk8s synth": ["synth"],
     "cdk8s synth --output": ["synth"],
     "plan": ["plan"],
@@ -162,9 +166,21 @@ WAYS = {
     "publish, without Git": ["publish", "local"],
     "from Python": [],
 }
-#: They only tell what would be, of the tree as it should be.
-READING = {"plan", "plan between trees", "check", "graph", "why"}
+#: They only tell what would be, of the tree as it should be, or go on until Ctrl-C.
+READING = {"plan", "plan between trees", "check", "graph", "why", "synth --watch"}
 DOCS = ["architecture.md", "architecture.svg", "checks.md", "observability.md", "runbooks/WorkloadUnavailable.md"]
+
+
+def one_save() -> Callable[[Watch], list[str]]:
+    """Return what waits for one save, and then for Ctrl-C."""
+    saves = [["app.py"]]
+
+    def wait(watch: Watch) -> list[str]:
+        if not saves:
+            raise KeyboardInterrupt
+        return saves.pop()
+
+    return wait
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -184,6 +200,9 @@ def test_nothing_of_others_changes_whatever_is_run(app: Path, way: str, monkeypa
         output = ".cdk8s" if way == "cdk8s synth" else "elsewhere"
         shutil.copytree(root / "dist", root / output / "dist")
         monkeypatch.setenv("CDK8S_OUTDIR", output)
+    if way == "synth --watch":
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        monkeypatch.setattr(Watch, "wait", one_save())
     if way == "from Python":
         app.write_text(app.read_text().replace("main(shop, [LOCAL])", FROM_PYTHON))
     shutil.rmtree(root / ".synth")  # As in a fresh clone.
