@@ -6,9 +6,10 @@ from dataclasses import replace
 from constructs_lib.argocd.objects import Object, unreadable
 from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import Identity
-from constructs_lib.plan.change import Action, Change, Effect, Pin, Verdict, named
+from constructs_lib.plan.change import Action, Change, Effect, Pin, Verdict, named, option
 from constructs_lib.plan.effects import changed
 from constructs_lib.plan.fields import FieldChange, changed_fields
+from constructs_lib.plan.leftovers import tell_what_was_filled_in
 from constructs_lib.plan.moves import explain_moves
 from constructs_lib.plan.pair import Pair, Placed, explain_creation, explain_removal, find_heirs, key_of
 from constructs_lib.plan.removals import Departures, created, lost_with_namespace, moved
@@ -52,6 +53,7 @@ class Comparison:
         #: Applications with a change that the trees do not show, and the file that it is about.
         self._unseen: list[tuple[Pair, Verdict, str]] = []
         self._departures = Departures(self.pairs)
+        self._published = published
         self._began = published and any(application.files for application in before)
         self._before = before
         self._seen = {
@@ -105,6 +107,8 @@ class Comparison:
             application = self._application(item)
             if counted := _without_pins(application, item, fields) if application else fields:
                 verdict = changed(before[identity], item, counted, pair.around)
+                if self._published and option(pair.around.application, "ServerSideApply", item) == "true":
+                    tell_what_was_filled_in(verdict, before[identity], item)
                 self._add(pair, item, "change", verdict, before[identity])
 
     def _drop_unreadable(self, pair: Pair, old: dict[str, bytes], new: dict[str, bytes]) -> None:

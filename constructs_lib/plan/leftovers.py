@@ -14,7 +14,7 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.kubernetes.manifest import inner, mapping, mappings
 from constructs_lib.kubernetes.workloads import pods_of
-from constructs_lib.plan.change import Change, reason
+from constructs_lib.plan.change import Change, Verdict, reason
 from constructs_lib.text import listed
 
 #: The name under which Argo CD applies on the server's side.
@@ -24,6 +24,7 @@ APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _HANDLERS = ("exec", "grpc", "httpGet", "sleep", "tcpSocket")
 #: Where the strategy stands whose type excludes the fields of another; OnDelete of a DaemonSet excludes none.
 _STRATEGIES = {"apps/Deployment": "strategy", "apps/StatefulSet": "updateStrategy"}
+_ALONE = ("OnDelete", "Recreate")
 
 
 def with_leftovers(change: Change, live: Object | None) -> Change:
@@ -51,6 +52,16 @@ def clashing(live: Object, declared: Object) -> list[str]:
         # What was filled in is of nobody, even if all that was applied is Argo CD's.
         if not owned or (field == "rollingUpdate" and not _owns_strategy(owned, path))
     ]
+
+
+def tell_what_was_filled_in(verdict: Verdict, old: Object, new: Object) -> None:
+    """Tell of a strategy that nobody declared and the API server filled in: it stays beside one that excludes it."""
+    at = _STRATEGIES.get(new.full_kind, "")
+    before, after = mapping(old.spec.get(at)), mapping(new.spec.get(at))
+    if not at or before.get("rollingUpdate") or before.get("type") not in (None, "RollingUpdate"):
+        return
+    if after.get("type") in _ALONE and not after.get("rollingUpdate"):
+        verdict.because("filled-in-stays", field=f"spec.{at}.rollingUpdate", type=after["type"])
 
 
 def handover(live: Object) -> str:
@@ -106,7 +117,7 @@ def _alternatives(item: Object) -> Iterator[tuple[str, set[str]]]:
     if at := _STRATEGIES.get(item.full_kind):
         strategy = mapping(item.spec.get(at))
         # Of the other types, the name is all there is.
-        other = {"type"} if strategy.get("type") in ("OnDelete", "Recreate") else set()
+        other = {"type"} if strategy.get("type") in _ALONE else set()
         yield f"spec.{at}", {"rollingUpdate"} & strategy.keys() or other
     pods = pods_of(item)
     for path, volume in pods.volumes if pods else ():
