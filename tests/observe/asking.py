@@ -130,7 +130,8 @@ class Asked:
         asked += map(evidence.shape, also)
         used = [expression for _, _, expression in self.panels()] + [*self.alerts.values()]
         metrics = {metric for expression in used for metric in self.read(expression)}
-        found = {"expressions": sorted({*asked}), "metrics": sorted(metrics & self.scraped)}
+        there = self.scraped.union(*map(self.read, also))
+        found = {"expressions": sorted({*asked}), "metrics": sorted(metrics & there)}
         file = evidence.FOLDER / f"{run}.yaml"
         if os.environ.get("WRITE_EVIDENCE"):
             text = yaml.safe_dump(found, width=1000, allow_unicode=True)

@@ -79,6 +79,17 @@ ERRORS = (
     "microservice/burning",
     "system/microservice",
 )
+#: Alerts that would fire if this went on.
+TRUE = (
+    "AvailabilityBurningFast",
+    "PostgresDeadlocks",
+    "RabbitMQConsumersMissing",
+    "RabbitMQMessagesUnconsumed",
+    "RabbitMQMessagesUnroutable",
+    "RabbitMQQueueGrowing",
+)
+#: Messages in each round for the queue that nobody consumes: in all more than the thousand of `RabbitMQQueueGrowing`.
+MANY = 400
 
 
 def shop() -> System:
@@ -189,6 +200,9 @@ def live(trees: Mapping[str, Synthesized]) -> Iterator[Live]:
         # It looks for targets every 5 seconds, and a rate needs a scrape before the traffic.
         server.wait_for(f"count(up == 1) == {len(pods) + 1}")
         stack.enter_context(traffic.rabbitmq(node))
+        # Nobody says that it is consumed.
+        node.request("queues/%2F/forgotten", "PUT", {"durable": True})
+        node.request("bindings/%2F/e/events/q/forgotten", "POST", {"arguments": {"x-match": "all", "kind": "created"}})
         client = stack.enter_context(Amqp(node.amqp))
         client.log_in(node.user, node.password)
         channel = client.open_channel()
@@ -209,6 +223,8 @@ def live(trees: Mapping[str, Synthesized]) -> Iterator[Live]:
             for number in range(5):
                 for kind in (*traffic.QUEUES, "unknown"):
                     client.publish(channel, "events", {"kind": kind}, str(number))
+            for number in range(MANY):
+                client.publish(channel, "events", {"kind": "cancelled"}, str(number))
             time.sleep(6)  # RabbitMQ measures every 5 seconds.
         server.wait_for('service:request_errors:ratio_rate5m{service="orders"} > 0')
         server.wait_for('sum(rate(rabbitmq_channel_messages_published_total{exchange="events"}[1m])) > 0')
@@ -285,4 +301,6 @@ def test_program_of_the_pod_is_reached_by_its_port(live: Live) -> None:
 
 
 def test_evidence_is_true(live: Live) -> None:
-    live.hold_to("programs")
+    for name in TRUE:
+        assert live.server.query(live.alerts[name]), name
+    live.hold_to("programs", [live.alerts[name] for name in TRUE])
