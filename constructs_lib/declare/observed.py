@@ -131,6 +131,10 @@ class Observed:
         file = self._file(_DASHBOARD)
         return panels.signals(file, self.placeholders([self])) if file and self.is_measured else ()
 
+    def business(self) -> Sequence[Panel]:
+        """Return what the overview shows of what people do by means of this workload. Default: nothing."""
+        return ()
+
     def panels_for(self, client: Observed) -> Sequence[Panel]:
         """Return what the dashboard of a client shows of this workload. Default: nothing."""
         return ()

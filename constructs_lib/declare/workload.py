@@ -197,6 +197,13 @@ class Workload(Observed, Server, on_demand.Construct):
         """Whether its policy says at which port each caller comes in: not if one port is open to the world."""
         return not self.exposed_ports
 
+    @property
+    def ports_of_users(self) -> frozenset[int]:
+        """Ports that people reach: by a load balancer, or through the controller of an Ingress or a Gateway."""
+        # A controller that is no part of the system is meant for those whom it serves.
+        served = (each.ports for each in self.passages if each.inward and not self.transient)
+        return frozenset(self.exposed_ports).union(*served)
+
     def pods(self, endpoint: Endpoint) -> tuple[str, Mapping[str, str]]:
         """Return where its pods are, and the labels that select them."""
         return self.namespace_name, self.selector

@@ -114,12 +114,8 @@ def _edges(graph: Graph) -> Iterator[Edge]:
 
 def _workload_edges(workload: Workload) -> Iterator[Edge]:
     source = _server_id(workload)
-    # A controller that is no part of the system is drawn as those whom it serves.
-    served = {
-        port for passage in workload.passages if passage.inward and not workload.transient for port in passage.ports
-    }
     for endpoint in workload.endpoints.values():
-        if endpoint.port in {*workload.exposed_ports, *served}:
+        if endpoint.port in workload.ports_of_users:
             yield Edge(USERS, _endpoint_id(endpoint), Style.REACHES, f"Users reach {_named(endpoint)}")
     for edge in workload.edges:
         if edge.endpoint.server is not workload:

@@ -144,6 +144,9 @@ def _overview(system: System, waves: Mapping[str, int], *, uid: str, uids: Mappi
     # Each component has an AppProject of its own, behind the name of the system; so has the root, of the system's name.
     own = f'project=~"{system.application_name}-.+", name!="{system.application_name}"'
     rows = [panels.rows(_OVERVIEW, {"own": own, "name": None, "pods": None})["State"]]
+    measured = (each for each in sorted(system.workloads, key=_place) if each.is_measured)
+    if business := tuple(panel for each in measured for panel in each.business()):
+        rows.append(Row("Business", business))
     for wave, components in sorted(by_wave.items(), reverse=True):
         shown = [panel for component in components for panel in _component(component, uids)]
         rows.append(Row(f"Wave {wave}: {', '.join(component.id for component in components)}", tuple(shown)))

@@ -184,6 +184,15 @@ def test_every_component_is_on_the_overview(tree: Synthesized) -> None:
     assert workloads | charts <= shown
 
 
+def test_what_people_do_is_on_the_overview(tree: Synthesized) -> None:
+    """What they ask of the gateway, which they reach, and messages; not what services ask each other."""
+    overview = next(dashboard for _, dashboard, _ in dashboards(tree) if dashboard["uid"] == "positionpal-overview")
+    titles = [panel["title"] for panel in overview["panels"]]
+    begin = titles.index("Business")
+    end = next(place for place, title in enumerate(titles) if title.startswith("Wave "))
+    assert titles[begin + 1 : end] == ["gateway: Requests", "rabbitmq: Published", "rabbitmq: Delivered"]
+
+
 def test_callers_stand_above_what_they_call(tree: Synthesized) -> None:
     overview = next(dashboard for _, dashboard, _ in dashboards(tree) if dashboard["uid"] == "positionpal-overview")
     height = {panel["title"]: panel["gridPos"]["y"] for panel in panels(overview)}

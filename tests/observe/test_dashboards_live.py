@@ -108,6 +108,7 @@ def shop() -> System:
         "orders",
         image="example/orders:1.0.0",
         ports={"http": 3000, "grpc": 5052},
+        exposed="http",
         env={"PORT": "3000", "GRPC_PORT": "5052"},
         telemetry=Nodejs(),
         readiness=Http("/ok", "http"),
@@ -283,6 +284,14 @@ def test_what_is_shown_is_what_happened(live: Live) -> None:
     # With these an alert fires, once there were some more of them.
     for window in ("1h", "5m"):
         assert server.value(f'service:request_errors:ratio_rate{window}{{service="chat"}}') > 0.072
+    # Nothing of a budget was used up, then more than all of it was.
+    left = {
+        (dashboard.title, panel.id): (live.ask(dashboard, expression, live.calm), live.ask(dashboard, expression))
+        for dashboard, panel, expression in live.panels()
+        if panel.id == "availability-budget"
+    }
+    before, after = left["orders", "availability-budget"]
+    assert before[0].value == 1 and after[0].value < 0
     counted = 'http_server_request_duration_count{service="orders", http_response_status_code="200"}'
     assert server.value(f"sum({counted})") >= 2 * sent
     assert server.value(f"sum({counted.replace('200', '500')})") >= 3

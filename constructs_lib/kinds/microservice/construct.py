@@ -175,6 +175,10 @@ class Microservice(MeasuredProgram):
         """Return its traffic, errors, latency and saturation, as far as they are measured."""
         return dashboard.signals(self)
 
+    def business(self) -> Sequence[Panel]:
+        """Return what people ask of it, by route or method, if they reach it."""
+        return dashboard.business(self)
+
     @property
     def own_metrics(self) -> frozenset[str]:
         """The histograms that tell of its requests."""

@@ -1,6 +1,7 @@
 """The dashboard of a microservice: one template for all, with what its runtime and its declaration add."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from constructs_lib.declare.observed import Observed
@@ -41,6 +42,18 @@ def dashboard(service: MeasuredProgram, called: Sequence[Endpoint]) -> Dashboard
 def signals(service: MeasuredProgram) -> Sequence[Panel]:
     """Return traffic, errors, latency and saturation of a service; nothing if it is not measured."""
     return panels.signals(_FILE, _placeholders(service, service.telemetry, ())) if service.telemetry else ()
+
+
+def business(service: MeasuredProgram) -> Sequence[Panel]:
+    """Return what people ask of a service, by route or method; nothing if they do not reach it or nobody counts it."""
+    runtime = service.telemetry
+    if not runtime or not service.ports_of_users:
+        return ()
+    values = _placeholders(service, runtime, ())
+    own = str(values["own"])
+    chosen = {"chosen": own, "requests": ", ".join(filter(None, (own, series.without_probes(service))))}
+    found = panels.panels(_FILE, {**values, **chosen}, "http-requests", "grpc-requests")
+    return [replace(each, title=f"{service.name}: {each.title}", width=8) for each in found]
 
 
 def _serves_grpc(service: MeasuredProgram, runtime: Telemetry) -> bool:

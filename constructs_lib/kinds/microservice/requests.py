@@ -113,6 +113,13 @@ def group(workloads: Sequence[MeasuredProgram]) -> Group | None:
             records.append(
                 Record(f"service:slow_requests:ratio_rate{window}", f"1 - ({fast} or 0 * {total}) / {total}")
             )
+    # For budgets over weeks, in which a busy hour counts for more than a quiet one.
+    for name, ratio, total in (
+        ("failed_requests", "request_errors", "answered_requests"),
+        ("slow_requests", "slow_requests", "requests"),
+    ):
+        rate = f"service:{ratio}:ratio_rate5m * service:{total}:rate5m"
+        records.append(Record(f"service:{name}:rate5m", rate))
     by_objective = {
         objective: [each.name for each in promising]
         for objective, promising in _by_objective(services.measured).items()

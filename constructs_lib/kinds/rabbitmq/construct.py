@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -113,6 +114,11 @@ class RabbitMQ(Store):
             chosen = {"chosen": f"{namespace}, queue{one_of(client.consumes)}"}
             found += (panel.wide(8) for panel in panels.panels(file, chosen, "queued", "consumed", "consumers"))
         return found
+
+    def business(self) -> Sequence[Panel]:
+        """Return what is published to each exchange, and delivered from each queue."""
+        found = panels.panels(self.folder / "dashboard.yaml", {"chosen": own([self])}, "published", "consumed")
+        return [replace(each, title=f"{self.name}: {each.title}", width=8) for each in found]
 
     def nodes_in_a_row(self, *, first: bool) -> int:
         """Return how many nodes start one after the other: at first all of them do at once."""
