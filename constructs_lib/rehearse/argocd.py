@@ -37,6 +37,7 @@ class ArgoCD:
 
     Attributes:
         installed: Where it runs, and where its Applications are.
+        metrics: The port at which its application controller tells its metrics.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class ArgoCD:
         self._workspace = workspace
         self._tools = tools
         self._plane = plane
-        self._redis, self._repositories = free_port(), free_port()
+        self._redis, self._repositories, self.metrics = free_port(), free_port(), free_port()
         folder = workspace.folder / "argocd"
         for name in ("tls", "ssh", "gpg", "plugins", "home", "tmp", "bin"):
             (folder / name).mkdir(parents=True)
@@ -143,7 +144,7 @@ class ArgoCD:
                 f"--repo-server=127.0.0.1:{self._repositories}",
                 "--repo-server-plaintext",
                 f"--redis=127.0.0.1:{self._redis}",
-                f"--metrics-port={free_port()}",
+                f"--metrics-port={self.metrics}",
                 "--server-side-diff-enabled=true",
                 f"--sync-timeout={self._timeout}",
             ],

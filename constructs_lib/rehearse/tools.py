@@ -49,6 +49,7 @@ class Program:
     minutes: float = 0
     megabytes: int = 0
     definitions: str = ""
+    for_tests: bool = False
 
     @property
     def version(self) -> str:
@@ -70,8 +71,11 @@ class Program:
                 self.package or self.pin]  # fmt: skip
 
 
+_ALL = tuple(Program(**row) for row in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_bytes()))
 #: In the order of the fields of `Tools`.
-PROGRAMS = tuple(Program(**row) for row in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_bytes()))
+PROGRAMS = tuple(program for program in _ALL if not program.for_tests)
+#: What the tests of this library measure a rehearsal with.
+FOR_TESTS = tuple(program for program in _ALL if program.for_tests)
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,7 @@ def set_up(tell: Callable[[str], None], only: Collection[str] | None = None) -> 
             shutil.rmtree(rest)
         if only is None:
             only = {each.name for each in PROGRAMS if each.name != "redis-server" or not shutil.which(each.name)}
-        wanted = [program for program in PROGRAMS if program.folder and program.name in only]
+        wanted = [program for program in _ALL if program.folder and program.name in only]
         missing = [program for program in wanted if not program.built.exists()]
         if not missing:
             tell(f"All is built already: {root}")

@@ -1,9 +1,66 @@
-"""PositionPal's production, installed and changed on a real API server by a real Argo CD whose controller dies."""
+"""PositionPal's production, installed and changed on a real API server by a real Argo CD whose controller dies.
 
-from stage import PositionPalRollout
+At last kube-state-metrics, Argo CD and a kubelet tell a Prometheus about it, on a bad day.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import bad_day
+from asking import Asked
+from cluster_programs import kube_state_metrics, kubelet
+from processes import prometheus
+from scraping import Pod, scrape_configs
+from stage import PositionPalRollout, Stage, positionpal
+
+from constructs_lib.derive.graph import Graph
+from constructs_lib.derive.manifests import component_manifests
+
+#: Alerts that are true by what is done to the cluster here.
+TRUE = (
+    "ArgoCDApplicationNotHealthy",
+    "ContainerMemoryNearLimit",
+    "ContainerOutOfMemory",
+    "ContainerRestarting",
+    "JobFailed",
+    "TargetMissing",
+    "VolumeAlmostFull",
+    "VolumeFilling",
+    "WorkloadDegraded",
+    "WorkloadUnavailable",
+)
+_CONTROLLER = "argocd-application-controller"
 
 
 class TestProduction(PositionPalRollout):
     environment = "production"
     kill = True
     reverts = False
+
+    def test_what_the_cluster_tells(self, rehearsed: Stage) -> None:
+        rehearsal, namespace = rehearsed.rehearsal, rehearsed.argocd.namespace
+        graph = Graph(positionpal("production"))
+        [monitoring] = (each for each in graph.system.components if each.id == "monitoring")
+        manifests = component_manifests(monitoring, graph)
+        ports = {"metrics": f"127.0.0.1:{rehearsal.argocd.metrics}"}
+        controller = Pod(namespace, f"{_CONTROLLER}-0", ports, {"app.kubernetes.io/name": _CONTROLLER})
+        monitors = [each for each in manifests if each["kind"] == "PodMonitor"]
+        rules = [each["spec"] for each in manifests if each["kind"] == "PrometheusRule"]
+        with ExitStack() as stack:
+            configs = [each for monitor in monitors for each in scrape_configs(monitor, [controller])]
+            configs += stack.enter_context(kube_state_metrics(rehearsal.kubeconfig))
+            configs += stack.enter_context(kubelet(rehearsal.kubeconfig))
+            server = stack.enter_context(prometheus(configs, rules))
+            # What increases, and what fills, is seen after that.
+            server.wait_for("count(up == 1) == 4 and on () count(kube_pod_info) and on () count(argocd_app_info)")
+            server.wait_for("count(count_over_time(kube_pod_container_status_restarts_total[1m]) > 1)")
+            server.wait_for("count(count_over_time(kubelet_volume_stats_used_bytes[1m]) > 1)")
+            bad_day.begin(rehearsal.client)
+            asked = Asked(server, graph)
+            for name in TRUE:
+                server.wait_for(asked.alerts[name])
+            server.wait_for("kube_cronjob_status_last_successful_time")
+            server.wait_for('kube_pod_status_ready{namespace="monitoring", condition="true"} == 1')
+            assert asked.silent() == []
+            asked.hold_to("cluster", TRUE)

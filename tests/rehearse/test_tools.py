@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from constructs_lib.rehearse import tools
-from constructs_lib.rehearse.tools import PROGRAMS, Tools, find_tools, set_up
+from constructs_lib.rehearse.tools import FOR_TESTS, PROGRAMS, Tools, find_tools, set_up
 from constructs_lib.user_error import UserError
 
 GO = shutil.which("go")
@@ -143,21 +143,22 @@ def test_without_a_go_of_today_setup_says_so(nothing: Path, answer: str | None, 
         set_up(print)
 
 
-def test_the_parts_of_kubernetes_are_of_its_version() -> None:
+@pytest.mark.parametrize("folder", ["kubelet", "kubernetes"])
+def test_the_parts_of_kubernetes_are_of_its_version(folder: str) -> None:
     """All is built from one release: what Renovate raises in part does not pass."""
-    text = (tools.MODULES / "kubernetes" / "go.mod").read_text()
+    text = (tools.MODULES / folder / "go.mod").read_text()
     version = next(program.version for program in PROGRAMS if program.name == "kube-apiserver")
     parts = re.findall(r"^\t(k8s\.io/\S+) => \1 v(\S+)$", text, re.MULTILINE)
     assert len(parts) > 30
     assert {part for _, part in parts} == {version.replace("1.", "0.", 1)}
 
 
-@pytest.mark.parametrize("folder", sorted({program.folder for program in PROGRAMS if program.folder}))
+@pytest.mark.parametrize("folder", sorted({each.folder for each in (*PROGRAMS, *FOR_TESTS) if each.folder}))
 def test_a_module_names_its_programs_and_its_checksums(folder: str) -> None:
     text = (tools.MODULES / folder / "go.mod").read_text()
     tool = re.search(r"^tool (?:\(\n(.*?)\n\)|(\S+))", text, re.MULTILINE | re.DOTALL)
     named = (tool[1] or tool[2]).split() if tool else ["."]
-    programs = [program for program in PROGRAMS if program.folder == folder]
+    programs = [program for program in (*PROGRAMS, *FOR_TESTS) if program.folder == folder]
     assert named == [program.package or program.pin for program in programs]
     assert f"{programs[0].pin} v{programs[0].version} h1:" in (tools.MODULES / folder / "go.sum").read_text()
 
