@@ -1,0 +1,219 @@
+"""A real Cassandra node with the generated configuration and agent, and the generated Job that makes its schema.
+
+Its own configuration is a short form of the image's, which the init container changes. It takes what makes it start in
+seconds, for nobody has to be waited for here: no other node, and no gossip.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import PATIENCE, free_ports, listens, rehomed, run, variables, wait_for
+from synthesized import Manifest
+
+ROOT = Path(__file__).resolve().parent.parent
+#: What ``make .venv/cassandra/ready`` brings, and ``make .venv-cqlsh/ready``.
+PROGRAMS = ROOT / ".venv" / "cassandra"
+CQLSH = ROOT / ".venv-cqlsh" / "bin"
+PASSWORD = 'it\'s a "pass" word; -- with \\ $HOME `id` % ü'
+#: Of jvm-server.options and jvm17-server.options of Cassandra 5.0, what it does not start without.
+_OPENED = """
+java.base/java.io java.base/java.lang java.base/java.lang.module java.base/java.lang.reflect java.base/java.nio
+java.base/java.util java.base/jdk.internal.loader java.base/jdk.internal.math java.base/jdk.internal.module
+java.base/jdk.internal.ref java.base/jdk.internal.reflect java.base/jdk.internal.util.jar java.base/sun.nio.ch
+jdk.compiler/com.sun.tools.javac jdk.management/com.sun.management.internal
+"""
+_EXPORTED = """
+java.base/java.lang.ref java.base/jdk.internal.misc java.management.rmi/com.sun.jmx.remote.internal.rmi
+java.rmi/sun.rmi.registry java.rmi/sun.rmi.server java.sql/java.sql jdk.attach/sun.tools.attach
+jdk.compiler/com.sun.tools.javac.file jdk.unsupported/sun.misc
+"""
+_OPTIONS = (
+    "-Xms256m",
+    "-Xmx256m",
+    "-Xss256k",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Djava.net.preferIPv4Stack=true",
+    "-Djdk.attach.allowAttachSelf=true",
+    "-Dcom.sun.management.jmxremote.authenticate=false",
+    "-Dcassandra-foreground=yes",
+    "-Dcassandra.ring_delay_ms=2000",
+    "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+    "-Dcassandra.superuser_setup_delay_ms=0",
+    *(f"--add-opens={module}=ALL-UNNAMED" for module in _OPENED.split()),
+    *(f"--add-exports={module}=ALL-UNNAMED" for module in _EXPORTED.split()),
+)
+#: What the image's cassandra.yaml and its entrypoint set that has no default.
+_CONFIGURATION = """\
+cluster_name: {cluster}
+num_tokens: 4
+authenticator:
+  class_name: AllowAllAuthenticator
+authorizer:
+  class_name: AllowAllAuthorizer
+role_manager:
+  class_name: CassandraRoleManager
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+endpoint_snitch: SimpleSnitch
+commitlog_sync: periodic
+commitlog_sync_period: 10000ms
+seed_provider:
+- class_name: org.apache.cassandra.locator.SimpleSeedProvider
+  parameters:
+  - seeds: "127.0.0.1:{storage}"
+listen_address: 127.0.0.1
+rpc_address: 127.0.0.1
+storage_port: {storage}
+native_transport_port: {cql}
+start_native_transport: true
+data_file_directories: [{data}/data]
+commitlog_directory: {data}/commitlog
+saved_caches_directory: {data}/saved_caches
+hints_directory: {data}/hints
+cdc_raw_directory: {data}/cdc_raw"""
+
+
+class Node:
+    """A node that runs.
+
+    Attributes:
+        cql: Its port for clients.
+        metrics: Where its agent tells its metrics.
+        log: What it wrote.
+    """
+
+    def __init__(self, folder: Path, manifests: Sequence[Manifest]) -> None:
+        """Lay out its files, by the objects of a system's Cassandra."""
+        self._folder = folder
+        by_kind = {kind: [each for each in manifests if each["kind"] == kind] for kind in ("StatefulSet", "Job")}
+        [stateful_set], [job] = by_kind["StatefulSet"], by_kind["Job"]
+        self._files = {each["metadata"]["name"]: each["data"] for each in manifests if each["kind"] == "ConfigMap"}
+        self._job: Manifest = job["spec"]["template"]["spec"]["containers"][0]
+        pod = stateful_set["spec"]["template"]["spec"]
+        [self._container] = pod["containers"]
+        self._own = self._files[stateful_set["metadata"]["name"]]
+        self._schema = self._files.get(f"{stateful_set['metadata']['name']}-schema", {})
+        storage, self.cql, metrics, self._jmx = free_ports(4)
+        self.metrics = f"127.0.0.1:{metrics}"
+        self.log = folder / "log"
+        for name in ("image", "conf", "overrides", "data", "tmp", "schema"):
+            (folder / name).mkdir()
+        for name, text in self._own.items():
+            (folder / "overrides" / name).write_text(text)
+        for name, text in self._schema.items():
+            (folder / "schema" / name).write_text(text)
+        given = variables(self._container)
+        (folder / "image" / "cassandra.yaml").write_text(
+            _CONFIGURATION.format(
+                cluster=given["CASSANDRA_CLUSTER_NAME"], storage=storage, cql=self.cql, data=folder / "data"
+            )
+        )
+        [prepare] = (each for each in pod["initContainers"] if each["name"] == "prepare")
+        self._prepare(prepare)
+
+    def _prepare(self, container: Manifest) -> None:
+        """Run the init container's script, as it stands in the StatefulSet."""
+        shell, option, text = container["command"]
+        here = {"/etc/cassandra": self._folder / "image", "/conf": self._folder / "conf"}
+        overrides = self._folder / "overrides" / Path(variables(container)["OVERRIDES"]).name
+        result = run([shell, option, rehomed(text, here)], variables(container, OVERRIDES=str(overrides)))
+        assert result.returncode == 0, result.stdout
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it until it is killed."""
+        given = variables(self._container)
+        folders = {"/telemetry/": f"{PROGRAMS / 'agent'}/", "/telemetry-metrics/": f"{self._folder / 'overrides'}/"}
+        rules = Path(given["OTEL_JMX_CONFIG"]).name
+        environment = {name: value for name, value in given.items() if name.startswith("OTEL_")}
+        environment |= {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder / "tmp"),
+            "MALLOC_ARENA_MAX": "2",
+            "OTEL_JMX_CONFIG": str(self._folder / "overrides" / rules),
+            "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": self.metrics.rpartition(":")[2],
+        }
+        agent = given["JVM_EXTRA_OPTS"].replace("/telemetry/", folders["/telemetry/"])
+        [jamm] = (PROGRAMS / "lib").glob("jamm-*.jar")
+        command = [
+            "java",
+            *_OPTIONS,
+            f"-javaagent:{jamm}",
+            f"-Dcassandra.jmx.local.port={self._jmx}",
+            f"-Dcassandra.storagedir={self._folder / 'data'}",
+            f"-Dcassandra.logdir={self._folder}",
+            f"-Djava.io.tmpdir={self._folder / 'tmp'}",
+            *shlex.split(agent),
+            "-cp",
+            f"{self._folder / 'conf'}:{PROGRAMS / 'lib'}/*",
+            "org.apache.cassandra.service.CassandraDaemon",
+        ]
+        with self.log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+        def ready() -> bool:
+            assert process.poll() is None, self.log.read_text(errors="replace")[-4000:]
+            return listens(self.cql)
+
+        try:
+            wait_for(ready, "Cassandra")
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(PATIENCE)
+
+    def apply_schema(self, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+        """Run the Job."""
+        shell, option, text, *arguments = self._job["command"]
+        tmp, schema = self._folder / "tmp", self._folder / "schema"
+        (self._folder / "password").write_text(password)
+        here = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.cql),
+            "PASSWORD_FILE": str(self._folder / "password"),
+            "HOME": str(tmp),
+            "PATH": f"{CQLSH}:{os.environ['PATH']}",
+        }
+        files = [each.replace("/schema/", f"{schema}/") for each in arguments]
+        return run([shell, option, rehomed(text, {"/tmp": tmp}), *files], variables(self._job, **here))
+
+    def query(self, text: str, user: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+        """Run statements as a role."""
+        credentials = self._folder / "credentials"
+        credentials.touch(mode=0o600)
+        credentials.write_text(f"[PlainTextAuthProvider]\nusername = {user}\npassword = {password}\n")
+        command: list[str | Path] = [CQLSH / "cqlsh", "--credentials", credentials, "--no-color", "--execute", text]
+        environment = {"HOME": str(self._folder / "tmp"), "PATH": os.environ["PATH"]}
+        return run([*command, "127.0.0.1", str(self.cql)], environment)
+
+
+@contextmanager
+def cassandra_node(manifests: Sequence[dict[str, Any]]) -> Iterator[Node]:
+    """Run a node by the objects of a system's Cassandra."""
+    if not (PROGRAMS / "ready").exists() or not (CQLSH / "cqlsh").exists() or shutil.which("java") is None:
+        pytest.skip("Cassandra is not there: make .venv/cassandra/ready .venv-cqlsh/ready")
+    with tempfile.TemporaryDirectory(prefix="cassandra-") as folder:
+        node = Node(Path(folder), manifests)
+        with node.running():
+            yield node
