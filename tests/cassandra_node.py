@@ -22,8 +22,9 @@ from running import PATIENCE, free_ports, listens, rehomed, run, variables, wait
 from synthesized import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What ``make .venv/cassandra/ready`` brings, and ``make .venv-cqlsh/ready``.
+#: What ``make .venv/cassandra/ready .venv/jvm-program/ready .venv-cqlsh/ready`` brings.
 PROGRAMS = ROOT / ".venv" / "cassandra"
+AGENT = ROOT / ".venv" / "jvm-program" / "agent"
 CQLSH = ROOT / ".venv-cqlsh" / "bin"
 PASSWORD = 'it\'s a "pass" word; -- with \\ $HOME `id` % ü'
 #: Of jvm-server.options and jvm17-server.options of Cassandra 5.0, what it does not start without.
@@ -134,7 +135,6 @@ class Node:
     def running(self) -> Iterator[None]:
         """Run it until it is killed."""
         given = variables(self._container)
-        folders = {"/telemetry/": f"{PROGRAMS / 'agent'}/", "/telemetry-metrics/": f"{self._folder / 'overrides'}/"}
         rules = Path(given["OTEL_JMX_CONFIG"]).name
         environment = {name: value for name, value in given.items() if name.startswith("OTEL_")}
         environment |= {
@@ -145,7 +145,7 @@ class Node:
             "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
             "OTEL_EXPORTER_PROMETHEUS_PORT": self.metrics.rpartition(":")[2],
         }
-        agent = given["JVM_EXTRA_OPTS"].replace("/telemetry/", folders["/telemetry/"])
+        agent = given["JVM_EXTRA_OPTS"].replace("/telemetry/", f"{AGENT}/")
         [jamm] = (PROGRAMS / "lib").glob("jamm-*.jar")
         command = [
             "java",
@@ -211,8 +211,9 @@ class Node:
 @contextmanager
 def cassandra_node(manifests: Sequence[dict[str, Any]]) -> Iterator[Node]:
     """Run a node by the objects of a system's Cassandra."""
-    if not (PROGRAMS / "ready").exists() or not (CQLSH / "cqlsh").exists() or shutil.which("java") is None:
-        pytest.skip("Cassandra is not there: make .venv/cassandra/ready .venv-cqlsh/ready")
+    there = [(PROGRAMS / "ready").exists(), (AGENT / "javaagent.jar").exists(), (CQLSH / "cqlsh").exists()]
+    if not all(there) or shutil.which("java") is None:
+        pytest.skip("Cassandra is not there: make .venv/cassandra/ready .venv/jvm-program/ready .venv-cqlsh/ready")
     with tempfile.TemporaryDirectory(prefix="cassandra-") as folder:
         node = Node(Path(folder), manifests)
         with node.running():
