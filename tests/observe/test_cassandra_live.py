@@ -129,4 +129,4 @@ def test_every_expression_about_it_gives_data(node: Node, server: Prometheus, gr
     for name in TRUE:
         server.wait_for(asked.alerts[name])
     assert asked.silent() == []
-    asked.hold_to("cassandra", TRUE)
+    asked.hold_to("cassandra", [asked.alerts[name] for name in TRUE])

@@ -63,4 +63,4 @@ class TestProduction(PositionPalRollout):
             server.wait_for("kube_cronjob_status_last_successful_time")
             server.wait_for('kube_pod_status_ready{namespace="monitoring", condition="true"} == 1')
             assert asked.silent() == []
-            asked.hold_to("cluster", TRUE)
+            asked.hold_to("cluster", [asked.alerts[name] for name in TRUE])
