@@ -53,7 +53,8 @@ def test_its_callers_agents_measure_it() -> None:
             assert f"{histogram}count{{{HOST}" in expression or f"{histogram}bucket{{{HOST}" in expression
         assert "rpc_client_call" not in expression and "http_client_request_duration_seconds" not in expression
     assert "/ 1000" in callers["caller-latency"]
-    assert rows["Promise"].keys() == {"availability", "fast", "burning", "version"}
+    promised = {"availability", "availability-budget", "fast", "fast-budget", "burning", "version"}
+    assert rows["Promise"].keys() == promised
     assert 'service="chat"' not in recorded(system)
     page = pages(Graph(system))["observability.md"]
     assert "| chat | the agents of those who call it: caller-0, caller-1, caller-2 |" in page
