@@ -39,8 +39,8 @@ class TestProduction(PositionPalRollout):
     reverts = False
 
     def test_what_the_cluster_tells(self, rehearsed: Stage) -> None:
-        rehearsal, namespace = rehearsed.rehearsal, rehearsed.argocd.namespace
-        graph = Graph(positionpal("production"))
+        rehearsal, graph = rehearsed.rehearsal, Graph(positionpal("production"))
+        namespace = graph.system.environment.argocd.namespace
         [monitoring] = (each for each in graph.system.components if each.id == "monitoring")
         manifests = component_manifests(monitoring, graph)
         ports = {"metrics": f"127.0.0.1:{rehearsal.argocd.metrics}"}
