@@ -8,6 +8,7 @@ library's PodMonitors, and has all of PositionPal's rules.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
 from constructs_lib.kinds.microservice import series
 
+#: The chat service, as its callers know it.
+HOST = 'server_address="chat-service.pp-cs.svc.cluster.local"'
 HOSTS = ("location-service.pp-ls.svc.cluster.local", "notification-service.pp-ns.svc.cluster.local")
 #: How often each is called in a phase. Slow alerts want a request a minute over a day, of which there are hours here.
 ROUNDS = 5
@@ -109,6 +112,7 @@ def live() -> Iterator[Live]:
             phases[how] = observed(server, read, gateway, how)
             if how == "well":
                 calm = server.value("time()")
+        phases["hanging"] = hanging(server, read, gateway, chat)
         for how in ("failing", "well"):
             chat.get(f"/become/{how}")
             everyone(gateway, location)
@@ -141,6 +145,19 @@ def observed(server: Prometheus, metrics: Collection[str], gateway: NodeProgram,
     while how == "well" and not found.is_fast:
         found = phase()
     return found
+
+
+def hanging(server: Prometheus, metrics: Collection[str], gateway: NodeProgram, chat: JvmProgram) -> Phase:
+    """Return what happens while the chat service answers nothing, and the gateway waits for it without a deadline."""
+    before = history.look(server, metrics)
+    chat.process.send_signal(signal.SIGSTOP)
+    try:
+        for path in ("http?address=CHAT_SERVICE_HTTP_URL&path=orders/1", "grpc?address=CHAT_SERVICE_URL&method=Get"):
+            with pytest.raises(TimeoutError):
+                gateway.get(f"/others/{path}", timeout=1)
+        return Phase(before, history.look(server, metrics), 0)
+    finally:
+        chat.process.send_signal(signal.SIGCONT)
 
 
 def ask(gateway: NodeProgram) -> Iterator[int]:
@@ -216,6 +233,15 @@ def test_what_the_agent_counts(live: Live) -> None:
     http = series.called_http(Jvm()).histogram
     [fetched] = server.query(f'{http}_count{{service="location-service", http_response_status_code="500"}}', live.at)
     assert (fetched.value, fetched.labels["server_address"]) == (3, HOSTS[0])
+
+
+def test_calls_that_hang_are_counted_by_nobody(live: Live) -> None:
+    """A limit, of which docs/observability.md tells: only what has ended is counted."""
+    before, after = (
+        {name: value for name, value in look.items() if HOST in name and "_count{" in name}
+        for look in (live.phases["hanging"].before, live.phases["hanging"].after)
+    )
+    assert before == after != {}
 
 
 def firing_alerts(live: Live) -> str:
