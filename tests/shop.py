@@ -132,7 +132,7 @@ class Shop:
 
     def permitted(self, component: str, environment: str = "laptop", revision: str = "HEAD") -> set[str]:
         """Return the namespaces that the committed AppProject of a component permits."""
-        text = self.git("show", f"{revision}:argocd/{environment}/AppProject-shop-{component}.yaml")
+        text = self.git("show", f"{revision}:./argocd/{environment}/AppProject-shop-{component}.yaml")
         spec = yaml.safe_load(text)["spec"]
         namespaces = {entry["namespace"] for entry in spec["destinations"]}
         assert namespaces == {entry["name"] for entry in spec["clusterResourceWhitelist"]}
@@ -142,9 +142,9 @@ class Shop:
         """Return the revision from which each committed Application reads."""
         folder = f"argocd/{environment}"
         found: dict[str, str] = {}
-        for file in self.git("ls-tree", "--name-only", f"{revision}:{folder}").splitlines():
+        for file in self.git("ls-tree", "--full-tree", "--name-only", f"{revision}:./{folder}").splitlines():
             if file.startswith("Application-"):
-                manifest: dict[str, Any] = yaml.safe_load(self.git("show", f"{revision}:{folder}/{file}"))
+                manifest: dict[str, Any] = yaml.safe_load(self.git("show", f"{revision}:./{folder}/{file}"))
                 found[manifest["metadata"]["name"]] = manifest["spec"]["source"]["targetRevision"]
         return found
 
@@ -164,11 +164,11 @@ class Shop:
         assert self.pushed == head
         assert self.status == ""
         pins, pinned = self.pins(environment), self.pinned(environment)
-        components = self.git("ls-tree", "--name-only", f"HEAD:dist/{environment}").splitlines()
+        components = self.git("ls-tree", "--full-tree", "--name-only", f"HEAD:./dist/{environment}").splitlines()
         assert sorted(pins) == sorted(components) == sorted(pinned)
         for component, pin in pins.items():
             folder = f"dist/{environment}/{component}"
             assert pinned[component] == pin["revision"]
-            assert self.git("rev-parse", f"HEAD:{folder}") == pin["content"]
-            assert self.git("rev-parse", f"{pin['revision']}:{folder}") == pin["content"]
+            assert self.git("rev-parse", f"HEAD:./{folder}") == pin["content"]
+            assert self.git("rev-parse", f"{pin['revision']}:./{folder}") == pin["content"]
             self.git("merge-base", "--is-ancestor", pin["revision"], "HEAD")

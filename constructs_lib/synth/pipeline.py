@@ -98,7 +98,7 @@ def synthesize_all(
 
     Raises:
         DeclarationError: The declaration has errors, in any of them, or one has something that another one in the same
-            cluster, or with the same Argo CD, has too.
+            cluster, or with the same Argo CD, has too; or another system, in another folder of the repository.
         PinsError: The pins of one of them cannot be read, or the branch that is deployed does not bear them out.
     """
     pins = {environment.name: read_pins(root, environment.name) for environment in environments}
@@ -119,6 +119,11 @@ def synthesize_all(
         others = [each for each in neighbours if all(each is not known for known in environments)]
         beside = run_all(declaration, others, finish)
         refuse_neighbours([*zip([*environments, *others], [*trees, *beside], strict=True)])
+    for environment, tree in zip(environments, trees, strict=True):
+        if environment.argocd.others:
+            from constructs_lib.synth.other_systems import refuse_other_systems
+
+            refuse_other_systems(environment, tree, root)
     return trees
 
 

@@ -270,3 +270,91 @@ def test_a_wrong_destination_is_told(tmp_path: Path, arguments: str, problem: st
     assert found.code == 1
     assert found.said[0].startswith("app.py:8: ")
     assert problem in found.said[0]
+
+
+#: The same system twice: all names are the same but for the prefix.
+BESIDE = {
+    "shop": ', argocd=ArgoCD(others=("bank-shop",))',
+    "bank": ', argocd=ArgoCD(install=False, others=("shop",)), prefix="bank-", secret_store_namespace="bank-secrets"',
+}
+APART = ', prefix="bank-", secret_store_namespace="bank-secrets"'
+
+
+def systems(kind: str, folder: Path) -> tuple[Shop, Shop]:
+    """Declare two systems for one cluster, in two folders of one repository, or in two repositories."""
+    if kind == "two folders":
+        whole = Shop.create(folder)
+        (whole.folder / "app.py").unlink()
+        found = {name: Shop(whole.folder / "systems" / name, whole.remote) for name in BESIDE}
+    else:
+        for name in BESIDE:
+            (folder / name).mkdir()
+        found = {name: Shop.create(folder / name) for name in BESIDE}
+    for name, system in found.items():
+        here = f'mono.git", path="systems/{name}' if kind == "two folders" else f"{name}.git"
+        text = APP.replace("HERE", f"ENVIRONMENTS = [{ENVIRONMENT.format(ACCOUNT, BESIDE[name])}]")
+        system.folder.mkdir(parents=True, exist_ok=True)
+        (system.folder / "app.py").write_text(text.replace("shop.git", here))
+        system.commit("Declare")
+        system.git("push", "--quiet")
+    return found["shop"], found["bank"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["two folders", "two repositories"])
+def test_two_systems_in_one_cluster(tmp_path: Path, kind: str) -> None:
+    shop, bank = systems(kind, tmp_path)
+    for system in (shop, bank):
+        assert system.run("synth").code == 0
+        assert "0 errors, 0 warnings." in (found := system.run("check")).said, found.said
+        planned = system.run("plan")
+        assert (planned.code, "2 components in 2 waves" in planned.said) == (0, True), planned.said
+        system.commit("Synthesize")
+        system.publish()
+        system.check()
+    if kind == "two folders":
+        found = shop.run("check", "--tree", str(shop.folder.parent))
+        assert (found.code, "0 errors, 0 warnings." in found.said) == (0, True), found.said
+    identities = [
+        {
+            (item["apiVersion"], item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
+            for item in objects(system.folder, "laptop")
+        }
+        for system in (shop, bank)
+    ]
+    assert identities[0].isdisjoint(identities[1])
+    assert len(identities[0]) == len(identities[1])
+    # What one changes is no matter of the other.
+    bank.change("example/front:1.0.0", "example/front:1.1.0")
+    assert "Publish laptop: bank-front" in bank.publish()
+    assert shop.run("plan").said.splitlines()[-1] == "No changes."
+
+
+@pytest.mark.slow
+def test_two_systems_that_are_not_kept_apart(tmp_path: Path) -> None:
+    shop, bank = systems("two folders", tmp_path)
+    assert shop.run().code == 0
+    bank.edit(APART, "")
+    assert bank.run().err.splitlines()[0] == (
+        "app.py:6: environment laptop: others: shop is its own root Application; name those of other systems, and give "
+        "one a prefix."
+    )
+    bank.edit('System(environment, "shop")', 'System(environment, "bank")')
+    for arguments in ((), ("check",), ("plan",), ("publish", "laptop")):
+        found = bank.run(*arguments)
+        assert (found.code, found.err.splitlines()[:3]) == (
+            1,
+            [
+                "app.py:6: environment laptop: its Argo CD deploys shop, of ../shop/argocd/laptop, too, and its secret "
+                "values would be in the same namespace, secret-store; give it another, such as "
+                'secret_store_namespace="bank-secret-store".',
+                "app.py:6: environment laptop: its Argo CD deploys shop, of ../shop/argocd/laptop, too, and the two "
+                "have the same: Namespace stock, Application stock, Namespace web and 1 more. Two Applications would "
+                'fight for it. Give one of the two systems a prefix, such as prefix="bank-".',
+                "2 mistakes in the declaration; nothing was written.",
+            ],
+        ), arguments
+    assert not (bank.folder / "dist").exists()
+    # One that is of another Argo CD may have a cluster in which the names are free.
+    bank.edit(', others=("shop",)', "")
+    assert bank.run().code == 0
