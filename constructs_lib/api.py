@@ -5,6 +5,7 @@ Each imports what it needs when it is called: who only declares does without the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,13 +169,19 @@ def model_of(tree: Tree, cache: Cache | None = None) -> ClusterModel:
     return ClusterModel(tree.snapshot(tree.environment), [f"argocd/{tree.environment}"], cache=cache)
 
 
-def lines_of(system: System, root: Path | None = None) -> dict[Identity, str]:
-    """Return the line of the declaration that each object comes from, its file relative to ``root``."""
+def lines_of(system: System, root: Path | None = None) -> dict[Identity, Callable[[str], str]]:
+    """Return what tells, of each object, the line of the declaration that a field comes from.
+
+    That is the line of the patch that sets it, or else that of the object. Files are relative to ``root``.
+    """
     from constructs_lib.argocd.objects import Object, own_namespace
-    from constructs_lib.derive.explanation import origins
+    from constructs_lib.derive.explanation import Origin, origins
     from constructs_lib.derive.graph import Graph
 
+    def line_of(origin: Origin) -> Callable[[str], str]:
+        return lambda field: origin.location_of(field).relative_to(root)
+
     return {
-        Object(origin.manifest, "", own_namespace(origin.manifest)).identity: origin.location.relative_to(root)
+        Object(origin.manifest, "", own_namespace(origin.manifest)).identity: line_of(origin)
         for origin in origins(system, Graph(system))
     }

@@ -77,7 +77,8 @@ class Finding:
         field: The field in the object, such as ``spec.ports[0].targetPort``; empty if it is about all of it.
         problem: What is wrong, in one sentence that names the object, field or value.
         fix: What would be right.
-        location: The line of the declaration that the object comes from, as ``file:line``, where it is known.
+        location: The line of the declaration that the object comes from, or the patch that sets the field, as
+            ``file:line``, where it is known.
         owner: Identity of the Application whose chart makes the object; None if it is in the tree itself.
         root: What is missing, such as ``Service shop/web``: findings with the same root go when it is there. Empty for
             a finding of its own.
@@ -137,9 +138,13 @@ class Finding:
         """Return it as a warning: the declaration asks for what was found, or it may be meant so."""
         return dataclasses.replace(self, check=dataclasses.replace(self.check, severity=Severity.WARNING))
 
-    def at_line_of(self, locations: Mapping[Identity, str]) -> Finding:
-        """Return it with the line of the declaration that its object comes from, or the Application that brings it."""
-        known = [locations[each] for each in (self.identity, self.owner) if each and each in locations]
+    def at_line_of(self, lines: Mapping[Identity, Callable[[str], str]]) -> Finding:
+        """Return it with the line of the declaration that its field comes from, or the Application that brings it.
+
+        The ``lines`` of each object are told by its fields.
+        """
+        places = ((self.identity, self.field), (self.owner, ""))
+        known = [lines[each](field) for each, field in places if each and each in lines]
         return dataclasses.replace(self, location=known[0] if known else "")
 
     @property

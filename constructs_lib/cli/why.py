@@ -161,7 +161,7 @@ def _origin(origin: Origin, root: Path) -> dict[str, Any]:
         "construct": origin.subject,
         "declared": origin.location.relative_to(root),
         "opens": [{"what": words, "declared": location.relative_to(root)} for words, location in origin.edges],
-        "patched": [location.relative_to(root) for location in origin.patches],
+        "patched": [patch.location.relative_to(root) for patch in origin.patches],
     }
 
 

@@ -1,6 +1,6 @@
 """Why things are as they are: the chain behind a wave, and the line behind an object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from constructs_lib.declare.component import Component
@@ -14,21 +14,31 @@ from constructs_lib.derive.manifests import component_objects
 from constructs_lib.derive.network import called, is_by_name, openings
 from constructs_lib.derive.patches import Source, patches_of
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.patching import comes_of
 
 
 @dataclass(frozen=True)
 class Origin:
     """What an object follows from: a construct, as ``Microservice gateway``, and the line that declares it.
 
-    The edges of a NetworkPolicy are what it opens, in words, each with the line that wants it; the patches are the
-    lines that patch it.
+    The edges of a NetworkPolicy are what it opens, in words, each with the line that wants it; the patches are those
+    that were applied to it, in their order.
     """
 
     manifest: Manifest
     subject: str
     location: Location
     edges: tuple[tuple[str, Location], ...] = ()
-    patches: tuple[Location, ...] = ()
+    patches: tuple[Patch, ...] = ()
+
+    def location_of(self, field: str) -> Location:
+        """Return the line that a field follows from: that of the last patch that sets it, or else that of the object.
+
+        Args:
+            field: The field, such as ``spec.ports[0].name``; empty for all of the object.
+        """
+        setting = (patch.location for patch in reversed(self.patches) if comes_of(patch.change, self.manifest, field))
+        return next(setting, self.location)
 
 
 def explain_order(component: Component, graph: Graph) -> tuple[list[Dependency], list[Dependency], list[Dependency]]:
@@ -59,17 +69,13 @@ def origins(system: System, graph: Graph) -> Iterator[Origin]:
             edges: tuple[tuple[str, Location], ...] = ()
             if isinstance(source, Workload) and derived.manifest["kind"] in ("CiliumNetworkPolicy", "NetworkPolicy"):
                 edges = tuple(_opened(source, graph, derived.manifest))
-            yield Origin(derived.manifest, _subject(source), source.location, edges, _places(derived.patches))
+            yield Origin(derived.manifest, _subject(source), source.location, edges, derived.patches)
         for manifest in (app_project(component, manifests), application(component, graph)):
-            places = _places(patches_of(manifest, component))
-            yield Origin(manifest, _subject(component), component.location, patches=places)
+            patches = tuple(patches_of(manifest, component))
+            yield Origin(manifest, _subject(component), component.location, patches=patches)
     for manifest in (root_project(system), root_application(system)):
-        places = _places(patches_of(manifest, system))
-        yield Origin(manifest, f"System {system.name}", system.location, patches=places)
-
-
-def _places(patches: Iterable[Patch]) -> tuple[Location, ...]:
-    return tuple(patch.location for patch in patches)
+        patches = tuple(patches_of(manifest, system))
+        yield Origin(manifest, f"System {system.name}", system.location, patches=patches)
 
 
 def _subject(source: Source) -> str:

@@ -10,9 +10,11 @@ https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kub
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from constructs_lib.kubernetes.manifest import mapping
 from constructs_lib.text import given, nearest, shown
 
 #: What tells the entries of a list from each other, by the list's field, where it is not their name.
@@ -35,6 +37,8 @@ _REPLACED = frozenset(
 #: Lists in which several entries may be about the same, so that others are added.
 _ADDED = frozenset({"ignoreDifferences"})
 _DIRECTIVE = "$patch"
+#: A place in a list, or the name of an entry, at the beginning of what is left of the path of a field.
+_PLACE = re.compile(r"\[([^\]]*)\]\.?")
 _REPLACE, _DELETE = "replace", "delete"
 
 
@@ -136,6 +140,39 @@ def _merged_options(old: list[Any], new: list[Any]) -> list[Any]:
     """Return sync options of Argo CD, such as ``Validate=false``, with others: each is there once."""
     result = {str(option).partition("=")[0]: option for option in (*old, *new)}
     return [*result.values()]
+
+
+def comes_of(change: Any, after: Any, field: str, name: str = "") -> bool:
+    """Tell whether a field of an object is as it is because of a patch.
+
+    Args:
+        change: The patch.
+        after: The object with the patch applied.
+        field: The field, such as ``spec.ports[0].name`` or ``spec.ports[http].name``; empty for all of the object.
+        name: The name of the field that is looked at, if it is within an object.
+    """
+    if change == after or not isinstance(change, dict | list):
+        return True
+    if isinstance(change, dict):
+        if _DIRECTIVE in change:
+            return True
+        there = after if isinstance(after, dict) else {}
+        # Keys may have dots in them.
+        begin = max(
+            (key for key in {*change, *there} if f"{field}.".startswith((f"{key}.", f"{key}["))), key=len, default=""
+        )
+        rest = field[len(begin) :].removeprefix(".")
+        return begin in change and comes_of(change[begin], there.get(begin), rest, begin)
+    if change[:1] == [{_DIRECTIVE: _REPLACE}]:
+        return True
+    place, key = _PLACE.match(field), _KEYS.get(name, "name")
+    if place is None or not isinstance(after, list):
+        return False
+    for number, entry in enumerate(after):
+        if place[1] in (str(number), mapping(entry).get(key)):
+            same = [each for each in change if isinstance(entry, dict) and mapping(each).get(key) == entry.get(key)]
+            return comes_of(same[0], entry, field[place.end() :]) if same else entry in change
+    return False
 
 
 def _below(at: str, key: str) -> str:

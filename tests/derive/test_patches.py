@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -152,7 +153,7 @@ def test_why_names_its_line() -> None:
     first = inspect.getsourcelines(test_why_names_its_line)[1]
     found = {
         f"{origin.manifest['kind']}/{origin.manifest['metadata']['name']}": [
-            place.line - first for place in origin.patches
+            patch.location.line - first for patch in origin.patches
         ]
         for origin in origins(shop.system, Graph(shop.system))
         if origin.patches
@@ -208,6 +209,21 @@ def test_the_project_permits_what_a_patch_makes_and_check_judges_it() -> None:
     shop.web.patch("Deployment", {"spec": {"template": {"spec": {"hostNetwork": True}}}})
     found = api.check(shop.system)
     assert "pod-security-violated" in {finding.check.code for finding in found}
+
+
+def test_what_check_finds_has_the_line_of_the_patch_that_sets_it() -> None:
+    shop = Shop()
+    shop.web.patch("Deployment", {"spec": {"replicas": 2}})
+    shop.web.patch("Deployment", {"spec": {"template": {"spec": {"hostNetwork": True}}}})
+    shop.web.patch("Service", {"spec": {"selector": {"app.kubernetes.io/name": "web"}, "type": "Lost"}})
+    shop.db.patch("StatefulSet", {"spec": {"template": {"spec": {"containers": [{"name": "db", "image": "db"}]}}}})
+    first = inspect.getsourcelines(test_what_check_finds_has_the_line_of_the_patch_that_sets_it)[1]
+    found = defaultdict[str, set[int]](set)
+    for finding in api.check(shop.system):
+        found[finding.check.code].add(int(finding.location.removeprefix(f"{__file__}:")) - first)
+    lines = {code: found[code] for code in ("bad-value", "image-not-pinned", "pod-security-violated")}
+    assert lines == {"bad-value": {4}, "image-not-pinned": {5}, "pod-security-violated": {3, 5}}
+    assert found["call-blocked"].isdisjoint(range(6))
 
 
 def test_a_patched_application_is_pinned() -> None:

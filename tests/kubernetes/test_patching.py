@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from constructs_lib.kubernetes.patching import PatchError, json_value, merged
+from constructs_lib.kubernetes.patching import PatchError, comes_of, json_value, merged
 
 TWO = [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]
 
@@ -154,3 +154,47 @@ def test_values_that_are_none_of_json(value: object, message: str) -> None:
     with pytest.raises(PatchError) as told:
         json_value(value)
     assert str(told.value) == message
+
+
+POD = {
+    "spec": {
+        "hostNetwork": True,
+        "containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y", "args": ["1", "2"]}],
+        "ports": [{"port": 1}, {"port": 2}],
+    },
+    "metadata": {"labels": {"a.b/c": "d", "a": "e"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "wanted"),
+    [
+        ({"spec": {"hostNetwork": True}}, "spec.hostNetwork", True),
+        ({"spec": {"hostNetwork": True}}, "spec", False),
+        ({"spec": {"hostNetwork": True}}, "", False),
+        ({"spec": {"hostNetwork": True}}, "spec.hostNetworks", False),
+        ({"spec": {"hostPID": None}}, "spec.hostPID", True),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers[1].image", True),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers[0].image", False),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers[1].args[0]", False),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers[1]", False),
+        ({"spec": {"containers": [{"name": "a", "image": "x"}]}}, "spec.containers[0]", True),
+        ({"spec": {"containers": [{"name": "a", "image": "x"}]}}, "spec.containers[0].resources.limits", True),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers[b].image", True),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers[b].resources.limits", False),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers[c].image", False),
+        ({"spec": {"containers": [{"name": "b", "image": "y"}]}}, "spec.containers", False),
+        ({"spec": {"containers": [{"name": "b", "args": ["1", "2"]}]}}, "spec.containers[1].args[1]", True),
+        ({"spec": {"containers": [{"$patch": "replace"}, {"name": "a"}]}}, "spec.containers[0].image", True),
+        ({"spec": {"$patch": "replace", "hostNetwork": True}}, "spec.dnsPolicy", True),
+        ({"spec": {"ports": [{"port": 1}, {"port": 2}]}}, "spec.ports[1].port", True),
+        ({"spec": {"ports": [{"port": 1}, {"port": 2}]}}, "spec.ports", True),
+        ({"spec": {"ports": [{"port": 1}]}}, "spec.ports[7].port", False),
+        ({"metadata": {"labels": {"a.b/c": "d"}}}, "metadata.labels.a.b/c", True),
+        ({"metadata": {"labels": {"a": "e"}}}, "metadata.labels.a", True),
+        ({"metadata": {"labels": {"a": "e"}}}, "metadata.labels.a.b/c", False),
+        ({"metadata": {"labels": {"a": "e"}}}, "line 3", False),
+    ],
+)
+def test_what_comes_of_a_patch(change: Any, field: str, wanted: bool) -> None:
+    assert comes_of(change, POD, field) is wanted

@@ -141,9 +141,9 @@ def look(model: ClusterModel, environment: str, on_proof: Callable[[str], object
     return Looked(environment, model.cluster, objects, counts, found, remarks, told, files, frozenset(unproven))
 
 
-def located(looked: Looked, locations: Mapping[Identity, str]) -> Looked:
-    """Return an environment whose findings have the lines of the declaration that their objects come from."""
-    findings = [finding.at_line_of(locations) for finding in looked.findings]
+def located(looked: Looked, lines: Mapping[Identity, Callable[[str], str]]) -> Looked:
+    """Return an environment whose findings have the lines of the declaration that their fields come from."""
+    findings = [finding.at_line_of(lines) for finding in looked.findings]
     return dataclasses.replace(looked, findings=findings)
 
 
