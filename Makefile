@@ -153,9 +153,9 @@ $(VENV)/jvm-program/ready: tests/observe/jvm/pom.xml tests/observe/jvm/Program.j
 		javac -J-XX:TieredStopAtLevel=1 -cp "$(@D)/lib/*" -d $(@D)/classes tests/observe/jvm/Program.java && touch $@; \
 	else echo "No Maven or no Java compiler here: the tests of programs on the JVM are skipped." >&2; fi
 
-# A Cassandra node, which the same agent measures, for the tests of its scripts, its metrics and its alerts.
+# Cassandra, which the same agent measures, for the tests of its scripts, its metrics and its alerts.
 $(VENV)/cassandra/ready: export MAVEN_OPTS := -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 $(VENV)/cassandra/ready: tests/observe/cassandra/pom.xml
 	@if command -v mvn >/dev/null; then rm -rf $(@D) && \
 		mvn -q -B -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(abspath $(@D))/lib" && touch $@; \
-	else echo "No Maven here: the tests of a Cassandra node are skipped." >&2; fi
+	else echo "No Maven here: the tests of a Cassandra ring are skipped." >&2; fi

@@ -7,7 +7,7 @@ Each run of real programs under a real Prometheus in the tests has a file in ``e
   node-exporter, in ``tests/observe/test_dashboards_live.py``;
 - ``jvm.yaml``: PositionPal's gateway, location-service and chat-service, as programs on Node.js and the JVM under
   OpenTelemetry's agents, in ``tests/observe/test_jvm_live.py``;
-- ``cassandra.yaml``: a Cassandra node under OpenTelemetry's Java agent, in ``tests/observe/test_cassandra_live.py``;
+- ``cassandra.yaml``: two Cassandra nodes under OpenTelemetry's Java agent, in ``tests/observe/test_cassandra_live.py``;
 - ``cluster.yaml``: a control plane with kube-state-metrics and Argo CD, and a kubelet's own code for simulated nodes,
   on a bad day, in ``tests/rehearse/test_positionpal_production.py``.
 """

@@ -1,8 +1,8 @@
-"""A real Cassandra node: its configuration, the Job that makes its schema, and what Prometheus and Grafana ask of it.
+"""A real Cassandra ring: its configuration, the Job that makes its schema, and what Prometheus and Grafana ask of it.
 
     WRITE_EVIDENCE=1 pytest tests/observe/test_cassandra_live.py
 
-writes ``constructs_lib/observe/evidence/cassandra.yaml`` anew.
+writes ``constructs_lib/observe/evidence/cassandra.yaml`` anew. The tests follow each other: at last a node is down.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 from asking import Asked
-from cassandra_node import PASSWORD, ROOT, Node, cassandra_node
 from processes import Prometheus, prometheus
+from real_cassandra import PASSWORD, ROOT, Node, cassandra_ring
 from scraping import Pod, scrape_configs
 from systems import monitored
 
@@ -23,21 +23,21 @@ from constructs_lib.derive.manifests import component_manifests
 
 SCHEMA = ROOT / "schemas" / "locationservice.cql"
 TABLES = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA.read_text())
-#: Alerts that are true by what is asked of the node here.
-TRUE = ("CassandraRequestsFailing",)
+#: Alerts that are true while a node is down.
+TRUE = ("CassandraNodeDown", "CassandraRequestsFailing")
 
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    """A system with a ring of one node."""
-    system = monitored("test", nodes=1)
+    """A system with a ring of two nodes."""
+    system = monitored("test", nodes=2)
     Cassandra(
         system,
         "history",
         image="cassandra:5.0.8",
         keyspace="history",
         user="owner",
-        nodes=1,
+        nodes=2,
         storage="1Gi",
         schema=[SCHEMA],
     )
@@ -45,12 +45,26 @@ def graph() -> Graph:
 
 
 @pytest.fixture(scope="module")
-def node(graph: Graph) -> Iterator[Node]:
-    """The node, with its schema."""
+def ring(graph: Graph) -> Iterator[list[Node]]:
+    """The nodes, with their schema."""
     [history] = (each for each in graph.system.components if each.id == "history")
-    with cassandra_node(component_manifests(history, graph)) as found:
-        result = found.apply_schema()
-        assert result.returncode == 0, result.stdout + found.log.read_text()[-4000:]
+    with cassandra_ring(component_manifests(history, graph), size=2) as found:
+        result = found[0].apply_schema()
+        assert result.returncode == 0, result.stdout + found[0].log.read_text()[-4000:]
+        yield found
+
+
+@pytest.fixture(scope="module")
+def server(ring: list[Node], graph: Graph) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes it, as PodMonitor and rules of the library have it."""
+    [monitoring] = (each for each in graph.system.components if each.id == "monitoring")
+    manifests = component_manifests(monitoring, graph)
+    ports = {"otel-metrics": ring[0].metrics}
+    pod = Pod("history", "history-0", ports, {"app.kubernetes.io/name": "history"}, "cassandra")
+    monitors = [each for each in manifests if each["kind"] == "PodMonitor"]
+    rules = [each["spec"] for each in manifests if each["kind"] == "PrometheusRule"]
+    with prometheus([each for monitor in monitors for each in scrape_configs(monitor, [pod])], rules) as found:
+        found.wait_for("cassandra_client_request_count_total and on () cassandra_client_request_errors_total")
         yield found
 
 
@@ -65,68 +79,71 @@ def state(node: Node, password: str = PASSWORD) -> str:
     return result.stdout
 
 
-def test_the_schema_is_in_place(node: Node) -> None:
-    found = state(node)
-    assert re.search(r"owner \| +True \| +True", found)
-    assert re.search(r"cassandra \| +False \| +False", found)
-    assert re.search(
-        r"history \|.*'class': 'org.apache.cassandra.locator.NetworkTopologyStrategy', 'datacenter1': '1'", found
-    )
-    assert {table.lower() for table in TABLES} <= {*re.findall(r"history \| +(\w+)", found)}
+def test_the_schema_is_in_place_at_each_node(ring: list[Node]) -> None:
+    for node in ring:
+        found = state(node)
+        assert re.search(r"owner \| +True \| +True", found)
+        assert re.search(r"cassandra \| +False \| +False", found)
+        assert re.search(r"history \|.*locator.NetworkTopologyStrategy', 'datacenter1': '2'", found)
+        assert {table.lower() for table in TABLES} <= {*re.findall(r"history \| +(\w+)", found)}
 
 
-def test_nobody_gets_in_by_the_built_in_login_or_without_one(node: Node) -> None:
-    for password in ("cassandra", PASSWORD):
-        assert node.query("SELECT key FROM system.local", "cassandra", password).returncode != 0
-    assert node.query("SELECT key FROM system.local", "owner", "wrong").returncode != 0
+def test_nobody_gets_in_by_the_built_in_login_or_without_one(ring: list[Node]) -> None:
+    for node in ring:
+        assert node.query("SELECT key FROM system.local", "cassandra", "cassandra").returncode != 0
+    assert ring[0].query("SELECT key FROM system.local", "owner", "wrong").returncode != 0
 
 
-def test_the_job_runs_again_with_a_changed_password(node: Node) -> None:
+def test_the_job_runs_again_with_a_changed_password(ring: list[Node]) -> None:
     """As docs/bootstrap.md has it: the server first, then what reads the Secret; nothing else changes."""
+    node, other = ring
     before = state(node)
     changed = node.query("ALTER ROLE \"owner\" WITH PASSWORD = 'another ''one'''", "owner")
     assert changed.returncode == 0, changed.stdout
-    assert node.query("SELECT key FROM system.local", "owner").returncode != 0
     result = node.apply_schema("another 'one'")
     assert result.returncode == 0, result.stdout
     assert state(node, "another 'one'") == before
     quoted = PASSWORD.replace("'", "''")
     back = node.query(f"ALTER ROLE \"owner\" WITH PASSWORD = '{quoted}'", "owner", "another 'one'")
     assert back.returncode == 0, back.stdout
+    assert other.query("SELECT key FROM system.local", "owner", "another 'one'").returncode != 0
 
 
-@pytest.fixture(scope="module")
-def server(node: Node, graph: Graph) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes it, as PodMonitor and rules of the library have it."""
-    [monitoring] = (each for each in graph.system.components if each.id == "monitoring")
-    manifests = component_manifests(monitoring, graph)
-    pod = Pod(
-        "history", "history-0", {"otel-metrics": node.metrics}, {"app.kubernetes.io/name": "history"}, "cassandra"
-    )
-    monitors = [each for each in manifests if each["kind"] == "PodMonitor"]
-    rules = [each["spec"] for each in manifests if each["kind"] == "PrometheusRule"]
-    with prometheus([each for monitor in monitors for each in scrape_configs(monitor, [pod])], rules) as found:
-        found.wait_for("cassandra_client_request_count_total and on () cassandra_client_request_errors_total")
-        yield found
-
-
-def test_every_expression_about_it_gives_data(node: Node, server: Prometheus, graph: Graph) -> None:
+def test_a_node_that_is_down_is_told_and_holds_the_schema_up(
+    ring: list[Node], server: Prometheus, graph: Graph
+) -> None:
+    """Nothing of the new schema is applied until all nodes are back, and all panels say what is the matter."""
+    node, other = ring
     # What is read from memory asks no cache, so that one table is written to disk at once.
     made = node.query(
         "CREATE TABLE history.seen (id int PRIMARY KEY) WITH memtable_flush_period_in_ms = 500;"
-        "INSERT INTO history.seen (id) VALUES (1);"
-        "CREATE KEYSPACE missing WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 3};"
-        "CREATE TABLE missing.nodes (id int PRIMARY KEY);",
+        "INSERT INTO history.seen (id) VALUES (1);",
         "owner",
     )
     assert made.returncode == 0, made.stdout
     server.wait_for('cassandra_keyspace_disk_live_bytes{keyspace="history"} > 0')
-    # Two of three copies have no node.
-    in_vain = "".join(f"SELECT * FROM missing.nodes WHERE id = {number};" for number in range(50))
+    before = state(node)
+    other.kill()
+    server.wait_for('cassandra_endpoints{state="down"} == 1')
+    node.change_schema("CREATE TABLE IF NOT EXISTS later (id int PRIMARY KEY);")
+    result = node.apply_schema()
+    assert result.returncode != 0, result.stdout
+    assert state(node) == before
+
     read = "".join(f"SELECT * FROM history.seen WHERE id = {number};" for number in (1, 1, 1, 2))
-    assert "Cannot achieve consistency level ALL" in node.query(f"{read} CONSISTENCY ALL; {in_vain}", "owner").stdout
+    written = "INSERT INTO history.seen (id) VALUES (3);"
+    in_vain = "".join(f"SELECT * FROM history.seen WHERE id = {number};" for number in range(50))
+    answer = node.query(f"{read} {written} CONSISTENCY ALL; {in_vain}", "owner").stdout
+    assert "Cannot achieve consistency level ALL" in answer
     asked = Asked(server, graph)
     for name in TRUE:
         server.wait_for(asked.alerts[name])
     assert asked.silent() == []
     asked.hold_to("cassandra", [asked.alerts[name] for name in TRUE])
+
+    other.start()
+    server.wait_for('cassandra_endpoints{state="up"} == 2')
+    result = node.apply_schema()
+    assert result.returncode == 0, result.stdout
+    for each in ring:
+        assert re.search(r"history \| +later", state(each))

@@ -1,7 +1,8 @@
 """Takes the place of a Cassandra ring and of the ``cqlsh`` in front of it.
 
-Cassandra takes a Java machine and a gigabyte for each node, and has no Debian package, so a real ring cannot be part of
-the tests. This follows what matters to the script of the schema Job, by the sources of cqlsh 6.2 and Cassandra 5.0:
+A real ring of two is in ``tests/observe/test_cassandra_live.py``, and takes a minute to start. This one is of any size,
+with addresses of any kind, and whoever asks it can be killed at any moment. It follows what matters to the script of
+the schema Job, by the sources of cqlsh 6.2 and Cassandra 5.0:
 
 * Credentials come from a file with a section ``[PlainTextAuthProvider]``, which is not used if others may read it.
 * A statement that fails is reported on the standard error, the next one is run all the same, and the exit code is 2;

@@ -1,7 +1,7 @@
-"""A real Cassandra node with the generated configuration and agent, and the generated Job that makes its schema.
+"""A real Cassandra ring with the generated configuration and agent, and the generated Job that makes its schema.
 
 Its own configuration is a short form of the image's, which the init container changes. It takes what makes it start in
-seconds, for nobody has to be waited for here: no other node, and no gossip.
+seconds, for gossip between processes of one machine is quick.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import PATIENCE, free_ports, listens, rehomed, run, variables, wait_for
+from running import PATIENCE, free_ports, rehomed, run, variables, wait_for
 from synthesized import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,8 +74,8 @@ seed_provider:
 - class_name: org.apache.cassandra.locator.SimpleSeedProvider
   parameters:
   - seeds: "127.0.0.1:{storage}"
-listen_address: 127.0.0.1
-rpc_address: 127.0.0.1
+listen_address: {address}
+rpc_address: {address}
 storage_port: {storage}
 native_transport_port: {cql}
 start_native_transport: true
@@ -86,17 +87,21 @@ cdc_raw_directory: {data}/cdc_raw"""
 
 
 class Node:
-    """A node that runs.
+    """A node.
 
     Attributes:
+        address: Its address, of the loopback interface.
         cql: Its port for clients.
-        metrics: Where its agent tells its metrics.
+        metrics: Where its agent tells its metrics, if it is measured.
         log: What it wrote.
     """
 
-    def __init__(self, folder: Path, manifests: Sequence[Manifest]) -> None:
-        """Lay out its files, by the objects of a system's Cassandra."""
+    def __init__(
+        self, folder: Path, manifests: Sequence[Manifest], address: str, storage: int, cql: int, *, measured: bool
+    ) -> None:
+        """Lay out its files, by the objects of a system's Cassandra; all nodes of a ring have the same ports."""
         self._folder = folder
+        self.address, self.cql, self._measured = address, cql, measured
         by_kind = {kind: [each for each in manifests if each["kind"] == kind] for kind in ("StatefulSet", "Job")}
         [stateful_set], [job] = by_kind["StatefulSet"], by_kind["Job"]
         self._files = {each["metadata"]["name"]: each["data"] for each in manifests if each["kind"] == "ConfigMap"}
@@ -105,9 +110,10 @@ class Node:
         [self._container] = pod["containers"]
         self._own = self._files[stateful_set["metadata"]["name"]]
         self._schema = self._files.get(f"{stateful_set['metadata']['name']}-schema", {})
-        storage, self.cql, metrics, self._jmx = free_ports(4)
+        metrics, self._jmx = free_ports(2)
         self.metrics = f"127.0.0.1:{metrics}"
         self.log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
         for name in ("image", "conf", "overrides", "data", "tmp", "schema"):
             (folder / name).mkdir()
         for name, text in self._own.items():
@@ -117,7 +123,11 @@ class Node:
         given = variables(self._container)
         (folder / "image" / "cassandra.yaml").write_text(
             _CONFIGURATION.format(
-                cluster=given["CASSANDRA_CLUSTER_NAME"], storage=storage, cql=self.cql, data=folder / "data"
+                cluster=given["CASSANDRA_CLUSTER_NAME"],
+                address=address,
+                storage=storage,
+                cql=cql,
+                data=folder / "data",
             )
         )
         [prepare] = (each for each in pod["initContainers"] if each["name"] == "prepare")
@@ -131,9 +141,8 @@ class Node:
         result = run([shell, option, rehomed(text, here)], variables(container, OVERRIDES=str(overrides)))
         assert result.returncode == 0, result.stdout
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Run it until it is killed."""
+    def start(self) -> None:
+        """Start it, and wait until it takes clients."""
         given = variables(self._container)
         rules = Path(given["OTEL_JMX_CONFIG"]).name
         environment = {name: value for name, value in given.items() if name.startswith("OTEL_")}
@@ -155,13 +164,13 @@ class Node:
             f"-Dcassandra.storagedir={self._folder / 'data'}",
             f"-Dcassandra.logdir={self._folder}",
             f"-Djava.io.tmpdir={self._folder / 'tmp'}",
-            *shlex.split(agent),
+            *(shlex.split(agent) if self._measured else ()),
             "-cp",
             f"{self._folder / 'conf'}:{PROGRAMS / 'lib'}/*",
             "org.apache.cassandra.service.CassandraDaemon",
         ]
-        with self.log.open("wb") as output:
-            process = subprocess.Popen(
+        with self.log.open("ab") as output:
+            process = self._process = subprocess.Popen(
                 command,
                 env=environment,
                 cwd=self._folder,
@@ -173,15 +182,22 @@ class Node:
 
         def ready() -> bool:
             assert process.poll() is None, self.log.read_text(errors="replace")[-4000:]
-            return listens(self.cql)
+            with socket.socket() as client:
+                return client.connect_ex((self.address, self.cql)) == 0
 
-        try:
-            wait_for(ready, "Cassandra")
-            yield
-        finally:
+        wait_for(ready, "Cassandra")
+
+    def kill(self) -> None:
+        """End it as a machine that fails does; nothing if it does not run."""
+        if self._process:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(PATIENCE)
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(PATIENCE)
+
+    def change_schema(self, text: str) -> None:
+        """Let the Job's file say more."""
+        [file] = (self._folder / "schema").iterdir()
+        file.write_text(f"{file.read_text()}\n{text}\n")
 
     def apply_schema(self, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
         """Run the Job."""
@@ -189,7 +205,7 @@ class Node:
         tmp, schema = self._folder / "tmp", self._folder / "schema"
         (self._folder / "password").write_text(password)
         here = {
-            "HOST": "127.0.0.1",
+            "HOST": self.address,
             "PORT": str(self.cql),
             "PASSWORD_FILE": str(self._folder / "password"),
             "HOME": str(tmp),
@@ -205,16 +221,28 @@ class Node:
         credentials.write_text(f"[PlainTextAuthProvider]\nusername = {user}\npassword = {password}\n")
         command: list[str | Path] = [CQLSH / "cqlsh", "--credentials", credentials, "--no-color", "--execute", text]
         environment = {"HOME": str(self._folder / "tmp"), "PATH": os.environ["PATH"]}
-        return run([*command, "127.0.0.1", str(self.cql)], environment)
+        return run([*command, self.address, str(self.cql)], environment)
 
 
 @contextmanager
-def cassandra_node(manifests: Sequence[dict[str, Any]]) -> Iterator[Node]:
-    """Run a node by the objects of a system's Cassandra."""
+def cassandra_ring(manifests: Sequence[dict[str, Any]], size: int) -> Iterator[list[Node]]:
+    """Run so many nodes by the objects of a system's Cassandra, each started once the one before takes clients.
+
+    The first is measured, and tells of the others; an agent takes seconds of a processor to start.
+    """
     there = [(PROGRAMS / "ready").exists(), (AGENT / "javaagent.jar").exists(), (CQLSH / "cqlsh").exists()]
     if not all(there) or shutil.which("java") is None:
         pytest.skip("Cassandra is not there: make .venv/cassandra/ready .venv/jvm-program/ready .venv-cqlsh/ready")
-    with tempfile.TemporaryDirectory(prefix="cassandra-") as folder:
-        node = Node(Path(folder), manifests)
-        with node.running():
-            yield node
+    storage, cql = free_ports(2)
+    nodes: list[Node] = []
+    with tempfile.TemporaryDirectory(prefix="cassandra-") as name:
+        try:
+            for number in range(1, size + 1):
+                folder = Path(name, str(number))
+                folder.mkdir()
+                nodes.append(Node(folder, manifests, f"127.0.0.{number}", storage, cql, measured=number == 1))
+                nodes[-1].start()
+            yield nodes
+        finally:
+            for node in nodes:
+                node.kill()
