@@ -24,6 +24,8 @@ from constructs_lib.rehearse.tools import Tools
 API = "argoproj.io/v1alpha1"
 #: The controller of ApplicationSets, among the names of Argo CD's one program.
 APPLICATION_SETS = "argocd-applicationset-controller"
+#: The kinds without which nothing of it runs.
+KINDS = ("Application", "AppProject")
 APPLICATIONS = Resource(API, "Application", "applications", True)
 #: Scripts that the image of Argo CD brings, and without which the repository server renders nothing: they tell whether
 #: a commit is signed.
@@ -167,6 +169,9 @@ class ArgoCD:
 
         https://argo-cd.readthedocs.io/en/stable/operator-manual/applicationset/Progressive-Syncs/
         """
+        for definition in definitions(self._tools.definitions, ["ApplicationSet"]):
+            self._plane.client.apply(definition)
+        self._workspace.wait_for("kube-apiserver", lambda: bool(self._plane.client.resource(API, "ApplicationSet")))
         self._workspace.start(
             APPLICATION_SETS,
             [
@@ -211,9 +216,14 @@ def _configuration(settings: Mapping[str, str], namespace: str) -> Iterator[Mani
     }
 
 
-def definitions(folder: Path) -> Iterator[Manifest]:
-    """Yield the CustomResourceDefinitions of Argo CD that lie in a folder."""
+def definitions(folder: Path, kinds: Iterable[str] = KINDS) -> Iterator[Manifest]:
+    """Yield the CustomResourceDefinitions of some kinds of Argo CD that lie in a folder.
+
+    That of ApplicationSets takes the API server as long as all else until it is ready, and half of its memory.
+    """
     for file in sorted(folder.glob("*.yaml")):
-        for manifest in yaml.load_all(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            if manifest and manifest.get("kind") == "CustomResourceDefinition":
-                yield manifest
+        text = file.read_text()
+        if any(f" kind: {kind}\n" in text for kind in kinds):
+            for manifest in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+                if manifest and manifest.get("kind") == "CustomResourceDefinition":
+                    yield manifest

@@ -17,7 +17,7 @@ from constructs_lib.kubernetes.platform import NAMESPACES
 from constructs_lib.plan.plan import plan
 from constructs_lib.publish.takeover import Takeover, kubectl
 from constructs_lib.rehearse.api_client import ApiError
-from constructs_lib.rehearse.argocd import API, ArgoCD, definitions
+from constructs_lib.rehearse.argocd import API, KINDS, ArgoCD, definitions
 from constructs_lib.rehearse.borrowed import borrow, close_nodes, give_back
 from constructs_lib.rehearse.changes import BROKEN
 from constructs_lib.rehearse.control_plane import Authority, start_control_plane, start_nodes
@@ -111,7 +111,8 @@ class Rehearsal:
         self.workspace.keep = True
 
     def _start(self) -> None:
-        kinds_of_argocd = [*definitions(self._tools.definitions)]
+        its = {*KINDS, *(item.kind for item in self._objects() if item.group == "argoproj.io")}
+        kinds_of_argocd = [*definitions(self._tools.definitions, its)]
         if not kinds_of_argocd:
             raise RehearsalError(
                 f"{self._tools.definitions} is missing: it has to hold the CustomResourceDefinitions of Argo CD, the "
@@ -137,8 +138,7 @@ class Rehearsal:
         self._tell("starting Argo CD")
         for manifest in kinds_of_argocd:
             self.client.apply(manifest)
-        own = ("AppProject", "Application")
-        workspace.wait_for("kube-apiserver", lambda: all(self.client.resource(API, kind) for kind in own))
+        workspace.wait_for("kube-apiserver", lambda: all(self.client.resource(API, kind) for kind in KINDS))
         for manifest in (*self._given, *self._secrets, *self._namespaces(), *self._storage_classes()):
             # A cluster that was there before has classes of its own.
             if not self.client.get(manifest):
