@@ -38,7 +38,7 @@ SLOW_FOLDERS = {"publish"}
 SLOW_HELPERS = {"postgres_server", "processes", "rabbitmq_node", "repo_server", "repositories", "running", "stage"}
 SLOW_FIXTURES = {"cdk8s", "mono", "parse", "providers", "runner", "topology"}
 #: What takes longest, which is waiting for the most part: it begins first, beside what keeps the processor busy.
-LONGEST = ("positionpal_local", "positionpal_production", "rehearsed_edges", "rehearsed_order")
+LONGEST = ("positionpal_local", "positionpal_production", "rehearsed_edges", "rehearsed_order", "taken_over")
 
 
 @pytest.fixture(scope="session")

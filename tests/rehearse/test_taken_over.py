@@ -47,7 +47,10 @@ class Bank:
     Attributes:
         tree: What the import declares.
         uids: The ids of what lasts, as it ran before.
+        announced: The last plan from what runs to what is declared: to ask for all that runs takes a while.
     """
+
+    announced: Plan
 
     def __init__(self, stage: Stage, folder: Path) -> None:
         self.stage, self.folder = stage, folder
@@ -89,12 +92,13 @@ class Bank:
         return {item["metadata"]["uid"]: item["metadata"]["labels"]["app"] for item in found}
 
     def plan(self) -> Plan:
-        """Return the plan from what runs to what is declared."""
+        """Return the plan from what runs now to what is declared."""
         folder = self.folder / "running"
         folder.mkdir(exist_ok=True)
         for namespace in NAMESPACES:
             self.run(f"cd running\n{DUMP.format(namespace)}")
-        return plan(Snapshot.of_folder(folder, "running"), snapshot(self.tree), folder="argocd/local")
+        self.announced = plan(Snapshot.of_folder(folder, "running"), snapshot(self.tree), folder="argocd/local")
+        return self.announced
 
 
 def snapshot(tree: Tree) -> Snapshot:
@@ -202,7 +206,7 @@ def test_the_plan_tells_what_becomes_of_what_runs(bank: Bank) -> None:
 
 
 def test_nothing_is_dangerous_after_what_it_says_was_done(bank: Bank) -> None:
-    told = {change.full_name: change.fix for change in bank.plan().dangerous}
+    told = {change.full_name: change.fix for change in bank.announced.dangerous}
     books = told.pop("StatefulSet/ledger/books")
     assert "edit pvc" in books
     size = '{"spec": {"resources": {"requests": {"storage": "2Gi"}}}}'
@@ -212,8 +216,7 @@ def test_nothing_is_dangerous_after_what_it_says_was_done(bank: Bank) -> None:
     ]
     for command in dict.fromkeys(commands):
         bank.run(command)
-    found = bank.plan()
-    assert [change.full_name for change in found.dangerous] == []
+    assert [change.full_name for change in bank.plan().dangerous] == []
     assert {name: uid for name, uid in bank.uids.items() if name != "StatefulSet/ledger/books"} == bank.lasting()
 
 
@@ -223,7 +226,7 @@ COMMAND = re.compile(r"kubectl (?:(?! and kubectl|\. |,|\))(?:'[^']*'|.))+")
 
 def test_what_runs_is_taken_over(bank: Bank) -> None:
     """All stays the same object, with its volumes, and becomes what is declared; what nobody declares stays."""
-    announced, pods, start = bank.plan(), bank.pods(), time.monotonic()
+    announced, pods, start = bank.announced, bank.pods(), time.monotonic()
     outcome = bank.stage.install(bank.tree)
     # The rehearsal takes it for an installation from nothing, whose plan would be another.
     assert [each.text for each in outcome.findings if each.breaks and each.subject != Subject.PLAN] == []
