@@ -101,7 +101,7 @@ class Node:
     ) -> None:
         """Lay out its files, by the objects of a system's Cassandra; all nodes of a ring have the same ports."""
         self._folder = folder
-        self.address, self.cql, self._measured = address, cql, measured
+        self.cql, self._measured = cql, measured
         by_kind = {kind: [each for each in manifests if each["kind"] == kind] for kind in ("StatefulSet", "Job")}
         [stateful_set], [job] = by_kind["StatefulSet"], by_kind["Job"]
         self._files = {each["metadata"]["name"]: each["data"] for each in manifests if each["kind"] == "ConfigMap"}
@@ -120,21 +120,23 @@ class Node:
             (folder / "overrides" / name).write_text(text)
         for name, text in self._schema.items():
             (folder / "schema" / name).write_text(text)
-        given = variables(self._container)
-        (folder / "image" / "cassandra.yaml").write_text(
+        [self._init_container] = (each for each in pod["initContainers"] if each["name"] == "prepare")
+        self._storage = storage
+        self.prepare(address)
+
+    def prepare(self, address: str) -> None:
+        """Run the init container's script, as it stands in the StatefulSet, for a pod with this address."""
+        self.address = address
+        (self._folder / "image" / "cassandra.yaml").write_text(
             _CONFIGURATION.format(
-                cluster=given["CASSANDRA_CLUSTER_NAME"],
+                cluster=variables(self._container)["CASSANDRA_CLUSTER_NAME"],
                 address=address,
-                storage=storage,
-                cql=cql,
-                data=folder / "data",
+                storage=self._storage,
+                cql=self.cql,
+                data=self._folder / "data",
             )
         )
-        [prepare] = (each for each in pod["initContainers"] if each["name"] == "prepare")
-        self._prepare(prepare)
-
-    def _prepare(self, container: Manifest) -> None:
-        """Run the init container's script, as it stands in the StatefulSet."""
+        container = self._init_container
         shell, option, text = container["command"]
         here = {"/etc/cassandra": self._folder / "image", "/conf": self._folder / "conf"}
         overrides = self._folder / "overrides" / Path(variables(container)["OVERRIDES"]).name

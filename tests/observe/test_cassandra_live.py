@@ -79,6 +79,14 @@ def state(node: Node, password: str = PASSWORD) -> str:
     return result.stdout
 
 
+def addresses(node: Node) -> dict[str, str]:
+    """Return the addresses of the ring's nodes, each with the name that it keeps on its volume."""
+    asked = "SELECT broadcast_address, host_id FROM system.local; SELECT peer, host_id FROM system.peers_v2;"
+    result = node.query(asked, "owner")
+    assert result.returncode == 0, result.stdout
+    return dict(re.findall(r"([\d.]+) \| ([\da-f-]{36})", result.stdout))
+
+
 def test_the_schema_is_in_place_at_each_node(ring: list[Node]) -> None:
     for node in ring:
         found = state(node)
@@ -112,7 +120,7 @@ def test_the_job_runs_again_with_a_changed_password(ring: list[Node]) -> None:
 def test_a_node_that_is_down_is_told_and_holds_the_schema_up(
     ring: list[Node], server: Prometheus, graph: Graph
 ) -> None:
-    """Nothing of the new schema is applied until all nodes are back, and all panels say what is the matter."""
+    """Nothing of the new schema is applied until it is back, with another address; all panels tell about it."""
     node, other = ring
     # What is read from memory asks no cache, so that one table is written to disk at once.
     made = node.query(
@@ -123,6 +131,7 @@ def test_a_node_that_is_down_is_told_and_holds_the_schema_up(
     assert made.returncode == 0, made.stdout
     server.wait_for('cassandra_keyspace_disk_live_bytes{keyspace="history"} > 0')
     before = state(node)
+    names = addresses(node)
     other.kill()
     server.wait_for('cassandra_endpoints{state="down"} == 1')
     node.change_schema("CREATE TABLE IF NOT EXISTS later (id int PRIMARY KEY);")
@@ -141,8 +150,12 @@ def test_a_node_that_is_down_is_told_and_holds_the_schema_up(
     assert asked.silent() == []
     asked.hold_to("cassandra", [asked.alerts[name] for name in TRUE])
 
+    # A pod that is made anew has its volume, and another address.
+    other.prepare("127.0.0.3")
     other.start()
     server.wait_for('cassandra_endpoints{state="up"} == 2')
+    server.wait_for('cassandra_endpoints{state="down"} == 0')
+    assert addresses(node) == {"127.0.0.1": names["127.0.0.1"], "127.0.0.3": names["127.0.0.2"]}
     result = node.apply_schema()
     assert result.returncode == 0, result.stdout
     for each in ring:
