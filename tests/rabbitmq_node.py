@@ -1,4 +1,4 @@
-"""A real RabbitMQ node with the generated configuration, and with what the init container writes for it."""
+"""Real RabbitMQ nodes with the generated configuration, and with what the init container writes for them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import struct
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running import PATIENCE, free_ports, listens, rehomed, run, variables, wait_for
+from running import PATIENCE, free_port, free_ports, listens, rehomed, run, variables, wait_for
 from synthesized import Synthesized
 
 PASSWORD = """it's a "quoted" pass\\word\\n with $HOME `id` %s ü"""
@@ -70,10 +70,12 @@ def prepare(folders: dict[str, Path], container: dict[str, Any]) -> None:
 
 
 class Node:
-    """A node on the loopback interface, with its own home, ports and epmd."""
+    """A node on the loopback interface, with its own home and ports."""
 
-    def __init__(self, programs: Path, version: tuple[int, int], folder: Path, production: Synthesized) -> None:
-        """Lay out its files."""
+    def __init__(
+        self, programs: Path, version: tuple[int, int], folder: Path, production: Synthesized, epmd: int
+    ) -> None:
+        """Lay out its files; nodes of a cluster have the same epmd, which is told their ports."""
         self.programs = programs
         self.version = version
         self.log = folder / "log"
@@ -81,7 +83,8 @@ class Node:
         self.folders = {name: folder / name for name in names}
         for path in self.folders.values():
             path.mkdir()
-        self.amqp, self.management, self.metrics, clustering, self.epmd = free_ports(5)
+        self.amqp, self.management, self.metrics, clustering = free_ports(4)
+        self.name = f"test-{self.amqp}@localhost"
         (pod,) = production.pods("rabbitmq", ["StatefulSet"])
         self.container = pod.program
         (self.init_container,) = pod.spec["initContainers"]
@@ -104,7 +107,7 @@ class Node:
             "LANG": "C.UTF-8",
             "HOME": str(self.folders["home"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(self.epmd),
+            "ERL_EPMD_PORT": str(epmd),
             "RABBITMQ_CONFIG_FILES": str(self.folders["configuration"]),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CTL_ERL_ARGS": loopback,
@@ -112,7 +115,7 @@ class Node:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folders["plugins"] / "enabled_plugins"),
             "RABBITMQ_LOG_BASE": str(self.folders["logs"]),
             "RABBITMQ_MNESIA_BASE": str(self.folders["home"] / "mnesia"),
-            "RABBITMQ_NODENAME": f"test-{self.amqp}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             # Its threads sleep instead of spinning, because processors are few where tests run.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} +sbwt none +sbwtdcpu none +sbwtdio none",
         }
@@ -125,8 +128,14 @@ class Node:
         self.password = password
         (self.folders["secrets"] / "password").write_text(password)
 
-    def start(self) -> None:
-        """Start the pod anew: the init container, then the node; return once it takes requests."""
+    def find(self, nodes: Sequence[Node]) -> None:
+        """Let it find other nodes by a list of their names, in the place of the numbers in the names of pods."""
+        names = "".join(f"cluster_formation.classic_config.nodes.{node.amqp} = {node.name}\n" for node in nodes)
+        found = f"cluster_formation.peer_discovery_backend = classic_config\n{names}"
+        (self.folders["configuration"] / "95-peers.conf").write_text(found)
+
+    def start(self, wait: bool = True) -> None:
+        """Start the pod anew: the init container, then the node; return once it takes requests, or at once."""
         prepare(self.folders, self.init_container)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -137,9 +146,11 @@ class Node:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for(self._ready, "RabbitMQ")
+        if wait:
+            wait_for(self.ready, "RabbitMQ")
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Tell whether it has started."""
         assert self.process is not None
         output = self.log.read_text()
         assert self.process.poll() is None, output
@@ -159,7 +170,14 @@ class Node:
         assert result.returncode == 0, result.stdout
         return result.stdout
 
-    def request(self, path: str, method: str = "GET", body: object = None, login: tuple[str, str] | None = None) -> Any:
+    def request(
+        self,
+        path: str,
+        method: str = "GET",
+        body: object = None,
+        login: tuple[str, str] | None = None,
+        patience: float = PATIENCE,
+    ) -> Any:
         """Call the management API; the JSON of its answer, or None."""
         user, password = login or (self.user, self.password)
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -169,29 +187,46 @@ class Node:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        with urllib.request.urlopen(request, timeout=patience) as response:
             content = response.read()
         return json.loads(content) if content else None
 
 
 @contextmanager
-def rabbitmq_node(production: Synthesized) -> Iterator[Node]:
-    """Run a node; a test that needs one is skipped where RabbitMQ is not installed."""
+def rabbitmq_nodes(production: Synthesized, number: int) -> Iterator[list[Node]]:
+    """Run a cluster, whose nodes start at the same time as pods do; skip the test where RabbitMQ is not installed."""
     found = installed()
     if found is None:
         pytest.skip("RabbitMQ is not installed: there is no /usr/lib/rabbitmq/lib/rabbitmq_server-*, or no epmd")
-    folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-    node = Node(*found, folder, production)
-    epmd = subprocess.Popen(["epmd", "-port", str(node.epmd), "-address", "127.0.0.1"])
-    try:
-        wait_for(lambda: listens(node.epmd), "epmd")
-        node.start()
+    port = free_port()
+    epmd = subprocess.Popen(["epmd", "-port", str(port), "-address", "127.0.0.1"])
+    nodes: list[Node] = []
+    with tempfile.TemporaryDirectory(prefix="rabbitmq-") as name:
+        try:
+            for each in range(number):
+                folder = Path(name, str(each))
+                folder.mkdir()
+                nodes.append(Node(*found, folder, production, port))
+            wait_for(lambda: listens(port), "epmd")
+            for node in nodes:
+                if number > 1:
+                    node.find(nodes)
+                node.start(wait=False)
+            for node in nodes:
+                wait_for(node.ready, "RabbitMQ")
+            yield nodes
+        finally:
+            for node in nodes:
+                node.kill()
+            epmd.kill()
+            epmd.wait(PATIENCE)
+
+
+@contextmanager
+def rabbitmq_node(production: Synthesized) -> Iterator[Node]:
+    """Run one node."""
+    with rabbitmq_nodes(production, 1) as [node]:
         yield node
-    finally:
-        node.kill()
-        epmd.kill()
-        epmd.wait(PATIENCE)
-        shutil.rmtree(folder)
 
 
 class RefusedError(Exception):
