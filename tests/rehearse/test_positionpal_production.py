@@ -1,6 +1,6 @@
 """PositionPal's production, installed and changed on a real API server by a real Argo CD whose controller dies.
 
-At last kube-state-metrics, Argo CD and a kubelet tell a Prometheus about it, on a bad day.
+Then a broken change is mended. At last kube-state-metrics, Argo CD and a kubelet tell a Prometheus of a bad day.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from asking import Asked
 from cluster_programs import kube_state_metrics, kubelet
 from processes import prometheus
 from scraping import Pod, scrape_configs
-from stage import PositionPalRollout, Stage, positionpal
+from stage import PositionPalRollout, Stage, altered, broken_promises, positionpal
 
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
@@ -36,7 +36,14 @@ _CONTROLLER = "argocd-application-controller"
 class TestProduction(PositionPalRollout):
     environment = "production"
     kill = True
-    reverts = False
+
+    def test_broken_and_mended(self, rehearsed: Stage) -> None:
+        names = ("notification-service", "user-service", "gateway")
+        fixed, faulty = altered(self.updated(rehearsed), "2", *names, broken="notification-service")
+        outcome = rehearsed.publish(faulty, broken=["notification-service"])
+        assert not broken_promises(outcome)
+        assert [row.component for row in outcome.progress if row.is_held] == [*names]
+        assert not broken_promises(rehearsed.publish(fixed, take_over=True))
 
     def test_what_the_cluster_tells(self, rehearsed: Stage) -> None:
         rehearsal, graph = rehearsed.rehearsal, Graph(positionpal("production"))
