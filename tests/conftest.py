@@ -121,8 +121,8 @@ class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of processes: with rehearsals, which mostly wait, five more than cores."""
-    return (os.cpu_count() or 1) + (0 if config.option.markexpr == "not slow" else 5)
+    """Return the number of processes: with rehearsals, which wait now and then, three more than cores."""
+    return (os.cpu_count() or 1) + (0 if config.option.markexpr == "not slow" else 3)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:

@@ -188,11 +188,9 @@ class PositionPalRollout:
 
     Attributes:
         environment: The environment.
-        kill: Whether Argo CD's controller dies during the update.
     """
 
     environment: str
-    kill = False
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -204,12 +202,3 @@ class PositionPalRollout:
         outcome = rehearsed.install(rehearsed.trees[0])
         assert not broken_promises(outcome)
         assert len(outcome.progress) == len(rehearsed.trees[0].applications)
-
-    def updated(self, rehearsed: Stage) -> Tree:
-        """Return the tree in which the pods of components in three waves restart."""
-        return altered(rehearsed.trees[0], "1", "chat-service", "user-service", "gateway")[0]
-
-    def test_update_in_three_waves(self, rehearsed: Stage) -> None:
-        outcome = rehearsed.publish(self.updated(rehearsed), kill=self.kill)
-        assert not broken_promises(outcome)
-        assert in_order(outcome) == ["chat-service", "user-service", "gateway"]

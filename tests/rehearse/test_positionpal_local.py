@@ -1,4 +1,4 @@
-"""PositionPal's local, installed and changed on a real API server by a real Argo CD."""
+"""PositionPal's local environment, installed on a real API server by a real Argo CD."""
 
 from stage import PositionPalRollout
 

@@ -12,10 +12,11 @@ from asking import Asked
 from cluster_programs import kube_state_metrics, kubelet
 from processes import prometheus
 from scraping import Pod, scrape_configs
-from stage import PositionPalRollout, Stage, altered, broken_promises, positionpal
+from stage import PositionPalRollout, Stage, altered, broken_promises, in_order, positionpal
 
 from constructs_lib.derive.graph import Graph
 from constructs_lib.derive.manifests import component_manifests
+from constructs_lib.synth.tree import Tree
 
 #: Alerts that are true by what is done to the cluster here.
 TRUE = (
@@ -35,7 +36,15 @@ _CONTROLLER = "argocd-application-controller"
 
 class TestProduction(PositionPalRollout):
     environment = "production"
-    kill = True
+
+    def updated(self, rehearsed: Stage) -> Tree:
+        """Return the tree in which the pods of components in three waves restart."""
+        return altered(rehearsed.trees[0], "1", "chat-service", "user-service", "gateway")[0]
+
+    def test_update_in_three_waves_while_the_controller_dies(self, rehearsed: Stage) -> None:
+        outcome = rehearsed.publish(self.updated(rehearsed), kill=True)
+        assert not broken_promises(outcome)
+        assert in_order(outcome) == ["chat-service", "user-service", "gateway"]
 
     def test_broken_and_mended(self, rehearsed: Stage) -> None:
         names = ("notification-service", "user-service", "gateway")
