@@ -101,6 +101,8 @@ def rehearsal(etcd: Tool, what: str = "") -> Iterator[Rehearsal]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        # What a shell starts in the background ignores it, and so does all that is started from there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield Rehearsal(process)
