@@ -132,7 +132,7 @@ class Watch:
         except (Exception, SystemExit) as error:
             out.print(_told(error, self._app.root))
         out.print(Text(f"Watching {self._app.root.name or 'the repository'}; Ctrl-C ends it.", "dim"))
-        sys.stdout.flush()
+        out.file.flush()
 
     def _show(self) -> None:
         app, out = self._app, self._out
