@@ -157,7 +157,7 @@ def test_wrong_call_of_main(app: Path, call: str, messages: list[str]) -> None:
     ("arguments", "message"),
     [
         (["synth", "prodction"], 'There is no environment "prodction"; did you mean "production"?'),
-        (["synth", "--chek"], "No such option: --chek (Possible options: --check, --help)"),
+        (["synth", "--chek"], "No such option: --chek (Possible options: --check, --help, --watch)"),
         (["synht"], "No such command 'synht'. Did you mean 'synth'?"),
     ],
     ids=["environment", "option", "command"],
