@@ -19,7 +19,7 @@ from pathlib import Path
 
 SERVICES, SAVES, RUNS = 100, 11, 5
 #: A save may take at most so many times as long as the three commands.
-MOST = 0.15
+MOST = 0.25
 HERE = Path(__file__).resolve().parent
 
 APP = f"""from image import IMAGE
