@@ -144,11 +144,15 @@ $(VENV)/node-%/ready: tests/observe/%/package-lock.json $(VENV)/ready
 		"--ignore-scripts", "--no-audit", "--no-fund"]))'
 	@touch $@
 
+# What a pom.xml lists, into a folder; Maven says nothing unless it fails.
+maven = { mvn -q -B -f $(1) dependency:copy-dependencies -DincludeScope=runtime \
+	-DoutputDirectory="$(abspath $(@D))/lib" >$(@D)/maven.log || { cat $(@D)/maven.log >&2; false; }; }
+
 # A program on the JVM and the agent that measures it, for the same. Neither runs long enough to be optimized.
 $(VENV)/jvm-program/ready: export MAVEN_OPTS := -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 $(VENV)/jvm-program/ready: tests/observe/jvm/pom.xml tests/observe/jvm/Program.java
 	@if command -v mvn >/dev/null && command -v javac >/dev/null; then rm -rf $(@D) && mkdir -p $(@D)/agent && \
-		mvn -q -B -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(abspath $(@D))/lib" && \
+		$(call maven,$<) && \
 		mv $(@D)/lib/opentelemetry-javaagent-*.jar $(@D)/agent/javaagent.jar && \
 		javac -J-XX:TieredStopAtLevel=1 -cp "$(@D)/lib/*" -d $(@D)/classes tests/observe/jvm/Program.java && touch $@; \
 	else echo "No Maven or no Java compiler here: the tests of programs on the JVM are skipped." >&2; fi
@@ -156,6 +160,6 @@ $(VENV)/jvm-program/ready: tests/observe/jvm/pom.xml tests/observe/jvm/Program.j
 # Cassandra, which the same agent measures, for the tests of its scripts, its metrics and its alerts.
 $(VENV)/cassandra/ready: export MAVEN_OPTS := -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 $(VENV)/cassandra/ready: tests/observe/cassandra/pom.xml
-	@if command -v mvn >/dev/null; then rm -rf $(@D) && \
-		mvn -q -B -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(abspath $(@D))/lib" && touch $@; \
+	@if command -v mvn >/dev/null; then rm -rf $(@D) && mkdir -p $(@D) && \
+		$(call maven,$<) && touch $@; \
 	else echo "No Maven here: the tests of a Cassandra ring are skipped." >&2; fi

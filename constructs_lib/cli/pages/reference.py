@@ -99,7 +99,7 @@ def _arguments(value: Any, own: Docstring) -> Iterator[str]:
         if argument.name != "self" and argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             # What their default is stands in their purpose.
             is_plain = argument.default is not argument.empty and argument.name not in by_name
-            default = _default(argument.default) if is_plain else ""
+            default = _default(argument.default, argument.annotation) if is_plain else ""
             rows.append((argument.name, _type(argument.annotation), default, told.get(argument.name, "")))
     yield from _table(("argument", "type", "default", "purpose"), rows)
 
@@ -164,11 +164,12 @@ def _type(annotation: Any) -> str:
     return f"`{text}`"
 
 
-def _default(value: Any) -> str:
-    """Return a default as people write it; nothing for one that is made anew each time."""
+def _default(value: Any, annotation: Any = None) -> str:
+    """Return a default as people write it; one that is made anew each time is an empty object of the type."""
     text = _MODULE.sub("", repr(value))
     if "factory" in text:
-        return "`{}`"
+        kind = "" if annotation is None else _type(annotation).strip("`")
+        return f"`{kind}()`" if kind.isidentifier() else "`{}`"
     return f"`{text}`" if len(text) <= _LONGEST else f"`{text.partition('(')[0]}(…)`"
 
 
