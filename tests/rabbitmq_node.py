@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import PATIENCE, free_port, free_ports, listens, rehomed, run, variables, wait_for
+from running import PATIENCE, free_port, free_ports, listens, rehomed, run, start_with_log, variables, wait_for
 from synthesized import Synthesized
 
 PASSWORD = """it's a "quoted" pass\\word\\n with $HOME `id` %s ü"""
@@ -137,15 +137,7 @@ class Node:
     def start(self, wait: bool = True) -> None:
         """Start the pod anew: the init container, then the node; return once it takes requests, or at once."""
         prepare(self.folders, self.init_container)
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [self.programs / "rabbitmq-server"],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = start_with_log([self.programs / "rabbitmq-server"], self.environment, self.log)
         if wait:
             wait_for(self.ready, "RabbitMQ")
 

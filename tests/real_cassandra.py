@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import PATIENCE, free_ports, rehomed, run, variables, wait_for
+from running import PATIENCE, free_ports, rehomed, run, start_with_log, variables, wait_for
 from synthesized import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,16 +171,8 @@ class Node:
             f"{self._folder / 'conf'}:{PROGRAMS / 'lib'}/*",
             "org.apache.cassandra.service.CassandraDaemon",
         ]
-        with self.log.open("ab") as output:
-            process = self._process = subprocess.Popen(
-                command,
-                env=environment,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        process = start_with_log(command, environment, self.log, folder=self._folder, append=True)
+        self._process = process
 
         def ready() -> bool:
             assert process.poll() is None, self.log.read_text(errors="replace")[-4000:]

@@ -72,6 +72,35 @@ def start(command: Sequence[str | Path], environment: Mapping[str, str]) -> subp
     )
 
 
+def start_with_log(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    folder: Path | None = None,
+    append: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a command that writes into a file, in a process group of its own.
+
+    Args:
+        command: The command.
+        environment: All of its environment variables.
+        log: The file.
+        folder: Its working directory. Default: that of this process.
+        append: Whether what the file holds stays.
+    """
+    with log.open("ab" if append else "wb") as output:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
 def read_until(process: subprocess.Popen[str], text: str) -> str:
     """Read lines until one has ``text``, and return all of them.
 

@@ -14,7 +14,8 @@ import yaml
 from app_runs import Run, run_process
 from repositories import IDENTITY
 
-APP = """
+#: The environments, and the beginning of the function that declares the shop.
+BEGINNING = """
 from constructs_lib import *
 
 REPOSITORY = GitRepository("https://github.com/example/shop.git")
@@ -25,6 +26,10 @@ CLOUD = Environment(name="cloud", repository=REPOSITORY, cluster=CLUSTER)
 
 def shop(environment):
     system = System(environment, "shop")
+"""
+APP = (
+    BEGINNING
+    + """\
     stock = Microservice(system, "stock", image="example/stock:1.0.0", ports={"http": 8080})
     basket = Microservice(system, "basket", image="example/basket:1.0.0", ports={"http": 8080})
     front = Microservice(system, "front", image="example/front:1.0.0", ports={"http": 3000}, exposed="http")
@@ -36,6 +41,7 @@ def shop(environment):
 
 main(shop, [LAPTOP, CLOUD])
 """
+)
 
 
 #: A change of the declaration: a new version of one component.

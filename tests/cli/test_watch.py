@@ -14,21 +14,14 @@ from pathlib import Path
 import pytest
 from app_runs import ROOT
 from repositories import git
+from shop import BEGINNING
 
 from constructs_lib.cli.app import App
 from constructs_lib.cli.watch import Watch, files_of, taken_again
 
-APP = """import images
-from constructs_lib import *
-
-REPOSITORY = GitRepository("https://github.com/example/shop.git")
-CLUSTER = K3d(kubernetes="1.36", nodes=1, provides=("external-secrets", "metrics-api"))
-LAPTOP = Environment(name="laptop", repository=REPOSITORY, cluster=CLUSTER)
-CLOUD = Environment(name="cloud", repository=REPOSITORY, cluster=CLUSTER)
-
-
-def shop(environment):
-    system = System(environment, "shop")
+APP = (
+    f"import images{BEGINNING}"
+    + """\
     stock = Microservice(system, "stock", image=images.STOCK, ports={"http": 8080})
     front = Microservice(system, "front", image=images.FRONT, ports={"http": 3000}, exposed="http")
     front.needs(stock.endpoint("http"), {"STOCK": "address"})
@@ -37,6 +30,7 @@ def shop(environment):
 
 main(shop, [LAPTOP, CLOUD])
 """
+)
 IMAGES = 'STOCK = "example/stock:1.0.0"\nFRONT = "example/front:1.0.0"\n'
 #: Seconds until a process has to have said something, on however busy a machine.
 PATIENCE = 300

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from processes import ROOT, Response, fetch, here, running
+from processes import ROOT, Program, here, running
 from running import PATIENCE, free_ports
 
 PACKAGES = ROOT / ".venv" / "jvm-program"
@@ -25,31 +24,8 @@ _OPTIONS = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 @dataclass(frozen=True)
-class JvmProgram:
-    """The running program.
-
-    Attributes:
-        port: Its HTTP port; nobody listens there if its variables have no HTTP_PORT.
-        grpc_port: Its gRPC port, with the service ``shop.Orders``.
-        metrics_port: The agent's port.
-        process: The process.
-        log: What it wrote.
-    """
-
-    port: int
-    grpc_port: int
-    metrics_port: int
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def metrics_address(self) -> str:
-        """Host and port that Prometheus scrapes."""
-        return f"127.0.0.1:{self.metrics_port}"
-
-    def get(self, path: str, timeout: float = PATIENCE) -> Response:
-        """Send a GET request to the program."""
-        return fetch(f"http://127.0.0.1:{self.port}{path}", timeout)
+class JvmProgram(Program):
+    """The running program; nobody listens at its HTTP port if its variables have no HTTP_PORT."""
 
     def kill(self) -> None:
         """End it as a machine that fails does."""

@@ -33,7 +33,7 @@ import yaml
 from exposition import Sample, parsed
 from postgres_server import Server, postgres_server
 from rabbitmq_node import rabbitmq_node
-from running import PATIENCE, free_port, free_ports, listens, rehomed, run, wait_for
+from running import PATIENCE, free_port, free_ports, listens, rehomed, run, start_with_log, wait_for
 from synthesized import Manifest
 
 __all__ = [
@@ -96,16 +96,7 @@ def running(
     command: Sequence[str | Path], environment: Mapping[str, str], log: Path, port: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command from the time that it listens on a port, and kill it with all its children at the end."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            cwd=log.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = start_with_log(command, environment, log, folder=log.parent)
 
     def ready() -> bool:
         assert process.poll() is None, f"{command[0]} ended:\n{log.read_text()[-4000:]}"
@@ -121,11 +112,11 @@ def running(
 
 
 @dataclass(frozen=True)
-class NodeProgram:
-    """The running program of ``program/server.js``.
+class Program:
+    """A running program that an agent measures.
 
     Attributes:
-        port: Its HTTP port, with WebSockets at ``/ws/chat`` and ``/ws/location``.
+        port: Its HTTP port.
         grpc_port: Its gRPC port, with the service ``shop.Orders``.
         metrics_port: The agent's port; nobody listens there if the program runs without an agent.
         process: The process.
@@ -146,6 +137,11 @@ class NodeProgram:
     def get(self, path: str, timeout: float = PATIENCE) -> Response:
         """Send a GET request to the program."""
         return fetch(f"http://127.0.0.1:{self.port}{path}", timeout)
+
+
+@dataclass(frozen=True)
+class NodeProgram(Program):
+    """The running program of ``program/server.js``, with WebSockets at ``/ws/chat`` and ``/ws/location``."""
 
     def samples(self) -> list[Sample]:
         """Return what its metrics are now. The request for them counts as one in ``http_server_request_duration``."""
