@@ -33,8 +33,7 @@ def with_leftovers(change: Change, live: Object | None) -> Change:
         return change
     if not (left := clashing(live, Object(change.new, change.file, live.namespace))):
         return change
-    where = f"--namespace {live.namespace} " if live.namespace else ""
-    by_hand = f"kubectl {where}edit {live.kind.lower()} {live.name}"
+    by_hand = f"kubectl {in_namespace(live)}edit {live.kind.lower()} {live.name}"
     told = reason("stays-beside", fields=listed(left))
     fix = handover(live) or f"Set it by hand to what is declared, without {listed(left)}: {by_hand}"
     return replace(change, reasons=(told, *change.reasons), fix=change.fix or fix, dangerous=True)
@@ -81,9 +80,14 @@ def handover(live: Object) -> str:
         {"op": "replace", "path": f"{at}/manager", "value": _MANAGER},
         {"op": "replace", "path": f"{at}/operation", "value": "Apply"},
     ]
-    where = f"--namespace {live.namespace} " if live.namespace else ""
-    command = f"kubectl {where}patch {live.kind.lower()} {live.name} --type json --patch '{json.dumps(patch)}'"
+    patched = f"patch {live.kind.lower()} {live.name} --type json --patch '{json.dumps(patch)}'"
+    command = f"kubectl {in_namespace(live)}{patched}"
     return f"Give Argo CD the fields that {manager} has, which changes nothing else: {command}"
+
+
+def in_namespace(item: Object) -> str:
+    """Return the option by which kubectl finds an object, with a blank after it; nothing if it has no namespace."""
+    return f"--namespace {item.namespace} " if item.namespace else ""
 
 
 def owned(live: Object) -> Any:

@@ -18,7 +18,7 @@ from constructs_lib.kubernetes.manifest_reader import Cache
 from constructs_lib.kubernetes.objects import CLUSTER_SCOPED, Identity
 from constructs_lib.plan.change import Change, Reason
 from constructs_lib.plan.fields import by_name
-from constructs_lib.plan.leftovers import APPLIED, handover, owned, with_leftovers
+from constructs_lib.plan.leftovers import APPLIED, handover, in_namespace, owned, with_leftovers
 from constructs_lib.repository.applications import ALL_OBJECTS, Application, Reader
 from constructs_lib.repository.snapshot import Snapshot
 
@@ -100,7 +100,7 @@ def with_owners(change: Change, items: Mapping[Identity, Object], server_side: S
             names = {"name": mark, "namespace": item.namespace, "kind": item.kind.lower(), "object": item.name}
             names["handover"] = f"{given}. " if (given := handover(item)) and given != change.fix else ""
             names["home"] = _home(item, items)
-            names["where"] = f"--namespace {item.namespace} " if item.namespace else ""
+            names["where"] = in_namespace(item)
             told = Reason(entry["text"].format(**names), entry["source"])
             fix = ". ".join(filter(None, (change.fix, entry["fix"].format(**names))))
             change = replace(change, reasons=(*change.reasons, told), fix=fix, dangerous=True)
