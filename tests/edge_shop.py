@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
-from systems import empty, monitored
+from systems import empty, environment, monitored
 
 from constructs_lib import (
     Acme,
     CertManager,
     ClusterIssuer,
+    DigitalOcean,
+    Environment,
     ExistingController,
     ExternalSecrets,
     Http01,
@@ -29,6 +31,23 @@ from constructs_lib.repository.snapshot import Snapshot
 NGINX = ExistingController(
     "ingress-nginx", {"app": "nginx"}, ingress_class="nginx", gateway_class="nginx", http_port=80, https_port=443
 )
+
+
+#: Beginning of the annotations by which load balancers of DigitalOcean are told.
+DIGITALOCEAN = "service.beta.kubernetes.io/do-loadbalancer-"
+
+
+def cloud() -> Environment:
+    """Return an environment in a cluster of DigitalOcean."""
+    cluster = DigitalOcean(name="a", region="fra1", kubernetes="1.36", pool="a", size="s-2vcpu-4gb", nodes=2)
+    return replace(environment("production"), cluster=cluster)
+
+
+def told(annotations: dict[str, str]) -> dict[str, str]:
+    """Return what DigitalOcean's load balancers are told, by the ends of the annotations' names."""
+    return {
+        name.removeprefix(DIGITALOCEAN): text for name, text in annotations.items() if name.startswith(DIGITALOCEAN)
+    }
 
 
 @dataclass

@@ -83,7 +83,7 @@ class LongRunning(Program):
     def _expose(self, exposed: str | list[str] | tuple[str, ...] | LoadBalancer | Any) -> None:
         if isinstance(exposed, LoadBalancer):
             self.load_balancer = exposed
-            for problem in exposed.problems():
+            for problem in exposed.problems(self.system.environment.cluster):
                 self.report(f"exposed: {problem}")
             names = [*exposed.ports]
         else:
@@ -124,7 +124,8 @@ class LongRunning(Program):
 
     def services(self) -> Iterator[Manifest]:
         """Yield its Service, and that of its load balancer; none without a port."""
-        annotations = self.system.environment.cluster.load_balancer_annotations
+        cluster = self.system.environment.cluster
+        annotations = cluster.load_balancer_annotations
         ports, found = service_ports(self), self.load_balancer
         if found is None and self.exposed and any(each["name"] not in self.exposed for each in ports):
             # A load balancer would open all ports of its Service.
@@ -139,6 +140,7 @@ class LongRunning(Program):
                 for each in (service_ports(self, internal=True))
                 if each["name"] in found.ports
             ]
+            at += [{**at[0], "name": name, "port": number} for name, number in found.further_ports.items()]
             outside: dict[str, Any] = {
                 "type": "LoadBalancer",
                 "selector": self.selector,
@@ -146,9 +148,8 @@ class LongRunning(Program):
                 **({"externalTrafficPolicy": "Local"} if found.keeps_client_address else {}),
                 **({"loadBalancerSourceRanges": [*found.source_ranges]} if found.source_ranges else {}),
             }
-            yield self.manifest(
-                "v1", "Service", "-external", annotations={**annotations, **found.annotations}, spec=outside
-            )
+            annotations = {**annotations, **found.balancing.annotations(cluster), **found.annotations}
+            yield self.manifest("v1", "Service", "-external", annotations=annotations, spec=outside)
 
     @property
     def dashboard_name(self) -> str:
