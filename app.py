@@ -4,14 +4,19 @@ from pathlib import Path
 
 import versions
 from constructs_lib import (
+    Acme,
     AkkaCluster,
     Autoscale,
     Cassandra,
+    CertManager,
+    ClusterIssuer,
     DigitalOcean,
     Environment,
     ExternalSecrets,
     GitRepository,
     Http,
+    Http01,
+    Ingress,
     InternetHost,
     Jvm,
     K3d,
@@ -23,12 +28,16 @@ from constructs_lib import (
     RabbitMQ,
     Resources,
     System,
+    Traefik,
     generated,
     main,
     supplied,
 )
 
 SCHEMAS = Path(__file__).parent / "schemas"
+#: Put your own here: the name under which users reach production, and whom its certificate authority writes to.
+HOST = "api.position-pal.example"
+OPERATORS = "operators@position-pal.example"
 REPOSITORY = GitRepository("https://github.com/position-pal/gitops.git")
 
 LOCAL = Environment(
@@ -157,7 +166,7 @@ def positionpal(environment: Environment) -> System:
         env={"PORT": "3000", "LOCATION_SERVICE_API_VERSION": "v1", "CHAT_SERVICE_API_VERSION": "v1"},
         readiness=Http("/api-docs/", "http"),
         replicas=Autoscale(pick(local=1, production=2), pick(local=2, production=6)),
-        exposed="http",
+        exposed=pick(local="http", production=None),
         drain_seconds=60,
     )
 
@@ -209,6 +218,15 @@ def positionpal(environment: Environment) -> System:
     gateway.needs(location.endpoint("http"), {"LOCATION_SERVICE_HTTP_URL": "address"})
     gateway.needs(chat.endpoint("grpc"), {"CHAT_SERVICE_URL": "address"})
     gateway.needs(chat.endpoint("http"), {"CHAT_SERVICE_HTTP_URL": "address"})
+    if not isinstance(environment.cluster, K3d):
+        # WebSockets are quiet for minutes; the load balancer ends none of these before ten.
+        traefik = Traefik(
+            system, version=versions.TRAEFIK_CHART, replicas=2, idle_seconds=600, keeps_client_address=True
+        )
+        cert_manager = CertManager(system, version=versions.CERT_MANAGER_CHART)
+        issuer = ClusterIssuer(cert_manager, "letsencrypt", Acme(OPERATORS, Http01(traefik)))
+        routes = {"/": gateway.endpoint("http")}
+        Ingress(gateway, "gateway", host=HOST, routes=routes, controller=traefik, tls=issuer)
     return system
 
 

@@ -20,6 +20,10 @@ EXTERNAL_SECRETS_CHART = "2.9.0"
 KUBE_PROMETHEUS_STACK_CHART = "88.5.3"
 # renovate: chart=metrics-server repository=https://kubernetes-sigs.github.io/metrics-server
 METRICS_SERVER_CHART = "3.13.1"
+# renovate: chart=traefik repository=https://traefik.github.io/charts
+TRAEFIK_CHART = "41.3.0"
+# renovate: chart=cert-manager repository=https://charts.jetstack.io
+CERT_MANAGER_CHART = "v1.21.1"
 
 # renovate: chart=argo-cd repository=https://argoproj.github.io/argo-helm
 ARGO_CD_CHART = "10.10.0"

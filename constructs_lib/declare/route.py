@@ -77,6 +77,12 @@ class Route(Addition):
         """By whom it is served, beyond its hosts: two routes that are served by others do not meet."""
         raise NotImplementedError
 
+    @property
+    def told_by(self) -> tuple[str, str, str]:
+        """Whose status tells the address that its hosts lead to: the kind, the namespace and the name."""
+        component = next(iter(self.parts), None)
+        return self.kind.lower(), component.namespace_name if component else "", self.name
+
     def _serving(self, controller: object) -> Workload | ExistingController | None:
         if "controller" in self.replaced or not isinstance(controller, Controller):
             return None
@@ -130,6 +136,8 @@ class Route(Addition):
             return
         for endpoint in endpoints:
             server = endpoint.server
+            if isinstance(server, Workload):
+                server.routed_ports.add(endpoint.port)
             if isinstance(controller, ExistingController):
                 why = f"from {controller.subject} to {endpoint.name}, by the {self.kind} {self.name}"
                 if isinstance(server, Workload):

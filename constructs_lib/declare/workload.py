@@ -151,6 +151,8 @@ class Workload(Observed, Server, on_demand.Construct):
         self.internet: list[InternetHost] = []
         self.uses_kubernetes_api = False
         self.exposed_ports: list[int] = []
+        #: Ports that routes of the system lead to.
+        self.routed_ports: set[int] = set()
         self.passages: list[Passage] = []
         if len(name) > self.longest_name:
             self.report(
@@ -202,7 +204,7 @@ class Workload(Observed, Server, on_demand.Construct):
         """Ports that people reach: by a load balancer, or through the controller of an Ingress or a Gateway."""
         # A controller that is no part of the system is meant for those whom it serves.
         served = (each.ports for each in self.passages if each.inward and not self.transient)
-        return frozenset(self.exposed_ports).union(*served)
+        return frozenset(self.exposed_ports).union(self.routed_ports, *served)
 
     def pods(self, endpoint: Endpoint) -> tuple[str, Mapping[str, str]]:
         """Return where its pods are, and the labels that select them."""

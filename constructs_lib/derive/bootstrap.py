@@ -5,6 +5,7 @@ from typing import Any
 
 from constructs_lib.declare.cluster import DigitalOcean, K3d
 from constructs_lib.declare.environment import declared_environments
+from constructs_lib.declare.route import Route
 from constructs_lib.declare.system import System
 
 #: Port of every k3d node behind which Argo CD's server answers; the load balancer of k3d leads to it.
@@ -68,7 +69,17 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
         "secrets": _secret_values(system),
         "secret_readers": _secret_readers(system),
         **({"signed_by": list(environment.signed_by)} if environment.signed_by else {}),
+        **({"hosts": _hosts(system)} if system.routes else {}),
     }
+
+
+def _hosts(system: System) -> list[dict[str, str]]:
+    """Return every host of the routes, with the object that tells the address to which its name has to lead."""
+    told = {host: route.told_by for route in system.routes if isinstance(route, Route) for host in route.hosts}
+    return [
+        {"host": host, "kind": kind, "namespace": namespace, "name": name}
+        for host, (kind, namespace, name) in sorted(told.items())
+    ]
 
 
 def _argocd(system: System) -> dict[str, Any]:

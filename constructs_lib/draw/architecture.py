@@ -132,7 +132,7 @@ def _named(endpoint: Endpoint) -> str:
 
 def role_of_workload(workload: Workload) -> Role:
     """Return what a workload is for."""
-    return Role.ENTRY if workload.exposed_ports else workload.role
+    return Role.ENTRY if workload.ports_of_users else workload.role
 
 
 def role_of_component(component: Component) -> Role:

@@ -16,6 +16,8 @@ _EXTERNAL_SECRETS = "external-secrets.io"
 _INERT = ("argoproj.io", "monitoring.coreos.com")
 #: Seconds until the operator of secrets tries again what it could not read.
 _AGAIN = 1.0
+#: An address for documentation: https://www.rfc-editor.org/rfc/rfc5737
+_ADDRESS = "192.0.2.1"
 
 
 class Operators:
@@ -39,6 +41,7 @@ class Operators:
         self._waiting: set[str] = set()
         self._watch(Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims", True), self._provide_volume)
         self._watch(Resource("v1", "Service", "services", True), self._give_address)
+        self._watch(Resource("networking.k8s.io/v1", "Ingress", "ingresses", True), self._serve)
         for api_version, kind in custom:
             group = api_version.partition("/")[0]
             if group not in _INERT:
@@ -97,8 +100,13 @@ class Operators:
         balanced = service["spec"].get("type") == "LoadBalancer"
         if balanced and not service.get("status", {}).get("loadBalancer", {}).get("ingress"):
             self.simulated["addresses of load balancers"] = None
-            # An address for documentation: https://www.rfc-editor.org/rfc/rfc5737
-            self._client.patch(service, {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}, "status")
+            self._client.patch(service, {"status": {"loadBalancer": {"ingress": [{"ip": _ADDRESS}]}}}, "status")
+
+    def _serve(self, ingress: dict[str, Any]) -> None:
+        """Give an Ingress an address, as its controller does, which takes that of its own load balancer."""
+        if not ingress.get("status", {}).get("loadBalancer", {}).get("ingress"):
+            self.simulated["addresses of Ingresses"] = None
+            self._client.patch(ingress, {"status": {"loadBalancer": {"ingress": [{"ip": _ADDRESS}]}}}, "status")
 
     def _fetch_secret(self, item: dict[str, Any]) -> None:
         """Make the Secret of an ExternalSecret with the values that its store lets it read; keep the old one if not.

@@ -112,6 +112,15 @@ def test_a_fact_of_the_cluster_changes_its_inputs_alone(
     assert difference(files(environment), files(on(environment, **facts))) == changed
 
 
+def test_hosts_are_told(trees: dict[str, Synthesized]) -> None:
+    """Whoever makes their DNS records is told which object has the address."""
+    told = {name: json.loads(tree.files[f"bootstrap/argocd/{name}.tfvars.json"]) for name, tree in trees.items()}
+    assert "hosts" not in told["local"]
+    assert told["production"]["hosts"] == [
+        {"host": app.HOST, "kind": "ingress", "namespace": "pp-gws", "name": "gateway"}
+    ]
+
+
 def test_inputs_have_no_values(tree: Synthesized) -> None:
     inputs = json.loads(tree.files[f"bootstrap/argocd/{tree.environment}.tfvars.json"])
     assert {frozenset(secret) for secret in inputs["secrets"]} == {frozenset(("component", "key", "owner", "purpose"))}

@@ -415,5 +415,6 @@ def test_production_has_room_for_everything(trees: Mapping[str, Synthesized]) ->
         files[path] = files[path].replace(more, less)
     assert codes(ClusterModel(Snapshot("production", files, None), ["argocd/production"])) == {
         "no-room-at-maximum",
+        "no-room-for-update",
         "no-room-without-node",
     }

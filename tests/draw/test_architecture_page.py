@@ -49,6 +49,9 @@ def test_table_of_hosts() -> None:
         ["fcm.googleapis.com", "443", "notification-service"],
         ["oauth2.googleapis.com", "443", "notification-service"],
         ["api.mapbox.com", "443", "location-service"],
+        ["acme-v02.api.letsencrypt.org", "443", "cert-manager"],
+        ["api.position-pal.example", "80", "cert-manager"],
+        ["api.position-pal.example", "443", "cert-manager"],
     ]
     assert "Outside" not in pages(Graph(linked(1, [])))["architecture.md"]
 

@@ -73,7 +73,7 @@ STORE_AGENTS = {"postgres": {images.POSTGRES_EXPORTER}, "cassandra": {images.OPE
 METRICS_ROLE, METRICS_PASSWORD_FILE = "metrics_exporter", "/run/secrets/metrics/password"
 
 #: Components that bring what the others stand on.
-PLATFORM = {"external-secrets", "metrics-server"}
+PLATFORM = {"cert-manager", "external-secrets", "metrics-server", "traefik"}
 
 
 def of_the_contract(tree: Synthesized) -> Synthesized:

@@ -14,16 +14,23 @@ REPOSITORY = "https://github.com/position-pal/gitops.git"
 SERVER = "https://kubernetes.default.svc"
 
 #: Kinds without a namespace; the objects of all others have one.
-CLUSTER_SCOPED = {"Namespace"}
+CLUSTER_SCOPED = {"ClusterIssuer", "Namespace"}
 
 #: What the charts bring at the versions that are pinned: where from, which kinds, and where beside their own namespace.
 CHART_REPOSITORIES = {
+    "cert-manager": "https://charts.jetstack.io",
     "external-secrets": "https://charts.external-secrets.io",
     "metrics-server": "https://kubernetes-sigs.github.io/metrics-server",
     "monitoring": "https://prometheus-community.github.io/helm-charts",
+    "traefik": "https://traefik.github.io/charts",
 }
 RBAC = "rbac.authorization.k8s.io"
 CHART_KINDS: dict[str, set[tuple[str, str]]] = {
+    "cert-manager": {
+        *(("", kind) for kind in ("ConfigMap", "Service", "ServiceAccount")),
+        ("apps", "Deployment"),
+        *((RBAC, kind) for kind in ("Role", "RoleBinding")),
+    },
     "external-secrets": {("", "ServiceAccount"), ("apps", "Deployment"), (RBAC, "Role"), (RBAC, "RoleBinding")},
     "metrics-server": {("", "Service"), ("", "ServiceAccount"), ("apps", "Deployment"), (RBAC, "RoleBinding")},
     "monitoring": {
@@ -34,6 +41,11 @@ CHART_KINDS: dict[str, set[tuple[str, str]]] = {
             for kind in ("Alertmanager", "Prometheus", "PrometheusRule", "ServiceMonitor")
         ),
         *((RBAC, kind) for kind in ("Role", "RoleBinding")),
+    },
+    "traefik": {
+        *(("", kind) for kind in ("Service", "ServiceAccount")),
+        ("apps", "Deployment"),
+        ("policy", "PodDisruptionBudget"),
     },
 }
 #: Kinds that may run and be reached in a namespace, and give nobody more than it.
@@ -48,7 +60,18 @@ LIBRARY_KINDS = {
     ("cilium.io", "CiliumNetworkPolicy"),
     ("policy", "PodDisruptionBudget"),
 }
+#: What is permitted beside these where something serves routes.
+ROUTE_KINDS = {
+    ("cert-manager.io", "Certificate"),
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("networking.k8s.io", "Ingress"),
+}
 CHART_CLUSTER_KINDS: dict[str, set[tuple[str, str]]] = {
+    "cert-manager": {
+        *(("admissionregistration.k8s.io", f"{kind}WebhookConfiguration") for kind in ("Mutating", "Validating")),
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+        *((RBAC, kind) for kind in ("ClusterRole", "ClusterRoleBinding")),
+    },
     "external-secrets": {
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
         (RBAC, "ClusterRole"),
@@ -63,6 +86,12 @@ CHART_CLUSTER_KINDS: dict[str, set[tuple[str, str]]] = {
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
         (RBAC, "ClusterRole"),
         (RBAC, "ClusterRoleBinding"),
+    },
+    "traefik": {
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+        ("gateway.networking.k8s.io", "GatewayClass"),
+        ("networking.k8s.io", "IngressClass"),
+        *((RBAC, kind) for kind in ("ClusterRole", "ClusterRoleBinding")),
     },
 }
 CHART_NAMESPACES = {
@@ -177,7 +206,7 @@ def test_sources_are_pinned_and_cheap(tree: Synthesized) -> None:
     for name in tree.charts:
         chart = tree.applications[name]["spec"]["sources"][0]
         assert chart["repoURL"] == CHART_REPOSITORIES[name]
-        assert re.fullmatch(r"\d+\.\d+\.\d+", chart["targetRevision"])
+        assert re.fullmatch(r"v?\d+\.\d+\.\d+", chart["targetRevision"])
 
 
 def test_removed_components_take_their_objects_with_them(tree: Synthesized) -> None:
@@ -278,6 +307,7 @@ def test_projects_permit_exactly_the_kinds(tree: Synthesized) -> None:
     In a namespace that is the component's alone, also those that another component has: the last object of a kind can
     be pruned only if the kind stays permitted.
     """
+    library = LIBRARY_KINDS | (ROUTE_KINDS if "traefik" in tree.applications else set())
     for name, project in tree.projects.items():
         spec = project["spec"]
         objects = [identity(manifest) for manifest in tree.components[name]]
@@ -286,7 +316,7 @@ def test_projects_permit_exactly_the_kinds(tree: Synthesized) -> None:
         )
         permitted = [(entry["group"], entry["kind"]) for entry in spec["namespaceResourceWhitelist"]]
         if len(spec["destinations"]) == 1:
-            assert namespaced <= {*permitted} <= LIBRARY_KINDS
+            assert namespaced <= {*permitted} <= library
         else:
             assert Counter(permitted) == Counter(namespaced | {("cilium.io", "CiliumNetworkPolicy")})
         own = {(group, kind, named) for group, kind, namespace, named in objects if not namespace}

@@ -110,8 +110,20 @@ def test_no_load_balancer_gates_anything(tree: Synthesized) -> None:
                 assert [other for other, number in waves.items() if number == waves[name]] == [name]
 
 
+def test_that_of_traefik_gates_nothing_either(trees: dict[str, Synthesized]) -> None:
+    """It is there in the first wave; the Ingress, which has no address before it has one, is the last of all."""
+    tree = trees["production"]
+    values = tree.applications["traefik"]["spec"]["sources"][0]["helm"]["valuesObject"]
+    assert values["service"]["spec"]["type"] == "LoadBalancer"
+    assert values["service"]["annotations"]["argocd.argoproj.io/ignore-healthcheck"] == "true"
+    (ingress,) = tree.objects("Ingress")
+    waves = {name: wave(application) for name, application in tree.applications.items()}
+    assert [name for name, number in waves.items() if number == max(waves.values())] == ["gateway"]
+    assert wave(ingress) == max(wave(other) for other in tree.components["gateway"])
+
+
 def test_autoscalers_come_with_what_they_scale(tree: Synthesized) -> None:
-    """Services' last of all, so that nothing waits for them; those of rings before the Job that needs all nodes."""
+    """Services' last but for what leads to them, so that nothing waits for them; those of rings before the Job."""
     for objects in tree.components.values():
         for manifest in objects:
             if manifest["kind"] == "HorizontalPodAutoscaler":
@@ -123,7 +135,9 @@ def test_autoscalers_come_with_what_they_scale(tree: Synthesized) -> None:
                 )
                 assert wave(manifest) == wave(target)
                 if scaled["kind"] == "Deployment":
-                    assert wave(manifest) == max(wave(other) for other in objects)
+                    # Who leads users to it comes once it is there.
+                    others = [other for other in objects if other["kind"] not in ("Certificate", "Ingress")]
+                    assert wave(manifest) == max(wave(other) for other in others)
                 else:
                     assert all(wave(manifest) < wave(other) for other in objects if other["kind"] == "Job")
                 assert manifest["metadata"]["annotations"]["argocd.argoproj.io/ignore-healthcheck"] == "true"

@@ -157,8 +157,9 @@ def test_namespace_holds_the_service_and_its_stores_alone(tree: Synthesized, nam
 
 
 def test_no_other_namespaces(tree: Synthesized) -> None:
-    """Beside the system's own there is what its secrets, its nodes' metrics and, in the cloud, its autoscaling need."""
-    platform = {"external-secrets", *(["metrics-server"] if tree.environment == "production" else [])}
+    """Beside the system's own there is what secrets, nodes' metrics and, in the cloud, users and autoscaling need."""
+    in_the_cloud = ["cert-manager", "metrics-server", "traefik"]
+    platform = {"external-secrets", *(in_the_cloud if tree.environment == "production" else [])}
     platform.add("monitoring-nodes")
     names = {manifest["metadata"]["name"] for manifest in tree.objects("Namespace")}
     assert names == set(NAMESPACES.values()) | platform

@@ -20,8 +20,13 @@ from network import Network, Outside, Pod
 from synthesized import PodTemplate, Synthesized
 
 #: The pods of the charts at the versions that are pinned, with the labels that they carry.
-NAME = "app.kubernetes.io/name"
+NAME, COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 CHART_PODS = {
+    "cert-manager": {
+        "cert-manager": {NAME: "cert-manager", COMPONENT: "controller"},
+        "webhook": {NAME: "webhook", COMPONENT: "webhook"},
+        "cainjector": {NAME: "cainjector", COMPONENT: "cainjector"},
+    },
     "external-secrets": {"external-secrets": {NAME: "external-secrets"}},
     "metrics-server": {"metrics-server": {NAME: "metrics-server"}},
     "monitoring": {
@@ -31,6 +36,17 @@ CHART_PODS = {
         "kube-state-metrics": {NAME: "kube-state-metrics"},
         "operator": {"app": "kube-prometheus-stack-operator", NAME: "kube-prometheus-stack-prometheus-operator"},
     },
+    "traefik": {"traefik": {NAME: "traefik"}},
+}
+#: What cert-manager makes in the gateway's namespace for a minute, to answer for its host.
+SOLVER = Pod(NAMESPACES["gateway"], "acme-solver", {"acme.cert-manager.io/http01-solver": "true"})
+#: What the way in takes in the cloud: who answers for the host, and who looks whether it does, is there too.
+WAY_IN = {
+    ("traefik/traefik", f"{NAMESPACES['gateway']}/Deployment/gateway", 3000),
+    ("traefik/traefik", str(SOLVER), 8089),
+    ("cert-manager/cert-manager", "traefik/traefik", 8000),
+    ("cert-manager/cert-manager", "traefik/traefik", 8443),
+    ("monitoring/prometheus", "cert-manager/cert-manager", 9402),
 }
 #: What the monitoring stack exchanges within itself: 8080 is where operators, exporters and reloaders have metrics.
 STACK = {
@@ -46,6 +62,7 @@ STACK = {
 }
 #: Which pods of charts call the Kubernetes API, and which the nodes themselves (kubelet, node-exporter).
 CHARTS_WITH_API = {
+    *("cert-manager/cert-manager", "cert-manager/webhook", "cert-manager/cainjector", "traefik/traefik"),
     "external-secrets/external-secrets",
     "metrics-server/metrics-server",
     "monitoring/prometheus",
@@ -56,7 +73,10 @@ CHARTS_WITH_API = {
 API_PORTS = (443, 6443)
 NODE_PORTS = {"monitoring/prometheus": (9101, 10250), "metrics-server/metrics-server": (10250,)}
 #: What the API server calls, from addresses that no policy can name.
-CALLED_BY_API = {"metrics-server/metrics-server": (10250,)}
+CALLED_BY_API = {"cert-manager/webhook": (10250,), "metrics-server/metrics-server": (10250,)}
+#: Where users come in, in the cloud, and whom cert-manager calls: the certificate authority, and the host itself.
+DOORS = {"traefik/traefik": (8000, 8443)}
+CALLED_BY_CERT_MANAGER = (80, 443)
 INTERNET = Outside("203.0.113.7")
 DNS = Pod("kube-system", "coredns", {"k8s-app": "kube-dns"}, "10.244.9.9")
 #: Pods of Argo CD, which the bootstrap installs with policies of its own; the first one's metrics are scraped.
@@ -82,7 +102,7 @@ def pods(tree: Synthesized) -> list[Pod]:
         if component in tree.applications
         for name, labels in found.items()
     ]
-    return own + charts
+    return own + charts + ([SOLVER] if "cert-manager" in tree.applications else [])
 
 
 def network(tree: Synthesized) -> Network:
@@ -91,6 +111,7 @@ def network(tree: Synthesized) -> Network:
         manifest["metadata"]["name"]: manifest["metadata"]["labels"] for manifest in tree.objects("Namespace")
     }
     ports = {port for template in tree.pods() for port in pod_ports(template).values()}
+    ports |= {port for _, _, port in WAY_IN} | {*CALLED_BY_CERT_MANAGER}
     policies = [dict(policy) for policy in tree.objects("NetworkPolicy")]
     return Network(policies, {"argocd": {}, "default": {}, "kube-system": {}, **namespaces}).with_ports(ports)
 
@@ -117,6 +138,7 @@ def wanted_connections(tree: Synthesized) -> set[str]:
             wanted |= {(pod_name(helper), store, ports[client_port]) for helper in helpers}
     wanted |= {("monitoring/prometheus", pod_name(template), port) for template, _, port in metrics_ports(tree)}
     wanted |= {(f"monitoring/{source}", f"monitoring/{target}", port) for source, target, port in STACK}
+    wanted |= WAY_IN if "traefik" in tree.applications else set()
     # A port that is open to the API server is open to whoever may call that port anywhere.
     for target, called in CALLED_BY_API.items():
         if target.split("/")[0] in tree.applications:
@@ -158,7 +180,12 @@ def test_every_pod_is_closed_by_default(tree: Synthesized) -> None:
 
 
 def exposed_pods(tree: Synthesized) -> dict[str, set[int]]:
-    """Return the pods that everybody may call, with the ports: the gateway, and what the API server calls."""
+    """Return the pods that everybody may call, with the ports: the way in, and what the API server calls.
+
+    The way in is the gateway, or in the cloud Traefik, which is alone in calling the gateway.
+    """
+    if "traefik" in tree.applications:
+        return {name: set(ports) for name, ports in (DOORS | CALLED_BY_API).items()}
     found = {
         pod_name(service_pods(tree, service)): set(facts["ports"].values())
         for service, facts in SERVICES.items()
@@ -190,8 +217,9 @@ def test_strangers_reach_what_is_exposed(tree: Synthesized) -> None:
 
 
 def internet_ports(tree: Synthesized) -> dict[str, set[tuple[str, int]]]:
-    """Return the ports on which the contract's services call hosts of the internet."""
-    return {
+    """Return the ports on which the contract's services, and who gets their certificate, call the internet."""
+    manager = {"cert-manager/cert-manager": {("TCP", port) for port in CALLED_BY_CERT_MANAGER}}
+    return manager | {
         pod_name(service_pods(tree, service)): {("TCP", host["port"]) for host in facts.get("internet", [])}
         for service, facts in SERVICES.items()
     }

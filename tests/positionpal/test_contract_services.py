@@ -47,20 +47,70 @@ def test_runtime(tree: Synthesized, service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_exposed(tree: Synthesized, service: str) -> None:
-    """The world reaches the gateway by a load balancer, and nothing else by any way."""
+    """The world reaches the gateway by a load balancer, and nothing else by any way.
+
+    In the cloud it is that of Traefik, which ends TLS for it: there, the gateway has an Ingress with a certificate for
+    all paths of its host.
+    """
     kinds = {manifest["spec"].get("type", "ClusterIP") for manifest in tree.objects("Service", NAMESPACES[service])}
-    assert kinds == ({"LoadBalancer"} if SERVICES[service].get("exposed") else {"ClusterIP"})
+    ingresses = tree.objects("Ingress", NAMESPACES[service])
+    is_exposed, is_behind = SERVICES[service].get("exposed", False), "traefik" in tree.applications
+    assert kinds == ({"LoadBalancer"} if is_exposed and not is_behind else {"ClusterIP"})
+    assert len(ingresses) == (is_exposed and is_behind)
+    for ingress in ingresses:
+        (rule,), (tls,) = ingress["spec"]["rules"], ingress["spec"]["tls"]
+        assert tls["hosts"] == [rule["host"]]
+        certificate = tree.the("Certificate", NAMESPACES[service], tls["secretName"])
+        assert (certificate["spec"]["secretName"], certificate["spec"]["dnsNames"]) == (tls["secretName"], tls["hosts"])
+        (path,) = rule["http"]["paths"]
+        assert (path["path"], path["pathType"]) == ("/", "Prefix")
+        behind = path["backend"]["service"]
+        host = f"{behind['name']}.{NAMESPACES[service]}.svc.cluster.local"
+        assert_leads_to(tree, host, behind["port"]["number"], service_pods(tree, service))
 
 
 def test_no_other_way_in(tree: Synthesized) -> None:
-    """Nothing but one Service opens the cluster."""
+    """Nothing but one Service opens the cluster: the gateway's, or in the cloud that of Traefik's chart."""
     open_services = [
         manifest
         for manifest in tree.objects("Service")
         if manifest["spec"].get("type", "ClusterIP") != "ClusterIP" or manifest["spec"].get("externalIPs")
     ]
-    assert len(open_services) == sum(facts.get("exposed", False) for facts in SERVICES.values())
-    assert not [kind for kind in ("Ingress", "IngressRoute", "Gateway", "HTTPRoute") if tree.objects(kind)]
+    behind = [name for name in ("traefik",) if name in tree.applications]
+    assert len(open_services) + len(behind) == sum(facts.get("exposed", False) for facts in SERVICES.values())
+    assert not [kind for kind in ("IngressRoute", "Gateway", "HTTPRoute") if tree.objects(kind)]
+    assert {ingress["metadata"]["namespace"] for ingress in tree.objects("Ingress")} <= {
+        NAMESPACES[service] for service, facts in SERVICES.items() if facts.get("exposed")
+    }
+
+
+def test_connections_of_websockets_stay(trees: dict[str, Synthesized]) -> None:
+    """In the cloud, who says nothing for minutes is still connected; a pod that goes lets what is open end."""
+    assert SERVICES["gateway"]["websockets"]
+    chart = trees["production"].applications["traefik"]["spec"]["sources"][0]
+    values = chart["helm"]["valuesObject"]
+    told = values["service"]["annotations"]
+    prefix = "service.beta.kubernetes.io/do-loadbalancer-"
+    # The most that DigitalOcean takes, of load balancers that have connections of their own.
+    assert (told[f"{prefix}type"], told[f"{prefix}http-idle-timeout-seconds"]) == ("REGIONAL", "600")
+    secured = values["ports"]["websecure"]
+    assert secured["transport"]["respondingTimeouts"]["idleTimeout"] == "600s"
+    assert secured["transport"]["lifeCycle"]["graceTimeOut"] == "30s"
+    # Who calls is told to the gateway, and believed of the load balancer alone.
+    assert told[f"{prefix}enable-proxy-protocol"] == "true"
+    assert "0.0.0.0/0" not in secured["proxyProtocol"]["trustedIPs"]
+
+
+def test_the_cloud_speaks_no_plain_http(trees: dict[str, Synthesized]) -> None:
+    """Who comes to port 80 is sent to HTTPS, by more than one pod."""
+    values = trees["production"].applications["traefik"]["spec"]["sources"][0]["helm"]["valuesObject"]
+    redirection = values["ports"]["web"]["http"]["redirections"]["entryPoint"]
+    assert redirection == {"to": "websecure", "scheme": "https", "permanent": True}
+    assert values["deployment"]["replicas"] == 2
+
+
+def test_no_pod_opens_its_node(tree: Synthesized) -> None:
+    """Whoever reaches a node reaches nothing of the system by that."""
     for template in tree.pods():
         assert not template.spec.get("hostNetwork")
         assert not [

@@ -274,7 +274,7 @@ def test_rabbitmq_metrics(tree: Synthesized) -> None:
 
 
 def test_monitors(tree: Synthesized) -> None:
-    """Prometheus scrapes each port with metrics, those of Argo CD's controller beside them, and nothing else."""
+    """Prometheus scrapes each port with metrics, those of Argo CD and cert-manager beside them, and nothing else."""
     wanted = {(template.namespace, template.name, name) for template, name, _ in metrics_ports(tree)}
     scraped = set()
     monitors = tree.objects("PodMonitor")
@@ -288,6 +288,10 @@ def test_monitors(tree: Synthesized) -> None:
                 ("metrics", "/metrics")
             ]
             continue
+        if namespace == "cert-manager":
+            labels = {"app.kubernetes.io/name": "cert-manager", "app.kubernetes.io/component": "controller"}
+            assert spec["selector"] == {"matchLabels": labels}
+            continue
         (template,) = (
             template
             for template in tree.pods(namespace)
@@ -298,7 +302,7 @@ def test_monitors(tree: Synthesized) -> None:
             # Rules and dashboards tell services apart by it.
             assert entry["relabelings"] == [{"targetLabel": "service", "replacement": template.name}]
     assert scraped == wanted
-    assert len(monitors) == len(wanted) + 1
+    assert len(monitors) == len(wanted) + 1 + ("cert-manager" in tree.applications)
 
 
 def test_monitoring(tree: Synthesized) -> None:

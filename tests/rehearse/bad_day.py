@@ -19,7 +19,9 @@ def begin(client: ApiClient) -> None:
     """Let all of it happen: to a database, to a program, to a secret, and to Jobs."""
     # Their charts were not at hand.
     for namespace in ("external-secrets", "metrics-server", "monitoring"):
-        _add_agent(client, namespace)
+        _add_agent(client, namespace, "agent")
+    for name in ("cert-manager", "traefik"):
+        _add_agent(client, name, name)
     database, program = (_first(client, PODS, name) for name in ("user-service-database", "gateway"))
     _stop_being_ready(client, database)
     _run_out_of_memory(client, program, times=3)
@@ -38,7 +40,7 @@ def _first(client: ApiClient, resource: Resource, name: str) -> dict[str, Any]:
     return min(found, key=lambda each: str(each["metadata"]["name"]))
 
 
-def _add_agent(client: ApiClient, namespace: str) -> None:
+def _add_agent(client: ApiClient, namespace: str, name: str) -> None:
     """Add a DaemonSet such as a chart would bring."""
     container = {
         "name": "main",
@@ -48,10 +50,10 @@ def _add_agent(client: ApiClient, namespace: str) -> None:
     }
     secure = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
     spec = {"containers": [container], "securityContext": secure, "automountServiceAccountToken": False}
-    labels = {"app.kubernetes.io/name": "agent"}
+    labels = {"app.kubernetes.io/name": name}
     template = {"metadata": {"labels": labels}, "spec": spec}
     made = {"selector": {"matchLabels": labels}, "template": template}
-    client.apply(manifest("apps/v1", "DaemonSet", "agent", namespace, labels, spec=made))
+    client.apply(manifest("apps/v1", "DaemonSet", name, namespace, labels, spec=made))
 
 
 def _stop_being_ready(client: ApiClient, pod: Manifest) -> None:

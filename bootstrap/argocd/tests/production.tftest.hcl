@@ -342,7 +342,7 @@ run "root" {
       yamldecode(helm_release.root.values[0]).objects[2].kind == "ValidatingAdmissionPolicy" &&
       yamldecode(helm_release.root.values[0]).objects[3].spec.policyName == yamldecode(helm_release.root.values[0]).objects[2].metadata.name &&
       contains(jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression), "positionpal-metrics-server/apiregistration.k8s.io/APIService/v1beta1.metrics.k8s.io") &&
-      !anytrue([for grant in jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression) : strcontains(grant, "gateway")])
+      !anytrue([for grant in jsondecode(yamldecode(helm_release.root.values[0]).objects[2].spec.variables[4].expression) : startswith(grant, "positionpal-gateway/")])
     )
     error_message = "The API server holds AppProjects of the branch to what is granted, and grants a component nothing but what its chart needs."
   }
@@ -392,4 +392,17 @@ run "argocd_elsewhere_needs_its_context" {
   }
 
   expect_failures = [var.argocd_context]
+}
+
+run "dns" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(output.dns)) == toset([for each in var.hosts : each.host]) && length(output.dns) == 1
+    error_message = "Each host needs a record."
+  }
+  assert {
+    condition     = output.dns[var.hosts[0].host].address == "kubectl --kubeconfig main.tf --context mocked --namespace pp-gws get ingress gateway --output jsonpath='{.status.loadBalancer.ingress[0].ip}{.status.loadBalancer.ingress[0].hostname}'"
+    error_message = "The command prints the address of the load balancer, or its name."
+  }
 }

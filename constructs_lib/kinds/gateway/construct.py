@@ -268,6 +268,11 @@ class HttpRoute(Route):
         """The Gateway."""
         return f"gateway {self.gateway.id if self.gateway else ''}"
 
+    @property
+    def told_by(self) -> tuple[str, str, str]:
+        """The Gateway: it has the address."""
+        return ("gateway", self.gateway.namespace_name, self.gateway.id) if self.gateway else super().told_by
+
     def manifests(self, component: Component) -> Iterator[Manifest]:
         """Yield the route of a component."""
         gateway = self.gateway

@@ -9,6 +9,7 @@ from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.balancing import HTTP_PORT, HTTPS_PORT, Balancing
 from constructs_lib.declare.controller import IngressController
 from constructs_lib.declare.system import System
+from constructs_lib.kinds.cert_manager.issuer import NOT_HEALTH
 from constructs_lib.kinds.helm_chart.construct import HelmChart, described, merged, release_names
 from constructs_lib.kubernetes.pod import DEREGISTRATION_SECONDS
 from constructs_lib.template import Template
@@ -72,7 +73,7 @@ class Traefik(HelmChart):
             "spread": replicas > 1,
             "gateways": gateways,
             "redirection": {"to": "websecure", "scheme": "https", "permanent": True} if redirect else {},
-            "annotations": {**cluster.load_balancer_annotations, **balancing.annotations(cluster)},
+            "annotations": {**cluster.load_balancer_annotations, **balancing.annotations(cluster), **NOT_HEALTH},
             "service": {
                 "type": "LoadBalancer",
                 **({"externalTrafficPolicy": "Local"} if keeps_client_address else {}),

@@ -160,6 +160,17 @@ variable "secret_values" {
   }
 }
 
+variable "hosts" {
+  description = "Every host under which users come, and the object that tells the address of its load balancer: an ingress or a gateway."
+  type = list(object({
+    host      = string
+    kind      = string
+    namespace = string
+    name      = string
+  }))
+  default = []
+}
+
 variable "repository_credential" {
   description = "For a private repository: username and password (a token that may read), or ssh_private_key."
   type = object({
