@@ -1,17 +1,26 @@
 """Routes into the cluster, and within a mesh: which Services they name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.calls import resolve
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.kubernetes.manifest import entries, inner, mapping, sequence
+from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
+from constructs_lib.kubernetes.selectors import Selector
 
 GATEWAY = "gateway.networking.k8s.io"
 _TRAEFIK = ("traefik.io", "traefik.containo.us")
 _ISTIO = "networking.istio.io"
 _CONTOUR = "projectcontour.io"
+#: The kinds of routes that a listener of a protocol takes, unless it says otherwise.
+_TAKEN = {
+    "HTTP": {"HTTPRoute", "GRPCRoute"},
+    "HTTPS": {"HTTPRoute", "GRPCRoute"},
+    "TLS": {"TLSRoute", "TCPRoute"},
+    "TCP": {"TCPRoute"},
+    "UDP": {"UDPRoute"},
+}
 #: Kinds that lead from outside of the cluster to Services, beside Ingresses.
 ROUTES = (
     *("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "IngressRoute", "IngressRouteTCP"),
@@ -89,3 +98,33 @@ def _of_host(model: ClusterModel, item: Object, at: str, destination: Any) -> It
         yield Backend(f"{at}.host", host, item.namespace, port)
     elif (name := resolve(model, host, item.namespace)) is not None and name.namespace and not name.pod:
         yield Backend(f"{at}.host", name.service, name.namespace, port)
+
+
+def kinds_of(listener: Mapping[str, Any]) -> set[str]:
+    """Return the kinds of routes that a listener takes."""
+    told = {str(each.get("kind")) for each in mappings(inner(listener, "allowedRoutes", "kinds"))}
+    return told or _TAKEN.get(str(listener.get("protocol")), {kind for kinds in _TAKEN.values() for kind in kinds})
+
+
+def allows(model: ClusterModel, listener: Mapping[str, Any], gateway: Object, item: Object) -> bool:
+    """Tell whether a listener of a Gateway takes routes from the namespace of one."""
+    namespaces = mapping(inner(listener, "allowedRoutes", "namespaces"))
+    match str(namespaces.get("from") or "Same"):
+        case "Same":
+            return item.namespace == gateway.namespace
+        case "Selector":
+            labels = model.namespaces.get(item.namespace)
+            # A namespace that is not in the tree may have any labels.
+            return item.namespace not in model.names("Namespace") or Selector(namespaces.get("selector")).matches(
+                labels or {}
+            )
+        case "None":
+            return False
+    return True
+
+
+def meet(host: str, other: str) -> bool:
+    """Tell whether a host of a route and one of a listener have names in common."""
+    if not other or host == other:
+        return True
+    return any(wide.startswith("*.") and one.endswith(wide[1:]) for one, wide in ((host, other), (other, host)))

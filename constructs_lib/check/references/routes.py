@@ -9,21 +9,12 @@ from typing import Any
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel
-from constructs_lib.check.routes import GATEWAY, ROUTES, Backend, backends
+from constructs_lib.check.routes import GATEWAY, ROUTES, Backend, allows, backends, kinds_of, meet
 from constructs_lib.check.tools import is_placeholder
 from constructs_lib.kubernetes.manifest import entries, inner, mapping, mappings, sequence
-from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import service_ports
 from constructs_lib.text import closest, hint, listed, within
 
-#: The kinds of routes that a listener of a protocol takes, unless it says otherwise.
-_TAKEN = {
-    "HTTP": {"HTTPRoute", "GRPCRoute"},
-    "HTTPS": {"HTTPRoute", "GRPCRoute"},
-    "TLS": {"TLSRoute", "TCPRoute"},
-    "TCP": {"TCPRoute"},
-    "UDP": {"UDPRoute"},
-}
 _CLASS = "kubernetes.io/ingress.class"
 
 
@@ -90,12 +81,12 @@ def _parent(model: ClusterModel, item: Object, at: str, reference: Mapping[str, 
         fix = hint("listener", wanted, offered)
         yield Finding.of("route-without-listener", item, f"{which} has no listener {what}.", at=field, fix=fix)
         return
-    named = [each for each in named if item.kind in _kinds(each)]
+    named = [each for each in named if item.kind in kinds_of(each)]
     if not named:
         problem = f"{which} takes no {item.kind} there."
         yield Finding.of("route-without-listener", item, problem, at=at)
         return
-    allowing = [each for each in named if _allows(model, each, gateway, item)]
+    allowing = [each for each in named if allows(model, each, gateway, item)]
     if not allowing:
         problem = f"{which} takes no routes from the namespace {item.namespace or 'of the route'}."
         fix = "Let allowedRoutes.namespaces of the listener select it; without it, only its own namespace is."
@@ -103,37 +94,9 @@ def _parent(model: ClusterModel, item: Object, at: str, reference: Mapping[str, 
         return
     hosts = [str(host) for host in sequence(item.spec.get("hostnames"))]
     served = [str(each.get("hostname") or "") for each in allowing]
-    if hosts and not any(_meet(host, other) for host in hosts for other in served):
+    if hosts and not any(meet(host, other) for host in hosts for other in served):
         problem = f"{which} serves {listed(sorted(served))} there, and none of {listed(hosts)}."
         yield Finding.of("route-without-listener", item, problem, at="spec.hostnames")
-
-
-def _kinds(listener: Mapping[str, Any]) -> set[str]:
-    told = {str(each.get("kind")) for each in mappings(inner(listener, "allowedRoutes", "kinds"))}
-    return told or _TAKEN.get(str(listener.get("protocol")), {kind for kinds in _TAKEN.values() for kind in kinds})
-
-
-def _allows(model: ClusterModel, listener: Mapping[str, Any], gateway: Object, item: Object) -> bool:
-    namespaces = mapping(inner(listener, "allowedRoutes", "namespaces"))
-    match str(namespaces.get("from") or "Same"):
-        case "Same":
-            return item.namespace == gateway.namespace
-        case "Selector":
-            labels = model.namespaces.get(item.namespace)
-            # A namespace that is not in the tree may have any labels.
-            return item.namespace not in model.names("Namespace") or Selector(namespaces.get("selector")).matches(
-                labels or {}
-            )
-        case "None":
-            return False
-    return True
-
-
-def _meet(host: str, other: str) -> bool:
-    """Tell whether a host of a route and one of a listener have names in common."""
-    if not other or host == other:
-        return True
-    return any(wide.startswith("*.") and one.endswith(wide[1:]) for one, wide in ((host, other), (other, host)))
 
 
 def _claimed_twice(model: ClusterModel) -> Iterator[Finding]:
