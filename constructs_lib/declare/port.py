@@ -21,6 +21,9 @@ class Port:
         protocol: ``TCP``, ``UDP`` or ``SCTP``. Default ``TCP``.
         internal: Whether only the program's own pods use it; then no Service has it. Default False.
         sidecar: Name of the sidecar that listens there. Default: the program itself.
+        balanced: Whether clients are told a name that leads to all pods, and choose among these themselves, as gRPC
+            does: a Service chooses a pod once for each connection, and one with many requests stays with it. It takes a
+            client that asks for all addresses. Default False.
     """
 
     container: int
@@ -28,6 +31,7 @@ class Port:
     protocol: Protocol = "TCP"
     internal: bool = False
     sidecar: str = ""
+    balanced: bool = False
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the number of the Service; who offers the port looks at that of the container."""
@@ -36,6 +40,8 @@ class Port:
                 yield f"service: {problem}"
             if self.internal:
                 yield "service: no Service has an internal port; leave the number out."
+        if self.balanced and self.internal:
+            yield "balanced: no Service has an internal port, and nobody else calls it; leave one of the two out."
 
     @property
     def service_port(self) -> int:

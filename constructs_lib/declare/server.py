@@ -33,6 +33,7 @@ class Endpoint:
             then tells where an alert or a panel reads another one.
         internal: Whether only the workload's own pods use it; then no Service names it.
         protocol: ``TCP``, ``UDP`` or ``SCTP``. Default ``TCP``.
+        balanced: Whether clients are told a name that leads to all pods, at the pods' own number.
         declared: False for a placeholder of an endpoint that does not exist.
     """
 
@@ -45,6 +46,7 @@ class Endpoint:
     exposes: tuple[str, ...] = ()
     internal: bool = False
     protocol: Protocol = "TCP"
+    balanced: bool = False
     declared: bool = True
 
 
@@ -86,6 +88,11 @@ class Server:
         raise NotImplementedError
 
     @property
+    def host_of_pods(self) -> str:
+        """Name that leads to all pods that answer, where an endpoint is balanced."""
+        return self.host
+
+    @property
     def says_ports(self) -> bool:
         """Whether its own policy lets each caller in at the port that it needs, so that theirs need not say it."""
         return False
@@ -118,6 +125,7 @@ class Server:
         internal: bool = False,
         service_port: int | None = None,
         protocol: Protocol = "TCP",
+        balanced: bool = False,
         **attributes: str | SecretReference,
     ) -> Endpoint:
         """Add an endpoint as :class:`Endpoint` tells; ``attributes`` are beside ``host``, ``port`` and ``address``.
@@ -133,9 +141,10 @@ class Server:
             if other.protocol == protocol and (other.port == port or other.service_port == at_service):
                 number = port if other.port == port else at_service
                 self.report(f"the ports {other.name} and {name} are both {number}; give each one a number of its own.")
-        told = {"host": self.host, "port": str(at_service), "address": f"{self.host}:{at_service}", **attributes}
+        host, number = (self.host_of_pods, port) if balanced else (self.host, at_service)
+        told = {"host": host, "port": str(number), "address": f"{host}:{number}", **attributes}
         self.endpoints[name] = Endpoint(
-            self, name, port, at_service, told, metrics, exposes, internal=internal, protocol=protocol
+            self, name, port, at_service, told, metrics, exposes, internal, protocol, balanced
         )
         return self.endpoints[name]
 

@@ -27,6 +27,8 @@ PLACING_SECONDS = 90
 #: What a declaration tells a workload, so that its pods have to show it: the labels that its policies select, its
 #: variables, the wait for what it needs, its secrets, its exposed ports, its metrics.
 PROMISES = ("labels", "variables", "wait", "secrets", "exposed", "metrics")
+#: End of the name of the headless Service by which clients find all pods.
+PODS = "-pods"
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,11 @@ class Workload(Observed, Server, on_demand.Construct):
     def host(self) -> str:
         """DNS name of its Service."""
         return f"{self.name}.{self.namespace_name}.svc.{self.system.environment.cluster.domain}"
+
+    @property
+    def host_of_pods(self) -> str:
+        """DNS name of its headless Service, which it has if one of its ports is balanced."""
+        return f"{self.name}{PODS}.{self.namespace_name}.svc.{self.system.environment.cluster.domain}"
 
     @property
     def selector(self) -> dict[str, str]:

@@ -262,16 +262,25 @@ def _nowhere(found: _Found, reason: str, fix: str = "", code: str = "address-wit
 
 
 def _port(model: ClusterModel, item: Object, at: str, service: Object, port: int) -> Iterator[Finding]:
-    ports = {str(offered.number) for offered in service_ports(service)}
+    offered = service_ports(service)
+    ports, what = {str(each.number) for each in offered}, f"The Service {service.name}{within(service.namespace)}"
+    problem = f"{what} has no port {port}."
     if is_headless(service):
-        ports |= {str(offered.number) for pods in model.behind(service) for offered in pods.ports}
+        behind = [each for pods in model.behind(service) for each in pods.ports]
+        own = {str(each.number) for each in behind}
+        # Its name is that of the pods: to which of theirs it leads its own numbers is nothing to who calls it by that.
+        moved = {
+            str(each.number) for each in offered if any(each.target in (known.name, known.number) for known in behind)
+        } - own
+        ports = ports - moved | own
+        if str(port) in moved:
+            problem = f"{what} is headless: its name leads to the pods, which have no port {port}."
     if (
         ports
         and str(port) not in ports
         and not model.has_several(service)
         and service.spec.get("type") != "ExternalName"
     ):
-        problem = f"The Service {service.name}{within(service.namespace)} has no port {port}."
         yield Finding.of("address-port-unknown", item, problem, at=at, fix=hint("port", str(port), ports))
 
 

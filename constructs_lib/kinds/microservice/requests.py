@@ -61,7 +61,7 @@ class Services:
         if calls := [call for each in chosen for call in self.called.get(each, ())]:
             found = series.by_histogram(calls, series.to_services([call.host for call in calls]))
             of_callers = [rate for each in found for rate in each.rates(suffix, window, *choose(each))]
-            rates.append(series.as_of_the_called(" or ".join(of_callers)))
+            rates.append(series.as_of_the_called(" or ".join(of_callers), calls))
         return f"sum by (namespace, service) ({' or '.join(rates)})"
 
     def not_measured(self) -> str | None:
@@ -73,10 +73,11 @@ class Services:
         found = []
         asked = [(each, self._calls[each]) for each in self.seen if each in self._calls]
         if asked:
-            of_callers = series.by_histogram((call for _, calls in asked for call in calls), series.to_services())
+            every = [call for _, calls in asked for call in calls]
+            of_callers = series.by_histogram(every, series.to_services())
             answered = " or ".join(rate for each in of_callers for rate in each.rates("_count", "1h", *each.succeeded))
             found.append(
-                f"(sum by (namespace, service) ({series.as_of_the_called(answered)}) > 0 "
+                f"(sum by (namespace, service) ({series.as_of_the_called(answered, every)}) > 0 "
                 f"and on (namespace, service) {_running([each for each, _ in asked])}) "
                 "unless on (namespace, service) (service:requests:rate1h > 0)"
             )

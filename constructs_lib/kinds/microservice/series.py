@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from constructs_lib.declare.probe import Http
 from constructs_lib.declare.system import System
+from constructs_lib.declare.workload import PODS
 from constructs_lib.kinds.microservice.program import MeasuredProgram
 from constructs_lib.kinds.parts.telemetry import Telemetry, of_histograms
 from constructs_lib.prometheus.rules import one_of
@@ -199,10 +200,15 @@ def to_services(hosts: Sequence[str] = ()) -> str:
     return f"server_address{one_of(sorted({*hosts}))}" if hosts else f'server_address=~"{_SERVICE}"'
 
 
-def as_of_the_called(expression: str) -> str:
-    """Return an expression about calls to Services with the called one's name and namespace in the place of others."""
+def as_of_the_called(expression: str, calls: Iterable[Call]) -> str:
+    """Return an expression about some calls to Services with the name and the namespace of who is called.
+
+    Who balances calls itself knows a Service by the name that leads to all its pods.
+    """
+    is_balanced = any(call.host.partition(".")[0].endswith(PODS) for call in calls)
+    name = _SERVICE.replace("([^.]+)", f"([^.]+?)(?:{PODS})?", 1) if is_balanced else _SERVICE
     for label, group in (("service", 1), ("namespace", 2)):
-        expression = f'label_replace({expression}, "{label}", "${group}", "server_address", "{_SERVICE}")'
+        expression = f'label_replace({expression}, "{label}", "${group}", "server_address", "{name}")'
     return expression
 
 

@@ -70,8 +70,9 @@ class LongRunningArguments(ProgramArguments, total=False):
     """Arguments of every program that keeps running: where it listens, and how the kubelet knows that it is well.
 
     Attributes:
-        ports: Ports by name, as numbers or ``Port(container=8080, service=80)``; each is an endpoint. Default: none, as
-            of a worker.
+        ports: Ports by name, as numbers or ``Port(container=8080, service=80)``; each is an endpoint. Of one that is
+            ``balanced``, clients are told all pods, by a headless Service with ``-pods`` at the end of its name.
+            Default: none, as of a worker.
         metrics: Name of the port that serves Prometheus metrics. Default: none.
         exposed: What the world reaches: a port or several, and then the Service is of type LoadBalancer (a further one,
             with ``-external`` at the end of its name, if there are other ports too); or ``LoadBalancer({"http": 80})``,

@@ -11,7 +11,7 @@ from constructs_lib.declare.load_balancer import LoadBalancer
 from constructs_lib.declare.port import Port
 from constructs_lib.declare.probe import Probe, Tcp
 from constructs_lib.declare.system import System
-from constructs_lib.declare.workload import Workload
+from constructs_lib.declare.workload import PODS, Workload
 from constructs_lib.grafana.model import Dashboard
 from constructs_lib.kinds.parts.arguments import LongRunningArguments
 from constructs_lib.kinds.parts.ports import container_ports, service_ports
@@ -73,6 +73,7 @@ class LongRunning(Program):
             internal=port.internal,
             service_port=port.service_port,
             protocol=port.protocol,
+            balanced=port.balanced,
         )
         if port.sidecar:
             names = [each.name for each in self.sidecars]
@@ -134,6 +135,14 @@ class LongRunning(Program):
             is_open = bool(self.exposed) and found is None
             spec = {"type": "LoadBalancer" if is_open else "ClusterIP", "selector": self.selector, "ports": ports}
             yield self.manifest("v1", "Service", annotations=annotations if is_open else {}, spec=spec)
+        if balanced := [endpoint for endpoint in self.endpoints.values() if endpoint.balanced]:
+            # Beside the other, whose address could not be taken away: clients move when they are told the new name.
+            own = [
+                {"name": each.name, "port": each.port, "targetPort": each.name, "protocol": each.protocol}
+                for each in balanced
+            ]
+            pods = {"clusterIP": "None", "selector": self.selector, "ports": own}
+            yield self.manifest("v1", "Service", PODS, spec=pods)
         if found:
             at = [
                 {**each, "port": found.ports[each["name"]]}
