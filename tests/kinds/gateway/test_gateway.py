@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from edge_shop import NGINX, EdgeShop, edge_shop, files_of, found_without
@@ -28,6 +29,14 @@ def shop() -> EdgeShop:
     routes = {"/": shop.web.endpoint("http"), "/api": shop.orders.endpoint("http")}
     HttpRoute(shop.system, "shop", gateway=gateway, host="shop.example.com", routes=routes)
     return shop
+
+
+def test_the_address_of_its_hosts_is_that_of_the_gateway(shop: EdgeShop) -> None:
+    """So the bootstrap says where to look for what a DNS record has to hold."""
+    inputs = json.loads(api.synthesize(shop.system).files["bootstrap/argocd/staging.tfvars.json"])
+    assert inputs["hosts"] == [
+        {"host": "shop.example.com", "kind": "gateway", "namespace": "gateway", "name": "gateway"}
+    ]
 
 
 def test_the_gateway(shop: EdgeShop) -> None:

@@ -85,6 +85,13 @@ def test_why_and_the_picture_tell_of_it(shop: EdgeShop) -> None:
     assert {"Users reach traefik websecure 8443", "traefik calls web http 3000"} <= meanings
 
 
+def test_people_reach_what_a_route_leads_to(shop: EdgeShop) -> None:
+    """As by a load balancer: what they ask of it is shown first, and pictures call it an entry point."""
+    assert shop.web.ports_of_users == {3000}
+    assert shop.orders.ports_of_users == {8080}
+    assert shop.traefik.controller.ports_of_users == {8000, 8443}
+
+
 def test_check_finds_nothing(shop: EdgeShop) -> None:
     assert api.check(shop.system) == []
 
