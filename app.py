@@ -49,6 +49,7 @@ LOCAL = Environment(
 PRODUCTION = Environment(
     name="production",
     repository=REPOSITORY,
+    publication_branch="deploy/production",
     argocd_chart=versions.ARGO_CD_CHART,
     argocd_ha=True,
     cluster=DigitalOcean(

@@ -151,7 +151,10 @@ class Shop:
         for file in self.git("ls-tree", "--full-tree", "--name-only", f"{revision}:./{folder}").splitlines():
             if file.startswith("Application-"):
                 manifest: dict[str, Any] = yaml.safe_load(self.git("show", f"{revision}:./{folder}/{file}"))
-                found[manifest["metadata"]["name"]] = manifest["spec"]["source"]["targetRevision"]
+                spec = manifest["spec"]
+                # Before the manifests stands what is of others.
+                *_, source = spec.get("sources") or [spec["source"]]
+                found[manifest["metadata"]["name"]] = source["targetRevision"]
         return found
 
     @property

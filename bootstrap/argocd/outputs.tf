@@ -23,6 +23,14 @@ output "dns" {
   } }
 }
 
+output "follows" {
+  description = "The branch from which Argo CD deploys, and what moves it. Without that branch, Argo CD deploys nothing."
+  value = (
+    var.repository.publication_branch == null ? "${var.repository.branch} of ${var.repository.url}" :
+    "${var.repository.publication_branch} of ${var.repository.url}, which python app.py publish ${var.environment} makes and moves"
+  )
+}
+
 output "secrets" {
   description = "Names of the values in the store, by who gives them."
   value       = { generated = local.generated, supplied = local.supplied }

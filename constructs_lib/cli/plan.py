@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +19,9 @@ from constructs_lib.text import nearest, plural
 
 if TYPE_CHECKING:
     from constructs_lib.declare.environment import Environment
+    from constructs_lib.plan.change import Verdict
     from constructs_lib.plan.plan import Plan
+    from constructs_lib.repository.pins import Pins
     from constructs_lib.synth.tree import Tree
 
 #: How a plan, or a rehearsal of one, is shown.
@@ -135,13 +137,19 @@ def _compare(app: App, names: Sequence[str], *, old: str | None, new: str | None
 def _now(git: Git, environment: Environment) -> Snapshot:
     """Return what is published, and say what is not known of it."""
     from constructs_lib.plan.published import commits_behind, published
+    from constructs_lib.repository.deployed import publication_at
 
-    branch = environment.repository.branch
-    now = published(git, environment.name, branch)
+    branches = environment.repository.branch, environment.publication_branch
+    now = published(git, environment.name, *branches)
     if not now.files:
         console().print(f"{environment.name}: {_nothing(now.name)} Everything is taken for new.")
-    elif count := commits_behind(git, branch):
+    elif count := commits_behind(git, *branches):
         console().print(f"What is checked out lacks {plural(count, 'commit')} of {now.name}.")
+    if environment.publication_branch and not publication_at(git, *branches):
+        console().print(
+            f"{environment.name} follows {environment.publication_branch}, which is not here: it was not fetched, or "
+            f"publish has not made it yet. What is published is taken from {now.name}."
+        )
     return now
 
 
@@ -155,11 +163,12 @@ def _between(app: App, git: Git, name: str, before: Snapshot, after: Snapshot, t
     from constructs_lib.plan.plan import plan
 
     folder = applications_folder(name) if name else None
-    branches = {environment.name: environment.repository.branch for environment in app.environments}
+    branches = {each.name: (each.repository.branch, each.publication_branch) for each in app.environments}
     own = name or next(iter(after.environments), "")
     commit = None if Path(tree).is_dir() else git.commit(tree)
     if commit and own in branches:
-        pushed = plan_of_push(git, own, branches[own], before, after, commit, folder=folder)
+        branch, publication = branches[own]
+        pushed = plan_of_push(git, own, branch, before, after, commit, folder=folder, publication=publication)
         return with_refusals(pushed, after, folder)
     found = with_refusals(plan(before, after, folder=folder), after, folder)
     unseen = [pin for pin in found.pins if is_commit(pin.new)] if commit is None else []
@@ -177,26 +186,40 @@ def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot |
     from constructs_lib.repository.deployed import pins_at
 
     name, branch, folder = environment.name, environment.repository.branch, f"argocd/{environment.name}"
-    phase, head, held = "", "", {}
+    publication, phase, head = environment.publication_branch, "", ""
+    held: dict[str, str] = {}
     now = before or _now(git, environment)
     if not before and now.files:
         head = git.commit("HEAD") or ""
         if merge := merge_of(git, branch):
             tree.pin(pins_at(git, merge.revision, name))
             merged = published_at(git, name, merge.name, merge.revision)
-            found = plan_of_push(git, name, branch, now, merged, merge.revision, folder=folder, declared=tree.files)
+            found = plan_of_push(
+                git,
+                name,
+                branch,
+                now,
+                merged,
+                merge.revision,
+                folder=folder,
+                declared=tree.files,
+                publication=publication,
+            )
             if found.changes or found.pins:
                 phase = "publishing"
+                waiting = _waiting(git, environment, found)
+                found = waiting or found
                 warnings = [merge.warning, *found.warnings] if merge.warning else found.warnings
                 yield Part(name, "merging", replace(found, warnings=warnings))
-                now = merged
+                now = now if waiting else merged
     if not before:
         tree.keep_open(now)
-    declared = tree.snapshot("the declaration")
-    found = with_refusals(plan(now, declared, folder=folder), declared, folder)
     if head and tree.pins:
         held = rolled_back(git, head, name, tree.pins.components, tree.contents)
-    yield Part(name, phase, _published(found, held))
+    declared = tree.snapshot("the declaration")
+    declared, verdicts, kept = _going_back(git, environment, tree.pins, now, declared, held if head else None)
+    found = with_refusals(plan(now, declared, folder=folder, verdicts=verdicts), declared, folder)
+    yield Part(name, phase, _published(found, held, kept))
 
 
 def _merged(git: Git, environment: Environment, revision: str) -> Iterator[Part]:
@@ -212,31 +235,69 @@ def _merged(git: Git, environment: Environment, revision: str) -> Iterator[Part]
     from constructs_lib.repository.deployed import pins_at
 
     name, branch, folder = environment.name, environment.repository.branch, f"argocd/{environment.name}"
+    publication = environment.publication_branch
     commit = git.commit(revision)
     if commit is None:
         raise CommandError(f'There is no Git revision "{revision}".')
     now, merged = _now(git, environment), published_at(git, name, revision, commit)
-    found, phase = plan_of_push(git, name, branch, now, merged, commit, folder=folder), ""
+    found, phase = plan_of_push(git, name, branch, now, merged, commit, folder=folder, publication=publication), ""
     if found.changes or found.pins:
-        yield Part(name, "merging", found)
-        now, phase = merged, "publishing"
+        waiting = _waiting(git, environment, found)
+        yield Part(name, "merging", waiting or found)
+        now, phase = now if waiting else merged, "publishing"
     pins, held = pins_at(git, commit, name), {}
     if pins:
         entries = (line.split(maxsplit=3) for line in git.run("ls-tree", commit, f"dist/{name}/").splitlines())
         contents = {path.rpartition("/")[2]: tree for _, _, tree, path in entries}
         held = rolled_back(git, commit, name, pins.components, contents)
     # Without commits, the Applications read the files that there are.
-    found = plan(now, replace(merged, name=f"{revision}, published", pinned=None), folder=folder)
+    declared = replace(merged, name=f"{revision}, published", pinned=None)
+    declared, verdicts, kept = _going_back(git, environment, pins, now, declared, held)
+    found = plan(now, declared, folder=folder, verdicts=verdicts)
     found = with_refusals(found, merged, folder)
-    yield Part(name, phase, _published(found, held))
+    yield Part(name, phase, _published(found, held, kept))
 
 
-def _published(found: Plan, held: Mapping[str, str]) -> Plan:
+def _waiting(git: Git, environment: Environment, found: Plan) -> Plan | None:
+    """Return what a merge does where Argo CD follows a branch that only publications move: nothing; None elsewhere."""
+    from constructs_lib.repository.deployed import publication_at
+
+    if not publication_at(git, environment.repository.branch, environment.publication_branch):
+        return None
+    note = (
+        f"Nothing happens before publish: Argo CD follows {environment.publication_branch}, which only publish moves."
+    )
+    return replace(found, steps=[], pins=(), notes=(note,))
+
+
+def _going_back(
+    git: Git, environment: Environment, pins: Pins | None, now: Snapshot, new: Snapshot, held: Mapping[str, str] | None
+) -> tuple[Snapshot, Mapping[str, Verdict], Collection[str]]:
+    """Return what publish deploys, verdicts on it, and which components it leaves as they are, of those it holds back.
+
+    Where Argo CD follows a branch that only publications move, what is held back may still be to be rolled back.
+    """
+    from constructs_lib.plan.merging import judge_publication
+    from constructs_lib.publish.publication import as_pinned
+    from constructs_lib.repository.deployed import pins_at, publication_at
+
+    branches = environment.repository.branch, environment.publication_branch
+    branch = publication_at(git, *branches)
+    if held is None or not pins or not branch:
+        return new, {}, held or {}
+    deployed = pins_at(git, branch[1], environment.name)
+    before = deployed.components if deployed else {}
+    back = {name: pins.components[name] for name in held if before.get(name) != pins.components[name]}
+    verdicts = judge_publication(git, environment.name, branches, pins, back, now, new)
+    return replace(new, files=as_pinned(git, environment.name, new.files, back)), verdicts, held.keys() - back.keys()
+
+
+def _published(found: Plan, held: Mapping[str, str], kept: Collection[str]) -> Plan:
     """Return what publish does of a plan: it sets the pins anew, and holds back what was rolled back by a commit."""
     from constructs_lib.publish.scope import without
 
     said = [f"publish holds back {each}, because {commit[:12]} rolled it back." for each, commit in held.items()]
-    return replace(without(found, held) if held else found, pins=(), warnings=[*found.warnings, *said])
+    return replace(without(found, kept) if kept else found, pins=(), warnings=[*found.warnings, *said])
 
 
 def _nothing(name: str) -> str:

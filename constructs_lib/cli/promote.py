@@ -71,7 +71,9 @@ def command(
         )
     look_into_charts(charts)
     git, out = Git(app.root), result_console()
-    checkout = open_checkout(git, environment.repository.branch, environment.repository.url)
+    checkout = open_checkout(
+        git, environment.repository.branch, environment.repository.url, environment.publication_branch
+    )
     running, tree = app.synthesize([first, environment], keep_manifests=True, verify=False)
 
     def declared(commit: str) -> Mapping[str, Tree]:
@@ -82,7 +84,7 @@ def command(
     def renamed(component: str) -> str:
         return f"{environment.prefix}{component.removeprefix(first.prefix)}"
 
-    promotion = find_promotion(checkout, source, name, declared, renamed)
+    promotion = find_promotion(checkout.followed(first.publication_branch), source, name, declared, renamed)
     health = "" if skip_health else _refusal(promotion, running, cluster, kubeconfig)
     takeover, rolling = start_takeover(tree, to_cluster, kubeconfig if to_cluster else None, out)
     publication = prepare_promotion(checkout, promotion, rolling=rolling)

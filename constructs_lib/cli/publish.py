@@ -71,7 +71,8 @@ def command(
     app: App = context.obj
     look_into_charts(charts)
     (environment,) = app.choose([name])
-    checkout = open_checkout(Git(app.root), environment.repository.branch, environment.repository.url)
+    repository, publication_branch = environment.repository, environment.publication_branch
+    checkout = open_checkout(Git(app.root), repository.branch, repository.url, publication_branch)
     (tree,) = app.synthesize([environment], keep_manifests=True, verify=False)
     takeover, rolling = start_takeover(tree, cluster, kubeconfig, result_console())
     publication = prepare(checkout, tree, rolling=rolling)
@@ -108,7 +109,7 @@ def publish(
     from constructs_lib.publish.scope import closed_by, narrow, refuse_dangers
 
     out, checkout, tree = result_console(), publication.checkout, publication.tree
-    name, git = tree.environment, checkout.git
+    name = tree.environment
     publication, found, joined = narrow(publication, publication.plan(), only)
     for problem in publication.repair.problems:
         out.print(f"Set right: {problem}")
@@ -138,10 +139,10 @@ def publish(
         all_else = "everything else" if publication.unpublished else "everything"
         source = publication.promoted_from
         nothing = f"promote: {name} has {all_else} that {source} runs" if source else ""
-        nothing = nothing or f"publish: {checkout.upstream} has {all_else} that {name} is declared to be"
+        nothing = nothing or f"publish: {checkout.deployed} has {all_else} that {name} is declared to be"
         out.print(f"Nothing to {nothing}.")
         if not dry_run:
-            _take_over(takeover, tree, git)
+            _take_over(takeover, publication)
         _tell_programs(publication, found, joined)
         return
     if refusal:
@@ -158,21 +159,26 @@ def publish(
     made = carry_out(publication, app.root)
     for commit, (message, _) in zip(made, publication.commits, strict=True):
         out.print(f"{commit[:12]} {message.splitlines()[0]}")
-    out.print(f"Pushed to {checkout.upstream}.")
+    out.print(f"Pushed to {checkout.pushed}.")
     if checkout.is_folder:
         url = app.choose([name])[0].repository.url
         out.print(f"{checkout.remote} is a folder: what is there has to get to {url} by itself.")
     if publication.can_be_reverted and (publication.moved or publication.removed):
-        out.print(f"To roll back: git revert {made[-1][:12]} && git push {checkout.remote} {checkout.branch}")
+        out.print(f"To roll back: git revert {made[-1][:12]} && {checkout.push}")
     if kept:
         out.print(
             f"Kept open for the old pods: {plural(kept, 'connection')}. A later publication closes that, or {command} "
             f"once this one is rolled out."
         )
-    if any(change.kind == "Application" for change in found.changes):
+    if any(change.kind in ("Application", "AppProject") for change in found.changes):
         what = "What is new, removed, or a chart's version or values"
-        out.print(f"{what} goes back with the declaration: revert its change, and publish.")
-    _take_over(takeover, tree, git)
+        if way := _way_back(app, publication):
+            out.print(f"{what} goes back with all that was published: {way}")
+        else:
+            out.print(f"{what} goes back with the declaration: revert its change, and publish.")
+    if checkout.publication and not checkout.is_held:
+        _tell_of_new_branch(publication, out)
+    _take_over(takeover, publication)
     if not takeover:
         _tell_how_to_take_over(publication, out)
     _tell_programs(publication, found, joined, made)
@@ -211,11 +217,30 @@ def start_takeover(
     return takeover, rollout.running or bool(rollout.hangs or rollout.unsettled)
 
 
-def _take_over(takeover: Takeover | None, tree: Tree, git: Git) -> None:
+def _way_back(app: App, publication: Publication) -> str:
+    """Return the commands that take back all that the branch of publications has got; empty if there are none."""
+    from constructs_lib.publish.way_back import way_back
+
+    others = [each.name for each in app.environments if each.name != publication.tree.environment]
+    return way_back(publication.checkout, others)
+
+
+def _tell_of_new_branch(publication: Publication, out: Console) -> None:
+    """Tell what is left to do once a branch of publications is there: the bootstrap lets the root follow it."""
+    name, checkout = publication.tree.environment, publication.checkout
+    out.print(
+        f"{checkout.remote}/{checkout.publication} is new. Now apply bootstrap/argocd, so that the root Application "
+        f"follows it. A root that {name} has already follows {checkout.branch} until then, as before."
+    )
+
+
+def _take_over(takeover: Takeover | None, publication: Publication) -> None:
+    tree, checkout = publication.tree, publication.checkout
     if takeover and tree.pins:
         pins = {component: pin.revision for component, pin in tree.pins.components.items()}
+        is_behind = publication.is_empty and checkout.is_held and checkout.published_head
         try:
-            takeover.take_over(pins, git.run("rev-parse", "HEAD"))
+            takeover.take_over(pins, is_behind or checkout.git.run("rev-parse", "HEAD"))
         except UserError as error:
             raise UserError(f"{error}\nThis is about the cluster alone: everything is pushed.") from error
 
@@ -227,7 +252,7 @@ def _tell_how_to_take_over(publication: Publication, out: Console) -> None:
     from constructs_lib.synth.paths import INPUTS
 
     checkout, tree = publication.checkout, publication.tree
-    pushed = [checkout.remote_head or "HEAD", "--", pins_file(tree.environment)]
+    pushed = [checkout.published_head or "HEAD", "--", pins_file(tree.environment)]
     last = checkout.git.run("log", "-1", "--format=%ct", *pushed) if publication.old else ""
     inputs = json.loads(tree.files[INPUTS.format(module="argocd", environment=tree.environment)])
     if last and time.time() - int(last) < inputs["sync_timeout_seconds"]:
@@ -262,7 +287,8 @@ def _tell_what_else_is_pushed(app: App, publication: Publication, out: Console) 
     for environment in app.environments:
         folders = [f"argocd/{environment.name}", f"dist/{environment.name}"]
         pinned = checkout.git.files(checkout.head, [pins_file(environment.name)])
-        if environment.name != publication.tree.environment and not pinned and checkout.changes(folders):
+        follows = environment.name != publication.tree.environment and not environment.publication_branch
+        if follows and not pinned and checkout.changes(folders):
             out.print(
                 f"These commits change {environment.name} too, which was never published and follows "
                 f"{checkout.branch}: see python app.py plan {environment.name} --to HEAD"

@@ -144,7 +144,8 @@ def _scenario(
         raise UserError(f"A rehearsal reads from a Git repository: {error}") from None
     if is_shallow:
         raise UserError("The clone is shallow, so that commits may be missing; git fetch --unshallow first.")
-    start = _commit(git, old) if old else published_revision(git, environment.repository.branch)[1]
+    branches = environment.repository.branch, environment.publication_branch
+    start = _commit(git, old) if old else published_revision(git, *branches)[1]
     target = _commit(git, new) if new else None
     trees = []
     for commit, said in ((start, old), (target, new)):
@@ -179,7 +180,8 @@ def _has_news(app: App, environment: Environment, scenario: Scenario) -> bool:
     if not scenario.published or scenario.install or scenario.broken:
         return True
     with TemporaryDirectory() as folder:
-        scratch = ScratchRepository(Path(folder), app.root, environment.repository.branch)
+        branches = environment.repository.branch, environment.publication_branch
+        scratch = ScratchRepository(Path(folder), app.root, *branches)
         scratch.set(scenario.published)
         return scratch.has_news(scenario.tree)
 

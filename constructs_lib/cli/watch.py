@@ -148,7 +148,7 @@ class Watch:
         report(trees, change, check=self._check)
         models = {tree.environment: model_of(tree, self._cache) for tree in trees}
         for environment, tree in zip(chosen, trees, strict=True):
-            self._show_plan(tree, environment.repository.branch)
+            self._show_plan(tree, environment.repository.branch, environment.publication_branch)
         found_by_check = app.check(models, complete=not self._names)
         if any(True for _ in found_by_check.findings):
             show(found_by_check, out)
@@ -157,11 +157,11 @@ class Watch:
         written = (content for tree in trees for content in tree.files.values())
         self._cache.only([*written, *(content for contents in self._read.values() for content in contents)])
 
-    def _show_plan(self, tree: Tree, branch: str) -> None:
+    def _show_plan(self, tree: Tree, branch: str, publication: str) -> None:
         """Print what publishing would do, or if nothing is published, what changes from the first look on."""
         name, folder = tree.environment, f"argocd/{tree.environment}"
         if name not in self._published:
-            now = published(Git(self._app.root), name, branch)
+            now = published(Git(self._app.root), name, branch, publication)
             self._published[name] = now if now.files else Snapshot.of_files("the beginning", tree.files)
             read = find_applications(self._published[name], [folder], self._cache).all
             self._read[name] = [content for each in read for content in each.files.values()]

@@ -30,7 +30,7 @@ class GitRepository:
 
     Attributes:
         url: Address, without credentials.
-        branch: Branch that is deployed. Default ``main``.
+        branch: Branch that is deployed, unless an environment has a ``publication_branch``. Default ``main``.
         path: The folder of the repository in which app.py is, for instance ``deploy/shop``; dist/, argocd/, pins/ and
             bootstrap/ are in it. Default: the repository itself.
     """
@@ -38,15 +38,6 @@ class GitRepository:
     url: str
     branch: str = "main"
     path: str = ""
-
-    @property
-    def revision(self) -> str:
-        """The branch as a full reference.
-
-        A full name lets Argo CD match webhooks and cache without resolving it first
-        (https://argo-cd.readthedocs.io/en/stable/operator-manual/high_availability/).
-        """
-        return f"refs/heads/{self.branch}"
 
     def folder_problem(self) -> str | None:
         """Return what is wrong with :attr:`path`, or None."""
@@ -71,6 +62,9 @@ class Environment:
             ServiceAccounts that read there have its name.
         argocd: The Argo CD that deploys it; one object for environments that share one. Default: one of its own, in the
             namespace ``argocd``.
+        publication_branch: A branch that only ``publish`` moves, to what it publishes, such as ``deploy/production``:
+            Argo CD reads ``argocd/`` there, so that a push to the branch of the repository changes nothing in the
+            cluster. Each environment has one of its own. Default: Argo CD follows the branch of the repository.
         prefix: What the names of its Applications, AppProjects and namespaces begin with, for instance ``staging-``, so
             that another environment or system can be in the same cluster, or have the same Argo CD. Names of objects
             inside of the namespaces have none. Default: nothing.
@@ -90,12 +84,22 @@ class Environment:
     repository: GitRepository
     secret_store_namespace: str = "secret-store"
     argocd: ArgoCD = field(default_factory=ArgoCD)
+    publication_branch: str = ""
     prefix: str = ""
     argocd_chart: str = "10.10.0"
     argocd_ha: bool = False
     signed_by: tuple[str, ...] = ()
     image_tags: validation.ImageTags = "exact"
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
+
+    @property
+    def revision(self) -> str:
+        """The branch that Argo CD follows, as a full reference.
+
+        A full name lets Argo CD match webhooks and cache without resolving it first
+        (https://argo-cd.readthedocs.io/en/stable/operator-manual/high_availability/).
+        """
+        return f"refs/heads/{self.publication_branch or self.repository.branch}"
 
     @property
     def reserved_namespaces(self) -> frozenset[str]:
@@ -146,6 +150,12 @@ class Environment:
     def clash(self, other: "Environment") -> str | None:
         """Return what keeps two environments of the same system apart in no way; None if nothing does."""
         they = f"{other.name}, declared at {other.location}"
+        is_of_one = self is not other and self.repository.url == other.repository.url
+        if is_of_one and self.publication_branch and self.publication_branch == other.publication_branch:
+            return (
+                f"its publication_branch is that of {they}, so that each would publish the other; give it one of its "
+                f'own, such as "deploy/{self.name}".'
+            )
         if not self.is_beside(other):
             return None
         if self.prefix == other.prefix:
@@ -187,6 +197,8 @@ class Environment:
             yield self.location, f"repository: {problem}"
         if problem := validation.git_branch(self.repository.branch):
             yield self.location, f"repository: {problem}"
+        if self.publication_branch and (problem := self._publication_problem()):
+            yield self.location, f"publication_branch: {problem}"
         if problem := self.repository.folder_problem():
             yield self.location, f"repository: path: {problem}"
         if problem := validation.chart_version(self.argocd_chart):
@@ -199,3 +211,19 @@ class Environment:
                 yield self.location, f"signed_by: {wrong}."
         for problem in self.cluster.problems():
             yield self.cluster.location, problem
+
+    def _publication_problem(self) -> str | None:
+        """Return what is wrong with the branch that publications move, or None."""
+        branch, name = self.repository.branch, self.publication_branch
+        if problem := validation.git_branch(name):
+            return problem
+        if name == branch:
+            return (
+                f"{shown(name)} is the branch of the repository, which every push moves; name another, or leave it out."
+            )
+        # Git keeps a branch in a file of its name.
+        if name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
+            return (
+                f'Git cannot have both {shown(name)} and {shown(branch)}; name it "deploy/{self.name}", for instance.'
+            )
+        return None

@@ -71,7 +71,7 @@ def application(component: Component, graph: Graph) -> Manifest:
     system = component.system
     repository = system.environment.repository
     path = posixpath.join(repository.path, folder(component))
-    manifests = {"repoURL": repository.url, "targetRevision": repository.revision, "path": path}
+    manifests = {"repoURL": repository.url, "targetRevision": system.environment.revision, "path": path}
     if (found := component.chart_source) and not found.is_committed:
         # Helm names the release by the Application unless it is told, and objects of charts are named by the release.
         named = bool(system.environment.prefix)
@@ -296,7 +296,7 @@ def root_application(system: System) -> Manifest:
     environment, project = system.environment, project_name(system, ROOT)
     source = {
         "repoURL": environment.repository.url,
-        "targetRevision": environment.repository.revision,
+        "targetRevision": environment.revision,
         "path": posixpath.join(environment.repository.path, f"argocd/{environment.name}"),
         "directory": {"exclude": f"{{{ROOT_FILE},AppProject-{project}.yaml}}"},
     }

@@ -63,7 +63,11 @@ def argocd_inputs(system: System, waves: Mapping[str, int]) -> dict[str, Any]:
         "ha": environment.argocd_ha,
         "node_port": ARGOCD_NODE_PORT if isinstance(environment.cluster, K3d) else None,
         **_argocd(system),
-        "repository": {"url": environment.repository.url, "branch": environment.repository.branch},
+        "repository": {
+            "url": environment.repository.url,
+            "branch": environment.repository.branch,
+            **({"publication_branch": environment.publication_branch} if environment.publication_branch else {}),
+        },
         "sync_timeout_seconds": sync_timeout(system, waves),
         "secret_store": environment.secret_store_namespace,
         "secrets": _secret_values(system),

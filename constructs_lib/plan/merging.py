@@ -6,7 +6,7 @@ Applications. So a merge that moves a pin deploys, and only a publication and it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from constructs_lib.plan.change import Change, Effect, Verdict, reason
@@ -62,44 +62,87 @@ def plan_of_push(
     *,
     folder: str | None = None,
     declared: Files | None = None,
+    publication: str = "",
 ) -> Plan:
     """Return what Argo CD does as soon as the branch that is deployed holds something.
 
     Args:
         git: The repository.
         environment: Name of the environment, whose pins are held against the published ones.
-        branch: The branch that is deployed.
+        branch: The branch of the declaration.
         old: What was before.
         new: What the branch will hold.
         revision: The commit or tree of Git that this is.
         folder: Where the Applications are. Default: anywhere.
         declared: The files that the declaration gives. What takes effect and is not declared is called dangerous.
+        publication: The branch that only publications move. Default: Argo CD follows the other one.
 
     Raises:
         PinsError: The pins cannot be read, are wrong, or are not those that the Applications have.
     """
     pins = pins_at(git, revision, environment)
     verify(History.of(git, branch), environment, new, pins)
-    _, published = published_revision(git, branch)
+    _, published = published_revision(git, branch, publication)
     verdicts = {}
     if published and not (git.commit(revision) and git.succeeds("merge-base", "--is-ancestor", revision, published)):
         history = History(git, branch, [published])
         verdicts = judge_moves(history, environment, pins_at(git, published, environment), pins)
-    for name, where, other in _read_elsewhere(environment, branch, old, new, pins):
-        verdict = verdicts.setdefault(name, Verdict(Effect.UPDATE))
-        verdict.because("reads-elsewhere", folder=where or "the repository", revision=other)
+    _judge_reading(verdicts, _read_elsewhere(environment, (branch, publication), old, new, pins))
     found = plan(old, new, folder=folder, verdicts=verdicts)
     return found if declared is None else _without_foreign(found, environment, pins, new.files, declared)
 
 
+def judge_publication(
+    git: Git,
+    environment: str,
+    branches: tuple[str, str],
+    pins: Pins,
+    back: Mapping[str, Pin],
+    old: Snapshot,
+    new: Snapshot,
+) -> dict[str, Verdict]:
+    """Return a verdict on each component that publish deploys in another way than as the files that there are say.
+
+    Args:
+        git: The repository.
+        environment: Name of the environment.
+        branches: The branch of the declaration, and that which only publications move.
+        pins: The pins that the branch of the declaration will hold.
+        back: Those of them that publish does not set anew, because somebody has rolled the component back.
+        old: What is published.
+        new: What publish deploys.
+    """
+    name, published = published_revision(git, *branches)
+    was = pins_at(git, published, environment) if published else None
+    before, history = was.components if was else {}, History(git, name, [published] if published else [])
+    verdicts: dict[str, Verdict] = {}
+    for component, pin in back.items():
+        verdict, old_pin = verdicts.setdefault(component, Verdict(Effect.UPDATE)), before.get(component)
+        place = f"{pins_file(environment)}: {component}"
+        verdict.fields = [FieldChange(place, old_pin.revision if old_pin else None, pin.revision)]
+        if commit := _rolled_back(history, environment, component, before, pins.components):
+            verdict.because("publishes-back", component=component, to=pin.revision[:12], commit=commit[:12])
+        else:
+            verdict.because("publishes-moved-pin", file=pins_file(environment), branch=name)
+    _judge_reading(verdicts, _read_elsewhere(environment, branches, old, new, pins))
+    return verdicts
+
+
+def _judge_reading(verdicts: dict[str, Verdict], found: Iterator[tuple[str, str, str]]) -> None:
+    for name, where, other in found:
+        verdict = verdicts.setdefault(name, Verdict(Effect.UPDATE))
+        verdict.because("reads-elsewhere", folder=where or "the repository", revision=other)
+
+
 def _read_elsewhere(
-    environment: str, branch: str, old: Snapshot, new: Snapshot, pins: Pins | None
+    environment: str, branches: Sequence[str], old: Snapshot, new: Snapshot, pins: Pins | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield what Applications read that they did not read before, and that is neither pinned nor on the branch."""
+    """Yield what Applications read that they did not read before, and that is neither pinned nor on the branches."""
+    followed = {"HEAD", *branches, *(f"refs/heads/{branch}" for branch in branches)}
     known = {*reads(old, environment)}
     pinned = {(f"dist/{environment}/{name}", pin.revision) for name, pin in (pins.components if pins else {}).items()}
     for name, folder, revision in reads(new, environment):
-        here = revision in ("HEAD", branch, f"refs/heads/{branch}") or (folder, revision) in pinned
+        here = revision in followed or (folder, revision) in pinned
         if not here and (name, folder, revision) not in known:
             yield name, folder, revision
 

@@ -31,6 +31,7 @@ class Plan:
         pins: Applications that read another revision than before.
         warnings: What the plan does not know.
         is_judged: Whether there was an object to look at, or nothing that nobody can look at.
+        notes: What else is to be said of it.
     """
 
     old: str
@@ -39,6 +40,7 @@ class Plan:
     pins: Sequence[Pin] = ()
     warnings: Sequence[str] = ()
     is_judged: bool = True
+    notes: Sequence[str] = ()
 
     @property
     def changes(self) -> list[Change]:

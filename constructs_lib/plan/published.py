@@ -1,19 +1,25 @@
 """What is published: the state from which Argo CD deploys an environment now."""
 
 from constructs_lib.repository.applications import find_applications
-from constructs_lib.repository.deployed import published_revision
+from constructs_lib.repository.deployed import History, publication_at, published_revision, refuse_strays
 from constructs_lib.repository.git import Git
 from constructs_lib.repository.snapshot import Snapshot
 
 
-def published(git: Git, environment: str, branch: str) -> Snapshot:
-    """Return what is published of an environment that is deployed from a branch.
+def published(git: Git, environment: str, branch: str, publication: str = "") -> Snapshot:
+    """Return what is published of an environment that is deployed from a branch, or from one of its publications.
 
     That is the branch of the remote as it was last fetched or pushed, and without a remote the commit that is
     checked out. An Application that is pinned to a commit is read from that commit. The snapshot is empty without a
     repository, without a commit, and if the commit has nothing of the environment.
+
+    Raises:
+        StrayError: The branch of publications is not on the other one.
     """
-    return published_at(git, environment, *published_revision(git, branch))
+    if publication and (held := publication_at(git, branch, publication)):
+        history = History.of(git, branch)
+        refuse_strays(git, held, history.name, history.tips)
+    return published_at(git, environment, *published_revision(git, branch, publication))
 
 
 def published_at(git: Git, environment: str, name: str, commit: str | None) -> Snapshot:
@@ -36,7 +42,7 @@ def published_at(git: Git, environment: str, name: str, commit: str | None) -> S
         folders = [""] if more & {"", "."} else [*folders, *sorted(more)]
 
 
-def commits_behind(git: Git, branch: str) -> int:
+def commits_behind(git: Git, branch: str, publication: str = "") -> int:
     """Return the number of fetched commits of the published branch that the checkout lacks."""
-    _, commit = published_revision(git, branch)
+    _, commit = published_revision(git, branch, publication)
     return int(git.run("rev-list", "--count", f"HEAD..{commit}")) if commit and git.commit("HEAD") else 0

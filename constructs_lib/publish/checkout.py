@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from constructs_lib.repository.deployed import StrayError, refuse_strays
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.remote import is_same_repository, repository_name
 from constructs_lib.repository.snapshot import inside
@@ -29,18 +30,69 @@ class PublishError(UserError):
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout of the branch that is deployed, with its commit and that of the remote's branch, if there is one."""
+    """A checkout of the branch of the declaration, with its commit and that of the remote's branch, if there is one.
+
+    Attributes:
+        git: The repository.
+        branch: The branch.
+        remote: Name of the remote.
+        head: The commit that is checked out.
+        remote_head: That of the remote's branch.
+        publication: The branch that only publications move; empty if Argo CD follows the other one.
+        published_head: The commit that Argo CD deploys: of that branch if the remote has it, and else of the other.
+        is_held: Whether the remote has that branch.
+    """
 
     git: Git
     branch: str
     remote: str
     head: str
     remote_head: str | None
+    publication: str = ""
+    published_head: str | None = None
+    is_held: bool = False
 
     @property
     def upstream(self) -> str:
         """Name of the remote branch in messages."""
         return f"{self.remote}/{self.branch}"
+
+    def followed(self, publication: str) -> "Checkout":
+        """Return the same checkout for an environment with its own branch of publications, after fetching that.
+
+        Args:
+            publication: The branch; empty if Argo CD follows the branch of the declaration.
+
+        Raises:
+            PublishError: It has commits that the branch of the declaration lacks, or the remote does not answer.
+        """
+        held = _fetched(self.git, self.remote, publication) if publication else None
+        found = replace(
+            self, publication=publication, published_head=held or self.remote_head, is_held=held is not None
+        )
+        if held:
+            try:
+                refuse_strays(self.git, (found.deployed, held), self.upstream, [self.head])
+            except StrayError as error:
+                raise PublishError(str(error)) from None
+        return found
+
+    @property
+    def deployed(self) -> str:
+        """Name of the remote branch from which Argo CD deploys, in messages."""
+        return f"{self.remote}/{self.publication}" if self.is_held else self.upstream
+
+    @property
+    def pushed(self) -> str:
+        """Names of all branches that a publication pushes, in messages."""
+        return f"{self.upstream} and {self.remote}/{self.publication}" if self.publication else self.upstream
+
+    @property
+    def push(self) -> str:
+        """The command that pushes what is checked out, so that Argo CD deploys it."""
+        if not self.publication:
+            return f"git push {self.remote} {self.branch}"
+        return f"git push --atomic {self.remote} {self.branch} {self.branch}:{self.publication}"
 
     @property
     def is_folder(self) -> bool:
@@ -91,13 +143,14 @@ def _loaded() -> Iterator[str]:
             yield str(Path(file).resolve())
 
 
-def open_checkout(git: Git, branch: str, url: str = "") -> Checkout:
-    """Return the checkout of the branch that is deployed, after fetching the remote branch.
+def open_checkout(git: Git, branch: str, url: str = "", publication: str = "") -> Checkout:
+    """Return the checkout of the branch of the declaration, after fetching the remote's branches.
 
     Args:
         git: The repository.
         branch: The branch.
         url: Address from which Argo CD reads it. Default: whatever the remote is.
+        publication: The branch that only publications move. Default: Argo CD follows the other one.
 
     Raises:
         PublishError: Another branch is checked out, the remote is another repository than Argo CD reads, does not
@@ -111,21 +164,23 @@ def open_checkout(git: Git, branch: str, url: str = "") -> Checkout:
     current = git.run("branch", "--show-current")
     if current != branch:
         at = f"The branch {current} is" if current else "A single commit is"
-        raise PublishError(f"{at} checked out, and {branch} is deployed; git switch {branch} first.")
+        what = "is published from" if publication else "is deployed"
+        raise PublishError(f"{at} checked out, and {branch} {what}; git switch {branch} first.")
     head = git.commit("HEAD")
     if head is None:
         raise PublishError("Nothing is committed yet; commit the declaration first.")
     remote = _remote(git, branch)
     if url:
         _refuse_another(git, remote, url)
-    checkout = Checkout(git, branch, remote, head, _fetched(git, remote, branch))
+    remote_head = _fetched(git, remote, branch)
+    checkout = Checkout(git, branch, remote, head, remote_head)
     if checkout.remote_head and not git.succeeds("merge-base", "--is-ancestor", checkout.remote_head, head):
         count = int(git.run("rev-list", "--count", f"{head}..{checkout.remote_head}"))
         raise PublishError(
             f"The remote's {checkout.upstream} has {plural(count, 'commit')} that {branch} here lacks; "
             f"git pull --rebase --autostash, then publish again."
         )
-    return checkout
+    return checkout.followed(publication)
 
 
 def _refuse_another(git: Git, remote: str, url: str) -> None:

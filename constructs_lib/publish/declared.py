@@ -65,7 +65,7 @@ def declared_at(git: Git, revision: str, app: PurePosixPath, environments: Seque
     return {
         each.name: Tree.of_files(
             each.name,
-            each.repository.revision,
+            each.revision,
             {path: content for path, content in files.items() if is_owned(path, owned_paths([each.name]))},
             each.repository.path,
         )

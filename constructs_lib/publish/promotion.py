@@ -55,7 +55,7 @@ def find_promotion(
     """Return what an environment runs, as its declaration is for another one.
 
     Args:
-        checkout: The checkout, whose remote branch was fetched.
+        checkout: The checkout, whose remote branch was fetched, and that from which the first environment is deployed.
         source: Name of the environment that runs it.
         environment: Name of the other one.
         declared: Returns what the declaration of a commit gives.
@@ -65,7 +65,7 @@ def find_promotion(
         PublishError: It is not known what the environment runs, or that is not declared as it was.
         PinsError: Its pins cannot be read, or are wrong.
     """
-    git, published = checkout.git, checkout.remote_head
+    git, published = checkout.git, checkout.published_head
     pins = pins_at(git, published, source) if published else None
     if pins is None or published is None:
         raise PublishError(
@@ -74,11 +74,12 @@ def find_promotion(
         )
     if pins != pins_at(git, checkout.head, source):
         raise PublishError(
-            f"{pins_file(source)} is another one here than in {checkout.upstream}; push that first, and wait until "
-            f"{source} runs it."
+            f"{pins_file(source)} is another one here than in {checkout.deployed}; "
+            f"{f'python app.py publish {source}' if checkout.is_held else 'push that'} first, and wait until {source} "
+            f"runs it."
         )
-    history = History(git, checkout.upstream, [published])
-    verify(history, source, published_at(git, source, checkout.upstream, published), pins)
+    history = History(git, checkout.deployed, [published])
+    verify(history, source, published_at(git, source, checkout.deployed, published), pins)
     trees: dict[str, Mapping[str, Tree]] = {}
 
     def given(commit: str) -> Mapping[str, Tree]:

@@ -7,8 +7,10 @@ or refused, the next one finds what is committed already, and continues from the
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+from constructs_lib.derive.applications import ROOT_FILE
 from constructs_lib.plan.change import Verdict
 from constructs_lib.plan.merging import undone
 from constructs_lib.plan.plan import Plan, plan
@@ -17,7 +19,7 @@ from constructs_lib.publish.repair import Repair, repair_of
 from constructs_lib.repository.deployed import History, pins_at
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, pins_file
-from constructs_lib.repository.snapshot import LINK, SUBMODULE, Snapshot
+from constructs_lib.repository.snapshot import LINK, SUBMODULE, Files, Snapshot
 from constructs_lib.synth.ownership import refuse_strangers
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
@@ -124,23 +126,25 @@ class Publication:
 
     @property
     def restored(self) -> dict[str, Pin]:
-        """Components that become something else than the files hold: what they were before, or are elsewhere."""
-        sound, declared = self.repair.sound, self.tree.contents
+        """Components that become something else than the files hold: what they were before, or are elsewhere.
+
+        What is held back is so if somebody has rolled it back, and nobody has published that yet.
+        """
+        sound, deployed, declared = self.repair.sound, self.repair.deployed, self.tree.contents
         return {
             name: pin
             for name, pin in self.pins.items()
-            if pin in (sound.get(name), self.elsewhere.get(name)) and pin.content != declared.get(name)
+            if pin.content != declared.get(name)
+            and (
+                pin in (sound.get(name), self.elsewhere.get(name))
+                or (name in self.unpublished and pin != deployed.get(name, pin))
+            )
         }
 
     @property
     def deployed(self) -> Mapping[str, bytes]:
         """The files with those of each component as it becomes."""
-        environment, files = self.tree.environment, self.tree.files
-        for name, pin in self.restored.items():
-            folder = f"dist/{environment}/{name}"
-            others = {path: content for path, content in files.items() if not path.startswith(f"{folder}/")}
-            files = {**others, **self.checkout.git.files(pin.revision, [folder])}
-        return files
+        return as_pinned(self.checkout.git, self.tree.environment, self.tree.files, self.restored)
 
     def plan(self) -> Plan:
         """Return what Argo CD does if all components become what they are declared to be, or are restored."""
@@ -157,10 +161,18 @@ class Publication:
         """Whether a revert of the pins rolls back: it would also bring wrong pins back that are set right."""
         return self.old is not None and not self.repair.problems
 
-    @property
+    @cached_property
     def is_empty(self) -> bool:
-        """Whether there is nothing to commit and nothing to push."""
-        return not self.commits and self.checkout.head == self.checkout.remote_head
+        """Whether there is nothing to commit and nothing to push.
+
+        Where Argo CD follows a branch that only publications move, what does not concern the environment is none.
+        """
+        checkout, environment = self.checkout, self.tree.environment
+        if self.commits or not checkout.is_held:
+            return not (self.commits or checkout.publication) and checkout.head == checkout.remote_head
+        concerned = (f"argocd/{environment}", pins_file(environment))
+        span = (str(checkout.published_head), checkout.head)
+        return not checkout.git.run("diff", "--name-only", *span, "--", *concerned)
 
 
 def prepare(
@@ -185,6 +197,7 @@ def prepare(
     git, environment, head = checkout.git, tree.environment, checkout.head
     owned = [*owned_paths([environment]), pins_file(environment)]
     _refuse_links(git, head, environment, owned)
+    _refuse_shared_branch(checkout, environment)
     dirty = checkout.dirty([*owned_paths(), pins_file("*")])
     refuse_strangers(git.root, compare(git.root, tree.files, owned_paths([environment])))
     repair = repair_of(checkout, environment, tree.revision, tree.namespaces)
@@ -254,6 +267,16 @@ def rolled_back(
     return found
 
 
+def as_pinned(git: Git, environment: str, files: Files, pins: Mapping[str, Pin]) -> dict[str, bytes]:
+    """Return the files of an environment, with those of some components as their pins have them."""
+    found = {**files}
+    for name, pin in pins.items():
+        folder = f"dist/{environment}/{name}"
+        found = {path: content for path, content in found.items() if not path.startswith(f"{folder}/")}
+        found |= git.files(pin.revision, [folder])
+    return found
+
+
 def _differing(git: Git, revision: str, wanted: Mapping[str, bytes], owned: Sequence[str]) -> list[str]:
     """Return the files that a commit does not have as wanted, and the links and submodules in their folders."""
     folders = sorted({part.rpartition("/")[0] for part in owned})
@@ -275,6 +298,27 @@ def _refuse_links(git: Git, revision: str, environment: str, owned: Sequence[str
         raise PublishError(
             f"{listed(found, 10)}: with a symbolic link out of the repository, Argo CD renders nothing of it. Take it "
             "away, and commit."
+        )
+
+
+def _refuse_shared_branch(checkout: Checkout, environment: str) -> None:
+    """Refuse a branch of publications that another environment of the repository follows, of whatever system.
+
+    Raises:
+        PublishError: There is one.
+    """
+    git, publication = checkout.git, checkout.publication
+    if not publication:
+        return
+    name = "".join(sign if sign.isalnum() else f"[{sign}]" for sign in publication)
+    followed = ("-E", f"^ *targetRevision: refs/heads/{name}$", checkout.head)
+    command = ("grep", "--full-name", "-l", *followed, "--", f":(top,glob)**/argocd/*/{ROOT_FILE}")
+    found = git.run(*command).splitlines() if git.succeeds(*command) else []
+    own = git.at(checkout.head, f"argocd/{environment}/{ROOT_FILE}")
+    if others := [path.partition(":")[2] for path in found if path != own]:
+        raise PublishError(
+            f"{listed(others, 10)}: that environment follows {publication} as well, so that it would be published with "
+            f"this one. Give each a publication_branch of its own."
         )
 
 
@@ -357,13 +401,17 @@ def _unstage(git: Git) -> None:
 
 
 def _push(checkout: Checkout) -> None:
+    # Both at once or none: Argo CD deploys nothing that is not on the branch of the declaration.
+    both = ["--atomic", f"HEAD:refs/heads/{checkout.publication}"] if checkout.publication else []
     try:
-        checkout.git.run("push", "--porcelain", checkout.remote, f"HEAD:refs/heads/{checkout.branch}")
+        checkout.git.run(
+            "push", "--porcelain", *both[:1], checkout.remote, f"HEAD:refs/heads/{checkout.branch}", *both[1:]
+        )
     except GitError as error:
         # Git prints "!" if the remote refused the push. After any other error, the push may have arrived.
         if not any(line.startswith("!") for line in error.output.splitlines()):
             raise GitError(
                 f"{error}\nThe push did not get through; the commits are kept, and publish pushes them when run again."
             ) from error
-        back = f"The remote's {checkout.upstream} refused the push; the commits were taken back."
+        back = f"The remote's {checkout.pushed} refused the push; the commits were taken back."
         raise PublishError(str(error), back) from error

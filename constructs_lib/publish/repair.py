@@ -27,6 +27,7 @@ class Repair:
         sound: The newest pins of these components that are right, if there are any.
         problems: All that is wrong with pins and with what Applications read, in sentences.
         smuggled: Components of which something is deployed that the branch never held.
+        deployed: The published pins, by component.
         published: What is published.
         trusted: What would be published if nothing was wrong.
     """
@@ -36,6 +37,7 @@ class Repair:
     sound: Mapping[str, Pin]
     problems: tuple[str, ...]
     smuggled: frozenset[str]
+    deployed: Mapping[str, Pin]
     published: Snapshot = field(repr=False)
     trusted: Snapshot = field(repr=False)
 
@@ -69,14 +71,15 @@ def repair_of(checkout: Checkout, environment: str, branch: str, namespaces: Map
             for component, names in old.retired.items()
         }
         old = replace(old, components=components, retired=retired)
-    published = published_at(git, environment, checkout.upstream, checkout.remote_head)
+    published = published_at(git, environment, checkout.deployed, checkout.published_head)
+    pins = None
     forged: dict[str, str] = {}
     smuggled: set[str] = set()
     files = dict(published.files)
-    if checkout.remote_head:
+    if checkout.published_head:
         _fetch(checkout, environment, published)
-        history = History(git, checkout.upstream, [checkout.remote_head])
-        pins = pins_at(git, checkout.remote_head, environment)
+        history = History(git, checkout.deployed, [checkout.published_head])
+        pins = pins_at(git, checkout.published_head, environment)
         forged = {**misread(published, environment, pins), **(history.wrong(environment, pins) if pins else {})}
         right = _sound(history, environment, forged)
         for name, folder, revision in reads(published, environment):
@@ -89,7 +92,8 @@ def repair_of(checkout: Checkout, environment: str, branch: str, namespaces: Map
     said = (*wrong.values(), *invented.values(), *(text for name, text in forged.items() if name not in wrong))
     if said:
         files |= _projects(history, environment)
-    return Repair(old, wrong, sound, said, frozenset(smuggled), published, replace(published, files=files))
+    trusted = replace(published, files=files)
+    return Repair(old, wrong, sound, said, frozenset(smuggled), pins.components if pins else {}, published, trusted)
 
 
 def _projects(history: History, environment: str) -> dict[str, bytes]:

@@ -91,6 +91,7 @@ class Rollout:
         hangs: Why it hangs, by component, the root among them; empty if it does not.
         unsettled: Components that are not there yet, or not healthy.
         stuck: Pods that keep StatefulSets from their newest revision.
+        follows: The revision that the root follows.
     """
 
     running: bool
@@ -98,6 +99,7 @@ class Rollout:
     hangs: Mapping[str, Sequence[str]]
     unsettled: Sequence[str]
     stuck: Sequence[StuckPod]
+    follows: str = ""
 
 
 class Takeover:
@@ -153,10 +155,17 @@ class Takeover:
                 hangs[name] = reasons
         if not hangs and (reasons := [*complaints(root)]):
             hangs[self._name] = reasons
-        return Rollout(is_running(root), deployed(root), hangs, sorted(unsettled), stuck)
+        follows = str(inner(root, "spec", "source", "targetRevision") or "")
+        return Rollout(is_running(root), deployed(root), hangs, sorted(unsettled), stuck, follows)
 
     def describe(self, rollout: Rollout) -> None:
-        """Tell whether the last publication hangs, and why."""
+        """Tell whether the last publication hangs, and why, and whether the root follows what it is declared to."""
+        declared = str(inner(self._root, "spec", "source", "targetRevision") or "")
+        if rollout.follows != declared:
+            self._tell(
+                f"The Application {self._name} of the cluster follows {rollout.follows}, and is declared to follow "
+                f"{declared}: apply bootstrap/argocd once that branch is there."
+            )
         if not rollout.running and not rollout.hangs:
             return
         what = "The last publication hangs" if rollout.hangs else "The last publication is still being rolled out"

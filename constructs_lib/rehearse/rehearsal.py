@@ -131,7 +131,8 @@ class Rehearsal:
             self._stack.callback(plane.metrics.close)
         self.kubeconfig, self.client = plane.kubeconfig, plane.client
         start_nodes(workspace, self._tools, plane, self._settings.nodes)
-        self.scratch = ScratchRepository(workspace.folder, self._settings.source, self._settings.branch)
+        settings = self._settings
+        self.scratch = ScratchRepository(workspace.folder, settings.source, settings.branch, settings.publication)
         charts = self._charts()
         remotes = Remotes(authority, {self._settings.repository: self.scratch.remote}, charts)
         self._stack.callback(remotes.close)
@@ -344,7 +345,8 @@ class Rehearsal:
 
     def _waiting(self, objects: list[dict[str, Any]]) -> dict[str, str]:
         """Return the Applications that have not settled, with the reason."""
-        branch, head, found = f"refs/heads/{self._settings.branch}", self.scratch.head, {}
+        settings, head, found = self._settings, self.scratch.head, {}
+        branch = f"refs/heads/{settings.publication or settings.branch}"
         applications = [item for item in objects if item["kind"] == "Application"]
         for item in applications:
             spec, status = item["spec"], item.get("status") or {}

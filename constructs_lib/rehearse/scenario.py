@@ -42,7 +42,10 @@ def play(rehearsal: Rehearsal, scenario: Scenario) -> Iterator[Outcome]:
         if scenario.published:
             scratch.set(scenario.published)
         if begins_declared:
-            (scratch.publish if begins_declared.pins else scratch.commit_tree)(begins_declared)
+            if not begins_declared.pins:
+                scratch.commit_tree(begins_declared)
+            if begins_declared.pins or scratch.needs_publication:
+                scratch.publish(begins_declared)
 
     what = "what is declared" if begins_declared else "what is published"
     yield rehearsal.run(f"Install {what}", install)

@@ -20,19 +20,22 @@ class ScratchRepository:
         remote: The folder of the bare repository that Argo CD reads.
     """
 
-    def __init__(self, folder: Path, source: Path, branch: str) -> None:
+    def __init__(self, folder: Path, source: Path, branch: str, publication: str = "") -> None:
         """Make the repository.
 
         Args:
             folder: Where.
             source: The user's repository, whose commits are used and not copied.
-            branch: The branch that is deployed.
+            branch: The branch of the declaration.
+            publication: The branch that only publications move. Default: the other one is deployed.
 
         Raises:
             GitError: The source is no repository.
         """
         work, inner = folder / "work", Git(source).folder
         self.remote, self._root, self._branch = folder / "remote.git", work / inner, branch
+        self._publication = publication
+        self._deployed = publication or branch
         objects = (source / Git(source).run("rev-parse", "--git-path", "objects")).resolve()
         for name in _PLACES:
             os.environ.pop(name, None)
@@ -48,19 +51,28 @@ class ScratchRepository:
             self._git.run("config", key, value)
 
     @property
+    def needs_publication(self) -> bool:
+        """Whether only publications move what is deployed."""
+        return bool(self._publication)
+
+    @property
     def head(self) -> str | None:
-        """The newest commit of the remote."""
-        return Git(self.remote).commit(f"refs/heads/{self._branch}")
+        """The newest commit that the remote has of what is deployed."""
+        return Git(self.remote).commit(f"refs/heads/{self._deployed}")
 
     def set(self, commit: str) -> None:
-        """Make the remote's branch end in a commit."""
-        Git(self.remote).run("update-ref", f"refs/heads/{self._branch}", commit)
+        """Make the remote's branches end in a commit."""
+        for branch in {self._branch, self._deployed}:
+            Git(self.remote).run("update-ref", f"refs/heads/{branch}", commit)
         self._git.run("fetch", "--quiet", "origin")
         self._git.run("reset", "--quiet", "--hard", f"origin/{self._branch}")
         self._root.mkdir(parents=True, exist_ok=True)
 
     def commit_tree(self, tree: Tree) -> None:
-        """Commit and push the files of an environment as they are, as somebody does who has never published."""
+        """Commit and push the files of an environment as they are, as a merge does.
+
+        Where only publications move the branch that is deployed, nothing of it is deployed by that.
+        """
         for path in [f"argocd/{tree.environment}", f"dist/{tree.environment}"]:
             self._git.run("rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", path)
         for path, content in tree.files.items():
@@ -89,12 +101,13 @@ class ScratchRepository:
         return not self._prepare(tree).is_empty
 
     def _prepare(self, tree: Tree) -> Publication:
-        return prepare(open_checkout(self._git, self._branch), tree)
+        return prepare(open_checkout(self._git, self._branch, publication=self._publication), tree)
 
-    def revert(self) -> None:
-        """Roll the last publication back."""
-        self._git.run("revert", "--no-edit", "HEAD")
-        self._git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{self._branch}")
+    def revert(self, commits: str = "") -> None:
+        """Roll the last publication back: the newest commit, or all that came with it."""
+        self._git.run("revert", "--no-edit", commits or "HEAD")
+        branches = [f"HEAD:refs/heads/{branch}" for branch in sorted({self._branch, self._deployed})]
+        self._git.run("push", "--quiet", "--atomic", "origin", *branches)
 
     def pins(self, environment: str) -> Mapping[str, Pin]:
         """Return the published pins of an environment, by component; none if it was never published."""

@@ -26,7 +26,8 @@ class Settings:
     Attributes:
         environment: Name of the environment.
         repository: URL of the repository that Argo CD reads.
-        branch: The branch that is deployed.
+        branch: The branch of the declaration.
+        publication: The branch that only publications move; empty if the other one is deployed.
         source: Root of the user's repository.
         nodes: The nodes.
         health: Health checks in Lua by group and kind, as the ConfigMap ``argocd-cm`` has them.
@@ -46,6 +47,7 @@ class Settings:
     sync_timeout: int
     charts: Path | None = None
     patience: float = 600
+    publication: str = ""
 
 
 def settings_of(environment: Environment, root: Path, charts: Path | None, patience: float) -> Settings:
@@ -85,6 +87,7 @@ def settings_of(environment: Environment, root: Path, charts: Path | None, patie
         inputs.get("sync_timeout_seconds", 1800),
         charts,
         patience,
+        environment.publication_branch,
     )
 
 

@@ -18,14 +18,31 @@ from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pins, PinsError, parse_pins, pins_file
 from constructs_lib.repository.snapshot import Snapshot, is_commit
 from constructs_lib.repository.sources import sources_of
+from constructs_lib.text import listed, plural
+from constructs_lib.user_error import UserError
+
+#: The most commits that a message names.
+_NAMED = 5
 
 
-def published_revision(git: Git, branch: str) -> tuple[str, str | None]:
+class StrayError(UserError):
+    """A branch that only publications move ends in a commit that is not on the branch of the declaration."""
+
+
+def published_revision(git: Git, branch: str, publication: str = "") -> tuple[str, str | None]:
     """Return the revision that is published, in a person's words, and its commit if there is one.
 
     That is the branch of the remote as it was last fetched or pushed, and without a remote what is checked out. The
     remote is the one to which publish pushes: what is checked out may follow another one, such as a fork.
+
+    Args:
+        git: The repository.
+        branch: The branch of the declaration.
+        publication: The branch that only publications move. As long as the remote has none, Argo CD follows the other
+            one, or is not there yet. Default: Argo CD follows the other one.
     """
+    if publication and (held := publication_at(git, branch, publication)):
+        return held
     try:
         remotes = git.run("remote").splitlines()
     except GitError:
@@ -34,6 +51,46 @@ def published_revision(git: Git, branch: str) -> tuple[str, str | None]:
         return "HEAD", git.commit("HEAD")
     remote = git.remote_of(branch) or remotes[0]
     return f"{remote}/{branch}", git.commit(f"refs/remotes/{remote}/{branch}")
+
+
+def publication_at(git: Git, branch: str, publication: str) -> tuple[str, str] | None:
+    """Return the remote's branch that only publications move, in a person's words, and its commit; None without it."""
+    try:
+        remotes = git.run("remote").splitlines()
+    except GitError:
+        return None
+    remote = git.remote_of(branch) or next(iter(remotes), "")
+    commit = git.commit(f"refs/remotes/{remote}/{publication}") if remote and publication else None
+    return (f"{remote}/{publication}", commit) if commit else None
+
+
+def refuse_strays(git: Git, held: tuple[str, str], name: str, tips: Sequence[str]) -> None:
+    """Refuse a branch of publications with commits that are not on the branch of the declaration.
+
+    Pins and what is in ``argocd/`` are borne out by that one alone: its pull requests, its tests and its people.
+
+    Args:
+        git: The repository.
+        held: What people call the branch of publications, and its commit.
+        name: What people call the branch of the declaration.
+        tips: The commits in which that one ends.
+
+    Raises:
+        StrayError: There are some.
+    """
+    branch, commit = held
+    strays = git.run("log", "--format=%h %s", commit, *(f"^{tip}" for tip in tips), "--").splitlines()
+    if not strays:
+        return
+    common = git.run("merge-base", commit, tips[0]) if tips and git.succeeds("merge-base", commit, tips[0]) else ""
+    remote, _, short = branch.partition("/")
+    back = f"git push --force-with-lease={short}:{commit} {remote} {common or '<commit>'}:refs/heads/{short}"
+    raise StrayError(
+        f"{branch} has {plural(len(strays), 'commit')} that {name} (as it was last fetched) lacks, and Argo CD deploys "
+        f"that: {listed(strays, _NAMED)}.\n"
+        f"Only publish moves it, to commits of {name}. What is yours, merge into {name.partition('/')[2] or name}. If "
+        f"nobody knows of it, see who may push there, and set the branch back: {back}"
+    )
 
 
 def pins_at(git: Git, revision: str, environment: str) -> Pins | None:

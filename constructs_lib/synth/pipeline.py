@@ -137,10 +137,11 @@ def synthesize(
     Raises:
         DeclarationError: The declaration has errors; all of them are in it.
     """
-    environment, repository = system.environment.name, system.environment.repository
+    environment = system.environment.name
     # Derive the order of the components, and who calls whom.
     graph = Graph(system)
-    tree = Tree(environment, repository.revision, waves=len(set(graph.waves.values())), base=repository.path)
+    revision, base = system.environment.revision, system.environment.repository.path
+    tree = Tree(environment, revision, waves=len(set(graph.waves.values())), base=base)
     tree.manifests = {} if keep_manifests else None
     # Derive the objects of every component, dashboards and alerts among them, and the Application that deploys them.
     for component in system.components:

@@ -193,6 +193,17 @@ def test_repository(machine: Machine, call: str, answer: str, message: str) -> N
     assert not machine.told_to("k3d")
 
 
+def test_branch_of_publications_that_no_publication_has_made(machine: Machine) -> None:
+    inputs = machine.checkout / "bootstrap/argocd/local.tfvars.json"
+    values = json.loads(inputs.read_text())
+    values["repository"]["publication_branch"] = "deploy/local"
+    inputs.write_text(json.dumps(values))
+    machine.answer("git -c credential.helper=", "\n")
+    result = machine.run("up")
+    assert result.returncode == 1
+    assert "has no branch deploy/local: python app.py publish local" in result.stderr
+
+
 CREDENTIAL = 'repository_credential = { username = "git", password = "marked" }'
 KEY = 'repository_credential = {\n  ssh_private_key = "marked"\n}'
 

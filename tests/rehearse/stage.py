@@ -165,6 +165,7 @@ def shop(
     front_needs_stock: bool = False,
     basket: bool = True,
     basket_replicas: int | Autoscale = 2,
+    front_replicas: int | Autoscale = 2,
     environment: Environment | None = None,
 ) -> System:
     """Return a shop: a store, a service on it with some ports, one that uses one of these, and what is in front."""
@@ -172,7 +173,7 @@ def shop(
     stock = Microservice(system, "stock", image="example/stock:1.0.0", ports=dict(ports), replicas=Autoscale(2, 3))
     database = Postgres(stock, "database", image="postgres:18.6", database="stock", user="stock", storage="1Gi")
     stock.needs(database.endpoint("sql"), {"DATABASE": "host"})
-    front = Microservice(system, "front", image="example/front:1.0.0", ports={"http": 3000}, replicas=2)
+    front = Microservice(system, "front", image="example/front:1.0.0", ports={"http": 3000}, replicas=front_replicas)
     if basket:
         image = "example/basket:1.0.0"
         middle = Microservice(system, "basket", image=image, ports={"http": 8080}, replicas=basket_replicas)

@@ -1,14 +1,33 @@
-"""Nobody who runs is shut out on a real Argo CD: connections, ports and components that come and go."""
+"""Nobody who runs is shut out on a real Argo CD: connections, ports and components that come and go.
+
+The environment follows a branch of its own, so that nothing happens before a publication.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
-from stage import Stage, broken_promises, shop, stage
+from stage import Stage, broken_promises, stage
+from stage import shop as shop_of
+from systems import environment
 
-from constructs_lib import Autoscale
+from constructs_lib import Autoscale, Microservice, System
+from constructs_lib.rehearse.judgement import Outcome
+
+ENVIRONMENT = replace(environment("staging", "external-secrets"), publication_branch="deploy/staging")
+shop = partial(shop_of, environment=ENVIRONMENT)
+
+
+def rebuilt() -> System:
+    """Return the shop without the component in the middle, with another one, and with an Application that differs."""
+    system = shop(basket=False, front_replicas=Autoscale(2, 4))
+    Microservice(system, "mail", image="example/mail:1.0.0", ports={"http": 8080})
+    return system
+
 
 #: The shop, with one more connection, without the component in the middle, with another port, and with that port and an
 #: autoscaler.
@@ -18,6 +37,7 @@ VARIANTS = (
     shop(basket=False),
     shop({"http": 8081}),
     shop({"http": 8081}, basket_replicas=Autoscale(1, 3)),
+    rebuilt(),
 )
 
 
@@ -29,6 +49,32 @@ def changes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def test_install(changes: Stage) -> None:
     assert not broken_promises(changes.install(changes.trees[0]))
+
+
+def follows(outcome: Outcome, below: str, above: str) -> bool:
+    """Tell whether a component began after another one was complete."""
+    rows = {row.component: row for row in outcome.progress}
+    complete, began = rows[below].complete, rows[above].began
+    return complete is not None and began is not None and complete < began
+
+
+def test_a_push_changes_nothing_before_its_publication(changes: Stage) -> None:
+    """What goes, what comes and an Application that changes wait for it, and a revert brings all of it back."""
+    rehearsal, tree = changes.rehearsal, changes.trees[-1]
+    scratch, before, start = rehearsal.scratch, rehearsal.scratch.head, time.monotonic()
+    outcome = rehearsal.run("push to main", lambda: scratch.commit_tree(tree))
+    assert not broken_promises(outcome)
+    assert scratch.head == before
+    assert not [item["metadata"]["name"] for _, verb, item in rehearsal.watcher.seen_since(start) if verb != "MODIFIED"]
+    assert {item["kind"] for _, _, item in rehearsal.watcher.seen_since(start)} <= {"Application"}
+    outcome = changes.publish(tree)
+    assert not broken_promises(outcome)
+    assert {"mail", "front"} <= {row.component for row in outcome.progress}
+    assert any("basket" in name for name in outcome.effects.pruned)
+    outcome = rehearsal.run("revert", lambda: scratch.revert(f"{before}..HEAD"))
+    assert not broken_promises(outcome)
+    assert follows(outcome, "basket", "front")
+    assert any("mail" in name for name in outcome.effects.pruned)
 
 
 def test_dropped_edge(changes: Stage) -> None:

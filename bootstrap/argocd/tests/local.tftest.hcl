@@ -68,7 +68,7 @@ run "root" {
   assert {
     condition = (
       yamldecode(helm_release.root.values[0]).objects[1].spec.source.repoURL == var.repository.url &&
-      yamldecode(helm_release.root.values[0]).objects[1].spec.source.targetRevision == "refs/heads/${var.repository.branch}"
+      yamldecode(helm_release.root.values[0]).objects[1].spec.source.targetRevision == "refs/heads/${coalesce(var.repository.publication_branch, var.repository.branch)}"
     )
     error_message = "It reads the declared repository and branch."
   }

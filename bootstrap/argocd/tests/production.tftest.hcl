@@ -325,9 +325,13 @@ run "root" {
   assert {
     condition = (
       yamldecode(helm_release.root.values[0]).objects[1].spec.source.repoURL == var.repository.url &&
-      yamldecode(helm_release.root.values[0]).objects[1].spec.source.targetRevision == "refs/heads/${var.repository.branch}"
+      yamldecode(helm_release.root.values[0]).objects[1].spec.source.targetRevision == "refs/heads/${coalesce(var.repository.publication_branch, var.repository.branch)}"
     )
     error_message = "It reads the declared repository and branch."
+  }
+  assert {
+    condition     = strcontains(output.follows, "deploy/production of ") && strcontains(output.follows, "app.py publish production makes")
+    error_message = "It is told that publications make and move the branch."
   }
   assert {
     condition     = yamldecode(helm_release.root.values[0]).objects[1] == yamldecode(file("../../argocd/production/root.yaml"))

@@ -13,6 +13,7 @@ The schema, version 1; what is added later is added to it, and what changes its 
     losing         those of them by whose changes something is lost or stops
     widening       those of them whose changes widen rights
     allow          names that allow them
+    notes          what else is to be said of it
     warnings       what the plan does not know
     pins           [{name, path, old, new}]: Applications that read a folder from another revision
     steps          in the order of Argo CD: [{component, wave, parent, changes}]
@@ -55,6 +56,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "losing": [change.full_name for change in plan.losing],
         "widening": [change.full_name for change in plan.widening],
         "allow": allow_names(plan),
+        "notes": list(plan.notes),
         "warnings": list(plan.warnings),
         "pins": [asdict(pin) for pin in plan.pins],
         "steps": [{**vars(step), "changes": [_change(change) for change in step.changes]} for step in plan.steps],

@@ -24,12 +24,13 @@ def render(plan: Plan, title: str = "Plan", limit: int = LIMIT) -> str:
     head = [f"### {escaped(title)}", "", f"**{escaped(words.summary(plan))}**", ""]
     if plan.dangerous:
         head += [f"To publish it all the same: {code(words.allowing(plan))}", ""]
+    head += [f"- {escaped(note)}" for note in plan.notes]
     head += [f"- ⚠ {escaped(warning)}" for warning in plan.warnings]
     head += [
         f"- {escaped(pin.name)} reads {code(pin.path or '/')} from {code(pin.new)}, no longer from {code(pin.old)}"
         for pin in plan.pins
     ]
-    if plan.warnings or plan.pins:
+    if plan.notes or plan.warnings or plan.pins:
         head.append("")
     shown = "\n".join(head) + "\n"
     blocks = [_step(step) for step in plan.steps]

@@ -24,6 +24,8 @@ def print_plan(plan: Plan, console: Console, *, hint: bool = True) -> None:
 
 
 def _lines(plan: Plan, *, hint: bool) -> Iterator[Text]:
+    for note in plan.notes:
+        yield plain(note)
     for warning in plan.warnings:
         yield plain(("Warning: ", "yellow"), warning)
     for pin in plan.pins:

@@ -67,6 +67,7 @@ class Local:
         cluster: Name of its k3d cluster.
         url: The repository that its Applications name.
         branch: The branch that they follow.
+        push: What brings this checkout to that branch.
         supplied: Purpose of every secret value that a person gives, by its ``component/key``.
         argocd: Address of Argo CD.
         namespaces: Those of Argo CD and of its Applications.
@@ -77,6 +78,7 @@ class Local:
     cluster: str
     url: str
     branch: str
+    push: str
     supplied: dict[str, str]
     argocd: str
     namespaces: tuple[str, str]
@@ -118,18 +120,17 @@ def load(environment: str) -> Local:
     told = values.get("argocd", {})
     ports = dict(reversed(match) for match in re.findall(r"port: 127\.0\.0\.1:(\d+):(\d+)", config))
     argocd = ports.pop(str(values["node_port"]))
+    repository, publication = values["repository"], values["repository"].get("publication_branch")
+    given = [secret for secret in values["secrets"] if secret["owner"] == "supplied"]
     name = re.search(r"^metadata:\n  name: (\S+)$", config, re.MULTILINE)
     assert name
     return Local(
         environment=environment,
         cluster=name[1],
-        url=values["repository"]["url"],
-        branch=values["repository"]["branch"],
-        supplied={
-            f"{secret['component']}/{secret['key']}": secret["purpose"]
-            for secret in values["secrets"]
-            if secret["owner"] == "supplied"
-        },
+        url=repository["url"],
+        branch=publication or repository["branch"],
+        push=f"python app.py publish {environment}" if publication else f"git push origin HEAD:{repository['branch']}",
+        supplied={f"{secret['component']}/{secret['key']}": secret["purpose"] for secret in given},
         argocd=f"https://127.0.0.1:{argocd}",
         namespaces=(told.get("namespace", "argocd"), told.get("applications", "argocd")),
         services=tuple(f"http://127.0.0.1:{port}" for port in ports.values()),
@@ -224,7 +225,7 @@ def check_repository(local: Local) -> None:
         f"  1. create an empty repository, and: git remote add origin <its address> (or: git remote set-url origin …)\n"
         f'  2. in app.py: REPOSITORY = GitRepository("<its https address>")\n'
         f"  3. make synth && git add --all && git commit -m 'Deploy from our own repository'\n"
-        f"  4. git push origin HEAD:{local.branch}"
+        f"  4. {local.push}"
     )
     origin = ask("git", "remote", "get-url", "origin")
     if origin is None:
@@ -251,7 +252,7 @@ def check_repository(local: Local) -> None:
         )
     pushed = anonymous if anonymous is not None else ask("git", "ls-remote", "origin", f"refs/heads/{local.branch}")
     if not pushed:
-        raise RefusalError(f"{local.url} has no branch {local.branch}: git push origin HEAD:{local.branch}")
+        raise RefusalError(f"{local.url} has no branch {local.branch}: {local.push}")
     if pushed.split()[0] != ask("git", "rev-parse", "HEAD"):
         say(f"Note: {local.branch} of {local.url} is not the commit in this checkout; Argo CD deploys what is pushed.")
     if ask("git", "status", "--porcelain"):

@@ -80,6 +80,8 @@ variable "repository" {
   type = object({
     url    = string
     branch = string
+    # The branch that only publications move, where the root Application follows one.
+    publication_branch = optional(string)
   })
 }
 
