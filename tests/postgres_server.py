@@ -31,28 +31,34 @@ def binaries() -> Path | None:
 class Server:
     """A PostgreSQL server on the loopback interface, set up like the library's: scram for everybody."""
 
-    def __init__(self, programs: Path, folder: Path, password: str) -> None:
-        """Initialize its data."""
+    def __init__(self, programs: Path, folder: Path, password: str, superuser: str = "postgres") -> None:
+        """Initialize its data, unless the folder has some."""
         self.programs = programs
         self.password = password
+        self.superuser = superuser
+        self.folder = folder
         self.data = folder / "data"
         self.log = folder / "log"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         # The server refuses to run as root.
         self.user = "nobody" if os.getuid() == 0 else None
+        if not self.data.exists():
+            self._initialize()
+
+    def _initialize(self) -> None:
         if self.user:
-            shutil.chown(folder, self.user)
-        password_file = folder / "password"
-        password_file.write_text(password + "\n")
+            shutil.chown(self.folder, self.user)
+        password_file = self.folder / "password"
+        password_file.write_text(self.password + "\n")
         options = [
             "--auth=scram-sha-256",
-            "--username=user",
+            f"--username={self.superuser}",
             f"--pwfile={password_file}",
             "--encoding=UTF8",
             "--no-sync",
         ]
-        initdb: list[str | Path] = [programs / "initdb", *options, "--no-locale", "--pgdata", self.data]
+        initdb: list[str | Path] = [self.programs / "initdb", *options, "--no-locale", "--pgdata", self.data]
         subprocess.run(initdb, user=self.user, cwd="/", check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
 
     def start(self) -> None:
@@ -83,7 +89,7 @@ class Server:
     def client(self, *command: str | Path) -> str:
         """Run a client of PostgreSQL, and return what it writes."""
         program, *rest = command
-        login = ["--host=127.0.0.1", f"--port={self.port}", "--username=user"]
+        login = ["--host=127.0.0.1", f"--port={self.port}", f"--username={self.superuser}"]
         result = run(
             [self.programs / program, *login, *rest], {"PATH": os.environ["PATH"], "PGPASSWORD": self.password}
         )
@@ -97,17 +103,25 @@ class Server:
 
 
 @contextmanager
-def postgres_server(password: str = PASSWORD) -> Iterator[Server]:
+def postgres_server(
+    password: str = PASSWORD, superuser: str = "postgres", like: Server | None = None
+) -> Iterator[Server]:
     """Run a server of one's own; a test that needs one is skipped where PostgreSQL is not installed.
 
     Args:
-        password: Password of its user, who is called ``user``.
+        password: Password of its superuser.
+        superuser: Name of its superuser.
+        like: A server that is stopped, with whose data it begins. Default: with none.
     """
     programs = binaries()
     if programs is None:
         pytest.skip(f"PostgreSQL is not installed: no folder has all of {', '.join(PROGRAMS)}")
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    server = Server(programs, folder, password)
+    if like is not None:
+        folder.rmdir()
+        # Its files belong to whoever runs the server.
+        subprocess.run(["cp", "-a", like.folder, folder], check=True, timeout=PATIENCE)
+    server = Server(programs, folder, password, superuser)
     try:
         server.start()
         yield server

@@ -238,13 +238,17 @@ class Surroundings:
         #: Names of Applications of whose charts both states were looked into: what changes is seen at the objects.
         self.seen: Collection[str] = ()
 
-    def readers(self, kind: str, namespace: str, name: str) -> list[Object]:
-        """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes."""
-        return [item for item in self._readers.get((kind, namespace, name), ()) if item.identity not in self.starting]
+    def readers(self, kind: str, namespace: str, name: str, keys: set[str] | None = None) -> list[Object]:
+        """Return the workloads whose running pods do not notice that a ConfigMap or Secret changes in some keys."""
+        return [
+            item
+            for item, read in self._readers.get((kind, namespace, name), {}).items()
+            if item.identity not in self.starting and (keys is None or None in read or keys & read)
+        ]
 
     def all_readers(self, kind: str, namespace: str, name: str) -> Sequence[Object]:
         """Return the workloads whose pods read a ConfigMap or Secret when they start."""
-        return self._readers.get((kind, namespace, name), ())
+        return [*self._readers.get((kind, namespace, name), {})]
 
     def callers_by_number(self, workload: Object, port: object) -> list[Object]:
         """Return the policies of other Applications that let their pods out to a port of a workload's pods."""
@@ -258,13 +262,14 @@ class Surroundings:
         return Scales(self._holding(*map(str.encode, SCALING)))
 
     @cached_property
-    def _readers(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
-        found: dict[tuple[str, str, str], list[Object]] = {}
+    def _readers(self) -> Mapping[tuple[str, str, str], Mapping[Object, set[str | None]]]:
+        found: dict[tuple[str, str, str], dict[Object, set[str | None]]] = {}
         for item in self._holding(b"configMapRef", b"configMapKeyRef", b"secretRef", b"secretKeyRef", b"subPath"):
             if item.full_kind in ROLLING | LASTING and (pods := pods_of(item)):
-                read = [(reference.kind, reference.name) for reference in pods.references if reference.at_start]
-                for kind, name in dict.fromkeys(read):
-                    found.setdefault((kind, item.namespace, name), []).append(item)
+                for read in pods.references:
+                    if read.at_start:
+                        readers = found.setdefault((read.kind, item.namespace, read.name), {})
+                        readers.setdefault(item, set()).add(read.key)
         return found
 
     def _holding(self, *words: bytes) -> Iterator[Object]:

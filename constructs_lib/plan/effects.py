@@ -14,6 +14,7 @@ from constructs_lib.plan.change import LASTING, ROLLING, Effect, Reason, Surroun
 from constructs_lib.plan.fields import RULES, FieldChange
 from constructs_lib.plan.holdings import (
     MAKING_SECRETS,
+    changed_keys,
     chosen_addresses,
     counts_members,
     keeps_no_more,
@@ -272,7 +273,7 @@ def _configuration(case: _Case) -> None:
             case.verdict.because("secret-renamed", name=former)
             if left := case.around.all_readers("Secret", new.namespace, former):
                 case.verdict.because("secret-missed", readers=listed(map(named, left)))
-    for reader in case.around.readers(kind, new.namespace, name):
+    for reader in case.around.readers(kind, new.namespace, name, changed_keys(case.old, new)):
         case.verdict.because("read-at-start", reader=named(reader))
 
 

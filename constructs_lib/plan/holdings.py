@@ -21,6 +21,8 @@ _PROTECTS = re.compile(r"deletionProtection(?:Enabled)?|preventDestroy|retainDat
 #: Ends of the names of annotations that tell a load balancer its address.
 _ADDRESSES = ("loadBalancerIPs", "load-balancer-ips", "-eip-allocations", "azure-load-balancer-ipv4", "/ipv4-address")
 MAKING_SECRETS = ("external-secrets.io/ExternalSecret", "bitnami.com/SealedSecret")
+#: Fields of ConfigMaps and Secrets that hold values by key.
+_KEYED = ("data", "binaryData", "stringData")
 #: How custom resources call the number of their members.
 _COUNTS = frozenset({"count", "instances", "members", "nodeCount", "numberOfInstances", "replicas", "size"})
 
@@ -123,6 +125,24 @@ def counts_members(key: object) -> bool:
 def secret_of(item: Object) -> str:
     """Return the name of the Secret that an object makes."""
     return str(inner(item.spec, "target", "name") or inner(item.spec, "template", "metadata", "name") or item.name)
+
+
+def changed_keys(old: Object, new: Object) -> set[str] | None:
+    """Return the keys of a ConfigMap or Secret, or of the Secret that an object makes, that change; None for any."""
+    if new.full_kind in ("ConfigMap", "Secret"):
+        states = [
+            {(field, key): value for field in _KEYED for key, value in mapping(item.manifest.get(field)).items()}
+            for item in (old, new)
+        ]
+        return {key for _, key in _differing(*states)}
+    if new.full_kind != MAKING_SECRETS[0] or _differing(old.spec, new.spec) != {"data"}:
+        return None
+    entries = ({str(entry.get("secretKey")): entry for entry in mappings(item.spec.get("data"))} for item in (old, new))
+    return _differing(*entries)
+
+
+def _differing(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> set[Any]:
+    return {key for key in {**old, **new} if old.get(key) != new.get(key)}
 
 
 def owns_its_secret(item: Object) -> bool:

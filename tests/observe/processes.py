@@ -240,7 +240,7 @@ def postgres_exporter(
     environment = {
         "PATH": os.environ["PATH"],
         "DATA_SOURCE_URI": f"127.0.0.1:{server.port}/{database}?sslmode=disable",
-        "DATA_SOURCE_USER": "user",
+        "DATA_SOURCE_USER": server.superuser,
         "DATA_SOURCE_PASS": server.password,
         **(variables or {}),
     }

@@ -239,7 +239,7 @@ def deadlock(server: Server, database: str) -> None:
             f"update orders set state = 'held' where id = {second}",
             "commit",
         ]
-        login = ["--host=127.0.0.1", f"--port={server.port}", "--username=user", f"--dbname={database}"]
+        login = ["--host=127.0.0.1", f"--port={server.port}", f"--username={server.superuser}", f"--dbname={database}"]
         commands = [f"--command={statement}" for statement in statements]
         sessions.append(
             subprocess.Popen(

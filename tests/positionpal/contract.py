@@ -287,11 +287,10 @@ def password_of_store(tree: Synthesized, service: str) -> dict[str, str]:
     """Return which value of the secret store is the password of a data store, or of the broker."""
     template = store_pods(tree, service)
     if "database" in SERVICES.get(service, {}):
-        is_postgres = DATABASES[service]["kind"] == "postgres"
-        template = template if is_postgres else schema_pods(tree, service)
+        # The Job gives the role that clients log in as its password; the server itself knows only its superuser's.
+        template = schema_pods(tree, service)
         variables = environment_of(tree, template, template.program)
-        path = variables["POSTGRES_PASSWORD_FILE" if is_postgres else "PASSWORD_FILE"]
-        return secret_files(tree, template, template.program)[path]
+        return secret_files(tree, template, template.program)[variables["PASSWORD_FILE"]]
     return secret_files(tree, template, template.containers[0])["/secrets/password"]
 
 

@@ -49,7 +49,8 @@ def test_database(tree: Synthesized, service: str) -> None:
     assert secret_files(tree, job, job.program)[variables["PASSWORD_FILE"]] == password
     if facts["kind"] == "postgres":
         own = environment_of(tree, server, server.program)
-        assert (own["POSTGRES_DB"], own["POSTGRES_USER"]) == (facts["name"], facts["user"])
+        assert (own["POSTGRES_DB"], own["POSTGRES_USER"]) == (facts["name"], variables["SUPERUSER"])
+        assert secret_files(tree, server, server.program)[own["POSTGRES_PASSWORD_FILE"]] != password
         assert (variables["PGDATABASE"], variables["PGUSER"]) == (facts["name"], facts["user"])
         assert_leads_to(tree, variables["PGHOST"], int(variables["PGPORT"]), server)
     else:

@@ -1,4 +1,4 @@
-"""PostgreSQL: one database on one volume, with its schema and scheduled dumps."""
+"""PostgreSQL: one database on one volume, with its schema, a role that owns that alone, and scheduled dumps."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.observed import Observed, in_namespaces
-from constructs_lib.declare.secret import generated
+from constructs_lib.declare.secret import SecretReference, generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.grafana import panels
@@ -28,20 +28,27 @@ from constructs_lib.kubernetes.quantity import quantity_problem
 from constructs_lib.prometheus.rules import one_of
 
 _PASSWORD_FOLDER = "/run/secrets/postgres"
+_SUPERUSER_PASSWORD_FILE = f"{_PASSWORD_FOLDER}/superuser-password"
 #: Of the images before version 18.
 _OLD_FOLDER = "/var/lib/postgresql/data"
 _METRICS_FOLDER = "/run/secrets/metrics"
 #: The role as which the exporter logs in; it may read statistics and nothing else.
 _METRICS_ROLE = "metrics_exporter"
+#: What no client may be called: who has that name.
+_OTHER_ROLES = {
+    _METRICS_ROLE: "the role of the exporter",
+    "role_conversion": "the role that brings old databases up to date",
+}
 #: Hours that a dump may take, its repetitions included, before it counts as missing.
 _DUMP_HOURS = 2
 
 
 class Postgres(Store):
-    """A PostgreSQL server on the official image, with one database and its owner.
+    """A PostgreSQL server on the official image, with one database and the role that owns what is in it.
 
     It offers the endpoint ``sql``, which tells ``host``, ``port``, ``address``, ``database``, ``username`` and
-    ``password``. Its schema is applied by a Job after the server is up and before whoever needs it starts.
+    ``password``. Its schema is applied by a Job after the server is up and before whoever needs it starts. The Job also
+    makes the role, which is no superuser: that is another one, whose password only the server and the Job have.
     """
 
     folder = Path(__file__).parent
@@ -78,9 +85,11 @@ class Postgres(Store):
             id: Its name.
             image: Official image, with a digest or an exact version.
             database: Name of the database.
-            user: Its owner, as whom clients log in.
+            user: Role as which clients log in. It owns the schema ``public`` and whatever the schema file makes, and
+                may do nothing else.
             storage: Size of its volume, such as ``10Gi``.
-            schema: SQL file that may be applied again: ``IF NOT EXISTS`` throughout. Default: none.
+            schema: SQL file that may be applied again: ``IF NOT EXISTS`` throughout. It is applied as ``user``, who may
+                then make schemas and trusted extensions, too. Default: none.
             namespace: Namespace of its component, if ``scope`` is the system.
             resources: Of the server. Default 250m CPU, 512Mi memory, limit 1Gi.
             backup_schedule: Cron expression (UTC) of the dumps. Default: daily at 03:17.
@@ -97,8 +106,8 @@ class Postgres(Store):
         self.backups_kept = backups_kept
         self.exporter = exporter
         self.check_names(database=database, user=user)
-        if user == _METRICS_ROLE:
-            self.report(f'user: "{user}" is the role of the exporter; choose another name.')
+        if user in _OTHER_ROLES:
+            self.report(f'user: "{user}" is {_OTHER_ROLES[user]}; choose another name.')
         if exporter is not None and (problem := validation.image(exporter)):
             self.report(f"exporter: {problem}")
         if problem := validation.cron(backup_schedule):
@@ -108,7 +117,12 @@ class Postgres(Store):
         if backups_kept < 1:
             self.report(f"backups_kept: {backups_kept} is no number of dumps; at least 1 is kept.")
         self.schema = self.read_schema([schema] if schema else [], ".sql")
+        #: Who makes roles, and owns nothing of what clients are told.
+        self.superuser = "administrator" if user == "postgres" else "postgres"
         self.password = self.secret("password", generated(f"password of the PostgreSQL user {user}"))
+        self.superuser_password = self.secret(
+            "superuser-password", generated(f"password of the PostgreSQL superuser {self.superuser}")
+        )
         self.offer("sql", 5432, database=database, username=user, password=self.password)
 
     @property
@@ -159,12 +173,14 @@ class Postgres(Store):
         yield 2, self.cron_job("-backup", self.backup_schedule, kept)
 
     def _server(self) -> Manifest:
-        ready = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--username", self.user, "--dbname", self.database]
+        # It logs nobody in.
+        ready = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--dbname", self.database]
         probe = {"exec": {"command": ready}, "timeoutSeconds": 5}
         settings = {
             "POSTGRES_DB": self.database,
-            "POSTGRES_USER": self.user,
-            "POSTGRES_PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
+            # Both count for an empty volume alone; the Job brings older ones to where a new one begins.
+            "POSTGRES_USER": self.superuser,
+            "POSTGRES_PASSWORD_FILE": _SUPERUSER_PASSWORD_FILE,
             # Without it, PostgreSQL lets everybody in the pod log in without a password.
             "POSTGRES_INITDB_ARGS": "--auth-local=scram-sha-256 --auth-host=scram-sha-256",
         }
@@ -185,7 +201,8 @@ class Postgres(Store):
                 pod.mount("password", _PASSWORD_FOLDER, read_only=True),
             ],
         )
-        volumes = [pod.empty_volume("run"), pod.empty_volume("tmp"), self._password_volume, *self._metrics_volumes]
+        passwords = self.secret_files("password", {"superuser-password": self.superuser_password})
+        volumes = [pod.empty_volume("run"), pod.empty_volume("tmp"), passwords, *self._metrics_volumes]
         return self.stateful_set(
             replicas=1,
             # With OrderedReady, a broken pod would not be replaced when its template is fixed. There is only one pod.
@@ -210,10 +227,6 @@ class Postgres(Store):
         found = image(self.image)
         version = re.match(r"[0-9]{1,5}", found.tag) if found else None
         return _OLD_FOLDER if version and int(version[0]) < 18 else "/var/lib/postgresql"
-
-    @property
-    def _password_volume(self) -> dict[str, Any]:
-        return self.secret_files("password", {"password": self.password})
 
     @property
     def _metrics_volumes(self) -> list[dict[str, Any]]:
@@ -249,8 +262,12 @@ class Postgres(Store):
         settings: Mapping[str, str],
         mounts: Sequence[Mapping[str, Any]] = (),
         volumes: Sequence[Mapping[str, Any]] = (),
+        passwords: Mapping[str, SecretReference] | None = None,
     ) -> dict[str, Any]:
-        """Return the template of a pod that runs a script beside the dumps, as the owner of the database."""
+        """Return the template of a pod that runs a script beside the dumps, as the role of the clients.
+
+        It has the password of that role, and ``passwords`` by the names of their files.
+        """
         login = {
             "PGHOST": self.host,
             "PGPORT": "5432",
@@ -266,11 +283,15 @@ class Postgres(Store):
             command=["/bin/sh", "-c", script("postgres", file)],
             env={**login, **settings},
             mounts=[*own, *mounts],
-            volumes=[self._password_volume, claim, *volumes],
+            volumes=[self.secret_files("password", {"password": self.password, **(passwords or {})}), claim, *volumes],
         )
 
     def _schema_job(self) -> Manifest:
-        settings = {"SCHEMA_DIGEST": digest(self.schema, 8)}
+        settings = {
+            "SCHEMA_DIGEST": digest(self.schema, 8),
+            "SUPERUSER": self.superuser,
+            "SUPERUSER_PASSWORD_FILE": _SUPERUSER_PASSWORD_FILE,
+        }
         mounts = []
         volumes = self._metrics_volumes
         if self.schema:
@@ -281,7 +302,10 @@ class Postgres(Store):
         if self.schema:
             mounts.append(pod.mount("schema", "/schema", read_only=True))
             volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
-        return self.schema_job(self._client_pod("-schema", "schema.sh", settings, mounts, volumes), self.schema)
+        passwords = {"superuser-password": self.superuser_password}
+        return self.schema_job(
+            self._client_pod("-schema", "schema.sh", settings, mounts, volumes, passwords), self.schema
+        )
 
 
 def _dumps(servers: Sequence[Postgres]) -> str:

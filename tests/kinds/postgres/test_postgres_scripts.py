@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import PASSWORD, Server, postgres_server
-from running import PATIENCE, free_port, read_until, run, start, tools, variables
-from synthesized import Manifest, Synthesized
+from postgres_jobs import METRICS_PASSWORD, ROLE_PASSWORD, SCHEMA, Database
+from postgres_server import Server, postgres_server
+from running import PATIENCE, free_port, read_until, run, start
+from synthesized import Synthesized
 
-#: The role of the exporter, and another password that no shell and no SQL may take for something else.
+#: The role of the exporter.
 METRICS_ROLE = "metrics_exporter"
-METRICS_PASSWORD = """it's \\ another "one": 'x'; `id` :role $HOME ü"""
-SCHEMA = Path(__file__).parents[3] / "schemas" / "users_and_groups.sql"
 
 
 @pytest.fixture(scope="module")
@@ -26,104 +23,6 @@ def server() -> Iterator[Server]:
     """A server of one's own."""
     with postgres_server() as server:
         yield server
-
-
-class Database:
-    """An empty database, and the Jobs of the user service that work on it."""
-
-    def __init__(self, server: Server, folder: Path, production: Synthesized) -> None:
-        """Create the database."""
-        self.server = server
-        self.name = "database_" + re.sub(r"\W", "_", folder.name.lower())
-        self.backups = folder / "backups"
-        self.backups.mkdir()
-        self.password_file = folder / "password"
-        self.password_file.write_text(PASSWORD)
-        self.metrics_password_file = folder / "metrics-password"
-        self.metrics_password_file.write_text(METRICS_PASSWORD)
-        self.path = f"{tools(folder / 'bin')}:{server.programs}:{os.environ['PATH']}"
-        (self.schema_job,) = (pod.program for pod in production.pods("pp-us", ["Job"]))
-        (self.backup_job,) = (pod.program for pod in production.pods("pp-us", ["CronJob"]))
-        (statefulset,) = production.pods("pp-us", ["StatefulSet"])
-        self.exporter = {entry["name"]: entry["value"] for entry in statefulset.container("exporter")["env"]}
-        self.sql(f"create database {self.name}", database="postgres")
-
-    def environment(self, container: Manifest, **others: str | Path) -> dict[str, str]:
-        """Return the variables of a Job, with what lies elsewhere here."""
-        here: dict[str, str | Path] = {
-            "PATH": self.path,
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(self.server.port),
-            "PGDATABASE": self.name,
-            "PASSWORD_FILE": self.password_file,
-            "BACKUPS": self.backups,
-        }
-        if container is self.schema_job:
-            here["METRICS_PASSWORD_FILE"] = self.metrics_password_file
-        return variables(container, **{**here, **others})
-
-    def apply(self, schema: Path = SCHEMA, **others: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run the schema Job."""
-        return run(self.schema_job["command"], self.environment(self.schema_job, SCHEMA=schema, **others))
-
-    def back_up(self, **others: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run the scheduled Job."""
-        return run(self.backup_job["command"], self.environment(self.backup_job, **others))
-
-    def sql(self, statement: str, database: str | None = None) -> list[str]:
-        """Run a statement, and return its rows."""
-        return self.server.sql(statement, database or self.name)
-
-    def measure(self, statement: str, password: str = METRICS_PASSWORD) -> subprocess.CompletedProcess[str]:
-        """Run a statement as the exporter would."""
-        command = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", f"--command={statement}"]
-        login = {
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(self.server.port),
-            "PGDATABASE": self.name,
-            "PGUSER": self.exporter["DATA_SOURCE_USER"],
-            "PGPASSWORD": password,
-        }
-        return run([self.server.programs / command[0], *command[1:]], {"PATH": os.environ["PATH"], **login})
-
-    def measured(self, statement: str, password: str = METRICS_PASSWORD) -> list[str]:
-        """Return what the exporter reads."""
-        result = self.measure(statement, password)
-        assert result.returncode == 0, result.stdout
-        return result.stdout.splitlines()
-
-    def tables(self, database: str | None = None) -> set[str]:
-        """Return the names of all tables."""
-        return set(self.sql("select tablename from pg_tables where schemaname = 'public'", database))
-
-    def add_rows(self) -> None:
-        """Put a user into a group."""
-        self.sql("insert into users values ('1', 'Ada', 'Lovelace', 'ada@example.com', 'x')")
-        self.sql("insert into groups values ('a', 'Analysts', '1')")
-        self.sql("insert into membership values ('1', 'a')")
-
-    def rows(self, database: str | None = None) -> list[str]:
-        """Return who is in which group."""
-        select = (
-            "select u.name, g.name from membership m join users u on u.id = user_id join groups g on g.id = group_id"
-        )
-        return self.sql(select, database)
-
-    def restored(self, dump: Path) -> str:
-        """Restore a dump into an empty database, and return its name."""
-        name = f"{self.name}_restored"
-        self.sql(f"create database {name}", database="postgres")
-        self.server.client("pg_restore", f"--dbname={name}", "--exit-on-error", dump)
-        return name
-
-    def contents(self) -> list[str]:
-        """Return definitions and rows as SQL, without the random key that a dump of newer versions begins with."""
-        dump = self.server.client("pg_dump", f"--dbname={self.name}").splitlines()
-        return [line for line in dump if not line.startswith(("\\restrict", "\\unrestrict"))]
-
-    def dumps(self) -> list[str]:
-        """Return the names of the dumps on the backup volume."""
-        return sorted(path.name for path in self.backups.glob("*.dump"))
 
 
 @pytest.fixture
@@ -218,7 +117,7 @@ def test_both_jobs_may_dump_at_once(database: Database) -> None:
     database.apply()
     database.password_file.write_text("wrong")
     database.back_up()
-    database.password_file.write_text(PASSWORD)
+    database.password_file.write_text(ROLE_PASSWORD)
     (unfinished,) = database.backups.iterdir()
     unfinished.write_text("being written")
     assert database.apply().returncode == 0
@@ -400,10 +299,7 @@ def test_changed_password_of_the_exporter_takes_the_place_of_the_old_one(databas
 def test_password_of_the_exporter_is_in_no_command_line(database: Database, tmp_path: Path) -> None:
     """Any process of the node could read it there; and the Job's log has it neither."""
     log = tmp_path / "command-lines"
-    for program, found in {"psql": database.server.programs / "psql", "cat": Path(shutil.which("cat") or "")}.items():
-        recorder = tmp_path / "bin" / program
-        recorder.write_text(f"""#!/bin/sh\nprintf '%s\\n' "$0 $*" >> {log}\nexec {found} "$@"\n""")
-        recorder.chmod(0o755)
+    database.record(log)
     secret = "s3cret-of-the-exporter"
     database.metrics_password_file.write_text(secret)
     result = database.apply()
@@ -433,9 +329,10 @@ def test_no_password_of_the_exporter_fails_the_job(database: Database, content: 
 def test_nobody_measures_without_a_role(database: Database) -> None:
     """The Job of a server that is not measured makes none."""
     database.apply()
-    database.sql(f"drop role {METRICS_ROLE}", database="postgres")
+    database.sql(f"alter role {METRICS_ROLE} rename to another_one", database="postgres")
     environment = database.environment(database.schema_job, SCHEMA=SCHEMA)
     del environment["METRICS_ROLE"], environment["METRICS_PASSWORD_FILE"]
     result = run(database.schema_job["command"], environment)
     assert result.returncode == 0, result.stdout
     assert database.sql(f"select count(*) from pg_roles where rolname = '{METRICS_ROLE}'") == ["0"]
+    database.sql(f"alter role another_one rename to {METRICS_ROLE}", database="postgres")
