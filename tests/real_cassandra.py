@@ -28,6 +28,7 @@ PROGRAMS = ROOT / ".venv" / "cassandra"
 AGENT = ROOT / ".venv" / "jvm-program" / "agent"
 CQLSH = ROOT / ".venv-cqlsh" / "bin"
 PASSWORD = 'it\'s a "pass" word; -- with \\ $HOME `id` % ü'
+SUPERUSER, SUPERUSER_PASSWORD = "schema_owner", 'the superuser\'s own; \\ "one"'
 #: Of jvm-server.options and jvm17-server.options of Cassandra 5.0, what it does not start without.
 _OPENED = """
 java.base/java.io java.base/java.lang java.base/java.lang.module java.base/java.lang.reflect java.base/java.nio
@@ -198,18 +199,21 @@ class Node:
         shell, option, text, *arguments = self._job["command"]
         tmp, schema = self._folder / "tmp", self._folder / "schema"
         (self._folder / "password").write_text(password)
+        (self._folder / "superuser-password").write_text(SUPERUSER_PASSWORD)
         here = {
             "HOST": self.address,
             "PORT": str(self.cql),
             "PASSWORD_FILE": str(self._folder / "password"),
+            "SUPERUSER_PASSWORD_FILE": str(self._folder / "superuser-password"),
             "HOME": str(tmp),
             "PATH": f"{CQLSH}:{os.environ['PATH']}",
         }
         files = [each.replace("/schema/", f"{schema}/") for each in arguments]
         return run([shell, option, rehomed(text, {"/tmp": tmp}), *files], variables(self._job, **here))
 
-    def query(self, text: str, user: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
-        """Run statements as a role."""
+    def query(self, text: str, user: str = SUPERUSER, password: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run statements as a role; default: as the superuser."""
+        password = password or (SUPERUSER_PASSWORD if user == SUPERUSER else PASSWORD)
         credentials = self._folder / "credentials"
         credentials.touch(mode=0o600)
         credentials.write_text(f"[PlainTextAuthProvider]\nusername = {user}\npassword = {password}\n")

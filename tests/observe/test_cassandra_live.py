@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from asking import Asked
 from processes import Prometheus, prometheus
-from real_cassandra import PASSWORD, ROOT, Node, cassandra_ring
+from real_cassandra import ROOT, Node, cassandra_ring
 from scraping import Pod, scrape_configs
 from systems import monitored
 
@@ -23,6 +23,27 @@ from constructs_lib.derive.manifests import component_manifests
 
 SCHEMA = ROOT / "schemas" / "locationservice.cql"
 TABLES = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA.read_text())
+READ = "SELECT * FROM history.ScopedUserInfo"
+#: What the role of a service may not do, though another role that is not declared may.
+FORBIDDEN = (
+    "CREATE TABLE history.more (id int PRIMARY KEY)",
+    "ALTER TABLE history.ScopedUserInfo ADD more int",
+    "DROP TABLE history.ScopedUserInfo",
+    "CREATE INDEX ON history.ScopedUserInfo (status)",
+    "DROP KEYSPACE history",
+    "ALTER KEYSPACE history WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 1}",
+    "CREATE KEYSPACE more WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+    "SELECT * FROM others.secrets",
+    "INSERT INTO others.secrets (id) VALUES (1)",
+    "SELECT * FROM system_auth.roles",
+    "UPDATE system_auth.roles SET is_superuser = true WHERE role = 'owner'",
+    "CREATE ROLE more WITH LOGIN = true AND PASSWORD = 'x'",
+    'ALTER ROLE "owner" WITH SUPERUSER = true',
+    "ALTER ROLE schema_owner WITH PASSWORD = 'x'",
+    "DROP ROLE schema_owner",
+    'GRANT schema_owner TO "owner"',
+    'GRANT ALL ON KEYSPACE history TO "owner"',
+)
 #: Alerts that are true while a node is down.
 TRUE = ("CassandraNodeDown", "CassandraRequestsFailing")
 
@@ -68,13 +89,13 @@ def server(ring: list[Node], graph: Graph) -> Iterator[Prometheus]:
         yield found
 
 
-def state(node: Node, password: str = PASSWORD) -> str:
+def state(node: Node) -> str:
     """Return the roles, the keyspaces and the tables."""
     asked = (
         "SELECT role, can_login, is_superuser FROM system_auth.roles; SELECT * FROM system_schema.keyspaces;"
         "SELECT keyspace_name, table_name, id, gc_grace_seconds FROM system_schema.tables;"
     )
-    result = node.query(asked, "owner", password)
+    result = node.query(asked)
     assert result.returncode == 0, result.stdout
     return result.stdout
 
@@ -82,7 +103,7 @@ def state(node: Node, password: str = PASSWORD) -> str:
 def addresses(node: Node) -> dict[str, str]:
     """Return the addresses of the ring's nodes, each with the name that it keeps on its volume."""
     asked = "SELECT broadcast_address, host_id FROM system.local; SELECT peer, host_id FROM system.peers_v2;"
-    result = node.query(asked, "owner")
+    result = node.query(asked)
     assert result.returncode == 0, result.stdout
     return dict(re.findall(r"([\d.]+) \| ([\da-f-]{36})", result.stdout))
 
@@ -90,7 +111,8 @@ def addresses(node: Node) -> dict[str, str]:
 def test_the_schema_is_in_place_at_each_node(ring: list[Node]) -> None:
     for node in ring:
         found = state(node)
-        assert re.search(r"owner \| +True \| +True", found)
+        assert re.search(r" owner \| +True \| +False", found)
+        assert re.search(r"schema_owner \| +True \| +True", found)
         assert re.search(r"cassandra \| +False \| +False", found)
         assert re.search(r"history \|.*locator.NetworkTopologyStrategy', 'datacenter1': '2'", found)
         assert {table.lower() for table in TABLES} <= {*re.findall(r"history \| +(\w+)", found)}
@@ -103,18 +125,85 @@ def test_nobody_gets_in_by_the_built_in_login_or_without_one(ring: list[Node]) -
 
 
 def test_the_job_runs_again_with_a_changed_password(ring: list[Node]) -> None:
-    """As docs/bootstrap.md has it: the server first, then what reads the Secret; nothing else changes."""
+    """As a new value in the store has it; nothing else changes."""
     node, other = ring
     before = state(node)
-    changed = node.query("ALTER ROLE \"owner\" WITH PASSWORD = 'another ''one'''", "owner")
-    assert changed.returncode == 0, changed.stdout
     result = node.apply_schema("another 'one'")
     assert result.returncode == 0, result.stdout
-    assert state(node, "another 'one'") == before
-    quoted = PASSWORD.replace("'", "''")
-    back = node.query(f"ALTER ROLE \"owner\" WITH PASSWORD = '{quoted}'", "owner", "another 'one'")
-    assert back.returncode == 0, back.stdout
-    assert other.query("SELECT key FROM system.local", "owner", "another 'one'").returncode != 0
+    assert state(node) == before
+    for each in ring:
+        assert each.query(READ, "owner", "another 'one'").returncode == 0
+    assert other.query(READ, "owner").returncode != 0
+    result = node.apply_schema()
+    assert result.returncode == 0, result.stdout
+    assert other.query(READ, "owner", "another 'one'").returncode != 0
+    assert other.query(READ, "owner").returncode == 0
+
+
+def test_service_reads_and_writes_rows(ring: list[Node]) -> None:
+    """All that the programs of PositionPal do: their tables are made by the Job."""
+    for node in ring:
+        key = f"groupid = 'g' AND userid = '{node.address}'"
+        result = node.query(
+            f"INSERT INTO history.ScopedUserInfo (GroupId, UserId, Status) VALUES ('g', '{node.address}', 'lost');"
+            f"UPDATE history.ScopedUserInfo SET Status = 'found' WHERE {key};"
+            f"SELECT status FROM history.ScopedUserInfo WHERE {key};"
+            f"DELETE FROM history.ScopedUserInfo WHERE {key};"
+            "SELECT table_name FROM system_schema.tables; SELECT key FROM system.local;",
+            "owner",
+        )
+        assert result.returncode == 0, result.stdout
+        assert re.search(r"status\n-+\n +found\n", result.stdout)
+    emptied = ring[0].query("TRUNCATE history.ScopedUserInfo", "owner")
+    assert emptied.returncode == 0, emptied.stdout
+
+
+def test_service_may_do_nothing_else(ring: list[Node]) -> None:
+    """Neither make a table, nor see another keyspace or a role."""
+    node = ring[0]
+    node.query(
+        "CREATE KEYSPACE IF NOT EXISTS others WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1};"
+        "CREATE TABLE IF NOT EXISTS others.secrets (id int PRIMARY KEY);"
+    )
+    before = state(node)
+    for statement in FORBIDDEN:
+        result = node.query(statement, "owner")
+        assert result.returncode != 0, statement
+        assert re.search("Unauthorized|Unauthorised|permission|superuser", result.stdout), result.stdout
+    assert state(node) == before
+    dropped = node.query("DROP KEYSPACE others")
+    assert dropped.returncode == 0, dropped.stdout
+
+
+def test_ring_of_before_is_converted(ring: list[Node]) -> None:
+    """There, the clients' role was the superuser that made the keyspace and its tables, and a person made more."""
+    node = ring[0]
+    result = node.query('ALTER ROLE "owner" WITH SUPERUSER = true')
+    assert result.returncode == 0, result.stdout
+    result = node.query(
+        """DROP ROLE schema_owner; CREATE ROLE another;
+        CREATE KEYSPACE others WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1};
+        CREATE TABLE history.made (id int PRIMARY KEY); INSERT INTO history.made (id) VALUES (1);
+        GRANT ALL ON KEYSPACE history TO "owner"; GRANT ALL ON ALL KEYSPACES TO "owner";
+        GRANT ALL ON ALL ROLES TO "owner"; GRANT ALL ON ALL FUNCTIONS TO "owner";
+        GRANT ALL ON ALL MBEANS TO "owner";""",
+        "owner",
+    )
+    assert result.returncode == 0, result.stdout
+    result = node.apply_schema()
+    assert result.returncode == 0, result.stdout
+    for each in ring:
+        assert re.search(r" owner \| +True \| +False", state(each))
+        rights = each.query("SELECT resource, permissions FROM system_auth.role_permissions WHERE role = 'owner'")
+        rows = [line.split(" | ") for line in rights.stdout.splitlines() if "{" in line]
+        assert [[part.strip() for part in row] for row in rows] == [["data/history", "{'MODIFY', 'SELECT'}"]]
+    assert node.query(READ, "owner").returncode == 0
+    assert re.search(r"\n +1\n", node.query("SELECT id FROM history.made", "owner").stdout)
+    again = node.apply_schema()
+    assert again.returncode == 0, again.stdout
+    assert "REVOKE" not in again.stdout
+    result = node.query("DROP ROLE another; DROP KEYSPACE others; DROP TABLE history.made")
+    assert result.returncode == 0, result.stdout
 
 
 def test_a_node_that_is_down_is_told_and_holds_the_schema_up(
@@ -125,8 +214,7 @@ def test_a_node_that_is_down_is_told_and_holds_the_schema_up(
     # What is read from memory asks no cache, so that one table is written to disk at once.
     made = node.query(
         "CREATE TABLE history.seen (id int PRIMARY KEY) WITH memtable_flush_period_in_ms = 500;"
-        "INSERT INTO history.seen (id) VALUES (1);",
-        "owner",
+        "INSERT INTO history.seen (id) VALUES (1);"
     )
     assert made.returncode == 0, made.stdout
     server.wait_for('cassandra_keyspace_disk_live_bytes{keyspace="history"} > 0')

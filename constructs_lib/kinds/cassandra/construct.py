@@ -22,6 +22,8 @@ from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest
 
 _PASSWORD_FOLDER = "/run/secrets/cassandra"
+#: The role as which the Job works.
+_SUPERUSER = "schema_owner"
 #: The only datacenter name that SimpleSnitch, the image's default, knows.
 _DATACENTER = "datacenter1"
 _JMX_RULES = "cassandra-jmx.yaml"
@@ -32,7 +34,9 @@ class Cassandra(Store):
 
     It offers the endpoint ``cql``, which tells ``host``, ``port``, ``address``, ``keyspace``, ``datacenter``,
     ``username`` and ``password``. Authentication is on, and the built-in login is shut by the Job that applies
-    the schema. An autoscaler only ever adds nodes: one that leaves has to be decommissioned by a person.
+    the schema. Clients read and write rows of the keyspace, and may do nothing else; the Job is a superuser of its own,
+    whose password nobody else has. An autoscaler only ever adds nodes: one that leaves has to be decommissioned by a
+    person.
     """
 
     folder = Path(__file__).parent
@@ -66,7 +70,7 @@ class Cassandra(Store):
             id: Its name.
             image: Official image, with a digest or an exact version.
             keyspace: Name of the keyspace.
-            user: Role as which clients log in.
+            user: Role as which clients log in. It may read and write what is in the keyspace.
             nodes: Size of the ring, or :class:`Autoscale` with the declared size as its minimum.
             storage: Size of each node's volume, such as ``20Gi``.
             schema: CQL files that may be applied again: ``IF NOT EXISTS`` throughout. Default: none.
@@ -85,6 +89,8 @@ class Cassandra(Store):
         self.check_names(keyspace=keyspace, user=user)
         if user == "cassandra":
             self.report('user: "cassandra" is the built-in login, which is shut; choose another name.')
+        if user == _SUPERUSER:
+            self.report(f'user: "{user}" is the role of the schema Job; choose another name.')
         if isinstance(nodes, Autoscale):
             for problem in nodes.problems():
                 self.report(problem.replace("replicas:", "nodes:"))
@@ -97,6 +103,9 @@ class Cassandra(Store):
 
         self.schema = self.read_schema(schema, ".cql")
         self.password = self.secret("password", generated(f"password of the Cassandra role {user}"))
+        self.superuser_password = self.secret(
+            "superuser-password", generated(f"password of the Cassandra role {_SUPERUSER}")
+        )
         self.offer("cql", 9042, keyspace=keyspace, datacenter=_DATACENTER, username=user, password=self.password)
         self.needs(self.offer("internode", 7000, internal=True))
         # Bound to the loopback interface of the pod, for nodetool; no policy opens it.
@@ -244,7 +253,8 @@ class Cassandra(Store):
 
     def _schema_job(self) -> Manifest:
         mounts = [pod.mount("password", _PASSWORD_FOLDER, read_only=True)]
-        volumes = [self.secret_files("password", {"password": self.password})]
+        passwords = {"password": self.password, "superuser-password": self.superuser_password}
+        volumes = [self.secret_files("password", passwords)]
         if self.schema:
             mounts.append(pod.mount("schema", "/schema", read_only=True))
             volumes.append(pod.config_volume("schema", f"{self.name}-schema"))
@@ -254,6 +264,8 @@ class Cassandra(Store):
             "PORT": "9042",
             "ROLE": self.user,
             "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
+            "SUPERUSER": _SUPERUSER,
+            "SUPERUSER_PASSWORD_FILE": f"{_PASSWORD_FOLDER}/superuser-password",
             "KEYSPACE": self.keyspace,
             "NODES": str(self.size),
             "DATACENTER": _DATACENTER,

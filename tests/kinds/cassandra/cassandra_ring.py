@@ -10,7 +10,8 @@ the schema Job, by the sources of cqlsh 6.2 and Cassandra 5.0:
 * Rows are written between a header and a number of rows, to the right of their column, after a warning about versions.
 * Roles are written to a quorum of the replicas of ``system_auth``, and read from any one of them. What is read from
   all replicas is written to those that lacked it.
-* Only a superuser makes, changes and unmakes superusers, and none of them itself.
+* Only a superuser makes, changes and unmakes superusers, and none of them itself; nobody else reads roles.
+* Whoever makes a keyspace, a table or a role gets all rights to it.
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ class Role:
         superuser: Whether it may do everything.
         login: Whether it may log in.
         replicas: How many nodes hold it.
+        rights: Its permissions by resource.
     """
 
     password: str = ""
     superuser: bool = False
     login: bool = False
     replicas: int = 0
+    rights: dict[str, set[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -149,7 +152,11 @@ class Session:
         statements: dict[str, Callable[..., str | None]] = {
             r"SELECT release_version FROM system\.local": lambda: _table("release_version", ["5.0.8"]),
             r"SELECT peer FROM system\.peers_v2": self._peers,
-            r"SELECT \* FROM system_auth\.roles": self._roles,
+            r"SELECT (?:\*|salted_hash) FROM system_auth\.roles(?: WHERE role = '\w+')?": self._roles,
+            r"SELECT \* FROM system_auth\.role_permissions": lambda: _table("role", []),
+            r"SELECT resource, permissions FROM system_auth\.role_permissions WHERE role = '(\w+)'": self._rights,
+            rf"GRANT (\w+) ON KEYSPACE {_NAME} TO {_NAME}": self._grant,
+            rf'REVOKE (\w+) ON (KEYSPACE|TABLE|ROLE) ([\w".]+) FROM {_NAME}': self._revoke,
             r"CONSISTENCY (\w+)": self._set_consistency,
             rf"ALTER KEYSPACE {_NAME} WITH replication = {_REPLICATION}": self._alter_keyspace,
             rf"CREATE KEYSPACE IF NOT EXISTS {_NAME} WITH replication = {_REPLICATION}": self._create_keyspace,
@@ -168,7 +175,25 @@ class Session:
             self.ring.nodes.append(self.ring.joining.pop(0))
         return _table("peer", peers)
 
+    def _rights(self, name: str) -> str:
+        rights = sorted(self.ring.roles[name].rights.items()) if name in self.ring.roles else []
+        rows = [f"{resource} | {{{', '.join(map(repr, sorted(each)))}}}" for resource, each in rights if each]
+        return _table("resource | permissions", rows)
+
+    def _grant(self, permission: str, keyspace: str, name: str) -> None:
+        self._only_superusers()
+        self.ring.roles[name].rights.setdefault(f"data/{keyspace}", set()).add(permission)
+
+    def _revoke(self, permission: str, kind: str, resource: str, name: str) -> None:
+        self._only_superusers()
+        path = resource.replace('"', "").replace(".", "/")
+        self.ring.roles[name].rights[f"{'roles' if kind == 'ROLE' else 'data'}/{path}"].remove(permission)
+
+    def _makes(self, resource: str) -> None:
+        self.role.rights[resource] = {"ALTER", "AUTHORIZE", "DROP", "MODIFY", "SELECT"}
+
     def _roles(self) -> str:
+        self._only_superusers()
         if self.consistency == "ALL":
             wanted, there = self.ring.replicas("system_auth"), len(self.ring.nodes)
             if there < wanted:
@@ -183,7 +208,9 @@ class Session:
 
     def _create_keyspace(self, name: str, replication: str) -> None:
         self._check_replication(replication)
-        self.ring.keyspaces.setdefault(name, replication)
+        if name not in self.ring.keyspaces:
+            self.ring.keyspaces[name] = replication
+            self._makes(f"data/{name}")
 
     def _alter_keyspace(self, name: str, replication: str) -> None:
         if name not in self.ring.keyspaces:
@@ -203,6 +230,7 @@ class Session:
         self._only_superusers()
         if name not in self.ring.roles:
             self.ring.roles[name] = replace(Role(), **_role_options(options), replicas=self._replicas_to_write())
+            self._makes(f"roles/{name}")
 
     def _alter_role(self, name: str, options: str) -> None:
         self._only_superusers()
@@ -226,7 +254,10 @@ class Session:
     def _create_table(self, name: str) -> None:
         if self.keyspace is None:
             raise StatementError("InvalidRequest: No keyspace has been specified")
-        self.ring.tables.setdefault(self.keyspace, set()).add(name)
+        tables = self.ring.tables.setdefault(self.keyspace, set())
+        if name not in tables:
+            self._makes(f"data/{self.keyspace}/{name}")
+        tables.add(name)
 
 
 def _role_options(text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from synthesized import Synthesized
 from constructs_lib.kinds.parts.pods import script
 
 PASSWORD = 'it\'s a "pass" word; -- with \\ $HOME `id` % ü'
+SUPERUSER_PASSWORD = "the superuser's own; \\ `id`"
 IPV4 = ["10.244.0.17", "10.244.1.5", "10.244.12.130"]
 IPV6 = ["fd00:10:244::11", "fd00:10:244:1::5", "2001:db8::ffff:10.0.0.1"]
 
@@ -43,6 +45,9 @@ class Job:
             (self.folders["/schema"] / name).write_text(text)
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD)
+        self.superuser = variables(self.container)["SUPERUSER"]
+        self.superuser_password_file = folder / "superuser-password"
+        self.superuser_password_file.write_text(SUPERUSER_PASSWORD)
         self.path = tools(folder / "bin")
         self.nodes = 2
         self.ring = Ring(IPV4[:2])
@@ -58,7 +63,8 @@ class Job:
     def environment(self) -> dict[str, str]:
         """The container's variables."""
         path = f"{self.path}:{os.environ['PATH']}"
-        return variables(self.container, PATH=path, PASSWORD_FILE=self.password_file, NODES=str(self.nodes))
+        files = {"PASSWORD_FILE": self.password_file, "SUPERUSER_PASSWORD_FILE": self.superuser_password_file}
+        return variables(self.container, PATH=path, **files, NODES=str(self.nodes))
 
     def run(self, **others: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end, with some variables set otherwise."""
@@ -74,8 +80,14 @@ class Job:
         tables = set(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", "".join(self.schema.values())))
         assert tables
         assert self.ring.tables == {self.keyspace: tables}
-        assert set(self.ring.roles) == {"cassandra", self.user}
-        assert self.ring.roles[self.user] == Role(PASSWORD, superuser=True, login=True, replicas=self.nodes)
+        assert set(self.ring.roles) == {"cassandra", self.superuser, self.user}
+        own = self.ring.roles[self.superuser]
+        assert (own.password, own.superuser, own.login) == (SUPERUSER_PASSWORD, True, True)
+        service = self.ring.roles[self.user]
+        assert {resource: each for resource, each in service.rights.items() if each} == {
+            f"data/{self.keyspace}": {"SELECT", "MODIFY"}
+        }
+        assert replace(service, rights={}) == Role(PASSWORD, superuser=False, login=True, replicas=self.nodes)
         built_in = self.ring.roles["cassandra"]
         assert (built_in.login, built_in.superuser) == (False, False)
         assert re.fullmatch("[0-9a-f]{48}", built_in.password)
@@ -115,7 +127,7 @@ def test_second_run_changes_nothing(job: Job) -> None:
     assert job.ring.tables == first.tables
     assert job.ring.keyspaces == first.keyspaces
     assert job.ring.roles[job.user] == first.roles[job.user]
-    assert not [text for text, _ in job.ring.statements() if text.startswith(("CREATE ROLE", "DROP"))]
+    assert not [text for text, _ in job.ring.statements() if text.startswith(("DROP", "REVOKE"))]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +140,10 @@ def test_second_run_changes_nothing(job: Job) -> None:
         "CREATE KEYSPACE",
         "ALTER KEYSPACE chatservice",
         "CREATE TABLE IF NOT EXISTS snapshots",
+        "CREATE ROLE IF NOT EXISTS .admin",
+        "GRANT SELECT",
+        "GRANT MODIFY",
+        "ALTER ROLE .admin",
     ],
 )
 def test_run_again_after_it_was_killed(job: Job, moment: str) -> None:
@@ -177,14 +193,15 @@ def test_password_is_on_no_command_line(job: Job) -> None:
         text for text, _ in job.ring.statements() if f"PASSWORD = '{PASSWORD.replace(chr(39), chr(39) * 2)}'" in text
     ]
     modes = {path.name: path.stat().st_mode & 0o777 for path in job.folders["/tmp"].iterdir()}
-    assert modes == {"own": 0o600, "built-in": 0o600, "statements.cql": 0o600}
+    names = ("own", "service", "built-in", "statements.cql", "rights")
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 @pytest.fixture
 def job_that_waits(job: Job) -> Iterator[subprocess.Popen[str]]:
-    """The Job with a password that is no longer the ring's."""
+    """The Job with a password of the superuser that is no longer the ring's."""
     job.run()
-    job.password_file.write_text("another")
+    job.superuser_password_file.write_text("another")
     with serving(job.ring, job.path / "cqlsh"), start(job.command, job.environment) as process:
         try:
             yield process
@@ -194,14 +211,67 @@ def job_that_waits(job: Job) -> Iterator[subprocess.Popen[str]]:
 
 def test_says_why_it_waits_for_a_login(job: Job, job_that_waits: subprocess.Popen[str]) -> None:
     """A password that is no longer the ring's stops the Job where a person sees the reason, and a signal ends it."""
-    output = read_until(job_that_waits, "no built-in login")
+    output = read_until(job_that_waits, "no service login")
     assert "no own login yet: Connection error" in output
-    assert f"Provided username {job.user} and/or password are incorrect" in output
+    assert f"Provided username {job.superuser} and/or password are incorrect" in output
     wait_for(lambda: sleeps(job.path) >= 1, "the first attempt")
     job_that_waits.terminate()
     job_that_waits.communicate(timeout=PATIENCE)
     assert job_that_waits.returncode == 128 + signal.SIGTERM
-    assert job.ring.roles[job.user].password == PASSWORD
+    assert job.ring.roles[job.superuser].password == SUPERUSER_PASSWORD
+
+
+def old_ring(job: Job) -> Ring:
+    """Return a ring as older versions of the Job left it: the clients' role is the superuser that made everything."""
+    ring = Ring(IPV4[:2])
+    replication = "{'class': 'NetworkTopologyStrategy', 'datacenter1': 2}"
+    ring.keyspaces = {"system_auth": replication, job.keyspace: replication}
+    ring.tables = {job.keyspace: {"messages", "snapshots"}}
+    made = (job.keyspace, f"{job.keyspace}/messages", f"{job.keyspace}/snapshots")
+    rights = {f"data/{each}": {"ALTER", "DROP", "SELECT"} for each in made}
+    ring.roles = {
+        "cassandra": Role("0123", replicas=2),
+        job.user: Role(PASSWORD, superuser=True, login=True, replicas=2, rights=rights),
+    }
+    return ring
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        None,
+        "CREATE ROLE IF NOT EXISTS .schema_owner",
+        "ALTER ROLE cassandra",
+        "CREATE TABLE IF NOT EXISTS tag_views",
+        "CREATE ROLE IF NOT EXISTS .admin",
+        "GRANT SELECT",
+        "ALTER ROLE .admin",
+        "SELECT resource, permissions",
+        "REVOKE DROP ON KEYSPACE",
+        "REVOKE SELECT ON TABLE",
+        "REVOKE .* ON ROLE",
+    ],
+)
+def test_ring_of_before_is_converted(job: Job, moment: str | None) -> None:
+    """At once, or by the run after the one that was killed, at any moment of which the service can go on."""
+    job.ring = old_ring(job)
+    if moment:
+        job.ring.killed_at = moment
+        assert job.run().returncode == -signal.SIGKILL
+        assert job.ring.killed_at is None
+        service = job.ring.roles[job.user]
+        assert service.login
+        assert service.password == PASSWORD
+        assert service.superuser or service.rights[f"data/{job.keyspace}"] >= {"SELECT", "MODIFY"}
+    job.check(job.run())
+
+
+def test_changed_password_takes_the_place_of_the_old_one(job: Job) -> None:
+    """The next run of the Job puts a new value of the store in place."""
+    job.run()
+    job.password_file.write_text("another")
+    assert job.run().returncode == 0
+    assert job.ring.roles[job.user].password == "another"
 
 
 def test_role_is_not_written_before_it_would_be_everywhere(job: Job) -> None:
