@@ -25,6 +25,7 @@ from constructs_lib import (
     Monitoring,
     Nodejs,
     Postgres,
+    Queue,
     RabbitMQ,
     Resources,
     System,
@@ -86,7 +87,8 @@ def positionpal(environment: Environment) -> System:
         system,
         "rabbitmq",
         image=versions.RABBITMQ,
-        user="user",
+        # On a laptop all programs are the user that the contract names; in production each is one of its own.
+        user=pick(local="user", production=None),
         nodes=pick(local=1, production=3),
         storage=volume,
         # The chat service's queue outlives no restart and belongs to no connection, which 4.3 denies by default.
@@ -99,6 +101,10 @@ def positionpal(environment: Environment) -> System:
         namespace="pp-ns",
         image=versions.NOTIFICATION_SERVICE,
         telemetry=Jvm(),
+        consumes=[
+            Queue(f"{exchange}_notification_service", exchange=exchange)
+            for exchange in ("group_updates_exchange", "push-notifications")
+        ],
         ports={"grpc": 5052},
         env={"GRPC_PORT": "5052", "FIREBASE_SERVICE_ACCOUNT_FILE_PATH": "/etc/firebase/service-account.json"},
         files={"/etc/firebase/service-account.json": supplied("Firebase service account")},
@@ -122,7 +128,8 @@ def positionpal(environment: Environment) -> System:
         namespace="pp-ls",
         image=versions.LOCATION_SERVICE,
         telemetry=Jvm(),
-        consumes=["group_updates_location_service"],
+        publishes=["push-notifications"],
+        consumes=[Queue("group_updates_location_service", exchange="group_updates_exchange")],
         ports={"http": 8080, "grpc": 5052},
         env={
             "HTTP_PORT": "8080",
@@ -143,7 +150,7 @@ def positionpal(environment: Environment) -> System:
         image=versions.CHAT_SERVICE,
         # With HTTP/2, which Akka gRPC needs, the agent sees no requests; the gateway's counts those that it sends.
         telemetry=Jvm(sees_requests=False),
-        consumes=["group_updates_chat_service"],
+        consumes=[Queue("group_updates_chat_service", exchange="group_updates_exchange")],
         ports={"http": 8080, "grpc": 5052},
         env={
             "LOG_LEVEL": "INFO",

@@ -23,6 +23,7 @@ from constructs_lib.declare.passage import ExistingController
 from constructs_lib.declare.placement import Placement, Toleration
 from constructs_lib.declare.port import Port
 from constructs_lib.declare.probe import Exec, Grpc, Http, Tcp
+from constructs_lib.declare.queue import Queue
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.rule import Rule
 from constructs_lib.declare.secret import field, generated, plain, supplied
@@ -96,7 +97,7 @@ __all__ += ["Node", "PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]
-__all__ += ["Monitoring", "Postgres"]
+__all__ += ["Monitoring", "Postgres", "Queue"]
 __all__ += ["CronJob", "DaemonSet", "Job", "StatefulSet", "Toleration", "Valkey"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
 # The edge: who serves, what leads where, and who signs.

@@ -60,13 +60,15 @@ def configuration(text: str, version: tuple[int, int], folders: dict[str, Path])
 def prepare(folders: dict[str, Path], container: dict[str, Any]) -> None:
     """Run the init container's script, as it stands in the StatefulSet."""
     shell, option, text = container["command"]
-    here = {
-        "/secrets": folders["secrets"],
-        "/var/lib/rabbitmq": folders["home"],
-        "/definitions": folders["definitions"],
-    }
-    result = run([shell, option, rehomed(text, here)], variables(container))
+    here = {"/var/lib/rabbitmq": folders["home"], "/definitions": folders["definitions"]}
+    mounted = {"SECRETS": folders["secrets"], "USERS": folders["users"]}
+    result = run([shell, option, rehomed(text, here)], variables(container, **mounted))
     assert result.returncode == 0, result.stdout
+
+
+def password_of(client: str) -> str:
+    """Return the password of a client with a user of its own."""
+    return f"""{client}'s "own" \\ ü"""
 
 
 class Node:
@@ -79,7 +81,7 @@ class Node:
         self.programs = programs
         self.version = version
         self.log = folder / "log"
-        names = ("home", "definitions", "configuration", "secrets", "logs", "plugins")
+        names = ("home", "definitions", "configuration", "secrets", "users", "logs", "plugins", "tmp")
         self.folders = {name: folder / name for name in names}
         for path in self.folders.values():
             path.mkdir()
@@ -88,8 +90,13 @@ class Node:
         (pod,) = production.pods("rabbitmq", ["StatefulSet"])
         self.container = pod.program
         (self.init_container,) = pod.spec["initContainers"]
-        self.user = variables(self.init_container)["USERNAME"]
-        config_map = production.the("ConfigMap", "rabbitmq")["data"]
+        told = variables(self.init_container)
+        self.user, self._password_key = told["USERNAME"], told["PASSWORD_KEY"]
+        self.job = next((job.program for job in production.pods("rabbitmq", ["Job"])), None)
+        #: The clients with users of their own, each with the key of its password.
+        self.clients: dict[str, str] = {}
+        self.set_users(production.the("ConfigMap", "rabbitmq", "rabbitmq-users")["data"])
+        config_map = production.the("ConfigMap", "rabbitmq", "rabbitmq")["data"]
         self.generated = config_map["10-rabbitmq.conf"]
         self.plugins = config_map["enabled_plugins"]
         (self.folders["plugins"] / "enabled_plugins").write_text(self.plugins)
@@ -121,12 +128,32 @@ class Node:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.set_password(PASSWORD)
-        (self.folders["secrets"] / "erlang-cookie").write_text("cookie-of-this-node")
+        (self.folders["secrets"] / told["COOKIE_KEY"]).write_text("cookie-of-this-node")
 
     def set_password(self, password: str) -> None:
         """Put another password into the Secret."""
         self.password = password
-        (self.folders["secrets"] / "password").write_text(password)
+        (self.folders["secrets"] / self._password_key).write_text(password)
+
+    def set_users(self, files: Mapping[str, str]) -> None:
+        """Put other clients into the ConfigMap, and their passwords into the Secret."""
+        for name, text in files.items():
+            (self.folders["users"] / name).write_text(text)
+        self.clients = dict(line.split() for line in files["users"].splitlines())
+        for client, key in self.clients.items():
+            (self.folders["secrets"] / key).write_text(password_of(client))
+
+    def make_users(self) -> subprocess.CompletedProcess[str]:
+        """Run the Job that makes the users of clients."""
+        assert self.job is not None
+        shell, option, text = self.job["command"]
+        here: dict[str, str | Path] = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.management),
+            "SECRETS": self.folders["secrets"],
+            "USERS": self.folders["users"],
+        }
+        return run([shell, option, rehomed(text, {"/tmp": self.folders["tmp"]})], variables(self.job, **here))
 
     def find(self, nodes: Sequence[Node]) -> None:
         """Let it find other nodes by a list of their names, in the place of the numbers in the names of pods."""
@@ -222,7 +249,7 @@ def rabbitmq_node(production: Synthesized) -> Iterator[Node]:
 
 
 class RefusedError(Exception):
-    """The broker closes the connection instead of letting somebody in."""
+    """The broker closes the connection, or a channel, instead of doing what it is asked."""
 
 
 class Amqp:
@@ -281,6 +308,64 @@ class Amqp:
         self._method((20, 11))
         return self.channels
 
+    def ask(self, method: tuple[int, int], arguments: bytes, answer: tuple[int, int]) -> None:
+        """Call a method on a channel of its own.
+
+        Raises:
+            RefusedError: The broker refuses it; what it says.
+        """
+        self.open_channel()
+        self._send(method, b"\x00\x00" + arguments, self.channels)
+        self._method(answer)
+
+    def declare_exchange(self, name: str, kind: str = "headers") -> None:
+        """Declare a durable exchange."""
+        self.ask((40, 10), _short(name) + _short(kind) + b"\x02" + _long(b""), (40, 11))
+
+    def declare_queue(self, name: str) -> str:
+        """Declare a durable queue, or, without a name, an exclusive one that the broker names; return its name."""
+        self.open_channel()
+        options = b"\x02" if name else b"\x04"
+        self._send((50, 10), b"\x00\x00" + _short(name) + options + _long(b""), self.channels)
+        answer = self._method((50, 11))
+        return answer[1 : 1 + answer[0]].decode()
+
+    def bind(self, queue: str, exchange: str) -> None:
+        """Bind a queue to an exchange, by no key and no headers."""
+        self.ask((50, 20), _short(queue) + _short(exchange) + _short("") + b"\x00" + _long(b""), (50, 21))
+
+    def purge(self, queue: str) -> None:
+        """Take away what a queue holds."""
+        self.ask((50, 30), _short(queue) + b"\x00", (50, 31))
+
+    def delete_exchange(self, name: str) -> None:
+        """Delete an exchange."""
+        self.ask((40, 20), _short(name) + b"\x00", (40, 21))
+
+    def get(self, queue: str) -> str:
+        """Take a message from a queue."""
+        channel = self.open_channel()
+        self._send((60, 70), b"\x00\x00" + _short(queue) + b"\x01", channel)
+        self._method((60, 71))
+        _, _, size = struct.unpack(">BHI", self._read(7))
+        (length,) = struct.unpack_from(">Q", self._read(size + 1), 4)
+        _, _, size = struct.unpack(">BHI", self._read(7))
+        content = self._read(size + 1)[:-1]
+        assert len(content) == length
+        return content.decode()
+
+    def confirm(self, exchange: str, payload: str = "") -> None:
+        """Publish a message on a channel of its own, and wait until the broker has taken it.
+
+        Raises:
+            RefusedError: It does not take it; what it says.
+        """
+        channel = self.open_channel()
+        self._send((85, 10), b"\x00", channel)
+        self._method((85, 11))
+        self.publish(channel, exchange, {}, payload)
+        self._method((60, 80))
+
     def publish(self, channel: int, exchange: str, headers: Mapping[str, str], payload: str) -> None:
         """Publish a message.
 
@@ -307,9 +392,9 @@ class Amqp:
         _, _, size = struct.unpack(">BHI", self._read(7))
         payload = self._read(size + 1)
         method = struct.unpack_from(">HH", payload)
-        if method == (10, 50):
-            (code,) = struct.unpack_from(">H", payload, 4)
-            raise RefusedError(code)
+        if method in ((10, 50), (20, 40)):
+            (code, length) = struct.unpack_from(">HB", payload, 4)
+            raise RefusedError(code, payload[7 : 7 + length].decode())
         assert method == expected
         return payload[4:-1]
 

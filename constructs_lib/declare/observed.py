@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
+from constructs_lib.declare.queue import Queue
 from constructs_lib.declare.role import Role
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Dashboard, Panel
@@ -55,6 +56,8 @@ class Observed:
     #: Exchanges and queues at its message broker that it publishes to and consumes from.
     publishes: Sequence[str] = ()
     consumes: Sequence[str] = ()
+    #: The queues with what they are bound to, those among them that the broker names.
+    queues: Sequence[Queue] = ()
 
     @property
     def own_metrics(self) -> frozenset[str]:

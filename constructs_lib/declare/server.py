@@ -110,6 +110,10 @@ class Server:
     def _refused(self) -> set[str]:
         return set()
 
+    def told(self, endpoint: Endpoint, client: Any) -> Mapping[str, str | SecretReference]:
+        """Return what a :class:`Workload` that needs an endpoint may be told about it. Default: the same for all."""
+        return endpoint.attributes
+
     def report(self, problem: str, location: Location | None = None) -> None:
         """Report an error that concerns it, at ``location`` (default: the line being run)."""
         self.system.diagnostics.report(self.subject, problem, location, construct=self)

@@ -266,14 +266,15 @@ class Workload(Observed, Server, on_demand.Construct):
                     f"out. Where its pods call each other, the port is an internal one."
                 )
         self.edges.append(Edge(self, endpoint, order, self.system.diagnostics.here(self)))
+        told = endpoint.server.told(endpoint, self)
         for variable, attribute in (variables or {}).items():
-            if attribute not in endpoint.attributes:
+            if attribute not in told:
                 self.report(
                     f'{variable}: {endpoint.server.subject} {endpoint.name} has no "{attribute}"; '
-                    f"{nearest(attribute, endpoint.attributes)}"
+                    f"{nearest(attribute, told)}"
                 )
             else:
-                self.set_variable(variable, endpoint.attributes[attribute])
+                self.set_variable(variable, told[attribute])
 
     @property
     def waits(self) -> list[Edge]:

@@ -276,22 +276,43 @@ def secret_files(tree: Synthesized, template: PodTemplate, container: Manifest) 
     """Return which value of the secret store each file holds that a container gets from a Secret, by its path."""
     volumes = {volume["name"]: volume.get("secret") for volume in template.spec["volumes"]}
     return {
-        f"{mount['mountPath']}/{item['path']}": store_value(tree, template.namespace, secret["secretName"], item["key"])
+        f"{mount['mountPath']}/{path}": store_value(tree, template.namespace, secret["secretName"], key)
         for mount in container["volumeMounts"]
         if (secret := volumes.get(mount["name"]))
-        for item in secret["items"]
+        for path, key in _files(tree, template.namespace, secret).items()
     }
 
 
-def password_of_store(tree: Synthesized, service: str) -> dict[str, str]:
-    """Return which value of the secret store is the password of a data store, or of the broker."""
+def _files(tree: Synthesized, namespace: str, secret: Manifest) -> dict[str, str]:
+    """Return the key in each file of a volume: of those that it names, or of all that the Secret has."""
+    if "items" in secret:
+        return {item["path"]: item["key"] for item in secret["items"]}
+    (source,) = (
+        each
+        for each in tree.objects("ExternalSecret", namespace)
+        if each["spec"]["target"]["name"] == secret["secretName"]
+    )
+    return {entry["secretKey"]: entry["secretKey"] for entry in source["spec"]["data"]}
+
+
+def broker_users(tree: Synthesized) -> dict[str, str]:
+    """Return the users of the broker, each with the key of its password: one for all clients, or one for each."""
+    template = store_pods(tree, "rabbitmq")
+    prepare = environment_of(tree, template, template.containers[0])
+    lines = tree.the("ConfigMap", template.namespace, "rabbitmq-users")["data"]["users"].splitlines()
+    return {prepare["USERNAME"]: prepare["PASSWORD_KEY"], **dict(line.split() for line in lines)}
+
+
+def password_of_store(tree: Synthesized, service: str, user: str = "") -> dict[str, str]:
+    """Return which value of the secret store is the password of a data store, or of a user of the broker."""
     template = store_pods(tree, service)
     if "database" in SERVICES.get(service, {}):
         # The Job gives the role that clients log in as its password; the server itself knows only its superuser's.
         template = schema_pods(tree, service)
         variables = environment_of(tree, template, template.program)
         return secret_files(tree, template, template.program)[variables["PASSWORD_FILE"]]
-    return secret_files(tree, template, template.containers[0])["/secrets/password"]
+    folder = environment_of(tree, template, template.containers[0])["SECRETS"]
+    return secret_files(tree, template, template.containers[0])[f"{folder}/{broker_users(tree)[user]}"]
 
 
 # Scripts that run in the cluster

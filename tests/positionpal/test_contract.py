@@ -146,7 +146,8 @@ def test_namespace_holds_the_service_and_its_stores_alone(tree: Synthesized, nam
         assert kinds == ["Deployment"]
     else:
         # The monitoring stack comes by its chart.
-        assert kinds == (["StatefulSet"] if name in CONTRACT["images"] else [])
+        users = ["Job"] if name == "rabbitmq" and tree.environment == "production" else []
+        assert kinds == ([*users, "StatefulSet"] if name in CONTRACT["images"] else [])
     in_namespace = {
         application["metadata"]["name"]
         for application in tree.applications.values()

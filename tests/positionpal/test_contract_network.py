@@ -133,9 +133,10 @@ def wanted_connections(tree: Synthesized) -> set[str]:
         for owner in INFRASTRUCTURE[kind].get("one_per", [kind]):
             store = pod_name(store_pods(tree, owner))
             wanted |= {(store, store, ports[name]) for name in PEER_PORTS[kind]}
-            # The schema and the dumps.
+            # The schema, the dumps and the users.
             helpers = tree.pods(NAMESPACES[owner], ["Job", "CronJob"])
-            wanted |= {(pod_name(helper), store, ports[client_port]) for helper in helpers}
+            port = ports["management" if kind == "rabbitmq" else client_port]
+            wanted |= {(pod_name(helper), store, port) for helper in helpers}
     wanted |= {("monitoring/prometheus", pod_name(template), port) for template, _, port in metrics_ports(tree)}
     wanted |= {(f"monitoring/{source}", f"monitoring/{target}", port) for source, target, port in STACK}
     wanted |= WAY_IN if "traefik" in tree.applications else set()

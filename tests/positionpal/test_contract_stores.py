@@ -17,6 +17,7 @@ from contract import (
     NAMESPACES,
     SERVICES,
     assert_leads_to,
+    broker_users,
     container_ports,
     contract_tree,  # noqa: F401 - the fixture tree
     environment_of,
@@ -189,6 +190,7 @@ def test_cassandra_schema_job(tree: Synthesized, service: str, tmp_path: Path) -
     password_file = environment_of(tree, job, job.program)["PASSWORD_FILE"]
     (tmp_path / password_file.strip("/")).parent.mkdir(parents=True)
     (tmp_path / password_file.strip("/")).write_text("it's")
+    (tmp_path / password_file.strip("/")).with_name("superuser-password").write_text("the superuser's")
     log = tmp_path / "statements"
     runs = []
     for _ in range(2):
@@ -198,49 +200,63 @@ def test_cassandra_schema_job(tree: Synthesized, service: str, tmp_path: Path) -
     user, keyspace = facts["user"], facts["keyspace"]
     nodes = INFRASTRUCTURE["cassandra"]["replicas"]
     replication = f"{{'class': 'NetworkTopologyStrategy', '{facts['local_datacenter']}': {nodes}}}"
-    role = f"CREATE ROLE IF NOT EXISTS \"{user}\" WITH SUPERUSER = true AND LOGIN = true AND PASSWORD = 'it''s'"
-    assert re.search(rf"^cassandra - .*{re.escape(role)}", runs[0], re.MULTILINE)
+    superuser = "schema_owner"
+    made = f'CREATE ROLE IF NOT EXISTS "{superuser}" WITH SUPERUSER = true AND LOGIN = true'
+    assert re.search(rf"^cassandra - .*{re.escape(made)} AND PASSWORD = 'the superuser''s'", runs[0], re.MULTILINE)
     assert "cassandra - " not in runs[1]
     schema = tree.the("ConfigMap", job.namespace, f"{store_pods(tree, service).name}-schema")["data"]
     for statements in runs:
         # Nobody knows the new password of the role that cannot log in any more.
         shut = "ALTER ROLE cassandra WITH SUPERUSER = false AND LOGIN = false AND PASSWORD = '[0-9a-f]{48}'"
-        assert re.search(rf"^{user} - .*{shut}", statements, re.MULTILINE)
+        assert re.search(rf"^{superuser} - .*{shut}", statements, re.MULTILINE)
+        role = f"CREATE ROLE IF NOT EXISTS \"{user}\" WITH SUPERUSER = false AND LOGIN = true AND PASSWORD = 'it''s'"
+        assert re.search(rf"^{superuser} - .*{re.escape(role)}", statements, re.MULTILINE)
         assert f"ALTER KEYSPACE system_auth WITH replication = {replication}" in statements
-        assert f"{user} - CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}" in statements
+        assert f"{superuser} - CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}" in statements
         assert f"ALTER KEYSPACE {keyspace} WITH replication = {replication}" in statements
-        assert re.findall(rf"^{user} {keyspace} SOURCE (\S+)", statements, re.MULTILINE) == list(schema)
+        assert re.findall(rf"^{superuser} {keyspace} SOURCE (\S+)", statements, re.MULTILINE) == list(schema)
 
 
-def test_rabbitmq_user(tree: Synthesized, tmp_path: Path) -> None:
-    """The broker makes its one user with the password that all clients have; that user may use every exchange."""
+def test_rabbitmq_users(tree: Synthesized, tmp_path: Path) -> None:
+    """The broker makes its users with the passwords that clients have, and they may do what the contract says."""
     template = store_pods(tree, "rabbitmq")
     prepare = template.spec["initContainers"][0]
-    for path, value in secret_files(tree, template, prepare).items():
-        (tmp_path / path.strip("/")).parent.mkdir(exist_ok=True)
-        (tmp_path / path.strip("/")).write_text(f'"{value["component"]}\\{value["key"]}"')
+    files = secret_files(tree, template, prepare)
+    texts = {path: f'"{value["component"]}\\{value["key"]}"' for path, value in files.items()}
+    folder = environment_of(tree, template, prepare)["USERS"]
+    users = tree.the("ConfigMap", template.namespace, "rabbitmq-users")["data"]
+    for path, text in {**texts, **{f"{folder}/{name}": text for name, text in users.items()}}.items():
+        (tmp_path / path.strip("/")).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path.strip("/")).write_text(text)
     run(prepare, tmp_path)
     definitions = json.loads((tmp_path / "definitions/definitions.json").read_text())
-    (user,) = definitions["users"]
-    assert user["name"] == INFRASTRUCTURE["rabbitmq"]["user"]
-    assert user["password"] == '"rabbitmq\\password"'
-    (permission,) = definitions["permissions"]
-    assert (permission["user"], permission["vhost"]) == (user["name"], "/")
-    named = [facts[fact] for facts in SERVICES.values() for fact in ("publishes", "consumes") if fact in facts]
-    for name in {names[key] for names in named for key in ("exchange", "queue") if key in names}:
-        for right in ("configure", "write", "read"):
-            assert re.fullmatch(permission[right], name)
+    passwords = {user["name"]: user["password"] for user in definitions["users"]}
+    assert passwords == {name: f'"rabbitmq\\{key}"' for name, key in broker_users(tree).items()}
+    permissions = {each["user"]: each for each in definitions["permissions"]}
+    assert permissions.keys() == passwords.keys()
+    if tree.environment == "local":
+        assert [*passwords] == [INFRASTRUCTURE["rabbitmq"]["user"]]
     for service, facts in SERVICES.items():
-        if "RABBITMQ_USERNAME" in facts["env"]:
-            variables = environment_of(tree, service_pods(tree, service), service_pods(tree, service).program)
-            assert variables["RABBITMQ_USERNAME"] == user["name"]
-            assert variables.get("RABBITMQ_VIRTUAL_HOST", "/") in [host["name"] for host in definitions["vhosts"]]
+        if "RABBITMQ_USERNAME" not in facts["env"]:
+            continue
+        variables = environment_of(tree, service_pods(tree, service), service_pods(tree, service).program)
+        permission = permissions[variables["RABBITMQ_USERNAME"]]
+        assert permission["vhost"] == variables.get("RABBITMQ_VIRTUAL_HOST", "/")
+        assert permission["vhost"] in [host["name"] for host in definitions["vhosts"]]
+        published, consumed = facts.get("publishes", {}), facts.get("consumes", {})
+        needed = {
+            ("configure", published.get("exchange")),
+            ("write", published.get("exchange")),
+            ("read", consumed.get("exchange")),
+            *((right, consumed.get("queue")) for right in ("configure", "write", "read")),
+        }
+        assert all(re.search(permission[right], name) for right, name in needed if name)
 
 
 def test_rabbitmq_has_no_guest(tree: Synthesized) -> None:
     """RabbitMQ makes ``guest`` unless it loads definitions at its start; nobody comes in without a login."""
     template = store_pods(tree, "rabbitmq")
-    configuration = tree.the("ConfigMap", template.namespace)["data"]["10-rabbitmq.conf"].splitlines()
+    configuration = tree.the("ConfigMap", template.namespace, "rabbitmq")["data"]["10-rabbitmq.conf"].splitlines()
     settings = dict(line.split(" = ", 1) for line in configuration)
     assert settings["load_definitions"] == "/definitions/definitions.json"
     assert settings["loopback_users.guest"] == "true"
@@ -258,7 +274,7 @@ def test_rabbitmq_has_no_guest(tree: Synthesized) -> None:
 def test_rabbitmq_metrics(tree: Synthesized) -> None:
     """The plugin is on, and Prometheus reads its metrics per object."""
     template = store_pods(tree, "rabbitmq")
-    plugins = tree.the("ConfigMap", template.namespace)["data"]["enabled_plugins"]
+    plugins = tree.the("ConfigMap", template.namespace, "rabbitmq")["data"]["enabled_plugins"]
     match = re.fullmatch(
         r"the (\w+) plugin on (\d+), with per-object metrics at (\S+)", INFRASTRUCTURE["rabbitmq"]["metrics"]
     )

@@ -7,6 +7,7 @@ from constructs_lib.declare import validation
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.autoscale import Autoscale
 from constructs_lib.declare.component import Component
+from constructs_lib.declare.queue import Queue, queue_problem, queues_of
 from constructs_lib.declare.role import Role
 from constructs_lib.declare.secret import Plain
 from constructs_lib.declare.system import System
@@ -41,7 +42,7 @@ class Microservice(MeasuredProgram):
         telemetry: Telemetry | None = None,
         objective: Objective = Objective(),
         publishes: Sequence[str] = (),
-        consumes: Sequence[str] = (),
+        consumes: Sequence[str | Queue] = (),
         **given: Unpack[LongRunningArguments],
     ) -> None:
         """Declare a microservice.
@@ -55,7 +56,9 @@ class Microservice(MeasuredProgram):
             objective: What it promises, if it is measured by ``telemetry``. Default: 99.5 % of the requests succeed,
                 and 95 % are answered within half a second.
             publishes: RabbitMQ exchanges that it publishes to; they are shown with it.
-            consumes: RabbitMQ queues that it consumes; each must have a consumer, or an alert fires.
+            consumes: RabbitMQ queues that it consumes, by their names or as :class:`Queue`; each that has a name must
+                have a consumer, or an alert fires. Where each client has a user of its own, it may do what these two
+                say, and nothing else.
             given: What every program can be told (:class:`ProgramArguments`), and every one that keeps running
                 (:class:`LongRunningArguments`).
         """
@@ -65,7 +68,8 @@ class Microservice(MeasuredProgram):
         self.objective = objective
         self._missed_broker = self._missed_callers = False
         self.publishes = tuple(publishes)
-        self.consumes = tuple(consumes)
+        self.queues = queues_of(consumes)
+        self.consumes = tuple(dict.fromkeys(queue.name for queue in self.queues if queue.name is not None))
         for wrong in self._problems():
             self.report(wrong)
 
@@ -85,9 +89,10 @@ class Microservice(MeasuredProgram):
         yield from (unkept := [*self.objective.problems()])
         if self.objective != Objective() and not unkept and not self.telemetry:
             yield "objective: nothing measures whether it is kept; give it telemetry=Jvm() or Nodejs() as well."
-        for argument, names in (("publishes", self.publishes), ("consumes", self.consumes)):
-            if problem := validation.broker_names(names):
-                yield f"{argument}: {problem}"
+        if problem := validation.broker_names(self.publishes):
+            yield f"publishes: {problem}"
+        if problem := queue_problem(self.queues):
+            yield f"consumes: {problem}"
 
     def offer_more(self) -> None:
         """Offer the port of its agent."""

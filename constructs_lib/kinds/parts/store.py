@@ -190,7 +190,7 @@ class Store(Workload):
     def _labels(self, suffix: str) -> dict[str, str]:
         return {**self.labels, "app.kubernetes.io/name": f"{self.name}{suffix}"}
 
-    def schema_job(self, template: Mapping[str, Any], inputs: object) -> Manifest:
+    def schema_job(self, template: Mapping[str, Any], inputs: object, suffix: str = "-schema") -> Manifest:
         """Return a Job under a name that changes with what it does, because a Job cannot be changed.
 
         https://kubernetes.io/docs/concepts/workloads/controllers/job/ and argo-cd issues 7430 and 27407. It has no time
@@ -199,8 +199,8 @@ class Store(Workload):
         return self.manifest(
             "batch/v1",
             "Job",
-            f"-schema-{digest([template, inputs], 8)}",
-            labels=self._labels("-schema"),
+            f"{suffix}-{digest([template, inputs], 8)}",
+            labels=self._labels(suffix),
             # In the end it must fail: only then does Argo CD take up the commit that fixes it.
             spec={"backoffLimit": 10, "activeDeadlineSeconds": self.schema_seconds, "template": dict(template)},
         )

@@ -1,29 +1,36 @@
 """RabbitMQ: a broker of one node, or a cluster of an odd number of them."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from constructs_lib.declare.arguments import checked
 from constructs_lib.declare.component import Component
 from constructs_lib.declare.observed import Observed, in_namespaces, own
 from constructs_lib.declare.role import Role
-from constructs_lib.declare.secret import generated
+from constructs_lib.declare.secret import SecretReference, generated
+from constructs_lib.declare.server import Endpoint
 from constructs_lib.declare.system import System
-from constructs_lib.declare.workload import Workload
+from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Panel
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
 from constructs_lib.kinds.parts.store import Store, grouped
+from constructs_lib.kinds.rabbitmq.permissions import permissions
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.quantity import parse_quantity
 from constructs_lib.prometheus.rules import none_of, one_of
 from constructs_lib.text import shown
 
+#: Who makes users where each client has its own.
+_ADMINISTRATOR = "administrator"
+_SECRETS_FOLDER = "/run/secrets/rabbitmq"
+_USERS_FOLDER = "/etc/rabbitmq-users"
 _PLUGINS = "[rabbitmq_management,rabbitmq_peer_discovery_k8s,rabbitmq_prometheus].\n"
 
 
@@ -31,8 +38,9 @@ class RabbitMQ(Store):
     """RabbitMQ 4 on the official image.
 
     It offers ``amqp``, ``management`` and ``metrics`` (Prometheus; per object at ``/metrics/per-object``); ``amqp``
-    tells ``host``, ``port``, ``address``, ``username``, ``password`` and ``virtual_host``. Its one user is put in
-    place at every start, so that a rotated password holds after a restart; ``guest`` never exists.
+    tells ``host``, ``port``, ``address``, ``username``, ``password`` and ``virtual_host``. Users are put in place at
+    every start, so that a rotated password holds after a restart: one for all clients, or one for each, which a Job
+    puts in place at a broker that runs before the client starts. ``guest`` never exists.
     """
 
     folder = Path(__file__).parent
@@ -46,7 +54,7 @@ class RabbitMQ(Store):
         id: str,
         *,
         image: str,
-        user: str,
+        user: str | None = None,
         storage: str,
         nodes: int = 1,
         namespace: str | None = None,
@@ -59,7 +67,8 @@ class RabbitMQ(Store):
             scope: The system for a broker of its own, or the component or workload beside which it lives.
             id: Its name.
             image: Official ``management`` image of RabbitMQ 4.1 or later, with a digest or an exact version.
-            user: User as whom clients log in.
+            user: User as whom all clients log in, who may do everything. Default: none; then each client has a user of
+                its own, with its name, who may do what it declares with ``publishes`` and ``consumes``.
             storage: Size of each node's volume, such as ``5Gi``.
             nodes: 1, or an odd number: a cluster of two loses its majority with either of them. Default 1.
             namespace: Namespace of its component, if ``scope`` is the system.
@@ -71,23 +80,71 @@ class RabbitMQ(Store):
         self.user = user
         self.nodes = nodes
         self.permit_deprecated = tuple(permit_deprecated)
+        #: Who is put in place at every start.
+        self.first_user = user or _ADMINISTRATOR
+        self.stages = 1 if user else 2
+        self.schema_seconds = 0 if user else 300
         if user == "guest":
             self.report('user: "guest" is the login that everybody knows; choose another name.')
-        elif not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}", user):
+        elif user is not None and not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}", user):
             self.report(f"user: {shown(user)} is no plain user name; letters, digits and . _ -, a letter first.")
         if nodes < 1 or nodes % 2 == 0:
             self.report(f"nodes: {nodes} nodes have no majority once one is away; use 1, 3 or 5.")
         for feature in self.permit_deprecated:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", feature):
                 self.report(f'permit_deprecated: {shown(feature)} is no name of a feature, such as "global_qos".')
-        self.password = self.secret("password", generated(f"password of the RabbitMQ user {user}"))
+        # Not the password of whoever was all clients' user before.
+        key = "password" if user else f"{_ADMINISTRATOR}-password"
+        self.password = self.secret(key, generated(f"password of the RabbitMQ user {self.first_user}"))
+        self._mute: set[Workload] = set()
         self.cookie = self.secret("erlang-cookie", generated("cookie that the RabbitMQ nodes share"))
-        self.offer("amqp", 5672, username=user, password=self.password, virtual_host="/")
+        if user:
+            self.offer("amqp", 5672, username=user, password=self.password, virtual_host="/")
+        else:
+            self.offer("amqp", 5672, virtual_host="/")
         self.offer("management", 15672)
         self.offer("metrics", 15692, metrics=("/metrics/per-object",))
         peers = [self.offer("epmd", 4369, internal=True), self.offer("clustering", 25672, internal=True)]
         for endpoint in peers:
             self.needs(endpoint)
+
+    def told(self, endpoint: Endpoint, client: Workload) -> Mapping[str, str | SecretReference]:
+        """Return what a client may be told about an endpoint: of ``amqp`` its own login, if each has one."""
+        if self.user is not None or endpoint is not self.endpoints["amqp"]:
+            return super().told(endpoint, client)
+        return {**endpoint.attributes, "username": client.name, "password": self._password_of(client)}
+
+    def _password_of(self, client: Workload) -> SecretReference:
+        return self.secret(f"{client.name}-password", generated(f"password of the RabbitMQ user {client.name}"))
+
+    @property
+    def clients(self) -> Mapping[str, Workload]:
+        """Who logs in, by the name of its user, where each client has its own."""
+        if self.user is not None:
+            return {}
+        amqp = self.endpoints["amqp"]
+        needing = (each for each in self.system.workloads if any(edge.endpoint == amqp for edge in each.edges))
+        return {each.name: each for each in sorted(needing, key=lambda each: (each.name, each.namespace_name))}
+
+    def complete(self) -> None:
+        """Report clients whose users could do nothing, because nothing is said of them."""
+        super().complete()
+        for name, client in self.clients.items():
+            if not (client.publishes or client.queues or client in self._mute):
+                self._mute.add(client)
+                client.report(
+                    f"its user {name} of {self.subject} could do nothing there: say what the program publishes and "
+                    f"consumes, or let the broker have one user for all, user=….",
+                    client.location,
+                )
+
+    @property
+    def helpers(self) -> Mapping[str, list[Edge]]:
+        """The pods of the Job that makes users, which call the management API."""
+        if self.user is not None:
+            return {}
+        edge = Edge(self, self.endpoints["management"], order=False, location=self.location)
+        return {f"{self.name}-users": [edge]}
 
     @classmethod
     def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
@@ -148,10 +205,52 @@ class RabbitMQ(Store):
         files = {"10-rabbitmq.conf": self._configuration(), "enabled_plugins": _PLUGINS}
         yield 0, service_account(self)
         yield 0, self.manifest("v1", "ConfigMap", data=files)
+        yield 0, self.manifest("v1", "ConfigMap", "-users", data=(users := self._users()))
         for service in self.services():
             yield 1, service
         yield 1, self._broker(files)
         yield 1, disruption_budget(self)
+        if self.user is None:
+            yield 2, self._users_job(users)
+
+    def _users(self) -> dict[str, str]:
+        """Return the files that say who is a user beside the first one, and what all users may do."""
+        everything = dict.fromkeys(("configure", "write", "read"), ".*")
+        rights = [{"user": self.first_user, "vhost": "/", **everything}]
+        lines = []
+        for name, client in self.clients.items():
+            rights.append({"user": name, "vhost": "/", **permissions(client.publishes, client.queues)})
+            lines.append(f"{name} {self.component.secret_key(self._password_of(client))}\n")
+        listed = ",\n".join(json.dumps(each) for each in rights)
+        return {"users": "".join(lines), "permissions.json": f"[{listed}]\n"}
+
+    @property
+    def _login(self) -> dict[str, str]:
+        return {
+            "USERNAME": self.first_user,
+            "TAGS": "management" if self.user else "administrator",
+            "PASSWORD_KEY": self.component.secret_key(self.password),
+            "SECRETS": _SECRETS_FOLDER,
+            "USERS": _USERS_FOLDER,
+        }
+
+    def _users_job(self, users: Mapping[str, str]) -> Manifest:
+        """Return the Job that makes the users of a broker that runs; another list of clients is another Job."""
+        references = [self.password, *map(self._password_of, self.clients.values())]
+        template = self.script_pod(
+            "-users",
+            command=["/bin/bash", "-c", script("rabbitmq", "definitions.sh") + script("rabbitmq", "users.sh")],
+            env={"HOST": self.host, "PORT": str(self.endpoints["management"].service_port), **self._login},
+            mounts=[
+                pod.mount("secrets", _SECRETS_FOLDER, read_only=True),
+                pod.mount("users", _USERS_FOLDER, read_only=True),
+            ],
+            volumes=[
+                self.secret_files("secrets", {self.component.secret_key(each): each for each in references}),
+                pod.config_volume("users", f"{self.name}-users"),
+            ],
+        )
+        return self.schema_job(template, users, "-users")
 
     def _broker(self, files: dict[str, str]) -> Manifest:
         domain = self.system.environment.cluster.domain
@@ -183,15 +282,21 @@ class RabbitMQ(Store):
         prepare = container(
             "prepare",
             self.image,
-            command=["/bin/sh", "-c", script("rabbitmq", "prepare.sh")],
-            env=variables({"USERNAME": self.user}),
-            mounts=[home, pod.mount("definitions", definitions), pod.mount("secrets", "/secrets", read_only=True)],
+            command=["/bin/sh", "-c", script("rabbitmq", "definitions.sh") + script("rabbitmq", "prepare.sh")],
+            env=variables({**self._login, "COOKIE_KEY": self.component.secret_key(self.cookie)}),
+            mounts=[
+                home,
+                pod.mount("definitions", definitions),
+                pod.mount("secrets", _SECRETS_FOLDER, read_only=True),
+                pod.mount("users", _USERS_FOLDER, read_only=True),
+            ],
         )
         volumes = [
             pod.empty_volume("home"),
             pod.empty_volume("definitions", memory=True),
             pod.empty_volume("tmp"),
-            self.secret_files("secrets", {"password": self.password, "erlang-cookie": self.cookie}),
+            self._secrets_volume(),
+            pod.config_volume("users", f"{self.name}-users"),
             self._config_items("conf", "10-rabbitmq.conf"),
             self._config_items("plugins", "enabled_plugins"),
         ]
@@ -210,6 +315,14 @@ class RabbitMQ(Store):
                 spread=pod.spread(self.selector, strictly=self._has_nodes(self.nodes)),
             ),
         )
+
+    def _secrets_volume(self) -> dict[str, Any]:
+        if self.name == self.component.id:
+            # All that there is, so that another client changes nothing here and restarts no broker.
+            return {"name": "secrets", "secret": {"secretName": self.name, "defaultMode": 0o440}}
+        # It lives beside others, whose secrets are none of its business.
+        references = [self.cookie, self.password, *map(self._password_of, self.clients.values())]
+        return self.secret_files("secrets", {self.component.secret_key(each): each for each in references})
 
     def _config_items(self, volume: str, file: str) -> dict[str, object]:
         return {"name": volume, "configMap": {"name": self.name, "items": [{"key": file, "path": file}]}}

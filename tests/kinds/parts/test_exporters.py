@@ -35,7 +35,8 @@ def test_postgres_without_an_exporter(monitored: bool, more: dict[str, None]) ->
     assert list(named(template.spec["volumes"])) == ["run", "tmp", "password"]
     job = the_pods(tree, "Job")
     assert not [variable for variable in job.program["env"] if variable["name"].startswith("METRICS_")]
-    assert [value["key"] for value in tree.secrets["values"] if value["component"] == "db"] == ["password"]
+    passwords = [value["key"] for value in tree.secrets["values"] if value["component"] == "db"]
+    assert passwords == ["password", "superuser-password"]
     assert {monitor["metadata"]["name"] for monitor in tree.objects("PodMonitor")} == (
         {"argocd"} if monitored else set()
     )

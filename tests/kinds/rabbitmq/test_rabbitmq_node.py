@@ -19,8 +19,8 @@ from constructs_lib.kinds.parts.pods import script
 
 @pytest.fixture(scope="module")
 def node(trees: dict[str, Synthesized]) -> Iterator[Node]:
-    """A running node."""
-    with rabbitmq_node(trees["production"]) as node:
+    """A running node, at which all clients log in as one user."""
+    with rabbitmq_node(trees["local"]) as node:
         yield node
 
 
@@ -140,13 +140,15 @@ def test_definitions_hold_any_password(
     tmp_path: Path, trees: dict[str, Synthesized], content: str, password: str
 ) -> None:
     """The file is JSON whatever the password is made of, and is written anew when the pod starts again."""
-    folders = {name: tmp_path / name for name in ("home", "definitions", "secrets")}
+    folders = {name: tmp_path / name for name in ("home", "definitions", "secrets", "users")}
     for folder in folders.values():
         folder.mkdir()
     (folders["secrets"] / "erlang-cookie").write_text("cookie")
-    (pod,) = trees["production"].pods("rabbitmq", ["StatefulSet"])
+    (pod,) = trees["local"].pods("rabbitmq", ["StatefulSet"])
     (container,) = pod.spec["initContainers"]
-    assert container["command"][2] == script("rabbitmq", "prepare.sh")
+    assert container["command"][2] == script("rabbitmq", "definitions.sh") + script("rabbitmq", "prepare.sh")
+    for name, text in trees["local"].the("ConfigMap", "rabbitmq", "rabbitmq-users")["data"].items():
+        (folders["users"] / name).write_text(text)
     for text in ("before", content):
         (folders["secrets"] / "password").write_text(text)
         prepare(folders, container)
