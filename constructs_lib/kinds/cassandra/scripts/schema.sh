@@ -85,8 +85,10 @@ set_password own service "$ROLE" "$secret"
 cql own --execute "SELECT resource, permissions FROM system_auth.role_permissions WHERE role = '$ROLE'" > /tmp/rights
 : > /tmp/statements.cql
 while IFS='|' read -r resource permissions; do
-  resource="${resource// /}"
-  IFS=/ read -r kind first second <<< "$resource"
+  resource="$(printf '%s' "$resource" | tr -d ' ')"
+  IFS=/ read -r kind first second << NAMES
+$resource
+NAMES
   # Names are of letters, digits and low lines, but for roles that somebody else made.
   case "$resource" in
     data) on="ALL KEYSPACES" ;;
@@ -105,9 +107,10 @@ while IFS='|' read -r resource permissions; do
     *) continue ;;
   esac
   for permission in $(printf '%s' "$permissions" | tr -d "{}',"); do
-    if [ "$kind/$first/$second" != "data/$KEYSPACE/" ] || [[ "$permission" != SELECT && "$permission" != MODIFY ]]; then
-      echo "REVOKE $permission ON $on FROM \"$ROLE\";" >> /tmp/statements.cql
-    fi
+    case "$kind/$first/$second $permission" in
+      "data/$KEYSPACE/ SELECT" | "data/$KEYSPACE/ MODIFY") ;;
+      *) echo "REVOKE $permission ON $on FROM \"$ROLE\";" >> /tmp/statements.cql ;;
+    esac
   done
 done < /tmp/rights
 if [ -s /tmp/statements.cql ]; then
