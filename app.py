@@ -27,6 +27,7 @@ from constructs_lib import (
     Postgres,
     Queue,
     RabbitMQ,
+    Reloader,
     Resources,
     System,
     Traefik,
@@ -77,6 +78,8 @@ def positionpal(environment: Environment) -> System:
     ExternalSecrets(system, version=versions.EXTERNAL_SECRETS_CHART)
     if "metrics-api" not in environment.cluster.provides:
         MetricsServer(system, version=versions.METRICS_SERVER_CHART)
+    if environment is PRODUCTION:
+        Reloader(system, version=versions.RELOADER_CHART)
     monitoring = Monitoring(
         system,
         version=versions.KUBE_PROMETHEUS_STACK_CHART,

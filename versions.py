@@ -24,6 +24,8 @@ METRICS_SERVER_CHART = "3.13.1"
 TRAEFIK_CHART = "41.3.0"
 # renovate: chart=cert-manager repository=https://charts.jetstack.io
 CERT_MANAGER_CHART = "v1.21.1"
+# renovate: chart=reloader repository=https://stakater.github.io/stakater-charts
+RELOADER_CHART = "2.2.16"
 
 # renovate: chart=argo-cd repository=https://argoproj.github.io/argo-helm
 ARGO_CD_CHART = "10.10.0"

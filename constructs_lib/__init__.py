@@ -61,6 +61,7 @@ from constructs_lib.kinds.monitoring.receiver import Slack, Webhook
 from constructs_lib.kinds.parts.telemetry import Jvm, Nodejs, Telemetry
 from constructs_lib.kinds.postgres.construct import Postgres
 from constructs_lib.kinds.rabbitmq.construct import RabbitMQ
+from constructs_lib.kinds.reloader.construct import Reloader
 from constructs_lib.kinds.stateful_set.construct import StatefulSet
 from constructs_lib.kinds.traefik.construct import Traefik
 from constructs_lib.kinds.valkey.construct import Valkey
@@ -97,7 +98,7 @@ __all__ += ["Node", "PodAccess", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]
-__all__ += ["Monitoring", "Postgres", "Queue"]
+__all__ += ["Monitoring", "Postgres", "Queue", "Reloader"]
 __all__ += ["CronJob", "DaemonSet", "Job", "StatefulSet", "Toleration", "Valkey"]
 __all__ += ["Slack", "Tcp", "Telemetry", "Webhook", "field", "generated", "plain", "supplied"]
 # The edge: who serves, what leads where, and who signs.

@@ -68,8 +68,9 @@ class Cluster:
     #: ``metrics-api``: ``metrics.k8s.io`` answers, so autoscaling works without metrics-server. ``external-secrets``:
     #: External Secrets Operator, which may ask for tokens of ServiceAccounts. ``cilium``: Cilium enforces
     #: policies, with its proxy for DNS (``enable-l7-proxy``), so that hosts outside, the API server and the nodes are
-    #: opened by their names. ``user-namespaces``: the nodes run pods in user namespaces of their own.
-    CAPABILITIES = ("cilium", "external-secrets", "metrics-api", "user-namespaces")
+    #: opened by their names. ``reloader``: Reloader restarts programs whose secrets changed, with the strategy
+    #: ``annotations``, in all namespaces. ``user-namespaces``: the nodes run pods in user namespaces of their own.
+    CAPABILITIES = ("cilium", "external-secrets", "metrics-api", "reloader", "user-namespaces")
     #: Versions whose strict schemas the tests have.
     SUPPORTED_VERSIONS = tuple(f"1.{minor}" for minor in range(30, 38))
 

@@ -91,6 +91,8 @@ class Component(on_demand.Chart):
     brings: ClassVar[tuple[str, ...]] = ()
     #: ServiceAccount in its namespace that reads secrets for all components; empty if it brings no External Secrets.
     reads_secrets_as: str = ""
+    #: ServiceAccount in its namespace that restarts programs whose secrets changed; empty if it brings no Reloader.
+    restarts_as: str = ""
     #: What pods that are no workloads of ours may exchange, such as those of a chart, and what these offer.
     access: Sequence[PodAccess] = ()
     servers: Sequence[Server] = ()
@@ -199,6 +201,11 @@ class Component(on_demand.Chart):
     def keeps_data(self) -> bool:
         """Whether something in it must outlive the component's removal."""
         return self.holds_data or any(workload.holds_data for workload in self._workloads.values())
+
+    @property
+    def restarts(self) -> bool:
+        """Whether there are programs in it that a changed secret restarts, where there is a Reloader."""
+        return bool(self.secrets and self._workloads)
 
     @property
     def tells(self) -> str:

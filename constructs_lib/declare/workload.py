@@ -92,6 +92,9 @@ class Workload(Observed, Server, on_demand.Construct):
     selecting: Mapping[str, str] = {}
     #: Whether its kind, as the library has it, passes on whatever it is told, so that nobody need look.
     passes_all_on = False
+    #: Whether a changed secret restarts its pods, where there is a Reloader: not those of a server that reads secrets
+    #: only when it is made.
+    restarts_with_secrets = True
     #: Longest name: a StatefulSet's pods carry it with a revision hash of up to 11 characters in a label.
     longest_name = 52
     #: Seconds that one of its pods may take to start when it is rolled out.

@@ -13,6 +13,7 @@ from constructs_lib.derive.patches import Derived, Source, patched_objects
 from constructs_lib.derive.places import check_place
 from constructs_lib.derive.promises import check_promises
 from constructs_lib.derive.rendered import holds_data, rendered_objects
+from constructs_lib.derive.rotation import ask_for_restart, reload_rights
 from constructs_lib.derive.secrets import external_secrets, store_manifests
 from constructs_lib.derive.yields import yielded, yielded_late
 from constructs_lib.kubernetes import platform
@@ -67,6 +68,7 @@ def component_objects(component: Component, graph: Graph) -> list[Derived]:
     staged += [(late, each, made) for made in component.additions for each in made.manifests(component)]
     objects: dict[tuple[str, str, str, str], Derived] = {}
     for stage, each, source in staged:
+        ask_for_restart(component, graph, each, source)
         kind, metadata = each["kind"], each["metadata"]
         annotations = metadata.setdefault("annotations", {})
         annotations.setdefault(WAVE, _weight(annotations) or str(stage + offset))
@@ -112,6 +114,8 @@ def _set_up(component: Component, graph: Graph) -> Iterator[tuple[int, Manifest,
         if component.keeps_data and name in {DEFAULT_DENY, DNS, *stores}:
             _protect(policy)
         yield 0, policy, owners.get(name, component)
+    for each in reload_rights(component, graph):
+        yield first, each, component
     if component.secrets:
         for each in store_manifests(component, graph):
             yield first, each, component

@@ -52,6 +52,13 @@ class Chart:
         is_folder = not self.source.get("chart") and not str(self.source.get("repoURL")).startswith(OCI)
         return f"the folder {self.name} of {self.source.get('repoURL')}" if is_folder else f"the chart {self.name}"
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Its values, as far as the Application itself has them."""
+        if isinstance(text := self.helm.get("values"), str) and not self.helm.get("valuesObject"):
+            return mapping(Cache().document(text.encode()))
+        return mapping(self.helm.get("valuesObject"))
+
 
 @dataclass(frozen=True)
 class Source:

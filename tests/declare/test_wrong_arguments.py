@@ -108,6 +108,7 @@ NEEDED = {
     "LoadBalancer": {"ports": '{"http": 80}'},
     "Listener": {},
     "MetricsServer": {"version": '"1.0.0"'},
+    "Reloader": {"version": '"1.0.0"'},
     "Memory": {"size": '"64Mi"'},
     "Microservice": {"image": "IMAGE"},
     "Monitoring": {"version": '"1.0.0"', "storage": '"1Gi"', "retention_days": "1"},

@@ -5,10 +5,9 @@ And whether there are enough nodes for pods that must be on different ones, and 
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any
 
 from constructs_lib.argocd.objects import Object
 from constructs_lib.check.capacity.packing import Amount, Item, Spread, pack, sum_of
@@ -23,8 +22,7 @@ from constructs_lib.check.capacity.requests import (
 )
 from constructs_lib.check.finding import Finding
 from constructs_lib.check.model import ClusterModel, Pods, grouped
-from constructs_lib.kubernetes.manifest import inner, mapping, mappings, sequence
-from constructs_lib.kubernetes.manifest_reader import Cache
+from constructs_lib.kubernetes.manifest import inner, mappings, sequence
 from constructs_lib.kubernetes.selectors import Selector
 from constructs_lib.kubernetes.workloads import BOUNDS, Scale
 from constructs_lib.text import plural
@@ -192,7 +190,7 @@ class _Room:
             item
             for application in self._model.all_applications
             for chart in application.unseen
-            for item in islice(chart_items(application.name, _values(chart.helm)), self._most_pods)
+            for item in islice(chart_items(application.name, chart.values), self._most_pods)
         ]
 
     @cached_property
@@ -213,12 +211,6 @@ class _Room:
         clusters = self._model.bootstrap.inputs("cluster").values()
         limits = (inner(inputs, "node_pool", "nodes_max") for inputs in clusters)
         return max(self._nodes, next((most for most in limits if isinstance(most, int)), 0))
-
-
-def _values(helm: Mapping[str, Any]) -> Mapping[str, Any]:
-    if isinstance(helm.get("values"), str):
-        return mapping(Cache().document(helm["values"].encode()))
-    return mapping(helm.get("valuesObject"))
 
 
 def _shown(amount: Amount, *, disk: bool = False) -> str:

@@ -16,6 +16,7 @@ from constructs_lib.check.policy.pod_security import (
 )
 from constructs_lib.check.policy.pods import image_findings, resilience_findings, resource_findings
 from constructs_lib.check.policy.roles import prove_roles
+from constructs_lib.check.policy.rotation import rotation_findings
 from constructs_lib.check.tools import patched
 from constructs_lib.text import plural
 
@@ -44,6 +45,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from resilience_findings(model, unfinished)
     yield from data_findings(model)
     yield from edge_findings(model)
+    yield from rotation_findings(model)
 
 
 PROOF = Proof(

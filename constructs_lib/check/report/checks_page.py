@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 
 from constructs_lib.check.asks import ASKS
-from constructs_lib.check.finding import WAIVERS, Check, checks_of
+from constructs_lib.check.finding import WAIVERS, Check, Severity, checks_of
 from constructs_lib.check.proofs import PROOFS
 
 #: Where the page stands in the repository.
@@ -48,7 +48,8 @@ def _sections(checks: Iterable[Check]) -> str:
 
 
 def _ask(check: Check) -> str:
-    text = f"- To ask for it: annotate the object with `{ASKS}{check.code}` and the reason; then it is a warning.\n"
+    then = "a warning" if check.severity is Severity.ERROR else "no finding"
+    text = f"- To ask for it: annotate the object with `{ASKS}{check.code}` and the reason; then it is {then}.\n"
     return text if check.askable else ""
 
 

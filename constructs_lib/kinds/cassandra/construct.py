@@ -42,6 +42,8 @@ class Cassandra(Store):
     folder = Path(__file__).parent
     container = "cassandra"
     stages = 2
+    #: The server reads no password once it holds data; the Job with the schema brings a new one into it.
+    restarts_with_secrets = False
     schema_seconds = 600
     #: The Job that applies the schema is called ``…-schema-12345678``, which is a label of its pods: 63 characters.
     longest_name = 47

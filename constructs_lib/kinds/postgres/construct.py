@@ -54,6 +54,8 @@ class Postgres(Store):
     folder = Path(__file__).parent
     container = "postgres"
     stages = 2
+    #: The server reads no password once it holds data; the Job with the schema brings a new one into it.
+    restarts_with_secrets = False
     grace_seconds = 120
     #: It dumps the database first.
     schema_seconds = 900
