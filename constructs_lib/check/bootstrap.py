@@ -25,6 +25,7 @@ class Cluster:
         size: The size of its nodes in the cloud's words, such as ``s-4vcpu-8gb``, or in those of whoever told what they
             have; empty if it is not known.
         node: What each node has, where the tree tells of it.
+        is_laptop: Whether it is on somebody's own machine.
     """
 
     kind: str = ""
@@ -32,6 +33,7 @@ class Cluster:
     nodes: int | None = None
     size: str = ""
     node: Node | None = None
+    is_laptop: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,11 @@ def _bootstrapped(files: Files, folders: Iterable[str], version: str | None) -> 
             pool = mapping(inputs.get("node_pool"))
             return Cluster("digitalocean", inputs.get("kubernetes"), pool.get("nodes"), str(pool.get("size", "")))
         if config := _k3d(files, above, environment):
-            return Cluster("k3d", version, int(config.get("servers", 1)) + int(config.get("agents", 0)))
+            nodes = int(config.get("servers", 1)) + int(config.get("agents", 0))
+            return Cluster("k3d", version, nodes, is_laptop=True)
+        # Argo CD answers at a port of the nodes on a laptop alone, also where somebody else made its cluster.
+        if (_read(files, f"{above}bootstrap/argocd/{environment}.tfvars.json") or {}).get("node_port") is not None:
+            return Cluster(kubernetes=version, is_laptop=True)
     return Cluster(kubernetes=version)
 
 

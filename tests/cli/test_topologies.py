@@ -17,7 +17,7 @@ APP = """
 from constructs_lib import *
 
 REPOSITORY = GitRepository("https://github.com/example/shop.git")
-CLUSTER = dict(kubernetes="1.36", nodes=3, provides=("external-secrets", "metrics-api"))
+CLUSTER = dict(kubernetes="1.36", nodes=3, provides=("external-secrets", "metrics-api", "reloader"))
 HERE
 
 

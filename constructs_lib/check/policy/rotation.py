@@ -24,7 +24,7 @@ _NO = ("false", "no", "0", "")
 
 def rotation_findings(model: ClusterModel) -> Iterator[Finding]:
     """Yield programs that keep the old value of a secret that an operator renews; those of a laptop do no harm."""
-    if not model.has_applications or model.cluster.kind == "k3d":
+    if not model.has_applications or model.cluster.is_laptop:
         return
     renewed = {(item.namespace, name): item for item, name in _renewed(model)}
     if not renewed or _restarts_all(model):
@@ -38,9 +38,7 @@ def rotation_findings(model: ClusterModel) -> Iterator[Finding]:
             if source is not None and reference.at_start and not _is_restarted_by(source, pods.owner):
                 kept.setdefault(reference.name, reference)
         if kept:
-            problem = (
-                f"Its pods go on with the old value when {listed(sorted(kept))} changes, until somebody restarts them."
-            )
+            problem = f"Nobody restarts its pods when the Secret {listed(sorted(kept))} changes."
             yield Finding.of("rotated-secret-unnoticed", pods.owner, problem, at=next(iter(kept.values())).at)
 
 
