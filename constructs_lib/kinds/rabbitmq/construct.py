@@ -78,6 +78,8 @@ class RabbitMQ(Store):
         """
         super().__init__(scope, id, namespace=namespace, image=image, storage=storage, resources=resources)
         self.user = user
+        # With one login, it takes the password of that at its start; else the Job for the logins does.
+        self.restarts_with_secrets = user is not None
         self.nodes = nodes
         self.permit_deprecated = tuple(permit_deprecated)
         #: Who is put in place at every start.
