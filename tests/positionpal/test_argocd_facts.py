@@ -22,6 +22,7 @@ CHART_REPOSITORIES = {
     "external-secrets": "https://charts.external-secrets.io",
     "metrics-server": "https://kubernetes-sigs.github.io/metrics-server",
     "monitoring": "https://prometheus-community.github.io/helm-charts",
+    "reloader": "https://stakater.github.io/stakater-charts",
     "traefik": "https://traefik.github.io/charts",
 }
 RBAC = "rbac.authorization.k8s.io"
@@ -42,6 +43,7 @@ CHART_KINDS: dict[str, set[tuple[str, str]]] = {
         ),
         *((RBAC, kind) for kind in ("Role", "RoleBinding")),
     },
+    "reloader": {("", "ServiceAccount"), ("apps", "Deployment")},
     "traefik": {
         *(("", kind) for kind in ("Service", "ServiceAccount")),
         ("apps", "Deployment"),
