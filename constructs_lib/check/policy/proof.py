@@ -7,6 +7,7 @@ from constructs_lib.check.model import ClusterModel
 from constructs_lib.check.policy.credentials import credential_findings
 from constructs_lib.check.policy.data import data_findings
 from constructs_lib.check.policy.edge import edge_findings
+from constructs_lib.check.policy.logins import login_findings
 from constructs_lib.check.policy.permissions import project_findings, role_findings, token_findings
 from constructs_lib.check.policy.pod_security import (
     enforced_levels,
@@ -46,6 +47,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from data_findings(model)
     yield from edge_findings(model)
     yield from rotation_findings(model)
+    yield from login_findings(model)
 
 
 PROOF = Proof(
