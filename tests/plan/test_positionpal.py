@@ -74,8 +74,13 @@ def test_larger_volumes_of_cassandra_are_dangerous(planned: Planned) -> None:
 def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:
     (sample,) = re.findall(r"```python\n(    billing = .*?)```", (root / "README.md").read_text(), flags=re.DOTALL)
     found = planned(replaced("    return system\n", f"{sample}    return system\n"))
-    assert {change.effect for change in found.changes} == {Effect.CREATE, Effect.ADOPT, Effect.UPDATE}
-    assert re.search(r": \d+ created, \d+ created or adopted, \d+ updated in place; nothing is lost", summary(found))
+    # Its user of the broker is made by another Job than those of before.
+    (gone,) = (change.name for change in found.changes if change.effect is Effect.DELETE)
+    assert gone.startswith("Job/rabbitmq-users-")
+    effects = {change.effect for change in found.changes}
+    assert effects == {Effect.CREATE, Effect.ADOPT, Effect.UPDATE, Effect.DELETE}
+    said = r": \d+ created, \d+ created or adopted, \d+ updated in place, 1 deleted; nothing is lost"
+    assert re.search(said, summary(found))
     # What watches it takes it up: rules and dashboards.
     assert found.components == ["positionpal", "monitoring", "rabbitmq", "billing-service"]
     # Of its rights, those that reach out of its own namespace.
