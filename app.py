@@ -78,7 +78,7 @@ def positionpal(environment: Environment) -> System:
     ExternalSecrets(system, version=versions.EXTERNAL_SECRETS_CHART)
     if "metrics-api" not in environment.cluster.provides:
         MetricsServer(system, version=versions.METRICS_SERVER_CHART)
-    if environment is PRODUCTION:
+    if not isinstance(environment.cluster, K3d):
         Reloader(system, version=versions.RELOADER_CHART)
     monitoring = Monitoring(
         system,

@@ -24,6 +24,7 @@ def test_plan() -> None:
         "losing": ["PersistentVolumeClaim/ns/files"],
         "widening": [],
         "allow": ["PersistentVolumeClaim/files"],
+        "notes": [],
         "pins": [{"name": "web", "path": "parts/web", "old": "v1", "new": "HEAD"}],
     }
     assert [(step["component"], step["wave"], step["parent"], len(step["changes"])) for step in found["steps"]] == [
@@ -90,6 +91,7 @@ def test_nothing() -> None:
         "losing": [],
         "widening": [],
         "allow": [],
+        "notes": [],
         "warnings": [],
         "pins": [],
         "steps": [],

@@ -102,7 +102,7 @@ def test_pins_change_revisions_and_nothing_else(production: Any) -> None:
     changed = {path for path in plain.files if plain.files[path] != tree.files[path]}
     assert changed == {f"argocd/production/Application-{component}.yaml" for component in pinned}
     for path in changed:
-        assert tree.files[path].decode() == plain.files[path].decode().replace("refs/heads/main", REVISION)
+        assert tree.files[path].decode() == plain.files[path].decode().replace("refs/heads/deploy/production", REVISION)
     assert tree.unpublished == plain.unpublished == {}
 
 
@@ -117,7 +117,7 @@ def test_what_is_not_published_is_told(production: Any) -> None:
     tree = synthesize(production, pins=Pins(pins))
     assert tree.unpublished == {"billing": "removed", "chat-service": "changed", "gateway": "new"}
     # A new component follows the branch until it is published.
-    assert b"targetRevision: refs/heads/main" in tree.files["argocd/production/Application-gateway.yaml"]
+    assert b"targetRevision: refs/heads/deploy/production" in tree.files["argocd/production/Application-gateway.yaml"]
     # What is taken away has no project any more in Git.
     assert not [path for path, content in tree.files.items() if b"pp-bs" in content]
 

@@ -129,10 +129,11 @@ def as_json(report: Report) -> str:
 
 def _environment(result: Result) -> dict[str, Any]:
     looked = result.looked
+    cluster = {key: value for key, value in dataclasses.asdict(looked.cluster).items() if key != "is_laptop"}
     failing = {finding.check.proof for finding in result.findings} | looked.unproven
     return {
         "name": looked.environment,
-        "cluster": dataclasses.asdict(looked.cluster),
+        "cluster": cluster,
         "objects": looked.objects,
         "proofs": [{"name": proof.name, "holds": looked.objects > 0 and proof.name not in failing} for proof in PROOFS],
         "findings": [_finding(*each) for each in result.lines],
