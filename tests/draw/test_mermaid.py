@@ -155,7 +155,7 @@ def test_waves_of_positionpal() -> None:
     }
     assert waves == {
         "bootstrap": ["Kubernetes cluster"],
-        "wave 0": ["external-secrets", "metrics-server", "traefik", "cert-manager"],
+        "wave 0": ["external-secrets", "metrics-server", "reloader", "traefik", "cert-manager"],
         "wave 1": ["monitoring", "rabbitmq"],
         "wave 2": ["notification-service", "chat-service"],
         "wave 3": ["user-service", "location-service"],
