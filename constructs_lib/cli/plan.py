@@ -182,6 +182,7 @@ def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot |
     from constructs_lib.plan.merging import merge_of, plan_of_push
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import published_at
+    from constructs_lib.publish.becoming import settled
     from constructs_lib.publish.publication import rolled_back
     from constructs_lib.repository.deployed import pins_at
 
@@ -216,7 +217,11 @@ def _declared(git: Git, environment: Environment, tree: Tree, before: Snapshot |
         tree.keep_open(now)
     if head and tree.pins:
         held = rolled_back(git, head, name, tree.pins.components, tree.contents)
-    declared = tree.snapshot("the declaration")
+    files = tree.files
+    if tree.pins:
+        moving = {each: content for each, content in tree.contents.items() if each not in held}
+        files = {**files, **settled(files, name, tree.pins, moving)}
+    declared = tree.snapshot("the declaration", files)
     declared, verdicts, kept = _going_back(git, environment, tree.pins, now, declared, held if head else None)
     found = with_refusals(plan(now, declared, folder=folder, verdicts=verdicts), declared, folder)
     yield Part(name, phase, _published(found, held, kept))
@@ -231,6 +236,7 @@ def _merged(git: Git, environment: Environment, revision: str) -> Iterator[Part]
     from constructs_lib.plan.merging import plan_of_push
     from constructs_lib.plan.plan import plan
     from constructs_lib.plan.published import published_at
+    from constructs_lib.publish.becoming import settled
     from constructs_lib.publish.publication import rolled_back
     from constructs_lib.repository.deployed import pins_at
 
@@ -250,8 +256,12 @@ def _merged(git: Git, environment: Environment, revision: str) -> Iterator[Part]
         entries = (line.split(maxsplit=3) for line in git.run("ls-tree", commit, f"dist/{name}/").splitlines())
         contents = {path.rpartition("/")[2]: tree for _, _, tree, path in entries}
         held = rolled_back(git, commit, name, pins.components, contents)
+    files = dict(merged.files)
+    if pins:
+        moving = {each: content for each, content in contents.items() if each not in held}
+        files |= settled(files, name, pins, moving)
     # Without commits, the Applications read the files that there are.
-    declared = replace(merged, name=f"{revision}, published", pinned=None)
+    declared = replace(merged, name=f"{revision}, published", pinned=None, files=files)
     declared, verdicts, kept = _going_back(git, environment, pins, now, declared, held)
     found = plan(now, declared, folder=folder, verdicts=verdicts)
     found = with_refusals(found, merged, folder)
@@ -278,7 +288,7 @@ def _going_back(
     Where Argo CD follows a branch that only publications move, what is held back may still be to be rolled back.
     """
     from constructs_lib.plan.merging import judge_publication
-    from constructs_lib.publish.publication import as_pinned
+    from constructs_lib.publish.becoming import as_pinned
     from constructs_lib.repository.deployed import pins_at, publication_at
 
     branches = environment.repository.branch, environment.publication_branch

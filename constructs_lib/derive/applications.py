@@ -81,11 +81,7 @@ def application(component: Component, graph: Graph) -> Manifest:
     # The manifest says how many pods there are at first. Without it, a workload that is handed to an autoscaler would
     # fall to one pod.
     kinds = {True: "StatefulSet", False: "Deployment"}
-    scaled = [
-        {"group": "apps", "kind": kinds[each.holds_data], "name": each.name, "jsonPointers": ["/spec/replicas"]}
-        for each in component.workloads
-        if each.autoscaled
-    ]
+    scaled = [_left_alone(kinds[each.holds_data], each.name) for each in component.workloads if each.autoscaled]
     annotations = {_PATHS: ".", WAVE: str(graph.waves[component.id])}
     if outside := _called_outside(component):
         annotations[OUTSIDE] = written(outside)
@@ -95,6 +91,39 @@ def application(component: Component, graph: Graph) -> Manifest:
     made = _object(system, "Application", component.application_name, annotations, spec)
     made["metadata"]["finalizers"] = [_FINALIZER]
     return patched(made, component)
+
+
+def _left_alone(kind: str, name: str) -> dict[str, Any]:
+    """Return what has Argo CD leave the number of a workload's pods to an autoscaler."""
+    return {"group": "apps", "kind": kind, "name": name, "jsonPointers": ["/spec/replicas"]}
+
+
+def autoscaled_in(made: Manifest) -> tuple[str, ...]:
+    """Return the workloads whose number of pods an Application leaves to an autoscaler, as ``Kind/name``."""
+    entries = mappings(mapping(made.get("spec")).get("ignoreDifferences"))
+    names = [(str(entry.get("kind")), str(entry.get("name"))) for entry in entries]
+    return tuple(f"{kind}/{name}" for kind, name in names if _left_alone(kind, name) in entries)
+
+
+def leaving_alone(made: Manifest, workloads: Iterable[str]) -> Manifest:
+    """Return an Application that leaves the number of pods of further workloads, as ``Kind/name``, to an autoscaler.
+
+    What is pinned has one as long as it is deployed, though it is declared to have none any more. Without this, Argo CD
+    and the autoscaler would set the number in turns until the pin moves, and again after the revert of that.
+    """
+    known = autoscaled_in(made)
+    if not (further := [each for each in workloads if each not in known]):
+        return made
+    spec, entries = mapping(made.get("spec")), [_left_alone(*each.split("/", 1)) for each in further]
+    return {**made, "spec": {**spec, "ignoreDifferences": [*mappings(spec.get("ignoreDifferences")), *entries]}}
+
+
+def left_alone_no_more(made: Manifest, workloads: Iterable[str]) -> Manifest:
+    """Return an Application that sets the number of pods of some workloads, as ``Kind/name``."""
+    gone = [_left_alone(*each.split("/", 1)) for each in workloads]
+    spec = {**mapping(made.get("spec"))}
+    entries = [entry for entry in mappings(spec.pop("ignoreDifferences", None)) if entry not in gone]
+    return {**made, "spec": {**spec, **({"ignoreDifferences": entries} if entries else {})}}
 
 
 def _called_outside(component: Component) -> list[Elsewhere]:

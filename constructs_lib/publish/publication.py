@@ -10,16 +10,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from constructs_lib.derive.applications import ROOT_FILE
+from constructs_lib.derive.applications import ROOT_FILE, autoscaled_in
 from constructs_lib.plan.change import Verdict
 from constructs_lib.plan.merging import undone
 from constructs_lib.plan.plan import Plan, plan
+from constructs_lib.publish.becoming import as_pinned, settled
 from constructs_lib.publish.checkout import Checkout, PublishError
 from constructs_lib.publish.repair import Repair, repair_of
 from constructs_lib.repository.deployed import History, pins_at
 from constructs_lib.repository.git import Git, GitError
 from constructs_lib.repository.pins import Pin, Pins, dump_pins, pins_file
-from constructs_lib.repository.snapshot import LINK, SUBMODULE, Files, Snapshot
+from constructs_lib.repository.snapshot import LINK, SUBMODULE, Snapshot
 from constructs_lib.synth.ownership import refuse_strangers
 from constructs_lib.synth.paths import application_file, is_owned, owned_paths
 from constructs_lib.synth.tree import Tree
@@ -148,7 +149,11 @@ class Publication:
 
     def plan(self) -> Plan:
         """Return what Argo CD does if all components become what they are declared to be, or are restored."""
-        new, folder = self.tree.snapshot("the declaration", self.deployed), f"argocd/{self.tree.environment}"
+        files = {**self.deployed}
+        if self.old:
+            moving = {name: pin.content for name, pin in self.pins.items() if name not in self.unpublished}
+            files |= settled(files, self.tree.environment, self.old, moving)
+        new, folder = self.tree.snapshot("the declaration", files), f"argocd/{self.tree.environment}"
         verdicts = {name: verdict for name, verdict in self.verdicts.items() if name in self.moved}
         # The Applications still have the published pins, but the files that they read are the new ones.
         found = plan(self.repair.published, new, folder=folder, verdicts=verdicts)
@@ -215,7 +220,8 @@ def prepare(
     manifests = tuple(_differing(git, head, _with_pins(tree), owned))
     pins: dict[str, Pin] = {}
     for component, content in sorted(contents.items()):
-        new = elsewhere.get(component, Pin("" if manifests else head, content, tree.namespaces[component]))
+        declared = Pin("" if manifests else head, content, tree.namespaces[component], _autoscaled(tree, component))
+        new = elsewhere.get(component, declared)
         old_pin = kept.get(component, new)
         pins[component] = old_pin if old_pin.content == content else new
     publication = Publication(checkout, tree, repair, manifests, old, pins, rolled_back=rolled, elsewhere=elsewhere)
@@ -233,12 +239,19 @@ def _elsewhere(checkout: Checkout, tree: Tree, pins: Mapping[str, Pin], sources:
         is_kept = tree.pins is not None and not tree.pins.kept.keys().isdisjoint(manifests)
         if is_kept or git.files(checkout.head, [f"dist/{environment}/{component}"]) == manifests:
             continue
-        candidates = (pins.get(component), Pin(source, content, tree.namespaces[component]))
+        candidates = (
+            pins.get(component),
+            Pin(source, content, tree.namespaces[component], _autoscaled(tree, component)),
+        )
         for pin in (pin for pin in candidates if pin and pin.content == content):
             if not history.wrong(environment, Pins({component: pin})):
                 found[component] = pin
                 break
     return found
+
+
+def _autoscaled(tree: Tree, component: str) -> tuple[str, ...]:
+    return autoscaled_in(tree.applications[component])
 
 
 def rolled_back(
@@ -264,16 +277,6 @@ def rolled_back(
             continue
         if git.succeeds("merge-base", "--is-ancestor", pin.revision, before.revision):
             found[component] = commit
-    return found
-
-
-def as_pinned(git: Git, environment: str, files: Files, pins: Mapping[str, Pin]) -> dict[str, bytes]:
-    """Return the files of an environment, with those of some components as their pins have them."""
-    found = {**files}
-    for name, pin in pins.items():
-        folder = f"dist/{environment}/{name}"
-        found = {path: content for path, content in found.items() if not path.startswith(f"{folder}/")}
-        found |= git.files(pin.revision, [folder])
     return found
 
 

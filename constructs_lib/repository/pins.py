@@ -36,11 +36,14 @@ class Pin:
             ``git rev-parse <revision>:dist/<environment>/<component>``. With it, the manifests can be compared with the
             pinned ones without Git.
         namespace: The component's namespace.
+        autoscaled: Workloads in these manifests whose number of pods is an autoscaler's, as ``Kind/name``. As long as
+            the manifests are deployed, the Application leaves that number alone, whatever is declared since.
     """
 
     revision: str
     content: str
     namespace: str
+    autoscaled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ def parse_pins(content: bytes, name: str) -> Pins:
                 raise PinsError(f"{name}: {component}: the {key} is no id of Git's, of 40 hex digits; {advice}")
         if not _is_name(fields.get("namespace")):
             raise PinsError(f"{name}: {component}: the namespace is missing; {advice}")
-        pins[component] = Pin(fields["revision"], fields["content"], fields["namespace"])
+        scaled = fields.get("autoscaled", [])
+        if not _are_names(scaled):
+            raise PinsError(f"{name}: {component}: what is autoscaled is no list of workloads; {advice}")
+        pins[component] = Pin(fields["revision"], fields["content"], fields["namespace"], tuple(scaled))
     return Pins(pins, {component: tuple(names) for component, names in retired.items()}, kept)
 
 
@@ -129,7 +135,10 @@ def _is_name(value: object) -> bool:
 
 def dump_pins(pins: Pins) -> bytes:
     """Return the content of a file with these pins."""
-    entries = {component: asdict(pin) for component, pin in sorted(pins.components.items())}
+    entries = {
+        component: {key: value for key, value in asdict(pin).items() if value}
+        for component, pin in sorted(pins.components.items())
+    }
     kept = {"kept": dict(sorted(pins.kept.items()))} if pins.kept else {}
     retired = {component: sorted(names) for component, names in sorted(pins.retired.items()) if names}
     content = {"components": entries, "retired": retired, **kept}

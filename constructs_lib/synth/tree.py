@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from constructs_lib.argocd.objects import parse
 from constructs_lib.declare.diagnostics import Location
-from constructs_lib.derive.applications import permitting
+from constructs_lib.derive.applications import leaving_alone, permitting
 from constructs_lib.kubernetes.manifest import Manifest
 from constructs_lib.kubernetes.openings import KEPT, closing, declared, keeping, kept_in, opens
 from constructs_lib.repository.pins import Pins, folder_id
@@ -137,7 +137,9 @@ class Tree:
             # Before it stands what is of others, with a revision of its own.
             *_, manifests = spec.get("sources") or [spec["source"]]
             manifests["targetRevision"] = pin.revision if pin else self.revision
-            self._put(application_file(self.environment, component), manifest)
+            path, content = application_file(self.environment, component), self.contents.get(component)
+            scaled = pin.autoscaled if pin and pin.content != content else ()
+            self._put(path, leaving_alone(manifest, scaled))
 
     def snapshot(self, name: str, files: Mapping[str, bytes] | None = None) -> Snapshot:
         """Return the tree as people see a repository, under a name. ``files`` may take the place of its own."""
