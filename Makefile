@@ -117,12 +117,13 @@ $(VENV)/actionlint/ready: tests/cli/actionlint/go.mod tests/cli/actionlint/go.su
 		go build -C tests/cli/actionlint -o "$(abspath $(@D))/actionlint" github.com/rhysd/actionlint/cmd/actionlint && touch $@; \
 	else echo "No Go here to build actionlint with: the tests of GitHub's workflows are skipped." >&2; fi
 
-# What measures rehearsals in tests, in Go: built beside the programs of a rehearsal, and kept there.
-$(VENV)/measuring/ready: $(wildcard constructs_lib/rehearse/tools/kube*/*.go constructs_lib/rehearse/tools/kube*/go.*) $(VENV)/ready
+# What measures rehearsals in tests, and what saves and keeps saves there, in Go: built beside the programs of a
+# rehearsal, and kept there.
+$(VENV)/measuring/ready: $(wildcard $(foreach tool,kube* restic versitygw,constructs_lib/rehearse/tools/$(tool)/*.go constructs_lib/rehearse/tools/$(tool)/go.*)) $(VENV)/ready
 	@mkdir -p $(@D)
 	@if command -v go >/dev/null; then $(BIN)/python -c 'from constructs_lib.rehearse.tools import FOR_TESTS, set_up; \
 		set_up(print, [program.name for program in FOR_TESTS])' && touch $@; \
-	else echo "No Go here to build kube-state-metrics and a kubelet with: their tests are skipped." >&2; fi
+	else echo "No Go here to build kube-state-metrics, a kubelet, restic and an S3 server with: their tests are skipped." >&2; fi
 
 # Read as data by the tests of the Terraform modules, and never installed.
 $(VENV)/provider-schemas/ready: tests/bootstrap/requirements.txt $(VENV)/ready

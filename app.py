@@ -29,6 +29,7 @@ from constructs_lib import (
     RabbitMQ,
     Reloader,
     Resources,
+    S3Bucket,
     System,
     Traefik,
     generated,
@@ -66,6 +67,7 @@ PRODUCTION = Environment(
         tags=("k8s",),
         ha=True,
     ),
+    backups=S3Bucket(endpoint="https://fra1.digitaloceanspaces.com", bucket="position-pal-backups", region="fra1"),
 )
 
 

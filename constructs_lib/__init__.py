@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from constructs_lib.api import objects_of, synthesize
 from constructs_lib.declare.argocd import ArgoCD
 from constructs_lib.declare.autoscale import Autoscale
+from constructs_lib.declare.bucket import S3Bucket
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.chart import ChartEndpoint, Kind, PodAccess
 from constructs_lib.declare.cluster import Cluster, DigitalOcean, K3d
@@ -94,7 +95,7 @@ Component.derivation = staticmethod(objects_of)
 # A system and where it runs; its components; what one is made of; values of variables; errors.
 __all__ = ["ArgoCD", "Cluster", "DigitalOcean", "Environment", "GitRepository", "K3d", "System", "main", "synthesize"]
 __all__ += ["ChartEndpoint", "Component", "Edge", "Endpoint", "Existing", "External", "InternetHost", "Kind"]
-__all__ += ["Node", "PodAccess", "Workload"]
+__all__ += ["Node", "PodAccess", "S3Bucket", "Workload"]
 __all__ += ["Cassandra", "ExternalSecrets", "HelmChart", "Kustomization", "MetricsServer", "Microservice"]
 __all__ += ["AkkaCluster", "Autoscale", "Http", "Jvm", "Nodejs", "Objective", "RabbitMQ", "Resources", "Role", "Rule"]
 __all__ += ["Claim", "Container", "Empty", "Exec", "Grpc", "HostPath", "LoadBalancer", "Memory", "Placement", "Port"]

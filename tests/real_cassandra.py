@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ class Node:
     Attributes:
         address: Its address, of the loopback interface.
         cql: Its port for clients.
+        storage: Its port for the other nodes.
+        data: Where its tables are.
         metrics: Where its agent tells its metrics, if it is measured.
         log: What it wrote.
     """
@@ -108,7 +111,7 @@ class Node:
         self._files = {each["metadata"]["name"]: each["data"] for each in manifests if each["kind"] == "ConfigMap"}
         self._job: Manifest = job["spec"]["template"]["spec"]["containers"][0]
         pod = stateful_set["spec"]["template"]["spec"]
-        [self._container] = pod["containers"]
+        [self._container] = (each for each in pod["containers"] if each["name"] == "cassandra")
         self._own = self._files[stateful_set["metadata"]["name"]]
         self._schema = self._files.get(f"{stateful_set['metadata']['name']}-schema", {})
         metrics, self._jmx = free_ports(2)
@@ -122,7 +125,8 @@ class Node:
         for name, text in self._schema.items():
             (folder / "schema" / name).write_text(text)
         [self._init_container] = (each for each in pod["initContainers"] if each["name"] == "prepare")
-        self._storage = storage
+        self.storage = storage
+        self.data = folder / "data" / "data"
         self.prepare(address)
 
     def prepare(self, address: str) -> None:
@@ -132,7 +136,7 @@ class Node:
             _CONFIGURATION.format(
                 cluster=variables(self._container)["CASSANDRA_CLUSTER_NAME"],
                 address=address,
-                storage=self._storage,
+                storage=self.storage,
                 cql=self.cql,
                 data=self._folder / "data",
             )
@@ -181,6 +185,23 @@ class Node:
                 return client.connect_ex((self.address, self.cql)) == 0
 
         wait_for(ready, "Cassandra")
+
+    @cached_property
+    def tools(self) -> Path:
+        """A folder with Cassandra's own tools, as its image has them, for this node; and with its cqlsh."""
+        folder = self._folder / "bin"
+        folder.mkdir()
+        java = ["java", *(option for option in _OPTIONS if not option.startswith("-Dcassandra")), "-cp"]
+        java += [f"{self._folder / 'conf'}:{PROGRAMS / 'lib'}/*"]
+        for name, program in {
+            "nodetool": f"NodeTool --port {self._jmx}",
+            "sstableloader": f"BulkLoader --conf-path {self._folder / 'conf' / 'cassandra.yaml'}",
+        }.items():
+            command = f"{shlex.join(java)} org.apache.cassandra.tools.{program}"
+            (folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+            (folder / name).chmod(0o755)
+        (folder / "cqlsh").symlink_to(CQLSH / "cqlsh")
+        return folder
 
     def kill(self) -> None:
         """End it as a machine that fails does; nothing if it does not run."""

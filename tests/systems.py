@@ -21,6 +21,7 @@ from constructs_lib import (
     Monitoring,
     Postgres,
     RabbitMQ,
+    S3Bucket,
     System,
 )
 from constructs_lib.derive.graph import Graph
@@ -44,21 +45,21 @@ def positionpal() -> Graph:
     return Graph(app["positionpal"](app["PRODUCTION"]))
 
 
-def environment(name: str = "staging", *provides: str, nodes: int = 3) -> Environment:
+def environment(name: str = "staging", *provides: str, nodes: int = 3, backups: S3Bucket | None = None) -> Environment:
     """Return an environment, whose cluster provides some things beside the metrics API, as k3s does."""
     repository = GitRepository("https://github.com/example/shop.git")
     cluster = K3d(kubernetes="1.36", nodes=nodes, provides=("metrics-api", *provides))
-    return Environment(name=name, repository=repository, cluster=cluster)
+    return Environment(name=name, repository=repository, cluster=cluster, backups=backups)
 
 
-def empty(name: str = "staging", *provides: str, nodes: int = 3) -> System:
+def empty(name: str = "staging", *provides: str, nodes: int = 3, backups: S3Bucket | None = None) -> System:
     """Return a system without anything, in such an environment."""
-    return System(environment(name, *provides, nodes=nodes), "shop")
+    return System(environment(name, *provides, nodes=nodes, backups=backups), "shop")
 
 
-def monitored(name: str = "staging", *provides: str, nodes: int = 3) -> System:
+def monitored(name: str = "staging", *provides: str, nodes: int = 3, backups: S3Bucket | None = None) -> System:
     """Return a system with nothing but what monitors it."""
-    system = empty(name, *provides, nodes=nodes)
+    system = empty(name, *provides, nodes=nodes, backups=backups)
     ExternalSecrets(system, version="2.9.0")
     Monitoring(system, version="88.5.3", storage="2Gi", retention_days=2)
     return system

@@ -9,6 +9,7 @@ import app
 import versions
 from constructs_lib import HelmChart
 from constructs_lib.kinds.parts import images
+from constructs_lib.rehearse.tools import FOR_TESTS
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION: dict[str, Any] = json.loads((ROOT / "renovate.json").read_text())
@@ -88,6 +89,11 @@ def test_agents_of_the_tests_are_those_that_are_deployed() -> None:
     program = (ROOT / "tests/observe/jvm/pom.xml").read_text()
     [version] = re.findall(r"<artifactId>opentelemetry-javaagent</artifactId>\s*<version>(.+)</version>", program)
     assert images.OPENTELEMETRY_JAVA.partition(":")[2].partition("-")[0] == version
+
+
+def test_what_saves_in_the_tests_is_what_is_deployed() -> None:
+    [restic] = (program for program in FOR_TESTS if program.name == "restic")
+    assert images.RESTIC.partition(":")[2].partition("@")[0] == restic.version
 
 
 def test_generated_files_are_left_alone() -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 from constructs_lib.declare import validation
 from constructs_lib.declare.argocd import ArgoCD
 from constructs_lib.declare.arguments import field_misfits
+from constructs_lib.declare.bucket import S3Bucket
 from constructs_lib.declare.calls import explained
 from constructs_lib.declare.cluster import Cluster
 from constructs_lib.declare.diagnostics import Location, here, report_outside_of_systems
@@ -77,6 +78,8 @@ class Environment:
             pods of one workload may run different ones, a new image under an old tag is rolled out by nobody, and a
             rollback may not bring back what ran before. Images are pulled at every start. Data stores need an exact
             version in any case. Default ``exact``.
+        backups: The bucket outside of the cluster to which its data stores save what they hold. Default: none, so that
+            what a lost volume held is lost.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Environment:
     argocd_ha: bool = False
     signed_by: tuple[str, ...] = ()
     image_tags: validation.ImageTags = "exact"
+    backups: S3Bucket | None = None
     location: Location = field(default_factory=here, init=False, compare=False, repr=False)
 
     @property
@@ -209,6 +213,8 @@ class Environment:
             if not re.fullmatch("[0-9A-F]{16}", key):
                 wrong = f"{shown(key)} is no id of a key: 16 digits and capitals, of gpg --keyid-format long"
                 yield self.location, f"signed_by: {wrong}."
+        if self.backups:
+            yield from ((self.backups.location, f"backups: {problem}") for problem in self.backups.problems())
         for problem in self.cluster.problems():
             yield self.cluster.location, problem
 

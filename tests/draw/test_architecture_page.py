@@ -52,6 +52,8 @@ def test_table_of_hosts() -> None:
         ["acme-v02.api.letsencrypt.org", "443", "cert-manager"],
         ["api.position-pal.example", "80", "cert-manager"],
         ["api.position-pal.example", "443", "cert-manager"],
+        ["fra1.digitaloceanspaces.com", "443", "location-service-database"],
+        ["fra1.digitaloceanspaces.com", "443", "chat-service-database"],
     ]
     assert "Outside" not in pages(Graph(linked(1, [])))["architecture.md"]
 

@@ -15,6 +15,7 @@ from constructs_lib import (
     Objective,
     Postgres,
     RabbitMQ,
+    S3Bucket,
     System,
     Valkey,
 )
@@ -22,7 +23,8 @@ from constructs_lib import (
 
 def watched() -> System:
     """Declare the system."""
-    system = monitored("test")
+    bucket = S3Bucket(endpoint="https://s3.example.com", bucket="saves", region="fra1")
+    system = monitored("test", backups=bucket)
     CertManager(system, version="v1.21.1")
     broker = RabbitMQ(system, "broker", image="rabbitmq:4.1.0-management", user="shop", storage="1Gi", nodes=3)
     database = Postgres(

@@ -86,7 +86,8 @@ def test_new_service_loses_nothing(planned: Planned, root: Path) -> None:
     # What watches it takes it up: rules and dashboards.
     assert found.components == ["positionpal", "reloader", "monitoring", "rabbitmq", "billing-service"]
     # Of its rights, those that reach out of its own namespace.
-    assert [change.name for change in found.widening] == ["NetworkPolicy/prometheus", "NetworkPolicy/rabbitmq"]
+    saves = [f"NetworkPolicy/billing-service-database-{name}" for name in ("backup", "restore")]
+    assert {change.name for change in found.widening} == {"NetworkPolicy/prometheus", "NetworkPolicy/rabbitmq", *saves}
 
 
 def test_removed_gateway(planned: Planned) -> None:

@@ -82,7 +82,8 @@ def test_images(tree: Synthesized, name: str) -> None:
         templates = tree.pods(NAMESPACES[owner], kinds)
         images = {container["image"] for template in templates for container in template.containers}
         assert measured_by <= images
-        assert [image_name(image) for image in images - measured_by - {added.WAIT}] == [IMAGES[name]]
+        beside = {added.WAIT, added.RESTIC}
+        assert [image_name(image) for image in images - measured_by - beside] == [IMAGES[name]]
 
 
 def test_no_other_images(tree: Synthesized) -> None:
@@ -91,7 +92,9 @@ def test_no_other_images(tree: Synthesized) -> None:
     By their names: their versions move on from those of the contract (:func:`test_images`).
     """
     images = {container["image"] for template in tree.pods() for container in template.containers}
-    measuring = {image for name, image in vars(added).items() if name.isupper() and name != "REDIS_EXPORTER"}
+    # There is no Valkey, and nothing is saved outside of a laptop.
+    others = {"REDIS_EXPORTER", *(["RESTIC"] if tree.environment == "local" else [])}
+    measuring = {image for name, image in vars(added).items() if name.isupper() and name not in others}
     assert measuring <= images
     assert {image_name(image) for image in images - measuring} == set(IMAGES.values())
 
@@ -99,14 +102,20 @@ def test_no_other_images(tree: Synthesized) -> None:
 def test_no_other_containers(tree: Synthesized) -> None:
     """By their names: one program in each pod, what comes before it, and what measures it."""
     before = {"Deployment": ["telemetry", "wait"], "Job": [], "CronJob": []}
+    looked_after = {"save": ["write"], "restore": ["fetch"], "look-after": []}
+    saved = tree.environment == "production"
     stores = {
         "rabbitmq": (["prepare"], []),
-        "cassandra": (["prepare", "telemetry"], []),
+        "cassandra": (["prepare", "telemetry", *["tools"] * saved], ["save"] * saved),
         "postgres": ([], ["exporter"]),
     }
     for template in tree.pods():
         server = template.program["name"]
         wanted = stores[server] if template.kind == "StatefulSet" else (before[template.kind], [])
+        if template.kind == "CronJob":
+            # RabbitMQ's own tools ask for its cookie.
+            cookie = ["prepare"] if template.namespace == NAMESPACES["rabbitmq"] else []
+            wanted = ([*cookie, *looked_after[server]] if saved else [], [])
         found = [
             [container["name"] for container in template.spec.get(kind, [])]
             for kind in ("initContainers", "containers")
@@ -139,15 +148,17 @@ def test_the_name_of_an_image_has_its_registry() -> None:
 def test_namespace_holds_the_service_and_its_stores_alone(tree: Synthesized, name: str) -> None:
     """One program or broker, its own data store, and the Jobs that serve that store."""
     kinds = sorted(template.kind for template in tree.pods(NAMESPACES[name]))
+    # In production what every store holds is saved, and can be restored.
+    saved = ["CronJob", "CronJob"] if tree.environment == "production" else []
     if name in DATABASES:
-        backup = ["CronJob"] if DATABASES[name]["kind"] == "postgres" else []
-        assert kinds == [*backup, "Deployment", "Job", "StatefulSet"]
+        dumped = ["CronJob"] if DATABASES[name]["kind"] == "postgres" else []
+        assert kinds == [*(saved or dumped), "Deployment", "Job", "StatefulSet"]
     elif name in SERVICES:
         assert kinds == ["Deployment"]
     else:
         # The monitoring stack comes by its chart.
         users = ["Job"] if name == "rabbitmq" and tree.environment == "production" else []
-        assert kinds == ([*users, "StatefulSet"] if name in CONTRACT["images"] else [])
+        assert kinds == ([*saved, *users, "StatefulSet"] if name in CONTRACT["images"] else [])
     in_namespace = {
         application["metadata"]["name"]
         for application in tree.applications.values()

@@ -87,9 +87,9 @@ def test_exporter(tree: Synthesized, service: str) -> None:
     assert (told["METRICS_ROLE"], told["METRICS_PASSWORD_FILE"]) == (METRICS_ROLE, METRICS_PASSWORD_FILE)
     assert secret_files(tree, job, job.program)[METRICS_PASSWORD_FILE] == value
     # Neither the server nor its dumps need it, and the service itself is not told.
-    (backup,) = tree.pods(NAMESPACES[service], ["CronJob"])
+    backups = tree.pods(NAMESPACES[service], ["CronJob"])
     program = service_pods(tree, service)
-    for template in (server, backup, program):
+    for template in (server, *backups, program):
         assert value not in secret_files(tree, template, template.program).values()
 
 

@@ -133,10 +133,15 @@ def wanted_connections(tree: Synthesized) -> set[str]:
         for owner in INFRASTRUCTURE[kind].get("one_per", [kind]):
             store = pod_name(store_pods(tree, owner))
             wanted |= {(store, store, ports[name]) for name in PEER_PORTS[kind]}
-            # The schema, the dumps and the users.
-            helpers = tree.pods(NAMESPACES[owner], ["Job", "CronJob"])
-            port = ports["management" if kind == "rabbitmq" else client_port]
-            wanted |= {(pod_name(helper), store, port) for helper in helpers}
+            # The schema and the dumps; what restores a ring sends files to its nodes, as these do, and what asks for
+            # RabbitMQ's definitions is one of its own tools. A ring is saved from within.
+            for helper in tree.pods(NAMESPACES[owner], ["Job", "CronJob"]):
+                needed = {"management" if kind == "rabbitmq" else client_port}
+                if helper.kind == "CronJob" and kind == "rabbitmq":
+                    needed = {*PEER_PORTS[kind]}
+                elif helper.kind == "CronJob" and kind == "cassandra":
+                    needed = set() if helper.name.endswith("-backup") else {client_port, *PEER_PORTS[kind]}
+                wanted |= {(pod_name(helper), store, ports[name]) for name in needed}
     wanted |= {("monitoring/prometheus", pod_name(template), port) for template, _, port in metrics_ports(tree)}
     wanted |= {(f"monitoring/{source}", f"monitoring/{target}", port) for source, target, port in STACK}
     wanted |= WAY_IN if "traefik" in tree.applications else set()
@@ -218,12 +223,21 @@ def test_strangers_reach_what_is_exposed(tree: Synthesized) -> None:
 
 
 def internet_ports(tree: Synthesized) -> dict[str, set[tuple[str, int]]]:
-    """Return the ports on which the contract's services, and who gets their certificate, call the internet."""
+    """Return the ports on which the contract's services, who gets certificates, and what saves call the internet."""
     manager = {"cert-manager/cert-manager": {("TCP", port) for port in CALLED_BY_CERT_MANAGER}}
-    return manager | {
-        pod_name(service_pods(tree, service)): {("TCP", host["port"]) for host in facts.get("internet", [])}
-        for service, facts in SERVICES.items()
+    bucket = {
+        pod_name(template): {("TCP", 443)}
+        for template in tree.pods()
+        if any(volume["name"] == "bucket" for volume in template.spec.get("volumes", []))
     }
+    return (
+        bucket
+        | manager
+        | {
+            pod_name(service_pods(tree, service)): {("TCP", host["port"]) for host in facts.get("internet", [])}
+            for service, facts in SERVICES.items()
+        }
+    )
 
 
 def test_pods_reach_outside_what_is_declared(tree: Synthesized) -> None:

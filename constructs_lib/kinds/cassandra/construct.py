@@ -14,8 +14,10 @@ from constructs_lib.declare.secret import generated
 from constructs_lib.declare.system import System
 from constructs_lib.declare.workload import Edge, Workload
 from constructs_lib.grafana.model import Dashboard
+from constructs_lib.kinds.cassandra import saves
 from constructs_lib.kinds.parts.objects import autoscaler, disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
+from constructs_lib.kinds.parts.saving import late
 from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kinds.parts.telemetry import FOLDER, PORT_NAME, SCRIPTS_FOLDER, Jvm
 from constructs_lib.kubernetes import pod
@@ -41,6 +43,7 @@ class Cassandra(Store):
 
     folder = Path(__file__).parent
     container = "cassandra"
+    is_saved = True
     stages = 2
     #: The server reads no password once it holds data; the Job with the schema brings a new one into it.
     restarts_with_secrets = False
@@ -112,6 +115,8 @@ class Cassandra(Store):
         self.needs(self.offer("internode", 7000, internal=True))
         # Bound to the loopback interface of the pod, for nodetool; no policy opens it.
         self.offer("jmx", 7199, internal=True)
+        if self.saving:
+            self.needs(self.saving.s3, order=False)
 
     def complete(self) -> None:
         """Serve metrics if the system has Monitoring."""
@@ -145,7 +150,8 @@ class Cassandra(Store):
             f'"declared", "{nodes}", "", "")'
             for nodes, rings in grouped(workloads, lambda ring: ring.size)
         )
-        return {**super().placeholders(workloads), "incomplete": " or ".join(incomplete)}
+        late_saves = {"backup_overdue": late(workloads)}
+        return {**super().placeholders(workloads), **late_saves, "incomplete": " or ".join(incomplete)}
 
     @classmethod
     def dashboard(cls, workloads: Sequence[Self]) -> Dashboard:
@@ -170,8 +176,16 @@ class Cassandra(Store):
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:
-        """The pods of the schema Job, which call the ring."""
-        return {f"{self.name}-schema": [Edge(self, self.endpoints["cql"], order=False, location=self.location)]}
+        """The pods of the schema Job and of what restores, which call the ring, and of what looks after saves."""
+
+        def edge(name: str) -> Edge:
+            return Edge(self, self.endpoints[name], order=False, location=self.location)
+
+        found = {f"{self.name}-schema": [edge("cql")]}
+        if self.saving:
+            found[f"{self.name}-backup"] = [self.saving.edge]
+            found[f"{self.name}-restore"] = [edge("cql"), edge("internode"), self.saving.edge]
+        return found
 
     def _overrides(self) -> str:
         lines = ["authenticator: PasswordAuthenticator", "authorizer: CassandraAuthorizer"]
@@ -197,10 +211,19 @@ class Cassandra(Store):
             # It comes before the Job, which waits until the autoscaler has enlarged the ring to the declared size.
             yield 1, autoscaler(self, "StatefulSet", self.nodes, scale_down={"selectPolicy": "Disabled"})
         yield 2, self._schema_job()
+        if self.saving:
+            address = {"HOST": self.host, "PORT": "9042", "STORAGE_HOST": self._nodes_host, "STORAGE_PORT": "7000"}
+            passwords = self.secret_files("password", {"password": self.password})
+            yield 2, saves.looking_after(self.saving, self.size)
+            yield 2, saves.restore(self.saving, address, passwords, self.user, self.keyspace)
+
+    @property
+    def _nodes_host(self) -> str:
+        return f"{self.name}-nodes.{self.namespace_name}.svc.{self.system.environment.cluster.domain}"
 
     def _ring(self) -> Manifest:
-        agent = self._agent
-        nodes = f"{self.name}-nodes.{self.namespace_name}.svc.{self.system.environment.cluster.domain}"
+        agent, saving = self._agent, self.saving
+        nodes = self._nodes_host
         # A seed joins without streaming, so only the first nodes of a ring may be seeds.
         seeds = [f"{self.name}-{number}.{nodes}" for number in range(1 if self.size < 3 else 2)]
         settings = {
@@ -244,9 +267,17 @@ class Cassandra(Store):
                 self,
                 # Cassandra refuses to run with group 0.
                 self.user_id,
-                containers=[node],
-                before=[prepare, *([agent.init_container()] if agent else [])],
-                volumes=[*volumes, *([pod.empty_volume("telemetry")] if agent else [])],
+                containers=[node, *([saves.sidecar(saving, self.keyspace)] if saving else [])],
+                before=[
+                    prepare,
+                    *([agent.init_container()] if agent else []),
+                    *([saving.tools()] if saving else []),
+                ],
+                volumes=[
+                    *volumes,
+                    *([pod.empty_volume("telemetry")] if agent else []),
+                    *(saves.volumes(saving) if saving else []),
+                ],
                 # Java drains the node on the signal: memory is flushed, and the ring told.
                 grace_seconds=self.grace_seconds,
                 spread=pod.spread(self.selector, strictly=self._has_nodes(self.size)),

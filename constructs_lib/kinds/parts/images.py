@@ -15,5 +15,7 @@ OPENTELEMETRY_NODEJS = "otel/autoinstrumentation-nodejs:0.78.0-1"
 POSTGRES_EXPORTER = "prometheuscommunity/postgres-exporter:v0.19.1@sha256:e96064f876226d94bb6ce48a4c4b3dd76edba91168ec1ab024e5c4b959310b0f"  # noqa: E501
 #: https://github.com/oliver006/redis_exporter
 REDIS_EXPORTER = "oliver006/redis_exporter:v1.69.0"
+#: Saves to buckets and fetches from there: https://restic.net. The tests have the same version, by its go.mod.
+RESTIC = "restic/restic:0.18.1@sha256:39d9072fb5651c80d75c7a811612eb60b4c06b32ffe87c2e9f3c7222e1797e76"
 #: Waits for what a program needs: many programs come in images without a shell.
 WAIT = "busybox:1.38.0@sha256:fd8d9aa63ba2f0982b5304e1ee8d3b90a210bc1ffb5314d980eb6962f1a9715d"

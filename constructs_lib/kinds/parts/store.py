@@ -13,6 +13,7 @@ from constructs_lib.declare.workload import Workload
 from constructs_lib.kinds.parts.jobs import cron_job
 from constructs_lib.kinds.parts.pods import container, pod_spec, variables
 from constructs_lib.kinds.parts.ports import container_ports, service_ports
+from constructs_lib.kinds.parts.saving import Saving, bucket
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest, digest
 from constructs_lib.kubernetes.quantity import quantity_problem
@@ -58,6 +59,8 @@ class Store(Workload):
     """A data store on an official image: the base of :class:`Postgres`, :class:`Cassandra` and the like."""
 
     holds_data = True
+    #: Whether its kind saves what it holds to the bucket of the environment: by :attr:`saving`, if that is not None.
+    is_saved = False
     #: In a rollout. After a crash, or while data is moved, its startup probe leaves a node more time than that.
     start_seconds = 300
     #: Seconds that a node gets to end.
@@ -92,6 +95,8 @@ class Store(Workload):
             self.report(f"storage: {problem}")
         for problem in resources.problems():
             self.report(problem)
+        to = bucket(self.system) if self.is_saved and self.holds_data else None
+        self.saving = Saving(self, image, self.user_id, to) if to else None
 
     def nodes_in_a_row(self, *, first: bool) -> int:
         """Return how many nodes start one after the other, at first or when they are replaced."""

@@ -19,6 +19,7 @@ from constructs_lib.kinds.parts.jobs import overdue
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
 from constructs_lib.kinds.parts.ports import container_ports
+from constructs_lib.kinds.parts.saving import Saving, Step
 from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.cron import longest_pause
@@ -53,6 +54,7 @@ class Postgres(Store):
 
     folder = Path(__file__).parent
     container = "postgres"
+    is_saved = True
     stages = 2
     #: The server reads no password once it holds data; the Job with the schema brings a new one into it.
     restarts_with_secrets = False
@@ -154,9 +156,10 @@ class Postgres(Store):
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:
-        """The pods of the schema Job and of the dumps, which call the server."""
+        """The pods of the schema Job, of the dumps and of what restores them, which call the server."""
         edge = Edge(self, self.endpoints["sql"], order=False, location=self.location)
-        return {f"{self.name}-backup": [edge], f"{self.name}-schema": [edge]}
+        saving = self.saving.helpers(edge) if self.saving else {f"{self.name}-backup": [edge]}
+        return {**saving, f"{self.name}-schema": [edge]}
 
     def manifests(self) -> Iterator[tuple[int, Manifest]]:
         """Yield the objects: the server first, then its schema and its dumps."""
@@ -171,8 +174,11 @@ class Postgres(Store):
         # 12840). The consumer is the schema Job, which dumps first; the first scheduled dump comes much later.
         yield 2, self.manifest("v1", "PersistentVolumeClaim", "-backups", spec=self.claim(self.backup_storage))
         yield 2, self._schema_job()
-        kept = self._client_pod("-backup", "backup.sh", {"KEEP": str(self.backups_kept)})
-        yield 2, self.cron_job("-backup", self.backup_schedule, kept)
+        if self.saving:
+            yield from ((2, each) for each in self._saved(self.saving))
+        else:
+            kept = self._client_pod("-backup", "backup.sh", self._kept)
+            yield 2, self.cron_job("-backup", self.backup_schedule, kept)
 
     def _server(self) -> Manifest:
         # It logs nobody in.
@@ -257,6 +263,49 @@ class Postgres(Store):
         )
         return [exporter]
 
+    @property
+    def _kept(self) -> dict[str, str]:
+        return {"KEEP": str(self.backups_kept)}
+
+    @property
+    def _login(self) -> dict[str, str]:
+        """Variables of scripts that log in as the role of the clients, beside the dumps."""
+        return {
+            "PGHOST": self.host,
+            "PGPORT": "5432",
+            "PGDATABASE": self.database,
+            "PGUSER": self.user,
+            "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
+            "BACKUPS": "/backups",
+        }
+
+    def _passwords(self, more: Mapping[str, SecretReference] | None = None) -> dict[str, Any]:
+        return self.secret_files("password", {"password": self.password, **(more or {})})
+
+    @property
+    def _dumps_volume(self) -> dict[str, Any]:
+        return {"name": "backups", "persistentVolumeClaim": {"claimName": f"{self.name}-backups"}}
+
+    def _saved(self, saving: Saving) -> Iterator[Manifest]:
+        """Yield what dumps the database and saves the dump outside of the cluster, and what restores one."""
+        mounts = [pod.mount("password", _PASSWORD_FOLDER, read_only=True), pod.mount("backups", "/backups")]
+
+        def step(file: str, settings: Mapping[str, str], *more: Mapping[str, Any]) -> Step:
+            command = ["/bin/sh", "-c", script("postgres", file)]
+            return Step(command, variables({**self._login, **settings}), [*mounts, *more])
+
+        write = step("backup.sh", self._kept)
+        files = f"/backups/{self.database}-[0-9]*.dump"
+        yield saving.cron_job(self.backup_schedule, write, files, self._passwords(), self._dumps_volume)
+        settings = {
+            "FETCHED": "/fetched",
+            "SUPERUSER": self.superuser,
+            "SUPERUSER_PASSWORD_FILE": _SUPERUSER_PASSWORD_FILE,
+        }
+        read = step("restore.sh", settings, pod.mount("fetched", "/fetched"))
+        passwords = self._passwords({"superuser-password": self.superuser_password})
+        yield saving.restore_job(read, passwords, self._dumps_volume)
+
     def _client_pod(
         self,
         suffix: str,
@@ -270,22 +319,13 @@ class Postgres(Store):
 
         It has the password of that role, and ``passwords`` by the names of their files.
         """
-        login = {
-            "PGHOST": self.host,
-            "PGPORT": "5432",
-            "PGDATABASE": self.database,
-            "PGUSER": self.user,
-            "PASSWORD_FILE": f"{_PASSWORD_FOLDER}/password",
-            "BACKUPS": "/backups",
-        }
-        claim = {"name": "backups", "persistentVolumeClaim": {"claimName": f"{self.name}-backups"}}
         own = [pod.mount("password", _PASSWORD_FOLDER, read_only=True), pod.mount("backups", "/backups")]
         return self.script_pod(
             suffix,
             command=["/bin/sh", "-c", script("postgres", file)],
-            env={**login, **settings},
+            env={**self._login, **settings},
             mounts=[*own, *mounts],
-            volumes=[self.secret_files("password", {"password": self.password, **(passwords or {})}), claim, *volumes],
+            volumes=[self._passwords(passwords), self._dumps_volume, *volumes],
         )
 
     def _schema_job(self) -> Manifest:

@@ -19,6 +19,7 @@ from constructs_lib.grafana import panels
 from constructs_lib.grafana.model import Panel
 from constructs_lib.kinds.parts.objects import disruption_budget, service_account
 from constructs_lib.kinds.parts.pods import container, pod_spec, script, variables
+from constructs_lib.kinds.parts.saving import Saving, Step, late
 from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kinds.rabbitmq.permissions import permissions
 from constructs_lib.kubernetes import pod
@@ -45,6 +46,7 @@ class RabbitMQ(Store):
 
     folder = Path(__file__).parent
     container = "rabbitmq"
+    is_saved = True
     role = Role.MESSAGING
 
     @checked
@@ -142,11 +144,16 @@ class RabbitMQ(Store):
 
     @property
     def helpers(self) -> Mapping[str, list[Edge]]:
-        """The pods of the Job that makes users, which call the management API."""
-        if self.user is not None:
-            return {}
-        edge = Edge(self, self.endpoints["management"], order=False, location=self.location)
-        return {f"{self.name}-users": [edge]}
+        """The pods of the Job that makes users, and those that save and restore definitions.
+
+        The first call the management API, the others the nodes, as these call each other.
+        """
+
+        def edge(name: str) -> Edge:
+            return Edge(self, self.endpoints[name], order=False, location=self.location)
+
+        users = {} if self.user is not None else {f"{self.name}-users": [edge("management")]}
+        return {**users, **(self.saving.helpers(edge("epmd"), edge("clustering")) if self.saving else {})}
 
     @classmethod
     def placeholders(cls, workloads: Sequence[Self]) -> dict[str, str | float | None]:
@@ -158,6 +165,7 @@ class RabbitMQ(Store):
             **super().placeholders(workloads),
             "nodes_missing": " or ".join(_fewer(nodes, nodes, alike) for nodes, alike in clusters) or None,
             "majority_lost": " or ".join(_fewer(nodes // 2 + 1, nodes, alike) for nodes, alike in clusters) or None,
+            "backup_overdue": late(workloads),
             "unconsumed": " or ".join(_not_consumed(broker, queues) for broker, queues in consumed.items()) or None,
             "others": f"{own(workloads)}, queue{none_of(queues)}" if queues else own(workloads),
         }
@@ -214,6 +222,8 @@ class RabbitMQ(Store):
         yield 1, disruption_budget(self)
         if self.user is None:
             yield 2, self._users_job(users)
+        if self.saving:
+            yield from ((1, each) for each in self._saved(self.saving))
 
     def _users(self) -> dict[str, str]:
         """Return the files that say who is a user beside the first one, and what all users may do."""
@@ -254,12 +264,54 @@ class RabbitMQ(Store):
         )
         return self.schema_job(template, users, "-users")
 
-    def _broker(self, files: dict[str, str]) -> Manifest:
+    def _node(self, pod: str) -> str:
         domain = self.system.environment.cluster.domain
-        node = f"rabbit@$(POD_NAME).{self.name}-nodes.{self.namespace_name}.svc.{domain}"
+        return f"rabbit@{pod}.{self.name}-nodes.{self.namespace_name}.svc.{domain}"
+
+    def _saved(self, saving: Saving) -> Iterator[Manifest]:
+        """Yield what saves the definitions outside of the cluster, and what restores them."""
+        nodes = " ".join(self._node(f"{self.name}-{number}") for number in range(self.nodes))
+        env = variables({"NODES": nodes, "DEFINITIONS": "/saved/definitions.json"})
+        prepare, volumes = self._prepared()
+        home = pod.mount("home", "/var/lib/rabbitmq")
+        saved = pod.empty_volume("saved", memory=True)
+
+        def step(file: str, env: Sequence[Mapping[str, Any]], *mounts: Mapping[str, Any]) -> Step:
+            return Step(["/bin/sh", "-c", script("rabbitmq", file)], env, [home, *mounts])
+
+        write = step("backup.sh", env, pod.mount("saved", "/saved"))
+        yield saving.cron_job(saving.schedule, write, "/saved/definitions.json", saved, before=[prepare], more=volumes)
+        files = {"FETCHED": "/fetched", "DECLARED": "/definitions/definitions.json"}
+        env = variables({"NODES": nodes, "PATIENCE": "600", **files})
+        mounts = [pod.mount("fetched", "/fetched"), pod.mount("definitions", "/definitions", read_only=True)]
+        yield saving.restore_job(step("restore.sh", env, *mounts), *volumes, before=[prepare])
+
+    def _prepared(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the init container that writes the cookie and who may log in, and the volumes that it needs."""
+        prepare = container(
+            "prepare",
+            self.image,
+            command=["/bin/sh", "-c", script("rabbitmq", "definitions.sh") + script("rabbitmq", "prepare.sh")],
+            env=variables({**self._login, "COOKIE_KEY": self.component.secret_key(self.cookie)}),
+            mounts=[
+                pod.mount("home", "/var/lib/rabbitmq"),
+                pod.mount("definitions", "/definitions"),
+                pod.mount("secrets", _SECRETS_FOLDER, read_only=True),
+                pod.mount("users", _USERS_FOLDER, read_only=True),
+            ],
+        )
+        volumes = [
+            pod.empty_volume("home"),
+            pod.empty_volume("definitions", memory=True),
+            self._secrets_volume(),
+            pod.config_volume("users", f"{self.name}-users"),
+        ]
+        return prepare, volumes
+
+    def _broker(self, files: dict[str, str]) -> Manifest:
         settings = {
             "RABBITMQ_USE_LONGNAME": "true",
-            "RABBITMQ_NODENAME": node,
+            "RABBITMQ_NODENAME": self._node("$(POD_NAME)"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": "/plugins/enabled_plugins",
         }
         connects = {"tcpSocket": {"port": "amqp"}}
@@ -281,24 +333,11 @@ class RabbitMQ(Store):
                 pod.mount("tmp", "/tmp"),
             ],
         )
-        prepare = container(
-            "prepare",
-            self.image,
-            command=["/bin/sh", "-c", script("rabbitmq", "definitions.sh") + script("rabbitmq", "prepare.sh")],
-            env=variables({**self._login, "COOKIE_KEY": self.component.secret_key(self.cookie)}),
-            mounts=[
-                home,
-                pod.mount("definitions", definitions),
-                pod.mount("secrets", _SECRETS_FOLDER, read_only=True),
-                pod.mount("users", _USERS_FOLDER, read_only=True),
-            ],
-        )
+        prepare, prepared = self._prepared()
         volumes = [
-            pod.empty_volume("home"),
-            pod.empty_volume("definitions", memory=True),
+            *prepared[:2],
             pod.empty_volume("tmp"),
-            self._secrets_volume(),
-            pod.config_volume("users", f"{self.name}-users"),
+            *prepared[2:],
             self._config_items("conf", "10-rabbitmq.conf"),
             self._config_items("plugins", "enabled_plugins"),
         ]

@@ -35,7 +35,9 @@ class Database:
         self.metrics_password_file.write_text(METRICS_PASSWORD)
         self.path = f"{tools(folder / 'bin')}:{server.programs}:{os.environ['PATH']}"
         (self.schema_job,) = (pod.program for pod in production.pods("pp-us", ["Job"]))
-        (self.backup_job,) = (pod.program for pod in production.pods("pp-us", ["CronJob"]))
+        (self.backup_job,) = (
+            pod.container("write") for pod in production.pods("pp-us", ["CronJob"]) if pod.name.endswith("-backup")
+        )
         (statefulset,) = production.pods("pp-us", ["StatefulSet"])
         self.exporter = {entry["name"]: entry["value"] for entry in statefulset.container("exporter")["env"]}
         self.role = variables(self.schema_job)["PGUSER"]
