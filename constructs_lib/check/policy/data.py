@@ -61,6 +61,25 @@ def data_findings(model: ClusterModel) -> Iterator[Finding]:
         yield from _deleted_with(item)
 
 
+def kept_servers(model: ClusterModel) -> Iterator[tuple[Pods, Container]]:
+    """Yield the containers that keep data on volumes, with their pods; caches keep them if they are told to."""
+    for pods in model.pods:
+        if pods.owner.kind not in _KEPT or model.scales.of(pods.owner).maximum < 1:
+            continue
+        volumes = {str(volume.get("name")): volume for _, volume in pods.volumes}
+        for container in pods.containers:
+            found = image(str(container.get("image"))) if container.runs else None
+            server = _servers().get(found.name) if found else None
+            names = [str(mount.get("name")) for mount in mappings(container.get("volumeMounts"))]
+            # What is not among the volumes is a claim of the StatefulSet.
+            is_kept = any(name not in volumes or _FLEETING.isdisjoint(volumes[name]) for name in names)
+            if server is None or not is_kept:
+                continue
+            said = "\n".join([*_said(model, pods, container), *(text for _, text in mounted(model, pods))])
+            if not server.cache or _KEEPING.search(said):
+                yield pods, container
+
+
 def _on_no_volume(model: ClusterModel, pods: Pods, container: Container, server: _Server) -> Iterator[Finding]:
     volumes = {str(volume.get("name")): (at, volume) for at, volume in pods.volumes}
     mounts = [

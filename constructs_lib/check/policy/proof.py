@@ -18,6 +18,7 @@ from constructs_lib.check.policy.pod_security import (
 from constructs_lib.check.policy.pods import image_findings, resilience_findings, resource_findings
 from constructs_lib.check.policy.roles import prove_roles
 from constructs_lib.check.policy.rotation import rotation_findings
+from constructs_lib.check.policy.saves import saves_findings
 from constructs_lib.check.tools import patched
 from constructs_lib.text import plural
 
@@ -45,6 +46,7 @@ def prove(model: ClusterModel) -> Iterator[Finding]:
     yield from project_findings(model)
     yield from resilience_findings(model, unfinished)
     yield from data_findings(model)
+    yield from saves_findings(model)
     yield from edge_findings(model)
     yield from rotation_findings(model)
     yield from login_findings(model)

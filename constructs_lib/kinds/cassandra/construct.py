@@ -213,9 +213,10 @@ class Cassandra(Store):
         yield 2, self._schema_job()
         if self.saving:
             address = {"HOST": self.host, "PORT": "9042", "STORAGE_HOST": self._nodes_host, "STORAGE_PORT": "7000"}
-            passwords = self.secret_files("password", {"password": self.password})
+            # Tables are not the clients' to make.
+            passwords = self.secret_files("password", {"password": self.superuser_password})
             yield 2, saves.looking_after(self.saving, self.size)
-            yield 2, saves.restore(self.saving, address, passwords, self.user, self.keyspace)
+            yield 2, saves.restore(self.saving, address, passwords, _SUPERUSER, self.keyspace)
 
     @property
     def _nodes_host(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_cassandra import PASSWORD, ROOT, Node, cassandra_ring
+from real_cassandra import ROOT, SUPERUSER_PASSWORD, Node, cassandra_ring
 from running import PATIENCE, read_until, rehomed, run, start, variables
 from s3_server import Saves, s3_server
 from s3_server import Server as S3Server
@@ -55,7 +55,7 @@ def rows(node: Node) -> list[str]:
         "CONSISTENCY ALL; SELECT JSON * FROM history.visits; SELECT JSON * FROM history.counted;"
         "SELECT who, at, WRITETIME(raw) FROM history.visits;"
     )
-    result = node.query(asked, "owner")
+    result = node.query(asked)
     assert result.returncode == 0, result.stdout
     return sorted(line.strip() for line in result.stdout.splitlines() if "|" in line or "{" in line)
 
@@ -117,7 +117,7 @@ class Pods:
         result = run(self.command(fetch), self.saves.environment(fetch, FETCHED=fetched))
         assert result.returncode == 0, result.stdout
         password = self.folder / "password"
-        password.write_text(PASSWORD)
+        password.write_text(SUPERUSER_PASSWORD)
         told: dict[str, str | Path] = {
             "HOST": node.address,
             "PORT": str(node.cql),
@@ -155,7 +155,7 @@ def test_saved_destroyed_and_restored(s3: S3Server, tmp_path: Path) -> None:
         )
         deleted = "DELETE FROM history.visits WHERE who = 'user 3' AND at = 3;"
         for statements in (*MADE, written, deleted):
-            result = first.query(statements, "owner")
+            result = first.query(statements)
             assert result.returncode == 0, result.stdout
         before = rows(first)
         pods.save(first, "history-0")
@@ -183,7 +183,7 @@ def test_saved_destroyed_and_restored(s3: S3Server, tmp_path: Path) -> None:
         assert re.search("restored .*visits", output)
         # It is a whole ring again, and a second restore gives the same.
         later = "UPDATE history.counted SET times = times + 1 WHERE who = 'x'"
-        changed = node.query(f"DELETE FROM history.visits WHERE who = 'user 1'; {later}", "owner")
+        changed = node.query(f"DELETE FROM history.visits WHERE who = 'user 1'; {later}")
         assert changed.returncode == 0, changed.stdout
         assert rows(node) != before
         pods.restore(node, node.storage)

@@ -119,7 +119,7 @@ class Database:
         path = f"{self.saves.programs}:{self.server.programs}:{os.environ['PATH']}"
         files = {"PASSWORD_FILE": self.password_file, "BACKUPS": self.backups, **others}
         if container is self.restore_script:
-            files |= {"SUPERUSER": "user", "SUPERUSER_PASSWORD_FILE": self.superuser_file}
+            files |= {"SUPERUSER": self.server.superuser, "SUPERUSER_PASSWORD_FILE": self.superuser_file}
         return run(container["command"], variables(container, PATH=path, **here, **files))
 
     def repository(self, **others: str | Path) -> dict[str, str | Path]:
