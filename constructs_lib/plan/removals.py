@@ -9,6 +9,7 @@ from constructs_lib.argocd.objects import Object
 from constructs_lib.argocd.projects import Project
 from constructs_lib.kubernetes.manifest import inner, mapping, sequence
 from constructs_lib.kubernetes.manifest_reader import may_hold
+from constructs_lib.kubernetes.workloads import SCALERS, scaled
 from constructs_lib.plan.change import Effect, Reason, Surroundings, Verdict, kept, named, option, pods_in, reason
 from constructs_lib.plan.effects import changed, holds_something, is_dangerous, loss_with
 from constructs_lib.plan.fields import RULES, changed_fields
@@ -61,9 +62,25 @@ def _pruned(item: Object, around: Surroundings, now: Application) -> Verdict:
     if now.is_emptied:
         return kept("emptied", application=now.name)
     verdict = _deleted(item, around)
+    if item.kind in SCALERS and (workload := _scaled(item, now)):
+        least, asked = around.scales.of(workload).minimum, Surroundings(now).scales.of(workload).minimum
+        if least < asked:
+            verdict.because("scaler-goes-last", number=asked, minimum=least, workload=named(workload))
     if protection == "confirm":
         verdict.because("pruning-waits", application=now.name)
     return verdict
+
+
+def _scaled(scaler: Object, application: Application) -> Object | None:
+    """Return the workload of a scaler that an Application deploys; None if there is none."""
+    name = scaled(scaler)[2].encode()
+    items = (
+        item
+        for path, content in application.files.items()
+        if name in content
+        for item in application.read(path, content)
+    )
+    return next((item for item in items if (item.kind, item.namespace, item.name) == scaled(scaler)), None)
 
 
 def _cascaded(item: Object, around: Surroundings) -> Verdict:

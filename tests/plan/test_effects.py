@@ -99,3 +99,15 @@ def test_table_covers_every_effect() -> None:
 def test_every_reason_is_given_somewhere() -> None:
     code = "".join(file.read_text() for file in Path(constructs_lib.__file__).parent.rglob("*.py"))
     assert [name for name in changes.REASONS if f'"{name}"' not in code] == []
+
+
+@pytest.mark.parametrize(("replicas", "told"), [(3, True), (2, False)])
+def test_an_autoscaler_that_goes_has_the_last_word_until_then(replicas: int, told: bool) -> None:
+    """Its minimum is 2. As seen on a real Argo CD: of 3 pods it takes one, until it is pruned, last of all."""
+    web, scaler = TABLE["objects"]["deployment"], TABLE["objects"]["hpa"]
+    app, top = application("app", "parts/app"), root()
+    old = _files({"app": app}, {"app": [web, scaler]}, top)
+    new = _files({"app": app}, {"app": [with_fields(web, {"spec.replicas": replicas})]}, top)
+    [change] = (each for each in plan(snapshot(old), snapshot(new)).changes if each.kind == "HorizontalPodAutoscaler")
+    said = "it may ask for fewer than the 3 pods of Deployment/web, down to 2." in "\n".join(map(str, change.reasons))
+    assert (said, change.dangerous) == (told, False)

@@ -19,6 +19,7 @@ from hanging_cluster import (
     NOW,
     OLD,
     ROOT,
+    SOURCE,
     Cluster,
     Item,
     child,
@@ -141,6 +142,20 @@ def test_what_makes_progress_is_ended_once_it_hangs() -> None:
     cluster.controller = controller
     takeover(cluster)[0].take_over({"stock": GOOD}, NEW)
     assert cluster.ended == ["shop"]
+
+
+def test_a_root_that_follows_another_branch_is_told() -> None:
+    """As after the first publication to a branch, until the bootstrap is applied."""
+    cluster = Cluster(root(OLD, "stock", settled=True), child("stock", BAD, settled=True))
+    cluster["shop"]["spec"] = {"source": {**SOURCE, "targetRevision": "refs/heads/main"}}
+    declared = {**ROOT, "spec": {"source": {**SOURCE, "targetRevision": "refs/heads/deploy/laptop"}}}
+    said: list[str] = []
+    found = Takeover(cluster, declared, said.append, pause=lambda seconds: None, now=lambda: NOW)
+    found.describe(found.look())
+    assert said == [
+        "The Application shop of the cluster follows refs/heads/main, and is declared to follow "
+        "refs/heads/deploy/laptop: apply bootstrap/argocd once that branch is there."
+    ]
 
 
 def test_what_was_pushed_is_not_waited_for() -> None:
