@@ -50,7 +50,7 @@ class _Held:
 
 def login_findings(model: ClusterModel) -> Iterator[Finding]:
     """Yield services that log in as superusers, and logins that several services share, but for those of a laptop."""
-    if model.cluster.kind == "k3d":
+    if model.cluster.is_laptop:
         return
     servers = [pods for pods in model.pods if _is_server(pods)]
     if not servers:
