@@ -18,6 +18,7 @@ from constructs_lib import *
 
 REPOSITORY = GitRepository("https://github.com/example/shop.git")
 CLUSTER = dict(kubernetes="1.36", nodes=3, provides=("external-secrets", "metrics-api", "reloader"))
+SAVES = S3Bucket(endpoint="https://s3.example.com", bucket="saves", region="fra1")
 HERE
 
 
@@ -34,7 +35,7 @@ def shop(environment):
 
 main(shop, ENVIRONMENTS)
 """
-ENVIRONMENT = 'Environment(name="laptop", repository=REPOSITORY, cluster=Cluster(**CLUSTER{}){})'
+ENVIRONMENT = 'Environment(name="laptop", repository=REPOSITORY, backups=SAVES, cluster=Cluster(**CLUSTER{}){})'
 ACCOUNT = ', external_secrets_account="external-secrets/external-secrets"'
 TOPOLOGIES = {
     "another namespace": "ENVIRONMENTS = [" + ENVIRONMENT.format("", ', argocd=ArgoCD(namespace="gitops")') + "]",
@@ -336,7 +337,7 @@ def test_two_systems_that_are_not_kept_apart(tmp_path: Path) -> None:
     assert shop.run().code == 0
     bank.edit(APART, "")
     assert bank.run().err.splitlines()[0] == (
-        "app.py:6: environment laptop: others: shop is its own root Application; name those of other systems, and give "
+        "app.py:7: environment laptop: others: shop is its own root Application; name those of other systems, and give "
         "one a prefix."
     )
     bank.edit('System(environment, "shop")', 'System(environment, "bank")')
@@ -345,10 +346,10 @@ def test_two_systems_that_are_not_kept_apart(tmp_path: Path) -> None:
         assert (found.code, found.err.splitlines()[:3]) == (
             1,
             [
-                "app.py:6: environment laptop: its Argo CD deploys shop, of ../shop/argocd/laptop, too, and its secret "
+                "app.py:7: environment laptop: its Argo CD deploys shop, of ../shop/argocd/laptop, too, and its secret "
                 "values would be in the same namespace, secret-store; give it another, such as "
                 'secret_store_namespace="bank-secret-store".',
-                "app.py:6: environment laptop: its Argo CD deploys shop, of ../shop/argocd/laptop, too, and the two "
+                "app.py:7: environment laptop: its Argo CD deploys shop, of ../shop/argocd/laptop, too, and the two "
                 "have the same: Namespace stock, Application stock, Namespace web and 1 more. Two Applications would "
                 'fight for it. Give one of the two systems a prefix, such as prefix="bank-".',
                 "2 mistakes in the declaration; nothing was written.",

@@ -37,7 +37,7 @@ _TARGETS = re.compile(
 
 def saves_findings(model: ClusterModel) -> Iterator[Finding]:
     """Yield the servers of data on volumes of which nothing in the tree carries anything out, but for a laptop's."""
-    if not model.has_applications or model.cluster.kind == "k3d" or _is_saved_whole(model):
+    if not model.has_applications or model.cluster.is_laptop or _is_saved_whole(model):
         return
     for pods, container in kept_servers(model):
         if pods.owner.is_hook or _is_saved(model, pods):
