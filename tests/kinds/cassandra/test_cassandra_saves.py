@@ -134,6 +134,8 @@ class Pods:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3Server]:
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
     with s3_server() as server:
         yield server
 
