@@ -20,7 +20,7 @@ def begin(client: ApiClient) -> None:
     # Their charts were not at hand.
     for namespace in ("external-secrets", "metrics-server", "monitoring"):
         _add_agent(client, namespace, "agent")
-    for name in ("cert-manager", "traefik"):
+    for name in ("cert-manager", "reloader", "traefik"):
         _add_agent(client, name, name)
     database, program = (_first(client, PODS, name) for name in ("user-service-database", "gateway"))
     _stop_being_ready(client, database)

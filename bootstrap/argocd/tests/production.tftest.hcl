@@ -30,6 +30,9 @@ variables {
     "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
     "location-service/MAPBOX_API_KEY"           = "marked-supplied-value"
     "notification-service/service-account.json" = "marked-supplied-value"
+    "saves/access-key-id"                       = "marked-supplied-value"
+    "saves/password"                            = "marked-supplied-value"
+    "saves/secret-access-key"                   = "marked-supplied-value"
   }
 }
 
@@ -129,8 +132,10 @@ run "secrets" {
     error_message = "The reader of a component is in its own namespace."
   }
   assert {
-    condition     = alltrue([for id, secret in local.secrets : contains(nonsensitive(keys(local.store[secret.component])), secret.key)])
-    error_message = "Every declared value is in the Secret of its component."
+    condition = alltrue([for id, secret in local.secrets :
+      contains(try(nonsensitive(keys(local.store[secret.component])), []), secret.key) || contains(flatten([for reader in var.secret_readers : values(reader.copies)]), id)
+    ])
+    error_message = "Every declared value is in the Secret of its component, or, of what is outside, in those of its clients."
   }
   assert {
     condition     = nonsensitive(local.store["location-service"]["MAPBOX_API_KEY"]) == "marked-supplied-value" && nonsensitive(local.store["location-service"]["database-password"]) == "marked-generated-value"
@@ -162,6 +167,9 @@ run "rotation" {
       "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
       "location-service/MAPBOX_API_KEY"           = "marked-supplied-other"
       "notification-service/service-account.json" = "marked-supplied-value"
+      "saves/access-key-id"                       = "marked-supplied-value"
+      "saves/password"                            = "marked-supplied-value"
+      "saves/secret-access-key"                   = "marked-supplied-value"
     }
   }
 
@@ -218,6 +226,9 @@ run "missing_value_is_refused" {
       "chat-service/AKKA_LICENSE_KEY"             = "marked-supplied-value"
       "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
       "notification-service/service-account.json" = "marked-supplied-value"
+      "saves/access-key-id"                       = "marked-supplied-value"
+      "saves/password"                            = "marked-supplied-value"
+      "saves/secret-access-key"                   = "marked-supplied-value"
     }
   }
   expect_failures = [var.secret_values]
@@ -232,6 +243,9 @@ run "unknown_value_is_refused" {
       "location-service/MAPBOX_API_KEY"           = "marked-supplied-value"
       "location-service/MAPBOX_KEY"               = "marked-supplied-value"
       "notification-service/service-account.json" = "marked-supplied-value"
+      "saves/access-key-id"                       = "marked-supplied-value"
+      "saves/password"                            = "marked-supplied-value"
+      "saves/secret-access-key"                   = "marked-supplied-value"
     }
   }
   expect_failures = [var.secret_values]
@@ -245,6 +259,9 @@ run "empty_value_is_refused" {
       "location-service/AKKA_LICENSE_KEY"         = "marked-supplied-value"
       "location-service/MAPBOX_API_KEY"           = " "
       "notification-service/service-account.json" = "marked-supplied-value"
+      "saves/access-key-id"                       = "marked-supplied-value"
+      "saves/password"                            = "marked-supplied-value"
+      "saves/secret-access-key"                   = "marked-supplied-value"
     }
   }
   expect_failures = [var.secret_values]
