@@ -36,7 +36,7 @@ def test_the_chain_of_the_gateway() -> None:
 
 
 def test_environments_that_agree_share_an_answer() -> None:
-    assert answer("NetworkPolicy/rabbitmq").startswith("local, production: NetworkPolicy rabbitmq in rabbitmq")
+    assert answer("Service/rabbitmq").startswith("local, production: Service rabbitmq in rabbitmq")
     assert answer("metrics-server").startswith("production: metrics-server is in wave 0")
 
 

@@ -25,8 +25,6 @@ _SAVERS = {
 _TOOLS = re.compile(
     r"(?<![\w-])(?:restic|rclone|borg|borgmatic|kopia|duplicity|duply|pgbackrest|barman(?:-cloud-[\w-]+)?|wal-[eg]|medusa"
     r"|s3cmd|s5cmd|aws\s+s3(?:api)?|gsutil|azcopy|mc\s+(?:cp|mirror|pipe)|tarsnap|rsync|scp|sftp)(?![\w-])"
-    r"|^\S*backup(?!\S*-local)\S*:\S*$",
-    re.MULTILINE,
 )
 #: Where to, which programs have as well that do other things there than save.
 _TARGETS = re.compile(
@@ -88,6 +86,11 @@ def _named(names: set[str]) -> re.Pattern[str]:
 
 def _carries(model: ClusterModel, pods: Pods) -> bool:
     """Tell whether containers carry data away."""
+    for container in pods.containers:
+        # Images such as postgres-backup-s3; those that end in -local write to a volume.
+        _, found, rest = str(container.get("image")).partition("@")[0].partition("backup")
+        if found and "-local" not in rest:
+            return True
     patterns = (_TOOLS, _TARGETS) if pods.owner.kind == "CronJob" else (_TOOLS,)
     return any(pattern.search(text) for text in _texts(model, pods) for pattern in patterns)
 

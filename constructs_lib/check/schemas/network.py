@@ -169,17 +169,28 @@ def ingress_faults(item: Object) -> Faults:
         yield Fault("missing-field", "spec.rules", "It has neither rules nor a defaultBackend.")
     hosts = [(f"{at}.host", rule.get("host")) for at, rule in entries(item.spec.get("rules"), "spec.rules")]
     for at, entry in entries(item.spec.get("tls"), "spec.tls"):
-        hosts += [(f"{at}.hosts[{number}]", host) for number, host in enumerate(sequence(entry.get("hosts")))]
+        # A rule without a host is for all of them, an entry without one is none.
+        hosts += [(f"{at}.hosts[{number}]", host or " ") for number, host in enumerate(sequence(entry.get("hosts")))]
+        secret = entry.get("secretName")
+        if isinstance(secret, str) and secret and not is_subdomain(secret):
+            yield Fault("bad-name", f"{at}.secretName", f'"{secret}" is no name of a Secret.')
     for at, host in hosts:
         if isinstance(host, str) and host and not is_subdomain(host.removeprefix("*.")):
             fix = "Give a DNS name without scheme, port and capitals; its first part may be *."
-            yield Fault("bad-name", at, f'"{host}" is no name of a host.', fix)
+            yield Fault("bad-name", at, f'"{host.strip()}" is no name of a host.', fix)
     for at, rule in entries(item.spec.get("rules"), "spec.rules"):
+        if inner(rule, "http", "paths") == []:
+            yield Fault("missing-field", f"{at}.http.paths", "It leads nowhere.", "Give a path, or take http away.")
         for here, path in entries(inner(rule, "http", "paths"), f"{at}.http.paths"):
             text = path.get("path")
             if path.get("pathType") in ("Exact", "Prefix") and not str(text or "").startswith("/"):
                 yield Fault("bad-value", f"{here}.path", f"{given(text)} is no path.", "It begins with /.")
-            service = inner(path, "backend", "service")
+            backend, service = path.get("backend"), inner(path, "backend", "service")
+            if isinstance(backend, dict) and not (backend.get("service") or backend.get("resource")):
+                yield Fault("missing-field", f"{here}.backend", "It leads to nothing.", "Name a Service.")
+            name = mapping(service).get("name")
+            if isinstance(name, str) and name and not is_label(name):
+                yield Fault("bad-name", f"{here}.backend.service.name", f'"{name}" is no name of a Service.')
             port = mapping(inner(service, "port"))
             if service and len([value for value in port.values() if value is not None]) != 1:
                 problem = "The port is given by one of name and number."
