@@ -167,6 +167,9 @@ def ingress_faults(item: Object) -> Faults:
     """Yield what is wrong with an Ingress."""
     if not sequence(item.spec.get("rules")) and not item.spec.get("defaultBackend"):
         yield Fault("missing-field", "spec.rules", "It has neither rules nor a defaultBackend.")
+    name = item.spec.get("ingressClassName")
+    if isinstance(name, str) and not is_subdomain(name):
+        yield Fault("bad-name", "spec.ingressClassName", f'"{name}" is no name of an IngressClass.')
     hosts = [(f"{at}.host", rule.get("host")) for at, rule in entries(item.spec.get("rules"), "spec.rules")]
     for at, entry in entries(item.spec.get("tls"), "spec.tls"):
         # A rule without a host is for all of them, an entry without one is none.
