@@ -121,7 +121,7 @@ def publish(
             out.print("Taken away, because nothing generates it:")
             print_some(publication.foreign, out, _NAMED)
         if publication.old is None:
-            out.print(f"{name} was never published: its components are pinned now, and follow the branch no more.")
+            out.print(f"{name} was never published: this pins its components, which then follow the branch no more.")
     kept, closed = publication.kept, closed_by(found)
     if closed:
         out.print(f"Closes {plural(closed, 'connection')} that the last publication kept open.")

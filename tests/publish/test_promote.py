@@ -41,7 +41,7 @@ def images(shop: Shop) -> dict[str, str]:
 def first_promoted(first_published: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop = first_published.copied(tmp_path_factory.mktemp("promoted"))
     said = promote(shop)
-    assert "cloud was never published: its components are pinned now" in said
+    assert "cloud was never published: this pins its components, which then follow the branch no more." in said
     return shop
 
 
