@@ -44,6 +44,10 @@ _OTHER_ROLES = {
 _DUMP_HOURS = 2
 
 
+#: When a database is dumped of which nothing is said.
+_DAILY = "17 3 * * *"
+
+
 class Postgres(Store):
     """A PostgreSQL server on the official image, with one database and the role that owns what is in it.
 
@@ -77,7 +81,7 @@ class Postgres(Store):
         schema: Path | None = None,
         namespace: str | None = None,
         resources: pod.Resources = pod.Resources("250m", "512Mi", "1Gi"),
-        backup_schedule: str = "17 3 * * *",
+        backup_schedule: str | None = None,
         backup_storage: str | None = None,
         backups_kept: int = 14,
         exporter: str | None = images.POSTGRES_EXPORTER,
@@ -96,7 +100,8 @@ class Postgres(Store):
                 then make schemas and trusted extensions, too. Default: none.
             namespace: Namespace of its component, if ``scope`` is the system.
             resources: Of the server. Default 250m CPU, 512Mi memory, limit 1Gi.
-            backup_schedule: Cron expression (UTC) of the dumps. Default: daily at 03:17.
+            backup_schedule: Cron expression (UTC) of the dumps. Default: when the saves of the environment's
+                ``backups`` begin; without these, daily at 03:17.
             backup_storage: Size of the volume that keeps the dumps. Default: as ``storage``.
             backups_kept: Number of dumps that are kept. Default 14.
             exporter: Image of postgres_exporter, which is there if the system is monitored; None for none. Default: the
@@ -105,7 +110,7 @@ class Postgres(Store):
         super().__init__(scope, id, namespace=namespace, image=image, storage=storage, resources=resources)
         self.database = database
         self.user = user
-        self.backup_schedule = backup_schedule
+        self._backup_schedule = backup_schedule
         self.backup_storage = backup_storage or storage
         self.backups_kept = backups_kept
         self.exporter = exporter
@@ -114,7 +119,7 @@ class Postgres(Store):
             self.report(f'user: "{user}" is {_OTHER_ROLES[user]}; choose another name.')
         if exporter is not None and (problem := validation.image(exporter)):
             self.report(f"exporter: {problem}")
-        if problem := validation.cron(backup_schedule):
+        if backup_schedule is not None and (problem := validation.cron(backup_schedule)):
             self.report(f"backup_schedule: {problem}")
         if backup_storage and (problem := quantity_problem(backup_storage, "10Gi")):
             self.report(f"backup_storage: {problem}")
@@ -128,6 +133,11 @@ class Postgres(Store):
             "superuser-password", generated(f"password of the PostgreSQL superuser {self.superuser}")
         )
         self.offer("sql", 5432, database=database, username=user, password=self.password)
+
+    @property
+    def backup_schedule(self) -> str:
+        """When it is dumped, as a CronJob has it, in UTC."""
+        return self._backup_schedule or (self.saving.schedule if self.saving else _DAILY)
 
     @property
     def _is_measured(self) -> bool:
