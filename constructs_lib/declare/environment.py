@@ -221,8 +221,9 @@ class Environment:
     def _publication_problem(self) -> str | None:
         """Return what is wrong with the branch that publications move, or None."""
         branch, name = self.repository.branch, self.publication_branch
-        if problem := validation.git_branch(name):
-            return problem
+        # Git takes these for a commit, for what is checked out, or for what a fetch left of a branch.
+        if validation.git_branch(name) or re.fullmatch(r"HEAD|[0-9a-fA-F]{40}|origin/.*", name):
+            return f'{shown(name)} is no branch; write its short name, such as "deploy/{self.name}".'
         if name == branch:
             return (
                 f"{shown(name)} is the branch of the repository, which every push moves; name another, or leave it out."
