@@ -41,6 +41,8 @@ class Reloader(HelmChart):
             values: Further values, over the library's own.
         """
         super().__init__(scope, id, version=version, values=values, **described(_HERE))
+        if "reloader" in scope.environment.cluster.provides:
+            self.report('the cluster brings a Reloader already, with provides=("reloader",); one is enough.')
         account = inner(self._whole_values(), "reloader", "serviceAccount")
         self.restarts_as = str(account.get("name") or "") if isinstance(account, Mapping) else ""
 
