@@ -24,12 +24,15 @@ from constructs_lib.kinds.parts.store import Store, grouped
 from constructs_lib.kinds.rabbitmq.permissions import permissions
 from constructs_lib.kubernetes import pod
 from constructs_lib.kubernetes.manifest import Manifest
+from constructs_lib.kubernetes.names import image as image_of
 from constructs_lib.kubernetes.quantity import parse_quantity
 from constructs_lib.prometheus.rules import none_of, one_of
 from constructs_lib.text import shown
 
 #: Who makes users where each client has its own.
 _ADMINISTRATOR = "administrator"
+#: Names that no client's user may have, and whose they are.
+_NOT_OF_CLIENTS = {_ADMINISTRATOR: "the broker's own administrator", "guest": "the login that everybody knows"}
 _SECRETS_FOLDER = "/run/secrets/rabbitmq"
 _USERS_FOLDER = "/etc/rabbitmq-users"
 _PLUGINS = "[rabbitmq_management,rabbitmq_peer_discovery_k8s,rabbitmq_prometheus].\n"
@@ -97,6 +100,10 @@ class RabbitMQ(Store):
         for feature in self.permit_deprecated:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", feature):
                 self.report(f'permit_deprecated: {shown(feature)} is no name of a feature, such as "global_qos".')
+        if _is_old(image):
+            self.report(
+                f"image: {shown(image)} is too old: nodes find each other from RabbitMQ 4.1 on; write a later one."
+            )
         # Not the password of whoever was all clients' user before.
         key = "password" if user else f"{_ADMINISTRATOR}-password"
         self.password = self.secret(key, generated(f"password of the RabbitMQ user {self.first_user}"))
@@ -134,7 +141,14 @@ class RabbitMQ(Store):
         """Report clients whose users could do nothing, because nothing is said of them."""
         super().complete()
         for name, client in self.clients.items():
-            if not (client.publishes or client.queues or client in self._mute):
+            if name in _NOT_OF_CLIENTS and client not in self._mute:
+                self._mute.add(client)
+                client.report(
+                    f"its user {name} of {self.subject} would be {_NOT_OF_CLIENTS[name]}: choose another id, or let "
+                    f"the broker have one user for all, user=….",
+                    client.location,
+                )
+            elif not (client.publishes or client.queues or client in self._mute):
                 self._mute.add(client)
                 client.report(
                     f"its user {name} of {self.subject} could do nothing there: say what the program publishes and "
@@ -374,6 +388,16 @@ class RabbitMQ(Store):
             # With fewer than three nodes none can be spared: the command would always wait until its timeout.
             return drain
         return f"rabbitmq-upgrade await_online_quorum_plus_one --timeout 60 || true; {drain}"
+
+
+def _is_old(reference: str) -> bool:
+    """Tell whether an image is by its tag a RabbitMQ before 4.1; other images and tags without a version tell nothing.
+
+    From 4.1 on, nodes find each other by the number in their names: https://www.rabbitmq.com/docs/cluster-formation.
+    """
+    found = image_of(reference)
+    version = re.match(r"(\d+)(?:\.(\d+))?(?:[.-]|$)", found.tag) if found and found.name == "rabbitmq" else None
+    return version is not None and (int(version[1]), int(version[2] or 1)) < (4, 1)
 
 
 def _consumed(brokers: Sequence[RabbitMQ]) -> Mapping[RabbitMQ, Sequence[str]]:
