@@ -9,7 +9,7 @@ from constructs_lib.declare.calls import explained
 from constructs_lib.declare.diagnostics import Location, here
 from constructs_lib.text import shown
 
-_ENDPOINT = re.compile(r"https://([a-z0-9.-]+)(?::([0-9]{1,5}))?")
+_EXAMPLE = 'write it like "https://fra1.digitaloceanspaces.com"'
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -48,14 +48,19 @@ class S3Bucket:
     @property
     def host(self) -> str:
         """Name of the service's host."""
-        found = _ENDPOINT.fullmatch(self.endpoint)
-        return found[1] if found else "invalid.example.com"
+        return self._address[0]
 
     @property
     def port(self) -> int:
         """Its port."""
-        found = _ENDPOINT.fullmatch(self.endpoint)
-        return int(found[2]) if found and found[2] else 443
+        return self._address[1]
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        if self._endpoint_problem():
+            return "invalid.example.com", 443
+        host, _, port = self.endpoint.removeprefix("https://").partition(":")
+        return host, int(port or 443)
 
     @property
     def minutes(self) -> int:
@@ -76,13 +81,35 @@ class S3Bucket:
         kept = {"daily": self.keep_daily, "weekly": self.keep_weekly, "monthly": self.keep_monthly}
         return ("--keep-within=2d", *(f"--keep-{name}={number}" for name, number in kept.items() if number))
 
+    def _endpoint_problem(self) -> str | None:
+        """Return what is wrong with the address, or None; what may be a password is never part of it."""
+        if "@" in self.endpoint:
+            return 'what stands before "@" would be a login; leave it out, the key to the bucket is a secret apart.'
+        endpoint = shown(self.endpoint)
+        scheme, _, rest = self.endpoint.partition("://")
+        if scheme != "https":
+            return f'{endpoint} does not begin with "https://"; {_EXAMPLE}.'
+        address = re.split("[/?#]", rest, maxsplit=1)[0]
+        if rest == f"{address}/":
+            return f'{endpoint} ends with "/"; leave it out.'
+        if rest != address:
+            return f"{endpoint} has a path; {_EXAMPLE}: the bucket has an argument of its own."
+        host, colon, port = address.partition(":")
+        if address.startswith("[") or validation.is_address(host):
+            return f"{endpoint} has an address in the place of a name; {_EXAMPLE}."
+        if validation.host_name(host):
+            return f"{endpoint} has no full host name; {_EXAMPLE}."
+        if colon and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+            return f"{endpoint} has no port from 1 to 65535 behind the colon; {_EXAMPLE}."
+        return None
+
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with it."""
-        found = _ENDPOINT.fullmatch(self.endpoint)
-        problem = validation.host_name(found[1]) if found else "https:// and the host, without a path, are needed"
-        if problem or validation.port_number(self.port):
-            example = 'write it like "https://fra1.digitaloceanspaces.com"'
-            yield f"endpoint: {shown(self.endpoint)} is no address of an S3 service; {example}."
+        if problem := self._endpoint_problem():
+            yield f"endpoint: {problem}"
+        for number, network in enumerate(self.networks):
+            if problem := validation.opened_network(network, self.networks[:number]):
+                yield f"networks: {problem}"
         if not _BUCKET.fullmatch(self.bucket):
             yield f"bucket: {shown(self.bucket)} is no name of a bucket; 3 to 63 of a-z, 0-9, . and - are needed."
         if not _REGION.fullmatch(self.region):

@@ -124,12 +124,8 @@ class External(Outside):
         """Return the blocks through which policies open; none for the internet."""
         found = []
         for number, network in enumerate(networks):
-            if problem := validation.network(network):
+            if problem := validation.opened_network(network, networks[:number]):
                 self.report(f"networks: {problem}")
-            elif network in networks[:number]:
-                self.report(f'networks: "{network}" is there twice; name it once.')
-            elif network.endswith("/0"):
-                self.report(f'networks: "{network}" is everything, the cluster too; for the internet leave it out.')
             else:
                 found.append(IPv4Network(network))
         if "host" not in self.replaced and (problem := self._host_problem(host, bool(networks))):

@@ -154,6 +154,17 @@ def network(block: str) -> str | None:
     return None if "/" in block else f'{shown(block)} lacks its length; write "{written}".'
 
 
+def opened_network(block: str, before: Sequence[str]) -> str | None:
+    """Check a CIDR block to which policies open a host outside, and which comes after others."""
+    if problem := network(block):
+        return problem
+    if block in before:
+        return f'"{block}" is there twice; name it once.'
+    if block.endswith("/0"):
+        return f'"{block}" is everything, the cluster too; for the internet leave it out.'
+    return None
+
+
 def is_address(host: str) -> bool:
     """Tell whether a host is an address of IPv4."""
     try:

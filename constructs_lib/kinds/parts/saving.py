@@ -45,18 +45,21 @@ class Bucket(External):
 
     def __init__(self, scope: System, declared: S3Bucket) -> None:
         """Declare it; what is wrong with it is told where the environment is declared."""
-        super().__init__(
-            scope,
-            BUCKET,
-            host=declared.host,
-            ports={"s3": declared.port},
-            networks=declared.networks,
-            attributes={
-                "access-key-id": supplied(f"id of a key to the bucket {declared.bucket} at {declared.host}"),
-                "secret-access-key": supplied(f"the key to the bucket {declared.bucket} at {declared.host}"),
-                "password": supplied("encrypts the saves of all data; without it nobody can read them"),
-            },
-        )
+        # What is wrong with it by itself is told of the environment.
+        is_sound = not any(declared.problems())
+        with scope.diagnostics.at(declared.location):
+            super().__init__(
+                scope,
+                BUCKET,
+                host=declared.host if is_sound else "invalid.example.com",
+                ports={"s3": declared.port},
+                networks=declared.networks if is_sound else (),
+                attributes={
+                    "access-key-id": supplied(f"id of a key to the bucket {declared.bucket} at {declared.host}"),
+                    "secret-access-key": supplied(f"the key to the bucket {declared.bucket} at {declared.host}"),
+                    "password": supplied("encrypts the saves of all data; without it nobody can read them"),
+                },
+            )
         self.declared = declared
         self.location = declared.location
 
