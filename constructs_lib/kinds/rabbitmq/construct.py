@@ -131,17 +131,32 @@ class RabbitMQ(Store):
     @property
     def clients(self) -> Mapping[str, Workload]:
         """Who logs in, by the name of its user, where each client has its own."""
+        return {each.name: each for each in self._needing}
+
+    @property
+    def _needing(self) -> list[Workload]:
+        """What logs in as a user of its own, by name."""
         if self.user is not None:
-            return {}
+            return []
         amqp = self.endpoints["amqp"]
         needing = (each for each in self.system.workloads if any(edge.endpoint == amqp for edge in each.edges))
-        return {each.name: each for each in sorted(needing, key=lambda each: (each.name, each.namespace_name))}
+        return sorted(needing, key=lambda each: (each.name, each.namespace_name))
 
     def complete(self) -> None:
-        """Report clients whose users could do nothing, because nothing is said of them."""
+        """Report clients whose users would be somebody else's, or could do nothing as nothing is said of them."""
         super().complete()
-        for name, client in self.clients.items():
-            if name in _NOT_OF_CLIENTS and client not in self._mute:
+        first: dict[str, Workload] = {}
+        for client in self._needing:
+            name = client.name
+            other = first.setdefault(name, client)
+            if other is not client and client not in self._mute:
+                self._mute.add(client)
+                client.report(
+                    f"its user {name} of {self.subject} would be that of {other.subject}, too, declared at "
+                    f"{other.location}: choose another id, or let the broker have one user for all, user=….",
+                    client.location,
+                )
+            elif name in _NOT_OF_CLIENTS and client not in self._mute:
                 self._mute.add(client)
                 client.report(
                     f"its user {name} of {self.subject} would be {_NOT_OF_CLIENTS[name]}: choose another id, or let "
