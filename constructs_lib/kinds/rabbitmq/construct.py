@@ -406,12 +406,16 @@ class RabbitMQ(Store):
 
 
 def _is_old(reference: str) -> bool:
-    """Tell whether an image is by its tag a RabbitMQ before 4.1; other images and tags without a version tell nothing.
+    """Tell whether an image is by its tag a RabbitMQ before 4.1.
+
+    Tags without a version tell nothing, and those of images of one's own number something else.
 
     From 4.1 on, nodes find each other by the number in their names: https://www.rabbitmq.com/docs/cluster-formation.
     """
     found = image_of(reference)
-    version = re.match(r"(\d+)(?:\.(\d+))?(?:[.-]|$)", found.tag) if found and found.name == "rabbitmq" else None
+    if not found or found.registry not in ("", "docker.io") or found.path.removeprefix("library/") != "rabbitmq":
+        return False
+    version = re.match(r"(\d+)(?:\.(\d+))?(?:[.-]|$)", found.tag)
     return version is not None and (int(version[1]), int(version[2] or 1)) < (4, 1)
 
 
